@@ -1,0 +1,51 @@
+"""One agent turn, as the rest of the executor sees it: what goes in, what it may say meanwhile, how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from uuid import UUID
+
+from schema.events import HumanRequested, RunStarted
+from schema.executor_api import Answer, Resume
+from schema.options import RunOptions
+from schema.wire import Wire
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """What an agent is asked to do. `workspace` and `home` are absolute and stay the same for the session's life."""
+
+    run_id: UUID
+    session_id: UUID
+    attempt: int
+    provider: str
+    prompt: str
+    options: RunOptions
+    workspace: Path
+    home: Path
+    timeout_seconds: float | None = None
+    resume: Resume | None = None
+
+
+class Listener(Protocol):
+    """What a turn needs from the executor while it goes on."""
+
+    def say(self, type_: str, data: Wire) -> None:
+        """Record an event. Never blocks; order is kept."""
+
+    async def begin(self, started: RunStarted) -> None:
+        """Record `run.started` and wait until the control plane has it: only then may the prompt leave for the agent."""
+
+    async def ask(self, request: HumanRequested) -> Answer | None:
+        """Record `human_loop.requested` and wait for the answer; None when the turn is being stopped."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Set once, when the turn has to end; the agent gets `grace_seconds` before its process group is killed."""
+
+    wanted: asyncio.Event
+    grace_seconds: float

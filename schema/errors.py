@@ -1,0 +1,122 @@
+"""Every error that a caller can meet. `code` is stable and machine-readable; the message is a sentence for people.
+
+The edge owns the only table from these classes to HTTP: functions/problems.py.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class RunyardError(Exception):
+    """Something went wrong in Runyard."""
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, detail: str | None = None, *, code: str | None = None, **members: object) -> None:
+        self.detail = detail or (self.__doc__ or "").strip().splitlines()[0]
+        self.problem_code = code or self.code
+        self.members = members
+        super().__init__(self.detail)
+
+
+class NotFound(RunyardError):
+    """There is no such thing, or it is not yours to see."""
+
+    code = "not_found"
+
+
+class Conflict(RunyardError):
+    """The request does not fit the present state."""
+
+    code = "conflict"
+
+
+class CapabilityMissing(Conflict):
+    """The provider cannot do what the request asks for."""
+
+    code = "capability_missing"
+
+
+class StaleEpoch(Conflict):
+    """The session's workspace has moved to another worker since."""
+
+    code = "stale_epoch"
+
+
+class StaleAttempt(Conflict):
+    """A later attempt of this run has begun since."""
+
+    code = "stale_attempt"
+
+
+class StaleClaim(Conflict):
+    """Another job has claimed this run since."""
+
+    code = "stale_claim"
+
+
+class EventGap(Conflict):
+    """Events are missing before these; send again from `expected`."""
+
+    code = "gap"
+
+
+class EventNumberConflict(Conflict):
+    """An event with this number was stored already with another id."""
+
+    code = "n_conflict"
+
+
+class AlreadyAnswered(Conflict):
+    """Somebody has answered this request already."""
+
+    code = "already_answered"
+
+
+class IdempotencyKeyReused(Conflict):
+    """This idempotency key was used before with another body."""
+
+    code = "idempotency_key_reused"
+
+
+class SessionBusy(Conflict):
+    """The session has a live run and the request said `reject`."""
+
+    code = "session_busy"
+
+
+class Invalid(RunyardError):
+    """The request cannot be understood."""
+
+    code = "invalid"
+
+
+class TooLarge(RunyardError):
+    """The request is larger than the limit."""
+
+    code = "too_large"
+
+
+class Unauthenticated(RunyardError):
+    """Sign in, or send a valid bearer token."""
+
+    code = "unauthenticated"
+
+
+class BadSignature(Unauthenticated):
+    """The callback's signature is missing, wrong, or older than five minutes."""
+
+    code = "bad_signature"
+
+
+class Forbidden(RunyardError):
+    """You are signed in but may not do this."""
+
+    code = "forbidden"
+
+
+class Unavailable(RunyardError):
+    """Runyard cannot do this right now; try again shortly."""
+
+    code = "unavailable"

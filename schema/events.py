@@ -1,0 +1,171 @@
+"""Run events: their types, their data and the envelope that every reader sees (the wire's event contract)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field
+
+from schema.wire import Json, Request, Text, Wire
+
+EXECUTOR_MAY_NOT_AUTHOR = frozenset(
+    {
+        "run.queued",
+        "run.waiting",
+        "run.parked",
+        "run.resumed",
+        "run.retrying",
+        "run.cancelling",
+        "human_loop.resolved",
+    }
+)
+"""Decisions and queue events belong to the control plane; anything else, unknown types included, an executor may say."""
+
+
+class SourceEvent(Request):
+    """One event as its source (an executor or the driver of a bound run) sends it.
+
+    `n` numbers the events of an attempt from 1 without holes; a source that cannot number leaves it out
+    and is deduplicated by `id`. `at` is the source's clock, kept for display only.
+    """
+
+    id: UUID
+    n: int | None = Field(default=None, ge=1, le=2**53)
+    type: Text = Field(min_length=1, max_length=64, pattern=r"^[a-z_]+(\.[a-z_]+)+$")
+    at: AwareDatetime
+    data: Json = Field(default_factory=dict)
+
+
+class Envelope(Wire):
+    """One row of a session's log as every reader gets it."""
+
+    seq: int
+    id: UUID
+    session_id: UUID
+    run_id: UUID | None = None
+    attempt: int | None = None
+    author: str
+    type: str
+    at: datetime
+    late: bool | None = None
+    data: Json
+
+
+class MessageDelta(Wire):
+    message_id: str
+    role: Literal["assistant", "thought", "user"]
+    text: str
+
+
+class MessageStop(Wire):
+    message_id: str
+    stop_reason: str
+
+
+class ToolCall(Wire):
+    """`tool.call` when first seen, `tool.update` afterwards (then only what changed is present)."""
+
+    tool_call_id: str
+    title: str | None = None
+    kind: str | None = None
+    status: Literal["pending", "in_progress", "completed", "failed"] | None = None
+    input: object = None
+    output: object = None
+    diffs: list[Json] | None = None
+    locations: list[Json] | None = None
+
+
+class TodoItem(Wire):
+    id: str
+    content: str
+    status: Literal["pending", "in_progress", "completed"]
+    priority: str | None = None
+
+
+class TodoUpdate(Wire):
+    """The whole list of one group, each time."""
+
+    group_id: str
+    title: str | None = None
+    items: list[TodoItem]
+
+
+class PermissionOption(Wire):
+    """`kind` is one of ACP's `allow_once`, `allow_always`, `reject_once`, `reject_always`."""
+
+    option_id: str
+    name: str
+    kind: str
+
+
+class HumanRequested(Wire):
+    """What the agent asks. `schema` (JSON Schema) is there for questions, `options` for permissions."""
+
+    request_id: UUID
+    kind: Literal["permission", "question"]
+    title: str
+    fingerprint: str
+    tool_call: Json | None = None
+    options: list[PermissionOption] | None = None
+    schema_: Json | None = Field(default=None, alias="schema")
+
+
+class HumanApplied(Wire):
+    """What became of an answer: `told` is the sentence or option that the agent was given."""
+
+    request_id: UUID
+    outcome: Literal["applied", "void"]
+    told: str
+
+
+class Cost(Wire):
+    """`amount` in units of `currency`; `unavailable` has no amount: an unknown cost is never 0."""
+
+    amount: float | None = None
+    currency: str | None = None
+    source: Literal["reported", "priced", "unavailable"]
+    price_version: str | None = None
+
+
+class Usage(Wire):
+    """Tokens of one run; an absent bucket is unknown, which is not 0."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_read_tokens: int | None = None
+    cached_write_tokens: int | None = None
+    context_used: int | None = None
+    context_size: int | None = None
+    cost: Cost | None = None
+
+
+class RunWarning(Wire):
+    code: str
+    message: str
+
+
+class RunStarted(Wire):
+    """The agent is up and the prompt is about to be handed over; nothing was delivered before this is acknowledged."""
+
+    status: Literal["running"] = "running"
+    provider: str
+    agent: Json | None = None
+    agent_session_id: str | None = None
+    resumed: bool = False
+
+
+class Reason(Wire):
+    """Why something is as it is: `code` for programs, `message` is a sentence for people."""
+
+    code: str
+    message: str
+
+
+class RunFinished(Wire):
+    status: Literal["succeeded", "failed", "cancelled", "blocked"]
+    reason: Reason | None = None
+    stop_reason: str | None = None
+    usage: Usage | None = None
+    snapshot_id: UUID | None = None

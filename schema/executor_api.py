@@ -1,0 +1,123 @@
+"""The executor's HTTP contract, shared by its service and the client in jobs/."""
+
+from __future__ import annotations
+
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from schema.events import SourceEvent
+from schema.options import RunOptions
+from schema.wire import Json, Request, Text, Wire
+
+TRACE_HEADERS = ("x-trace-id", "x-trace-session-id", "x-trace-run-id", "x-trace-executor-id", "x-trace-operation")
+
+
+class Callback(Wire):
+    """Where an attempt's events go, and the key that signs them (Standard Webhooks, `whsec_...`)."""
+
+    url: str
+    key: str = Field(repr=False)
+
+
+class Resume(Wire):
+    """The agent's own conversation to go on with. `continuing` = the same run was interrupted after its prompt was
+    delivered, so the agent is told to go on and never given the prompt again."""
+
+    agent_session_id: str
+    continuing: bool = False
+
+
+class StartRun(Wire):
+    """`POST /runs`. `claim` guards against a zombie job: an executor refuses one lower than it has seen for the run."""
+
+    run_id: UUID
+    session_id: UUID
+    attempt: int = Field(ge=1)
+    claim: int = Field(ge=1)
+    epoch: int = Field(ge=1)
+    provider: str
+    prompt: str
+    options: RunOptions = Field(default_factory=RunOptions)
+    timeout_seconds: float | None = None
+    resume: Resume | None = None
+    callback: Callback
+    traceparent: str | None = None
+
+
+class RunState(Wire):
+    """`GET /runs/{runId}`. `unknown` is answered with 404. `last_n` is the last event spooled, `acked_n` the last
+    one that the control plane acknowledged."""
+
+    run_id: UUID
+    state: Literal["starting", "running", "waiting", "stopping", "finished", "lost", "refused"]
+    attempt: int
+    claim: int
+    last_n: int = 0
+    acked_n: int = 0
+    prompt_delivered: bool = False
+    open_requests: list[UUID] = Field(default_factory=list)
+
+
+class StopRun(Request):
+    """Query of `DELETE /runs/{runId}`: `claim` also refuses a start with a lower claim that arrives later."""
+
+    claim: int = Field(default=0, ge=0)
+
+
+class Answer(Wire):
+    """`POST /runs/{runId}/human-loop/{requestId}`: the stored answer, delivered any number of times, applied once."""
+
+    request_id: UUID
+    decision: Literal["allow", "allow_always", "deny", "answer", "cancel"]
+    option_id: str | None = None
+    reason: str | None = None
+    answers: Json | None = None
+    arguments: Json | None = None
+
+
+class ExecutorHealth(Wire):
+    """`GET /health`, without a token. `runs` counts agents that live now."""
+
+    status: Literal["ok"] = "ok"
+    session_id: UUID
+    epoch: int
+    runtime_version: str
+    runs: int
+    spooled: int
+
+
+class CallbackBody(Request):
+    """`POST /api/runs/{runId}/callbacks`; no events is a heartbeat."""
+
+    epoch: int = Field(ge=0)
+    attempt: int = Field(ge=1)
+    events: list[SourceEvent] = Field(default_factory=list, max_length=1000)
+
+
+class CallbackAnswer(Wire):
+    """`stop_requested` repeats a stop to an executor that nobody can reach, and to the driver of a bound run."""
+
+    accepted: int
+    duplicates: int
+    last_seq: int
+    stop_requested: bool = False
+
+
+class ProviderDeclared(Wire):
+    """What one provider says of itself, read from the executor's registry.
+
+    `options` names the keys of RunOptions that it can take; `capabilities` is the declared set. `ready` is false with
+    a `reason` when its program or login is missing.
+    """
+
+    name: Text
+    title: str
+    ready: bool
+    reason: str | None = None
+    version: str | None = None
+    options: list[str] = Field(default_factory=list)
+    capabilities: dict[str, bool] = Field(default_factory=dict)
+    default_model: str | None = None
+    default_mode: Literal["auto", "ask"] = "ask"

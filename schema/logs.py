@@ -1,0 +1,63 @@
+"""Log lines: one JSON object a line, with the same keys in every part (traceId, sessionId, runId, executorId, component)."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import AbstractContextManager
+
+import structlog
+
+CONTEXT_KEYS = ("traceId", "sessionId", "runId", "executorId")
+
+
+def configure_logs(component: str, *, level: str = "INFO") -> None:
+    """Send this process's log lines, those of its libraries included, to stderr as JSON."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        structlog.processors.format_exc_info,
+        _component(component),
+    ]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.EventRenamer("message"),
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def log_context(**ids: object) -> AbstractContextManager[None]:
+    """Put ids (camelCase, see CONTEXT_KEYS) on every line that is logged inside the block."""
+    known = {key: str(value) for key, value in ids.items() if value is not None}
+    return structlog.contextvars.bound_contextvars(**known)
+
+
+def trace_id(traceparent: str | None) -> str | None:
+    """The 32 hex digits that name a run's trace (W3C Trace Context)."""
+    parts = (traceparent or "").split("-")
+    return parts[1] if len(parts) == 4 else None
+
+
+def _component(name: str) -> structlog.typing.Processor:
+    def add(_logger: object, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        line.setdefault("component", name)
+        return line
+
+    return add

@@ -1,0 +1,48 @@
+"""The base of all wire types: JSON with camelCase keys, strict about what a caller may say."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+def _without_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not contain the NUL character")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_without_nul)]
+"""Text that PostgreSQL can hold."""
+
+Json = dict[str, Any]
+"""A JSON object whose inner shape is someone else's contract."""
+
+
+class Wire(BaseModel):
+    """A message that we answer or read from a peer of ours; unknown keys are passed over, so that peers may be newer."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+    def to_json(self) -> Json:
+        """The camelCase JSON object, without the keys that hold nothing."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class Request(Wire):
+    """A request body or query of a client; an unknown key is an error, for a misspelt option must not be dropped."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+class Page(Request):
+    """Keyset page: rows after `cursor`, at most `limit`."""
+
+    cursor: Text | None = Field(default=None, max_length=200)
+    limit: int = Field(default=50, ge=1, le=500)
+
+
+__all__ = ["AwareDatetime", "Json", "Page", "Request", "Text", "Wire", "datetime"]
