@@ -110,7 +110,8 @@ CREATE TABLE runs (
     warnings jsonb NOT NULL DEFAULT '[]',
     traceparent text NOT NULL,
     status run_status NOT NULL DEFAULT 'queued',
-    position bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    -- order in the session's queue, given under the session's lock
+    position bigint NOT NULL,
     bound boolean NOT NULL DEFAULT false,
 
     -- fencing: a claim is a job's, an attempt an executor's, a generation a callback key's
@@ -266,6 +267,20 @@ CREATE TABLE control_plane_parts (
     seen_at timestamptz NOT NULL DEFAULT now(),
     well_since timestamptz NOT NULL DEFAULT now()
 );
+
+-- What the API asks of the job worker, which alone can reach executors, and what came of it.
+CREATE TABLE operations (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    kind text NOT NULL CONSTRAINT operations_kind_length CHECK (length(kind) BETWEEN 1 AND 100),
+    arguments jsonb NOT NULL DEFAULT '{}',
+    requested_by uuid REFERENCES users (id),
+    result jsonb,
+    error text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz,
+    CONSTRAINT operations_finished_has_outcome CHECK ((finished_at IS NULL) = (result IS NULL AND error IS NULL))
+);
+CREATE INDEX operations_requested_by ON operations (requested_by);
 
 INSERT INTO users (name, role) VALUES ('admin', 'admin');
 INSERT INTO apps (name, provider) VALUES ('default', 'demo');

@@ -1,0 +1,54 @@
+-- name: user_by_token
+SELECT users.id, users.name, users.role, users.created_at, users.disabled_at
+FROM access_tokens
+JOIN users ON users.id = access_tokens.user_id
+WHERE access_tokens.digest = %(digest)s AND access_tokens.revoked_at IS NULL AND users.disabled_at IS NULL;
+
+-- name: user_by_id
+SELECT id, name, role, created_at, disabled_at FROM users WHERE id = %(user_id)s;
+
+-- name: user_by_name
+SELECT id, name, role, created_at, disabled_at FROM users WHERE name = %(name)s;
+
+-- name: users
+SELECT id, name, role, created_at, disabled_at FROM users ORDER BY name;
+
+-- name: insert_user
+INSERT INTO users (name, role) VALUES (%(name)s, %(role)s)
+ON CONFLICT (name) DO NOTHING
+RETURNING id, name, role, created_at, disabled_at;
+
+-- name: disable_user
+UPDATE users SET disabled_at = COALESCE(disabled_at, now()) WHERE name = %(name)s
+RETURNING id, name, role, created_at, disabled_at;
+
+-- name: insert_token
+INSERT INTO access_tokens (digest, user_id, label) VALUES (%(digest)s, %(user_id)s, %(label)s)
+ON CONFLICT (digest) DO NOTHING;
+
+-- name: apps
+SELECT id, name, version, provider, options, created_at, updated_at FROM apps WHERE archived_at IS NULL ORDER BY name;
+
+-- name: app_by_id
+SELECT id, name, version, provider, options, created_at, updated_at
+FROM apps
+WHERE id = %(app_id)s AND archived_at IS NULL;
+
+-- name: app_by_name
+SELECT id, name, version, provider, options, created_at, updated_at
+FROM apps
+WHERE name = %(name)s AND archived_at IS NULL;
+
+-- name: insert_app
+INSERT INTO apps (name, provider, options) VALUES (%(name)s, %(provider)s, %(options)s)
+ON CONFLICT (name) DO NOTHING
+RETURNING id, name, version, provider, options, created_at, updated_at;
+
+-- name: update_app
+UPDATE apps
+SET provider = COALESCE(%(provider)s, provider),
+    options = COALESCE(%(options)s, options),
+    version = version + 1,
+    updated_at = now()
+WHERE name = %(name)s AND archived_at IS NULL
+RETURNING id, name, version, provider, options, created_at, updated_at;

@@ -1,0 +1,40 @@
+-- name: defer_job
+-- procrastinate's own function, so that a job is born in the transaction that needs it.
+SELECT procrastinate_defer_jobs_v1(
+    ARRAY[
+        ROW(
+            %(queue)s, %(task)s, %(priority)s, NULL, NULL, %(args)s,
+            CASE WHEN %(delay_seconds)s > 0 THEN now() + make_interval(secs => %(delay_seconds)s) END
+        )::procrastinate_job_to_defer_v1
+    ]
+);
+
+-- name: insert_operation
+INSERT INTO operations (kind, arguments, requested_by) VALUES (%(kind)s, %(arguments)s, %(requested_by)s)
+RETURNING id;
+
+-- name: operation
+SELECT id, kind, arguments, result, error, created_at, finished_at FROM operations WHERE id = %(operation_id)s;
+
+-- name: finish_operation
+UPDATE operations
+SET result = %(result)s, error = %(error)s, finished_at = now()
+WHERE id = %(operation_id)s AND finished_at IS NULL;
+
+-- name: part_seen
+-- A part of the control plane is well; after a break of more than `break_seconds` it is well only since now.
+INSERT INTO control_plane_parts (part) VALUES (%(part)s)
+ON CONFLICT (part) DO UPDATE
+SET seen_at = now(),
+    well_since = CASE
+        WHEN control_plane_parts.seen_at < now() - make_interval(secs => %(break_seconds)s) THEN now()
+        ELSE control_plane_parts.well_since
+    END;
+
+-- name: well_for_seconds
+-- For how long every part has been well without a break; null when one has not been seen lately.
+SELECT CASE
+    WHEN bool_and(seen_at > now() - make_interval(secs => %(break_seconds)s))
+    THEN extract(epoch FROM now() - max(well_since))::double precision
+END
+FROM control_plane_parts;

@@ -1,0 +1,312 @@
+-- name: insert_run
+INSERT INTO runs (
+    session_id, user_id, app_id, app_version, provider, prompt, options, warnings, traceparent, position, max_attempts,
+    timeout_seconds
+)
+VALUES (
+    %(session_id)s, %(user_id)s, %(app_id)s, %(app_version)s, %(provider)s, %(prompt)s, %(options)s, %(warnings)s,
+    %(traceparent)s,
+    COALESCE((SELECT max(position) FROM runs WHERE session_id = %(session_id)s), 0) + 1024,
+    %(max_attempts)s, %(timeout_seconds)s
+)
+RETURNING
+    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
+    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
+    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
+    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
+    runs.created_at, runs.started_at, runs.finished_at;
+
+-- name: insert_bound_run
+INSERT INTO runs (
+    session_id, user_id, app_id, app_version, provider, prompt, traceparent, position, max_attempts, bound, status,
+    attempt, epoch, started_at, lease_expires_at
+)
+VALUES (
+    %(session_id)s, %(user_id)s, %(app_id)s, %(app_version)s, %(provider)s, %(prompt)s, %(traceparent)s,
+    COALESCE((SELECT max(position) FROM runs WHERE session_id = %(session_id)s), 0) + 1024,
+    1, true, 'running', 1, %(epoch)s, now(), now() + make_interval(secs => %(lease_seconds)s)
+)
+RETURNING
+    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
+    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
+    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
+    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
+    runs.created_at, runs.started_at, runs.finished_at;
+
+-- name: run_by_id
+SELECT
+    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
+    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
+    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
+    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
+    runs.created_at, runs.started_at, runs.finished_at
+FROM runs
+WHERE runs.id = %(run_id)s;
+
+-- name: runs_of_session
+SELECT
+    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
+    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
+    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
+    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
+    runs.created_at, runs.started_at, runs.finished_at
+FROM runs
+WHERE runs.session_id = %(session_id)s
+    AND (%(before_at)s::timestamptz IS NULL OR (runs.created_at, runs.id) < (%(before_at)s, %(before_id)s::uuid))
+ORDER BY runs.created_at DESC, runs.id DESC
+LIMIT %(limit)s;
+
+-- name: unsettled_runs_of_session
+SELECT
+    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
+    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
+    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
+    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
+    runs.created_at, runs.started_at, runs.finished_at
+FROM runs
+WHERE runs.session_id = %(session_id)s AND runs.finished_at IS NULL
+ORDER BY runs.status = 'queued', runs.position;
+
+-- name: queue_position
+-- How many runs of the session come before this one; 0 is next (or live).
+SELECT count(*)::int
+FROM runs AS ahead
+JOIN runs AS mine ON mine.id = %(run_id)s
+WHERE ahead.session_id = mine.session_id
+    AND ahead.finished_at IS NULL
+    AND mine.status = 'queued'
+    AND ahead.id <> mine.id
+    AND (ahead.status <> 'queued' OR ahead.position < mine.position);
+
+-- name: head_of_queue
+-- The session's next run, if nothing of it is live.
+SELECT
+    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
+    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
+    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
+    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
+    runs.created_at, runs.started_at, runs.finished_at
+FROM runs
+WHERE runs.session_id = %(session_id)s
+    AND runs.status = 'queued'
+    AND NOT EXISTS (
+        SELECT 1 FROM runs AS live
+        WHERE live.session_id = %(session_id)s
+            AND live.status IN ('starting', 'running', 'waiting', 'parked', 'cancelling')
+    )
+ORDER BY runs.position
+LIMIT 1;
+
+-- name: claim_run
+-- Taken only when due, first in its session's queue, and with nothing live beside it. The caller holds the session.
+UPDATE runs
+SET status = 'starting',
+    claim = runs.claim + 1,
+    attempt = runs.attempt + 1,
+    claimed_by = %(owner)s,
+    epoch = %(epoch)s,
+    last_n = 0,
+    lock_expires_at = now() + make_interval(secs => %(lock_seconds)s),
+    lease_expires_at = NULL
+WHERE runs.id = %(run_id)s
+    AND runs.status = 'queued'
+    AND runs.next_attempt_at <= now()
+    AND NOT EXISTS (
+        SELECT 1 FROM runs AS other
+        WHERE other.session_id = runs.session_id
+            AND other.id <> runs.id
+            AND (
+                other.status IN ('starting', 'running', 'waiting', 'parked', 'cancelling')
+                OR (other.status = 'queued' AND other.position < runs.position)
+            )
+    )
+RETURNING
+    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
+    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
+    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
+    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
+    runs.created_at, runs.started_at, runs.finished_at;
+
+-- name: hold_claim
+-- The claimer is still at it.
+UPDATE runs
+SET lock_expires_at = now() + make_interval(secs => %(lock_seconds)s)
+WHERE id = %(run_id)s AND claim = %(claim)s AND status = 'starting';
+
+-- name: record_dispatched
+-- The executor has the run: from now on its heartbeats hold the lease.
+UPDATE runs
+SET lease_expires_at = GREATEST(lease_expires_at, now() + make_interval(secs => %(lease_seconds)s)),
+    lock_expires_at = NULL
+WHERE id = %(run_id)s AND claim = %(claim)s AND finished_at IS NULL AND status <> 'queued';
+
+-- name: extend_lease
+UPDATE runs
+SET lease_expires_at = now() + make_interval(secs => %(lease_seconds)s),
+    lock_expires_at = NULL,
+    last_n = %(last_n)s
+WHERE id = %(run_id)s;
+
+-- name: begin_run
+UPDATE runs
+SET status = 'running', prompt_delivered = true, started_at = COALESCE(started_at, now())
+WHERE id = %(run_id)s AND status = 'starting';
+
+-- name: mark_prompt_delivered
+UPDATE runs
+SET prompt_delivered = true, started_at = COALESCE(started_at, now())
+WHERE id = %(run_id)s;
+
+-- name: await_human
+UPDATE runs SET status = 'waiting' WHERE id = %(run_id)s AND status = 'running';
+
+-- name: resume_run
+UPDATE runs SET status = 'running' WHERE id = %(run_id)s AND status = 'waiting';
+
+-- name: record_usage
+UPDATE runs SET usage = %(usage)s WHERE id = %(run_id)s;
+
+-- name: add_warning
+UPDATE runs SET warnings = warnings || jsonb_build_array(%(warning)s::jsonb) WHERE id = %(run_id)s;
+
+-- name: begin_cancelling
+UPDATE runs
+SET status = 'cancelling',
+    claim = claim + 1,
+    cancel_deadline_at = now() + make_interval(secs => %(deadline_seconds)s)
+WHERE id = %(run_id)s AND status IN ('starting', 'running', 'waiting', 'parked')
+RETURNING
+    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
+    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
+    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
+    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
+    runs.created_at, runs.started_at, runs.finished_at;
+
+-- name: settle_run
+UPDATE runs
+SET status = %(status)s,
+    finished_at = now(),
+    reason_code = %(reason_code)s,
+    reason_message = %(reason_message)s,
+    stop_reason = %(stop_reason)s,
+    usage = COALESCE(%(usage)s, usage),
+    lock_expires_at = NULL,
+    lease_expires_at = NULL
+WHERE id = %(run_id)s AND finished_at IS NULL
+RETURNING
+    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
+    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
+    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
+    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
+    runs.created_at, runs.started_at, runs.finished_at;
+
+-- name: requeue_run
+-- live -> queued: a later attempt of the same run.
+UPDATE runs
+SET status = 'queued',
+    claimed_by = NULL,
+    lock_expires_at = NULL,
+    lease_expires_at = NULL,
+    last_error = %(error)s,
+    next_attempt_at = now() + make_interval(secs => %(delay_seconds)s)
+WHERE id = %(run_id)s AND status IN ('starting', 'running', 'waiting')
+RETURNING
+    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
+    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
+    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
+    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
+    runs.created_at, runs.started_at, runs.finished_at;
+
+-- name: insert_usage
+INSERT INTO usage_log (run_id, session_id, user_id, app_id, provider, usage)
+SELECT id, session_id, user_id, app_id, provider, %(usage)s FROM runs WHERE id = %(run_id)s
+ON CONFLICT (run_id) DO NOTHING;
+
+-- name: rotate_callback_key
+UPDATE runs
+SET key_generation = key_generation + 1,
+    previous_key_until = now() + make_interval(secs => %(overlap_seconds)s)
+WHERE id = %(run_id)s AND finished_at IS NULL
+RETURNING
+    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
+    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
+    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
+    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
+    runs.created_at, runs.started_at, runs.finished_at;
+
+-- name: previous_key_is_valid
+SELECT previous_key_until > now() FROM runs WHERE id = %(run_id)s;
+
+-- name: lock_idempotency_key
+SELECT pg_advisory_xact_lock(hashtextextended(%(user_id)s::text || '/' || %(key)s, 0));
+
+-- name: idempotent_run
+SELECT run_id, body_digest FROM idempotency_keys WHERE user_id = %(user_id)s AND key = %(key)s;
+
+-- name: insert_idempotency_key
+INSERT INTO idempotency_keys (user_id, key, body_digest, run_id)
+VALUES (%(user_id)s, %(key)s, %(body_digest)s, %(run_id)s);
+
+-- name: runs_to_reconcile
+-- Whatever is overdue: a claim that was not finished, a lease that ran out, a cancellation past its deadline,
+-- a due run at the head of its queue that nobody has taken.
+SELECT
+    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
+    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
+    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
+    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
+    runs.created_at, runs.started_at, runs.finished_at
+FROM runs
+WHERE runs.finished_at IS NULL
+    AND (
+        (runs.status = 'starting' AND COALESCE(runs.lease_expires_at, runs.lock_expires_at) < now())
+        OR (runs.status IN ('running', 'waiting') AND runs.lease_expires_at < now())
+        OR (runs.status = 'cancelling' AND runs.cancel_deadline_at < now())
+        OR (
+            runs.status = 'queued'
+            AND runs.next_attempt_at < now() - make_interval(secs => %(undispatched_seconds)s)
+            AND NOT EXISTS (
+                SELECT 1 FROM runs AS other
+                WHERE other.session_id = runs.session_id
+                    AND other.id <> runs.id
+                    AND other.finished_at IS NULL
+                    AND (other.status <> 'queued' OR other.position < runs.position)
+            )
+            AND NOT EXISTS (
+                SELECT 1 FROM procrastinate_jobs AS job
+                WHERE job.task_name = 'execute_run'
+                    AND job.status = 'todo'
+                    AND job.args ->> 'run_id' = runs.id::text
+            )
+        )
+    )
+ORDER BY runs.id
+LIMIT %(limit)s;
+
+-- name: due_runs
+-- Heads of their sessions' queues that could start now, oldest first.
+SELECT runs.id
+FROM runs
+WHERE runs.status = 'queued'
+    AND runs.next_attempt_at <= now()
+    AND NOT EXISTS (
+        SELECT 1 FROM runs AS other
+        WHERE other.session_id = runs.session_id
+            AND other.id <> runs.id
+            AND other.finished_at IS NULL
+            AND (other.status <> 'queued' OR other.position < runs.position)
+    )
+ORDER BY runs.next_attempt_at
+LIMIT %(limit)s;

@@ -1,0 +1,48 @@
+-- name: insert_session
+WITH made AS (
+    INSERT INTO sessions (owner_id, app_id, title)
+    VALUES (%(owner_id)s, %(app_id)s, %(title)s)
+    RETURNING id, owner_id, app_id, title, created_at, updated_at
+), log AS (
+    INSERT INTO session_logs (session_id) SELECT id FROM made RETURNING last_seq, epoch
+)
+SELECT made.id, made.owner_id, made.app_id, made.title, made.created_at, made.updated_at, log.last_seq, log.epoch
+FROM made, log;
+
+-- name: session_by_id
+SELECT
+    sessions.id, sessions.owner_id, sessions.app_id, sessions.title, sessions.created_at, sessions.updated_at,
+    session_logs.last_seq, session_logs.epoch
+FROM sessions
+JOIN session_logs ON session_logs.session_id = sessions.id
+WHERE sessions.id = %(session_id)s AND sessions.deleted_at IS NULL;
+
+-- name: sessions_of_owner
+SELECT
+    sessions.id, sessions.owner_id, sessions.app_id, sessions.title, sessions.created_at, sessions.updated_at,
+    session_logs.last_seq, session_logs.epoch
+FROM sessions
+JOIN session_logs ON session_logs.session_id = sessions.id
+WHERE sessions.owner_id = %(owner_id)s
+    AND sessions.deleted_at IS NULL
+    AND (
+        %(before_at)s::timestamptz IS NULL
+        OR (sessions.created_at, sessions.id) < (%(before_at)s, %(before_id)s::uuid)
+    )
+ORDER BY sessions.created_at DESC, sessions.id DESC
+LIMIT %(limit)s;
+
+-- name: rename_session
+UPDATE sessions SET title = %(title)s, updated_at = now() WHERE id = %(session_id)s AND deleted_at IS NULL;
+
+-- name: delete_session
+UPDATE sessions SET deleted_at = now(), updated_at = now() WHERE id = %(session_id)s AND deleted_at IS NULL;
+
+-- name: remember_conversation
+INSERT INTO agent_conversations (session_id, provider, agent_session_id, run_id)
+VALUES (%(session_id)s, %(provider)s, %(agent_session_id)s, %(run_id)s)
+ON CONFLICT (session_id, provider) DO UPDATE
+SET agent_session_id = excluded.agent_session_id, run_id = excluded.run_id, updated_at = now();
+
+-- name: conversation
+SELECT agent_session_id FROM agent_conversations WHERE session_id = %(session_id)s AND provider = %(provider)s;

@@ -1,0 +1,59 @@
+"""Named queries: every statement stands in schema/queries/*.sql under `-- name: ...`, and is called by that name.
+
+Parameters are `%(name)s`; values of type dict and list are passed as jsonb where wrapped by `jsonb()`.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from psycopg import Connection
+from psycopg.rows import class_row, scalar_row
+from psycopg.types.json import Jsonb
+
+T = TypeVar("T")
+Conn = Connection[Any]
+QUERIES = Path(__file__).parent / "queries"
+_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+
+jsonb = Jsonb
+
+
+@cache
+def queries() -> dict[str, bytes]:
+    """All statements by name; a name that stands twice is an error."""
+    found: dict[str, bytes] = {}
+    for file in sorted(QUERIES.glob("*.sql")):
+        parts = _NAME.split(file.read_text())
+        for name, statement in zip(parts[1::2], parts[2::2], strict=True):
+            if name in found:
+                raise ValueError(f"query {name} stands twice, the second time in {file.name}")
+            found[name] = statement.strip().rstrip(";").encode()
+    return found
+
+
+def fetch_one(conn: Conn, name: str, row: type[T], **params: object) -> T | None:
+    """The first row as `row`, or None."""
+    with conn.cursor(row_factory=class_row(row)) as cursor:
+        return cursor.execute(queries()[name], params).fetchone()
+
+
+def fetch_all(conn: Conn, name: str, row: type[T], **params: object) -> list[T]:
+    """All rows as `row`."""
+    with conn.cursor(row_factory=class_row(row)) as cursor:
+        return cursor.execute(queries()[name], params).fetchall()
+
+
+def fetch_value(conn: Conn, name: str, **params: object) -> Any:
+    """The first column of the first row, or None when there is no row."""
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(queries()[name], params).fetchone()
+
+
+def execute(conn: Conn, name: str, **params: object) -> int:
+    """Run it; how many rows it touched."""
+    with conn.cursor() as cursor:
+        return cursor.execute(queries()[name], params).rowcount
