@@ -1,0 +1,16 @@
+"""Every test has a database of its own, migrated, on each version of PostgreSQL that we support."""
+
+import psycopg
+import pytest
+
+
+@pytest.mark.both_postgres
+def test_database_is_migrated_and_of_the_version_asked_for(conn: psycopg.Connection, postgres_version: int) -> None:
+    assert conn.info.server_version // 10_000 == postgres_version
+    assert conn.execute("SELECT name FROM apps").fetchall() == [("default",)]
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_what_one_test_writes_no_other_sees(conn: psycopg.Connection, turn: int) -> None:
+    conn.execute("INSERT INTO users (name, role) VALUES ('visitor', 'member')")
+    assert conn.execute("SELECT count(*) FROM users WHERE name = 'visitor'").fetchone() == (1,), turn
