@@ -310,3 +310,6 @@ WHERE runs.status = 'queued'
     )
 ORDER BY runs.next_attempt_at
 LIMIT %(limit)s;
+
+-- name: first_seq_of_run
+SELECT COALESCE(min(seq), 1) FROM run_events WHERE run_id = %(run_id)s;

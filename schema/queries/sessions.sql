@@ -46,3 +46,12 @@ SET agent_session_id = excluded.agent_session_id, run_id = excluded.run_id, upda
 
 -- name: conversation
 SELECT agent_session_id FROM agent_conversations WHERE session_id = %(session_id)s AND provider = %(provider)s;
+
+-- name: conversation_of_run
+-- The conversation that this very run has begun or resumed.
+SELECT agent_conversations.agent_session_id
+FROM agent_conversations
+JOIN runs ON runs.id = agent_conversations.run_id
+WHERE runs.id = %(run_id)s
+    AND agent_conversations.session_id = runs.session_id
+    AND agent_conversations.provider = runs.provider;

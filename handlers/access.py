@@ -1,0 +1,163 @@
+"""Who may do what: users, their roles and tokens, and the apps that they use."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import Literal, get_args
+from uuid import UUID
+
+from schema.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from schema.rows import AppRow, Role, SessionRow, UserRow
+from schema.sql import Conn, execute, fetch_all, fetch_one, jsonb
+from schema.wire import Json
+
+Permission = Literal[
+    "sessions:read",
+    "sessions:write",
+    "runs:read",
+    "runs:start",
+    "runs:stop",
+    "runs:bind",
+    "human_loop:read",
+    "human_loop:reply",
+    "providers:read",
+    "queue:drain",
+    "reconcile",
+    "workers:read",
+]
+PERMISSIONS: frozenset[Permission] = frozenset(get_args(Permission))
+_OPERATORS_ONLY: frozenset[Permission] = frozenset({"queue:drain", "reconcile", "workers:read"})
+_OF_ROLE: dict[Role, frozenset[Permission]] = {
+    "admin": PERMISSIONS,
+    "operator": PERMISSIONS,
+    "member": PERMISSIONS - _OPERATORS_ONLY,
+}
+
+
+@dataclass(frozen=True)
+class Actor:
+    """The user on whose behalf a request is done."""
+
+    user_id: UUID
+    name: str
+    role: Role
+
+    @property
+    def author(self) -> str:
+        """As event envelopes name them."""
+        return f"user:{self.user_id}"
+
+
+def actor_of(user: UserRow) -> Actor:
+    return Actor(user_id=user.id, name=user.name, role=user.role)
+
+
+def authenticate(conn: Conn, token: str) -> Actor:
+    """The user whose bearer token this is; raises Unauthenticated."""
+    user = fetch_one(conn, "user_by_token", UserRow, digest=_digest(token))
+    if user is None:
+        raise Unauthenticated("The bearer token is unknown or revoked.")
+    return actor_of(user)
+
+
+def authenticate_user(conn: Conn, user_id: UUID) -> Actor:
+    """The user of a signed-in browser; raises Unauthenticated when they were disabled since."""
+    user = fetch_one(conn, "user_by_id", UserRow, user_id=user_id)
+    if user is None or user.disabled_at is not None:
+        raise Unauthenticated()
+    return actor_of(user)
+
+
+def require(actor: Actor, permission: Permission) -> None:
+    """Raise Forbidden unless the actor's role grants it."""
+    if permission not in _OF_ROLE[actor.role]:
+        raise Forbidden(f"Your role, {actor.role}, does not include {permission}.")
+
+
+def may_see(actor: Actor, session: SessionRow) -> bool:
+    """A session is its owner's; admins see every one."""
+    return session.owner_id == actor.user_id or actor.role == "admin"
+
+
+def session_for(conn: Conn, actor: Actor, session_id: UUID) -> SessionRow:
+    """The session if the actor may see it; NotFound otherwise, so that ids of others tell nothing."""
+    session = fetch_one(conn, "session_by_id", SessionRow, session_id=session_id)
+    if session is None or not may_see(actor, session):
+        raise NotFound("There is no such session.", code="unknown_session")
+    return session
+
+
+def list_users(conn: Conn) -> list[UserRow]:
+    return fetch_all(conn, "users", UserRow)
+
+
+def user_named(conn: Conn, name: str) -> UserRow:
+    user = fetch_one(conn, "user_by_name", UserRow, name=name)
+    if user is None:
+        raise NotFound(f"There is no user named {name}.", code="unknown_user")
+    return user
+
+
+def add_user(conn: Conn, name: str, role: Role) -> UserRow:
+    """The new user; raises Conflict when the name is taken."""
+    if not 1 <= len(name) <= 200:
+        raise Invalid("A user's name has 1 to 200 characters.")
+    user = fetch_one(conn, "insert_user", UserRow, name=name, role=role)
+    if user is None:
+        raise Conflict(f"There is a user named {name} already.", code="user_exists")
+    return user
+
+
+def disable_user(conn: Conn, name: str) -> UserRow:
+    """From now on none of their tokens is accepted; what they own stays."""
+    user = fetch_one(conn, "disable_user", UserRow, name=name)
+    if user is None:
+        raise NotFound(f"There is no user named {name}.", code="unknown_user")
+    return user
+
+
+def issue_token(conn: Conn, user_name: str, label: str) -> str:
+    """A new bearer token for the user. It is told once; only its digest is kept."""
+    token = "ry_" + secrets.token_urlsafe(32)
+    admit_token(conn, user_name=user_name, label=label, token=token)
+    return token
+
+
+def admit_token(conn: Conn, *, user_name: str, label: str, token: str) -> None:
+    """Accept a token that was made elsewhere (the local one of the embedded mode). Safe to repeat."""
+    user = user_named(conn, user_name)
+    execute(conn, "insert_token", digest=_digest(token), user_id=user.id, label=label)
+
+
+def list_apps(conn: Conn) -> list[AppRow]:
+    return fetch_all(conn, "apps", AppRow)
+
+
+def app_named(conn: Conn, name: str) -> AppRow:
+    app = fetch_one(conn, "app_by_name", AppRow, name=name)
+    if app is None:
+        raise NotFound(f"There is no app named {name}.", code="unknown_app")
+    return app
+
+
+def add_app(conn: Conn, name: str, provider: str, options: Json | None = None) -> AppRow:
+    """The new app; raises Conflict when the name is taken."""
+    app = fetch_one(conn, "insert_app", AppRow, name=name, provider=provider, options=jsonb(options or {}))
+    if app is None:
+        raise Conflict(f"There is an app named {name} already.", code="app_exists")
+    return app
+
+
+def set_app(conn: Conn, name: str, *, provider: str | None = None, options: Json | None = None) -> AppRow:
+    """Change what is given and count the app's version up."""
+    changed = None if options is None else jsonb(options)
+    app = fetch_one(conn, "update_app", AppRow, name=name, provider=provider, options=changed)
+    if app is None:
+        raise NotFound(f"There is no app named {name}.", code="unknown_app")
+    return app
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

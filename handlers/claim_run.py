@@ -1,0 +1,82 @@
+"""A job takes a run, records that an executor has it, or gives it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from handlers.event_log import NewEvent, append, hold_session
+from handlers.settle_run import RetryPolicy, fail, finish, retry_or_fail
+from schema.events import Reason, RunFinished
+from schema.executor_api import Resume
+from schema.rows import RunRow
+from schema.sql import Conn, execute, fetch_one, fetch_value
+
+WorkerOutcome = Literal["dispatched", "superseded"]
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A run in the hands of one job; `resume` names the agent's conversation to go on with."""
+
+    run: RunRow
+    resume: Resume | None
+
+
+def claim_run(conn: Conn, run_id: UUID, *, owner: str, lock_seconds: float) -> Claimed | None:
+    """Take the run if it is due and first in its session's queue; None if it is not there to be taken."""
+    run = fetch_one(conn, "run_by_id", RunRow, run_id=run_id)
+    if run is None or run.is_final:
+        return None
+    head = hold_session(conn, run.session_id)
+    claimed = fetch_one(
+        conn, "claim_run", RunRow, run_id=run_id, owner=owner, epoch=head.epoch, lock_seconds=lock_seconds
+    )
+    return None if claimed is None else Claimed(run=claimed, resume=_resume(conn, claimed))
+
+
+def hold_claim(conn: Conn, run: RunRow, *, lock_seconds: float) -> bool:
+    """Whether the claim still stands; if so it is extended."""
+    return execute(conn, "hold_claim", run_id=run.id, claim=run.claim, lock_seconds=lock_seconds) == 1
+
+
+def record_dispatched(conn: Conn, run: RunRow, *, lease_seconds: float) -> WorkerOutcome:
+    """The executor has the run. `superseded` means that it was stopped or claimed by another meanwhile."""
+    touched = execute(conn, "record_dispatched", run_id=run.id, claim=run.claim, lease_seconds=lease_seconds)
+    return "dispatched" if touched else "superseded"
+
+
+def give_back(conn: Conn, run: RunRow, policy: RetryPolicy, *, code: str, message: str) -> bool:
+    """The run could not be started: another attempt later, or failed. False if the claim does not stand any more."""
+    return _settle_claim(conn, run, lambda current: retry_or_fail(conn, current, policy, code=code, message=message))
+
+
+def refuse(conn: Conn, run: RunRow, *, code: str, message: str) -> bool:
+    """The run must not start: blocked, with what to do."""
+    blocked = RunFinished(status="blocked", reason=Reason(code=code, message=message))
+    return _settle_claim(conn, run, lambda current: finish(conn, current, blocked))
+
+
+def abandon(conn: Conn, run: RunRow, *, code: str, message: str) -> bool:
+    """Another attempt would end the same way: failed at once."""
+    return _settle_claim(conn, run, lambda current: fail(conn, current, code=code, message=message))
+
+
+def _settle_claim(conn: Conn, run: RunRow, settle: Callable[[RunRow], list[NewEvent]]) -> bool:
+    head = hold_session(conn, run.session_id)
+    current = fetch_one(conn, "run_by_id", RunRow, run_id=run.id)
+    if current is None or current.claim != run.claim or current.status != "starting":
+        return False
+    append(conn, head, settle(current))
+    return True
+
+
+def _resume(conn: Conn, run: RunRow) -> Resume | None:
+    if not (run.prompt_delivered or run.options.get("resume", True)):
+        return None
+    conversation = fetch_value(conn, "conversation", session_id=run.session_id, provider=run.provider)
+    if conversation is None:
+        return None
+    return Resume(agent_session_id=conversation, continuing=run.prompt_delivered)

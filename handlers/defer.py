@@ -1,0 +1,37 @@
+"""Jobs are born in the transaction that needs them; the tasks themselves live in jobs/."""
+
+from __future__ import annotations
+
+from typing import Literal
+from uuid import UUID
+
+from schema.sql import Conn, fetch_value, jsonb
+from schema.wire import Json
+
+Task = Literal["execute_run", "stop_run", "deliver_answer", "perform_operation"]
+
+
+def defer_run(conn: Conn, run_id: UUID, *, delay_seconds: float = 0) -> None:
+    """Have the run claimed and started, at the earliest after the delay."""
+    _defer(conn, "execute_run", {"run_id": str(run_id)}, queue="runs", delay_seconds=delay_seconds)
+
+
+def defer_stop(conn: Conn, run_id: UUID) -> None:
+    """Have the run's executor told to stop it."""
+    _defer(conn, "stop_run", {"run_id": str(run_id)}, queue="control")
+
+
+def defer_delivery(conn: Conn, request_id: UUID) -> None:
+    """Have a stored answer given to the agent that asked."""
+    _defer(conn, "deliver_answer", {"request_id": str(request_id)}, queue="control")
+
+
+def defer_operation(conn: Conn, operation_id: UUID) -> None:
+    """Have an operation done that only the job worker can do."""
+    _defer(conn, "perform_operation", {"operation_id": str(operation_id)}, queue="control")
+
+
+def _defer(conn: Conn, task: Task, args: Json, *, queue: str, delay_seconds: float = 0) -> None:
+    fetch_value(
+        conn, "defer_job", queue=queue, task=task, priority=0, args=jsonb(args), delay_seconds=delay_seconds
+    )

@@ -1,0 +1,96 @@
+"""A session's log: append under the session's lock, read after a cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from schema.errors import NotFound
+from schema.events import Envelope
+from schema.rows import EventRow, LogHead, RunRow
+from schema.sql import Conn, execute, fetch_all, fetch_one, jsonb
+from schema.wire import Json
+
+SYSTEM = "system"
+EXECUTOR = "executor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewEvent:
+    """An event on its way into the log. `n` is the source's own number; `at` None means now, in database time."""
+
+    type: str
+    data: Json
+    author: str = SYSTEM
+    run_id: UUID | None = None
+    attempt: int | None = None
+    id: UUID | None = None
+    n: int | None = None
+    at: datetime | None = None
+    late: bool = False
+
+
+def run_event(run: RunRow, type_: str, data: Json, *, author: str = SYSTEM) -> NewEvent:
+    """An event that the control plane itself says about a run."""
+    return NewEvent(type=type_, data=data, author=author, run_id=run.id, attempt=run.attempt or None)
+
+
+def hold_session(conn: Conn, session_id: UUID) -> LogHead:
+    """Take the session's lock until the transaction ends. Everything that changes a session does this first."""
+    head = fetch_one(conn, "hold_session", LogHead, session_id=session_id)
+    if head is None:
+        raise NotFound("There is no such session.", code="unknown_session")
+    return head
+
+
+def append(conn: Conn, head: LogHead, events: Sequence[NewEvent]) -> LogHead:
+    """Give the events the next numbers of the log, gap-free; the log's new head."""
+    if not events:
+        return head
+    rows = [_row(i, event) for i, event in enumerate(events, start=1)]
+    execute(conn, "append_events", session_id=head.session_id, count=len(rows), events=jsonb(rows))
+    return LogHead(session_id=head.session_id, last_seq=head.last_seq + len(rows), epoch=head.epoch)
+
+
+def session_events(conn: Conn, session_id: UUID, *, after: int, limit: int) -> list[Envelope]:
+    """Events of the session with a number above `after`, in order, at most `limit`."""
+    rows = fetch_all(conn, "session_events_after", EventRow, session_id=session_id, after=after, limit=limit)
+    return [envelope(row) for row in rows]
+
+
+def run_events(conn: Conn, run_id: UUID, *, after: int, limit: int) -> list[Envelope]:
+    """Events of one run with a number above `after`, in order, at most `limit`."""
+    rows = fetch_all(conn, "run_events_after", EventRow, run_id=run_id, after=after, limit=limit)
+    return [envelope(row) for row in rows]
+
+
+def envelope(row: EventRow) -> Envelope:
+    return Envelope(
+        seq=row.seq,
+        id=row.id,
+        session_id=row.session_id,
+        run_id=row.run_id,
+        attempt=row.attempt,
+        author=row.author,
+        type=row.type,
+        at=row.at,
+        late=row.late or None,
+        data=row.data,
+    )
+
+
+def _row(i: int, event: NewEvent) -> Json:
+    return {
+        "i": i,
+        "id": str(event.id or uuid4()),
+        "run_id": event.run_id and str(event.run_id),
+        "attempt": event.attempt,
+        "n": event.n,
+        "author": event.author,
+        "type": event.type,
+        "at": event.at and event.at.isoformat(),
+        "late": event.late,
+        "data": event.data,
+    }

@@ -1,0 +1,232 @@
+"""A prompt becomes a queued run and its job, in one transaction."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from handlers.access import Actor, app_named, session_for
+from handlers.defer import defer_run
+from handlers.event_log import LogHead, NewEvent, append, hold_session, run_event
+from handlers.providers import provider_named, refuse_unsupported
+from handlers.settle_run import finish
+from handlers.stop_run import StopPolicy, stop
+from schema.errors import IdempotencyKeyReused, Invalid, NotFound, SessionBusy
+from schema.events import Reason, RunFinished, RunWarning
+from schema.executor_api import ProviderDeclared
+from schema.options import RunOptions
+from schema.rows import AppRow, RunRow, SessionRow
+from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value, jsonb
+
+TITLE_LENGTH = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What a client asks for; `timeout_seconds` None means no limit."""
+
+    prompt: str
+    provider: str | None = None
+    app_id: UUID | None = None
+    session_id: UUID | None = None
+    options: RunOptions
+    multitask: Literal["enqueue", "reject", "interrupt"] = "enqueue"
+    max_attempts: int
+    timeout_seconds: float | None = None
+    traceparent: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Idempotency:
+    """The client's key and the SHA-256 of the body that came with it."""
+
+    key: str
+    body_digest: bytes
+
+
+@dataclass(frozen=True)
+class Started:
+    """`seq` is the log's number before the run's first event: a reader with this cursor misses nothing."""
+
+    run: RunRow
+    seq: int
+    queue_position: int
+
+
+def start_run(
+    conn: Conn, actor: Actor, start: Start, *, stop_policy: StopPolicy, idempotency: Idempotency | None = None
+) -> Started:
+    """Enqueue a run in its session (a new one if none is named).
+
+    Raises Invalid, NotFound, CapabilityMissing, SessionBusy, IdempotencyKeyReused; nothing is stored then.
+    """
+    if idempotency is not None:
+        known = _known_run(conn, actor, idempotency)
+        if known is not None:
+            return _started(conn, known)
+    session, app, head = _session(conn, actor, start)
+    provider = provider_named(conn, start.provider or app.provider)
+    options = _with_defaults(app, start.options)
+    refuse_unsupported(provider, options)
+    events = _make_room(conn, actor, start, session, stop_policy=stop_policy)
+    run = _insert(conn, actor, start, session=session, app=app, provider=provider, options=options)
+    position = fetch_value(conn, "queue_position", run_id=run.id)
+    events.append(_queued(run, actor, position))
+    events += _gate(conn, run, provider, options)
+    if position == 0 and not _is_blocked(events):
+        defer_run(conn, run.id)
+    append(conn, head, events)
+    if idempotency is not None:
+        _remember(conn, actor, idempotency, run)
+    return Started(run=_again(conn, run), seq=head.last_seq, queue_position=position)
+
+
+def _known_run(conn: Conn, actor: Actor, idempotency: Idempotency) -> RunRow | None:
+    fetch_value(conn, "lock_idempotency_key", user_id=actor.user_id, key=idempotency.key)
+    known = fetch_one(conn, "idempotent_run", _KnownKey, user_id=actor.user_id, key=idempotency.key)
+    if known is None:
+        return None
+    if not hmac.compare_digest(known.body_digest, idempotency.body_digest):
+        raise IdempotencyKeyReused()
+    return fetch_one(conn, "run_by_id", RunRow, run_id=known.run_id)
+
+
+@dataclass(frozen=True)
+class _KnownKey:
+    run_id: UUID
+    body_digest: bytes
+
+
+def _remember(conn: Conn, actor: Actor, idempotency: Idempotency, run: RunRow) -> None:
+    execute(
+        conn,
+        "insert_idempotency_key",
+        user_id=actor.user_id,
+        key=idempotency.key,
+        body_digest=idempotency.body_digest,
+        run_id=run.id,
+    )
+
+
+def _started(conn: Conn, run: RunRow) -> Started:
+    first = fetch_value(conn, "first_seq_of_run", run_id=run.id)
+    position = fetch_value(conn, "queue_position", run_id=run.id)
+    return Started(run=run, seq=first - 1, queue_position=position)
+
+
+def _session(conn: Conn, actor: Actor, start: Start) -> tuple[SessionRow, AppRow, LogHead]:
+    if start.session_id is not None:
+        session = session_for(conn, actor, start.session_id)
+        app = _app(conn, session.app_id)
+        if start.app_id not in (None, app.id):
+            raise Invalid("The session belongs to another app.", code="other_app")
+        return session, app, hold_session(conn, session.id)
+    app = app_named(conn, "default") if start.app_id is None else _app(conn, start.app_id)
+    session = create_session(conn, actor, app, title=title_of(start.prompt))
+    return session, app, hold_session(conn, session.id)
+
+
+def _app(conn: Conn, app_id: UUID) -> AppRow:
+    app = fetch_one(conn, "app_by_id", AppRow, app_id=app_id)
+    if app is None:
+        raise NotFound("There is no such app.", code="unknown_app")
+    return app
+
+
+def create_session(conn: Conn, actor: Actor, app: AppRow, *, title: str) -> SessionRow:
+    """A new, empty session of the actor's."""
+    session = fetch_one(conn, "insert_session", SessionRow, owner_id=actor.user_id, app_id=app.id, title=title)
+    assert session is not None
+    return session
+
+
+def title_of(prompt: str) -> str:
+    """The prompt's first line, shortened."""
+    line = next((line.strip() for line in prompt.splitlines() if line.strip()), "")
+    return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1] + "…"
+
+
+def _with_defaults(app: AppRow, options: RunOptions) -> RunOptions:
+    """The app's options, overruled by those of the request."""
+    asked = options.model_dump(by_alias=True, exclude_unset=True)
+    return RunOptions.model_validate({**app.options, **asked})
+
+
+def _make_room(
+    conn: Conn, actor: Actor, start: Start, session: SessionRow, *, stop_policy: StopPolicy
+) -> list[NewEvent]:
+    """What `multitask` does about the session's other runs."""
+    if start.multitask == "enqueue":
+        return []
+    others = fetch_all(conn, "unsettled_runs_of_session", RunRow, session_id=session.id)
+    if others and start.multitask == "reject":
+        raise SessionBusy(runId=str(others[0].id))
+    events = []
+    for run in others:
+        events += stop(conn, run, author=actor.author, policy=stop_policy)
+    return events
+
+
+def _insert(
+    conn: Conn,
+    actor: Actor,
+    start: Start,
+    *,
+    session: SessionRow,
+    app: AppRow,
+    provider: ProviderDeclared,
+    options: RunOptions,
+) -> RunRow:
+    run = fetch_one(
+        conn,
+        "insert_run",
+        RunRow,
+        session_id=session.id,
+        user_id=actor.user_id,
+        app_id=app.id,
+        app_version=app.version,
+        provider=provider.name,
+        prompt=start.prompt,
+        options=jsonb(options.to_json()),
+        warnings=jsonb([warning.to_json() for warning in _warnings(provider, options)]),
+        traceparent=start.traceparent,
+        max_attempts=start.max_attempts,
+        timeout_seconds=start.timeout_seconds,
+    )
+    assert run is not None
+    return run
+
+
+def _warnings(provider: ProviderDeclared, options: RunOptions) -> list[RunWarning]:
+    if options.resume and not provider.capabilities.get("resume", False):
+        message = f"{provider.title} cannot resume a conversation: each run begins a new one."
+        return [RunWarning(code="resume_unsupported", message=message)]
+    return []
+
+
+def _queued(run: RunRow, actor: Actor, position: int) -> NewEvent:
+    data = {"status": "queued", "provider": run.provider, "prompt": run.prompt, "queuePosition": position}
+    return run_event(run, "run.queued", data, author=actor.author)
+
+
+def _gate(conn: Conn, run: RunRow, provider: ProviderDeclared, options: RunOptions) -> list[NewEvent]:
+    """Say the run's warnings, and block it if it needs a person's word that the provider cannot ask for."""
+    events = [run_event(run, "run.warning", dict(warning)) for warning in run.warnings]
+    if not options.require_human_loop or provider.capabilities.get("humanLoop", False):
+        return events
+    message = (
+        f"{provider.title} cannot ask a person, but this run requires it. "
+        "Choose a provider with the capability humanLoop, or leave out requireHumanLoop."
+    )
+    blocked = RunFinished(status="blocked", reason=Reason(code="capability_missing", message=message))
+    return [*events, *finish(conn, run, blocked)]
+
+
+def _is_blocked(events: list[NewEvent]) -> bool:
+    return events[-1].type == "run.finished"
+
+
+def _again(conn: Conn, run: RunRow) -> RunRow:
+    return fetch_one(conn, "run_by_id", RunRow, run_id=run.id) or run

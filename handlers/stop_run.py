@@ -1,0 +1,57 @@
+"""Stop a run: at once while it is queued, else by asking its executor, with a deadline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from handlers.access import Actor
+from handlers.defer import defer_stop
+from handlers.event_log import NewEvent, append, hold_session, run_event
+from handlers.read_run import run_for
+from handlers.settle_run import cancel
+from schema.rows import RunRow
+from schema.sql import Conn, fetch_one
+
+
+@dataclass(frozen=True)
+class StopPolicy:
+    """`deadline_seconds`: how long an executor may take before the run is settled as cancelled without it."""
+
+    deadline_seconds: float
+
+
+def stop_run(conn: Conn, actor: Actor, run_id: UUID, *, policy: StopPolicy) -> RunRow:
+    """The run as it is now: cancelling, cancelled, or the final state that it had already."""
+    session_id = run_for(conn, actor, run_id).session_id
+    head = hold_session(conn, session_id)
+    run = run_for(conn, actor, run_id)
+    append(conn, head, stop(conn, run, author=actor.author, policy=policy))
+    return run_for(conn, actor, run_id)
+
+
+def stop(conn: Conn, run: RunRow, *, author: str, policy: StopPolicy) -> list[NewEvent]:
+    """The events of stopping it; none if it is being stopped or has ended. The caller holds the session."""
+    if run.status == "queued":
+        return cancel(conn, run, message="The run was stopped before it began.", author=author)
+    cancelling = fetch_one(
+        conn, "begin_cancelling", RunRow, run_id=run.id, deadline_seconds=policy.deadline_seconds
+    )
+    if cancelling is None:
+        return []
+    if not run.bound:
+        defer_stop(conn, run.id)
+    return [run_event(run, "run.cancelling", {"status": "cancelling", "provider": run.provider}, author=author)]
+
+
+def settle_stopped(conn: Conn, run_id: UUID, *, message: str) -> RunRow | None:
+    """Settle a run as cancelled that no executor has: the session id's log gets the end. None if it had ended."""
+    run = fetch_one(conn, "run_by_id", RunRow, run_id=run_id)
+    if run is None:
+        return None
+    head = hold_session(conn, run.session_id)
+    run = fetch_one(conn, "run_by_id", RunRow, run_id=run_id)
+    if run is None or run.status != "cancelling":
+        return None
+    append(conn, head, cancel(conn, run, message=message))
+    return run
