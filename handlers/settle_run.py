@@ -126,4 +126,6 @@ def _as_recorded(run: RunRow, finished: RunFinished) -> RunFinished:
     if run.status == "cancelling" and finished.status != "cancelled":
         reason = Reason(code="stopped", message="The run was stopped.")
         return finished.model_copy(update={"status": "cancelled", "reason": reason, "usage": usage})
+    if finished.status == "blocked" and run.status not in ("queued", "starting"):
+        return finished.model_copy(update={"status": "failed", "usage": usage})
     return finished.model_copy(update={"usage": usage})

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from handlers.access import Actor, app_named, session_for
 from handlers.defer import defer_run
-from handlers.event_log import LogHead, NewEvent, append, hold_session, run_event
+from handlers.event_log import NewEvent, append, hold_session, run_event
 from handlers.providers import provider_named, refuse_unsupported
 from handlers.settle_run import finish
 from handlers.stop_run import StopPolicy, stop
@@ -17,7 +17,7 @@ from schema.errors import IdempotencyKeyReused, Invalid, NotFound, SessionBusy
 from schema.events import Reason, RunFinished, RunWarning
 from schema.executor_api import ProviderDeclared
 from schema.options import RunOptions
-from schema.rows import AppRow, RunRow, SessionRow
+from schema.rows import AppRow, LogHead, RunRow, SessionRow
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value, jsonb
 
 TITLE_LENGTH = 80
@@ -163,10 +163,8 @@ def _make_room(
     others = fetch_all(conn, "unsettled_runs_of_session", RunRow, session_id=session.id)
     if others and start.multitask == "reject":
         raise SessionBusy(runId=str(others[0].id))
-    events = []
-    for run in others:
-        events += stop(conn, run, author=actor.author, policy=stop_policy)
-    return events
+    live = [run for run in others if run.status != "queued"]
+    return [event for run in live for event in stop(conn, run, author=actor.author, policy=stop_policy)]
 
 
 def _insert(
@@ -192,6 +190,7 @@ def _insert(
         options=jsonb(options.to_json()),
         warnings=jsonb([warning.to_json() for warning in _warnings(provider, options)]),
         traceparent=start.traceparent,
+        first=start.multitask == "interrupt",
         max_attempts=start.max_attempts,
         timeout_seconds=start.timeout_seconds,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -47,8 +48,9 @@ class StartRun(Wire):
 
 
 class RunState(Wire):
-    """`GET /runs/{runId}`. `unknown` is answered with 404. `last_n` is the last event spooled, `acked_n` the last
-    one that the control plane acknowledged."""
+    """`GET /runs/{runId}`. An unknown run is 404. `last_n` is the last event spooled, `acked_n` the last one that the
+    control plane acknowledged. `reason` is the sentence why a run is `refused`: stopped before it was started here, no
+    longer ours, or its events were not taken."""
 
     run_id: UUID
     state: Literal["starting", "running", "waiting", "stopping", "finished", "lost", "refused"]
@@ -58,6 +60,7 @@ class RunState(Wire):
     acked_n: int = 0
     prompt_delivered: bool = False
     open_requests: list[UUID] = Field(default_factory=list)
+    reason: str | None = None
 
 
 class StopRun(Request):
@@ -121,3 +124,45 @@ class ProviderDeclared(Wire):
     capabilities: dict[str, bool] = Field(default_factory=dict)
     default_model: str | None = None
     default_mode: Literal["auto", "ask"] = "ask"
+
+
+class ValidateWorkspace(Request):
+    """`POST /workspace/validate`: paths are relative to the workspace."""
+
+    required_paths: list[Text] = Field(default_factory=list, max_length=10_000)
+    runtime_version: Text | None = None
+
+
+class WorkspaceFound(Wire):
+    """`found` says what each path that is there is, by `paths`, and the executor's `runtimeVersion`."""
+
+    ok: bool
+    missing: list[str]
+    found: Json
+
+
+class LinkAgentData(Request):
+    session_id: UUID
+    provider: Text
+
+
+class AgentDataLinked(Wire):
+    """Folders of the agent's home that are there now, relative to it."""
+
+    linked: list[str]
+
+
+class Operation(Wire):
+    """One call that an executor answered (`GET /events`). `trace` holds those of TRACE_HEADERS that came with it."""
+
+    at: datetime
+    method: str
+    path: str
+    status: int
+    trace: dict[str, str]
+
+
+class Operations(Wire):
+    """The newest last."""
+
+    items: list[Operation]

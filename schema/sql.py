@@ -35,25 +35,25 @@ def queries() -> dict[str, bytes]:
     return found
 
 
-def fetch_one(conn: Conn, name: str, row: type[T], **params: object) -> T | None:
+def fetch_one(conn: Conn, name: str, row: type[T], /, **params: object) -> T | None:
     """The first row as `row`, or None."""
     with conn.cursor(row_factory=class_row(row)) as cursor:
         return cursor.execute(queries()[name], params).fetchone()
 
 
-def fetch_all(conn: Conn, name: str, row: type[T], **params: object) -> list[T]:
+def fetch_all(conn: Conn, name: str, row: type[T], /, **params: object) -> list[T]:
     """All rows as `row`."""
     with conn.cursor(row_factory=class_row(row)) as cursor:
         return cursor.execute(queries()[name], params).fetchall()
 
 
-def fetch_value(conn: Conn, name: str, **params: object) -> Any:
+def fetch_value(conn: Conn, name: str, /, **params: object) -> Any:
     """The first column of the first row, or None when there is no row."""
     with conn.cursor(row_factory=scalar_row) as cursor:
         return cursor.execute(queries()[name], params).fetchone()
 
 
-def execute(conn: Conn, name: str, **params: object) -> int:
+def execute(conn: Conn, name: str, /, **params: object) -> int:
     """Run it; how many rows it touched."""
     with conn.cursor() as cursor:
         return cursor.execute(queries()[name], params).rowcount

@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 
 class Wire(BaseModel):
-    """A message that we answer or read from a peer of ours; unknown keys are passed over, so that peers may be newer."""
+    """A message that we answer or read from a peer of ours; unknown keys are passed over: peers may be newer."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
 

@@ -1,4 +1,5 @@
 -- name: insert_run
+-- At the end of the session's queue, or at its front.
 INSERT INTO runs (
     session_id, user_id, app_id, app_version, provider, prompt, options, warnings, traceparent, position, max_attempts,
     timeout_seconds
@@ -6,7 +7,14 @@ INSERT INTO runs (
 VALUES (
     %(session_id)s, %(user_id)s, %(app_id)s, %(app_version)s, %(provider)s, %(prompt)s, %(options)s, %(warnings)s,
     %(traceparent)s,
-    COALESCE((SELECT max(position) FROM runs WHERE session_id = %(session_id)s), 0) + 1024,
+    COALESCE(
+        (
+            SELECT CASE WHEN %(first)s THEN min(position) - 1024 ELSE max(position) + 1024 END
+            FROM runs
+            WHERE session_id = %(session_id)s AND status = 'queued'
+        ),
+        0
+    ),
     %(max_attempts)s, %(timeout_seconds)s
 )
 RETURNING
@@ -19,12 +27,11 @@ RETURNING
 
 -- name: insert_bound_run
 INSERT INTO runs (
-    session_id, user_id, app_id, app_version, provider, prompt, traceparent, position, max_attempts, bound, status,
+    id, session_id, user_id, app_id, app_version, provider, prompt, traceparent, position, max_attempts, bound, status,
     attempt, epoch, started_at, lease_expires_at
 )
 VALUES (
-    %(session_id)s, %(user_id)s, %(app_id)s, %(app_version)s, %(provider)s, %(prompt)s, %(traceparent)s,
-    COALESCE((SELECT max(position) FROM runs WHERE session_id = %(session_id)s), 0) + 1024,
+    %(run_id)s, %(session_id)s, %(user_id)s, %(app_id)s, %(app_version)s, %(provider)s, %(prompt)s, %(traceparent)s, 0,
     1, true, 'running', 1, %(epoch)s, now(), now() + make_interval(secs => %(lease_seconds)s)
 )
 RETURNING
@@ -270,6 +277,7 @@ SELECT
     runs.created_at, runs.started_at, runs.finished_at
 FROM runs
 WHERE runs.finished_at IS NULL
+    AND (%(run_id)s::uuid IS NULL OR runs.id = %(run_id)s)
     AND (
         (runs.status = 'starting' AND COALESCE(runs.lease_expires_at, runs.lock_expires_at) < now())
         OR (runs.status IN ('running', 'waiting') AND runs.lease_expires_at < now())
@@ -313,3 +321,6 @@ LIMIT %(limit)s;
 
 -- name: first_seq_of_run
 SELECT COALESCE(min(seq), 1) FROM run_events WHERE run_id = %(run_id)s;
+
+-- name: record_last_n
+UPDATE runs SET last_n = %(last_n)s WHERE id = %(run_id)s;

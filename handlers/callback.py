@@ -1,0 +1,305 @@
+"""Events arrive from where a run is done: each is stored once, in order, and does its work in the same transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC
+from typing import TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ValidationError
+
+from handlers.event_log import EXECUTOR, NewEvent, append, hold_session, run_event
+from handlers.providers import provider_named
+from handlers.settle_run import RetryPolicy, retry_or_fail, settle
+from schema.errors import (
+    EventGap,
+    EventNumberConflict,
+    Invalid,
+    NotFound,
+    StaleAttempt,
+    StaleEpoch,
+)
+from schema.events import (
+    EXECUTOR_MAY_NOT_AUTHOR,
+    HumanApplied,
+    HumanRequested,
+    RunFinished,
+    RunStarted,
+    SourceEvent,
+    Usage,
+)
+from schema.executor_api import CallbackAnswer, CallbackBody
+from schema.rows import RunRow
+from schema.signature import callback_key
+from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value, jsonb
+from schema.wire import Json
+
+T = TypeVar("T", bound=BaseModel)
+
+@dataclass(frozen=True)
+class CallbackPolicy:
+    """`lease_seconds`: how long a run lives without being heard of."""
+
+    lease_seconds: float
+    retry: RetryPolicy
+
+
+def callback_keys(conn: Conn, secret: bytes, *, run_id: UUID, attempt: int) -> list[str]:
+    """The keys that may sign this attempt's callbacks now: two while a bound run's key is being rotated."""
+    run = _run(conn, run_id)
+    generations = [run.key_generation]
+    if fetch_value(conn, "previous_key_is_valid", run_id=run_id):
+        generations.append(run.key_generation - 1)
+    return [callback_key(secret, run_id=run_id, attempt=attempt, generation=generation) for generation in generations]
+
+
+def receive_callback(conn: Conn, run_id: UUID, body: CallbackBody, *, policy: CallbackPolicy) -> CallbackAnswer:
+    """Store a call's events, all or nothing; no events is a heartbeat. The signature was checked by the caller.
+
+    Raises StaleEpoch, StaleAttempt, EventGap (with the number expected), EventNumberConflict, and Invalid for a type
+    that an executor may not author or data that does not fit its type.
+    """
+    head = hold_session(conn, _run(conn, run_id).session_id)
+    run = _run(conn, run_id)
+    _refuse_stale(run, body)
+    fresh = _fresh(conn, run, body.events)
+    run, events = _apply_all(conn, run, fresh, policy=policy)
+    head = append(conn, head, events)
+    _extend_lease(conn, run, fresh, policy=policy)
+    return CallbackAnswer(
+        accepted=len(fresh),
+        duplicates=len(body.events) - len(fresh),
+        last_seq=head.last_seq,
+        stop_requested=run.status == "cancelling",
+    )
+
+
+def _run(conn: Conn, run_id: UUID) -> RunRow:
+    run = fetch_one(conn, "run_by_id", RunRow, run_id=run_id)
+    if run is None:
+        raise NotFound("There is no such run.", code="unknown_run")
+    return run
+
+
+def _refuse_stale(run: RunRow, body: CallbackBody) -> None:
+    if run.epoch is None or body.epoch != run.epoch:
+        raise StaleEpoch(epoch=run.epoch)
+    if body.attempt != run.attempt or run.status == "queued":
+        raise StaleAttempt(attempt=run.attempt)
+
+
+def _fresh(conn: Conn, run: RunRow, events: list[SourceEvent]) -> list[SourceEvent]:
+    """The events that are not in the log yet."""
+    for event in events:
+        if event.type in EXECUTOR_MAY_NOT_AUTHOR:
+            raise Invalid(f"A source may not author {event.type}.", code="type_not_authorable", type=event.type)
+    numbered = [event for event in events if event.n is not None]
+    if len(numbered) == len(events):
+        return _fresh_by_number(conn, run, events)
+    if numbered or not run.bound:
+        raise Invalid("Number every event of the run by `n`, or (for a bound run) none.", code="n_missing")
+    return _fresh_by_id(conn, run, events)
+
+
+def _fresh_by_number(conn: Conn, run: RunRow, events: list[SourceEvent]) -> list[SourceEvent]:
+    numbers = [event.n or 0 for event in events]
+    known = [event for event in events if (event.n or 0) <= run.last_n]
+    fresh = [event for event in events if (event.n or 0) > run.last_n]
+    expected = list(range(run.last_n + 1, run.last_n + 1 + len(fresh)))
+    if [event.n for event in fresh] != expected or numbers != sorted(set(numbers)):
+        raise EventGap(f"Send again from n = {run.last_n + 1}, in order.", expected=run.last_n + 1)
+    if known:
+        _refuse_other_ids(conn, run, known)
+    return fresh
+
+
+@dataclass(frozen=True)
+class _StoredNumber:
+    n: int
+    id: UUID
+
+
+def _refuse_other_ids(conn: Conn, run: RunRow, known: list[SourceEvent]) -> None:
+    stored = fetch_all(
+        conn,
+        "stored_numbers",
+        _StoredNumber,
+        run_id=run.id,
+        attempt=run.attempt,
+        low=known[0].n,
+        high=known[-1].n,
+    )
+    ids = {row.n: row.id for row in stored}
+    for event in known:
+        if ids.get(event.n or 0) != event.id:
+            raise EventNumberConflict(f"n = {event.n} was stored with another id.", n=event.n)
+
+
+def _fresh_by_id(conn: Conn, run: RunRow, events: list[SourceEvent]) -> list[SourceEvent]:
+    unique = {event.id: event for event in events}
+    stored = fetch_all(conn, "stored_ids", _StoredId, run_id=run.id, ids=list(unique))
+    known = {row.id for row in stored}
+    return [event for id_, event in unique.items() if id_ not in known]
+
+
+@dataclass(frozen=True)
+class _StoredId:
+    id: UUID
+
+
+def _apply_all(
+    conn: Conn, run: RunRow, fresh: list[SourceEvent], *, policy: CallbackPolicy
+) -> tuple[RunRow, list[NewEvent]]:
+    """The run afterwards, and the events to append: the source's own and what they cause."""
+    events: list[NewEvent] = []
+    for event in fresh:
+        new = _new_event(run, event)
+        apply = _APPLY.get(event.type)
+        if new.late or apply is None:
+            events.append(new)
+            continue
+        events += apply(conn, run, new, policy)
+        run = _run(conn, run.id)
+    return run, events
+
+
+def _new_event(run: RunRow, event: SourceEvent) -> NewEvent:
+    return NewEvent(
+        type=event.type,
+        data=event.data,
+        author=EXECUTOR,
+        run_id=run.id,
+        attempt=run.attempt,
+        id=event.id,
+        n=event.n,
+        at=event.at.astimezone(UTC),
+        late=run.is_final or run.status == "queued",
+    )
+
+
+def _extend_lease(conn: Conn, run: RunRow, fresh: list[SourceEvent], *, policy: CallbackPolicy) -> None:
+    last_n = max([run.last_n, *(event.n or 0 for event in fresh)])
+    if run.is_final or run.status == "queued":
+        execute(conn, "record_last_n", run_id=run.id, last_n=last_n)
+    else:
+        execute(conn, "extend_lease", run_id=run.id, last_n=last_n, lease_seconds=policy.lease_seconds)
+
+
+def _run_started(conn: Conn, run: RunRow, event: NewEvent, policy: CallbackPolicy) -> list[NewEvent]:
+    started = _parse(RunStarted, event)
+    if run.status == "starting":
+        execute(conn, "begin_run", run_id=run.id)
+    else:
+        execute(conn, "mark_prompt_delivered", run_id=run.id)
+    if started.agent_session_id and provider_named(conn, run.provider).capabilities.get("resume", False):
+        execute(
+            conn,
+            "remember_conversation",
+            session_id=run.session_id,
+            provider=run.provider,
+            agent_session_id=started.agent_session_id,
+            run_id=run.id,
+        )
+    return [replace(event, data={**event.data, "status": "running", "provider": run.provider})]
+
+
+def _human_requested(conn: Conn, run: RunRow, event: NewEvent, policy: CallbackPolicy) -> list[NewEvent]:
+    asked = _parse(HumanRequested, event)
+    stored = execute(
+        conn,
+        "insert_human_request",
+        id=asked.request_id,
+        session_id=run.session_id,
+        run_id=run.id,
+        attempt=run.attempt,
+        kind=asked.kind,
+        title=asked.title,
+        fingerprint=asked.fingerprint,
+        tool_call=None if asked.tool_call is None else jsonb(asked.tool_call),
+        options=None if asked.options is None else jsonb([option.to_json() for option in asked.options]),
+        answer_schema=None if asked.schema_ is None else jsonb(asked.schema_),
+    )
+    if not stored:
+        raise Invalid("A request with this id exists already.", code="request_id_taken")
+    if not execute(conn, "await_human", run_id=run.id):
+        return [event]
+    return [event, run_event(run, "run.waiting", {"status": "waiting", "provider": run.provider})]
+
+
+def _human_applied(conn: Conn, run: RunRow, event: NewEvent, policy: CallbackPolicy) -> list[NewEvent]:
+    applied = _parse(HumanApplied, event)
+    execute(conn, "settle_human_request", request_id=applied.request_id, status=applied.outcome, told=applied.told)
+    return [event]
+
+
+def _usage(conn: Conn, run: RunRow, event: NewEvent, policy: CallbackPolicy) -> list[NewEvent]:
+    used = merged_usage(Usage.model_validate(run.usage or {}), _parse(Usage, event))
+    execute(conn, "record_usage", run_id=run.id, usage=jsonb(used.to_json()))
+    return [event]
+
+
+def merged_usage(known: Usage, told: Usage) -> Usage:
+    """The greater of each bucket, for counts come partial and repeated; the context and the cost as told last."""
+    buckets = ("input_tokens", "output_tokens", "cached_read_tokens", "cached_write_tokens")
+    greatest = {
+        name: max((n for n in (getattr(known, name), getattr(told, name)) if n is not None), default=None)
+        for name in buckets
+    }
+    latest = {
+        name: getattr(known, name) if getattr(told, name) is None else getattr(told, name)
+        for name in ("context_used", "context_size", "cost")
+    }
+    return Usage(**greatest, **latest)
+
+
+def _warned(conn: Conn, run: RunRow, event: NewEvent, policy: CallbackPolicy) -> list[NewEvent]:
+    if event.data.get("code") != "agent_lost":
+        execute(conn, "add_warning", run_id=run.id, warning=jsonb(_known_warning(event.data)))
+        return [event]
+    message = "The executor was restarted while the agent worked."
+    return [event, *retry_or_fail(conn, run, policy.retry, code="agent_lost", message=message)]
+
+
+def _known_warning(data: Json) -> Json:
+    return {"code": str(data.get("code", "warning")), "message": str(data.get("message", ""))}
+
+
+def _finished(conn: Conn, run: RunRow, event: NewEvent, policy: CallbackPolicy) -> list[NewEvent]:
+    finished = _parse(RunFinished, event)
+    if finished.status in ("failed", "blocked") and finished.reason is None:
+        raise Invalid("A run that did not succeed needs a reason.", code="reason_missing")
+    run = _ready_to_end(conn, run, finished)
+    outcome, released = settle(conn, run, finished)
+    return [*released, replace(event, data=outcome.to_json())]
+
+
+def _ready_to_end(conn: Conn, run: RunRow, finished: RunFinished) -> RunRow:
+    """The run on the way that leads to the end its source tells: the table of transitions knows no shortcuts."""
+    if finished.status == "cancelled":
+        execute(conn, "begin_cancelling", run_id=run.id, deadline_seconds=0)
+    elif finished.status == "succeeded":
+        execute(conn, "begin_run", run_id=run.id)
+        execute(conn, "resume_run", run_id=run.id)
+    return _run(conn, run.id)
+
+
+def _parse(model: type[T], event: NewEvent) -> T:
+    try:
+        return model.model_validate(event.data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Invalid(f"The data of {event.type} does not fit: {where}: {first['msg']}.", code="bad_event_data") from None
+
+
+_Apply = Callable[[Conn, RunRow, NewEvent, CallbackPolicy], list[NewEvent]]
+_APPLY: dict[str, _Apply] = {
+    "run.started": _run_started,
+    "human_loop.requested": _human_requested,
+    "human_loop.applied": _human_applied,
+    "usage.update": _usage,
+    "run.warning": _warned,
+    "run.finished": _finished,
+}

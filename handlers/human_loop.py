@@ -1,0 +1,178 @@
+"""What agents ask of people: an answer is used once, is written down with who gave it, and then delivered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from handlers.access import Actor, session_for
+from handlers.defer import defer_delivery
+from handlers.event_log import append, hold_session, run_event
+from handlers.stop_run import StopPolicy, stop
+from schema.errors import AlreadyAnswered, CapabilityMissing, Invalid, NotFound
+from schema.executor_api import Answer
+from schema.rows import HumanRequestRow, RunRow
+from schema.sql import Conn, execute, fetch_all, fetch_one, jsonb
+from schema.wire import Json
+
+Decision = Literal["allow", "allow_always", "deny", "answer", "cancel"]
+_FITTING: dict[str, tuple[Decision, ...]] = {
+    "permission": ("allow", "allow_always", "deny", "cancel"),
+    "question": ("answer", "deny", "cancel"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """A person's answer. `option_id` picks one of the agent's own options; `answers` fills a question's form."""
+
+    request_id: UUID
+    decision: Decision
+    option_id: str | None = None
+    reason: str | None = None
+    answers: Json | None = None
+    arguments: Json | None = None
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A stored answer on its way to the executor of its run."""
+
+    request: HumanRequestRow
+    run: RunRow
+    answer: Answer
+
+
+def pending(conn: Conn, actor: Actor, *, session_id: UUID | None, limit: int = 200) -> list[HumanRequestRow]:
+    """What waits for the actor, oldest first."""
+    return fetch_all(
+        conn, "pending_human_requests", HumanRequestRow, owner_id=actor.user_id, session_id=session_id, limit=limit
+    )
+
+
+def reply(conn: Conn, actor: Actor, given: Reply, *, stop_policy: StopPolicy) -> HumanRequestRow:
+    """Store the answer and defer its delivery, or stop the run when the decision is `cancel`.
+
+    Raises AlreadyAnswered (with the request's status), Invalid for a decision that does not fit, and
+    CapabilityMissing for what no agent can be told.
+    """
+    seen = _request_for(conn, actor, given.request_id)
+    head = hold_session(conn, seen.session_id)
+    request = _request_for(conn, actor, given.request_id)
+    if request.status != "open":
+        raise AlreadyAnswered(
+            f"This request is {request.status} already.", requestId=str(request.id), requestStatus=request.status
+        )
+    _refuse_unfitting(request, given)
+    execute(
+        conn,
+        "answer_human_request",
+        request_id=request.id,
+        answer=jsonb(_stored(given).to_json()),
+        decided_by=actor.author,
+    )
+    run = fetch_one(conn, "run_by_id", RunRow, run_id=request.run_id)
+    assert run is not None
+    events = [run_event(run, "human_loop.resolved", _resolved(given, actor), author=actor.author)]
+    if given.decision == "cancel":
+        events += stop(conn, run, author=actor.author, policy=stop_policy)
+    else:
+        if not _others_wait(conn, run) and execute(conn, "resume_run", run_id=run.id):
+            events.append(run_event(run, "run.resumed", {"status": "running", "provider": run.provider}))
+        defer_delivery(conn, request.id)
+    append(conn, head, events)
+    return _request_for(conn, actor, given.request_id)
+
+
+def begin_delivery(conn: Conn, request_id: UUID) -> Delivery | None:
+    """The answer to hand over now; None when there is nothing to deliver any more."""
+    request = fetch_one(conn, "human_request", HumanRequestRow, request_id=request_id)
+    if request is None:
+        return None
+    hold_session(conn, request.session_id)
+    if not execute(conn, "deliver_human_request", request_id=request_id):
+        return None
+    run = fetch_one(conn, "run_by_id", RunRow, run_id=request.run_id)
+    request = fetch_one(conn, "human_request", HumanRequestRow, request_id=request_id)
+    if run is None or request is None or run.is_final or run.attempt != request.attempt:
+        return None
+    return Delivery(request=request, run=run, answer=Answer.model_validate(request.answer))
+
+
+def void_answer(conn: Conn, request_id: UUID, *, told: str) -> None:
+    """The agent that asked is gone: the answer was applied to nothing, and the log says so."""
+    request = fetch_one(conn, "human_request", HumanRequestRow, request_id=request_id)
+    if request is None:
+        return
+    head = hold_session(conn, request.session_id)
+    if not execute(conn, "settle_human_request", request_id=request_id, status="void", told=told):
+        return
+    run = fetch_one(conn, "run_by_id", RunRow, run_id=request.run_id)
+    assert run is not None
+    data = {"requestId": str(request_id), "outcome": "void", "told": told}
+    append(conn, head, [run_event(run, "human_loop.applied", data)])
+
+
+def undelivered(conn: Conn, *, older_than_seconds: float, limit: int = 100) -> list[UUID]:
+    """Requests whose answer should have been delivered by now."""
+    rows = fetch_all(conn, "answers_to_deliver", _Id, older_than_seconds=older_than_seconds, limit=limit)
+    return [row.id for row in rows]
+
+
+@dataclass(frozen=True)
+class _Id:
+    id: UUID
+
+
+def _request_for(conn: Conn, actor: Actor, request_id: UUID) -> HumanRequestRow:
+    request = fetch_one(conn, "human_request", HumanRequestRow, request_id=request_id)
+    if request is None:
+        raise NotFound("There is no such request.", code="unknown_request")
+    try:
+        session_for(conn, actor, request.session_id)
+    except NotFound:
+        raise NotFound("There is no such request.", code="unknown_request") from None
+    return request
+
+
+def _refuse_unfitting(request: HumanRequestRow, given: Reply) -> None:
+    fitting = _FITTING[request.kind]
+    if given.decision not in fitting:
+        raise Invalid(f"A {request.kind} is answered by one of: {', '.join(fitting)}.", code="decision_does_not_fit")
+    if given.arguments is not None:
+        raise CapabilityMissing("The agent cannot take edited arguments.", capability="arguments")
+    if given.decision == "answer" and given.answers is None:
+        raise Invalid("An answer to a question needs `answers`.", code="answers_missing")
+    kinds = {str(option["optionId"]): str(option["kind"]) for option in request.options or []}
+    if given.option_id is not None and given.option_id not in kinds:
+        raise Invalid(f"The agent offers these options: {', '.join(kinds)}.", code="unknown_option")
+    if given.option_id is not None and not _agree(given.decision, kinds[given.option_id]):
+        raise Invalid(f"The option {given.option_id} is not a way to {given.decision}.", code="decision_does_not_fit")
+    if given.decision == "allow_always" and "allow_always" not in kinds.values():
+        raise CapabilityMissing("The agent offers no lasting permission here.", capability="allowAlways")
+
+
+def _agree(decision: Decision, option_kind: str) -> bool:
+    """Whether the picked option says what the decision says, so that the log cannot tell another story."""
+    if decision == "deny":
+        return option_kind.startswith("reject")
+    return option_kind == {"allow": "allow_once", "allow_always": "allow_always"}.get(decision)
+
+
+def _stored(given: Reply) -> Answer:
+    return Answer(
+        request_id=given.request_id,
+        decision=given.decision,
+        option_id=given.option_id,
+        reason=given.reason,
+        answers=given.answers,
+    )
+
+
+def _resolved(given: Reply, actor: Actor) -> Json:
+    return {**_stored(given).to_json(), "by": actor.author}
+
+
+def _others_wait(conn: Conn, run: RunRow) -> bool:
+    return bool(fetch_all(conn, "open_human_requests_of_run", HumanRequestRow, run_id=run.id))
