@@ -13,7 +13,7 @@ from schema.errors import Conflict, SessionBusy
 from schema.events import RunStarted
 from schema.rows import AppRow, RunRow, SessionRow
 from schema.signature import callback_key
-from schema.sql import Conn, fetch_all, fetch_one
+from schema.sql import Conn, fetch_all, fetch_one, fetch_the
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ def bind_run(conn: Conn, actor: Actor, bind: Bind, *, secret: bytes, lease_secon
     if others:
         raise SessionBusy("The session has an unsettled run.", runId=str(others[0].id))
     app = fetch_one(conn, "app_by_id", AppRow, app_id=session.app_id)
-    run = fetch_one(
+    run = fetch_the(
         conn,
         "insert_bound_run",
         RunRow,
@@ -61,7 +61,6 @@ def bind_run(conn: Conn, actor: Actor, bind: Bind, *, secret: bytes, lease_secon
         epoch=head.epoch,
         lease_seconds=lease_seconds,
     )
-    assert run is not None
     queued = {"status": "queued", "provider": run.provider, "prompt": run.prompt, "bound": True}
     started = {**RunStarted(provider=run.provider).to_json(), "bound": True}
     events = [run_event(run, "run.queued", queued, author=actor.author), run_event(run, "run.started", started)]
@@ -69,9 +68,7 @@ def bind_run(conn: Conn, actor: Actor, bind: Bind, *, secret: bytes, lease_secon
     return Bound(run=run, callback_key=_key(run, secret))
 
 
-def rotate_callback_key(
-    conn: Conn, actor: Actor, run_id: UUID, *, secret: bytes, overlap_seconds: float
-) -> Bound:
+def rotate_callback_key(conn: Conn, actor: Actor, run_id: UUID, *, secret: bytes, overlap_seconds: float) -> Bound:
     """A new key for a bound run; the one before it is accepted for the overlap."""
     hold_session(conn, run_for(conn, actor, run_id).session_id)
     run = run_for(conn, actor, run_id)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC
-from typing import TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ValidationError
-
-from handlers.event_log import EXECUTOR, NewEvent, append, hold_session, run_event
-from handlers.providers import provider_named
-from handlers.settle_run import RetryPolicy, retry_or_fail, settle
+from handlers.apply_event import Arrival, apply_event, has_effect
+from handlers.event_log import EXECUTOR, NewEvent, append, hold_session
+from handlers.settle_run import RetryPolicy
 from schema.errors import (
     EventGap,
     EventNumberConflict,
@@ -21,22 +17,12 @@ from schema.errors import (
     StaleAttempt,
     StaleEpoch,
 )
-from schema.events import (
-    EXECUTOR_MAY_NOT_AUTHOR,
-    HumanApplied,
-    HumanRequested,
-    RunFinished,
-    RunStarted,
-    SourceEvent,
-    Usage,
-)
+from schema.events import EXECUTOR_MAY_NOT_AUTHOR, SourceEvent
 from schema.executor_api import CallbackAnswer, CallbackBody
 from schema.rows import RunRow
 from schema.signature import callback_key
-from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value, jsonb
-from schema.wire import Json
+from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value
 
-T = TypeVar("T", bound=BaseModel)
 
 @dataclass(frozen=True)
 class CallbackPolicy:
@@ -156,11 +142,10 @@ def _apply_all(
     events: list[NewEvent] = []
     for event in fresh:
         new = _new_event(run, event)
-        apply = _APPLY.get(event.type)
-        if new.late or apply is None:
+        if new.late or not has_effect(new.type):
             events.append(new)
             continue
-        events += apply(conn, run, new, policy)
+        events += apply_event(Arrival(conn, run, new, policy.retry))
         run = _run(conn, run.id)
     return run, events
 
@@ -185,121 +170,3 @@ def _extend_lease(conn: Conn, run: RunRow, fresh: list[SourceEvent], *, policy: 
         execute(conn, "record_last_n", run_id=run.id, last_n=last_n)
     else:
         execute(conn, "extend_lease", run_id=run.id, last_n=last_n, lease_seconds=policy.lease_seconds)
-
-
-def _run_started(conn: Conn, run: RunRow, event: NewEvent, policy: CallbackPolicy) -> list[NewEvent]:
-    started = _parse(RunStarted, event)
-    if run.status == "starting":
-        execute(conn, "begin_run", run_id=run.id)
-    else:
-        execute(conn, "mark_prompt_delivered", run_id=run.id)
-    if started.agent_session_id and provider_named(conn, run.provider).capabilities.get("resume", False):
-        execute(
-            conn,
-            "remember_conversation",
-            session_id=run.session_id,
-            provider=run.provider,
-            agent_session_id=started.agent_session_id,
-            run_id=run.id,
-        )
-    return [replace(event, data={**event.data, "status": "running", "provider": run.provider})]
-
-
-def _human_requested(conn: Conn, run: RunRow, event: NewEvent, policy: CallbackPolicy) -> list[NewEvent]:
-    asked = _parse(HumanRequested, event)
-    stored = execute(
-        conn,
-        "insert_human_request",
-        id=asked.request_id,
-        session_id=run.session_id,
-        run_id=run.id,
-        attempt=run.attempt,
-        kind=asked.kind,
-        title=asked.title,
-        fingerprint=asked.fingerprint,
-        tool_call=None if asked.tool_call is None else jsonb(asked.tool_call),
-        options=None if asked.options is None else jsonb([option.to_json() for option in asked.options]),
-        answer_schema=None if asked.schema_ is None else jsonb(asked.schema_),
-    )
-    if not stored:
-        raise Invalid("A request with this id exists already.", code="request_id_taken")
-    if not execute(conn, "await_human", run_id=run.id):
-        return [event]
-    return [event, run_event(run, "run.waiting", {"status": "waiting", "provider": run.provider})]
-
-
-def _human_applied(conn: Conn, run: RunRow, event: NewEvent, policy: CallbackPolicy) -> list[NewEvent]:
-    applied = _parse(HumanApplied, event)
-    execute(conn, "settle_human_request", request_id=applied.request_id, status=applied.outcome, told=applied.told)
-    return [event]
-
-
-def _usage(conn: Conn, run: RunRow, event: NewEvent, policy: CallbackPolicy) -> list[NewEvent]:
-    used = merged_usage(Usage.model_validate(run.usage or {}), _parse(Usage, event))
-    execute(conn, "record_usage", run_id=run.id, usage=jsonb(used.to_json()))
-    return [event]
-
-
-def merged_usage(known: Usage, told: Usage) -> Usage:
-    """The greater of each bucket, for counts come partial and repeated; the context and the cost as told last."""
-    buckets = ("input_tokens", "output_tokens", "cached_read_tokens", "cached_write_tokens")
-    greatest = {
-        name: max((n for n in (getattr(known, name), getattr(told, name)) if n is not None), default=None)
-        for name in buckets
-    }
-    latest = {
-        name: getattr(known, name) if getattr(told, name) is None else getattr(told, name)
-        for name in ("context_used", "context_size", "cost")
-    }
-    return Usage(**greatest, **latest)
-
-
-def _warned(conn: Conn, run: RunRow, event: NewEvent, policy: CallbackPolicy) -> list[NewEvent]:
-    if event.data.get("code") != "agent_lost":
-        execute(conn, "add_warning", run_id=run.id, warning=jsonb(_known_warning(event.data)))
-        return [event]
-    message = "The executor was restarted while the agent worked."
-    return [event, *retry_or_fail(conn, run, policy.retry, code="agent_lost", message=message)]
-
-
-def _known_warning(data: Json) -> Json:
-    return {"code": str(data.get("code", "warning")), "message": str(data.get("message", ""))}
-
-
-def _finished(conn: Conn, run: RunRow, event: NewEvent, policy: CallbackPolicy) -> list[NewEvent]:
-    finished = _parse(RunFinished, event)
-    if finished.status in ("failed", "blocked") and finished.reason is None:
-        raise Invalid("A run that did not succeed needs a reason.", code="reason_missing")
-    run = _ready_to_end(conn, run, finished)
-    outcome, released = settle(conn, run, finished)
-    return [*released, replace(event, data=outcome.to_json())]
-
-
-def _ready_to_end(conn: Conn, run: RunRow, finished: RunFinished) -> RunRow:
-    """The run on the way that leads to the end its source tells: the table of transitions knows no shortcuts."""
-    if finished.status == "cancelled":
-        execute(conn, "begin_cancelling", run_id=run.id, deadline_seconds=0)
-    elif finished.status == "succeeded":
-        execute(conn, "begin_run", run_id=run.id)
-        execute(conn, "resume_run", run_id=run.id)
-    return _run(conn, run.id)
-
-
-def _parse(model: type[T], event: NewEvent) -> T:
-    try:
-        return model.model_validate(event.data)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Invalid(f"The data of {event.type} does not fit: {where}: {first['msg']}.", code="bad_event_data") from None
-
-
-_Apply = Callable[[Conn, RunRow, NewEvent, CallbackPolicy], list[NewEvent]]
-_APPLY: dict[str, _Apply] = {
-    "run.started": _run_started,
-    "human_loop.requested": _human_requested,
-    "human_loop.applied": _human_applied,
-    "usage.update": _usage,
-    "run.warning": _warned,
-    "run.finished": _finished,
-}

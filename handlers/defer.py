@@ -32,6 +32,4 @@ def defer_operation(conn: Conn, operation_id: UUID) -> None:
 
 
 def _defer(conn: Conn, task: Task, args: Json, *, queue: str, delay_seconds: float = 0) -> None:
-    fetch_value(
-        conn, "defer_job", queue=queue, task=task, priority=0, args=jsonb(args), delay_seconds=delay_seconds
-    )
+    fetch_value(conn, "defer_job", queue=queue, task=task, priority=0, args=jsonb(args), delay_seconds=delay_seconds)

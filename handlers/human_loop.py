@@ -7,13 +7,14 @@ from typing import Literal
 from uuid import UUID
 
 from handlers.access import Actor, session_for
+from handlers.apply_event import resume_if_free
 from handlers.defer import defer_delivery
 from handlers.event_log import append, hold_session, run_event
 from handlers.stop_run import StopPolicy, stop
 from schema.errors import AlreadyAnswered, CapabilityMissing, Invalid, NotFound
 from schema.executor_api import Answer
 from schema.rows import HumanRequestRow, RunRow
-from schema.sql import Conn, execute, fetch_all, fetch_one, jsonb
+from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_the, jsonb
 from schema.wire import Json
 
 Decision = Literal["allow", "allow_always", "deny", "answer", "cancel"]
@@ -72,14 +73,12 @@ def reply(conn: Conn, actor: Actor, given: Reply, *, stop_policy: StopPolicy) ->
         answer=jsonb(_stored(given).to_json()),
         decided_by=actor.author,
     )
-    run = fetch_one(conn, "run_by_id", RunRow, run_id=request.run_id)
-    assert run is not None
+    run = fetch_the(conn, "run_by_id", RunRow, run_id=request.run_id)
     events = [run_event(run, "human_loop.resolved", _resolved(given, actor), author=actor.author)]
     if given.decision == "cancel":
         events += stop(conn, run, author=actor.author, policy=stop_policy)
     else:
-        if not _others_wait(conn, run) and execute(conn, "resume_run", run_id=run.id):
-            events.append(run_event(run, "run.resumed", {"status": "running", "provider": run.provider}))
+        events += resume_if_free(conn, run)
         defer_delivery(conn, request.id)
     append(conn, head, events)
     return _request_for(conn, actor, given.request_id)
@@ -106,10 +105,11 @@ def void_answer(conn: Conn, request_id: UUID, *, told: str) -> None:
     if request is None:
         return
     head = hold_session(conn, request.session_id)
-    if not execute(conn, "settle_human_request", request_id=request_id, status="void", told=told):
+    if not execute(
+        conn, "settle_human_request", request_id=request_id, run_id=request.run_id, status="void", told=told
+    ):
         return
-    run = fetch_one(conn, "run_by_id", RunRow, run_id=request.run_id)
-    assert run is not None
+    run = fetch_the(conn, "run_by_id", RunRow, run_id=request.run_id)
     data = {"requestId": str(request_id), "outcome": "void", "told": told}
     append(conn, head, [run_event(run, "human_loop.applied", data)])
 
@@ -172,7 +172,3 @@ def _stored(given: Reply) -> Answer:
 
 def _resolved(given: Reply, actor: Actor) -> Json:
     return {**_stored(given).to_json(), "by": actor.author}
-
-
-def _others_wait(conn: Conn, run: RunRow) -> bool:
-    return bool(fetch_all(conn, "open_human_requests_of_run", HumanRequestRow, run_id=run.id))

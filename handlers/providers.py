@@ -33,6 +33,12 @@ def provider_named(conn: Conn, name: str) -> ProviderDeclared:
     return ProviderDeclared.model_validate(row.declared)
 
 
+def can_resume(conn: Conn, name: str) -> bool:
+    """Whether the provider declares that its conversations can be resumed; False for one not registered."""
+    row = fetch_one(conn, "provider", ProviderRow, name=name)
+    return row is not None and ProviderDeclared.model_validate(row.declared).capabilities.get("resume", False)
+
+
 def refuse_unsupported(provider: ProviderDeclared, options: RunOptions) -> None:
     """Raise CapabilityMissing, naming them, if the provider cannot take some of the options."""
     missing = [name for name in options.asked_of_provider() if name not in provider.options]

@@ -38,9 +38,7 @@ def queue_position(conn: Conn, run: RunRow) -> int:
     return position
 
 
-def sessions_of(
-    conn: Conn, actor: Actor, *, before: tuple[str, UUID] | None, limit: int
-) -> list[SessionRow]:
+def sessions_of(conn: Conn, actor: Actor, *, before: tuple[str, UUID] | None, limit: int) -> list[SessionRow]:
     """The actor's sessions, newest first; `before` is the (createdAt, id) of the page's predecessor."""
     at, last_id = before or (None, None)
     return fetch_all(
@@ -48,9 +46,7 @@ def sessions_of(
     )
 
 
-def runs_of(
-    conn: Conn, session_id: UUID, *, before: tuple[str, UUID] | None, limit: int
-) -> list[RunRow]:
+def runs_of(conn: Conn, session_id: UUID, *, before: tuple[str, UUID] | None, limit: int) -> list[RunRow]:
     """The session's runs, newest first; `before` as in sessions_of."""
     at, last_id = before or (None, None)
     return fetch_all(

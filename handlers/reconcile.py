@@ -8,7 +8,7 @@ from uuid import UUID
 
 from handlers.defer import defer_run
 from handlers.event_log import append, hold_session
-from handlers.settle_run import RetryPolicy, cancel, fail, retry_or_fail
+from handlers.settle_run import RetryPolicy, cancel, retry_or_fail
 from schema.executor_api import RunState
 from schema.rows import RunRow
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value
@@ -27,7 +27,7 @@ class ReconcileLimits:
 
 @dataclass(frozen=True)
 class ExecutorFacts:
-    """What its executor says of a run: `reachable` False when nobody answered, `state` None when it knows no such run."""
+    """What its executor says of a run: not `reachable` when nobody answered, no `state` when it knows no such run."""
 
     reachable: bool
     state: RunState | None = None
@@ -69,9 +69,7 @@ def well_for_seconds(conn: Conn, limits: ReconcileLimits) -> float | None:
     return well
 
 
-def carry_out(
-    conn: Conn, seen: RunRow, decision: Decision, *, limits: ReconcileLimits, policy: RetryPolicy
-) -> bool:
+def carry_out(conn: Conn, seen: RunRow, decision: Decision, *, limits: ReconcileLimits, policy: RetryPolicy) -> bool:
     """Do what was decided, unless the run has moved on since it was seen (False)."""
     head = hold_session(conn, seen.session_id)
     run = fetch_one(conn, "run_by_id", RunRow, run_id=seen.id)

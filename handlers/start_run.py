@@ -18,7 +18,7 @@ from schema.events import Reason, RunFinished, RunWarning
 from schema.executor_api import ProviderDeclared
 from schema.options import RunOptions
 from schema.rows import AppRow, LogHead, RunRow, SessionRow
-from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value, jsonb
+from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_the, fetch_value, jsonb
 
 TITLE_LENGTH = 80
 
@@ -137,9 +137,7 @@ def _app(conn: Conn, app_id: UUID) -> AppRow:
 
 def create_session(conn: Conn, actor: Actor, app: AppRow, *, title: str) -> SessionRow:
     """A new, empty session of the actor's."""
-    session = fetch_one(conn, "insert_session", SessionRow, owner_id=actor.user_id, app_id=app.id, title=title)
-    assert session is not None
-    return session
+    return fetch_the(conn, "insert_session", SessionRow, owner_id=actor.user_id, app_id=app.id, title=title)
 
 
 def title_of(prompt: str) -> str:
@@ -177,7 +175,7 @@ def _insert(
     provider: ProviderDeclared,
     options: RunOptions,
 ) -> RunRow:
-    run = fetch_one(
+    return fetch_the(
         conn,
         "insert_run",
         RunRow,
@@ -194,8 +192,6 @@ def _insert(
         max_attempts=start.max_attempts,
         timeout_seconds=start.timeout_seconds,
     )
-    assert run is not None
-    return run
 
 
 def _warnings(provider: ProviderDeclared, options: RunOptions) -> list[RunWarning]:

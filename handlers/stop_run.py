@@ -34,9 +34,7 @@ def stop(conn: Conn, run: RunRow, *, author: str, policy: StopPolicy) -> list[Ne
     """The events of stopping it; none if it is being stopped or has ended. The caller holds the session."""
     if run.status == "queued":
         return cancel(conn, run, message="The run was stopped before it began.", author=author)
-    cancelling = fetch_one(
-        conn, "begin_cancelling", RunRow, run_id=run.id, deadline_seconds=policy.deadline_seconds
-    )
+    cancelling = fetch_one(conn, "begin_cancelling", RunRow, run_id=run.id, deadline_seconds=policy.deadline_seconds)
     if cancelling is None:
         return []
     if not run.bound:

@@ -21,7 +21,7 @@ EXECUTOR_MAY_NOT_AUTHOR = frozenset(
         "human_loop.resolved",
     }
 )
-"""Decisions and queue events belong to the control plane; anything else, unknown types included, an executor may say."""
+"""Decisions and queue events are the control plane's; all else, unknown types included, an executor may say."""
 
 
 class SourceEvent(Request):

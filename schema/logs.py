@@ -1,4 +1,4 @@
-"""Log lines: one JSON object a line, with the same keys in every part (traceId, sessionId, runId, executorId, component)."""
+"""Log lines: a JSON object each, with the same keys in every part: CONTEXT_KEYS and `component`."""
 
 from __future__ import annotations
 

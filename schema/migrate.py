@@ -38,10 +38,10 @@ def _yoyo_uri(dsn: str) -> str:
 def main() -> int:
     dsn = os.environ.get("DATABASE_URL")
     if not dsn:
-        print("Set DATABASE_URL to the database to migrate.", file=sys.stderr)
+        sys.stderr.write("Set DATABASE_URL to the database to migrate.\n")
         return 2
     for name in apply_migrations(dsn) or ["nothing to do"]:
-        print(f"migrations: {name}")
+        sys.stdout.write(f"migrations: {name}\n")
     return 0
 
 

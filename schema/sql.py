@@ -41,6 +41,14 @@ def fetch_one(conn: Conn, name: str, row: type[T], /, **params: object) -> T | N
         return cursor.execute(queries()[name], params).fetchone()
 
 
+def fetch_the(conn: Conn, name: str, row: type[T], /, **params: object) -> T:
+    """The row that is there for certain (just inserted, or read under its lock); LookupError otherwise."""
+    found = fetch_one(conn, name, row, **params)
+    if found is None:
+        raise LookupError(f"{name} found no row")
+    return found
+
+
 def fetch_all(conn: Conn, name: str, row: type[T], /, **params: object) -> list[T]:
     """All rows as `row`."""
     with conn.cursor(row_factory=class_row(row)) as cursor:

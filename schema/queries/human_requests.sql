@@ -58,7 +58,13 @@ WHERE id = %(request_id)s AND status IN ('answered', 'delivering');
 -- name: settle_human_request
 UPDATE human_requests
 SET status = %(status)s, outcome_told = %(told)s, settled_at = now()
-WHERE id = %(request_id)s AND status IN ('open', 'answered', 'delivering');
+WHERE id = %(request_id)s AND run_id = %(run_id)s AND status IN ('answered', 'delivering');
+
+-- name: withdraw_human_request
+-- The agent asks no more; nobody had decided.
+UPDATE human_requests
+SET status = 'cancelled', outcome_told = %(told)s, settled_at = now()
+WHERE id = %(request_id)s AND run_id = %(run_id)s AND status = 'open';
 
 -- name: cancel_human_requests_of_run
 -- The run has ended or begins anew: what is open was never decided, what is answered was never applied.

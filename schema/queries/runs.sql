@@ -163,7 +163,7 @@ WHERE id = %(run_id)s;
 
 -- name: begin_run
 UPDATE runs
-SET status = 'running', prompt_delivered = true, started_at = COALESCE(started_at, now())
+SET status = 'running', started_at = COALESCE(started_at, now())
 WHERE id = %(run_id)s AND status = 'starting';
 
 -- name: mark_prompt_delivered
@@ -176,6 +176,12 @@ UPDATE runs SET status = 'waiting' WHERE id = %(run_id)s AND status = 'running';
 
 -- name: resume_run
 UPDATE runs SET status = 'running' WHERE id = %(run_id)s AND status = 'waiting';
+
+-- name: resume_run_if_free
+UPDATE runs SET status = 'running'
+WHERE id = %(run_id)s
+    AND status = 'waiting'
+    AND NOT EXISTS (SELECT 1 FROM human_requests WHERE run_id = %(run_id)s AND status = 'open');
 
 -- name: record_usage
 UPDATE runs SET usage = %(usage)s WHERE id = %(run_id)s;
