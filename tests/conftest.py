@@ -1,3 +1,3 @@
 """All tests share real databases (`database`, `conn`) and the promises kept in `guards`."""
 
-pytest_plugins = ["tests.databases", "tests.guards"]
+pytest_plugins = ["tests.databases", "tests.guards", "pytester"]

@@ -88,7 +88,21 @@ def describe(process: psutil.Process) -> str:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get(NO_SKIPS):
+    if report.skipped and not hasattr(report, "wasxfail"):
+        refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if report.skipped:
+        refuse_skip(report)
+    return report
+
+
+def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Where a skip would hide that something was not tried, it is a failure with the reason of the skip."""
+    if os.environ.get(NO_SKIPS):
         report.outcome = "failed"
         report.longrepr = f"skipped, although {NO_SKIPS} is set: {report.longrepr}"
-    return report
