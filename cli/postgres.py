@@ -93,7 +93,7 @@ def start_postgres(data_dir: Path, *, binaries: Path, log: Path | None = None) -
             stop_postgres(process)
             raise PostgresFailed(f"PostgreSQL was not ready within {START_SECONDS:.0f} s:\n{last_lines(log)}")
         time.sleep(0.01)
-    _make_database(data_dir)
+    make_database(data_dir)
     return Postgres(data_dir=data_dir, dsn=postgres_dsn(data_dir), process=process)
 
 
@@ -187,10 +187,11 @@ def _init_data(data_dir: Path, *, binaries: Path, account: Account) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700, parents=True)
     give(fresh, account)
-    locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+    builtin = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+    locale = builtin if _major_version(binaries) >= 17 else ["--locale=C.UTF-8"]
+    command = [binaries / "initdb", "-D", fresh, "-U", "runyard", "--auth=trust", "--encoding=UTF8", *locale]
     done = subprocess.run(
-        [*account.prefix, binaries / "initdb", "-D", fresh, "-U", "runyard", "--auth=trust", "--encoding=UTF8"]
-        + (locale if _major_version(binaries) >= 17 else ["--locale=C.UTF-8"]),
+        [*account.prefix, *command],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -226,7 +227,7 @@ def _major_version(binaries: Path) -> int:
     return int(found[1])
 
 
-def _make_database(data_dir: Path) -> None:
+def make_database(data_dir: Path) -> None:
     with psycopg.connect(postgres_dsn(data_dir, database="postgres"), autocommit=True) as conn:
         if conn.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
             conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))

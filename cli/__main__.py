@@ -1,0 +1,31 @@
+"""`python -m cli`: what a person types."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from cli import admin, chat, data
+from cli.up import sign_in, up
+
+ABOUT = "Runyard on one machine: start it, talk to an agent, see and change users and apps."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m cli", description=ABOUT)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    starter = commands.add_parser("up", help="start everything here and keep it running until Ctrl-C")
+    starter.set_defaults(run=lambda _asked: up())
+    signer = commands.add_parser("sign-in", help="print a fresh one-time address that signs a browser in")
+    signer.set_defaults(run=lambda _asked: sign_in())
+    chat.add_command(commands)
+    admin.add_commands(commands)
+    data.add_commands(commands)
+    asked = parser.parse_args(arguments)
+    status: int = asked.run(asked)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""The operator's commands: users, their tokens, and apps. They call the verbs of handlers/access.py on the database.
+
+The database is the one of DATABASE_URL, or else the embedded one of this clone, which `make up` must be running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, get_args
+
+import psycopg
+from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from cli.places import Places, find_places
+from cli.postgres import postgres_dsn
+from handlers import access
+from schema.errors import RunyardError
+from schema.options import RunOptions
+from schema.rows import AppRow, Role, UserRow
+from schema.sql import Conn
+from schema.wire import Json
+
+if TYPE_CHECKING:
+    from cli.commands import Commands
+
+
+@dataclass(frozen=True)
+class IssuedToken:
+    user: str
+    label: str
+    token: str
+
+
+Row = UserRow | AppRow | IssuedToken
+Verb = Callable[[Conn, argparse.Namespace], Sequence[Row]]
+
+
+class NoDatabase(Exception):
+    """Neither DATABASE_URL nor a running embedded database."""
+
+
+def add_commands(commands: Commands) -> None:
+    users = commands.add_parser("users", help="list, add and disable users; give them tokens")
+    _add_user_verbs(users.add_subparsers(title="what to do", metavar="VERB", required=True))
+    apps = commands.add_parser("apps", help="list, add and change apps")
+    _add_app_verbs(apps.add_subparsers(title="what to do", metavar="VERB", required=True))
+
+
+def _add_user_verbs(verbs: Commands) -> None:
+    _add_verb(verbs, "list", "show every user", list_users)
+    add = _add_verb(verbs, "add", "add a user", add_user)
+    add.add_argument("name")
+    add.add_argument("--role", choices=get_args(Role), default="member", help="default: member")
+    disable = _add_verb(verbs, "disable", "accept none of a user's tokens from now on", disable_user)
+    disable.add_argument("name")
+    token = _add_verb(verbs, "token", "make a bearer token for a user; it is shown once", issue_token)
+    token.add_argument("name")
+    token.add_argument("--label", default="made by the command line", help="what it is for")
+
+
+def _add_app_verbs(verbs: Commands) -> None:
+    _add_verb(verbs, "list", "show every app", list_apps)
+    for name, about, verb in (("add", "add an app", add_app), ("set", "change an app", set_app)):
+        parser = _add_verb(verbs, name, about, verb)
+        parser.add_argument("name")
+        parser.add_argument("--provider", required=name == "add", help="claude-code, codex, opencode, demo, ...")
+        parser.add_argument("--options", type=_options, help='JSON as in a run\'s options: {"mode": "ask"}')
+
+
+def _add_verb(verbs: Commands, name: str, about: str, verb: Verb) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(name, help=about, description=about)
+    parser.add_argument("--json", action="store_true", help="JSON with the names of the wire instead of a table")
+    parser.set_defaults(run=lambda asked: run_verb(verb, asked))
+    return parser
+
+
+def _options(text: str) -> Json:
+    """A run's options, checked as the API checks them."""
+    try:
+        return RunOptions.model_validate_json(text).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise argparse.ArgumentTypeError(": ".join([*map(str, first["loc"]), first["msg"]])) from error
+
+
+def run_verb(verb: Verb, asked: argparse.Namespace) -> int:
+    """One transaction on the database; the exit status."""
+    try:
+        with psycopg.connect(database_url(), connect_timeout=10) as conn:
+            rows = verb(conn, asked)
+    except RunyardError as error:
+        print(error.detail, file=sys.stderr)
+        return 1
+    except (psycopg.Error, NoDatabase) as error:
+        print(f"The database cannot be used: {error}", file=sys.stderr)
+        return 1
+    if asked.json:
+        print(json.dumps([{to_camel(key): value for key, value in asdict(row).items()} for row in rows], default=str))
+    else:
+        _print_table(rows)
+    return 0
+
+
+def database_url(environ: Mapping[str, str] = os.environ) -> str:
+    """Raises NoDatabase."""
+    return environ.get("DATABASE_URL") or _embedded(find_places(environ))
+
+
+def _embedded(places: Places) -> str:
+    if not (places.sockets / ".s.PGSQL.5432").exists():
+        raise NoDatabase("the embedded one is not running. Start it with make up, or set DATABASE_URL.")
+    return postgres_dsn(places.postgres)
+
+
+def list_users(conn: Conn, _asked: argparse.Namespace) -> Sequence[Row]:
+    return access.list_users(conn)
+
+
+def add_user(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
+    return [access.add_user(conn, asked.name, asked.role)]
+
+
+def disable_user(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
+    return [access.disable_user(conn, asked.name)]
+
+
+def issue_token(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
+    return [IssuedToken(asked.name, asked.label, access.issue_token(conn, asked.name, asked.label))]
+
+
+def list_apps(conn: Conn, _asked: argparse.Namespace) -> Sequence[Row]:
+    return access.list_apps(conn)
+
+
+def add_app(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
+    return [access.add_app(conn, asked.name, asked.provider, asked.options)]
+
+
+def set_app(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
+    return [access.set_app(conn, asked.name, provider=asked.provider, options=asked.options)]
+
+
+def _print_table(rows: Sequence[Row]) -> None:
+    """Names may hold anything, so nothing in them is read as markup; no cell is cut, for tokens are copied."""
+    columns = [key for key in (asdict(rows[0]) if rows else {}) if key not in {"id", "created_at", "updated_at"}]
+    table = Table(*columns, box=box.SIMPLE)
+    for row in rows:
+        table.add_row(*(_cell(asdict(row)[column]) for column in columns))
+    Console(markup=False, highlight=False, soft_wrap=True).print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return json.dumps(value) if isinstance(value, dict) else str(value)

@@ -1,0 +1,79 @@
+"""One supervisor per clone: the lock that it holds while it lives, and the record of what it started.
+
+The lock is the kernel's (flock), so it goes with its process, however that ends. The record then tells the next start
+what may be left: a process counts as ours only with the same id and the same time of its beginning.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+
+import psutil
+
+from cli.places import Places, write_private
+from cli.processes import end, family, process_of
+
+GRACE_SECONDS = 5.0
+
+
+class AlreadyRunning(Exception):
+    """Another supervisor holds this clone's lock."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """What runs here: the supervisor's id, its address, and its children by name as (id, seconds since 1970)."""
+
+    pid: int
+    url: str
+    children: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+
+
+@contextmanager
+def hold_lock(places: Places) -> Iterator[None]:
+    """Raises AlreadyRunning."""
+    descriptor = os.open(places.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyRunning from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write_running(places: Places, running: Running) -> None:
+    write_private(places.running, json.dumps(asdict(running)))
+
+
+def read_running(places: Places) -> Running | None:
+    """What the last start wrote; None when it ended in order, or there was none. It may have been killed since."""
+    try:
+        found = json.loads(places.running.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    children = {name: (int(pid), float(started)) for name, (pid, started) in found["children"].items()}
+    return Running(pid=found["pid"], url=found["url"], children=children)
+
+
+def forget_running(places: Places) -> None:
+    places.running.unlink(missing_ok=True)
+
+
+def stop_leftovers(places: Places) -> list[str]:
+    """Stop what a killed supervisor left, except PostgreSQL (its own start does that); names of what was left."""
+    running = read_running(places)
+    left: dict[str, psutil.Process] = {}
+    for name, (pid, started_at) in (running.children if running else {}).items():
+        process = process_of(pid, started_at=started_at)
+        if process is not None and name != "postgres":
+            left[name] = process
+    everything = [member for process in left.values() for member in family(process)]
+    end(everything, grace_seconds=GRACE_SECONDS)
+    return list(left)

@@ -1,0 +1,228 @@
+"""`make up`: the whole of Runyard on one machine, from the database to the job worker, until Ctrl-C.
+
+Nothing is started while another `up` of this clone runs or the port is taken. Everything that was started is gone when
+this ends; the data in `.runyard/` stay for the next start.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
+import psutil
+
+from cli.places import CLONE, NotPrivate, Places, find_places, make_places, write_private
+from cli.postgres import (
+    PostgresFailed,
+    embedded_binaries,
+    is_ready,
+    launch_postgres,
+    make_database,
+    postgres_dsn,
+    stop_stale_server,
+)
+from cli.postgres_account import NoAccount
+from cli.processes import rotate_log, spawn
+from cli.running import AlreadyRunning, Running, forget_running, hold_lock, read_running, stop_leftovers, write_running
+from cli.supervisor import Program, StartFailed, StopAsked, Supervisor
+
+DEFAULT_PORT = 8080
+DATABASE_SECONDS = 120.0
+MIGRATION_SECONDS = 120.0
+READY_SECONDS = 60.0
+
+
+class CannotStart(Exception):
+    """A sentence for the person at the terminal: nothing was started."""
+
+
+def up(environ: Mapping[str, str] = os.environ) -> int:
+    """Run until asked to stop; the exit status."""
+    places = find_places(environ)
+    try:
+        port = port_of(environ)
+        make_places(places)
+        with hold_lock(places):
+            return _run(places, port, environ)
+    except AlreadyRunning:
+        running = read_running(places)
+        where = f" at {running.url} (process {running.pid})" if running else ""
+        say(f"Runyard is running already for this clone{where}.")
+    except (CannotStart, NotPrivate) as error:
+        say(str(error))
+    return 1
+
+
+def sign_in(environ: Mapping[str, str] = os.environ) -> int:
+    """Print a fresh address for one more browser; the exit status."""
+    places = find_places(environ)
+    running = read_running(places)
+    if running is None:
+        say("Runyard is not running for this clone: start it with make up.")
+        return 1
+    say(f"{running.url}/sign-in?code={new_sign_in_code(places)}")
+    return 0
+
+
+def port_of(environ: Mapping[str, str]) -> int:
+    text = environ.get("RUNYARD_PORT") or str(DEFAULT_PORT)
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise CannotStart(f"RUNYARD_PORT is {text!r}, but a port is a number from 1 to 65535.")
+    return int(text)
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _run(places: Places, port: int, environ: Mapping[str, str]) -> int:
+    for name in stop_leftovers(places):
+        say(f"stopped the {name} that an earlier start left behind")
+    refuse_taken_port(port)
+    url = f"http://127.0.0.1:{port}"
+    supervisor = Supervisor(say=say, on_change=partial(_record, places, url))
+    supervisor.listen_to_signals()
+    status = 0
+    try:
+        _start(supervisor, places, port=port, environ=environ)
+        supervisor.watch()
+    except StopAsked:
+        pass
+    except (StartFailed, PostgresFailed, NoAccount) as error:
+        say(str(error))
+        status = 1
+    finally:
+        say("\nstopping ...")
+        supervisor.stop()
+        forget_running(places)
+    say(f"stopped; nothing is left running. The data are kept in {places.root}")
+    return status
+
+
+def _start(supervisor: Supervisor, places: Places, *, port: int, environ: Mapping[str, str]) -> None:
+    began = time.monotonic()
+    for name in ("postgres", "migrations", "api", "worker"):
+        rotate_log(places.log(name))
+    start_database(supervisor, places)
+    say(f"database ready in {time.monotonic() - began:.1f} s")
+
+    env = environment(places, port=port, environ=environ)
+    migrations = program("migrations", [sys.executable, "-m", "schema.migrate"], places=places, env=env)
+    supervisor.run_to_end(migrations, seconds=MIGRATION_SECONDS)
+    say(f"migrations applied after {time.monotonic() - began:.1f} s")
+
+    code = new_sign_in_code(places)
+    supervisor.start(program("api", _api_command(places, port), places=places, env=env))
+    supervisor.start(program("worker", [sys.executable, "-m", "jobs"], places=places, env=env))
+    supervisor.wait_until(partial(is_answering, f"{_url(port)}/ready"), seconds=READY_SECONDS, what="The API")
+    say(f"API and job worker ready after {time.monotonic() - began:.1f} s")
+    say(welcome(places, url=_url(port), code=code))
+
+
+def start_database(supervisor: Supervisor, places: Places) -> None:
+    if stop_stale_server(places.postgres):
+        say("stopped the database server that an earlier start left behind")
+    log = places.log("postgres")
+    launch = partial(launch_postgres, places.postgres, binaries=embedded_binaries(), log=log)
+    if not places.postgres.exists():
+        say("making the database in " + str(places.postgres))
+    server = supervisor.start(Program("postgres", launch, log=log, stop_signal=signal.SIGINT, last=True))
+    ready = partial(is_ready, places.postgres, server.pid)
+    supervisor.wait_until(ready, seconds=DATABASE_SECONDS, what="The database")
+    make_database(places.postgres)
+
+
+def environment(places: Places, *, port: int, environ: Mapping[str, str]) -> dict[str, str]:
+    """What the children are told. PG* settings of the shell would lead them to another database: they are left out."""
+    kept = {name: value for name, value in environ.items() if not name.startswith("PG")}
+    return {
+        **kept,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)]),
+        "DATABASE_URL": postgres_dsn(places.postgres),
+        "RUNYARD_SECRET_KEY": places.secret.read_text().strip(),
+        "RUNYARD_LOCAL_TOKEN_FILE": str(places.token),
+        "RUNYARD_SIGN_IN_CODE_FILE": str(places.sign_in_code),
+        "RUNYARD_PUBLIC_URL": _url(port),
+        "RUNYARD_PORT": str(port),
+        "RUNYARD_DATA_DIR": str(places.root),
+        "WORKER_HOST": "process",
+        "PROVIDERS_FILE": kept.get("PROVIDERS_FILE") or str(CLONE / "providers.toml"),
+        "AGENTS_DIR": kept.get("AGENTS_DIR") or str(places.agents),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def program(name: str, command: list[str], *, places: Places, env: Mapping[str, str]) -> Program:
+    log = places.log(name)
+    return Program(name, partial(_spawn, command, log, env), log=log)
+
+
+def _spawn(command: list[str], log: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    return spawn(command, log=log, env=env, cwd=CLONE)
+
+
+def _api_command(places: Places, port: int) -> list[str]:
+    """The control socket is this clone's own; gunicorn's default is one in the home folder, shared by all."""
+    return [
+        *(sys.executable, "-m", "gunicorn", "-c", "functions/gunicorn.conf.py"),
+        *("--bind", f"127.0.0.1:{port}", "--control-socket", str(places.sockets / "gunicorn.ctl")),
+        "functions.wsgi:app",
+    ]
+
+
+def refuse_taken_port(port: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except PermissionError as error:
+            raise CannotStart(f"Port {port} is not ours to use. Choose another: RUNYARD_PORT=8081 make up") from error
+        except OSError as error:
+            other = 8081 if port == DEFAULT_PORT else port + 1
+            raise CannotStart(
+                f"Port {port} is taken by another program on this machine. Choose another: RUNYARD_PORT={other} make up"
+            ) from error
+
+
+def is_answering(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310  our own http address
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def new_sign_in_code(places: Places) -> str:
+    """A one-time code; the API finds its digest in a file and accepts the code once."""
+    code = secrets.token_urlsafe(24)
+    write_private(places.sign_in_code, sha256(code.encode()).hexdigest())
+    return code
+
+
+def welcome(places: Places, *, url: str, code: str) -> str:
+    return (
+        f"\nRunyard is ready:  {url}/sign-in?code={code}\n"
+        "(the address signs one browser in, once)\n\n"
+        "Send a first prompt from another terminal:  make chat\n"
+        f"Stop with Ctrl-C. Data: {places.root}  Logs: {places.logs}"
+    )
+
+
+def _url(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def _record(places: Places, url: str, pids: Mapping[str, int]) -> None:
+    children = {name: (pid, psutil.Process(pid).create_time()) for name, pid in pids.items()}
+    write_running(places, Running(pid=os.getpid(), url=url, children=children))
