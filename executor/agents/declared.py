@@ -1,0 +1,45 @@
+"""What a provider says of itself, as far as can be told without starting its program."""
+
+from __future__ import annotations
+
+from executor.agents.install import locked_version
+from executor.agents.launch import program_of
+from executor.agents.provider import Provider
+from schema.executor_api import ProviderDeclared
+
+
+def declare(provider: Provider) -> ProviderDeclared:
+    """`ready` with a reason when its program or its login is missing. A program that npm installs on first use does
+    not make it unready."""
+    reason = _missing_program(provider) or _missing_login(provider)
+    return ProviderDeclared(
+        name=provider.name,
+        title=provider.title,
+        ready=reason is None,
+        reason=reason,
+        version=_version(provider),
+        options=list(provider.options),
+        capabilities=dict(provider.capabilities),
+        default_model=provider.model,
+        default_mode=provider.mode,
+    )
+
+
+def _missing_program(provider: Provider) -> str | None:
+    if provider.npm is not None or program_of(provider) is not None:
+        return None
+    return f"The program {provider.command!r} is not installed."
+
+
+def _missing_login(provider: Provider) -> str | None:
+    if not provider.login:
+        return None
+    present = {variable.name for variable in provider.environment if variable.read() is not None}
+    if present.intersection(provider.login):
+        return None
+    return f"No login is configured: set one of {', '.join(provider.login)} (see providers.toml)."
+
+
+def _version(provider: Provider) -> str | None:
+    """The exact version of the program's package in our lock; None when npm brings nothing of it."""
+    return None if provider.npm is None else locked_version(provider.npm)

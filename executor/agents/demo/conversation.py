@@ -1,0 +1,34 @@
+"""What the demo agent remembers of a session, and where it keeps it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MODELS = ("demo-small", "demo-large")
+
+
+@dataclass
+class Conversation:
+    """One session: where it works, what was said before, and what the client chose."""
+
+    id: str
+    cwd: Path
+    prompts: list[str] = field(default_factory=list)
+    mode: str = "ask"
+    model: str = MODELS[0]
+    always: bool = False
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    words_out: int = 0
+
+
+def kept_file(session_id: str) -> Path:
+    return Path.home() / ".runyard-demo" / f"{session_id}.json"
+
+
+def keep(one: Conversation) -> None:
+    path = kept_file(one.id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(one.prompts), encoding="utf-8")

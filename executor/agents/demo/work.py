@@ -1,0 +1,182 @@
+"""One turn of the demo agent: its single steps."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any
+
+from acp.interfaces import Client
+from acp.schema import (
+    AgentMessageChunk,
+    AgentPlanUpdate,
+    AgentThoughtChunk,
+    AllowedOutcome,
+    ContentToolCallContent,
+    Cost,
+    FileEditToolCallContent,
+    PermissionOption,
+    PlanEntry,
+    TextContentBlock,
+    ToolCallLocation,
+    ToolCallProgress,
+    ToolCallStart,
+    ToolCallUpdate,
+    Usage,
+    UsageUpdate,
+)
+
+from executor.agents.demo.conversation import Conversation
+
+WORD_SECONDS = 0.012
+CONTEXT_SIZE = 100_000
+PLAN = ("Look at the workspace", "Write down what is there", "Tell what was done")
+
+
+class Cancelled(Exception):
+    """The client cancelled the turn."""
+
+
+class Refused(Exception):
+    """The prompt asked for a refusal."""
+
+
+class Work:
+    """What the demo agent can do in a turn, step by step, each step told to the client."""
+
+    def __init__(self, conversation: Conversation, client: Client) -> None:
+        self.one = conversation
+        self.client = client
+        self._calls = 0
+
+    async def say_usage(self, prompt: str) -> Usage:
+        """A word is a token here, and costs nothing."""
+        words_in = sum(len(text.split()) for text in [*self.one.prompts, prompt])
+        words_out = self.one.words_out
+        cost = Cost(amount=0.0, currency="USD")
+        used = words_in + words_out
+        update = UsageUpdate(session_update="usage_update", used=used, size=CONTEXT_SIZE, cost=cost)
+        await self.client.session_update(self.one.id, update)
+        return Usage(input_tokens=words_in, output_tokens=words_out, total_tokens=used)
+
+    async def greet(self) -> None:
+        remembered = ""
+        if self.one.prompts:
+            last = self.one.prompts[-1][:200]
+            remembered = f" I remember {len(self.one.prompts)} earlier prompts, the last was: {last}"
+        await self.say(f"Hello! I am the demo agent, I need no model.{remembered}")
+
+    async def say(self, text: str) -> None:
+        for word in _words(text):
+            await self.pause(WORD_SECONDS)
+            block = TextContentBlock(type="text", text=word)
+            await self.send(AgentMessageChunk(session_update="agent_message_chunk", content=block))
+            self.one.words_out += 1
+
+    async def think(self, text: str) -> None:
+        for word in _words(text):
+            await self.pause(WORD_SECONDS)
+            block = TextContentBlock(type="text", text=word)
+            await self.send(AgentThoughtChunk(session_update="agent_thought_chunk", content=block))
+            self.one.words_out += 1
+
+    async def plan(self, done: int) -> None:
+        entries = [
+            PlanEntry(content=content, priority="medium", status=_status_at(place, done))
+            for place, content in enumerate(PLAN)
+        ]
+        await self.send(AgentPlanUpdate(session_update="plan", entries=entries))
+
+    async def look_around(self) -> list[str]:
+        call = await self.begin_tool("List the workspace", "search", {"path": str(self.one.cwd)})
+        names = sorted(
+            str(path.relative_to(self.one.cwd))
+            for path in self.one.cwd.rglob("*")
+            if path.is_file() and ".git" not in path.parts
+        )[:50]
+        await self.end_tool(call, output="\n".join(names))
+        return names
+
+    async def write(self, name: str, text: str) -> bool:
+        """Whether the file was written: in mode `ask` a person decides."""
+        path = (self.one.cwd / name).resolve()
+        if not path.is_relative_to(self.one.cwd.resolve()):
+            await self.say(f"{name} lies outside of my folder, so I do not write it.")
+            return False
+        old = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+        call = await self.begin_tool(f"Write {name}", "edit", {"path": str(path), "content": text})
+        if not await self.may(call, f"Write {name}", "edit", {"path": str(path), "content": text}):
+            await self.end_tool(call, output="The person said no.", status="failed")
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        edit = FileEditToolCallContent(type="diff", path=str(path), old_text=old, new_text=text)
+        await self.send(
+            ToolCallProgress(
+                session_update="tool_call_update",
+                tool_call_id=call,
+                status="completed",
+                content=[edit],
+                locations=[ToolCallLocation(path=str(path))],
+            )
+        )
+        return True
+
+    async def may(self, call: str, title: str, kind: Any, raw_input: dict[str, Any]) -> bool:
+        if self.one.mode == "auto" or self.one.always:
+            return True
+        answer = await self.client.request_permission(
+            self.one.id,
+            ToolCallUpdate(tool_call_id=call, title=title, kind=kind, raw_input=raw_input),
+            [
+                PermissionOption(option_id="allow", name="Yes", kind="allow_once"),
+                PermissionOption(option_id="always", name="Yes, always in this session", kind="allow_always"),
+                PermissionOption(option_id="decline", name="No", kind="reject_once"),
+            ],
+        )
+        if not isinstance(answer.outcome, AllowedOutcome):
+            raise Cancelled
+        self.one.always = answer.outcome.option_id == "always"
+        return answer.outcome.option_id in ("allow", "always")
+
+    async def begin_tool(self, title: str, kind: Any, raw_input: dict[str, Any]) -> str:
+        self._calls += 1
+        call = f"call-{uuid.uuid4().hex[:8]}-{self._calls}"
+        await self.send(
+            ToolCallStart(
+                session_update="tool_call",
+                tool_call_id=call,
+                title=title,
+                kind=kind,
+                status="in_progress",
+                raw_input=raw_input,
+            )
+        )
+        return call
+
+    async def end_tool(self, call: str, *, output: str, status: Any = "completed") -> None:
+        content = ContentToolCallContent(type="content", content=TextContentBlock(type="text", text=output))
+        await self.send(
+            ToolCallProgress(session_update="tool_call_update", tool_call_id=call, status=status, content=[content])
+        )
+
+    async def send(self, update: Any) -> None:
+        if self.one.cancelled.is_set():
+            raise Cancelled
+        await self.client.session_update(self.one.id, update)
+
+    async def pause(self, seconds: float) -> None:
+        """A pause that a cancel ends."""
+        try:
+            await asyncio.wait_for(self.one.cancelled.wait(), seconds)
+        except TimeoutError:
+            return
+        raise Cancelled
+
+
+def _words(text: str) -> list[str]:
+    return [f"{word} " for word in text.split()]
+
+
+def _status_at(place: int, done: int) -> Any:
+    return "completed" if place < done else "in_progress" if place == done else "pending"

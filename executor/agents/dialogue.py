@@ -1,0 +1,108 @@
+"""Our side of the protocol: what an agent may call. Files and terminals are not offered, so they are refused."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+import structlog
+from acp import Client, RequestError
+from acp.schema import (
+    AcceptElicitationResponse,
+    AllowedOutcome,
+    CancelElicitationResponse,
+    CreateElicitationResponse,
+    DeclineElicitationResponse,
+    DeniedOutcome,
+    ElicitationFormRequestMode,
+    ElicitationFormSessionMode,
+    PermissionOption,
+    RequestPermissionResponse,
+    ToolCallUpdate,
+    UsageUpdate,
+)
+from pydantic import BaseModel
+
+from executor.agents.asks import Asks
+from executor.agents.permissions import choose, permission_request, question_request
+from executor.agents.text import clean_json
+from executor.agents.translate import Translation
+from schema.executor_api import Answer
+
+_log = structlog.get_logger(__name__)
+
+
+class Dialogue:
+    """Takes an agent's calls during one turn.
+
+    Updates are translated at once, before anything is awaited: the package runs each in a task of its own, and so they
+    keep their order. Before `live` they are a replay of history and are dropped, but for what was paid until then.
+    """
+
+    def __init__(self, translation: Translation, asks: Asks, *, cwd: Path) -> None:
+        self._translation = translation
+        self._asks = asks
+        self._cwd = cwd
+        self.session_id: str | None = None
+        self.live = False
+        self.last_update = time.monotonic()
+
+    def as_client(self) -> Client:
+        """The package finds methods by name; those that are not there it refuses."""
+        return cast(Client, self)
+
+    async def session_update(self, session_id: str, update: BaseModel, **_: Any) -> None:
+        self.last_update = time.monotonic()
+        if self.live and session_id == self.session_id:
+            self._translation.take(update)
+        elif isinstance(update, UsageUpdate):
+            self._translation.take_earlier_usage(update)
+
+    async def request_permission(
+        self, session_id: str, tool_call: ToolCallUpdate, options: list[PermissionOption], **_: Any
+    ) -> RequestPermissionResponse:
+        self._translation.take(tool_call)
+        known = self._translation.known_tool(tool_call.tool_call_id)
+        request = permission_request(tool_call, options, cwd=self._cwd, known=known)
+        answer = await self._asks.ask(request)
+        if answer is None:
+            return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
+        choice = choose(answer, options)
+        self._asks.say_applied(request, choice.told)
+        if choice.option_id is None:
+            self._asks.cancelled_by_person = True
+            return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
+        return RequestPermissionResponse(outcome=AllowedOutcome(outcome="selected", option_id=choice.option_id))
+
+    async def create_elicitation(self, message: str, mode: BaseModel, **_: Any) -> CreateElicitationResponse:
+        if not isinstance(mode, ElicitationFormSessionMode | ElicitationFormRequestMode):
+            raise RequestError.invalid_params({"details": "only forms can be answered here"})
+        schema = clean_json(mode.requested_schema.model_dump(mode="json", by_alias=True, exclude_none=True))
+        request = question_request(message, schema, cwd=self._cwd)
+        answer = await self._asks.ask(request)
+        if answer is None:
+            return CancelElicitationResponse(action="cancel")
+        response = _elicited(answer)
+        self._asks.say_applied(request, response.action)
+        self._asks.cancelled_by_person |= response.action == "cancel"
+        return response
+
+    async def ext_method(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        raise RequestError.method_not_found(f"_{method}")
+
+    async def ext_notification(self, method: str, params: dict[str, Any]) -> None:
+        _log.debug("agent.extension", method=method[:100])
+
+    async def _refuse(self, **_: Any) -> NoReturn:
+        raise RequestError.method_not_found("not offered by this client")
+
+    create_terminal = terminal_output = release_terminal = wait_for_terminal_exit = kill_terminal = _refuse
+
+
+def _elicited(answer: Answer) -> AcceptElicitationResponse | DeclineElicitationResponse | CancelElicitationResponse:
+    if answer.decision == "cancel":
+        return CancelElicitationResponse(action="cancel")
+    if answer.decision == "deny" or answer.answers is None:
+        return DeclineElicitationResponse(action="decline")
+    return AcceptElicitationResponse.model_validate({"action": "accept", "content": answer.answers})

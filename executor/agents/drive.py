@@ -1,0 +1,285 @@
+"""One agent turn over the Agent Client Protocol: `take_turn` starts the agent, hands it the prompt, and ends it.
+
+It never raises for what an agent does; how a turn failed is in RunFinished.reason. Codes: program_missing,
+install_failed, login_missing, unknown_model, unknown_mode, option_refused, agent_silent (nothing within its start
+limit), agent_crashed, protocol_error, agent_refused, max_tokens, max_turn_requests, timeout; cancelled turns have
+stopped, cancelled_by_answer or agent_cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import structlog
+from acp import RequestError, connect_to_agent, text_block
+from acp.client import ClientSideConnection
+from acp.schema import PromptResponse
+from pydantic import ValidationError
+
+from executor.agents.asks import Asks
+from executor.agents.dialects import settings_for
+from executor.agents.dialogue import Dialogue
+from executor.agents.failures import TurnFailed, looks_like_login, said_by
+from executor.agents.install import ensure_installed
+from executor.agents.launch import command_of, environment_of, furnish_home
+from executor.agents.lines import LineTransport
+from executor.agents.opening import Opened, open_session
+from executor.agents.process import AgentProcess, start_process
+from executor.agents.provider import Provider
+from executor.agents.text import Redaction
+from executor.agents.translate import Translation
+from executor.agents.turn import Listener, Stop, Turn
+from executor.agents.usage import Meter
+from schema.events import Reason, RunFinished, RunStarted, RunWarning
+
+GO_ON = (
+    "You were interrupted while you worked on my last message. Look at what is done already and go on from there; "
+    "do not start over."
+)
+QUIET_SECONDS = 0.15
+DRAIN_SECONDS = 1.0
+CLOSE_SECONDS = 2.0
+T = TypeVar("T")
+
+_log = structlog.get_logger(__name__)
+
+
+async def take_turn(turn: Turn, provider: Provider, listener: Listener, stop: Stop) -> RunFinished:
+    """Let the agent take this turn; answers how it ended, when nothing of the agent runs any more."""
+    driving = _Driving(turn, provider, listener, stop)
+    try:
+        return await driving.outcome()
+    finally:
+        await asyncio.shield(asyncio.ensure_future(driving.clear_away()))
+
+
+class _Driving:
+    """The state of one turn, from its first step to when the last process is gone."""
+
+    def __init__(self, turn: Turn, provider: Provider, listener: Listener, stop: Stop) -> None:
+        self._turn = turn
+        self._provider = provider
+        self._listener = listener
+        self._stop = stop
+        self._settings = settings_for(turn, provider)
+        self._cwd = _working_folder(turn)
+        self._redaction = Redaction(provider.secrets())
+        self._meter = Meter(provider.prices, self._settings.model)
+        self._translation = Translation(listener.say, self._meter)
+        self._asks = Asks(listener)
+        self._dialogue = Dialogue(self._translation, self._asks, cwd=self._cwd)
+        self._process: AgentProcess | None = None
+        self._transport: LineTransport | None = None
+        self._connection: ClientSideConnection | None = None
+        self._opened: Opened | None = None
+        self._patiently = False
+
+    async def outcome(self) -> RunFinished:
+        work = asyncio.ensure_future(self._work())
+        stopped = asyncio.ensure_future(self._stop.wanted.wait())
+        late = asyncio.ensure_future(self._time_is_up())
+        try:
+            await asyncio.wait({work, stopped, late}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done() and not stopped.done():
+                finished = work.result()
+            else:
+                finished = await self._break_off(work, stopped=stopped.done())
+        finally:
+            for task in (work, stopped, late):
+                task.cancel()
+        self._translation.end_message(finished.stop_reason or finished.status)
+        return finished.model_copy(update={"usage": self._meter.read()}) if self._dialogue.live else finished
+
+    async def clear_away(self) -> None:
+        """End the agent and all that it started."""
+        if self._process is not None:
+            await self._process.end(patiently=self._patiently)
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def _work(self) -> RunFinished:
+        try:
+            opened = await self._open()
+            await self._listener.begin(self._started(opened))
+            answer = await self._hand_over_prompt(opened)
+            await self._drain()
+            self._take_usage(answer)
+            await self._close_session(opened)
+            return _settled(answer, cancelled_by_person=self._asks.cancelled_by_person)
+        except TurnFailed as failed:
+            _log.warning("agent.turn_failed", code=failed.code, reason=failed.message)
+            return failed.finished()
+
+    async def _open(self) -> Opened:
+        """The agent started and its session ready, within the start limit (the installation does not count)."""
+        await ensure_installed(self._provider, self._provider.agents_dir, self._say_installing)
+        furnish_home(self._provider, self._turn.home)
+        connection = await self._start()
+        earlier = self._turn.resume.agent_session_id if self._turn.resume else None
+        opening = open_session(
+            connection,
+            cwd=self._cwd,
+            settings=self._settings,
+            authenticate=self._provider.authenticate,
+            earlier=earlier,
+            warn=self._warn,
+        )
+        try:
+            async with asyncio.timeout(self._provider.start_seconds):
+                self._opened = await self._answered(opening)
+        except TimeoutError:
+            raise TurnFailed("agent_silent", self._silence()) from None
+        self._dialogue.session_id = self._opened.session_id
+        return self._opened
+
+    async def _start(self) -> ClientSideConnection:
+        self._process = await start_process(
+            command_of(self._provider),
+            cwd=self._cwd,
+            environment=environment_of(self._provider, self._turn, self._settings.environment),
+            session_id=self._turn.session_id,
+            redaction=self._redaction,
+        )
+        self._transport = LineTransport(self._process.stdout, self._process.stdin, self._redaction)
+        self._connection = connect_to_agent(self._dialogue.as_client(), self._transport, use_unstable_protocol=True)
+        return self._connection
+
+    async def _hand_over_prompt(self, opened: Opened) -> PromptResponse:
+        assert self._connection is not None
+        continuing = opened.resumed and self._turn.resume is not None and self._turn.resume.continuing
+        prompt = GO_ON if continuing else self._turn.prompt
+        self._meter.begin_turn(opened.model)
+        self._dialogue.live = True
+        try:
+            return await self._answered(self._connection.prompt(opened.session_id, [text_block(prompt)]))
+        except RequestError as error:
+            code = "login_missing" if looks_like_login(error) else "agent_refused"
+            raise TurnFailed(code, f"The agent could not answer: {self._redaction.hide(said_by(error))}") from None
+
+    def _take_usage(self, answer: PromptResponse) -> None:
+        said = answer.usage
+        if said is not None:
+            self._meter.take_tokens(
+                input_tokens=said.input_tokens,
+                output_tokens=said.output_tokens,
+                cached_read_tokens=said.cached_read_tokens,
+                cached_write_tokens=said.cached_write_tokens,
+            )
+        self._translation.say_usage()
+
+    async def _answered(self, call: Awaitable[T]) -> T:
+        """The agent's answer, unless it ends first; what it wrote last may still be on its way then."""
+        assert self._process is not None
+        request = asyncio.ensure_future(call)
+        ended = asyncio.ensure_future(self._process.ended())
+        try:
+            await asyncio.wait({request, ended}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({request}, timeout=1.0)
+            if not request.done():
+                raise TurnFailed("agent_crashed", await self._process.how_it_ended())
+            return await request
+        except ConnectionError:
+            raise TurnFailed(self._end_code(), await self._process.how_it_ended() + self._garbage()) from None
+        except ValidationError as error:
+            raise TurnFailed("protocol_error", f"The agent's answer is not of the protocol: {_brief(error)}") from None
+        finally:
+            request.cancel()
+            ended.cancel()
+
+    async def _drain(self) -> None:
+        """Updates and the last usage can come after the answer: wait until it is quiet."""
+        deadline = time.monotonic() + DRAIN_SECONDS
+        self._dialogue.last_update = time.monotonic()
+        while (now := time.monotonic()) < deadline and now - self._dialogue.last_update < QUIET_SECONDS:
+            await asyncio.sleep(0.03)
+
+    async def _close_session(self, opened: Opened) -> None:
+        self._patiently = True
+        if opened.closes and self._connection is not None:
+            with contextlib.suppress(TimeoutError, RequestError, ConnectionError, ValidationError):
+                await asyncio.wait_for(self._connection.close_session(opened.session_id), CLOSE_SECONDS)
+
+    async def _break_off(self, work: asyncio.Future[RunFinished], *, stopped: bool) -> RunFinished:
+        """Stop or time-out: open requests are answered as cancelled, the agent is told, and gets its grace."""
+        self._asks.closing.set()
+        if self._dialogue.live and self._connection is not None and self._opened is not None:
+            await asyncio.sleep(0)
+            with contextlib.suppress(ConnectionError):
+                await self._connection.cancel(self._opened.session_id)
+            await asyncio.wait({work}, timeout=self._stop.grace_seconds)
+        if stopped:
+            return RunFinished(status="cancelled", reason=Reason(code="stopped", message="The run was stopped."))
+        limit = self._turn.timeout_seconds
+        return TurnFailed("timeout", f"The run took longer than its limit of {limit:g} seconds.").finished()
+
+    async def _time_is_up(self) -> None:
+        if self._turn.timeout_seconds is None:
+            await asyncio.Event().wait()
+        else:
+            await self._asks.run_out(self._turn.timeout_seconds)
+
+    def _started(self, opened: Opened) -> RunStarted:
+        return RunStarted(
+            provider=self._provider.name,
+            agent=opened.agent,
+            agent_session_id=opened.session_id,
+            resumed=opened.resumed,
+        )
+
+    def _warn(self, code: str, message: str) -> None:
+        self._listener.say("run.warning", RunWarning(code=code, message=self._redaction.hide(message)))
+
+    def _say_installing(self, line: str) -> None:
+        self._warn("agent_installing", line)
+
+    def _silence(self) -> str:
+        words = self._process.last_words() if self._process else ""
+        said = f" It wrote to stderr: {words}" if words else ""
+        limit = self._provider.start_seconds
+        return f"The agent was not ready within {limit:g} seconds.{self._garbage()}{said}"
+
+    def _garbage(self) -> str:
+        if self._transport is None or not self._transport.garbage_lines:
+            return ""
+        count, last = self._transport.garbage_lines, self._transport.last_garbage
+        return f" It printed {count} lines that are not of the protocol, the last one: {last}"
+
+    def _end_code(self) -> Literal["agent_crashed", "protocol_error"]:
+        spoke = self._opened is not None or not (self._transport and self._transport.garbage_lines)
+        return "agent_crashed" if spoke else "protocol_error"
+
+
+def _working_folder(turn: Turn) -> Path:
+    """The run's folder, which must lie inside the workspace; the workspace itself otherwise."""
+    folder = (turn.workspace / (turn.options.cwd or ".")).resolve()
+    return folder if folder.is_relative_to(turn.workspace.resolve()) else turn.workspace
+
+
+def _settled(answer: PromptResponse, *, cancelled_by_person: bool) -> RunFinished:
+    """`max_tokens` and `max_turn_requests` are failures: the work is not finished, though what was done stays."""
+    reason = answer.stop_reason
+    if reason == "end_turn":
+        return RunFinished(status="succeeded", stop_reason=reason)
+    if reason == "cancelled":
+        by_person = Reason(code="cancelled_by_answer", message="The answer to a request ended the turn.")
+        by_agent = Reason(code="agent_cancelled", message="The agent broke off its turn by itself.")
+        why = by_person if cancelled_by_person else by_agent
+        return RunFinished(status="cancelled", reason=why, stop_reason=reason)
+    codes = {"refusal": "agent_refused"}
+    sentences = {
+        "refusal": "The agent refused to answer this prompt.",
+        "max_tokens": "The model reached its token limit before it was done; send another prompt to go on.",
+        "max_turn_requests": "The agent reached its limit of model requests in one turn; send another prompt to go on.",
+    }
+    why = Reason(code=codes.get(reason, reason), message=sentences[reason])
+    return RunFinished(status="failed", reason=why, stop_reason=reason)
+
+
+def _brief(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

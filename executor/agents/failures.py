@@ -1,0 +1,57 @@
+"""How a turn can fail, each with a stable code and a sentence for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from acp import RequestError
+
+from schema.events import Reason, RunFinished
+
+AUTH_REQUIRED = -32000
+"""ACP's error code for "Authentication required"."""
+
+
+class TurnFailed(Exception):
+    """The turn cannot go on. Caught in take_turn alone, never seen outside of it."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+    def finished(self) -> RunFinished:
+        return RunFinished(status="failed", reason=Reason(code=self.code, message=self.message))
+
+
+def said_by(error: RequestError) -> str:
+    """The agent's own words for its error, from its message and the details that many put into `data`."""
+    message = str(error) or "no message"
+    details = _details(error.data)
+    return f"{message}: {details}" if details and details not in message else message
+
+
+def _details(data: Any) -> str:
+    if isinstance(data, str):
+        return data[:1000]
+    if isinstance(data, dict):
+        for key in ("details", "message", "error", "reason"):
+            if data.get(key):
+                return _details(data[key])
+    return ""
+
+
+def looks_like_login(error: RequestError) -> bool:
+    """Whether an agent's error says that it is not signed in at its model's provider."""
+    words = said_by(error).lower()
+    return error.code == AUTH_REQUIRED or any(
+        sign in words
+        for sign in (
+            "authentication required",
+            "invalid api key",
+            "401",
+            "unauthorized",
+            "/login",
+            "authentication_error",
+        )
+    )

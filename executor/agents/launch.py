@@ -1,0 +1,60 @@
+"""What it takes to start one provider's agent: its program, its home, its environment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from executor.agents.environment import agent_environment
+from executor.agents.failures import TurnFailed
+from executor.agents.install import installed_program, node_folder
+from executor.agents.provider import HomeFile, Provider
+from executor.agents.turn import Turn
+
+
+def program_of(provider: Provider) -> str | None:
+    """The absolute path of the provider's program; None when it is not installed."""
+    if provider.npm is not None:
+        found = installed_program(provider)
+        return None if found is None else str(found)
+    return shutil.which(provider.command, path=provider.host_environment.get("PATH", os.defpath))
+
+
+def command_of(provider: Provider) -> list[str]:
+    """The command line; raises TurnFailed `program_missing`."""
+    program = program_of(provider)
+    if program is None:
+        raise TurnFailed("program_missing", f"The program {provider.command!r} of {provider.title} is not installed.")
+    return [program, *provider.args]
+
+
+def environment_of(provider: Provider, turn: Turn, added: Mapping[str, str]) -> dict[str, str]:
+    """With node's folder on PATH for what npm installed."""
+    environment = agent_environment(provider, session_id=turn.session_id, home=turn.home, added=added)
+    node = node_folder(environment.get("PATH", os.defpath)) if provider.npm else None
+    if node is not None:
+        environment["PATH"] = os.pathsep.join([str(node), environment.get("PATH", os.defpath)])
+    return environment
+
+
+def furnish_home(provider: Provider, home: Path) -> None:
+    """Write the provider's files anew, mode 600; raises TurnFailed `login_missing` when a source is not there."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for one in provider.files:
+        target = home / one.path
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        target.unlink(missing_ok=True)
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(_content(one))
+
+
+def _content(file: HomeFile) -> bytes:
+    if file.source is None:
+        return (file.content or "").encode()
+    try:
+        return file.source.read_bytes()
+    except OSError as error:
+        raise TurnFailed("login_missing", f"The file {file.source} for {file.path} cannot be read: {error}") from None

@@ -1,0 +1,89 @@
+"""What the executor knows of one provider: how to start its agent, what to give it, and what it can take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Mode = Literal["auto", "ask"]
+Dialect = Literal["acp", "claude-code", "codex", "opencode"]
+"""Which program's own settings `options` are mapped to; `acp` is the protocol alone (executor/agents/dialects.py)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variable:
+    """One entry of the agent's environment. `value` is None when it is unset, or stands in `secret_file`."""
+
+    name: str
+    value: str | None = field(default=None, repr=False)
+    secret_file: Path | None = None
+    secret: bool = False
+
+    def read(self) -> str | None:
+        """Its value now, without the line end of a secret file; None when there is none."""
+        if self.secret_file is None:
+            return self.value or None
+        try:
+            return self.secret_file.read_text(encoding="utf-8").strip() or None
+        except OSError:
+            return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HomeFile:
+    """A file put into the agent's home at each start, mode 600. `source` is read at that moment."""
+
+    path: str
+    content: str | None = field(default=None, repr=False)
+    source: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """Per million tokens, in the currency of its table. A bucket without a price makes the cost unknown."""
+
+    input: float
+    output: float
+    cached_read: float | None = None
+    cached_write: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriceTable:
+    version: str
+    currency: str
+    models: Mapping[str, Price]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provider:
+    """One entry of providers.toml, checked and resolved. `options` are keys as in RunOptions.asked_of_provider."""
+
+    name: str
+    title: str
+    command: str
+    args: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    npm: str | None = None
+    agents_dir: Path
+    dialect: Dialect = "acp"
+    environment: tuple[Variable, ...] = ()
+    host_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    files: tuple[HomeFile, ...] = ()
+    keep: tuple[str, ...] = ()
+    login: tuple[str, ...] = ()
+    authenticate: str | None = None
+    model: str | None = None
+    mode: Mode = "ask"
+    modes: Mapping[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
+    capabilities: Mapping[str, bool] = field(default_factory=dict)
+    prices: PriceTable | None = None
+    start_seconds: float = 60.0
+
+    def secrets(self) -> list[str]:
+        """The values that must never reach a log line or an event."""
+        values = [variable.read() for variable in self.environment if variable.secret]
+        return [value for value in values if value and len(value) >= 8]

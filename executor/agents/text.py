@@ -1,0 +1,79 @@
+"""Text from an agent, made fit to leave: no NUL, no lone surrogate (both become U+FFFD), no flood."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+OUTPUT_LIMIT = 64 * 1024
+"""Bytes of one tool output or input that are kept; of more, head and tail with a note between."""
+DELTA_LIMIT = 64 * 1024
+CHUNK_LIMIT = 1024 * 1024
+
+_UNFIT = re.compile("[\x00\ud800-\udfff]")
+
+
+def clean_text(text: str) -> str:
+    """The same text with U+FFFD for what PostgreSQL or UTF-8 cannot hold."""
+    return _UNFIT.sub("\ufffd", text)
+
+
+def clean_json(value: Any) -> Any:
+    """The same JSON value with every text in it cleaned, keys included."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, list):
+        return [clean_json(item) for item in value]
+    if isinstance(value, dict):
+        return {clean_json(key): clean_json(item) for key, item in value.items()}
+    return value
+
+
+def cut_text(text: str, limit: int = OUTPUT_LIMIT) -> str:
+    """At most about `limit` bytes of it: head and tail, and between them a note how much was left out."""
+    if len(text) * 4 <= limit:
+        return text
+    data = text.encode("utf-8", "replace")
+    if len(data) <= limit:
+        return text
+    head, tail = data[: limit * 3 // 4], data[-(limit // 4) :]
+    note = f"\n[... {len(data) - len(head) - len(tail)} bytes left out ...]\n"
+    return head.decode("utf-8", "ignore") + note + tail.decode("utf-8", "ignore")
+
+
+def cut_json(value: Any, limit: int = OUTPUT_LIMIT) -> Any:
+    """The same value with long texts cut; as one cut text when it is too large all the same."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return cut_text(value, limit)
+    smaller = _cut_within(value, limit)
+    written = json.dumps(smaller, ensure_ascii=False)
+    return smaller if len(written.encode("utf-8", "replace")) <= 2 * limit else cut_text(written, limit)
+
+
+def _cut_within(value: Any, limit: int) -> Any:
+    if isinstance(value, str):
+        return cut_text(value, limit)
+    if isinstance(value, list):
+        return [_cut_within(item, limit) for item in value]
+    if isinstance(value, dict):
+        return {key: _cut_within(item, limit) for key, item in value.items()}
+    return value
+
+
+def pieces(text: str, size: int = DELTA_LIMIT) -> list[str]:
+    """The text in order, in pieces of at most `size` characters; none for the empty text."""
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
+class Redaction:
+    """Hides secret values in lines that go to logs or people."""
+
+    def __init__(self, secrets: list[str]) -> None:
+        longest_first = sorted(set(secrets), key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+    def hide(self, text: str) -> str:
+        return text if self._pattern is None else self._pattern.sub("[secret]", text)

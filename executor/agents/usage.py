@@ -1,0 +1,79 @@
+"""Tokens and cost of one turn: the most that was said of each bucket; what nobody said stays unknown, never 0."""
+
+from __future__ import annotations
+
+from executor.agents.provider import PriceTable
+from schema.events import Cost, Usage
+
+BUCKETS = (
+    "input_tokens",
+    "output_tokens",
+    "cached_read_tokens",
+    "cached_write_tokens",
+)
+
+
+class Meter:
+    """Collects what an agent says of its usage. Costs reported before the prompt belong to earlier turns."""
+
+    def __init__(self, prices: PriceTable | None, model: str | None) -> None:
+        self._prices = prices
+        self.model = model
+        self._tokens: dict[str, int] = {}
+        self._context: tuple[int, int] | None = None
+        self._reported: float | None = None
+        self._currency = "USD"
+        self._before = 0.0
+
+    def take_tokens(self, **buckets: int | None) -> None:
+        """Counts can be partial or repeated: of each bucket the largest one holds."""
+        for name in BUCKETS:
+            count = buckets.get(name)
+            if count is not None and count >= 0:
+                self._tokens[name] = max(count, self._tokens.get(name, 0))
+
+    def take_context(self, *, used: int, size: int) -> None:
+        self._context = (used, size)
+
+    def take_cost(self, amount: float, currency: str) -> None:
+        """A session's cost so far, in `currency`."""
+        self._reported = max(amount, self._reported or 0.0)
+        self._currency = currency
+
+    def begin_turn(self, model: str | None) -> None:
+        """What was reported until now is the cost of earlier turns of the same conversation."""
+        self.model = model or self.model
+        self._before = self._reported or 0.0
+        self._reported = None
+
+    def read(self) -> Usage:
+        used, size = self._context or (None, None)
+        return Usage(**self._tokens, context_used=used, context_size=size, cost=self._cost())
+
+    def _cost(self) -> Cost:
+        if self._reported is not None:
+            amount = max(0.0, self._reported - self._before)
+            return Cost(amount=round(amount, 8), currency=self._currency, source="reported")
+        return priced(self._tokens, self._prices, self.model) or Cost(source="unavailable")
+
+
+def priced(tokens: dict[str, int], prices: PriceTable | None, model: str | None) -> Cost | None:
+    """The cost by the table; None when the model, a bucket that was used, or the counts themselves have no entry."""
+    price = prices.models.get(model or "") if prices else None
+    if prices is None or price is None or not {"input_tokens", "output_tokens"} <= tokens.keys():
+        return None
+    rates = {
+        "input_tokens": price.input,
+        "output_tokens": price.output,
+        "cached_read_tokens": price.cached_read,
+        "cached_write_tokens": price.cached_write,
+    }
+    total = 0.0
+    for name, count in tokens.items():
+        rate = rates[name]
+        if rate is None and count:
+            return None
+        total += count * (rate or 0.0)
+    return Cost(
+        amount=round(total / 1_000_000, 8), currency=prices.currency, source="priced", price_version=prices.version
+    )
