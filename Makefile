@@ -1,0 +1,78 @@
+# make up      start everything here (needs only Python 3.11+)       RUNYARD_PORT=8081 make up   on another port
+# make chat    talk to an agent      make chat PROVIDER=codex SESSION=<id> PROMPT="..."
+# make test    every test            make lint      what checks the code
+# make agents  install the three agents now, instead of on their first use
+# make bench   the measurements      make clean-data   delete this clone's data (asks first)
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.runyard-installed
+READY_DEV := $(VENV)/.runyard-installed-dev
+PIP := $(RUN) -m pip --disable-pip-version-check --require-virtualenv
+
+.PHONY: up chat sign-in test lint agents bench clean-data requirements venv
+.DEFAULT_GOAL := up
+
+up: $(READY)
+	@exec $(RUN) -m cli up
+
+chat: $(READY)
+	@exec $(RUN) -m cli chat $(if $(SESSION),--session '$(SESSION)') $(if $(PROVIDER),--provider '$(PROVIDER)') \
+	  $(if $(MODEL),--model '$(MODEL)') $(if $(MODE),--mode '$(MODE)') $(if $(YES),--yes) \
+	  $${PROMPT:+-- "$$PROMPT"}
+
+sign-in: $(READY)
+	@exec $(RUN) -m cli sign-in
+
+agents: $(READY)
+	@AGENTS_DIR="$${AGENTS_DIR:-$(CURDIR)/.runyard/agents}" exec $(RUN) -m executor.agents.install
+
+test: $(READY_DEV)
+	@exec $(RUN) -m pytest $(ARGS)
+
+bench: $(READY_DEV)
+	@exec $(RUN) -m tests.benchmarks $(ARGS)
+
+lint: $(READY_DEV)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/squawk schema/migrations/*.sql
+
+clean-data: $(READY)
+	@exec $(RUN) -m cli clean-data
+
+# Exact versions of everything, without download addresses.
+requirements: $(READY_DEV)
+	@for name in requirements requirements-dev; do \
+	  $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-emit-index-url \
+	    --custom-compile-command "make requirements" $$name.in -o $$name.txt || exit 1; done
+
+# A folder that was made by a Python that is gone is made again, and what was installed in it installed again.
+ifneq ($(shell test -x $(RUN) && echo runs),runs)
+$(shell rm -f $(READY) $(READY_DEV))
+endif
+
+# Installed once, and again when the list changes; a stamp says that it was finished.
+$(READY): requirements.txt | venv
+	@echo "installing Python packages from requirements.txt (a minute or two the first time) ..."
+	@$(PIP) install -r requirements.txt
+	@$(RUN) -c 'import flask, psycopg, procrastinate' && touch $@
+
+$(READY_DEV): requirements-dev.txt $(READY)
+	@echo "installing what the tests and checks need ..."
+	@$(PIP) install -r requirements-dev.txt
+	@$(RUN) -c 'import pytest, mypy' && touch $@
+
+venv:
+	@test -x $(RUN) || { \
+	  command -v $(PYTHON) >/dev/null || { \
+	    echo "Runyard needs Python 3.11 or later, and there is no $(PYTHON). Name it: make up PYTHON=python3.12"; exit 1; }; \
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "Runyard needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version). Name another: make up PYTHON=python3.12"; \
+	    exit 1; }; \
+	  $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	    echo "This Python lacks venv. On Debian and Ubuntu: apt install python3-venv"; exit 1; }; \
+	  echo "making $(VENV) with $$($(PYTHON) --version)"; rm -rf $(VENV); $(PYTHON) -m venv $(VENV); }
