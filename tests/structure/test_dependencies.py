@@ -86,11 +86,17 @@ def test_everything_that_tests_import_is_required() -> None:
     assert imported_distributions("tests") - transitive_by_contract() <= required
 
 
-@pytest.mark.parametrize("kind", ["requirements", "requirements-dev"])
+@pytest.mark.parametrize("kind", ["requirements", "requirements-dev", "requirements-functions"])
 def test_everything_required_is_pinned(kind: str) -> None:
     assert names_in(f"{kind}.in") <= set(pins_in(f"{kind}.txt"))
 
 
-def test_both_files_pin_the_same_versions() -> None:
-    base, dev = pins_in("requirements.txt"), pins_in("requirements-dev.txt")
-    assert {name for name in base.keys() & dev.keys() if base[name] != dev[name]} == set()
+@pytest.mark.parametrize("kind", ["requirements-dev", "requirements-functions"])
+def test_all_files_pin_the_same_versions(kind: str) -> None:
+    base, other = pins_in("requirements.txt"), pins_in(f"{kind}.txt")
+    assert {name for name in base.keys() & other.keys() if base[name] != other[name]} == set()
+
+
+def test_a_function_is_given_what_it_imports() -> None:
+    needed = imported_distributions("functions", "handlers", "schema") - transitive_by_contract()
+    assert needed - {"yoyo-migrations"} <= names_in("requirements-functions.in"), "migrations are applied elsewhere"

@@ -1,0 +1,93 @@
+"""Every setting that the code reads from its environment, by name: fields of settings classes and direct reads."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+from pydantic import AliasChoices, AliasPath
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+from tests.structure.repository import PACKAGES, ROOT, python_files, tree_of
+
+
+def settings_modules() -> list[ModuleType]:
+    paths = [path for path in python_files(*PACKAGES) if path.name == "settings.py"]
+    return [importlib.import_module(".".join(path.with_suffix("").parts)) for path in paths]
+
+
+def settings_classes() -> list[type[BaseSettings]]:
+    return [
+        value
+        for module in settings_modules()
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, BaseSettings) and value.__module__ == module.__name__
+    ]
+
+
+def fields() -> dict[str, FieldInfo]:
+    """Environment name of each field, with the field."""
+    return {
+        name: field
+        for kind in settings_classes()
+        for field_name, field in kind.model_fields.items()
+        for name in environment_names(kind, field_name, field)
+    }
+
+
+def environment_names(kind: type[BaseSettings], field_name: str, field: FieldInfo) -> list[str]:
+    alias = field.validation_alias
+    if isinstance(alias, AliasChoices):
+        return [choice.upper() for choice in alias.choices if isinstance(choice, str)]
+    if isinstance(alias, AliasPath):
+        raise TypeError(f"{kind.__name__}.{field_name} has a path for an alias")
+    return [(alias or f"{kind.model_config.get('env_prefix', '')}{field_name}").upper()]
+
+
+def direct_reads() -> set[str]:
+    """Names in `environ.get("NAME")`, `environ["NAME"]` and `getenv("NAME")`, however the mapping is reached."""
+    return {
+        name
+        for path in python_files(*PACKAGES)
+        for node in ast.walk(tree_of(path))
+        if (name := name_read(node)) is not None and name.isupper()
+    }
+
+
+def name_read(node: ast.AST) -> str | None:
+    if isinstance(node, ast.Call) and node.args:
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "get" and is_environment(node.func.value):
+            return constant(node.args[0])
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "getenv":
+            return constant(node.args[0])
+    if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and is_environment(node.value):
+        return constant(node.slice)
+    return None
+
+
+def is_environment(node: ast.expr) -> bool:
+    name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+    return name in {"environ", "environment", "env"}
+
+
+def constant(node: ast.AST) -> str | None:
+    value: Any = node.value if isinstance(node, ast.Constant) else None
+    return value if isinstance(value, str) else None
+
+
+def documented() -> dict[str, list[str]]:
+    """The rows of README's tables whose first cell is a setting: its name, with the other cells."""
+    return dict(rows_of((ROOT / "README.md").read_text()))
+
+
+def rows_of(text: str) -> Iterator[tuple[str, list[str]]]:
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        for name in cells[0].split(","):
+            bare = name.strip().strip("`")
+            if line.startswith("|") and bare.isupper() and bare.replace("_", "").isalnum() and "`" in name:
+                yield bare, cells[1:]
