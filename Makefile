@@ -1,6 +1,6 @@
 # make up      start everything here (needs only Python 3.11+)       RUNYARD_PORT=8081 make up   on another port
 # make chat    talk to an agent      make chat PROVIDER=codex SESSION=<id> PROMPT="..."
-# make test    every test            make lint      what checks the code
+# make test    every test            make lint      what checks the code      make dev   only install what they need
 # make agents  install the three agents now, instead of on their first use
 # make bench   the measurements      make clean-data   delete this clone's data (asks first)
 
@@ -11,7 +11,7 @@ READY := $(VENV)/.runyard-installed
 READY_DEV := $(VENV)/.runyard-installed-dev
 PIP := $(RUN) -m pip --disable-pip-version-check --require-virtualenv
 
-.PHONY: up chat sign-in test lint agents bench clean-data requirements venv
+.PHONY: up chat sign-in dev test lint openapi agents bench clean-data requirements venv
 .DEFAULT_GOAL := up
 
 up: $(READY)
@@ -28,6 +28,8 @@ sign-in: $(READY)
 agents: $(READY)
 	@AGENTS_DIR="$${AGENTS_DIR:-$(CURDIR)/.runyard/agents}" exec $(RUN) -m executor.agents.install
 
+dev: $(READY_DEV)
+
 test: $(READY_DEV)
 	@exec $(RUN) -m pytest $(ARGS)
 
@@ -41,12 +43,16 @@ lint: $(READY_DEV)
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/squawk schema/migrations/*.sql
 
+# The contract as the server generates it, for readers and for the test that compares.
+openapi: $(READY)
+	@$(RUN) -m functions.openapi > schema/openapi.json.new && mv schema/openapi.json.new schema/openapi.json
+
 clean-data: $(READY)
 	@exec $(RUN) -m cli clean-data
 
 # Exact versions of everything, without download addresses.
 requirements: $(READY_DEV)
-	@for name in requirements requirements-dev; do \
+	@for name in requirements requirements-dev requirements-functions; do \
 	  $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-emit-index-url \
 	    --custom-compile-command "make requirements" $$name.in -o $$name.txt || exit 1; done
 
