@@ -1,0 +1,35 @@
+"""The executor's own children: none may outlive it, and none of an earlier life may go on beside a new one."""
+
+from __future__ import annotations
+
+import os
+from uuid import UUID
+
+import structlog
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def has_children() -> bool:
+    """One system call: as a subreaper the executor inherits whatever its agents leave behind."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def kill_leftovers(session_id: UUID) -> None:
+    """Kill every process that carries the session's marker. Blocks, for at most two seconds."""
+    from executor.agents import leftovers  # brings psutil, which a quick start does without
+
+    count = leftovers.kill_leftovers(session_id)
+    if count:
+        _log.warning("leftovers.killed", count=count)
+
+
+def become_subreaper() -> None:
+    """Have orphans of our agents become our children."""
+    from executor.agents import leftovers
+
+    leftovers.become_subreaper()

@@ -1,0 +1,64 @@
+"""The executor's settings, read once, at its entry point. A bad one is a BadSettings with one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Literal, TypeVar
+from uuid import UUID
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schema.errors import RunyardError
+
+
+class BadSettings(RunyardError):
+    """The executor's settings cannot be used."""
+
+    code: ClassVar[str] = "bad_settings"
+
+
+class ProviderSettings(BaseSettings):
+    """Where providers are described, and where the programs of their agents are installed."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    providers_file: Path = Path("providers.toml")
+    agents_dir: Path = Path(".runyard/agents")
+
+
+class Settings(ProviderSettings):
+    """`executor_port` 0 takes any free port; `executor_port_file` then says which. Times are seconds;
+    `executor_idle_exit_seconds` 0 is never."""
+
+    executor_auth_token: SecretStr = Field(min_length=16)
+    executor_session_id: UUID
+    executor_epoch: int = Field(ge=1)
+    executor_host: str = "127.0.0.1"
+    executor_port: int = Field(default=0, ge=0, le=65535)
+    executor_port_file: Path | None = None
+    executor_workspace_dir: Path
+    executor_agent_home: Path
+    executor_state_dir: Path
+    executor_stop_grace_seconds: float = Field(default=10, ge=0, le=600)
+    executor_heartbeat_seconds: float = Field(default=5, gt=0, le=600)
+    executor_idle_exit_seconds: float = Field(default=0, ge=0)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @property
+    def executor_id(self) -> str:
+        """What log lines and trace headers call this executor."""
+        return f"{self.executor_session_id}:{self.executor_epoch}"
+
+
+T = TypeVar("T", bound=ProviderSettings)
+
+
+def read_settings(kind: type[T]) -> T:
+    """From the environment."""
+    try:
+        return kind()
+    except ValidationError as error:
+        fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        name = ".".join(str(part) for part in fault["loc"]).upper()
+        raise BadSettings(f"{name}: {fault['msg'][0].lower()}{fault['msg'][1:]}.") from None

@@ -1,0 +1,53 @@
+"""An event's data as JSON text that PostgreSQL and every reader can hold: no NUL, no lone surrogate, no great depth."""
+
+from __future__ import annotations
+
+import json
+
+from executor.agents.text import clean_json
+from executor.coalescing import Draft
+from schema.events import RunWarning
+from schema.wire import Json
+
+MAX_DEPTH = 100
+"""Levels of nesting; JSON parsers on the way stop at about 200."""
+
+
+def storable(draft: Draft) -> tuple[str, str]:
+    """Its type and data. One that nobody could read becomes a `run.warning` that says so: never a silent loss."""
+    try:
+        return draft.type, _written(draft.data.to_json())
+    except (ValueError, RecursionError) as error:
+        message = f"A {draft.type} of the agent was left out: {error}."
+        return "run.warning", _written(RunWarning(code="event_left_out", message=message).to_json())
+
+
+def _written(data: Json) -> str:
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    if "\\u0000" in text or not _is_utf8(text):
+        text = json.dumps(clean_json(data), ensure_ascii=False, separators=(",", ":"))
+    if text.count("{") + text.count("[") > MAX_DEPTH and _depth(data) > MAX_DEPTH:
+        raise ValueError("it is nested too deeply")
+    return text
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _depth(value: object) -> int:
+    """Levels of objects and lists, counted level by level."""
+    depth, level = 0, [value]
+    while level := [child for one in level for child in _children(one)]:
+        depth += 1
+    return depth
+
+
+def _children(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return list(value) if isinstance(value, list) else []
