@@ -189,9 +189,9 @@ def _init_data(data_dir: Path, *, binaries: Path, account: Account) -> None:
     give(fresh, account)
     builtin = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
     locale = builtin if _major_version(binaries) >= 17 else ["--locale=C.UTF-8"]
-    command: list[str | Path] = [binaries / "initdb", "-D", fresh, "-U", "runyard", "--auth=trust", "--encoding=UTF8", *locale]
+    command = ["-D", str(fresh), "-U", "runyard", "--auth=trust", "--encoding=UTF8", *locale]
     done = subprocess.run(
-        [*account.prefix, *command],
+        [*account.prefix, binaries / "initdb", *command],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
