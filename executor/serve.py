@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import json
+import logging
 import os
 import signal
 import socket
@@ -41,6 +42,8 @@ async def serve(settings: Settings, *, take_turn: TakeTurn, declare_providers: D
     """Until SIGTERM, SIGINT, or nothing to do for the idle limit. BadSettings when it cannot begin."""
     place = _place(settings)
     prepare_folders(settings)
+    for library in ("httpx", "httpcore", "asyncio", "uvicorn"):
+        logging.getLogger(library).setLevel(logging.WARNING)  # a line a call, which says nothing new
     with log_context(sessionId=place.session_id, executorId=place.executor_id), _only_one(settings.executor_state_dir):
         listening = listen(settings.executor_host, settings.executor_port)
         spool, clients = open_spool(settings.executor_state_dir), Clients()

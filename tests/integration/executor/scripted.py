@@ -1,0 +1,106 @@
+"""An executor whose agent does what the prompt says: a JSON list of steps. Run as a program, it is a real service.
+
+Steps: ["say", type, data], ["deltas", messageId, [text, ...]], ["ask", requestId], ["wait", file], ["spawn"],
+["ignore_stop"], ["raise", message], ["until_stopped"], ["text", file].
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from typing import Any
+from uuid import UUID
+
+from executor.agents.environment import SESSION_MARKER
+from executor.agents.turn import Listener, Stop, Turn
+from executor.serve import serve
+from executor.settings import Settings, read_settings
+from schema.events import HumanRequested, MessageDelta, Reason, RunFinished, RunStarted
+from schema.executor_api import ProviderDeclared
+from schema.logs import configure_logs
+from schema.wire import Wire
+
+LOOK_SECONDS = 0.01
+
+
+class Said(Wire):
+    """Any data."""
+
+    value: Any = None
+
+
+class Agent:
+    """One turn of it."""
+
+    def __init__(self, turn: Turn, listener: Listener, stop: Stop) -> None:
+        self._turn = turn
+        self._listener = listener
+        self._stop = stop
+        self._ignores_stop = False
+
+    async def take_turn(self) -> RunFinished:
+        await self._listener.begin(RunStarted(provider=self._turn.provider))
+        for step, *arguments in json.loads(self._turn.prompt):
+            acting = asyncio.ensure_future(getattr(self, step)(*arguments))
+            stopping = asyncio.ensure_future(self._stop.wanted.wait())
+            try:
+                await asyncio.wait({acting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if self._stop.wanted.is_set() and not self._ignores_stop:
+                    return RunFinished(status="cancelled", reason=Reason(code="stopped", message="Stopped."))
+                await acting
+            finally:
+                stopping.cancel()
+                acting.cancel()
+        return RunFinished(status="succeeded", stop_reason="end_turn")
+
+    async def say(self, type_: str, data: object) -> None:
+        self._listener.say(type_, Said(value=data))
+
+    async def deltas(self, message_id: str, texts: list[str]) -> None:
+        for text in texts:
+            self._listener.say("message.delta", MessageDelta(message_id=message_id, role="assistant", text=text))
+
+    async def ask(self, request_id: str) -> None:
+        request = HumanRequested(request_id=UUID(request_id), kind="permission", title="May I?", fingerprint="f")
+        answer = await self._listener.ask(request)
+        self._listener.say("test.answered", Said(value=answer and answer.decision))
+
+    async def wait(self, name: str) -> None:
+        while not (self._turn.workspace / name).exists():
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def spawn(self) -> None:
+        """A process that nobody ends, in a session of its own."""
+        environment = {**os.environ, SESSION_MARKER: str(self._turn.session_id)}
+        process = await asyncio.create_subprocess_exec(
+            "sleep", "600", env=environment, start_new_session=True, stdin=asyncio.subprocess.DEVNULL
+        )
+        (self._turn.workspace / "pid").write_text(str(process.pid))
+        self._listener.say("test.spawned", Said(value=process.pid))
+
+    async def ignore_stop(self) -> None:
+        self._ignores_stop = True
+
+    async def until_stopped(self) -> None:
+        await asyncio.Event().wait()
+
+    async def fail(self, message: str) -> None:
+        raise RuntimeError(message)
+
+
+async def take_turn(turn: Turn, listener: Listener, stop: Stop) -> RunFinished:
+    return await Agent(turn, listener, stop).take_turn()
+
+
+def declare() -> list[ProviderDeclared]:
+    return [ProviderDeclared(name="scripted", title="Scripted", ready=True)]
+
+
+if __name__ == "__main__":
+    configure_logs("executor", level="DEBUG")
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(read_settings(Settings), take_turn=take_turn, declare_providers=declare))
+    sys.exit(0)
