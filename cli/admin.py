@@ -16,10 +16,8 @@ from typing import TYPE_CHECKING, get_args
 import psycopg
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
+from cli.chat_screen import visible
 from cli.places import Places, find_places
 from cli.postgres import postgres_dsn
 from handlers import access
@@ -150,15 +148,18 @@ def set_app(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
 
 
 def _print_table(rows: Sequence[Row]) -> None:
-    """Names may hold anything, so nothing in them is read as markup; no cell is cut, for tokens are copied."""
+    """Never wrapped or cut, however narrow the terminal: tokens are copied."""
     columns = [key for key in (asdict(rows[0]) if rows else {}) if key not in {"id", "created_at", "updated_at"}]
-    table = Table(*columns, box=box.SIMPLE)
-    for row in rows:
-        table.add_row(*(_cell(asdict(row)[column]) for column in columns))
-    Console(markup=False, highlight=False, soft_wrap=True).print(table)
+    lines = [
+        [column.upper() for column in columns],
+        *([_cell(asdict(row)[column]) for column in columns] for row in rows),
+    ]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    return json.dumps(value) if isinstance(value, dict) else str(value)
+    return visible(json.dumps(value) if isinstance(value, dict) else str(value))

@@ -1,0 +1,95 @@
+"""The operator's commands on a real database: what they write, what they refuse, and how they say it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from cli.__main__ import main
+from handlers import access
+from schema.errors import Unauthenticated
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.setenv("DATABASE_URL", database)
+
+    def run_command(*arguments: str) -> tuple[int, str, str]:
+        status = main(arguments)
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run_command
+
+
+def read(run: Run, *arguments: str) -> list[dict[str, Any]]:
+    status, out, _ = run(*arguments, "--json")
+    assert status == 0
+    rows: list[dict[str, Any]] = json.loads(out)
+    return rows
+
+
+@pytest.mark.both_postgres
+def test_added_user_is_listed(run: Run) -> None:
+    read(run, "users", "add", "ada", "--role", "operator")
+    assert {row["name"]: row["role"] for row in read(run, "users", "list")} == {"admin": "admin", "ada": "operator"}
+
+
+def test_token_signs_its_user_in_until_the_user_is_disabled(run: Run, conn: psycopg.Connection) -> None:
+    run("users", "add", "ada")
+    (issued,) = read(run, "users", "token", "ada", "--label", "laptop")
+    assert access.authenticate(conn, issued["token"]).name == "ada"
+    (disabled,) = read(run, "users", "disable", "ada")
+    assert disabled["disabledAt"]
+    with pytest.raises(Unauthenticated):
+        access.authenticate(conn, issued["token"])
+
+
+def test_taken_name_is_refused_with_a_sentence(run: Run) -> None:
+    assert run("users", "add", "admin") == (1, "", "There is a user named admin already.\n")
+
+
+def test_unknown_user_is_said(run: Run) -> None:
+    assert run("users", "token", "nobody") == (1, "", "There is no user named nobody.\n")
+
+
+def test_changed_app_counts_its_version_up_and_keeps_the_rest(run: Run) -> None:
+    read(run, "apps", "add", "review", "--provider", "codex", "--options", '{"mode": "ask"}')
+    (changed,) = read(run, "apps", "set", "review", "--provider", "claude-code")
+    assert (changed["version"], changed["provider"], changed["options"]) == (2, "claude-code", {"mode": "ask"})
+
+
+def test_misspelt_option_is_refused_before_anything_is_written(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run("apps", "add", "review", "--provider", "codex", "--options", '{"modle": "x"}')
+    assert ended.value.code == 2
+    assert "modle" in capsys.readouterr().err
+    assert [row["name"] for row in read(run, "apps", "list")] == ["default"]
+
+
+def test_table_shows_names_as_they_are(run: Run) -> None:
+    run("users", "add", "[red]ada[/red]")
+    _, out, _ = run("users", "list")
+    assert "[red]ada[/red]" in out
+
+
+def test_token_is_shown_whole_however_narrow_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    _, out, _ = run("users", "token", "admin", "--label", "a label of some length for a narrow terminal")
+    assert any(word.startswith("ry_") and len(word) > 40 for word in out.split())
+
+
+def test_embedded_database_that_does_not_run_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setenv("RUNYARD_DATA_DIR", str(tmp_path))
+    assert main(["users", "list"]) == 1
+    assert "Start it with make up" in capsys.readouterr().err

@@ -1,0 +1,76 @@
+"""When `up` refuses: it says why in a sentence, and nothing was started."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.places import Places, make_places
+from cli.running import Running, hold_lock, write_running
+from cli.up import up
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Iterator[Places]:
+    places = Places(tmp_path / "data")
+    make_places(places)
+    yield places
+    shutil.rmtree(places.sockets)
+
+
+def test_taken_port_is_named_with_the_way_out(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert up({"RUNYARD_DATA_DIR": str(places.root), "RUNYARD_PORT": str(port)}) == 1
+    assert f"Port {port} is taken by another program on this machine" in (said := capsys.readouterr().out)
+    assert f"RUNYARD_PORT={port + 1} make up" in said
+    assert not places.postgres.exists()
+
+
+@pytest.mark.parametrize("port", ["http", "0", "65536", "-1"])
+def test_port_that_is_none_is_said(places: Places, capsys: pytest.CaptureFixture[str], port: str) -> None:
+    assert up({"RUNYARD_DATA_DIR": str(places.root), "RUNYARD_PORT": port}) == 1
+    assert "a port is a number from 1 to 65535" in capsys.readouterr().out
+
+
+def test_second_start_says_where_the_first_runs(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
+    write_running(places, Running(pid=4711, url="http://127.0.0.1:8085"))
+    with hold_lock(places):
+        assert up({"RUNYARD_DATA_DIR": str(places.root)}) == 1
+    assert "running already for this clone at http://127.0.0.1:8085 (process 4711)" in capsys.readouterr().out
+
+
+def test_data_are_not_deleted_while_they_are_used(places: Places) -> None:
+    with hold_lock(places):
+        done = delete(places, "--yes")
+    assert done.returncode == 1
+    assert "stop it first" in done.stdout
+    assert places.token.exists()
+
+
+def test_data_are_not_deleted_without_an_answer(places: Places) -> None:
+    assert delete(places).returncode == 1
+    assert places.token.exists()
+
+
+def test_data_are_deleted_when_told(places: Places) -> None:
+    assert delete(places, "--yes").returncode == 0
+    assert not places.root.exists()
+    make_places(places)
+
+
+def delete(places: Places, *flags: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cli", "clean-data", *flags],
+        env={"RUNYARD_DATA_DIR": str(places.root)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
