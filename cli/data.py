@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from cli.places import find_places
 from cli.postgres import stop_stale_server
-from cli.running import AlreadyRunning, hold_lock, stop_leftovers
+from cli.processes import end
+from cli.running import GRACE_SECONDS, AlreadyRunning, hold_lock, stop_leftovers
+from cli.workers import agents, executors
 
 if TYPE_CHECKING:
     from cli.commands import Commands
@@ -32,6 +34,7 @@ def clean_data(asked: argparse.Namespace) -> int:
                 print("Nothing was deleted.")
                 return 1
             stop_leftovers(places)
+            end([*executors(places), *agents(places)], grace_seconds=GRACE_SECONDS)
             stop_stale_server(places.postgres)
             shutil.rmtree(places.sockets, ignore_errors=True)
             shutil.rmtree(places.root)

@@ -25,7 +25,7 @@ from cli.processes import become_subreaper, descendants, describe_end, family, l
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 WELL_AFTER_SECONDS = 30.0
-GRACE_SECONDS = 10.0
+GRACE_SECONDS = 20.0
 
 Say = Callable[[str], None]
 
@@ -60,12 +60,19 @@ class Watched:
     due: float | None = None
 
 
-class Supervisor:
-    """Its state is its children; `on_change` is called whenever one of them is another process than before."""
+Strays = Callable[[], list[psutil.Process]]
 
-    def __init__(self, *, say: Say, on_change: Callable[[dict[str, int]], None]) -> None:
+
+class Supervisor:
+    """Its state is its children; `on_change` is called whenever one of them is another process than before.
+
+    `strays` find, step by step, what must end too although it may not descend from us: executors, then their agents.
+    """
+
+    def __init__(self, *, say: Say, on_change: Callable[[dict[str, int]], None], strays: Sequence[Strays] = ()) -> None:
         self._say = say
         self._on_change = on_change
+        self._strays = strays
         self._watched: list[Watched] = []
         self._stops_asked = 0
         self._woken, self._wake = socket.socketpair()
@@ -123,8 +130,8 @@ class Supervisor:
         last = [watched for watched in self._watched if watched.program.last]
         self._end(_living(first), asked=asked)
         kept = {member.pid for process in _living(last) for member in family(process)}
-        self._end([process for process in psutil.Process().children() if process.pid not in kept], asked=asked)
-        self._end([process for process in descendants() if process.pid not in kept], asked=asked)
+        for find in (*self._strays, psutil.Process().children, descendants):
+            self._end([process for process in find() if process.pid not in kept], asked=asked)
         for watched in last:
             self._end(_living([watched]), first=watched.program.stop_signal, asked=asked)
         self._end(descendants(), first=signal.SIGKILL, asked=asked)

@@ -36,6 +36,7 @@ from cli.postgres_account import NoAccount
 from cli.processes import rotate_log, spawn
 from cli.running import AlreadyRunning, Running, forget_running, hold_lock, read_running, stop_leftovers, write_running
 from cli.supervisor import Program, StartFailed, StopAsked, Supervisor
+from cli.workers import agents, executors
 
 DEFAULT_PORT = 8080
 DATABASE_SECONDS = 120.0
@@ -91,7 +92,8 @@ def _run(places: Places, port: int, environ: Mapping[str, str]) -> int:
         say(f"stopped the {name} that an earlier start left behind")
     refuse_taken_port(port)
     url = f"http://127.0.0.1:{port}"
-    supervisor = Supervisor(say=say, on_change=partial(_record, places, url))
+    strays = (partial(executors, places), partial(agents, places))
+    supervisor = Supervisor(say=say, on_change=partial(_record, places, url), strays=strays)
     supervisor.listen_to_signals()
     status = 0
     try:
@@ -103,7 +105,7 @@ def _run(places: Places, port: int, environ: Mapping[str, str]) -> int:
         say(str(error))
         status = 1
     finally:
-        say("\nstopping ...")
+        say("\nstopping ... (Ctrl-C again: at once)")
         supervisor.stop()
         forget_running(places)
     say(f"stopped; nothing is left running. The data are kept in {places.root}")
