@@ -29,14 +29,14 @@ def settings_classes() -> list[type[BaseSettings]]:
     ]
 
 
-def fields() -> dict[str, FieldInfo]:
-    """Environment name of each field, with the field."""
-    return {
-        name: field
-        for kind in settings_classes()
-        for field_name, field in kind.model_fields.items()
-        for name in environment_names(kind, field_name, field)
-    }
+def fields() -> dict[str, list[FieldInfo]]:
+    """Environment name of each setting, with its field in each deployable that reads it."""
+    found: dict[str, list[FieldInfo]] = {}
+    for kind in settings_classes():
+        for field_name, field in kind.model_fields.items():
+            for name in environment_names(kind, field_name, field):
+                found.setdefault(name, []).append(field)
+    return found
 
 
 def environment_names(kind: type[BaseSettings], field_name: str, field: FieldInfo) -> list[str]:

@@ -24,7 +24,6 @@ AHEAD = {
     "boto3": "the object store",
     "authlib": "login",
     "joserfc": "login",
-    "stamina": "HTTP retries",
 }
 NAME = re.compile(r"^([A-Za-z0-9._-]+)", re.MULTILINE)
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
