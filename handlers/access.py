@@ -142,6 +142,13 @@ def app_named(conn: Conn, name: str) -> AppRow:
     return app
 
 
+def app_by_id(conn: Conn, app_id: UUID) -> AppRow:
+    app = fetch_one(conn, "app_by_id", AppRow, app_id=app_id)
+    if app is None:
+        raise NotFound("There is no such app.", code="unknown_app")
+    return app
+
+
 def add_app(conn: Conn, name: str, provider: str, options: Json | None = None) -> AppRow:
     """The new app; raises Conflict when the name is taken."""
     app = fetch_one(conn, "insert_app", AppRow, name=name, provider=provider, options=jsonb(options or {}))

@@ -42,6 +42,7 @@ def bind_run(conn: Conn, actor: Actor, bind: Bind, *, secret: bytes, lease_secon
         raise Conflict("There is a run with this id already.", code="run_exists")
     session = _session(conn, actor, bind)
     head = hold_session(conn, session.id)
+    session_for(conn, actor, session.id)  # it may have been deleted before it was held
     others = fetch_all(conn, "unsettled_runs_of_session", RunRow, session_id=session.id)
     if others:
         raise SessionBusy("The session has an unsettled run.", runId=str(others[0].id))

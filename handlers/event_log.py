@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -10,11 +12,12 @@ from uuid import UUID, uuid4
 from schema.errors import NotFound
 from schema.events import Envelope
 from schema.rows import EventRow, LogHead, RunRow
-from schema.sql import Conn, execute, fetch_all, fetch_one, jsonb
+from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value, jsonb
 from schema.wire import Json
 
 SYSTEM = "system"
 EXECUTOR = "executor"
+_noted: ContextVar[dict[UUID, int]] = ContextVar("noted appends")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +54,25 @@ def append(conn: Conn, head: LogHead, events: Sequence[NewEvent]) -> LogHead:
         return head
     rows = [_row(i, event) for i, event in enumerate(events, start=1)]
     execute(conn, "append_events", session_id=head.session_id, count=len(rows), events=jsonb(rows))
-    return LogHead(session_id=head.session_id, last_seq=head.last_seq + len(rows), epoch=head.epoch)
+    grown = LogHead(session_id=head.session_id, last_seq=head.last_seq + len(rows), epoch=head.epoch)
+    noted = _noted.get(None)
+    if noted is not None:
+        noted[head.session_id] = grown.last_seq
+    return grown
+
+
+@contextmanager
+def noting_appends() -> Iterator[dict[UUID, int]]:
+    """The new heads (last_seq by session) of the logs that verbs append to inside the block.
+
+    An edge puts it around a transaction, and after the commit tells readers; no verb has to pass the heads along.
+    """
+    noted: dict[UUID, int] = {}
+    token = _noted.set(noted)
+    try:
+        yield noted
+    finally:
+        _noted.reset(token)
 
 
 def session_events(conn: Conn, session_id: UUID, *, after: int, limit: int) -> list[Envelope]:
@@ -64,6 +85,24 @@ def run_events(conn: Conn, run_id: UUID, *, after: int, limit: int) -> list[Enve
     """Events of one run with a number above `after`, in order, at most `limit`."""
     rows = fetch_all(conn, "run_events_after", EventRow, run_id=run_id, after=after, limit=limit)
     return [envelope(row) for row in rows]
+
+
+def last_seqs(conn: Conn, session_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """The number of the last event of each of these sessions."""
+    heads = fetch_all(conn, "last_seqs", _LastSeq, session_ids=list(session_ids))
+    return {head.session_id: head.last_seq for head in heads}
+
+
+@dataclass(frozen=True)
+class _LastSeq:
+    session_id: UUID
+    last_seq: int
+
+
+def send_hints(conn: Conn, payloads: Sequence[str]) -> None:
+    """NOTIFY those who listen. On a connection of its own, never in a transaction that others wait for."""
+    for payload in payloads:
+        fetch_value(conn, "hint", payload=payload)
 
 
 def envelope(row: EventRow) -> Envelope:

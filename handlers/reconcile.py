@@ -97,6 +97,12 @@ def part_seen(conn: Conn, part: str, limits: ReconcileLimits) -> None:
     execute(conn, "part_seen", part=part, break_seconds=limits.break_seconds)
 
 
+def seconds_since_seen(conn: Conn, part: str) -> float | None:
+    """How long ago the part last said that it is well, in seconds of database time; None if it never did."""
+    seconds: float | None = fetch_value(conn, "seconds_since_seen", part=part)
+    return seconds
+
+
 def _is_at_work(run: RunRow, state: RunState | None) -> bool:
     return (
         state is not None

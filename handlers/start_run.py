@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from handlers.access import Actor, app_named, session_for
+from handlers.access import Actor, app_by_id, app_named, session_for
 from handlers.defer import defer_run
 from handlers.event_log import NewEvent, append, hold_session, run_event
 from handlers.providers import provider_named, refuse_unsupported
 from handlers.settle_run import finish
 from handlers.stop_run import StopPolicy, stop
-from schema.errors import IdempotencyKeyReused, Invalid, NotFound, SessionBusy
+from schema.errors import IdempotencyKeyReused, Invalid, SessionBusy
 from schema.events import Reason, RunFinished, RunWarning
 from schema.executor_api import ProviderDeclared
 from schema.options import RunOptions
@@ -118,21 +118,16 @@ def _started(conn: Conn, run: RunRow) -> Started:
 
 def _session(conn: Conn, actor: Actor, start: Start) -> tuple[SessionRow, AppRow, LogHead]:
     if start.session_id is not None:
-        session = session_for(conn, actor, start.session_id)
-        app = _app(conn, session.app_id)
+        session_for(conn, actor, start.session_id)
+        head = hold_session(conn, start.session_id)
+        session = session_for(conn, actor, start.session_id)  # it may have been deleted before it was held
+        app = app_by_id(conn, session.app_id)
         if start.app_id not in (None, app.id):
             raise Invalid("The session belongs to another app.", code="other_app")
-        return session, app, hold_session(conn, session.id)
-    app = app_named(conn, "default") if start.app_id is None else _app(conn, start.app_id)
+        return session, app, head
+    app = app_named(conn, "default") if start.app_id is None else app_by_id(conn, start.app_id)
     session = create_session(conn, actor, app, title=title_of(start.prompt))
     return session, app, hold_session(conn, session.id)
-
-
-def _app(conn: Conn, app_id: UUID) -> AppRow:
-    app = fetch_one(conn, "app_by_id", AppRow, app_id=app_id)
-    if app is None:
-        raise NotFound("There is no such app.", code="unknown_app")
-    return app
 
 
 def create_session(conn: Conn, actor: Actor, app: AppRow, *, title: str) -> SessionRow:

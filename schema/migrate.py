@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from yoyo import get_backend, read_migrations
+
+from schema.sql import Conn, fetch_all
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -26,6 +29,18 @@ def apply_migrations(dsn: str) -> list[str]:
             return [migration.id for migration in pending]
         finally:
             backend.connection.close()
+
+
+def pending_migrations(conn: Conn) -> list[str]:
+    """The ids of the migrations that this code needs and the database does not have. The connection is autocommit's or
+    a transaction's; a database without any migration raises psycopg's UndefinedTable."""
+    applied = {row.migration_id for row in fetch_all(conn, "applied_migrations", _Applied)}
+    return sorted({file.stem for file in MIGRATIONS.glob("*.sql")} - applied)
+
+
+@dataclass(frozen=True)
+class _Applied:
+    migration_id: str
 
 
 def _yoyo_uri(dsn: str) -> str:

@@ -38,3 +38,9 @@ SELECT CASE
     THEN extract(epoch FROM now() - max(well_since))::double precision
 END
 FROM control_plane_parts;
+
+-- name: seconds_since_seen
+SELECT extract(epoch FROM now() - seen_at)::double precision FROM control_plane_parts WHERE part = %(part)s;
+
+-- name: applied_migrations
+SELECT migration_id FROM _yoyo_migration;
