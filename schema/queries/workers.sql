@@ -29,3 +29,32 @@ SELECT
     next_sync_at
 FROM session_workers
 ORDER BY session_id;
+
+-- name: worker_stopped
+-- Not while a run of the session needs it.
+UPDATE session_workers
+SET status = 'stopped', status_since = now(), base_url = NULL
+WHERE session_id = %(session_id)s
+    AND status IN ('active', 'lost')
+    AND NOT EXISTS (
+        SELECT 1 FROM runs
+        WHERE runs.session_id = session_workers.session_id
+            AND NOT runs.bound
+            AND runs.status IN ('starting', 'running', 'waiting', 'cancelling')
+    );
+
+-- name: hold_worker
+-- Held by the connection, not by a transaction.
+SELECT pg_advisory_lock(hashtextextended('runyard worker ' || %(session_id)s::text, 0));
+
+-- name: live_sessions
+-- Whose run an executor has in hand, going by what was heard of it.
+SELECT runs.session_id, runs.epoch
+FROM runs
+WHERE runs.status IN ('starting', 'running', 'waiting', 'cancelling')
+    AND NOT runs.bound
+    AND runs.lease_expires_at IS NOT NULL
+ORDER BY runs.session_id;
+
+-- name: announce_presence
+SELECT pg_try_advisory_lock(hashtextextended('runyard job worker ' || %(owner)s, 0));

@@ -1,0 +1,29 @@
+"""`python -m jobs`: the job worker. It ends when it is told to, never because PostgreSQL was away."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from jobs.settings import BadSettings, dropped_settings, read_settings
+from schema.logs import configure_logs
+
+
+def main() -> int:
+    """The exit status: 2 for settings that cannot be used."""
+    try:
+        settings = read_settings()
+    except BadSettings as error:
+        sys.stderr.write(f"{error.detail}\n")
+        return 2
+    for sentence in dropped_settings(os.environ):
+        sys.stderr.write(f"{sentence}\n")
+    configure_logs("worker", level=settings.log_level)
+    from jobs.worker import work
+
+    work(settings)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""The procrastinate app: `procrastinate --app jobs.app.app ...` for operators, `python -m jobs` for work.
+
+Nothing is read or opened by importing it; DATABASE_URL is looked at when it connects.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import procrastinate
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+
+from jobs import tasks
+from jobs.settings import BadSettings
+
+CONNECTIONS = 5
+RECONNECT_SECONDS = 5.0
+
+
+def database_url() -> str:
+    """Raises BadSettings."""
+    dsn = os.environ.get("DATABASE_URL")
+    if not dsn:
+        raise BadSettings("DATABASE_URL: field required.")
+    return dsn
+
+
+async def _autocommit(conn: psycopg.AsyncConnection[Any]) -> None:
+    await conn.set_autocommit(True)
+
+
+def _pool(*, conninfo: Callable[[], str], **_defaults: object) -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
+    """Without a check at each checkout, which would double the round trips. Autocommit is set by `configure`: in
+    `kwargs` it would reach procrastinate's own LISTEN connection a second time and end it."""
+    return AsyncConnectionPool(
+        conninfo,
+        min_size=1,
+        max_size=CONNECTIONS,
+        timeout=10,
+        reconnect_timeout=RECONNECT_SECONDS,
+        configure=_autocommit,
+        open=False,
+        name="queue",
+    )
+
+
+app = procrastinate.App(connector=procrastinate.PsycopgConnector(pool_factory=_pool, conninfo=database_url))
+tasks.register(app)

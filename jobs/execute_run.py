@@ -1,0 +1,146 @@
+"""`execute_run`: claim a run, start its worker, hand it to the executor there, and end. Nobody waits for the agent.
+
+What can go wrong before the executor has the run is settled here: another attempt later, or a failure with its reason.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+from uuid import UUID
+
+import structlog
+
+from handlers.claim_run import Claimed, abandon, claim_run, give_back, record_dispatched, refuse
+from jobs.executor_client import Endpoint, ExecutorError, Trace
+from jobs.hosts import HostFailed
+from jobs.workshop import Workshop, trace_of
+from schema.executor_api import Callback, LinkAgentData, StartRun, ValidateWorkspace
+from schema.logs import log_context, trace_id
+from schema.options import RunOptions
+from schema.rows import RunRow
+from schema.signature import callback_key
+
+BUSY_SECONDS = 10.0
+BUSY_PAUSE_SECONDS = 0.05
+
+Outcome = Literal["nothing_to_do", "started", "superseded", "given_back", "ended", "left"]
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def execute_run(shop: Workshop, run_id: UUID) -> Outcome:
+    """What became of it; `nothing_to_do` when the run is not there to be taken, `left` when it is another's."""
+    settings = shop.settings
+    claimed = shop.database.transact(claim_run, run_id, owner=settings.owner, lock_seconds=settings.lock_seconds)
+    if claimed is None:
+        return "nothing_to_do"
+    run = claimed.run
+    context = log_context(traceId=trace_id(run.traceparent), sessionId=run.session_id, runId=run.id)
+    with context, shop.claims.in_hand(run):
+        outcome = _start(shop, claimed)
+        _log.info("run.job_ended", outcome=outcome, attempt=run.attempt, claim=run.claim)
+    return outcome
+
+
+def _start(shop: Workshop, claimed: Claimed) -> Outcome:
+    run = claimed.run
+    try:
+        return _hand_over(shop, claimed)
+    except HostFailed as error:
+        return _given_back(shop, run, code=error.problem_code, message=error.detail)
+    except ExecutorError as error:
+        return _after_error(shop, run, error)
+
+
+def _hand_over(shop: Workshop, claimed: Claimed) -> Outcome:
+    """An executor may end for want of work just as it is called: then once more, on a new one."""
+    run = claimed.run
+    for is_last in (False, True):
+        endpoint = shop.host.ensure_started(run.session_id, run.epoch or 1)
+        if not shop.claims.stands(run):
+            return "superseded"
+        try:
+            return _dispatch(shop, claimed, endpoint)
+        except ExecutorError as error:
+            if is_last or error.kind != "network" or not shop.host.is_dead(run.session_id):
+                raise
+    raise AssertionError("the last round returns or raises")
+
+
+def _dispatch(shop: Workshop, claimed: Claimed, endpoint: Endpoint) -> Outcome:
+    run, trace = claimed.run, trace_of(claimed.run)
+    missing = _missing_paths(shop, run, endpoint, trace)
+    if missing:
+        message = f"The workspace lacks what the run requires: {', '.join(missing)}."
+        shop.database.transact(refuse, run, code="required_paths_missing", message=message)
+        shop.hints.send(run.session_id)
+        return "ended"
+    _start_when_free(shop, endpoint, _start_request(shop, claimed), trace)
+    if shop.database.transact(record_dispatched, run, lease_seconds=shop.settings.run_lease_seconds) == "dispatched":
+        return "started"
+    # Stopped meanwhile, or over already: an executor keeps no run that this claim has started.
+    shop.executors.stop_run(endpoint, run.id, claim=run.claim, trace=trace)
+    return "superseded"
+
+
+def _missing_paths(shop: Workshop, run: RunRow, endpoint: Endpoint, trace: Trace) -> list[str]:
+    """Make the agent's data and the workspace ready; the required paths that are not there."""
+    wanted = LinkAgentData(session_id=run.session_id, provider=run.provider)
+    shop.executors.link_agent_data(endpoint, wanted, trace)
+    found = shop.executors.validate(endpoint, ValidateWorkspace(), trace)
+    return found.missing
+
+
+def _start_request(shop: Workshop, claimed: Claimed) -> StartRun:
+    run = claimed.run
+    key = callback_key(shop.settings.secret, run_id=run.id, attempt=run.attempt, generation=run.key_generation)
+    return StartRun(
+        run_id=run.id,
+        session_id=run.session_id,
+        attempt=run.attempt,
+        claim=run.claim,
+        epoch=run.epoch or 1,
+        provider=run.provider,
+        prompt=run.prompt,
+        options=RunOptions.model_validate(run.options),
+        timeout_seconds=run.timeout_seconds,
+        resume=claimed.resume,
+        callback=Callback(url=f"{shop.settings.callback_url}/api/runs/{run.id}/callbacks", key=key),
+        traceparent=run.traceparent,
+    )
+
+
+def _start_when_free(shop: Workshop, endpoint: Endpoint, start: StartRun, trace: Trace) -> None:
+    """The run before this one may have been settled while its agent is still on its way out."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            shop.executors.start_run(endpoint, start, trace)
+        except ExecutorError as error:
+            if error.problem != "busy" or time.monotonic() > deadline or shop.closing.is_set():
+                raise
+            time.sleep(BUSY_PAUSE_SECONDS)
+        else:
+            return
+
+
+def _after_error(shop: Workshop, run: RunRow, error: ExecutorError) -> Outcome:
+    if error.status == 409 and (error.problem or "").startswith("stale_"):
+        _log.warning("run.not_ours", problem=error.problem, why=error.detail)
+        return "left"
+    if error.problem == "busy":
+        return _given_back(shop, run, code="executor_busy", message="The run before it did not leave the executor.")
+    if error.is_refusal:
+        shop.database.transact(abandon, run, code="executor_refused", message=error.detail)
+        shop.hints.send(run.session_id)
+        return "ended"
+    return _given_back(shop, run, code="executor_unreachable", message=error.detail)
+
+
+def _given_back(shop: Workshop, run: RunRow, *, code: str, message: str) -> Outcome:
+    _log.warning("run.given_back", code=code, why=message)
+    if shop.database.transact(give_back, run, shop.retry_policy, code=code, message=message):
+        shop.hints.send(run.session_id)
+        return "given_back"
+    return "superseded"

@@ -1,0 +1,127 @@
+"""One session's fixed folder on the process host, and the executor that says in it where it listens."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+
+LOG_BYTES = 10 * 1024 * 1024
+LOCK_POLL_SECONDS = 0.02
+CLOCK_SECONDS = 5.0
+
+
+class FolderBusy(Exception):
+    """Another process has been at work on this folder for too long."""
+
+
+@dataclass(frozen=True)
+class Listening:
+    """What a port file says; `started_at` in seconds since 1970."""
+
+    pid: int
+    port: int
+    started_at: float
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def process(self) -> psutil.Process | None:
+        """The process, if it lives. One that began after the file was written is another that has the same id."""
+        try:
+            process = psutil.Process(self.pid)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return None
+            return process if process.create_time() <= self.started_at + CLOCK_SECONDS else None
+        except psutil.NoSuchProcess:
+            return None
+
+
+@dataclass(frozen=True)
+class Folder:
+    """`<data>/workers/<session id>`: it stays when its executor ends, and holds all that the next one needs."""
+
+    root: Path
+
+    @property
+    def workspace(self) -> Path:
+        return self.root / "workspace"
+
+    @property
+    def agent(self) -> Path:
+        return self.root / "agent"
+
+    @property
+    def state(self) -> Path:
+        return self.root / "state"
+
+    @property
+    def port_file(self) -> Path:
+        return self.root / "executor.json"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "executor.log"
+
+    def exists(self) -> bool:
+        return self.root.is_dir()
+
+    def make(self) -> None:
+        for folder in (self.root, self.workspace, self.agent, self.state):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
+
+    def listening(self) -> Listening | None:
+        """None when no executor has said that it listens, or it has ended in order since."""
+        try:
+            found = json.loads(self.port_file.read_text())
+            started_at = datetime.fromisoformat(found["startedAt"]).timestamp()
+            return Listening(int(found["pid"]), int(found["port"]), started_at)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    @contextmanager
+    def held(self, *, seconds: float) -> Iterator[None]:
+        """Nobody else on this machine starts or stops the executor meanwhile. Raises FolderBusy after `seconds`."""
+        descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _lock(descriptor, deadline=time.monotonic() + seconds)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def open_log(self) -> int:
+        """A descriptor to append to; a large log is put aside first, and one such is kept."""
+        if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
+            self.log.replace(self.log.with_suffix(".log.1"))
+        return os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def last_words(self) -> str:
+        """The log's last line, shortened."""
+        try:
+            lines = self.log.read_bytes()[-4096:].decode(errors="replace").splitlines()
+        except OSError:
+            return ""
+        return lines[-1][-500:] if lines else ""
+
+
+def _lock(descriptor: int, *, deadline: float) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise FolderBusy from None
+            time.sleep(LOCK_POLL_SECONDS)
+        else:
+            return

@@ -1,0 +1,51 @@
+"""`perform_operation`: what the API asked of the job worker, done once, its result written down for the API to read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+import structlog
+from pydantic import ValidationError
+
+from handlers.operations import finish_operation, operation
+from jobs.drain import DrainQueue, drain_queue
+from jobs.reconcile import reconcile_runs
+from jobs.workshop import Workshop
+from schema.errors import RunyardError
+from schema.wire import Json, Wire
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def perform_operation(shop: Workshop, operation_id: UUID) -> None:
+    """An operation that is finished already, or unknown, is left alone."""
+    wanted = shop.database.transact(operation, operation_id)
+    if wanted is None or wanted.finished_at is not None:
+        return
+    perform = _KINDS.get(wanted.kind)
+    if perform is None:
+        _fail(shop, operation_id, f"The job worker knows no operation {wanted.kind}.")
+        return
+    try:
+        result = perform(shop, wanted.arguments)
+    except (RunyardError, ValidationError) as error:
+        _log.warning("operation.failed", kind=wanted.kind, why=str(error))
+        _fail(shop, operation_id, str(error))
+        return
+    shop.database.transact(finish_operation, operation_id, result=result.to_json())
+
+
+def _fail(shop: Workshop, operation_id: UUID, error: str) -> None:
+    shop.database.transact(finish_operation, operation_id, error=error)
+
+
+def _drain(shop: Workshop, arguments: Json) -> Wire:
+    return drain_queue(shop, DrainQueue.model_validate(arguments))
+
+
+def _reconcile(shop: Workshop, arguments: Json) -> Wire:  # noqa: ARG001  it takes none
+    return reconcile_runs(shop)
+
+
+_KINDS: dict[str, Callable[[Workshop, Json], Wire]] = {"drain_queue": _drain, "reconcile_runs": _reconcile}

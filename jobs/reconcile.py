@@ -1,0 +1,133 @@
+"""One pass over the runs that are overdue: ask each executor, decide, carry out. Also answers left undelivered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Literal
+from uuid import UUID
+
+import structlog
+from pydantic import Field
+
+from handlers.defer import defer_delivery
+from handlers.human_loop import undelivered
+from handlers.reconcile import (
+    Decision,
+    ExecutorFacts,
+    carry_out,
+    decide,
+    overdue_runs,
+    well_for_seconds,
+)
+from handlers.worker import live_sessions
+from jobs.executor_client import ExecutorError
+from jobs.hosts import HostFacts, HostFailed
+from jobs.workshop import Workshop, trace_of
+from schema.logs import log_context
+from schema.rows import RunRow
+from schema.sql import Conn, fetch_the
+from schema.wire import Wire
+
+UNDELIVERED_SECONDS = 15.0
+UNREACHABLE = ExecutorFacts(reachable=False)
+
+Done = Literal["adopted", "retried", "failed", "dispatched", "cancelled", "waiting"]
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Reconciled(Wire):
+    """What was done about one run, and why."""
+
+    run_id: UUID
+    action: Done
+    reason: str
+
+
+class Reconciliation(Wire):
+    """One pass, counted."""
+
+    scanned: int = 0
+    adopted: int = 0
+    retried: int = 0
+    failed: int = 0
+    dispatched: int = 0
+    cancelled: int = 0
+    waiting: int = 0
+    reasons: list[Reconciled] = Field(default_factory=list)
+
+
+def reconcile_runs(shop: Workshop) -> Reconciliation:
+    """Safe to run by several at once: what another has done meanwhile is left alone."""
+    runs = shop.database.transact(overdue_runs, shop.limits)
+    reasons = [done for run in runs if (done := _reconcile(shop, run)) is not None]
+    redeliver(shop)
+    counts: Counter[str] = Counter(done.action for done in reasons)
+    return Reconciliation(scanned=len(runs), reasons=reasons, **counts)
+
+
+def redeliver(shop: Workshop) -> None:
+    """Answers whose delivery was tried in vain get a job again."""
+    for request_id in shop.database.transact(undelivered, older_than_seconds=UNDELIVERED_SECONDS):
+        shop.database.transact(defer_delivery, request_id)
+
+
+def look_after_executors(shop: Workshop) -> None:
+    """Every few seconds: an executor that was killed with a run in hand is started again where it was. It then ends
+    what its agent has left, delivers its spool, and says itself what became of the run."""
+    for live in shop.database.transact(live_sessions):
+        if shop.host.is_dead(live.session_id):
+            with log_context(sessionId=live.session_id):
+                _log.warning("executor.dead")
+                _restart(shop, live.session_id, live.epoch)
+    shop.host.look_after()
+
+
+def _reconcile(shop: Workshop, run: RunRow) -> Reconciled | None:
+    """None when the run has moved on meanwhile."""
+    with log_context(sessionId=run.session_id, runId=run.id):
+        well = shop.database.transact(well_for_seconds, shop.limits)
+        decision = decide(run, _facts(shop, run), well_for_seconds=well, limits=shop.limits)
+        if decision.action == "wait":
+            return Reconciled(run_id=run.id, action="waiting", reason=decision.reason)
+        done = shop.database.transact(_carried_out, shop, run, decision)
+        if done is None:
+            return None
+        shop.hints.send(run.session_id)
+        _log.warning("run.reconciled", action=done, why=decision.reason)
+        return Reconciled(run_id=run.id, action=done, reason=decision.reason)
+
+
+def _carried_out(conn: Conn, shop: Workshop, run: RunRow, decision: Decision) -> Done | None:
+    if not carry_out(conn, run, decision, limits=shop.limits, policy=shop.retry_policy):
+        return None
+    if decision.action == "adopt":
+        return "adopted"
+    if decision.action == "dispatch":
+        return "dispatched"
+    status = fetch_the(conn, "run_by_id", RunRow, run_id=run.id).status
+    return "cancelled" if status == "cancelled" else "failed" if status == "failed" else "retried"
+
+
+def _facts(shop: Workshop, run: RunRow) -> ExecutorFacts:
+    if run.bound or run.status in ("queued", "cancelling"):
+        return UNREACHABLE
+    facts = shop.host.facts(run.session_id)
+    if facts.state == "dead" and run.lease_expires_at is not None:
+        facts = _restart(shop, run.session_id, run.epoch or 1)
+    if facts.endpoint is None:
+        return UNREACHABLE
+    try:
+        state = shop.executors.run_state(facts.endpoint, run.id, trace_of(run))
+    except ExecutorError as error:
+        _log.warning("executor.unreachable", why=error.detail)
+        return UNREACHABLE
+    return ExecutorFacts(reachable=True, state=state)
+
+
+def _restart(shop: Workshop, session_id: UUID, epoch: int) -> HostFacts:
+    try:
+        return HostFacts("alive", shop.host.ensure_started(session_id, epoch))
+    except HostFailed as error:
+        _log.warning("executor.not_restarted", why=error.detail)
+        return HostFacts("dead")

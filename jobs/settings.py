@@ -1,0 +1,133 @@
+"""The job worker's settings, read once, at its entry point. A bad one is a BadSettings with one sentence."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from schema.errors import RunyardError
+
+
+class BadSettings(RunyardError):
+    """The job worker's settings cannot be used."""
+
+    code: ClassVar[str] = "bad_settings"
+
+
+def _split(given: object) -> object:
+    return [part.strip() for part in given.split(",") if part.strip()] if isinstance(given, str) else given
+
+
+def _only_server_errors(codes: tuple[int, ...]) -> tuple[int, ...]:
+    if any(not 500 <= code <= 599 for code in codes):
+        raise ValueError("only 5xx may be retried")
+    return codes
+
+
+def _there_is_such_a_host(name: object) -> object:
+    if name == "docker":
+        raise ValueError("the docker host is not part of this release; use process or external")
+    return name
+
+
+StatusCodes = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split), AfterValidator(_only_server_errors)]
+HostName = Annotated[Literal["process", "external"], BeforeValidator(_there_is_such_a_host)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Settings(BaseSettings):
+    """Times carry their unit in the name. `executor_max_retries` counts the calls after the first one;
+    `executor_idle_seconds` 0 keeps idle executors for ever."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    database_url: SecretStr = Field(min_length=1)
+    runyard_secret_key: SecretStr = Field(min_length=32)
+    runyard_data_dir: Path = Path(".runyard")
+    runyard_public_url: str = "http://127.0.0.1:8080"
+    runyard_callback_url: str | None = None
+    worker_host: HostName = "process"
+    worker_concurrency: int = Field(default=16, ge=1, le=500)
+    providers_file: Path = Path("providers.toml")
+    agents_dir: Path = Path(".runyard/agents")
+
+    run_queue_owner: str = Field(default="", max_length=200)
+    run_queue_lock_ms: int = Field(default=60_000, ge=1000)
+    run_queue_retry_delay_ms: int = Field(default=2000, ge=0)
+    run_lease_seconds: Seconds = 60
+    reconcile_seconds: int = Field(default=10, ge=1, le=59)
+
+    executor_base_url: str | None = None
+    executor_auth_token: SecretStr | None = None
+    executor_max_retries: int = Field(default=3, ge=0, le=20)
+    executor_retry_delay_ms: int = Field(default=200, ge=0)
+    executor_retry_status_codes: StatusCodes = (500, 502, 503, 504)
+    executor_timeout_seconds: Seconds = 30
+    executor_start_timeout_seconds: Seconds = 60
+    executor_idle_seconds: float = Field(default=900, ge=0)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @model_validator(mode="after")
+    def _external_has_an_address(self) -> Settings:
+        if self.worker_host == "external" and not all(self.external_executor):
+            raise ValueError("WORKER_HOST=external needs EXECUTOR_BASE_URL and EXECUTOR_AUTH_TOKEN")
+        return self
+
+    @property
+    def external_executor(self) -> tuple[str, str]:
+        """Its address and token; empty where they are not set."""
+        token = self.executor_auth_token
+        return self.executor_base_url or "", token.get_secret_value() if token else ""
+
+    @property
+    def owner(self) -> str:
+        """Who claims runs here, as the queue shows it."""
+        return self.run_queue_owner or f"{socket.gethostname()}:{os.getpid()}"
+
+    @property
+    def secret(self) -> bytes:
+        return self.runyard_secret_key.get_secret_value().encode()
+
+    @property
+    def dsn(self) -> str:
+        return self.database_url.get_secret_value()
+
+    @property
+    def callback_url(self) -> str:
+        return (self.runyard_callback_url or self.runyard_public_url).rstrip("/")
+
+    @property
+    def lock_seconds(self) -> float:
+        return self.run_queue_lock_ms / 1000
+
+    @property
+    def retry_delay_seconds(self) -> float:
+        return self.run_queue_retry_delay_ms / 1000
+
+
+def read_settings() -> Settings:
+    """From the environment."""
+    from_environment: dict[str, Any] = {}
+    try:
+        return Settings(**from_environment)
+    except ValidationError as error:
+        fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        name = ".".join(str(part) for part in fault["loc"][:1]).upper()
+        message = fault["msg"].removeprefix("Value error, ")
+        raise BadSettings(f"{name}: {message}." if name else f"{message}.") from None
+
+
+def dropped_settings(environ: Mapping[str, str]) -> list[str]:
+    """Sentences about settings of the system that this one follows, which mean nothing here."""
+    instead = {
+        "CONTROL_PLANE_STORAGE": "there is one storage, PostgreSQL (DATABASE_URL)",
+        "CONTROL_PLANE_DOCKER": "set WORKER_HOST instead",
+        "FILE_BROWSER_ROOT": "files are read from the sessions' own workspaces",
+    }
+    return [f"{name} has no effect: {why}." for name, why in instead.items() if name in environ]

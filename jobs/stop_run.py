@@ -1,0 +1,54 @@
+"""`stop_run`: tell a run's executor to end it; settle it here when no executor has it.
+
+An executor that cannot be reached hears it with its next callback, and the deadline settles the run without it.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import structlog
+
+from handlers.stop_run import settle_stopped
+from jobs.executor_client import Endpoint, ExecutorError
+from jobs.hosts import HostFailed
+from jobs.workshop import Workshop, trace_of
+from schema.logs import log_context, trace_id
+from schema.rows import RunRow
+from schema.sql import fetch_one
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def stop_run(shop: Workshop, run_id: UUID) -> None:
+    run = shop.database.transact(fetch_one, "run_by_id", RunRow, run_id=run_id)
+    if run is None or run.status != "cancelling":
+        return
+    with log_context(traceId=trace_id(run.traceparent), sessionId=run.session_id, runId=run.id):
+        try:
+            _stop(shop, run)
+        except (ExecutorError, HostFailed) as error:
+            _log.warning("run.stop_untold", why=error.detail)
+
+
+def _stop(shop: Workshop, run: RunRow) -> None:
+    endpoint = _endpoint(shop, run)
+    if endpoint is None:
+        _settle(shop, run, "The run was stopped before it began.")
+        return
+    state = shop.executors.stop_run(endpoint, run.id, claim=run.claim, trace=trace_of(run))
+    if state is None or state.state == "refused":
+        _settle(shop, run, "The run was stopped; no agent was at work on it.")
+
+
+def _endpoint(shop: Workshop, run: RunRow) -> Endpoint | None:
+    """None when there never was an executor. A dead one is started again: it ends what its agent has left behind."""
+    facts = shop.host.facts(run.session_id)
+    if facts.state == "absent":
+        return None
+    return facts.endpoint or shop.host.ensure_started(run.session_id, run.epoch or 1)
+
+
+def _settle(shop: Workshop, run: RunRow, message: str) -> None:
+    if shop.database.transact(settle_stopped, run.id, message=message):
+        shop.hints.send(run.session_id)

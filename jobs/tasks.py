@@ -1,0 +1,98 @@
+"""The tasks by their names, each a verb of this package on the workshop that the worker hands over."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import procrastinate
+from procrastinate import JobContext, RetryStrategy
+
+from jobs.database import Away
+from jobs.deliver_answer import ExecutorAway
+from jobs.executor_client import ExecutorError
+from jobs.workshop import Workshop
+from schema.errors import RunyardError
+
+RUNS, CONTROL = "runs", "control"
+STALLED_SECONDS = 15.0
+KEPT_HOURS = 24
+
+WHILE_POSTGRES_RETURNS = RetryStrategy(max_attempts=5, linear_wait=1, retry_exceptions=Away)
+UNTIL_DELIVERED = RetryStrategy(max_attempts=4, linear_wait=1, retry_exceptions=(*Away, ExecutorAway, ExecutorError))
+
+
+class NoWorkshop(RunyardError):
+    """Jobs are done by `python -m jobs`; a worker of procrastinate's own command line has nothing to do them with."""
+
+
+def execute_run(context: JobContext, run_id: str) -> str:
+    from jobs.execute_run import execute_run
+
+    return execute_run(_workshop(context), UUID(run_id))
+
+
+def stop_run(context: JobContext, run_id: str) -> None:
+    from jobs.stop_run import stop_run
+
+    stop_run(_workshop(context), UUID(run_id))
+
+
+def deliver_answer(context: JobContext, request_id: str) -> None:
+    from jobs.deliver_answer import deliver_answer
+
+    deliver_answer(_workshop(context), UUID(request_id))
+
+
+def perform_operation(context: JobContext, operation_id: str) -> None:
+    from jobs.perform_operation import perform_operation
+
+    perform_operation(_workshop(context), UUID(operation_id))
+
+
+def reconcile_runs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
+    from jobs.reconcile import reconcile_runs
+
+    reconcile_runs(_workshop(context))
+
+
+async def retry_stalled_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
+    """Put back the jobs of workers that are gone; the runs themselves are fenced by claims of our own."""
+    manager = context.app.job_manager
+    for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
+        await manager.retry_job(job)
+
+
+async def remove_old_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
+    await context.app.job_manager.delete_old_jobs(
+        KEPT_HOURS, include_failed=True, include_cancelled=True, include_aborted=True
+    )
+
+
+def register(app: procrastinate.App) -> None:
+    """All tasks under their own names, so that what handlers/defer.py defers finds its task."""
+    for task, queue, retry in (
+        (execute_run, RUNS, WHILE_POSTGRES_RETURNS),
+        (stop_run, CONTROL, WHILE_POSTGRES_RETURNS),
+        (deliver_answer, CONTROL, UNTIL_DELIVERED),
+        (perform_operation, CONTROL, WHILE_POSTGRES_RETURNS),
+    ):
+        app.task(name=task.__name__, queue=queue, retry=retry, pass_context=True)(task)
+    for duty in (reconcile_runs, retry_stalled_jobs, remove_old_jobs):
+        app.task(name=duty.__name__, queue=CONTROL, queueing_lock=duty.__name__, pass_context=True)(duty)
+
+
+def schedule(app: procrastinate.App, *, reconcile_seconds: int) -> None:
+    """Have the periodic duties deferred by this worker. A sixth field of a cron line counts seconds."""
+    for name, cron in (
+        ("reconcile_runs", f"* * * * * */{reconcile_seconds}"),
+        ("retry_stalled_jobs", "* * * * * */5"),
+        ("remove_old_jobs", "17 * * * *"),
+    ):
+        app.periodic(cron=cron)(app.tasks[name])
+
+
+def _workshop(context: JobContext) -> Workshop:
+    workshop = context.additional_context.get("workshop")
+    if not isinstance(workshop, Workshop):
+        raise NoWorkshop
+    return workshop

@@ -1,0 +1,177 @@
+"""The job worker from start to end: its workshop, its duties, procrastinate's worker within a loop that restarts it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+
+from jobs import tasks
+from jobs.app import app
+from jobs.claims import Claims
+from jobs.database import Database, open_database
+from jobs.duties import Duty, Presence, doing
+from jobs.executor_client import Endpoint, ExecutorClient, RetryRules
+from jobs.hosts import Host
+from jobs.hosts.environment import executor_environment
+from jobs.hosts.external import ExternalHost
+from jobs.hosts.process import ProcessHost, ProcessHostSettings
+from jobs.providers import Providers
+from jobs.reconcile import look_after_executors
+from jobs.settings import Settings
+from jobs.workshop import Workshop, closing_hints
+
+GRACE_SECONDS = 10.0
+FORCE_SECONDS = 13.0
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 2.0
+POLL_SECONDS = 5.0
+HEARTBEAT_SECONDS = 5.0
+PRESENCE_SECONDS = 5.0
+EXECUTORS_SECONDS = 2.0
+PROVIDERS_SECONDS = 2.0
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def work(settings: Settings) -> None:
+    """Until SIGTERM or SIGINT: then what is in hand is finished, for at most GRACE_SECONDS."""
+    for chatty in ("httpx", "procrastinate.periodic", "psycopg.pool"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    tasks.schedule(app, reconcile_seconds=settings.reconcile_seconds)
+    with open_workshop(settings) as shop:
+        presence = Presence(settings.dsn, owner=settings.owner, limits=shop.limits)
+        with doing(_duties(shop, presence), closing=shop.closing):
+            asyncio.run(_serve(shop))
+        presence.end()
+    _log.info("worker.ended")
+
+
+@contextmanager
+def open_workshop(settings: Settings) -> Iterator[Workshop]:
+    """Everything that jobs need, and its end."""
+    rules = RetryRules(
+        attempts=settings.executor_max_retries + 1,
+        delay_seconds=settings.executor_retry_delay_ms / 1000,
+        status_codes=settings.executor_retry_status_codes,
+    )
+    executors = ExecutorClient(rules, timeout_seconds=settings.executor_timeout_seconds)
+    connections = max(4, min(settings.worker_concurrency, 16) // 2 + 4)
+    with open_database(settings.dsn, connections=connections) as database, closing_hints(settings.dsn) as hints:
+        host = make_host(settings, executors=executors, database=database)
+        claims = Claims(database, lock_seconds=settings.lock_seconds)
+        yield Workshop(settings, database, executors, host, hints, claims)
+    executors.close()
+
+
+def make_host(settings: Settings, *, executors: ExecutorClient, database: Database) -> Host:
+    if settings.worker_host == "external":
+        return ExternalHost(Endpoint(*settings.external_executor), executors, database)
+    providers_file, agents_dir = settings.providers_file.absolute(), settings.agents_dir.absolute()
+    environment = executor_environment(os.environ, providers_file=providers_file, agents_dir=agents_dir)
+    host = ProcessHostSettings(
+        workers=_private(settings.runyard_data_dir.absolute() / "workers"),
+        secret=settings.secret,
+        environment=environment,
+        start_timeout_seconds=settings.executor_start_timeout_seconds,
+        idle_seconds=settings.executor_idle_seconds,
+    )
+    return ProcessHost(host, executors=executors, database=database)
+
+
+def _private(folder: Path) -> Path:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _duties(shop: Workshop, presence: Presence) -> list[Duty]:
+    settings = shop.settings
+    providers = Providers(
+        shop.database, providers_file=settings.providers_file.absolute(), agents_dir=settings.agents_dir.absolute()
+    )
+    return [
+        Duty("providers", providers.run_once, PROVIDERS_SECONDS),
+        Duty("presence", presence.run_once, PRESENCE_SECONDS),
+        Duty("executors", lambda: look_after_executors(shop), EXECUTORS_SECONDS),
+        Duty("claims", shop.claims.hold_all, shop.claims.interval_seconds),
+    ]
+
+
+async def _serve(shop: Workshop) -> None:
+    """Run procrastinate's worker; when it ends by itself, begin again after a pause."""
+    loop = asyncio.get_running_loop()
+    # Synchronous tasks run in the loop's default threads, of which there would be cores + 4 otherwise.
+    loop.set_default_executor(ThreadPoolExecutor(shop.settings.worker_concurrency + 1, thread_name_prefix="job"))
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _end, shop, told)
+    pause = FIRST_PAUSE_SECONDS
+    while not told.is_set():
+        began = loop.time()
+        await _work_until(shop, told)
+        pause = FIRST_PAUSE_SECONDS if loop.time() - began > 10 else min(pause * 2, LONGEST_PAUSE_SECONDS)
+        await _wait(told, pause)
+
+
+def _end(shop: Workshop, told: asyncio.Event) -> None:
+    """A job that outlasts the grace is cut off: its run's claim runs out, and the run goes on by that."""
+    told.set()
+    shop.closing.set()
+    force = threading.Timer(FORCE_SECONDS, _cut_off)
+    force.daemon = True
+    force.start()
+
+
+def _cut_off() -> None:
+    _log.error("worker.cut_off", seconds=FORCE_SECONDS)
+    os._exit(1)
+
+
+async def _work_until(shop: Workshop, told: asyncio.Event) -> None:
+    """One life of procrastinate's worker."""
+    working = asyncio.create_task(_work(shop))
+    telling = asyncio.create_task(told.wait())
+    await asyncio.wait({working, telling}, return_when=asyncio.FIRST_COMPLETED)
+    telling.cancel()
+    if told.is_set():
+        working.cancel()
+    try:
+        await working
+    except asyncio.CancelledError:
+        return
+    except Exception:  # noqa: BLE001 - the outermost loop of the worker: PostgreSQL was away, say; it goes on when it is back
+        _log.exception("worker.broke")
+    else:
+        _log.warning("worker.stopped_by_itself")
+
+
+async def _work(shop: Workshop) -> None:
+    try:
+        await app.open_async()
+        await app.run_worker_async(
+            queues=[tasks.RUNS, tasks.CONTROL],
+            name=shop.settings.owner,
+            concurrency=shop.settings.worker_concurrency,
+            fetch_job_polling_interval=POLL_SECONDS,
+            shutdown_graceful_timeout=GRACE_SECONDS,
+            update_heartbeat_interval=HEARTBEAT_SECONDS,
+            install_signal_handlers=False,
+            additional_context={"workshop": shop},
+        )
+    finally:
+        await app.close_async()
+
+
+async def _wait(told: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(told.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,52 @@
+"""What every job has at hand: the settings, the database, the host, the client of executors."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from handlers.reconcile import ReconcileLimits
+from handlers.settle_run import RetryPolicy
+from jobs.claims import Claims
+from jobs.database import Database
+from jobs.executor_client import ExecutorClient, Trace
+from jobs.hints import Hints
+from jobs.hosts import Host
+from jobs.settings import Settings
+from schema.rows import RunRow
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """One per process; made at the entry point, handed to the tasks by procrastinate. `closing` is set when it ends."""
+
+    settings: Settings
+    database: Database
+    executors: ExecutorClient
+    host: Host
+    hints: Hints
+    claims: Claims
+    closing: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        return RetryPolicy(delay_seconds=self.settings.retry_delay_seconds)
+
+    @property
+    def limits(self) -> ReconcileLimits:
+        return ReconcileLimits(lease_seconds=self.settings.run_lease_seconds)
+
+
+def trace_of(run: RunRow) -> Trace:
+    return Trace(session_id=run.session_id, epoch=run.epoch or 1, run_id=run.id, traceparent=run.traceparent)
+
+
+@contextmanager
+def closing_hints(dsn: str) -> Iterator[Hints]:
+    hints = Hints(dsn)
+    try:
+        yield hints
+    finally:
+        hints.close()
