@@ -20,7 +20,16 @@ from tests.integration.executor.receiver import Receiver
 
 TOKEN = "a-token-for-tests-0123456789"
 ROOT = Path(__file__).parents[3]
-START_SECONDS = 15
+PATIENCE_SECONDS = 15
+LOOK_SECONDS = 0.01
+
+
+def wait_until(is_met: Callable[[], bool], describe: Callable[[], str]) -> None:
+    """For what only looking can tell."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not is_met():
+        assert time.monotonic() < deadline, describe()
+        time.sleep(LOOK_SECONDS)
 
 
 class Worker:
@@ -47,10 +56,9 @@ class Worker:
     def start(self) -> None:
         self.port_file.unlink(missing_ok=True)
         self.process = self.spawn()
-        deadline = time.monotonic() + START_SECONDS
-        while not self.port_file.exists():
-            assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, self.log.read_text()
+        process = self.process
+        wait_until(lambda: self.port_file.exists() or process.poll() is not None, self.log.read_text)
+        assert process.poll() is None, self.log.read_text()
         self.client.base_url = httpx.URL(f"http://127.0.0.1:{json.loads(self.port_file.read_text())['port']}")
 
     def spawn(self, **changes: str) -> subprocess.Popen[bytes]:
@@ -109,10 +117,8 @@ class Worker:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
-    def wait_for_state(self, run_id: UUID, is_met: Callable[[dict[str, Any]], bool], seconds: float = 15) -> None:
-        deadline = time.monotonic() + seconds
-        while not is_met(self.state(run_id)):
-            assert time.monotonic() < deadline, self.state(run_id)
+    def wait_for_state(self, run_id: UUID, is_met: Callable[[dict[str, Any]], bool]) -> None:
+        wait_until(lambda: is_met(self.state(run_id)), lambda: str(self.state(run_id)))
 
     def let_go_on(self, name: str) -> None:
         """Make the file that the agent waits for."""
@@ -142,6 +148,18 @@ def make_worker(tmp_path: Path, receiver: Receiver) -> Iterator[Callable[..., Wo
         if worker.process is not None and worker.process.poll() is None:
             worker.end()
         worker.client.close()
+
+
+@pytest.fixture(scope="module")
+def standing_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """One for all tests of a module that leave nothing behind in it."""
+    receiver = Receiver()
+    worker = Worker(tmp_path_factory.mktemp("standing"), receiver, "tests.integration.executor.scripted", {})
+    worker.start()
+    yield worker
+    worker.end()
+    worker.client.close()
+    receiver.close()
 
 
 @pytest.fixture

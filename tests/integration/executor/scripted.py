@@ -69,7 +69,7 @@ class Agent:
         self._listener.say("test.answered", Said(value=answer and answer.decision))
 
     async def wait(self, name: str) -> None:
-        while not (self._turn.workspace / name).exists():
+        while not (self._turn.workspace / name).exists():  # noqa: ASYNC110 - nothing tells of a new file
             await asyncio.sleep(LOOK_SECONDS)
 
     async def spawn(self) -> None:
