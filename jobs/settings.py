@@ -12,12 +12,23 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schema.errors import RunyardError
+from schema.signature import parse_secret
 
 
 class BadSettings(RunyardError):
     """The job worker's settings cannot be used."""
 
     code: ClassVar[str] = "bad_settings"
+
+
+def _secret(given: object) -> bytes:
+    try:
+        secret = given if isinstance(given, bytes) else bytes.fromhex(str(given).strip())
+    except ValueError:
+        raise ValueError("must be hexadecimal digits") from None
+    if len(secret) < 32:
+        raise ValueError("must hold at least 32 bytes, so 64 hexadecimal digits")
+    return secret
 
 
 def _split(given: object) -> object:
@@ -36,6 +47,10 @@ def _there_is_such_a_host(name: object) -> object:
     return name
 
 
+def _secret(given: object) -> bytes:
+    return given if isinstance(given, bytes) else parse_secret(str(given))
+
+
 StatusCodes = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split), AfterValidator(_only_server_errors)]
 HostName = Annotated[Literal["process", "external"], BeforeValidator(_there_is_such_a_host)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -45,12 +60,13 @@ class Settings(BaseSettings):
     """Times carry their unit in the name. `executor_max_retries` counts the calls after the first one;
     `executor_idle_seconds` 0 keeps idle executors for ever."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
     database_url: SecretStr = Field(min_length=1)
-    runyard_secret_key: SecretStr = Field(min_length=32)
+    runyard_secret_key: Annotated[bytes, BeforeValidator(_secret)] = Field(repr=False)
     runyard_data_dir: Path = Path(".runyard")
-    runyard_public_url: str = "http://127.0.0.1:8080"
+    runyard_port: int = Field(default=8080, ge=1, le=65535)
+    runyard_public_url: str = ""
     runyard_callback_url: str | None = None
     worker_host: HostName = "process"
     worker_concurrency: int = Field(default=16, ge=1, le=500)
@@ -92,7 +108,7 @@ class Settings(BaseSettings):
 
     @property
     def secret(self) -> bytes:
-        return self.runyard_secret_key.get_secret_value().encode()
+        return self.runyard_secret_key
 
     @property
     def dsn(self) -> str:
@@ -100,7 +116,9 @@ class Settings(BaseSettings):
 
     @property
     def callback_url(self) -> str:
-        return (self.runyard_callback_url or self.runyard_public_url).rstrip("/")
+        return (self.runyard_callback_url or self.runyard_public_url or f"http://127.0.0.1:{self.runyard_port}").rstrip(
+            "/"
+        )
 
     @property
     def lock_seconds(self) -> float:

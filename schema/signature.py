@@ -15,6 +15,17 @@ from uuid import UUID, uuid4
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 
+def parse_secret(text: str) -> bytes:
+    """RUNYARD_SECRET_KEY as bytes: at least 64 hexadecimal digits, so 32 bytes. Raises ValueError, without the text."""
+    try:
+        secret = bytes.fromhex(text.strip())
+    except ValueError:
+        raise ValueError("must be hexadecimal digits") from None
+    if len(secret) < 32:
+        raise ValueError("must hold at least 32 bytes, so 64 hexadecimal digits")
+    return secret
+
+
 def callback_key(secret: bytes, *, run_id: UUID, attempt: int, generation: int) -> str:
     """The key that signs one attempt's callbacks, as `whsec_...`; `generation` grows when a key is rotated."""
     return "whsec_" + base64.b64encode(_derive(secret, f"callback:{run_id}:{attempt}:{generation}")).decode()
