@@ -21,16 +21,6 @@ class BadSettings(RunyardError):
     code: ClassVar[str] = "bad_settings"
 
 
-def _secret(given: object) -> bytes:
-    try:
-        secret = given if isinstance(given, bytes) else bytes.fromhex(str(given).strip())
-    except ValueError:
-        raise ValueError("must be hexadecimal digits") from None
-    if len(secret) < 32:
-        raise ValueError("must hold at least 32 bytes, so 64 hexadecimal digits")
-    return secret
-
-
 def _split(given: object) -> object:
     return [part.strip() for part in given.split(",") if part.strip()] if isinstance(given, str) else given
 
