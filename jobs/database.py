@@ -1,15 +1,18 @@
-"""The worker's own way to PostgreSQL: each verb in a transaction of its own, on a connection of a pool."""
+"""The worker's own way to PostgreSQL: each verb in a transaction of its own, and readers are told after its commit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Concatenate, ParamSpec, TypeVar
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from handlers.event_log import noting_appends
+from jobs.hints import Hints
 from schema.sql import Conn
 
 P = ParamSpec("P")
@@ -18,6 +21,18 @@ T = TypeVar("T")
 Away = (psycopg.OperationalError, PoolTimeout)
 """PostgreSQL cannot be reached, or has just ended the connection."""
 
+CONNECT: dict[str, Any] = {
+    "autocommit": True,
+    "connect_timeout": 5,
+    # a server that is gone without a word is noticed within about ten seconds
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""Keywords of the worker's connections. Autocommit: transactions are opened explicitly."""
+
+STATEMENT_SECONDS = 30
 CHECKOUT_SECONDS = 10.0
 RECONNECT_SECONDS = 5.0
 
@@ -28,16 +43,20 @@ class Database:
 
     dsn: str
     pool: ConnectionPool[Conn]
+    hints: Hints
 
     def transact(self, verb: Callable[Concatenate[Conn, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the verb in a transaction; what it returns is committed. Nothing slow belongs in it."""
-        with self.pool.connection() as conn, conn.transaction():
-            return verb(conn, *args, **kwargs)
+        with noting_appends() as heads:
+            with self.pool.connection() as conn, conn.transaction():
+                outcome = verb(conn, *args, **kwargs)
+            self.hints.send(heads)
+        return outcome
 
     @contextmanager
     def dedicated(self) -> Iterator[Conn]:
         """A connection of its own, outside of any transaction: locks of its session go with it."""
-        with psycopg.connect(self.dsn, autocommit=True, connect_timeout=10) as conn:
+        with psycopg.connect(self.dsn, **CONNECT) as conn:
             yield conn
 
 
@@ -45,14 +64,26 @@ class Database:
 def open_database(dsn: str, *, connections: int) -> Iterator[Database]:
     """The pool opens in the background: PostgreSQL may come later. A short reconnect time-out keeps its pauses short,
     so that it is back within seconds of PostgreSQL's return."""
-    with ConnectionPool(
+    pool = ConnectionPool(
         dsn,
         min_size=1,
         max_size=connections,
         timeout=CHECKOUT_SECONDS,
         reconnect_timeout=RECONNECT_SECONDS,
-        kwargs={"autocommit": True},
+        check=ConnectionPool.check_connection,
+        configure=_configure,
+        kwargs=CONNECT,
         open=False,
         name="verbs",
-    ) as pool:
-        yield Database(dsn, pool)
+    )
+    hints = Hints(partial(psycopg.connect, dsn, **CONNECT, options="-c synchronous_commit=off"))
+    try:
+        pool.open()
+        yield Database(dsn, pool, hints)
+    finally:
+        pool.close()
+        hints.close()
+
+
+def _configure(conn: Conn) -> None:
+    conn.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")

@@ -32,7 +32,6 @@ def deliver_answer(shop: Workshop, request_id: UUID) -> None:
         if not _is_taken(shop, delivery):
             told = "nothing: the agent that asked has ended"
             shop.database.transact(void_answer, request_id, told=told)
-            shop.hints.send(run.session_id)
 
 
 def _is_taken(shop: Workshop, delivery: Delivery) -> bool:

@@ -13,6 +13,7 @@ import structlog
 
 from handlers.reconcile import ReconcileLimits, part_seen
 from handlers.worker import announce_presence
+from jobs.database import CONNECT
 from schema.sql import Conn
 
 JOIN_SECONDS = 5.0
@@ -40,7 +41,7 @@ class Presence:
 
     def run_once(self) -> None:
         if self._conn is None or self._conn.closed:
-            self._conn = psycopg.connect(self._dsn, autocommit=True, connect_timeout=10)
+            self._conn = psycopg.connect(self._dsn, **CONNECT)
             if not announce_presence(self._conn, self._owner):
                 _log.warning("presence.taken", owner=self._owner)
         part_seen(self._conn, "worker", self._limits)

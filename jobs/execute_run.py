@@ -74,7 +74,6 @@ def _dispatch(shop: Workshop, claimed: Claimed, endpoint: Endpoint) -> Outcome:
     if missing:
         message = f"The workspace lacks what the run requires: {', '.join(missing)}."
         shop.database.transact(refuse, run, code="required_paths_missing", message=message)
-        shop.hints.send(run.session_id)
         return "ended"
     _start_when_free(shop, endpoint, _start_request(shop, claimed), trace)
     if shop.database.transact(record_dispatched, run, lease_seconds=shop.settings.run_lease_seconds) == "dispatched":
@@ -133,7 +132,6 @@ def _after_error(shop: Workshop, run: RunRow, error: ExecutorError) -> Outcome:
         return _given_back(shop, run, code="executor_busy", message="The run before it did not leave the executor.")
     if error.is_refusal:
         shop.database.transact(abandon, run, code="executor_refused", message=error.detail)
-        shop.hints.send(run.session_id)
         return "ended"
     return _given_back(shop, run, code="executor_unreachable", message=error.detail)
 
@@ -141,6 +139,5 @@ def _after_error(shop: Workshop, run: RunRow, error: ExecutorError) -> Outcome:
 def _given_back(shop: Workshop, run: RunRow, *, code: str, message: str) -> Outcome:
     _log.warning("run.given_back", code=code, why=message)
     if shop.database.transact(give_back, run, shop.retry_policy, code=code, message=message):
-        shop.hints.send(run.session_id)
         return "given_back"
     return "superseded"

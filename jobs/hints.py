@@ -7,32 +7,35 @@ notifications never holds up a run.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 import psycopg
 import structlog
 
-from schema.sql import Conn, fetch_value
+from handlers.event_log import send_hints
+from schema.sql import Conn
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
 class Hints:
-    """Sends hints; the connection is made when first needed and again when it was lost."""
+    """Sends hints; the connection is made when first needed, and again when it was lost."""
 
-    def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
+    def __init__(self, connect: Callable[[], Conn]) -> None:
+        self._connect = connect
         self._lock = threading.Lock()
         self._conn: Conn | None = None
 
-    def send(self, session_id: UUID) -> None:
-        """Tell every reader how far the session's log reaches now."""
+    def send(self, heads: Mapping[UUID, int]) -> None:
+        """Tell every reader how far these sessions' logs reach now."""
+        if not heads:
+            return
         with self._lock:
             try:
-                conn = self._connected()
-                seq = fetch_value(conn, "last_seq", session_id=session_id)
-                if seq is not None:
-                    fetch_value(conn, "hint", payload=f"{session_id}:{seq}")
+                if self._conn is None or self._conn.closed:
+                    self._conn = self._connect()
+                send_hints(self._conn, [f"{session_id}:{seq}" for session_id, seq in heads.items()])
             except psycopg.Error as error:
                 _log.warning("hint.lost", why=str(error))
                 self._disconnect()
@@ -40,12 +43,6 @@ class Hints:
     def close(self) -> None:
         with self._lock:
             self._disconnect()
-
-    def _connected(self) -> Conn:
-        if self._conn is None or self._conn.closed:
-            options = "-c synchronous_commit=off"
-            self._conn = psycopg.connect(self._dsn, autocommit=True, connect_timeout=5, options=options)
-        return self._conn
 
     def _disconnect(self) -> None:
         if self._conn is not None:

@@ -93,7 +93,6 @@ def _reconcile(shop: Workshop, run: RunRow) -> Reconciled | None:
         done = shop.database.transact(_carried_out, shop, run, decision)
         if done is None:
             return None
-        shop.hints.send(run.session_id)
         _log.warning("run.reconciled", action=done, why=decision.reason)
         return Reconciled(run_id=run.id, action=done, reason=decision.reason)
 

@@ -50,5 +50,4 @@ def _endpoint(shop: Workshop, run: RunRow) -> Endpoint | None:
 
 
 def _settle(shop: Workshop, run: RunRow, message: str) -> None:
-    if shop.database.transact(settle_stopped, run.id, message=message):
-        shop.hints.send(run.session_id)
+    shop.database.transact(settle_stopped, run.id, message=message)

@@ -27,7 +27,7 @@ from jobs.hosts.process import ProcessHost, ProcessHostSettings
 from jobs.providers import Providers
 from jobs.reconcile import look_after_executors
 from jobs.settings import Settings
-from jobs.workshop import Workshop, closing_hints
+from jobs.workshop import Workshop
 
 GRACE_SECONDS = 10.0
 FORCE_SECONDS = 13.0
@@ -65,10 +65,10 @@ def open_workshop(settings: Settings) -> Iterator[Workshop]:
     )
     executors = ExecutorClient(rules, timeout_seconds=settings.executor_timeout_seconds)
     connections = max(4, min(settings.worker_concurrency, 16) // 2 + 4)
-    with open_database(settings.dsn, connections=connections) as database, closing_hints(settings.dsn) as hints:
+    with open_database(settings.dsn, connections=connections) as database:
         host = make_host(settings, executors=executors, database=database)
         claims = Claims(database, lock_seconds=settings.lock_seconds)
-        yield Workshop(settings, database, executors, host, hints, claims)
+        yield Workshop(settings, database, executors, host, claims)
     executors.close()
 
 

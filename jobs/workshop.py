@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from handlers.reconcile import ReconcileLimits
@@ -12,7 +10,6 @@ from handlers.settle_run import RetryPolicy
 from jobs.claims import Claims
 from jobs.database import Database
 from jobs.executor_client import ExecutorClient, Trace
-from jobs.hints import Hints
 from jobs.hosts import Host
 from jobs.settings import Settings
 from schema.rows import RunRow
@@ -26,7 +23,6 @@ class Workshop:
     database: Database
     executors: ExecutorClient
     host: Host
-    hints: Hints
     claims: Claims
     closing: threading.Event = field(default_factory=threading.Event)
 
@@ -41,12 +37,3 @@ class Workshop:
 
 def trace_of(run: RunRow) -> Trace:
     return Trace(session_id=run.session_id, epoch=run.epoch or 1, run_id=run.id, traceparent=run.traceparent)
-
-
-@contextmanager
-def closing_hints(dsn: str) -> Iterator[Hints]:
-    hints = Hints(dsn)
-    try:
-        yield hints
-    finally:
-        hints.close()
