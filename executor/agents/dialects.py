@@ -1,13 +1,20 @@
-"""What each program needs beyond the protocol: how a run's options become its own settings."""
+"""What each program needs beyond the protocol: how a run's options become its own settings.
+
+An option that a provider does not list is refused here too, though the control plane has refused it before.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from executor.agents.provider import Provider
+from executor.agents.failures import TurnFailed
+from executor.agents.provider import Dialect, Provider
 from executor.agents.turn import Turn
+from schema.options import RunOptions, Tools
+from schema.wire import Json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,5 +29,82 @@ class RunSettings:
 
 
 def settings_for(turn: Turn, provider: Provider) -> RunSettings:
-    mode = turn.options.mode or provider.mode
-    return RunSettings(mode=provider.modes.get(mode), model=turn.options.model or provider.model)
+    """Raises TurnFailed `option_refused` for what the provider cannot take."""
+    refused = [name for name in turn.options.asked_of_provider() if name not in provider.options]
+    if refused:
+        raise TurnFailed("option_refused", f"{provider.title} cannot take {', '.join(refused)}.")
+    return DIALECTS[provider.dialect](turn.options, provider)
+
+
+def _plain(options: RunOptions, provider: Provider) -> RunSettings:
+    return RunSettings(mode=_own_mode(options, provider), model=options.model or provider.model)
+
+
+def _claude_code(options: RunOptions, provider: Provider) -> RunSettings:
+    """Options of the Claude Agent SDK go along in `_meta` of the session. Without a suggestion of the next prompt,
+    which would cost a model request after each turn."""
+    tools = options.tools or Tools()
+    own: Json = {"promptSuggestions": False, **(options.provider_options or {})}
+    if tools.allow:
+        own["allowedTools"] = tools.allow
+    if tools.deny:
+        own["disallowedTools"] = tools.deny
+    return RunSettings(
+        session_meta={"claudeCode": {"options": own}},
+        mode=_own_mode(options, provider),
+        model=options.model or provider.model,
+    )
+
+
+CODEX_SANDBOXES = {
+    "read-only": ("ask", "read-only"),
+    "workspace-write": ("ask", "workspace-write"),
+    "danger-full-access": ("auto", "agent-full-access"),
+}
+"""Codex's sandbox -> the mode of ours that it goes with, and the adapter's mode, which sets sandbox and approval."""
+
+
+def _codex(options: RunOptions, provider: Provider) -> RunSettings:
+    """Further settings are those of config.toml, merged over it for this run by the adapter."""
+    mode = _own_mode(options, provider)
+    if options.sandbox is not None:
+        ours, mode = CODEX_SANDBOXES.get(options.sandbox, (None, None))
+        if mode is None:
+            raise TurnFailed("option_refused", f"Codex knows the sandboxes {', '.join(CODEX_SANDBOXES)}.")
+        if options.mode not in (None, ours):
+            raise TurnFailed("option_refused", f"Codex takes the sandbox {options.sandbox!r} in mode {ours!r} only.")
+    config = options.provider_options
+    return RunSettings(
+        environment={"CODEX_CONFIG": json.dumps(config)} if config else {},
+        mode=mode,
+        model=options.model or provider.model,
+    )
+
+
+OPENCODE_ASKS = ("edit", "bash", "webfetch", "external_directory", "doom_loop")
+
+
+def _opencode(options: RunOptions, provider: Provider) -> RunSettings:
+    """Its permissions are configuration, so each run brings its own, merged over opencode.json without touching it.
+    After a denial the turn goes on, as it does with the others."""
+    tools = options.tools or Tools()
+    rule = "ask" if (options.mode or provider.mode) == "ask" else "allow"
+    permission = dict.fromkeys(OPENCODE_ASKS, rule)
+    permission |= dict.fromkeys(tools.allow, "allow") | dict.fromkeys(tools.deny, "deny")
+    config: Json = {"permission": permission, "experimental": {"continue_loop_on_deny": True}}
+    config |= options.provider_options or {}
+    return RunSettings(
+        environment={"OPENCODE_CONFIG_CONTENT": json.dumps(config)}, model=options.model or provider.model
+    )
+
+
+def _own_mode(options: RunOptions, provider: Provider) -> str | None:
+    return provider.modes.get(options.mode or provider.mode)
+
+
+DIALECTS: Mapping[Dialect, Callable[[RunOptions, Provider], RunSettings]] = {
+    "acp": _plain,
+    "claude-code": _claude_code,
+    "codex": _codex,
+    "opencode": _opencode,
+}

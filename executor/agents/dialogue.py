@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -33,6 +34,20 @@ from schema.executor_api import Answer
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True)
+class Denial:
+    """What a person did not allow. The protocol has no place for the reason, and some agents can only be denied by
+    an option that also ends their turn: both are made good by a following message."""
+
+    title: str
+    reason: str | None
+    ended_the_turn: bool
+
+    def as_message(self) -> str:
+        because = f" The reason given: {self.reason}" if self.reason else ""
+        return f"[Runyard] I did not allow this: {self.title}.{because} Go on with the task without it."
+
+
 class Dialogue:
     """Takes an agent's calls during one turn.
 
@@ -46,11 +61,18 @@ class Dialogue:
         self._cwd = cwd
         self.session_id: str | None = None
         self.live = False
+        self.denials: list[Denial] = []
         self.last_update = time.monotonic()
 
     def as_client(self) -> Client:
         """The package finds methods by name; those that are not there it refuses."""
         return cast(Client, self)
+
+    def take_following_message(self, *, ended: bool) -> str | None:
+        """What has to be said after the agent's answer: denials that ended its turn (`ended`), or that had a reason."""
+        denials, self.denials = self.denials, []
+        telling = [one for one in denials if one.reason or (ended and one.ended_the_turn)]
+        return "\n".join(one.as_message() for one in telling) or None
 
     async def session_update(self, session_id: str, update: BaseModel, **_: Any) -> None:
         self.last_update = time.monotonic()
@@ -62,14 +84,15 @@ class Dialogue:
     async def request_permission(
         self, session_id: str, tool_call: ToolCallUpdate, options: list[PermissionOption], **_: Any
     ) -> RequestPermissionResponse:
-        self._translation.take(tool_call)
-        known = self._translation.known_tool(tool_call.tool_call_id)
+        known = self._translation.known_call(tool_call.tool_call_id)
         request = permission_request(tool_call, options, cwd=self._cwd, known=known)
         answer = await self._asks.ask(request)
         if answer is None:
             return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
         choice = choose(answer, options)
         self._asks.say_applied(request, choice.told)
+        if answer.decision == "deny":
+            self.denials.append(Denial(request.title, answer.reason, choice.denies_and_ends_the_turn))
         if choice.option_id is None:
             self._asks.cancelled_by_person = True
             return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))

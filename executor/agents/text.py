@@ -63,6 +63,28 @@ def _cut_within(value: Any, limit: int) -> Any:
     return value
 
 
+class BoundedText:
+    """A text that grows without bound and is kept as its head and tail."""
+
+    def __init__(self, limit: int = OUTPUT_LIMIT) -> None:
+        self._limit = limit
+        self._head = ""
+        self._tail = ""
+        self.size = 0
+
+    def add(self, text: str) -> None:
+        self.size += len(text)
+        room = self._limit * 3 // 4 - len(self._head)
+        self._head += text[:room] if room > 0 else ""
+        self._tail = (self._tail + (text[room:] if room > 0 else text))[-(self._limit // 4) :]
+
+    def read(self) -> str:
+        """Head and tail, with a note of what is missing between them."""
+        missing = self.size - len(self._head) - len(self._tail)
+        note = f"\n[... {missing} characters left out ...]\n" if missing else ""
+        return cut_text(self._head + note + self._tail, self._limit * 2)
+
+
 def pieces(text: str, size: int = DELTA_LIMIT) -> list[str]:
     """The text in order, in pieces of at most `size` characters; none for the empty text."""
     return [text[start : start + size] for start in range(0, len(text), size)]

@@ -16,21 +16,33 @@ BUCKETS = (
 class Meter:
     """Collects what an agent says of its usage. Costs reported before the prompt belong to earlier turns."""
 
-    def __init__(self, prices: PriceTable | None, model: str | None) -> None:
+    def __init__(self, prices: PriceTable | None) -> None:
         self._prices = prices
-        self.model = model
+        self._model: str | None = None
         self._tokens: dict[str, int] = {}
+        self._earlier: dict[str, int] = {}
         self._context: tuple[int, int] | None = None
         self._reported: float | None = None
         self._currency = "USD"
         self._before = 0.0
 
     def take_tokens(self, **buckets: int | None) -> None:
-        """Counts can be partial or repeated: of each bucket the largest one holds."""
+        """Counts of the prompt that is being answered. They can be partial or repeated: of each bucket the largest
+        one holds."""
         for name in BUCKETS:
             count = buckets.get(name)
             if count is not None and count >= 0:
                 self._tokens[name] = max(count, self._tokens.get(name, 0))
+
+    def end_prompt(self) -> None:
+        """What was counted for this prompt is added to the turn's; the next prompt of the turn counts anew."""
+        for name, count in self._tokens.items():
+            self._earlier[name] = self._earlier.get(name, 0) + count
+        self._tokens = {}
+
+    def _sums(self) -> dict[str, int]:
+        names = self._tokens.keys() | self._earlier.keys()
+        return {name: self._tokens.get(name, 0) + self._earlier.get(name, 0) for name in names}
 
     def take_context(self, *, used: int, size: int) -> None:
         self._context = (used, size)
@@ -42,19 +54,19 @@ class Meter:
 
     def begin_turn(self, model: str | None) -> None:
         """What was reported until now is the cost of earlier turns of the same conversation."""
-        self.model = model or self.model
+        self._model = model
         self._before = self._reported or 0.0
         self._reported = None
 
     def read(self) -> Usage:
         used, size = self._context or (None, None)
-        return Usage(**self._tokens, context_used=used, context_size=size, cost=self._cost())
+        return Usage(**self._sums(), context_used=used, context_size=size, cost=self._cost())
 
     def _cost(self) -> Cost:
         if self._reported is not None:
             amount = max(0.0, self._reported - self._before)
             return Cost(amount=round(amount, 8), currency=self._currency, source="reported")
-        return priced(self._tokens, self._prices, self.model) or Cost(source="unavailable")
+        return priced(self._sums(), self._prices, self._model) or Cost(source="unavailable")
 
 
 def priced(tokens: dict[str, int], prices: PriceTable | None, model: str | None) -> Cost | None:

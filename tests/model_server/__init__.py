@@ -1,0 +1,1 @@
+"""A scripted model on loopback for the real agents: see __main__.py."""

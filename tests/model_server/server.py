@@ -1,0 +1,116 @@
+"""The HTTP side: three APIs, and `/_script`, `/_state` for the test."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+from tests.model_server import completions, messages, responses
+from tests.model_server.script import Recorded, Script
+
+Json = dict[str, Any]
+TITLE = {"text": "A scripted title"}
+
+
+@dataclass(frozen=True)
+class Api:
+    name: str
+    is_side: Callable[[Json], bool]
+    prompt_of: Callable[[Json], str | None]
+    frames: Callable[[Json, Json], Iterator[messages.Frame]]
+    whole: Callable[[Json, Json], Json] | None
+
+
+APIS = {
+    "/messages": Api("messages", messages.is_side, messages.prompt_of, messages.frames, messages.whole),
+    "/responses": Api("responses", responses.is_side, responses.prompt_of, responses.frames, None),
+    "/chat/completions": Api(
+        "completions", completions.is_side, completions.prompt_of, completions.frames, completions.whole
+    ),
+}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request; the script belongs to the server."""
+
+    protocol_version = "HTTP/1.1"
+    script: ClassVar[Script]
+    released: ClassVar[threading.Event]
+
+    def do_GET(self) -> None:
+        path = self.path.split("?")[0]
+        if path == "/_state":
+            self._answer(200, self.script.state())
+        elif path.endswith("/models"):
+            self._answer(200, {"object": "list", "data": [{"id": "scripted", "object": "model"}], "models": []})
+        else:
+            self._answer(404, {"error": {"message": "not scripted"}})
+
+    def do_HEAD(self) -> None:
+        self._answer(200, {})
+
+    def do_POST(self) -> None:
+        path = self.path.split("?")[0]
+        body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or b"{}")
+        if path == "/_script":
+            self.script.add(body["steps"])
+            self._answer(200, {})
+        elif path.endswith("/count_tokens"):
+            self._answer(200, {"input_tokens": 100})
+        elif api := next((one for end, one in APIS.items() if path.endswith(end)), None):
+            self._play(api, body)
+        else:
+            self._answer(200, {})
+
+    def _play(self, api: Api, body: Json) -> None:
+        side = api.is_side(body)
+        step = self.script.record(Recorded(api.name, side, api.prompt_of(body), body)) or TITLE
+        if step.get("hang"):
+            self.released.wait()
+        if "status" in step:
+            self._answer(int(str(step["status"])), _error(step))
+        elif body.get("stream") or api.whole is None:
+            self._stream(api.frames(body, step))
+        else:
+            self._answer(200, api.whole(body, step))
+
+    def _stream(self, frames: Iterator[messages.Frame]) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("connection", "close")
+        self.end_headers()
+        for event, data in frames:
+            head = f"event: {event}\n" if event else ""
+            text = data if isinstance(data, str) else json.dumps(data)
+            self.wfile.write(f"{head}data: {text}\n\n".encode())
+            self.wfile.flush()
+        self.close_connection = True
+
+    def _answer(self, status: int, body: Json) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        """Quiet: what came in is in /_state."""
+
+
+def _error(step: Json) -> Json:
+    kind = "authentication_error" if step["status"] == 401 else "api_error"
+    return {"type": "error", "error": {"type": kind, "code": kind, "message": step.get("message", "as scripted")}}
+
+
+def make_server(port: int, script: Script) -> ThreadingHTTPServer:
+    """Bound to loopback; port 0 takes a free one."""
+    bound = type("Bound", (Handler,), {"script": script, "released": threading.Event()})
+    server = ThreadingHTTPServer(("127.0.0.1", port), bound)
+    server.daemon_threads = True
+    return server
