@@ -45,6 +45,7 @@ def run_service() -> None:
             settings,
             take_turn=partial(providers.take_turn, settings, environment),
             declare_providers=partial(providers.declare_providers, settings, environment),
+            prepare=providers.load_drivers,
         )
     )
 

@@ -26,10 +26,3 @@ def kill_leftovers(session_id: UUID) -> None:
     count = leftovers.kill_leftovers(session_id)
     if count:
         _log.warning("leftovers.killed", count=count)
-
-
-def become_subreaper() -> None:
-    """Have orphans of our agents become our children."""
-    from executor.agents import leftovers
-
-    leftovers.become_subreaper()

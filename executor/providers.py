@@ -33,6 +33,14 @@ async def take_turn(
     return await drive.take_turn(turn, provider, listener, stop)
 
 
+def load_drivers() -> None:
+    """Import what a first run needs and a quick start does without: half a second, better spent before it comes."""
+    import httpx  # noqa: F401
+
+    import schema.signature  # noqa: F401
+    from executor.agents import drive  # noqa: F401
+
+
 def declare_providers(settings: ProviderSettings, environment: Mapping[str, str]) -> list[ProviderDeclared]:
     """What each provider says of itself, in the registry's order."""
     from executor.agents.declared import declare

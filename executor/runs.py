@@ -129,6 +129,8 @@ class Runs:
 
     async def recover(self) -> None:
         """Before anything else is taken: end what an earlier life left, and say what became of its run."""
+        if await self._spool(Spool.is_new):
+            return
         await asyncio.to_thread(kill_leftovers, self._place.session_id)
         for found in await self._spool(Spool.runs_to_recover):
             run = await self._as_lost(found) if found.state in {"starting", "running"} else found

@@ -11,7 +11,7 @@ import signal
 import socket
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,6 @@ import structlog
 import uvicorn
 
 from executor.live_run import TakeTurn
-from executor.processes import become_subreaper
 from executor.routes import DeclareProviders, make_app
 from executor.runs import Place, Runs
 from executor.settings import BadSettings, Settings
@@ -38,8 +37,13 @@ IDLE_LOOK_SECONDS = 1.0
 _log = structlog.stdlib.get_logger(__name__)
 
 
-async def serve(settings: Settings, *, take_turn: TakeTurn, declare_providers: DeclareProviders) -> None:
-    """Until SIGTERM, SIGINT, or nothing to do for the idle limit. BadSettings when it cannot begin."""
+async def serve(
+    settings: Settings, *, take_turn: TakeTurn, declare_providers: DeclareProviders, prepare: Callable[[], None]
+) -> None:
+    """Until SIGTERM, SIGINT, or nothing to do for the idle limit. BadSettings when it cannot begin.
+
+    `prepare` is what the first run would wait for, done in a thread once the service listens.
+    """
     place = _place(settings)
     prepare_folders(settings)
     for library in ("httpx", "httpcore", "asyncio", "uvicorn"):
@@ -57,7 +61,9 @@ async def serve(settings: Settings, *, take_turn: TakeTurn, declare_providers: D
         server = Server(app, port_file=settings.executor_port_file)
         try:
             await runs.recover()
+            preparing = asyncio.create_task(_prepare(server, prepare))
             await _serve_until_told(server, listening, runs, idle_seconds=settings.executor_idle_exit_seconds)
+            preparing.cancel()
         finally:
             await clients.close()
             spool.close()
@@ -87,7 +93,7 @@ class Clients:
 
 
 class Server(uvicorn.Server):
-    """Uvicorn without its own signal handlers, that says where it listens and when it was last called."""
+    """Uvicorn without its own signal handlers, that says where it listens."""
 
     def __init__(self, app: object, *, port_file: Path | None) -> None:
         super().__init__(
@@ -104,6 +110,7 @@ class Server(uvicorn.Server):
             )
         )
         self._port_file = port_file
+        self.listening = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -115,6 +122,7 @@ class Server(uvicorn.Server):
         _log.info("executor.listening", port=port)
         if self._port_file is not None:
             write_port_file(self._port_file, port)
+        self.listening.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._port_file is not None:
@@ -191,7 +199,6 @@ async def _serve_until_told(server: Server, listening: socket.socket, runs: Runs
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
-    become_subreaper()
     serving = asyncio.create_task(server.serve([listening]))
     ends = {serving, asyncio.create_task(told.wait())}
     if idle_seconds:
@@ -203,6 +210,11 @@ async def _serve_until_told(server: Server, listening: socket.socket, runs: Runs
     for task in ends - {serving}:
         task.cancel()
     _log.info("executor.ended")
+
+
+async def _prepare(server: Server, prepare: Callable[[], None]) -> None:
+    await server.listening.wait()
+    await asyncio.to_thread(prepare)
 
 
 async def _idle(server: Server, runs: Runs, idle_seconds: float) -> None:

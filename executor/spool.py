@@ -74,8 +74,9 @@ class Spool:
         self._db.row_factory = sqlite3.Row
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 5000"):
             self._db.execute(f"PRAGMA {pragma}")
-        for statement in ("create_runs", "create_events", "create_requests", "create_requests_run"):
-            self._do(statement)
+        with self._transaction():
+            for statement in ("create_runs", "create_events", "create_requests", "create_requests_run"):
+                self._do(statement)
 
     def close(self) -> None:
         self._db.close()
@@ -83,6 +84,10 @@ class Spool:
     def run(self, run_id: UUID) -> SpooledRun | None:
         row = self._do("run_by_id", run_id=str(run_id)).fetchone()
         return None if row is None else _run(row)
+
+    def is_new(self) -> bool:
+        """Nothing has ever run here."""
+        return self._do("any_run").fetchone() is None
 
     def runs_to_recover(self) -> list[SpooledRun]:
         """Those that lived when we ended, and those with events that nobody has acknowledged; oldest first."""

@@ -48,6 +48,9 @@ SELECT run_id, attempt, claim, refused_claim, epoch, state, callback_url, callba
     prompt_delivered, last_n, acked_n, reason
 FROM runs WHERE run_id = :run_id;
 
+-- name: any_run
+SELECT 1 FROM runs LIMIT 1;
+
 -- name: runs_to_recover
 SELECT run_id, attempt, claim, refused_claim, epoch, state, callback_url, callback_key, traceparent,
     prompt_delivered, last_n, acked_n, reason

@@ -7,14 +7,13 @@ Steps: ["say", type, data], ["deltas", messageId, [text, ...]], ["ask", requestI
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
-import sys
 from typing import Any
 from uuid import UUID
 
 from executor.agents.environment import SESSION_MARKER
+from executor.agents.leftovers import become_subreaper
 from executor.agents.turn import Listener, Stop, Turn
 from executor.serve import serve
 from executor.settings import Settings, read_settings
@@ -101,6 +100,6 @@ def declare() -> list[ProviderDeclared]:
 
 if __name__ == "__main__":
     configure_logs("executor", level="DEBUG")
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(read_settings(Settings), take_turn=take_turn, declare_providers=declare))
-    sys.exit(0)
+    asyncio.run(
+        serve(read_settings(Settings), take_turn=take_turn, declare_providers=declare, prepare=become_subreaper)
+    )
