@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -13,6 +14,8 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from tests.structure.repository import PACKAGES, ROOT, python_files, tree_of
+
+SETTING = re.compile(r"`([A-Z][A-Z0-9_]+)`")
 
 
 def settings_modules() -> list[ModuleType]:
@@ -86,8 +89,7 @@ def documented() -> dict[str, list[str]]:
 
 def rows_of(text: str) -> Iterator[tuple[str, list[str]]]:
     for line in text.splitlines():
-        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        for name in cells[0].split(","):
-            bare = name.strip().strip("`")
-            if line.startswith("|") and bare.isupper() and bare.replace("_", "").isalnum() and "`" in name:
-                yield bare, cells[1:]
+        if line.startswith("| `"):
+            first, *others = [cell.strip() for cell in line.strip().strip("|").split("|")]
+            for name in SETTING.findall(first):
+                yield name, others
