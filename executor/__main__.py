@@ -34,8 +34,8 @@ def main(arguments: list[str]) -> int:
 
 def run_service() -> None:
     settings = read_settings(Settings)
+    os.environ.pop("EXECUTOR_AUTH_TOKEN", None)  # no program that we start may inherit it
     environment = dict(os.environ)
-    os.environ.pop("EXECUTOR_AUTH_TOKEN")
     configure_logs("executor", level=settings.log_level)
     from executor import providers
     from executor.serve import serve

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import sqlite3
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -78,17 +79,20 @@ class Delivery:
         """None when all is delivered; else why nothing more of this attempt can be."""
         while True:
             self._work.clear()
-            events = await self._spool(
-                Spool.unacknowledged, self._run.run_id, most=BATCH_EVENTS, most_bytes=BATCH_BYTES
-            )
-            if not events and self._closed:
-                return None
-            if not events and await self._woken_before_heartbeat():
-                continue
-            ending = await self._act_on(await self._send(events), events)
-            if ending is not None:
-                await self._give_up(ending)
-                return ending
+            try:
+                events = await self._spool(
+                    Spool.unacknowledged, self._run.run_id, most=BATCH_EVENTS, most_bytes=BATCH_BYTES
+                )
+                if not events and self._closed:
+                    return None
+                if not events and await self._woken_before_heartbeat():
+                    continue
+                ending = await self._act_on(await self._send(events), events)
+                if ending is not None:
+                    await self._give_up(ending)
+                    return ending
+            except sqlite3.Error as error:
+                await self._back_off(TryAgain(f"the spool: {error}"))
 
     async def _woken_before_heartbeat(self) -> bool:
         remaining = self._sent_at + self._heartbeat_seconds - time.monotonic()

@@ -27,6 +27,7 @@ class Answering:
     body: dict[str, object] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     hangs_up: bool = False
+    hangs: bool = False
 
 
 class Receiver:
@@ -40,12 +41,14 @@ class Receiver:
         self.calls: list[tuple[float, CallbackBody]] = []
         self.unsigned = 0
         self.headers: list[dict[str, str]] = []
+        self._closing = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
 
     def close(self) -> None:
+        self._closing.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -82,7 +85,9 @@ class Receiver:
         with self._changed:
             answering = self._take(run_id, body, headers)
             self._changed.notify_all()
-            return answering
+        if answering.hangs:
+            self._closing.wait()
+        return answering
 
     def _take(self, run_id: str, body: bytes, headers: dict[str, str]) -> Answering:
         self.headers.append(headers)

@@ -86,6 +86,16 @@ def test_a_run_goes_on_while_the_control_plane_is_away_and_all_comes_after(
     assert [event["data"]["value"] for event in receiver.events(run_id) if event["type"] == "test.away"] == [*range(50)]
 
 
+def test_a_control_plane_that_hangs_is_asked_again(worker: Worker, receiver: Receiver) -> None:
+    """After the callback's time limit of 10 s."""
+    receiver.answer(Answering(200, hangs=True))
+    run_id = worker.run([["say", "test.one", None]])
+    receiver.wait_for(lambda: len(receiver.calls) == 1)
+    receiver.answer(None)
+    receiver.wait_for_event(run_id, "run.finished")
+    assert receiver.types(run_id) == ["run.started", "test.one", "run.finished"]
+
+
 def test_retry_after_is_honoured(worker: Worker, receiver: Receiver) -> None:
     receiver.answer(Answering(429, headers={"retry-after": "1"}))
     worker.run([])
