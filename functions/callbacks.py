@@ -1,0 +1,51 @@
+"""Where executors, and the drivers of bound runs, report: signed, batched, at least once."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from apiflask import APIBlueprint
+from flask import Response, request
+
+from functions.admission import public
+from functions.answers import answer
+from functions.edge import edge
+from functions.parsing import parsed
+from functions.problems import Malformed
+from functions.strict_json import may_hold_unstorable, mended, read_json
+from handlers.callback import callback_keys, receive_callback
+from schema.errors import BadSignature
+from schema.executor_api import CallbackAnswer, CallbackBody
+from schema.signature import is_signed
+
+callbacks = APIBlueprint("callbacks", __name__, tag="Callbacks")
+
+
+@callbacks.post("/api/runs/<uuid:run_id>/callbacks")
+@public("Signed with the key of the run and attempt (Standard Webhooks); users have no part in it.")
+@callbacks.output(CallbackAnswer)
+def receive(run_id: UUID) -> Response:
+    """Report events of a run
+
+    Signed as in Standard Webhooks. No events is a heartbeat. All or nothing, and safe to send again: 409 `gap` tells
+    the number expected, 409 `n_conflict`, `stale_epoch` and `stale_attempt` mean that the sender is not up to date.
+    """
+    request.max_content_length = edge().settings.max_callback_bytes
+    raw = request.get_data(cache=False)
+    body = parsed(CallbackBody, _read(raw), where="json")
+    with edge().callback_transaction() as conn:
+        keys = callback_keys(conn, edge().settings.secret_key, run_id=run_id, attempt=body.attempt)
+        if not is_signed(keys, raw, dict(request.headers)):
+            raise BadSignature()
+        received = receive_callback(conn, run_id, body, policy=edge().callback_policy)
+    return answer(received)
+
+
+def _read(raw: bytes) -> Any:
+    """What an agent printed may hold characters that PostgreSQL cannot: they become U+FFFD, and nothing is lost."""
+    try:
+        body = read_json(raw)
+    except ValueError as error:
+        raise Malformed(f"The body is not JSON: {error}.") from None
+    return mended(body) if may_hold_unstorable(raw) else body

@@ -1,0 +1,123 @@
+"""What one process of the edge holds, and its ways to the database: for people, and apart from them for callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from flask import Flask, current_app
+
+from functions.database import Database, OneConnection, Pool
+from functions.duties import Duties
+from functions.log_watch import LogWatch, NoWatch, Watch
+from functions.settings import Settings
+from functions.streams import Streams
+from handlers.callback import CallbackPolicy
+from handlers.event_log import noting_appends
+from handlers.settle_run import RetryPolicy
+from handlers.stop_run import StopPolicy
+from schema.sql import Conn
+
+CALLBACK_CONNECTIONS = 8
+NAME = "runyard"
+
+
+@dataclass(frozen=True)
+class Edge:
+    """`callbacks` is a pool of its own, so that heartbeats get through when all others are taken."""
+
+    settings: Settings
+    database: Database
+    callbacks: Database
+    housekeeping: Database
+    watch: Watch
+    streams: Streams
+    duties: Duties
+    is_resident: bool
+
+    def start(self) -> None:
+        """After fork. The database need not be there yet."""
+        self.database.open()
+        self.callbacks.open()
+        self.housekeeping.open()
+        self.watch.start()
+
+    def stop(self) -> None:
+        self.streams.end_all()
+        self.watch.stop()
+        self.database.close()
+        self.callbacks.close()
+        self.housekeeping.close()
+
+    @contextmanager
+    def transaction(self, *, snapshot: bool = False) -> Iterator[Conn]:
+        """A request's one transaction. After its commit, readers of the logs that grew are told."""
+        with noting_appends() as heads:
+            with self.database.transaction(snapshot=snapshot) as conn:
+                yield conn
+            self.watch.tell(heads)
+
+    @contextmanager
+    def callback_transaction(self) -> Iterator[Conn]:
+        with noting_appends() as heads:
+            with self.callbacks.transaction() as conn:
+                yield conn
+            self.watch.tell(heads)
+
+    @property
+    def stop_policy(self) -> StopPolicy:
+        return StopPolicy(deadline_seconds=self.settings.run_stop_deadline_seconds)
+
+    @property
+    def callback_policy(self) -> CallbackPolicy:
+        retry = RetryPolicy(delay_seconds=self.settings.run_queue_retry_delay_ms / 1000)
+        return CallbackPolicy(lease_seconds=self.settings.run_lease_seconds, retry=retry)
+
+
+def resident_edge(settings: Settings) -> Edge:
+    """For a server process."""
+    dsn = settings.database_url
+    database = Pool(dsn, size=settings.database_pool_size, name="api", wait_seconds=5)
+    callbacks = Pool(dsn, size=CALLBACK_CONNECTIONS, name="callbacks", wait_seconds=5)
+    housekeeping = Pool(dsn, size=2, name="housekeeping", wait_seconds=5)
+    duties = Duties(settings, housekeeping)
+    return Edge(
+        settings=settings,
+        database=database,
+        callbacks=callbacks,
+        housekeeping=housekeeping,
+        watch=LogWatch(dsn, housekeeping, duties=[duties.run_once]),
+        streams=Streams(settings.api_streams_max),
+        duties=duties,
+        is_resident=True,
+    )
+
+
+def function_edge(settings: Settings) -> Edge:
+    """For a function: one connection, no threads."""
+    database = OneConnection(settings.database_url)
+    return Edge(
+        settings=settings,
+        database=database,
+        callbacks=database,
+        housekeeping=database,
+        watch=NoWatch(settings.database_url),
+        streams=Streams(settings.api_streams_max),
+        duties=Duties(settings, database),
+        is_resident=False,
+    )
+
+
+def hold(app: Flask, edge: Edge) -> None:
+    app.extensions[NAME] = edge
+
+
+def edge_of(app: Flask) -> Edge:
+    found: Edge = app.extensions[NAME]
+    return found
+
+
+def edge() -> Edge:
+    """The edge of the app that serves this request."""
+    return edge_of(current_app)

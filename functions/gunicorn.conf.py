@@ -1,0 +1,35 @@
+# ruff: noqa: N999  gunicorn names this file
+"""gunicorn's configuration: one process, many threads, loopback. Command-line options overrule what stands here."""
+
+from typing import Any
+
+from functions.serving import JsonLogger, begin, finish, refuse_beyond_loopback, settings_or_exit
+
+_settings = settings_or_exit()
+
+bind = [f"127.0.0.1:{_settings.port}"]
+worker_class = "gthread"
+workers = 1
+threads = _settings.api_threads
+# Streams are capped below the threads, so more connections than threads only wait for the short requests before them.
+worker_connections = _settings.api_threads + 256
+keepalive = 15
+timeout = 60
+graceful_timeout = 10
+logger_class = JsonLogger
+accesslog = None
+# Each clone's own, or none; gunicorn's default is one in the home folder that all share.
+control_socket = str(_settings.data_dir / "gunicorn.ctl") if _settings.data_dir else ""
+control_socket_disable = _settings.data_dir is None
+
+
+def on_starting(server: Any) -> None:
+    refuse_beyond_loopback(server.cfg.address)
+
+
+def post_worker_init(worker: Any) -> None:
+    begin(worker)
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    finish(worker)

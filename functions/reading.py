@@ -1,0 +1,114 @@
+"""Following a log: replay and live are one path, shared by WebSocket and SSE.
+
+Read the rows after the cursor; when there are none, wait for the bell; read again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+from psycopg import OperationalError
+
+from functions.edge import Edge
+from functions.log_watch import Reader
+from functions.streams import Place
+from handlers.access import Actor, session_for
+from handlers.event_log import run_events, session_events
+from handlers.read_run import run_for
+from schema.errors import Invalid
+from schema.events import Envelope
+from schema.sql import Conn
+
+PAGE = 200
+RECHECK_SECONDS = 30.0
+RETRY_SECONDS = 1.0
+_log = structlog.get_logger("functions.reading")
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What is followed, and for whom: a session's log, or the part of it that is one run's."""
+
+    session_id: UUID
+    run_id: UUID | None
+    actor: Actor
+    authenticate: Callable[[Conn], Actor]
+    """Raises Unauthenticated once the login has expired."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Events in order. None came for the time of a tick, or the bell rang for another reason, when there are none."""
+
+    events: list[Envelope]
+    is_last: bool = False
+
+
+def refuse_cursor_ahead(last_seq: int, cursor: int) -> None:
+    """A cursor beyond the log is not this log's: its reader would silently miss what comes up to it."""
+    if cursor > last_seq:
+        raise Invalid(f"The log ends at {last_seq}: read it again from a cursor within it.", code="bad_cursor")
+
+
+def follow(edge: Edge, followed: Followed, *, after: int, place: Place, tick_seconds: float) -> Iterator[Batch]:
+    """Every event after the cursor exactly once and in order, in batches, until the run or the server ends.
+
+    Waits out a database that is away. Raises Unauthenticated and NotFound when the reader may not go on.
+    """
+    cursor, checked_at = after, time.monotonic()
+    with edge.watch.reading(followed.session_id, place.bell) as reader:
+        while not edge.streams.is_ending:
+            must_check = time.monotonic() - checked_at > RECHECK_SECONDS
+            batch = _read(edge, followed, cursor, must_check=must_check)
+            if batch is None:
+                place.bell.wait(RETRY_SECONDS)
+                yield Batch([])
+                continue
+            if must_check:
+                checked_at = time.monotonic()
+            if batch.events:
+                cursor = batch.events[-1].seq
+            yield batch
+            if batch.is_last:
+                return
+            if len(batch.events) < PAGE:
+                yield from _wait(edge, reader, cursor, tick_seconds=tick_seconds)
+
+
+def _wait(edge: Edge, reader: Reader, cursor: int, *, tick_seconds: float) -> Iterator[Batch]:
+    """Until the log may have grown; an empty batch each time that the bell rang for nothing, or nothing rang."""
+    until = time.monotonic() + RECHECK_SECONDS
+    while not edge.streams.is_ending and not reader.wait(cursor, tick_seconds):
+        yield Batch([])
+        if time.monotonic() > until:
+            return
+
+
+def _read(edge: Edge, followed: Followed, cursor: int, *, must_check: bool) -> Batch | None:
+    """The next page; None when the database does not answer."""
+    try:
+        with edge.database.transaction() as conn:
+            if must_check:
+                session_for(conn, followed.authenticate(conn), followed.session_id)
+            if followed.run_id is None:
+                return Batch(session_events(conn, followed.session_id, after=cursor, limit=PAGE))
+            return _read_run(conn, followed, followed.run_id, cursor)
+    except OperationalError as error:
+        _log.warning("a reader waits for the database", reason=str(error).splitlines()[:1])
+        return None
+
+
+def _read_run(conn: Conn, followed: Followed, run_id: UUID, cursor: int) -> Batch:
+    events = run_events(conn, run_id, after=cursor, limit=PAGE)
+    has_ended = False
+    if not events and run_for(conn, followed.actor, run_id).is_final:
+        has_ended = True
+        events = run_events(conn, run_id, after=cursor, limit=PAGE)  # it may have ended between the two
+    for i, event in enumerate(events):
+        if event.type == "run.finished" and not event.late:
+            return Batch(events[: i + 1], is_last=True)
+    return Batch(events, is_last=has_ended and not events)

@@ -1,0 +1,103 @@
+"""Bodies and queries that clients send, parsed at the edge; an unknown key is an error."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field, StringConstraints, field_validator
+
+from handlers.human_loop import Decision
+from schema.options import RunOptions
+from schema.wire import Json, Page, Request, Text
+
+MAX_SEQ = 2**63 - 1
+Cursor = Annotated[int, Field(ge=0, le=MAX_SEQ, description="The number (seq) of the last event that you have.")]
+Title = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+
+
+class StartBody(Request):
+    """A run to be started. Without a session a new one is made; without a provider the app's is taken."""
+
+    prompt: Text = Field(min_length=1)
+    provider: Text | None = Field(default=None, min_length=1, max_length=100)
+    app_id: UUID | None = None
+    session_id: UUID | None = None
+    options: RunOptions = Field(default_factory=RunOptions)
+    multitask: Literal["enqueue", "reject", "interrupt"] = "enqueue"
+    max_attempts: int | None = Field(default=None, ge=1, le=20, strict=True)
+    timeout_seconds: float | None = Field(default=None, gt=0, le=7 * 86400, allow_inf_nan=False, strict=True)
+
+    @field_validator("prompt")
+    @classmethod
+    def _not_blank(cls, prompt: str) -> str:
+        if not prompt.strip():
+            raise ValueError("must not be empty")
+        return prompt
+
+
+class BindBody(Request):
+    """A run that something else drives. `provider` is a free name: what drives it is not of the registry."""
+
+    provider: Text = Field(min_length=1, max_length=100)
+    session_id: UUID | None = None
+    prompt: Text = Field(default="", max_length=262_144)
+    title: Title | None = None
+
+
+class OpenSessionBody(Request):
+    title: Text = Field(default="", max_length=200)
+    app_id: UUID | None = None
+
+
+class RenameSessionBody(Request):
+    title: Title
+
+
+class ReplyBody(Request):
+    """An answer to what an agent asks. `arguments` (edited arguments) are refused: no agent takes them yet."""
+
+    request_id: UUID
+    decision: Decision
+    option_id: Text | None = Field(default=None, max_length=200)
+    reason: Text | None = Field(default=None, max_length=10_000)
+    answers: Json | None = None
+    arguments: Json | None = None
+
+
+class DrainBody(Request):
+    """Claim and start at most `limit` runs, then count what settles within the wait."""
+
+    limit: int = Field(default=10, ge=1, le=100, strict=True)
+    wait_seconds: float = Field(default=0, ge=0, le=60, allow_inf_nan=False, strict=True)
+
+
+class Nothing(Request):
+    """A call without a body, or with an empty object."""
+
+
+class AfterQuery(Request):
+    """Events after a number."""
+
+    after: Cursor = 0
+    limit: int = Field(default=200, ge=1, le=1000)
+
+
+class StreamQuery(Request):
+    """`Last-Event-ID` wins over the cursor."""
+
+    cursor: Cursor = 0
+
+
+class SocketQuery(Request):
+    """Without `after` a snapshot comes first."""
+
+    after: Cursor | None = None
+
+
+class PendingQuery(Request):
+    session_id: UUID | None = None
+
+
+class PageQuery(Page):
+    """A page of things, newest first; `cursor` is the `nextCursor` of the page before."""

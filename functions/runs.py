@@ -1,0 +1,81 @@
+"""A run and its events, for whoever may see its session."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from functions.admission import actor, authenticator, permission
+from functions.answers import EventsAnswer, RunAnswer, StatusAnswer, answer, run_answer
+from functions.edge import edge
+from functions.openapi import also
+from functions.parsing import last_event_id
+from functions.reading import Followed, refuse_cursor_ahead
+from functions.requests import AfterQuery, Nothing, StreamQuery
+from functions.sse import stream_response
+from handlers.event_log import last_seqs, run_events
+from handlers.read_run import queue_position, run_for
+from handlers.stop_run import stop_run
+from schema.events import Envelope
+
+runs = APIBlueprint("runs", __name__, tag="Runs")
+
+
+@runs.get("/api/runs/<uuid:run_id>")
+@permission("runs:read")
+@runs.output(RunAnswer)
+def get_run(run_id: UUID) -> Response:
+    """A run"""
+    with edge().transaction() as conn:
+        run = run_for(conn, actor(), run_id)
+        return answer(run_answer(run, queue_position=queue_position(conn, run)))
+
+
+@runs.get("/api/runs/<uuid:run_id>/events")
+@permission("runs:read")
+@runs.input(AfterQuery, location="query")
+@runs.output(EventsAnswer)
+def get_events(run_id: UUID, query_data: AfterQuery) -> Response:
+    """A page of a run's events, oldest first"""
+    with edge().transaction() as conn:
+        run = run_for(conn, actor(), run_id)
+        refuse_cursor_ahead(last_seqs(conn, [run.session_id])[run.session_id], query_data.after)
+        events = run_events(conn, run_id, after=query_data.after, limit=query_data.limit)
+    return answer(events_answer(events, limit=query_data.limit))
+
+
+@runs.get("/api/runs/<uuid:run_id>/stream")
+@permission("runs:read")
+@runs.input(StreamQuery, location="query")
+@runs.doc(responses=also({200: {"description": "Server-sent events", "content": {"text/event-stream": {}}}}))
+def stream_events(run_id: UUID, query_data: StreamQuery) -> Response:
+    """A run's events as they come
+
+    Server-sent events: `id` is `seq`, `event` the type, `data` the envelope. Ends after `run.finished`. Closing it
+    does not stop the run. `Last-Event-ID` wins over `cursor`.
+    """
+    reconnected = last_event_id()
+    cursor = query_data.cursor if reconnected is None else reconnected
+    with edge().transaction() as conn:
+        run = run_for(conn, actor(), run_id)
+        refuse_cursor_ahead(last_seqs(conn, [run.session_id])[run.session_id], cursor)
+    followed = Followed(run.session_id, run.id, actor(), authenticator())
+    return stream_response(edge(), followed, after=cursor, place=edge().streams.take())
+
+
+@runs.post("/api/runs/<uuid:run_id>/stop")
+@permission("runs:stop")
+@runs.input(Nothing)
+@runs.output(StatusAnswer, status_code=202)
+@runs.doc(responses={200: "The run had ended already, or ended at once"})
+def stop(run_id: UUID, json_data: Nothing) -> Response:  # noqa: ARG001
+    """Stop a run"""
+    with edge().transaction() as conn:
+        run = stop_run(conn, actor(), run_id, policy=edge().stop_policy)
+    return answer(StatusAnswer(run_id=run.id, status=run.status), 200 if run.is_final else 202)
+
+
+def events_answer(events: list[Envelope], *, limit: int) -> EventsAnswer:
+    return EventsAnswer(items=events, next_cursor=events[-1].seq if len(events) == limit else None)

@@ -1,0 +1,122 @@
+"""What the HTTP edge is told by its environment: read once, at the entry point; a bad value is one sentence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schema.signature import parse_secret
+
+NO_LONGER = {
+    "CONTROL_PLANE_STORAGE": "there is one storage, PostgreSQL (DATABASE_URL)",
+    "CONTROL_PLANE_DOCKER": "where workers run is set by WORKER_HOST",
+    "FILE_BROWSER_ROOT": "files are read from the workspaces and snapshots of sessions",
+}
+"""Settings that other systems of this kind have, and what stands in their place."""
+
+
+class BadSetting(Exception):
+    """One sentence about the first setting that cannot be used."""
+
+
+def _secret(value: object) -> bytes:
+    return value if isinstance(value, bytes) else parse_secret(str(value))
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+        raise ValueError("must be an address like http://127.0.0.1:8080")
+    return value.rstrip("/")
+
+
+class Settings(BaseSettings):
+    """Sizes are in bytes. Fields without an alias are named like their variable, in lower case.
+
+    `auth`: "local" has one local administrator and listens on loopback only; "token" knows only the users and tokens
+    that `python -m cli users` makes.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True, hide_input_in_errors=True
+    )
+
+    database_url: str = Field(min_length=1, repr=False)
+    database_pool_size: int = Field(default=16, ge=2, le=500)
+    secret_key: Annotated[bytes, BeforeValidator(_secret)] = Field(validation_alias="RUNYARD_SECRET_KEY", repr=False)
+    auth: Literal["local", "token"] = Field(default="local", validation_alias="RUNYARD_AUTH")
+    local_token_file: Path | None = Field(default=None, validation_alias="RUNYARD_LOCAL_TOKEN_FILE")
+    sign_in_code_file: Path | None = Field(default=None, validation_alias="RUNYARD_SIGN_IN_CODE_FILE")
+    data_dir: Path | None = Field(default=None, validation_alias="RUNYARD_DATA_DIR")
+    port: int = Field(default=8080, ge=1, le=65535, validation_alias="RUNYARD_PORT")
+    public_url: Annotated[str, AfterValidator(_web_address)] = Field(default="", validation_alias="RUNYARD_PUBLIC_URL")
+    api_threads: int = Field(default=96, ge=8, le=2000)
+    api_streams_max: int = Field(default=0, ge=0)
+    max_prompt_bytes: int = Field(default=262_144, ge=1)
+    max_callback_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
+    run_max_attempts: int = Field(default=3, ge=1, le=20)
+    run_lease_seconds: float = Field(default=60, gt=0, allow_inf_nan=False)
+    run_queue_retry_delay_ms: int = Field(default=2000, ge=0)
+    run_stop_deadline_seconds: float = Field(default=30, gt=0, allow_inf_nan=False)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_derived(cls, given: Any) -> Any:
+        """Defaults that follow from other settings."""
+        if not isinstance(given, dict):
+            return given
+        port = given.get("RUNYARD_PORT", given.get("port", 8080))
+        if not {"RUNYARD_PUBLIC_URL", "public_url"} & given.keys():
+            given = {**given, "public_url": f"http://127.0.0.1:{port}"}
+        threads = str(given.get("api_threads", 96))
+        if "api_streams_max" not in given and threads.isdecimal():
+            given = {**given, "api_streams_max": int(threads) * 3 // 4}
+        return given
+
+    @model_validator(mode="after")
+    def _only_local_has_a_local_administrator(self) -> Settings:
+        if self.auth != "local" and (self.local_token_file or self.sign_in_code_file):
+            raise ValueError(
+                f"RUNYARD_LOCAL_TOKEN_FILE and RUNYARD_SIGN_IN_CODE_FILE belong to RUNYARD_AUTH=local, not {self.auth}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _streams_leave_threads(self) -> Settings:
+        if not 0 < self.api_streams_max < self.api_threads:
+            raise ValueError(
+                f"API_STREAMS_MAX is {self.api_streams_max}, but it must be above 0 and below API_THREADS, "
+                f"{self.api_threads}: callbacks need threads that no stream can take"
+            )
+        return self
+
+
+def read_settings(**given: Any) -> Settings:
+    """The settings of this process; `given` overrules the environment. Raises BadSetting."""
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise BadSetting(_sentence(error)) from None
+
+
+def settings_without_meaning(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """A sentence for each setting that is set here but means nothing to us."""
+    return [f"{name} is set but is not used: {instead}." for name, instead in NO_LONGER.items() if environ.get(name)]
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    message = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return f"{message}."
+    name = str(first["loc"][0]).upper()
+    if first["type"] == "missing":
+        return f"{name} is not set."
+    return f"{name}: {message[0].lower()}{message[1:]}."

@@ -1,0 +1,127 @@
+"""A prompt comes in: as JSON at once, as a stream of the run's events, or as JSON when the run has ended."""
+
+from __future__ import annotations
+
+import time
+
+from apiflask import APIBlueprint
+from flask import Response, g, request
+
+from functions.admission import actor, authenticator, permission
+from functions.answers import StartedAnswer, answer, started_answer, waited_answer
+from functions.edge import edge
+from functions.openapi import also
+from functions.parsing import idempotency, preferred_wait_seconds
+from functions.reading import Followed, follow
+from functions.requests import StartBody
+from functions.sse import stream_response
+from functions.streams import Place
+from handlers.read_run import run_for
+from handlers.start_run import Start, Started, start_run
+from schema.errors import TooLarge
+from schema.events import Envelope
+
+WAIT_TICK_SECONDS = 0.25
+starting = APIBlueprint("starting", __name__, tag="Runs")
+
+
+@starting.post("/api/runs/start")
+@permission("runs:start")
+@starting.input(StartBody)
+@starting.output(StartedAnswer, status_code=202, description="Accepted: the run is queued")
+@starting.doc(
+    responses=also(
+        {
+            200: {
+                "description": "With `Accept: text/event-stream` the run's events as they come, with `Prefer: wait=N` "
+                "the run and its events, if it ended within N seconds (at most 60)"
+            }
+        }
+    )
+)
+def start(json_data: StartBody) -> Response:
+    """Start a run
+
+    The same `Idempotency-Key` with the same body starts one run only.
+    """
+    if request.accept_mimetypes.best_match(["application/json", "text/event-stream"]) == "text/event-stream":
+        return _start_and_stream(json_data)
+    seconds = preferred_wait_seconds()
+    return _start_and_wait(json_data, seconds) if seconds else _accepted(_start(json_data))
+
+
+@starting.post("/api/runs/queue/enqueue")
+@permission("runs:start")
+@starting.input(StartBody)
+@starting.output(StartedAnswer, status_code=202, description="Accepted: the run is queued")
+def enqueue(json_data: StartBody) -> Response:
+    """Start a run, never as a stream"""
+    return _accepted(_start(json_data))
+
+
+def refuse_large_prompt(prompt: str) -> None:
+    limit = edge().settings.max_prompt_bytes
+    if len(prompt.encode()) > limit:
+        raise TooLarge(f"A prompt has at most {limit} bytes of UTF-8.", code="prompt_too_large")
+
+
+def _start(body: StartBody) -> Started:
+    refuse_large_prompt(body.prompt)
+    asked = Start(
+        prompt=body.prompt,
+        provider=body.provider,
+        app_id=body.app_id,
+        session_id=body.session_id,
+        options=body.options,
+        multitask=body.multitask,
+        max_attempts=body.max_attempts or edge().settings.run_max_attempts,
+        timeout_seconds=body.timeout_seconds,
+        traceparent=g.traceparent,
+    )
+    key = idempotency()
+    with edge().transaction() as conn:
+        return start_run(conn, actor(), asked, stop_policy=edge().stop_policy, idempotency=key)
+
+
+def _accepted(started: Started, **headers: str) -> Response:
+    return answer(started_answer(started), 202, Location=f"/api/runs/{started.run.id}", **headers)
+
+
+def _followed(started: Started) -> Followed:
+    return Followed(started.run.session_id, started.run.id, actor(), authenticator())
+
+
+def _start_and_stream(body: StartBody) -> Response:
+    """The place comes first: without one nothing is started."""
+    place = edge().streams.take()
+    try:
+        started = _start(body)
+        location = f"/api/runs/{started.run.id}"
+        return stream_response(edge(), _followed(started), after=started.seq, place=place, Location=location)
+    except BaseException:
+        place.leave()
+        raise
+
+
+def _start_and_wait(body: StartBody, seconds: int) -> Response:
+    with edge().streams.place() as place:
+        started = _start(body)
+        events = _events_until_end(started, place, seconds=seconds)
+    if events is None:
+        return _accepted(started, Preference_Applied=f"wait={seconds}")
+    with edge().transaction() as conn:
+        run = run_for(conn, actor(), started.run.id)
+    return answer(waited_answer(run, events), 200, Preference_Applied=f"wait={seconds}")
+
+
+def _events_until_end(started: Started, place: Place, *, seconds: int) -> list[Envelope] | None:
+    """All events of the run; None if it did not end in time."""
+    deadline = time.monotonic() + seconds
+    events: list[Envelope] = []
+    for batch in follow(edge(), _followed(started), after=started.seq, place=place, tick_seconds=WAIT_TICK_SECONDS):
+        events += batch.events
+        if batch.is_last:
+            return events
+        if time.monotonic() >= deadline:
+            break
+    return None

@@ -1,0 +1,82 @@
+"""JSON as the edge reads it: RFC 8259 without Python's extras, of bounded depth, and only what PostgreSQL can hold."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+from flask.json.provider import DefaultJSONProvider
+
+MAX_DEPTH = 100
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_ESCAPES = re.compile(rb"\\u(0000|[dD][89a-fA-F])")
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+class StrictJson(DefaultJSONProvider):
+    """Flask's requests read their bodies by this."""
+
+    sort_keys = False
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:  # noqa: ARG002
+        raw = s if isinstance(s, bytes) else s.encode()
+        value = read_json(raw)
+        if may_hold_unstorable(raw) and mended(value) != value:
+            raise ValueError("NUL and lone surrogates cannot be stored")
+        return value
+
+
+def read_json(raw: bytes) -> Any:
+    """The value; raises ValueError, with a sentence that repeats nothing of the input."""
+    try:
+        value = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
+    return value
+
+
+def may_hold_unstorable(raw: bytes) -> bool:
+    """Whether the text has escapes of NUL or of surrogates, paired ones included. Raw, neither is possible."""
+    return _ESCAPES.search(raw) is not None
+
+
+def mended(value: Any) -> Any:
+    """The same value with U+FFFD for every character that PostgreSQL cannot hold."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub(REPLACEMENT, value)
+    if isinstance(value, list):
+        return [mended(item) for item in value]
+    if isinstance(value, dict):
+        return {_UNSTORABLE.sub(REPLACEMENT, key): mended(item) for key, item in value.items()}
+    return value
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level := [
+        child
+        for node in level
+        if isinstance(node, (dict, list))
+        for child in (node.values() if isinstance(node, dict) else node)
+    ]:
+        depth += 1
+    return depth
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("a number is too large")
+    return number

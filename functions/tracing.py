@@ -1,0 +1,57 @@
+"""W3C Trace Context: every request goes on with the caller's trace or begins one, and its log lines name it."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+
+import structlog
+from flask import Flask, Response, g, request
+
+from schema.logs import trace_id
+
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?")
+_log = structlog.get_logger("functions.access")
+
+
+def trace_requests(app: Flask) -> None:
+    """Name each request's trace, answer with it, and log one line a request."""
+    app.before_request(begin_trace)
+    app.after_request(_answer_with_trace)
+
+
+def continued(incoming: str | None) -> str:
+    """A traceparent for what is done here: the caller's trace with a span of ours, or a trace of our own."""
+    found = _TRACEPARENT.fullmatch((incoming or "").strip())
+    trace, flags = (found[1], found[2]) if found else (secrets.token_hex(16), "01")
+    return f"00-{trace}-{secrets.token_hex(8)}-{flags}"
+
+
+def begin_trace() -> None:
+    g.began = time.monotonic()
+    g.traceparent = continued(request.headers.get("traceparent"))
+    ids = {"sessionId": "session_id", "runId": "run_id"}
+    arguments = request.view_args or {}
+    named = {key: str(arguments[name]) for key, name in ids.items() if name in arguments}
+    structlog.contextvars.clear_contextvars()  # the thread served others before
+    structlog.contextvars.bind_contextvars(traceId=trace_id(g.traceparent), **named)
+
+
+def current_trace_id() -> str | None:
+    """None outside a request, and when it failed before its trace began."""
+    return trace_id(g.get("traceparent"))
+
+
+def _answer_with_trace(response: Response) -> Response:
+    response.headers["traceparent"] = g.traceparent
+    response.headers["x-trace-id"] = trace_id(g.traceparent) or ""
+    _log.info(
+        "request",
+        method=request.method,
+        path=request.path,
+        status=response.status_code,
+        milliseconds=round((time.monotonic() - g.began) * 1000, 1),
+        userId=str(g.actor.user_id) if "actor" in g else None,
+    )
+    return response
