@@ -20,6 +20,7 @@ from schema.logs import log_context, trace_id
 from schema.options import RunOptions
 from schema.rows import RunRow
 from schema.signature import callback_key
+from schema.sql import Conn, fetch_the
 
 BUSY_SECONDS = 10.0
 BUSY_PAUSE_SECONDS = 0.05
@@ -76,11 +77,17 @@ def _dispatch(shop: Workshop, claimed: Claimed, endpoint: Endpoint) -> Outcome:
         shop.database.transact(refuse, run, code="required_paths_missing", message=message)
         return "ended"
     _start_when_free(shop, endpoint, _start_request(shop, claimed), trace)
-    if shop.database.transact(record_dispatched, run, lease_seconds=shop.settings.run_lease_seconds) == "dispatched":
+    if shop.database.transact(_is_dispatched, run, lease_seconds=shop.settings.run_lease_seconds):
         return "started"
-    # Stopped meanwhile, or over already: an executor keeps no run that this claim has started.
     shop.executors.stop_run(endpoint, run.id, claim=run.claim, trace=trace)
     return "superseded"
+
+
+def _is_dispatched(conn: Conn, run: RunRow, *, lease_seconds: float) -> bool:
+    """A quick run may be over before this is recorded; only a newer claim means that somebody stopped or took it."""
+    if record_dispatched(conn, run, lease_seconds=lease_seconds) == "dispatched":
+        return True
+    return fetch_the(conn, "run_by_id", RunRow, run_id=run.id).claim == run.claim
 
 
 def _missing_paths(shop: Workshop, run: RunRow, endpoint: Endpoint, trace: Trace) -> list[str]:

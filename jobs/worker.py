@@ -44,7 +44,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 def work(settings: Settings) -> None:
     """Until SIGTERM or SIGINT: then what is in hand is finished, for at most GRACE_SECONDS."""
-    for chatty in ("httpx", "procrastinate.periodic", "psycopg.pool"):
+    for chatty in ("httpx", "procrastinate", "psycopg.pool"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     tasks.schedule(app, reconcile_seconds=settings.reconcile_seconds)
     with open_workshop(settings) as shop:

@@ -33,7 +33,7 @@ from schema.signature import executor_token
 CODE = Path(__file__).resolve().parents[2]
 STARTS_AT_ONCE = 2
 FIRST_POLL_SECONDS = 0.01
-LONGEST_POLL_SECONDS = 0.1
+LONGEST_POLL_SECONDS = 0.03
 KILL_SECONDS = 5.0
 
 _log = structlog.stdlib.get_logger(__name__)

@@ -1,0 +1,190 @@
+"""Runs whose executor cannot be reached, is busy, or refuses them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+
+from handlers.callback import receive_callback
+from handlers.human_loop import Reply as Answered
+from handlers.human_loop import reply
+from jobs.deliver_answer import deliver_answer
+from jobs.execute_run import execute_run
+from jobs.executor_client import ExecutorError
+from jobs.stop_run import stop_run
+from jobs.workshop import Workshop
+from schema.events import SourceEvent
+from schema.executor_api import CallbackBody
+from schema.rows import HumanRequestRow, RunRow
+from schema.sql import fetch_the
+from schema.wire import Json
+from tests.integration.jobs.callbacks import POLICY
+from tests.integration.jobs.conftest import STOP, Runs
+from tests.integration.jobs.stand_in import TOKEN, Reply, StandIn
+
+PERMISSION = [
+    {"optionId": "yes", "name": "Allow", "kind": "allow_once"},
+    {"optionId": "no", "name": "Reject", "kind": "reject_once"},
+]
+
+
+@pytest.fixture
+def stand_in() -> Iterator[StandIn]:
+    stand_in = StandIn()
+    yield stand_in
+    stand_in.close()
+
+
+@pytest.fixture
+def shop(make_shop: Callable[..., Workshop], stand_in: StandIn) -> Workshop:
+    external = {"worker_host": "external", "executor_base_url": stand_in.url, "executor_auth_token": TOKEN}
+    return make_shop(**external, executor_max_retries=1)
+
+
+def test_an_executor_has_the_run_with_all_that_it_needs(shop: Workshop, runs: Runs, stand_in: StandIn) -> None:
+    run = runs.start("do it")
+    assert execute_run(shop, run.id) == "started"
+    call = stand_in.seen[-1]
+    assert (call.method, call.path) == ("POST", "/runs")
+    assert call.body["prompt"] == "do it"
+    assert (call.body["attempt"], call.body["claim"], call.body["epoch"]) == (1, 1, 1)
+    assert call.body["callback"]["url"].endswith(f"/api/runs/{run.id}/callbacks")
+    assert call.body["callback"]["key"].startswith("whsec_")
+    assert call.body["traceparent"] == run.traceparent
+
+
+def test_an_unreachable_executor_costs_an_attempt_until_none_is_left(
+    shop: Workshop, runs: Runs, stand_in: StandIn
+) -> None:
+    run = runs.start(max_attempts=2)
+    stand_in.fail(*[Reply(503)] * 4)
+    assert execute_run(shop, run.id) == "given_back"
+    assert (runs.row(run.id).status, runs.row(run.id).attempt) == ("queued", 1)
+    assert execute_run(shop, run.id) == "given_back"
+    failed = runs.row(run.id)
+    assert (failed.status, failed.reason_code) == ("failed", "executor_unreachable")
+    assert "All 2 attempts" in (failed.reason_message or "")
+    assert runs.types(run.id) == ["run.queued", "run.retrying", "run.finished"]
+
+
+def test_a_refusal_fails_the_run_at_once(shop: Workshop, runs: Runs, stand_in: StandIn) -> None:
+    run = runs.start()
+    stand_in.fail(Reply(200, {"linked": []}), Reply(422, {"code": "invalid", "detail": "prompt: too odd"}))
+    assert execute_run(shop, run.id) == "ended"
+    failed = runs.row(run.id)
+    assert (failed.status, failed.reason_code) == ("failed", "executor_refused")
+    assert "prompt: too odd" in (failed.reason_message or "")
+
+
+def test_a_missing_required_path_blocks_the_run(shop: Workshop, runs: Runs, stand_in: StandIn) -> None:
+    run = runs.start()
+    stand_in.fail(Reply(200, {"linked": []}), Reply(200, {"ok": False, "missing": ["a.txt"], "found": {}}))
+    assert execute_run(shop, run.id) == "ended"
+    assert (runs.row(run.id).status, runs.row(run.id).reason_code) == ("blocked", "required_paths_missing")
+
+
+def test_a_run_of_a_newer_claim_is_left_alone(shop: Workshop, runs: Runs, stand_in: StandIn) -> None:
+    run = runs.start()
+    stand_in.fail(Reply(409, {"code": "stale_claim", "detail": "Another job has claimed this run since."}))
+    assert execute_run(shop, run.id) == "left"
+    assert runs.row(run.id).status == "starting"
+
+
+def test_a_busy_executor_is_waited_for(shop: Workshop, runs: Runs, stand_in: StandIn) -> None:
+    run = runs.start()
+    linked, valid = Reply(200, {"linked": []}), Reply(200, {"ok": True, "missing": [], "found": {}})
+    stand_in.fail(linked, valid, *[Reply(409, {"code": "busy"})] * 3)
+    assert execute_run(shop, run.id) == "started"
+
+
+def test_a_run_that_is_not_queued_is_not_taken(shop: Workshop, runs: Runs, stand_in: StandIn) -> None:
+    run = runs.start()
+    assert execute_run(shop, run.id) == "started"
+    seen = len(stand_in.seen)
+    assert execute_run(shop, run.id) == "nothing_to_do"
+    assert len(stand_in.seen) == seen
+
+
+def test_a_stop_that_no_executor_knows_settles_the_run(shop: Workshop, runs: Runs, stand_in: StandIn) -> None:
+    run = runs.start()
+    execute_run(shop, run.id)
+    runs.stop(run.id)
+    stop_run(shop, run.id)
+    assert stand_in.seen[-1].path == f"/runs/{run.id}?claim=2"
+    assert runs.row(run.id).status == "cancelled"
+
+
+def test_a_stop_that_cannot_be_told_is_left_to_the_deadline(shop: Workshop, runs: Runs, stand_in: StandIn) -> None:
+    run = runs.start()
+    execute_run(shop, run.id)
+    runs.stop(run.id)
+    stand_in.fail(Reply(503), Reply(503))
+    stop_run(shop, run.id)
+    assert runs.row(run.id).status == "cancelling"
+
+
+def test_a_stop_while_the_run_is_handed_over_reaches_the_executor(
+    shop: Workshop, runs: Runs, stand_in: StandIn
+) -> None:
+    run = runs.start()
+    valid = Reply(200, {"ok": True, "missing": [], "found": {}}, meanwhile=lambda: runs.stop(run.id))
+    stand_in.fail(Reply(200, {"linked": []}), valid)
+    assert execute_run(shop, run.id) == "superseded"
+    assert [call.method for call in stand_in.seen[-2:]] == ["POST", "DELETE"]
+    assert stand_in.seen[-1].path == f"/runs/{run.id}?claim=1"
+
+
+def answered_request(shop: Workshop, runs: Runs) -> tuple[RunRow, UUID]:
+    """A run that waits, and the request that was answered since."""
+    run = runs.start()
+    execute_run(shop, run.id)
+    request_id = uuid4()
+    asked = {"requestId": str(request_id), "kind": "permission", "title": "May I?", "fingerprint": "f"}
+    say(runs, run.id, ("run.started", {"provider": "demo"}), ("human_loop.requested", {**asked, "options": PERMISSION}))
+    with runs.conn.transaction():
+        given = Answered(request_id=request_id, decision="allow")
+        reply(runs.conn, runs.actor, given, stop_policy=STOP)
+    return runs.row(run.id), request_id
+
+
+def say(runs: Runs, run_id: UUID, *said: tuple[str, Json]) -> None:
+    events = [
+        SourceEvent(id=uuid4(), n=n, type=type_, at=datetime.now(UTC), data=data)
+        for n, (type_, data) in enumerate(said, start=1)
+    ]
+    with runs.conn.transaction():
+        receive_callback(runs.conn, run_id, CallbackBody(epoch=1, attempt=1, events=events), policy=POLICY)
+
+
+def status_of(runs: Runs, request_id: UUID) -> str:
+    return fetch_the(runs.conn, "human_request", HumanRequestRow, request_id=request_id).status
+
+
+def test_an_answer_reaches_the_agent_that_asked(shop: Workshop, runs: Runs, stand_in: StandIn) -> None:
+    run, request_id = answered_request(shop, runs)
+    deliver_answer(shop, request_id)
+    call = stand_in.seen[-1]
+    assert call.path == f"/runs/{run.id}/human-loop/{request_id}"
+    assert call.body["decision"] == "allow"
+    assert status_of(runs, request_id) == "delivering"
+
+
+def test_an_answer_that_nobody_waits_for_is_void(shop: Workshop, runs: Runs, stand_in: StandIn) -> None:
+    run, request_id = answered_request(shop, runs)
+    stand_in.fail(Reply(404, {"code": "request_unknown"}))
+    deliver_answer(shop, request_id)
+    assert status_of(runs, request_id) == "void"
+    assert runs.types(run.id)[-1] == "human_loop.applied"
+
+
+def test_an_answer_that_cannot_be_delivered_is_kept_for_later(shop: Workshop, runs: Runs, stand_in: StandIn) -> None:
+    _, request_id = answered_request(shop, runs)
+    stand_in.fail(Reply(503), Reply(503))
+    with pytest.raises(ExecutorError):
+        deliver_answer(shop, request_id)
+    assert status_of(runs, request_id) == "delivering"
+    deliver_answer(shop, request_id)
+    assert stand_in.seen[-1].body["decision"] == "allow"
