@@ -154,8 +154,16 @@ class DrainAnswer(Wire):
     canceled: int
 
 
+class ReconciledAnswer(Wire):
+    """What was done about one run, and why."""
+
+    run_id: UUID
+    action: str
+    reason: str
+
+
 class ReconcileAnswer(Wire):
-    """Counts by what was done, and why for each run, by its id."""
+    """Counts by what was done, and a reason for each run."""
 
     scanned: int
     adopted: int = 0
@@ -164,7 +172,7 @@ class ReconcileAnswer(Wire):
     failed: int = 0
     cancelled: int = 0
     waiting: int = 0
-    reasons: dict[str, str] = Field(default_factory=dict)
+    reasons: list[ReconciledAnswer]
 
 
 class Capabilities(Wire):

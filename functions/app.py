@@ -17,6 +17,7 @@ from functions.health import health
 from functions.human_loop import human_loop
 from functions.live import SERVER_OPTIONS, live
 from functions.openapi import describe
+from functions.pages import pages
 from functions.parsing import EdgeRequest
 from functions.problems import answer_with_problems
 from functions.queue import queue
@@ -61,7 +62,7 @@ def create_app(settings: Settings, *, edge: Edge | None = None) -> APIFlask:
     hold(app, edge or resident_edge(settings))
     trace_requests(app)
     answer_with_problems(app)
-    for area in (health, starting, runs, binding, callbacks, queue, sessions, human_loop, fleet, live):
+    for area in (health, starting, runs, binding, callbacks, queue, sessions, human_loop, fleet, pages, live):
         app.register_blueprint(area)
     describe(app)
     enforce_permissions(app)

@@ -10,6 +10,7 @@ from flask import Response, g
 from functions.admission import actor, permission
 from functions.answers import BoundAnswer, answer
 from functions.edge import edge
+from functions.openapi import conflicts, takes_headers
 from functions.requests import BindBody, Nothing
 from functions.starting import refuse_large_prompt
 from handlers.bind_run import Bind, Bound, bind_run, rotate_callback_key
@@ -23,7 +24,8 @@ binding = APIBlueprint("binding", __name__, tag="Runs")
 @permission("runs:bind")
 @binding.input(BindBody)
 @binding.output(BoundAnswer, status_code=201)
-def bind(run_id: UUID, json_data: BindBody) -> Response:
+@binding.doc(responses=conflicts("session_busy", "run_exists"), extensions=takes_headers("traceparent"))
+def post_bind(run_id: UUID, json_data: BindBody) -> Response:
     """Bind a run that something else drives
 
     The run's id is the caller's to choose. The key is told once; `bind/rotate` makes a new one.
@@ -47,7 +49,8 @@ def bind(run_id: UUID, json_data: BindBody) -> Response:
 @permission("runs:bind")
 @binding.input(Nothing)
 @binding.output(BoundAnswer)
-def rotate(run_id: UUID, json_data: Nothing) -> Response:  # noqa: ARG001
+@binding.doc(responses=conflicts("not_bound", "run_finished"))
+def rotate_key(run_id: UUID, json_data: Nothing) -> Response:  # noqa: ARG001
     """A new callback key for a bound run
 
     The key before it is accepted for five more minutes.

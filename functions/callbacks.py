@@ -11,6 +11,7 @@ from flask import Response, request
 from functions.admission import public
 from functions.answers import answer
 from functions.edge import edge
+from functions.openapi import WEBHOOK_HEADERS, conflicts, takes_headers
 from functions.parsing import parsed
 from functions.problems import Malformed
 from functions.strict_json import may_hold_unstorable, mended, read_json
@@ -25,7 +26,10 @@ callbacks = APIBlueprint("callbacks", __name__, tag="Callbacks")
 @callbacks.post("/api/runs/<uuid:run_id>/callbacks")
 @public("Signed with the key of the run and attempt (Standard Webhooks); users have no part in it.")
 @callbacks.output(CallbackAnswer)
-def receive(run_id: UUID) -> Response:
+@callbacks.doc(
+    responses=conflicts("gap", "n_conflict", "stale_epoch", "stale_attempt"), extensions=takes_headers(*WEBHOOK_HEADERS)
+)
+def post_callbacks(run_id: UUID) -> Response:
     """Report events of a run
 
     Signed as in Standard Webhooks. No events is a heartbeat. All or nothing, and safe to send again: 409 `gap` tells

@@ -24,7 +24,7 @@ control_socket_disable = _settings.data_dir is None
 
 
 def on_starting(server: Any) -> None:
-    refuse_beyond_loopback(server.cfg.address)
+    refuse_beyond_loopback(_settings, server.cfg.address)
 
 
 def post_worker_init(worker: Any) -> None:

@@ -16,6 +16,7 @@ from handlers.reconcile import seconds_since_seen
 from schema.migrate import pending_migrations
 
 WORKER_SECONDS = 20.0
+READY = {"schema": {"$ref": "#/components/schemas/ReadyAnswer"}}
 health = APIBlueprint("health", __name__, tag="Health")
 
 
@@ -30,7 +31,7 @@ def get_health() -> Response:
 @health.get("/ready")
 @public("It tells only which parts are well, which load balancers need to know.")
 @health.output(ReadyAnswer)
-@health.doc(responses=also({503: {"description": "Not ready", "content": {"application/json": {}}}}))
+@health.doc(responses=also({503: {"description": "Not ready", "content": {"application/json": READY}}}))
 def get_ready() -> Response:
     """Whether requests can be served now"""
     ready = readiness()

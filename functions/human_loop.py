@@ -8,6 +8,7 @@ from flask import Response
 from functions.admission import actor, permission
 from functions.answers import HumanRequestsAnswer, RepliedAnswer, answer, human_request_answer
 from functions.edge import edge
+from functions.openapi import conflicts
 from functions.requests import PendingQuery, ReplyBody
 from handlers.access import session_for
 from handlers.human_loop import Reply, pending, reply
@@ -32,6 +33,7 @@ def list_pending(query_data: PendingQuery) -> Response:
 @permission("human_loop:reply")
 @human_loop.input(ReplyBody)
 @human_loop.output(RepliedAnswer)
+@human_loop.doc(responses=conflicts("already_answered", "capability_missing"))
 def post_reply(json_data: ReplyBody) -> Response:
     """Answer a request
 

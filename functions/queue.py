@@ -39,7 +39,7 @@ def get_queued(run_id: UUID) -> Response:
 @permission("queue:drain")
 @queue.input(DrainBody)
 @queue.output(DrainAnswer)
-def drain(json_data: DrainBody) -> Response:
+def drain_queue(json_data: DrainBody) -> Response:
     """Claim and start runs here and now
 
     Then counts what settled within the wait. 503 `worker_away` when no job worker takes it up.

@@ -10,7 +10,7 @@ from flask import Response
 from functions.admission import actor, authenticator, permission
 from functions.answers import EventsAnswer, RunAnswer, StatusAnswer, answer, run_answer
 from functions.edge import edge
-from functions.openapi import also
+from functions.openapi import EVENT_STREAM, also, takes_headers
 from functions.parsing import last_event_id
 from functions.reading import Followed, refuse_cursor_ahead
 from functions.requests import AfterQuery, Nothing, StreamQuery
@@ -20,6 +20,10 @@ from handlers.read_run import queue_position, run_for
 from handlers.stop_run import stop_run
 from schema.events import Envelope
 
+STOPPED = {
+    "description": "The run had ended already, or ended at once",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/StatusAnswer"}}},
+}
 runs = APIBlueprint("runs", __name__, tag="Runs")
 
 
@@ -49,7 +53,10 @@ def get_events(run_id: UUID, query_data: AfterQuery) -> Response:
 @runs.get("/api/runs/<uuid:run_id>/stream")
 @permission("runs:read")
 @runs.input(StreamQuery, location="query")
-@runs.doc(responses=also({200: {"description": "Server-sent events", "content": {"text/event-stream": {}}}}))
+@runs.doc(
+    responses=also({200: {"description": "Server-sent events", "content": {"text/event-stream": EVENT_STREAM}}}),
+    extensions=takes_headers("Last-Event-ID"),
+)
 def stream_events(run_id: UUID, query_data: StreamQuery) -> Response:
     """A run's events as they come
 
@@ -69,8 +76,8 @@ def stream_events(run_id: UUID, query_data: StreamQuery) -> Response:
 @permission("runs:stop")
 @runs.input(Nothing)
 @runs.output(StatusAnswer, status_code=202)
-@runs.doc(responses={200: "The run had ended already, or ended at once"})
-def stop(run_id: UUID, json_data: Nothing) -> Response:  # noqa: ARG001
+@runs.doc(responses=also({200: STOPPED}))
+def post_stop(run_id: UUID, json_data: Nothing) -> Response:  # noqa: ARG001
     """Stop a run"""
     with edge().transaction() as conn:
         run = stop_run(conn, actor(), run_id, policy=edge().stop_policy)

@@ -47,8 +47,10 @@ def refuse(sentence: str) -> NoReturn:
     sys.exit(2)
 
 
-def refuse_beyond_loopback(addresses: list[Any]) -> None:
+def refuse_beyond_loopback(settings: Settings, addresses: list[Any]) -> None:
     """The local administrator needs no password: only this machine may knock. Its Unix sockets may stay."""
+    if settings.auth != "local":
+        return
     for address in addresses:
         if isinstance(address, tuple) and not _is_loopback(str(address[0])):
             refuse(f"with RUNYARD_AUTH=local the server listens on loopback only, not on {address[0]}.")

@@ -18,6 +18,7 @@ from functions.answers import (
     session_answer,
 )
 from functions.edge import edge
+from functions.openapi import conflicts
 from functions.parsing import page_cursor, read_page_cursor
 from functions.reading import refuse_cursor_ahead
 from functions.requests import AfterQuery, OpenSessionBody, PageQuery, RenameSessionBody
@@ -77,6 +78,7 @@ def patch_session(session_id: UUID, json_data: RenameSessionBody) -> Response:
 @sessions.delete("/api/sessions/<uuid:session_id>")
 @permission("sessions:write")
 @sessions.output({}, status_code=204)
+@sessions.doc(responses=conflicts("session_busy"))
 def remove_session(session_id: UUID) -> Response:
     """Put a session away
 

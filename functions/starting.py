@@ -10,7 +10,7 @@ from flask import Response, g, request
 from functions.admission import actor, authenticator, permission
 from functions.answers import StartedAnswer, answer, started_answer, waited_answer
 from functions.edge import edge
-from functions.openapi import also
+from functions.openapi import also, conflicts, takes_headers
 from functions.parsing import idempotency, preferred_wait_seconds
 from functions.reading import Followed, follow
 from functions.requests import StartBody
@@ -22,6 +22,11 @@ from schema.errors import TooLarge
 from schema.events import Envelope
 
 WAIT_TICK_SECONDS = 0.25
+STREAMED_OR_WAITED = (
+    "With `Accept: text/event-stream` the run's events as they come; with `Prefer: wait=N` the run and its events, if "
+    "it ended in time"
+)
+CONFLICTS = conflicts("capability_missing", "session_busy", "idempotency_key_reused")
 starting = APIBlueprint("starting", __name__, tag="Runs")
 
 
@@ -30,16 +35,10 @@ starting = APIBlueprint("starting", __name__, tag="Runs")
 @starting.input(StartBody)
 @starting.output(StartedAnswer, status_code=202, description="Accepted: the run is queued")
 @starting.doc(
-    responses=also(
-        {
-            200: {
-                "description": "With `Accept: text/event-stream` the run's events as they come, with `Prefer: wait=N` "
-                "the run and its events, if it ended within N seconds (at most 60)"
-            }
-        }
-    )
+    responses=also({200: {"description": STREAMED_OR_WAITED}, **CONFLICTS}),
+    extensions=takes_headers("Idempotency-Key", "Prefer", "traceparent"),
 )
-def start(json_data: StartBody) -> Response:
+def post_start(json_data: StartBody) -> Response:
     """Start a run
 
     The same `Idempotency-Key` with the same body starts one run only.
@@ -54,7 +53,8 @@ def start(json_data: StartBody) -> Response:
 @permission("runs:start")
 @starting.input(StartBody)
 @starting.output(StartedAnswer, status_code=202, description="Accepted: the run is queued")
-def enqueue(json_data: StartBody) -> Response:
+@starting.doc(responses=CONFLICTS, extensions=takes_headers("Idempotency-Key", "traceparent"))
+def enqueue_run(json_data: StartBody) -> Response:
     """Start a run, never as a stream"""
     return _accepted(_start(json_data))
 

@@ -1,0 +1,40 @@
+"""The same app as a function behind API Gateway (HTTP API, payload version 2): `functions.faas.handler`.
+
+No thread and no LISTEN: one connection, hints sent at once after the commit, SSE answers one page and `retry:`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from apig_wsgi import make_lambda_handler
+
+from functions.app import create_app
+from functions.edge import function_edge
+from functions.settings import Settings, read_settings
+from schema.logs import configure_logs
+
+TEXT = ("text/", "application/json", "application/problem+json")
+Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """The entry point that serverless.yml names."""
+    return _from_environment()(event, context)
+
+
+def make_handler(settings: Settings) -> Handler:
+    made: Handler = make_lambda_handler(
+        create_app(settings, edge=function_edge(settings)), non_binary_content_type_prefixes=TEXT
+    )
+    return made
+
+
+@cache
+def _from_environment() -> Handler:
+    """Made at the first call and kept while the function stays warm."""
+    settings = read_settings()
+    configure_logs("function", level=settings.log_level)
+    return make_handler(settings)
