@@ -10,8 +10,6 @@ from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from yoyo import get_backend, read_migrations
-
 from schema.sql import Conn, fetch_all
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -19,6 +17,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 def apply_migrations(dsn: str) -> list[str]:
     """Bring the database up to date; the ids of the migrations that were applied now. `dsn` as psycopg takes it."""
+    from yoyo import get_backend, read_migrations  # those who only ask what is pending need not have it
+
     # An advisory lock goes with its connection; yoyo's own lock row would outlive a killed migrator.
     with psycopg.connect(dsn, autocommit=True) as guard:
         guard.execute("SELECT pg_advisory_lock(hashtext('runyard migrations'))")
