@@ -100,7 +100,9 @@ def _missing_paths(shop: Workshop, run: RunRow, endpoint: Endpoint, trace: Trace
 
 def _start_request(shop: Workshop, claimed: Claimed) -> StartRun:
     run = claimed.run
-    key = callback_key(shop.settings.secret, run_id=run.id, attempt=run.attempt, generation=run.key_generation)
+    key = callback_key(
+        shop.settings.runyard_secret_key, run_id=run.id, attempt=run.attempt, generation=run.key_generation
+    )
     return StartRun(
         run_id=run.id,
         session_id=run.session_id,

@@ -97,10 +97,6 @@ class Settings(BaseSettings):
         return self.run_queue_owner or f"{socket.gethostname()}:{os.getpid()}"
 
     @property
-    def secret(self) -> bytes:
-        return self.runyard_secret_key
-
-    @property
     def dsn(self) -> str:
         return self.database_url.get_secret_value()
 
@@ -128,7 +124,7 @@ def read_settings() -> Settings:
         fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
         name = ".".join(str(part) for part in fault["loc"][:1]).upper()
         message = fault["msg"].removeprefix("Value error, ")
-        raise BadSettings(f"{name}: {message}." if name else f"{message}.") from None
+        raise BadSettings(f"{name}: {message[0].lower()}{message[1:]}." if name else f"{message}.") from None
 
 
 def dropped_settings(environ: Mapping[str, str]) -> list[str]:

@@ -79,7 +79,7 @@ def make_host(settings: Settings, *, executors: ExecutorClient, database: Databa
     environment = executor_environment(os.environ, providers_file=providers_file, agents_dir=agents_dir)
     host = ProcessHostSettings(
         workers=_private(settings.runyard_data_dir.absolute() / "workers"),
-        secret=settings.secret,
+        secret=settings.runyard_secret_key,
         environment=environment,
         start_timeout_seconds=settings.executor_start_timeout_seconds,
         idle_seconds=settings.executor_idle_seconds,

@@ -34,6 +34,7 @@ CODE = Path(__file__).resolve().parents[2]
 STARTS_AT_ONCE = 2
 FIRST_POLL_SECONDS = 0.01
 LONGEST_POLL_SECONDS = 0.03
+SILENT_SECONDS = 2.0
 KILL_SECONDS = 5.0
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -99,7 +100,7 @@ class ProcessHost:
         if not self._folder(session_id).exists():
             return
         with self._alone(session_id):
-            self._end(session_id)
+            self._end(session_id, seconds=self._settings.stop_seconds)
         self._database.transact(worker_stopped, session_id)
 
     def look_after(self) -> None:
@@ -156,15 +157,15 @@ class ProcessHost:
             return
         if health is not None and health.epoch > epoch:
             raise HostFailed("The session's worker is of a newer epoch already.", code="stale_epoch")
-        self._end(session_id)
+        self._end(session_id, seconds=SILENT_SECONDS if health is None else self._settings.stop_seconds)
 
-    def _end(self, session_id: UUID) -> None:
+    def _end(self, session_id: UUID, *, seconds: float) -> None:
         folder = self._folder(session_id)
         listening = folder.listening()
         process = listening.process if listening else None
         if process is not None:
             _log.info("executor.ending", pid=process.pid)
-            _end_process(process, seconds=self._settings.stop_seconds)
+            _end_process(process, seconds=seconds)
         folder.port_file.unlink(missing_ok=True)
 
     def _start(self, session_id: UUID, epoch: int) -> None:
@@ -233,12 +234,10 @@ class ProcessHost:
 def _end_process(process: psutil.Process, *, seconds: float) -> None:
     """In order if it can within `seconds`, else by force. What its agent leaves is ended by the next executor."""
     try:
-        if seconds:
-            process.terminate()
-            _, left = psutil.wait_procs([process], timeout=seconds)
-            if not left:
-                return
-        process.kill()
-        psutil.wait_procs([process], timeout=KILL_SECONDS)
+        process.terminate()
+        _, left = psutil.wait_procs([process], timeout=seconds)
+        if left:
+            process.kill()
+            psutil.wait_procs([process], timeout=KILL_SECONDS)
     except psutil.NoSuchProcess:
         return

@@ -109,13 +109,12 @@ def environment(database: str, callbacks: CallbackServer, tmp_path: Path) -> Ite
 
 
 def end_executors(workers: Path) -> None:
-    for folder in workers.glob("*"):
-        listening = Folder(folder).listening()
-        process = listening.process if listening else None
-        if process is not None:
-            process.terminate()
-            _, left = psutil.wait_procs([process], timeout=15)
-            assert left == [], (folder / "executor.log").read_text()
+    said = [Folder(folder).listening() for folder in workers.glob("*")]
+    running = [process for each in said if each is not None and (process := each.process) is not None]
+    for process in running:
+        process.terminate()
+    _, left = psutil.wait_procs(running, timeout=15)
+    assert left == []
 
 
 def settings_of(environment: dict[str, str], **changes: object) -> Settings:

@@ -1,4 +1,4 @@
-"""A real HTTP server that speaks the executor's contract and can be told to fail: for what a well executor never does."""
+"""A real HTTP server that speaks the executor's contract and can be told to fail, as a well executor never does."""
 
 from __future__ import annotations
 

@@ -48,9 +48,7 @@ def test_what_may_pass_is_tried_again(client: ExecutorClient, stand_in: StandIn,
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 501, 505])
-def test_what_would_be_refused_again_is_not_tried_again(
-    client: ExecutorClient, stand_in: StandIn, status: int
-) -> None:
+def test_what_would_be_refused_again_is_not_tried_again(client: ExecutorClient, stand_in: StandIn, status: int) -> None:
     stand_in.fail(Reply(status, {"code": "some_code", "detail": "Some sentence."}))
     with pytest.raises(ExecutorError, match="Some sentence") as caught:
         link(client, stand_in)

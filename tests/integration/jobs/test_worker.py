@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-from tests.integration.jobs.conftest import JobWorker, Runs, listeners
+import pytest
+
+from handlers.providers import list_providers
+from jobs.hosts.folder import Folder
+from tests.integration.jobs.conftest import ROOT, JobWorker, Runs, listeners
 from tests.integration.jobs.waiting import wait_until
 
 MakeWorker = Callable[..., JobWorker]
@@ -52,3 +60,87 @@ def test_two_workers_claim_a_run_once(runs: Runs, make_job_worker: MakeWorker) -
 def test_a_worker_ends_in_order_when_told(make_job_worker: MakeWorker) -> None:
     worker = make_job_worker()
     assert worker.end() == 0
+
+
+def test_a_worker_says_what_is_wrong_with_its_settings(environment: dict[str, str]) -> None:
+    env = {**os.environ, **environment, "WORKER_HOST": "docker", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "jobs"], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == "WORKER_HOST: the docker host is not part of this release; use process or external.\n"
+
+
+def test_the_providers_of_the_registry_are_announced(runs: Runs, make_job_worker: MakeWorker) -> None:
+    make_job_worker()
+    wait_until(lambda: len(list_providers(runs.conn)) > 1, lambda: list_providers(runs.conn))
+    assert "claude-code" in [provider.name for provider in list_providers(runs.conn)]
+
+
+def test_a_changed_registry_is_announced_again(runs: Runs, make_job_worker: MakeWorker, tmp_path: Path) -> None:
+    file = tmp_path / "providers.toml"
+    file.write_text('[providers.one]\ncommand = "sh"\n')
+    make_job_worker(PROVIDERS_FILE=str(file))
+    wait_until(lambda: names(runs) == ["one"], lambda: names(runs))
+    file.write_text('[providers.two]\ncommand = "sh"\n')
+    wait_until(lambda: names(runs) == ["two"], lambda: names(runs))
+
+
+def names(runs: Runs) -> list[str]:
+    return [provider.name for provider in list_providers(runs.conn)]
+
+
+def test_a_worker_survives_the_loss_of_every_connection(runs: Runs, make_job_worker: MakeWorker) -> None:
+    worker = make_job_worker()
+    runs.conn.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    run = runs.start()
+    runs.wait_for(run.id, "succeeded")
+    assert worker.process.poll() is None
+
+
+def test_a_run_goes_on_when_its_job_worker_is_killed(runs: Runs, make_job_worker: MakeWorker) -> None:
+    worker = make_job_worker()
+    run = runs.start("sleep 1\nsay: done")
+    runs.wait_for(run.id, "running")
+    worker.kill()
+    assert runs.wait_for(run.id, "succeeded").attempt == 1
+
+
+def test_a_killed_executor_is_noticed_within_seconds(
+    runs: Runs, make_job_worker: MakeWorker, environment: dict[str, str]
+) -> None:
+    make_job_worker()
+    run = runs.start("sleep 100", max_attempts=1)
+    runs.wait_for(run.id, "running")
+    listening = Folder(Path(environment["RUNYARD_DATA_DIR"]) / "workers" / str(run.session_id)).listening()
+    assert listening is not None
+    os.kill(listening.pid, 9)
+    assert runs.wait_for(run.id, "failed", seconds=10).reason_code == "agent_lost"
+
+
+def test_a_job_of_a_killed_worker_is_taken_by_another(runs: Runs, make_job_worker: MakeWorker) -> None:
+    run = runs.start()
+    runs.conn.execute(
+        "WITH gone AS ("
+        "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour') RETURNING id)"
+        " UPDATE procrastinate_jobs SET status = 'doing', worker_id = (SELECT id FROM gone)"
+    )
+    make_job_worker()
+    runs.wait_for(run.id, "succeeded")
+
+
+@pytest.mark.parametrize("command", [["healthchecks"], ["worker", "--one-shot"]])
+def test_operators_can_use_the_command_line_of_the_queue(environment: dict[str, str], command: list[str]) -> None:
+    env = {**os.environ, "DATABASE_URL": environment["DATABASE_URL"], "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("procrastinate"), "--app", "jobs.app.app", *command],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

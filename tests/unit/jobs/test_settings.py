@@ -1,0 +1,74 @@
+"""The job worker's settings: what is derived, and the one sentence about what cannot be used."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs.settings import BadSettings, Settings, dropped_settings, read_settings
+
+ENVIRONMENT = {"DATABASE_URL": "postgresql:///runyard", "RUNYARD_SECRET_KEY": "ab" * 32}
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_the_least_that_is_needed_is_enough() -> None:
+    settings = read_settings()
+    assert settings.runyard_secret_key == b"\xab" * 32
+    assert settings.callback_url == "http://127.0.0.1:8080"
+    assert ":" in settings.owner
+
+
+def test_callbacks_go_to_the_address_that_executors_can_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNYARD_PUBLIC_URL", "https://runyard.example/")
+    assert read_settings().callback_url == "https://runyard.example"
+    monkeypatch.setenv("RUNYARD_CALLBACK_URL", "http://api:8080")
+    assert read_settings().callback_url == "http://api:8080"
+
+
+def test_the_codes_to_retry_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXECUTOR_RETRY_STATUS_CODES", "500, 503")
+    assert read_settings().executor_retry_status_codes == (500, 503)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("DATABASE_URL", None, "DATABASE_URL: field required."),
+        ("RUNYARD_SECRET_KEY", "xyz", "RUNYARD_SECRET_KEY: must be hexadecimal digits."),
+        ("RUNYARD_SECRET_KEY", "abcd", "RUNYARD_SECRET_KEY: must hold at least 32 bytes, so 64 hexadecimal digits."),
+        ("WORKER_HOST", "docker", "WORKER_HOST: the docker host is not part of this release; use process or external."),
+        ("WORKER_HOST", "moon", "WORKER_HOST: input should be 'process' or 'external'."),
+        ("WORKER_HOST", "external", "WORKER_HOST=external needs EXECUTOR_BASE_URL and EXECUTOR_AUTH_TOKEN."),
+        ("EXECUTOR_RETRY_STATUS_CODES", "404", "EXECUTOR_RETRY_STATUS_CODES: only 5xx may be retried."),
+        ("WORKER_CONCURRENCY", "0", "WORKER_CONCURRENCY: input should be greater than or equal to 1."),
+    ],
+)
+def test_a_bad_setting_is_named_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str | None, sentence: str
+) -> None:
+    if value is None:
+        monkeypatch.delenv(name)
+    else:
+        monkeypatch.setenv(name, value)
+    with pytest.raises(BadSettings) as caught:
+        read_settings()
+    assert caught.value.detail == sentence
+
+
+def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXECUTOR_AUTH_TOKEN", "a-secret-token")
+    shown = repr(read_settings())
+    assert "a-secret-token" not in shown
+    assert "\\xab" not in shown
+
+
+def test_settings_that_mean_nothing_here_are_named() -> None:
+    assert dropped_settings({"CONTROL_PLANE_DOCKER": "true", "PATH": "/bin"}) == [
+        "CONTROL_PLANE_DOCKER has no effect: set WORKER_HOST instead."
+    ]
