@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+
 from schema.sql import Conn, fetch_all
 
 MIGRATIONS = Path(__file__).parent / "migrations"
