@@ -2,8 +2,8 @@
 
 It never raises for what an agent does; how a turn failed is in RunFinished.reason. Codes: program_missing,
 install_failed, login_missing, unknown_model, unknown_mode, option_refused, agent_silent (nothing within its start
-limit), agent_crashed, protocol_error, agent_refused, max_tokens, max_turn_requests, timeout; cancelled turns have
-stopped, cancelled_by_answer or agent_cancelled.
+limit), agent_crashed, protocol_error, agent_refused, agent_lost, max_tokens, max_turn_requests, timeout; cancelled
+turns have stopped, cancelled_by_answer or agent_cancelled.
 """
 
 from __future__ import annotations
@@ -41,10 +41,16 @@ GO_ON = (
     "You were interrupted while you worked on my last message. Look at what is done already and go on from there; "
     "do not start over."
 )
+LOST = "The agent was interrupted, and its conversation cannot be taken up again. A prompt is never sent twice."
 QUIET_SECONDS = 0.15
 DRAIN_SECONDS = 1.0
 CLOSE_SECONDS = 2.0
 MOST_FOLLOWING_MESSAGES = 10
+STOPPED = RunFinished(status="cancelled", reason=Reason(code="stopped", message="The run was stopped."))
+CANCELLED_BY_ANSWER = RunFinished(
+    status="cancelled",
+    reason=Reason(code="cancelled_by_answer", message="The answer to a request ended the turn."),
+)
 T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
@@ -68,7 +74,7 @@ class _Driving:
         self._listener = listener
         self._stop = stop
         self._settings = RunSettings()
-        self._cwd = _working_folder(turn)
+        self._cwd = (turn.workspace / (turn.options.cwd or ".")).resolve()
         self._redaction = Redaction(provider.secrets())
         self._meter = Meter(provider.prices)
         self._translation = Translation(listener.say, self._meter)
@@ -82,19 +88,30 @@ class _Driving:
 
     async def outcome(self) -> RunFinished:
         work = asyncio.ensure_future(self._work())
-        stopped = asyncio.ensure_future(self._stop.wanted.wait())
-        late = asyncio.ensure_future(self._time_is_up())
+        ends = {
+            asyncio.ensure_future(self._stop.wanted.wait()): STOPPED,
+            asyncio.ensure_future(self._asks.cancelled.wait()): CANCELLED_BY_ANSWER,
+            asyncio.ensure_future(self._time_is_up()): self._timeout(),
+        }
         try:
-            await asyncio.wait({work, stopped, late}, return_when=asyncio.FIRST_COMPLETED)
-            if work.done() and not stopped.done():
-                finished = work.result()
-            else:
-                finished = await self._break_off(work, stopped=stopped.done())
+            await asyncio.wait({work, *ends}, return_when=asyncio.FIRST_COMPLETED)
+            ended = next((finished for task, finished in ends.items() if task.done()), None)
+            finished = ended or work.result()
+            if not work.done():
+                await self._break_off(work)
         finally:
-            for task in (work, stopped, late):
+            for task in (work, *ends):
                 task.cancel()
+        return self._closed(finished)
+
+    def _closed(self, finished: RunFinished) -> RunFinished:
+        """With what was still open ended, and the usage."""
+        if not self._dialogue.live:
+            return finished
         self._translation.end_message(finished.stop_reason or finished.status)
-        return finished.model_copy(update={"usage": self._meter.read()}) if self._dialogue.live else finished
+        if finished.status != "succeeded":
+            self._translation.end_calls()
+        return finished.model_copy(update={"usage": self._meter.final()})
 
     async def clear_away(self) -> None:
         """End the agent and all that it started."""
@@ -109,7 +126,7 @@ class _Driving:
             await self._listener.begin(self._started(opened))
             answer = await self._hand_over_prompt(opened)
             await self._close_session(opened)
-            return _settled(answer, cancelled_by_person=self._asks.cancelled_by_person)
+            return _settled(answer)
         except TurnFailed as failed:
             _log.warning("agent.turn_failed", code=failed.code, reason=failed.message)
             return failed.finished()
@@ -117,6 +134,7 @@ class _Driving:
     async def _open(self) -> Opened:
         """The agent started and its session ready, within the start limit (the installation does not count)."""
         self._settings = settings_for(self._turn, self._provider)
+        _check_working_folder(self._cwd, self._turn.workspace)
         await ensure_installed(self._provider, self._provider.agents_dir, self._say_installing)
         furnish_home(self._provider, self._turn.home)
         connection = await self._start()
@@ -134,8 +152,15 @@ class _Driving:
                 self._opened = await self._answered(opening)
         except TimeoutError:
             raise TurnFailed("agent_silent", self._silence()) from None
+        if self._continues and not self._opened.resumed:
+            raise TurnFailed("agent_lost", LOST)
         self._dialogue.session_id = self._opened.session_id
         return self._opened
+
+    @property
+    def _continues(self) -> bool:
+        """The prompt may have reached an agent before: it is never sent again."""
+        return self._turn.resume is not None and self._turn.resume.continuing
 
     async def _start(self) -> ClientSideConnection:
         self._process = await start_process(
@@ -151,15 +176,15 @@ class _Driving:
 
     async def _hand_over_prompt(self, opened: Opened) -> PromptResponse:
         """The answer to the prompt, and to what has to be said after denials."""
-        continuing = opened.resumed and self._turn.resume is not None and self._turn.resume.continuing
         self._meter.begin_turn(opened.model)
         self._dialogue.live = True
-        answer = await self._prompt(opened, GO_ON if continuing else self._turn.prompt)
+        answer = await self._prompt(opened, GO_ON if self._continues else self._turn.prompt)
         for _ in range(MOST_FOLLOWING_MESSAGES):
             following = self._dialogue.take_following_message(ended=answer.stop_reason == "cancelled")
             if following is None or self._asks.closing.is_set():
                 break
             self._translation.end_message("denied")
+            self._translation.end_calls()
             answer = await self._prompt(opened, following)
         return answer
 
@@ -220,17 +245,17 @@ class _Driving:
             with contextlib.suppress(TimeoutError, RequestError, ConnectionError, ValidationError):
                 await asyncio.wait_for(self._connection.close_session(opened.session_id), CLOSE_SECONDS)
 
-    async def _break_off(self, work: asyncio.Future[RunFinished], *, stopped: bool) -> RunFinished:
-        """Stop or time-out: open requests are answered as cancelled, the agent is told, and gets its grace."""
+    async def _break_off(self, work: asyncio.Future[RunFinished]) -> None:
+        """Open requests are answered as cancelled, the agent is told to cancel, and gets its grace."""
         self._asks.closing.set()
         if self._dialogue.live and self._connection is not None and self._opened is not None:
             await asyncio.sleep(0)
             with contextlib.suppress(ConnectionError):
                 await self._connection.cancel(self._opened.session_id)
             await asyncio.wait({work}, timeout=self._stop.grace_seconds)
-        if stopped:
-            return RunFinished(status="cancelled", reason=Reason(code="stopped", message="The run was stopped."))
-        limit = self._turn.timeout_seconds
+
+    def _timeout(self) -> RunFinished:
+        limit = self._turn.timeout_seconds or 0.0
         return TurnFailed("timeout", f"The run took longer than its limit of {limit:g} seconds.").finished()
 
     async def _time_is_up(self) -> None:
@@ -270,21 +295,20 @@ class _Driving:
         return "agent_crashed" if spoke else "protocol_error"
 
 
-def _working_folder(turn: Turn) -> Path:
-    """The run's folder, which must lie inside the workspace; the workspace itself otherwise."""
-    folder = (turn.workspace / (turn.options.cwd or ".")).resolve()
-    return folder if folder.is_relative_to(turn.workspace.resolve()) else turn.workspace
+def _check_working_folder(folder: Path, workspace: Path) -> None:
+    if not folder.is_relative_to(workspace.resolve()):
+        raise TurnFailed("option_refused", f"The folder {folder} lies outside of the workspace.")
+    if not folder.is_dir():
+        raise TurnFailed("option_refused", f"The workspace has no folder {folder.relative_to(workspace.resolve())}.")
 
 
-def _settled(answer: PromptResponse, *, cancelled_by_person: bool) -> RunFinished:
+def _settled(answer: PromptResponse) -> RunFinished:
     """`max_tokens` and `max_turn_requests` are failures: the work is not finished, though what was done stays."""
     reason = answer.stop_reason
     if reason == "end_turn":
         return RunFinished(status="succeeded", stop_reason=reason)
     if reason == "cancelled":
-        by_person = Reason(code="cancelled_by_answer", message="The answer to a request ended the turn.")
-        by_agent = Reason(code="agent_cancelled", message="The agent broke off its turn by itself.")
-        why = by_person if cancelled_by_person else by_agent
+        why = Reason(code="agent_cancelled", message="The agent broke off its turn by itself.")
         return RunFinished(status="cancelled", reason=why, stop_reason=reason)
     codes = {"refusal": "agent_refused"}
     sentences = {

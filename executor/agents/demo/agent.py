@@ -65,6 +65,7 @@ class DemoAgent:
     async def new_session(self, cwd: str, **_: Any) -> NewSessionResponse:
         one = Conversation(id=uuid.uuid4().hex, cwd=Path(cwd))
         self._conversations[one.id] = one
+        keep(one)
         return NewSessionResponse(session_id=one.id, modes=_modes(one), config_options=_choices(one))
 
     async def resume_session(self, session_id: str, cwd: str, **_: Any) -> ResumeSessionResponse:
@@ -108,6 +109,7 @@ class DemoAgent:
         one.words_out = 0
         text = "\n".join(block.text for block in prompt if getattr(block, "text", None))
         work = Work(one, self.client)
+        keep(one, text)
         try:
             await take_prompt(work, text)
             stop: Any = "end_turn"
@@ -117,7 +119,6 @@ class DemoAgent:
             stop = "refusal"
         usage = await work.say_usage(text)
         one.prompts.append(text)
-        keep(one)
         return PromptResponse(stop_reason=stop, usage=usage)
 
     def _take_up(self, session_id: str, cwd: str) -> Conversation:

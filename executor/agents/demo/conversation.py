@@ -28,7 +28,8 @@ def kept_file(session_id: str) -> Path:
     return Path.home() / ".runyard-demo" / f"{session_id}.json"
 
 
-def keep(one: Conversation) -> None:
+def keep(one: Conversation, *said_now: str) -> None:
+    """Before a prompt is acted on, so that a killed agent remembers it too."""
     path = kept_file(one.id)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(one.prompts), encoding="utf-8")
+    path.write_text(json.dumps([*one.prompts, *said_now]), encoding="utf-8")
