@@ -48,9 +48,6 @@ SELECT id FROM run_events WHERE run_id = %(run_id)s AND n IS NULL AND id = ANY (
 -- name: last_seqs
 SELECT session_id, last_seq FROM session_logs WHERE session_id = ANY (%(session_ids)s);
 
--- name: last_seq
-SELECT last_seq FROM session_logs WHERE session_id = %(session_id)s;
-
 -- name: hint
 -- `payload` is `session:seq`. Sent in a transaction of its own, whose commit nobody waits for.
 SELECT pg_notify('runyard_log', %(payload)s);
