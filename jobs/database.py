@@ -33,7 +33,7 @@ CONNECT: dict[str, Any] = {
 """Keywords of the worker's connections. Autocommit: transactions are opened explicitly."""
 
 STATEMENT_SECONDS = 30
-CHECKOUT_SECONDS = 10.0
+CHECKOUT_SECONDS = 5.0
 RECONNECT_SECONDS = 5.0
 
 

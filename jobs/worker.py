@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import structlog
 
 from jobs import tasks
 from jobs.app import app
 from jobs.claims import Claims
-from jobs.database import Database, open_database
+from jobs.database import CONNECT, Database, open_database
 from jobs.duties import Duty, Presence, doing
 from jobs.executor_client import Endpoint, ExecutorClient, RetryRules
 from jobs.hosts import Host
@@ -33,6 +34,7 @@ GRACE_SECONDS = 10.0
 FORCE_SECONDS = 13.0
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 2.0
+LOOK_SECONDS = 0.5
 POLL_SECONDS = 5.0
 HEARTBEAT_SECONDS = 5.0
 PRESENCE_SECONDS = 5.0
@@ -44,8 +46,12 @@ _log = structlog.stdlib.get_logger(__name__)
 
 def work(settings: Settings) -> None:
     """Until SIGTERM or SIGINT: then what is in hand is finished, for at most GRACE_SECONDS."""
-    for chatty in ("httpx", "procrastinate", "psycopg.pool"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for chatty, level in (
+        ("httpx", logging.WARNING),
+        ("procrastinate", logging.WARNING),
+        ("psycopg.pool", logging.ERROR),
+    ):
+        logging.getLogger(chatty).setLevel(level)
     tasks.schedule(app, reconcile_seconds=settings.reconcile_seconds)
     with open_workshop(settings) as shop:
         presence = Presence(settings.dsn, owner=settings.owner, limits=shop.limits)
@@ -114,11 +120,26 @@ async def _serve(shop: Workshop) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _end, shop, told)
     pause = FIRST_PAUSE_SECONDS
-    while not told.is_set():
+    while await _postgres_answers(shop.settings.dsn, told):
         began = loop.time()
         await _work_until(shop, told)
         pause = FIRST_PAUSE_SECONDS if loop.time() - began > 10 else min(pause * 2, LONGEST_PAUSE_SECONDS)
         await _wait(told, pause)
+
+
+async def _postgres_answers(dsn: str, told: asyncio.Event) -> bool:
+    """Wait for PostgreSQL by short looks; a pool that opens would look ever more rarely. False when told to end."""
+    is_away = False
+    while not told.is_set():
+        try:
+            async with await psycopg.AsyncConnection.connect(dsn, **CONNECT):
+                return True
+        except psycopg.OperationalError as error:
+            if not is_away:
+                _log.warning("postgres.away", why=str(error))
+            is_away = True
+        await _wait(told, LOOK_SECONDS)
+    return False
 
 
 def _end(shop: Workshop, told: asyncio.Event) -> None:

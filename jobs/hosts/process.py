@@ -62,11 +62,7 @@ class ProcessHost:
         self._starts = threading.BoundedSemaphore(STARTS_AT_ONCE)
         self._children: dict[UUID, subprocess.Popen[bytes]] = {}
         self._known: set[UUID] = set()
-
-    def adopt(self) -> None:
-        """Take over what an earlier job worker has left running here."""
-        rows = self._database.transact(workers)
-        self._known |= {row.session_id for row in rows if row.host == "process" and row.status == "active"}
+        self._has_adopted = False
 
     def ensure_started(self, session_id: UUID, epoch: int) -> Endpoint:
         health = self._health(session_id)
@@ -105,11 +101,20 @@ class ProcessHost:
 
     def look_after(self) -> None:
         """An executor that ended without a run had been idle; one with a run is started again by whoever misses it."""
-        for child in list(self._children.values()):
-            child.poll()
+        if not self._has_adopted:
+            self._adopt()
+        for session_id, child in list(self._children.items()):
+            if child.poll() is not None and self._children.get(session_id) is child:
+                del self._children[session_id]
         for session_id in [each for each in list(self._known) if self.is_dead(each)]:
             self._known.discard(session_id)
             self._database.transact(worker_stopped, session_id)
+
+    def _adopt(self) -> None:
+        """Take over what an earlier job worker has left running here."""
+        rows = self._database.transact(workers)
+        self._known |= {row.session_id for row in rows if row.host == "process" and row.status == "active"}
+        self._has_adopted = True
 
     def _folder(self, session_id: UUID) -> Folder:
         return Folder(self._settings.workers / str(session_id))

@@ -216,3 +216,15 @@ def test_an_executor_killed_while_its_run_is_being_stopped_is_ended_all_the_same
     runs.stop(run.id)
     stop_run(shop, run.id)
     assert runs.wait_for(run.id, "cancelled").attempt == 1
+
+
+def test_an_executor_left_by_an_earlier_job_worker_is_noticed_when_it_ends(make_shop: Make, runs: Runs) -> None:
+    run = runs.start()
+    make_shop().host.ensure_started(run.session_id, 1)
+    later = make_shop()
+    later.host.look_after()
+    assert worker_row(runs, run.session_id).status == "active"
+    executor_of(later, run.session_id).kill()
+    wait_until(lambda: later.host.is_dead(run.session_id), lambda: "still alive")
+    later.host.look_after()
+    assert worker_row(runs, run.session_id).status == "stopped"
