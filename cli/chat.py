@@ -150,18 +150,20 @@ class Talk:
         return presses
 
     def _answer(self, event: Envelope, pressed: Pressed) -> None:
+        """An answer that the API refuses is asked for again where a person can give another; else the run would wait
+        for nobody, so it is stopped."""
         request = HumanRequested.model_validate(event.data)
-        while True:
-            reply = self._reply(request, pressed)
-            if reply is None:
-                return
+        while (reply := self._reply(request, pressed)) is not None:
             try:
                 self.screen.answered(request.request_id)
                 self.api.reply(request.request_id, reply)
             except Refused as error:
                 self.screen.note(str(error), style="yellow")
-                if self.on_terminal and error.code in {"capability_missing", "invalid"}:
+                if error.code == "already_answered":
+                    return
+                if self.on_terminal and not self.allow:
                     continue
+                pressed.count += 1
             return
 
     def _reply(self, request: HumanRequested, pressed: Pressed) -> Reply | None:

@@ -17,6 +17,7 @@ import psutil
 
 from cli.places import Places, write_private
 from cli.processes import end, family, process_of
+from cli.workers import agents, executors
 
 GRACE_SECONDS = 5.0
 
@@ -67,13 +68,17 @@ def forget_running(places: Places) -> None:
 
 
 def stop_leftovers(places: Places) -> list[str]:
-    """Stop what a killed supervisor left, except PostgreSQL (its own start does that); names of what was left."""
+    """Stop what a killed supervisor left; names of what that was.
+
+    Not PostgreSQL, its own start does that; and not executors, whose runs go on until the new job worker adopts them.
+    """
     running = read_running(places)
     left: dict[str, psutil.Process] = {}
     for name, (pid, started_at) in (running.children if running else {}).items():
         process = process_of(pid, started_at=started_at)
         if process is not None and name != "postgres":
             left[name] = process
-    everything = [member for process in left.values() for member in family(process)]
+    spared = {process.pid for process in (*executors(places), *agents(places))} if left else set()
+    everything = [member for process in left.values() for member in family(process) if member.pid not in spared]
     end(everything, grace_seconds=GRACE_SECONDS)
     return list(left)

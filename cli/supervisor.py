@@ -34,6 +34,10 @@ class StartFailed(Exception):
     """A part did not come up; the message says which and shows the end of its log."""
 
 
+class TookTooLong(StartFailed):
+    """What was waited for did not come, although every part lives."""
+
+
 class StopAsked(Exception):
     """Ctrl-C or SIGTERM while starting."""
 
@@ -160,7 +164,7 @@ class Supervisor:
             if self._stops_asked:
                 raise StopAsked
             if time.monotonic() > deadline:
-                raise StartFailed(f"{what} was not ready within {seconds:.0f} s.")
+                raise TookTooLong(f"{what} was not ready within {seconds:.0f} s.")
             self._sleep(0.03)
         if self._stops_asked:
             raise StopAsked

@@ -6,6 +6,7 @@ this ends; the data in `.runyard/` stay for the next start.
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import signal
@@ -13,7 +14,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from functools import partial
@@ -26,22 +26,26 @@ from cli.places import CLONE, NotPrivate, Places, find_places, make_places, writ
 from cli.postgres import (
     PostgresFailed,
     embedded_binaries,
-    is_ready,
     launch_postgres,
     make_database,
     postgres_dsn,
     stop_stale_server,
 )
+from cli.postgres import (
+    is_ready as is_database_ready,
+)
 from cli.postgres_account import NoAccount
-from cli.processes import rotate_log, spawn
+from cli.processes import last_lines, rotate_log, spawn
 from cli.running import AlreadyRunning, Running, forget_running, hold_lock, read_running, stop_leftovers, write_running
-from cli.supervisor import Program, StartFailed, StopAsked, Supervisor
+from cli.supervisor import Program, StartFailed, StopAsked, Supervisor, TookTooLong
 from cli.workers import agents, executors
+from schema.wire import Json
 
 DEFAULT_PORT = 8080
 DATABASE_SECONDS = 120.0
 MIGRATION_SECONDS = 120.0
 READY_SECONDS = 60.0
+PROVIDERS_SECONDS = 20.0
 
 
 class CannotStart(Exception):
@@ -127,8 +131,9 @@ def _start(supervisor: Supervisor, places: Places, *, port: int, environ: Mappin
     code = new_sign_in_code(places)
     supervisor.start(program("api", _api_command(places, port), places=places, env=env))
     supervisor.start(program("worker", [sys.executable, "-m", "jobs"], places=places, env=env))
-    supervisor.wait_until(partial(is_answering, f"{_url(port)}/ready"), seconds=READY_SECONDS, what="The API")
+    supervisor.wait_until(partial(is_ready, _url(port)), seconds=READY_SECONDS, what="The API")
     say(f"API and job worker ready after {time.monotonic() - began:.1f} s")
+    wait_for_providers(supervisor, places, url=_url(port))
     say(welcome(places, url=_url(port), code=code))
 
 
@@ -140,9 +145,18 @@ def start_database(supervisor: Supervisor, places: Places) -> None:
     if not places.postgres.exists():
         say("making the database in " + str(places.postgres))
     server = supervisor.start(Program("postgres", launch, log=log, stop_signal=signal.SIGINT, last=True))
-    ready = partial(is_ready, places.postgres, server.pid)
+    ready = partial(is_database_ready, places.postgres, server.pid)
     supervisor.wait_until(ready, seconds=DATABASE_SECONDS, what="The database")
     make_database(places.postgres)
+
+
+def wait_for_providers(supervisor: Supervisor, places: Places, *, url: str) -> None:
+    """The first prompt needs one. A providers file that cannot be read is no reason to stop: it can be mended later."""
+    try:
+        supervisor.wait_until(partial(has_providers, places, url), seconds=PROVIDERS_SECONDS, what="A provider")
+    except TookTooLong:
+        log = places.log("worker")
+        say(f"no provider is there yet; {log} says why. The end of it:\n{last_lines(log)}")
 
 
 def environment(places: Places, *, port: int, environ: Mapping[str, str]) -> dict[str, str]:
@@ -197,12 +211,24 @@ def refuse_taken_port(port: int) -> None:
             ) from error
 
 
-def is_answering(address: str) -> bool:
+def is_ready(url: str) -> bool:
+    """The API serves requests, and the job worker has said that it is there."""
+    return _get(f"{url}/ready").get("worker") == "ok"
+
+
+def has_providers(places: Places, url: str) -> bool:
+    return bool(_get(f"{url}/api/providers", token=places.token.read_text().strip()).get("items"))
+
+
+def _get(address: str, *, token: str | None = None) -> Json:
+    """The JSON object there; empty as long as the answer is another, or none."""
+    headers = {} if token is None else {"authorization": f"Bearer {token}"}
     try:
-        with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310  our own http address
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=5) as answer:  # noqa: S310
+            found: Json = json.load(answer)
+            return found
+    except (OSError, ValueError):
+        return {}
 
 
 def new_sign_in_code(places: Places) -> str:
