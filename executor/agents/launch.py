@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from executor.agents.environment import agent_environment
 from executor.agents.failures import TurnFailed
-from executor.agents.install import installed_program, node_folder
+from executor.agents.install import installed_program
+from executor.agents.node import find_node, path_with_python, run_by_node
 from executor.agents.provider import HomeFile, Provider
 from executor.agents.turn import Turn
 
@@ -19,7 +21,7 @@ def program_of(provider: Provider) -> str | None:
     if provider.npm is not None:
         found = installed_program(provider)
         return None if found is None else str(found)
-    return shutil.which(provider.command, path=provider.host_environment.get("PATH", os.defpath))
+    return shutil.which(provider.command, path=_path(provider))
 
 
 def command_of(provider: Provider) -> list[str]:
@@ -27,16 +29,17 @@ def command_of(provider: Provider) -> list[str]:
     program = program_of(provider)
     if program is None:
         raise TurnFailed("program_missing", f"The program {provider.command!r} of {provider.title} is not installed.")
-    return [program, *provider.args]
+    node = find_node(_path(provider)) if provider.npm and run_by_node(Path(program)) else None
+    return [str(node.program), program, *provider.args] if node else [program, *provider.args]
 
 
 def environment_of(provider: Provider, turn: Turn, added: Mapping[str, str]) -> dict[str, str]:
-    """With node's folder on PATH for what npm installed."""
     environment = agent_environment(provider, session_id=turn.session_id, home=turn.home, added=added)
-    node = node_folder(environment.get("PATH", os.defpath)) if provider.npm else None
-    if node is not None:
-        environment["PATH"] = os.pathsep.join([str(node), environment.get("PATH", os.defpath)])
-    return environment
+    return {**environment, "PATH": path_with_python(_path(provider), sys.executable)}
+
+
+def _path(provider: Provider) -> str:
+    return provider.host_environment.get("PATH", os.defpath)
 
 
 def furnish_home(provider: Provider, home: Path) -> None:

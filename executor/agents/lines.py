@@ -10,9 +10,8 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -23,8 +22,13 @@ LINE_LIMIT = 64 * 1024 * 1024
 ENDS_KEPT = 48 * 1024
 READ_SIZE = 256 * 1024
 
-after_send: ContextVar[Callable[[bool], None] | None] = ContextVar("after_send", default=None)
-"""Set by the handler of a request, called once its answer was written (True) or could not be (False)."""
+
+class AfterSend(Protocol):
+    def __call__(self, *, sent: bool) -> None: ...
+
+
+after_send: ContextVar[AfterSend | None] = ContextVar("after_send", default=None)
+"""Set by the handler of a request, called once its answer was written or could not be."""
 
 _log = structlog.get_logger(__name__)
 _UNFIT = re.compile(rb"\\u0000|\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]|\x00")
@@ -50,10 +54,10 @@ class LineTransport:
             await self._writer.drain()
         except (OSError, RuntimeError):
             if told:
-                told(False)
+                told(sent=False)
             raise ConnectionError("the agent no longer reads") from None
         if told:
-            told(True)
+            told(sent=True)
 
     async def receive(self) -> dict[str, Any] | None:
         while (line := await self._next_line()) is not None:

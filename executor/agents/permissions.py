@@ -13,7 +13,7 @@ from acp.schema import PermissionOption as AcpOption
 from acp.schema import ToolCallUpdate
 
 from executor.agents.text import cut_json, cut_text
-from executor.agents.tool_calls import KnownCall, cut_edits, edits_of
+from executor.agents.tool_calls import KnownCall, cut_edits, edits_of, locations_of
 from schema.events import HumanRequested, PermissionOption
 from schema.executor_api import Answer
 from schema.wire import Json
@@ -47,7 +47,7 @@ def permission_request(
         "kind": kind,
         "input": cut_json(raw_input),
         "diffs": cut_edits(edits) or None,
-        "locations": known.locations or None,
+        "locations": locations_of(call) or known.locations or None,
     }
     return HumanRequested(
         request_id=uuid4(),

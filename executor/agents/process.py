@@ -20,7 +20,7 @@ from executor.agents.text import Redaction, clean_text
 
 STDERR_LINES_LOGGED = 200
 STDERR_LINES_KEPT = 8
-SECONDS_TO_LEAVE = 2.0
+SECONDS_TO_LEAVE = 3.0
 SECONDS_TO_TERMINATE = 1.5
 
 _log = structlog.get_logger(__name__)

@@ -36,7 +36,7 @@ class KnownCall:
         self.status = update.status or self.status
         self.raw_input = update.raw_input or self.raw_input
         self.edits = edits_of(update) or self.edits
-        self.locations = _locations(update) or self.locations
+        self.locations = locations_of(update) or self.locations
         self.terminal.add(_terminal_text(update))
 
 
@@ -65,6 +65,13 @@ class ToolCalls:
         event = ToolCall.model_validate({**changed, "tool_call_id": update.tool_call_id})
         return ("tool.call" if first else "tool.update"), event
 
+    def end_open(self) -> list[ToolCall]:
+        """`failed` for each call that has not ended."""
+        unfinished = [(id_, one) for id_, one in self._calls.items() if one.status not in ("completed", "failed")]
+        for _, call in unfinished:
+            call.status = "failed"
+        return [ToolCall(tool_call_id=id_, status="failed") for id_, _ in unfinished]
+
 
 def edits_of(update: ToolCallStart | ToolCallUpdate) -> list[Json]:
     """The diffs of an update, uncut."""
@@ -79,7 +86,7 @@ def _fields(update: ToolCallStart | ToolCallUpdate) -> Json:
         "status": update.status,
         "input": cut_json(update.raw_input) or None,
         "diffs": cut_edits(edits_of(update)) or None,
-        "locations": _locations(update) or None,
+        "locations": locations_of(update) or None,
     }
 
 
@@ -117,7 +124,7 @@ def _terminal_text(update: ToolCallStart | ToolCallUpdate) -> str:
     return data if isinstance(data, str) else ""
 
 
-def _locations(update: ToolCallStart | ToolCallUpdate) -> list[Json]:
+def locations_of(update: ToolCallStart | ToolCallUpdate) -> list[Json]:
     return [
         {"path": one.path} if one.line is None else {"path": one.path, "line": one.line}
         for one in update.locations or []

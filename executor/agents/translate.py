@@ -20,7 +20,7 @@ from executor.agents.text import CHUNK_LIMIT, cut_text, pieces
 from executor.agents.todos import TodoList, todos_of_tool_input
 from executor.agents.tool_calls import KnownCall, ToolCalls
 from executor.agents.usage import Meter
-from schema.events import MessageDelta, MessageStop
+from schema.events import MessageDelta, MessageStop, Usage
 from schema.wire import Wire
 
 Say = Callable[[str, Wire], None]
@@ -35,6 +35,7 @@ class Translation:
         self._todos = TodoList("plan")
         self._message: tuple[str, str, str | None] | None = None
         self._tools = ToolCalls()
+        self._usage: Usage | None = None
 
     def take(self, update: object) -> None:
         """One session update, in the order in which it came."""
@@ -67,7 +68,16 @@ class Translation:
         return self._tools.known(tool_call_id)
 
     def say_usage(self) -> None:
-        self._say("usage.update", self._meter.read())
+        """`usage.update`, when something is known that was not said."""
+        usage = self._meter.read()
+        if usage != self._usage:
+            self._usage = usage
+            self._say("usage.update", usage)
+
+    def end_calls(self) -> None:
+        """Tool calls that never ended have ended with their turn."""
+        for event in self._tools.end_open():
+            self._say("tool.update", event)
 
     def _take_text(self, role: Any, chunk: AgentMessageChunk | AgentThoughtChunk) -> None:
         text = cut_text(text_of_block(chunk.content), CHUNK_LIMIT)

@@ -59,14 +59,20 @@ class Meter:
         self._reported = None
 
     def read(self) -> Usage:
+        """What is known now; no cost while it is unknown, for it may still be told."""
         used, size = self._context or (None, None)
         return Usage(**self._sums(), context_used=used, context_size=size, cost=self._cost())
 
-    def _cost(self) -> Cost:
+    def final(self) -> Usage:
+        """The same at the end of the turn: an unknown cost is `unavailable` now."""
+        usage = self.read()
+        return usage if usage.cost else usage.model_copy(update={"cost": Cost(source="unavailable")})
+
+    def _cost(self) -> Cost | None:
         if self._reported is not None:
             amount = max(0.0, self._reported - self._before)
             return Cost(amount=round(amount, 8), currency=self._currency, source="reported")
-        return priced(self._sums(), self._prices, self._model) or Cost(source="unavailable")
+        return priced(self._sums(), self._prices, self._model)
 
 
 def priced(tokens: dict[str, int], prices: PriceTable | None, model: str | None) -> Cost | None:

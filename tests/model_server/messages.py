@@ -63,11 +63,14 @@ def frames(body: Json, step: Json) -> Iterator[Frame]:
         index += 1
     reason = step.get("stop") or ("tool_use" if "tool" in step else "end_turn")
     done = {"output_tokens": usage.get("output", 20)}
-    yield "message_delta", {
-        "type": "message_delta",
-        "delta": {"stop_reason": reason, "stop_sequence": None},
-        "usage": done,
-    }
+    yield (
+        "message_delta",
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": reason, "stop_sequence": None},
+            "usage": done,
+        },
+    )
     yield "message_stop", {"type": "message_stop"}
 
 

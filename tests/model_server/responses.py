@@ -37,9 +37,7 @@ def frames(body: Json, step: Json) -> Iterator[Frame]:
             yield _frame(kind, output_index=index, content_index=0, summary_index=0, item_id=item["id"], delta=delta)
         yield _frame("response.output_item.done", output_index=index, item=item)
         items.append(item)
-    yield _frame(
-        "response.completed", response={**head, "status": "completed", "output": items, "usage": _usage(step)}
-    )
+    yield _frame("response.completed", response={**head, "status": "completed", "output": items, "usage": _usage(step)})
 
 
 def _frame(kind: str, **data: Any) -> Frame:

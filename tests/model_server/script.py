@@ -46,6 +46,11 @@ class Script:
         with self.lock:
             self.steps += steps
 
+    def reset(self) -> None:
+        with self.lock:
+            self.steps.clear()
+            self.requests.clear()
+
     def state(self) -> Json:
         with self.lock:
             mains = [one for one in self.requests if not one.side]

@@ -59,6 +59,9 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/_script":
             self.script.add(body["steps"])
             self._answer(200, {})
+        elif path == "/_reset":
+            self.script.reset()
+            self._answer(200, {})
         elif path.endswith("/count_tokens"):
             self._answer(200, {"input_tokens": 100})
         elif api := next((one for end, one in APIS.items() if path.endswith(end)), None):

@@ -28,6 +28,11 @@ class ModelServer:
         with urllib.request.urlopen(urllib.request.Request(f"{self.url}/_script", data=body)):
             pass
 
+    def reset(self) -> None:
+        """Forget steps and requests."""
+        with urllib.request.urlopen(urllib.request.Request(f"{self.url}/_reset", data=b"{}")):
+            pass
+
     def state(self) -> Json:
         with urllib.request.urlopen(f"{self.url}/_state") as answer:
             state: Json = json.load(answer)
