@@ -45,16 +45,16 @@ class _Due:
 
 
 def drain_queue(shop: Workshop, wanted: DrainQueue) -> Drained:
+    deadline = time.monotonic() + wanted.wait_seconds
     due = shop.database.transact(fetch_all, "due_runs", _Due, limit=wanted.limit)
     with ThreadPoolExecutor(max_workers=AT_ONCE) as threads:
         outcomes = list(threads.map(partial(execute_run, shop), [each.id for each in due]))
     claimed = [each.id for each, outcome in zip(due, outcomes, strict=True) if outcome != "nothing_to_do"]
-    ends = _ends(shop, claimed, wait_seconds=wanted.wait_seconds)
+    ends = _ends(shop, claimed, deadline=deadline)
     return Drained(claimed=len(claimed), started=outcomes.count("started"), **ends)
 
 
-def _ends(shop: Workshop, run_ids: Sequence[UUID], *, wait_seconds: float) -> Counter[str]:
-    deadline = time.monotonic() + wait_seconds
+def _ends(shop: Workshop, run_ids: Sequence[UUID], *, deadline: float) -> Counter[str]:
     while True:
         ends = shop.database.transact(_count_ends, run_ids)
         if ends.total() == len(run_ids) or time.monotonic() > deadline or shop.closing.wait(LOOK_SECONDS):
