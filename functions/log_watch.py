@@ -92,6 +92,7 @@ class LogWatch:
         self._hinted = threading.Event()
         self._stopping = threading.Event()
         self._heard_at: float | None = None
+        self._listener: Conn | None = None
         self._notifier: Conn | None = None
         self._threads: list[threading.Thread] = []
 
@@ -110,6 +111,7 @@ class LogWatch:
     def stop(self) -> None:
         self._stopping.set()
         self._hinted.set()
+        _sever(self._listener)
         for thread in self._threads:
             thread.join(timeout=5)
 
@@ -153,7 +155,8 @@ class LogWatch:
             try:
                 duty()
             except psycopg.Error as error:
-                _log.warning("lost the database", duty=duty.__name__, reason=str(error).splitlines()[:1])
+                if not self._stopping.is_set():
+                    _log.warning("lost the database", duty=duty.__name__, reason=str(error).splitlines()[:1])
             except Exception:  # noqa: BLE001  the outermost loop of a thread that must not end
                 _log.exception("a duty failed", duty=duty.__name__)
             backoff = 0.1 if time.monotonic() - began > MAX_BACKOFF_SECONDS else min(backoff * 2, MAX_BACKOFF_SECONDS)
@@ -162,10 +165,11 @@ class LogWatch:
     def _listen(self) -> None:
         with psycopg.connect(self._dsn, application_name="runyard listen", **CONNECT) as conn:
             conn.execute(f"LISTEN {CHANNEL}")
+            self._listener = conn
             self._heard_at = time.monotonic()
             self._poll_now()  # what was notified while nobody listened
             while not self._stopping.is_set():
-                for notify in conn.notifies(timeout=0.5, stop_after=1):
+                for notify in conn.notifies(timeout=1.0, stop_after=1):
                     self._heard_at = time.monotonic()
                     self._hear(notify.payload)
                 if not self.is_listening:

@@ -33,7 +33,7 @@ class EdgeRequest(Request):
             return {}
         return super().get_json(force=force, silent=silent, cache=cache)
 
-    def on_json_loading_failure(self, e: ValueError | None) -> Any:
+    def on_json_loading_failed(self, e: ValueError | None) -> Any:
         raise Malformed(f"The body is not JSON: {e}.")
 
 

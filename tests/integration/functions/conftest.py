@@ -124,8 +124,10 @@ class Driver:
         return self.report_raw(self.body(*events, **other))
 
     def report_raw(self, body: bytes, **headers: str) -> tuple[int, Json]:
-        signed = {**signed_headers(self.key, body), "Content-Type": "application/json", **headers}
-        return self.send(self.path, body, signed)
+        return self.report_raw_as(body, {**signed_headers(self.key, body), **headers})
+
+    def report_raw_as(self, body: bytes, headers: dict[str, str]) -> tuple[int, Json]:
+        return self.send(self.path, body, {"Content-Type": "application/json", **headers})
 
 
 def driver_of(bound: Json, send: Send) -> Driver:
@@ -158,7 +160,7 @@ def provided(conn: psycopg.Connection) -> None:
 
 
 @pytest.fixture
-def api(settings: Settings, provided: None) -> Iterator[Api]:
+def api(settings: Settings, provided: None) -> Iterator[Api]:  # noqa: ARG001  for what it does
     """The app in this process, with its threads running."""
     app = create_app(settings)
     edge = edge_of(app)
@@ -217,7 +219,7 @@ Serve = Callable[..., Served]
 
 
 @pytest.fixture
-def serve(database: str, provided: None, tmp_path: Path) -> Iterator[Serve]:
+def serve(database: str, provided: None, tmp_path: Path) -> Iterator[Serve]:  # noqa: ARG001  for what it does
     """Starts a gunicorn process with more settings; waits until it is ready. Stopped with the test."""
     with ExitStack() as stack:
 
