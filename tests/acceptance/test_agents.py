@@ -20,13 +20,14 @@ def test_a_prompt_is_answered_in_order_and_with_what_it_used(model: ModelServer,
     model.add({"text": "Hello from the model.", "usage": {"input": 120, "output": 7}})
     events = talk.say("Say hello", provider=provider, options={"mode": "auto"})
     assert outcome(events) == ("succeeded", None)
-    assert texts(events) == "Hello from the model."
+    assert texts(events).endswith("Hello from the model.")  # Codex warns before of a model that it does not know
     assert types(events)[0] == "run.queued"
     assert types(events)[-1] == "run.finished"
     assert [event["seq"] for event in events] == sorted({event["seq"] for event in events})
     assert end(events)["usage"]["outputTokens"] >= 7
     assert end(events)["usage"]["cost"]["source"] in {"reported", "priced", "unavailable"}
-    assert model.prompts() == ["Say hello"]
+    assert len(model.prompts()) == 1
+    assert model.prompts()[0].endswith("Say hello")  # Claude Code puts reminders of its own before it
 
 
 def test_a_tool_call_writes_a_file_into_the_workspace(
@@ -65,13 +66,12 @@ def test_a_permission_that_is_denied_keeps_the_file_away_and_the_turn_goes_on(
 
 
 def test_todos_are_told(model: ModelServer, talk: Talk, provider: str) -> None:
-    items = [{"content": "First", "status": "completed"}, {"content": "Second", "status": "pending"}]
-    model.add({"tool": "todos", "items": items}, {"text": "Planned."})
+    model.add(*_plans(provider), {"text": "Planned."})
     events = talk.say("Plan it", provider=provider, options={"mode": "auto"})
     told = of_type(events, "todo.update")[-1]
     assert [(item["content"], item["status"]) for item in told["items"]] == [
-        ("First", "completed"),
-        ("Second", "pending"),
+        ("Look around", "in_progress"),
+        ("Tidy up", "pending"),
     ]
 
 
@@ -109,13 +109,23 @@ def test_the_next_run_of_a_session_remembers(model: ModelServer, talk: Talk, pro
     assert outcome(second) == ("succeeded", None)
     assert of_type(second, "run.started")[0]["resumed"] is True
     assert "Remember the word plum" in str(model.requests()[-1]["body"])
-    assert texts(second) == "It was plum."
+    assert texts(second).endswith("It was plum.")
 
 
 def test_an_unknown_model_is_a_clear_reason(model: ModelServer, talk: Talk, provider: str) -> None:
     events = talk.say("Hello", provider=provider, options={"mode": "auto", "model": "no-such-model"})
     assert (end(events)["status"], end(events)["reason"]["code"]) == ("failed", "unknown_model")
     assert model.prompts() == []
+
+
+def _plans(provider: str) -> list[Json]:
+    """Claude Code makes a plan task by task, with tools that it has to look up first."""
+    items = [{"content": "Look around", "status": "in_progress"}, {"content": "Tidy up", "status": "pending"}]
+    if provider != "claude-code":
+        return [{"tool": "todos", "items": items}]
+    look_up = {"tool": "native", "name": "ToolSearch", "input": {"query": "select:TaskCreate,TaskUpdate"}}
+    begin = {"tool": "native", "name": "TaskUpdate", "input": {"taskId": "1", "status": "in_progress"}}
+    return [look_up, *({"tool": "todos", "items": [item]} for item in items), begin]
 
 
 def _needs_permission(provider: str) -> Json:
