@@ -9,33 +9,24 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from types import FrameType
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from rich.console import Console
 
-from cli.chat_answers import NOBODY, answer_alone, answer_permission, answer_question
 from cli.chat_screen import Screen
-from cli.chat_wire import Api, ChatError, Prompt, Refused, Reply, follow, read_token
+from cli.chat_talk import Left, Talk
+from cli.chat_wire import Api, ChatError, Prompt, read_token
 from cli.places import find_places
 from cli.running import read_running
-from schema.events import Envelope, HumanRequested
 from schema.options import RunOptions
 
 if TYPE_CHECKING:
     from cli.commands import Commands
 
 DEFAULT_URL = "http://127.0.0.1:8080"
-
-
-class Left(Exception):
-    """The person leaves while a run goes on."""
 
 
 def add_command(commands: Commands) -> None:
@@ -64,8 +55,8 @@ def chat(asked: argparse.Namespace) -> int:
             allow=asked.yes,
         )
         if asked.prompt or not talk.on_terminal:
-            return talk.send_one(" ".join(asked.prompt) or sys.stdin.read())
-        return talk.converse()
+            return send_one(talk, " ".join(asked.prompt) or sys.stdin.read())
+        return converse(talk)
     except ChatError as error:
         console.print(str(error), style="red", soft_wrap=True)
         return 1
@@ -83,136 +74,57 @@ def _options(asked: argparse.Namespace) -> RunOptions:
     return RunOptions.model_validate(given)
 
 
-@dataclass
-class Talk:
-    """One session at one terminal. `prompt` is what every run starts with; it names the session after the first."""
-
-    api: Api
-    screen: Screen
-    prompt: Prompt
-    on_terminal: bool
-    allow: bool
-
-    def converse(self) -> int:
-        import readline  # noqa: F401  input() then edits and remembers lines
-
-        self.screen.note("Type a prompt. Ctrl-C stops a run, Ctrl-D leaves.")
-        while True:
-            try:
-                text = input("\n› ").strip()
-            except EOFError:
-                return self._leave()
-            except KeyboardInterrupt:
-                self.screen.note("\nCtrl-D leaves.")
-                continue
-            if not text:
-                continue
-            try:
-                self.run(text)
-            except Left:
-                return self._leave()
-            except ChatError as error:
-                self.screen.note(str(error), style="red")
-
-    def send_one(self, text: str) -> int:
-        if not text.strip():
-            raise ChatError("There is no prompt: give one as an argument or on stdin.")
-        try:
-            return 0 if self.run(text) == "succeeded" else 1
-        except Left:
-            self._leave()
-            return 1
-
-    def run(self, text: str) -> str:
-        """Send a prompt and show what comes until that run has ended; its final status. Raises Left, ChatError."""
-        started = self.api.start(replace(self.prompt, text=text))
-        self.prompt = replace(self.prompt, session_id=started.session_id)
-        events = follow(self.api, started.session_id, after=started.seq, tell=self.screen.note)
-        with interrupts() as pressed:
-            stopped = 0
-            for event in events:
-                if pressed.count > stopped:
-                    stopped = self._stop(started.run_id, pressed.count)
-                if event is None:
-                    continue
-                self.screen.show(event)
-                if event.type == "human_loop.requested":
-                    self._answer(event, pressed)
-                if event.type == "run.finished" and event.run_id == started.run_id:
-                    return str(event.data["status"])
-        raise AssertionError("follow never ends by itself")
-
-    def _stop(self, run_id: UUID, presses: int) -> int:
-        if presses > 1:
-            raise Left
-        self.screen.note("stopping the run; Ctrl-C again leaves it to itself")
-        self.api.stop(run_id)
-        return presses
-
-    def _answer(self, event: Envelope, pressed: Pressed) -> None:
-        """An answer that the API refuses is asked for again where a person can give another; else the run would wait
-        for nobody, so it is stopped."""
-        request = HumanRequested.model_validate(event.data)
-        while (reply := self._reply(request, pressed)) is not None:
-            try:
-                self.screen.answered(request.request_id)
-                self.api.reply(request.request_id, reply)
-            except Refused as error:
-                self.screen.note(str(error), style="yellow")
-                if error.code == "already_answered":
-                    return
-                if self.on_terminal and not self.allow:
-                    continue
-                pressed.count += 1
-            return
-
-    def _reply(self, request: HumanRequested, pressed: Pressed) -> Reply | None:
-        """None when the person pressed Ctrl-C instead: then the run is stopped, which answers everything."""
-        if self.allow or not self.on_terminal:
-            reply = answer_alone(request, allow=self.allow)
-            self.screen.note(f"→ {reply.decision}" + ("" if self.allow else f": {NOBODY} (--yes allows)"))
-            return reply
-        answer = answer_permission if request.kind == "permission" else answer_question
-        try:
-            with pressed.raising():
-                return answer(request, ask=input, screen=self.screen)
-        except (KeyboardInterrupt, EOFError):
-            pressed.count += 1
-            return None
-
-    def _leave(self) -> int:
-        if self.prompt.session_id is not None:
-            self.screen.note(f"\nCome back with: make chat SESSION={self.prompt.session_id}")
-        return 0
-
-
-@dataclass
-class Pressed:
-    """How often Ctrl-C was pressed while a run was watched."""
-
-    count: int = 0
-    raises: bool = False
-
-    def __call__(self, _signal: int, _frame: FrameType | None) -> None:
-        if self.raises:
-            raise KeyboardInterrupt
-        self.count += 1
-
-    @contextmanager
-    def raising(self) -> Iterator[None]:
-        """While a person types, Ctrl-C has to get them out of the line."""
-        self.raises = True
-        try:
-            yield
-        finally:
-            self.raises = False
-
-
-@contextmanager
-def interrupts() -> Iterator[Pressed]:
-    pressed = Pressed()
-    before = signal.signal(signal.SIGINT, pressed)
+def send_one(talk: Talk, text: str) -> int:
+    if not text.strip():
+        raise ChatError("There is no prompt: give one as an argument or on stdin.")
     try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
+        return 0 if talk.run(text) == "succeeded" else 1
+    except Left:
+        return leave(talk, status=1)
+
+
+def converse(talk: Talk) -> int:
+    import readline  # noqa: F401  input() then edits and remembers lines
+
+    talk.screen.note("Type a prompt (\\ at the end of a line: there is more). Ctrl-C stops a run, Ctrl-D leaves.")
+    try:
+        talk.catch_up()
+        while True:
+            text = read_prompt(talk)
+            if text is None:
+                return leave(talk)
+            try:
+                talk.run(text)
+            except ChatError as error:
+                talk.screen.note(str(error), style="red")
+    except Left:
+        return leave(talk)
+
+
+def read_prompt(talk: Talk) -> str | None:
+    """The next prompt that says something; None when the person leaves."""
+    while True:
+        try:
+            text = "\n".join(read_lines()).strip()
+        except EOFError:
+            return None
+        except KeyboardInterrupt:
+            talk.screen.note("\nCtrl-D leaves.")
+            continue
+        if text:
+            return text
+
+
+def read_lines() -> Iterator[str]:
+    """One line, and those after it as long as each ends with a backslash."""
+    line = input("\n› ")
+    while line.endswith("\\"):
+        yield line[:-1]
+        line = input("  ")
+    yield line
+
+
+def leave(talk: Talk, *, status: int = 0) -> int:
+    if talk.prompt.session_id is not None:
+        talk.screen.note(f"\nCome back with: make chat SESSION={talk.prompt.session_id}")
+    return status

@@ -29,7 +29,7 @@ Ask = Callable[[str], str]
 def answer_alone(request: HumanRequested, *, allow: bool) -> Reply:
     """The answer when there is no terminal, or `--yes` was said."""
     if request.kind == "permission":
-        return Reply("allow") if allow else Reply("deny", reason=None)
+        return Reply("allow") if allow else Reply("deny")
     return Reply("deny")
 
 

@@ -11,8 +11,9 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from schema.events import Envelope, RunWarning
 from schema.options import RunOptions
 from schema.wire import Json, Wire
 
+T = TypeVar("T", bound=Wire)
 TICK_SECONDS = 0.1
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
@@ -58,6 +60,15 @@ class Started(Wire):
     seq: int
     queue_position: int = 0
     warnings: list[RunWarning] = Field(default_factory=list)
+
+
+class Known(Wire):
+    """What the API tells of a run; `finished_at` is empty as long as it lives or waits for its turn."""
+
+    run_id: UUID
+    status: str
+    prompt: str
+    finished_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -106,12 +117,22 @@ class Api:
     def stop(self, run_id: UUID) -> None:
         self._send("POST", f"/api/runs/{run_id}/stop", body={})
 
+    def unfinished_runs(self, session_id: UUID) -> list[Known]:
+        """The session's runs that have not ended, the one whose turn it is first."""
+        found = self._send("GET", f"/api/sessions/{session_id}/runs")["items"]
+        return [run for run in (_read(Known, item) for item in reversed(found)) if run.finished_at is None]
+
+    def seq_before(self, run_id: UUID) -> int:
+        """The log's number before the run's first event; 0 when it has none."""
+        found = self._send("GET", f"/api/runs/{run_id}/events?limit=1")["items"]
+        return int(found[0]["seq"]) - 1 if found else 0
+
     def reply(self, request_id: UUID, reply: Reply) -> None:
         given = {"decision": reply.decision, "optionId": reply.option_id, "reason": reply.reason}
         body = {name: value for name, value in {**given, "answers": reply.answers}.items() if value is not None}
         self._send("POST", "/api/human-loop/reply", body={"requestId": str(request_id), **body})
 
-    def _send(self, method: str, path: str, *, body: Json, headers: dict[str, str] | None = None) -> Any:
+    def _send(self, method: str, path: str, *, body: Json | None = None, headers: dict[str, str] | None = None) -> Any:
         """All that we send may be sent again: starts carry a key, stops and replies are single use by themselves."""
         for tries in range(TRIES):
             try:
@@ -199,7 +220,7 @@ def _idle(seconds: float) -> Iterator[None]:
         yield None
 
 
-def _read(kind: type[Started], answer: Any) -> Started:
+def _read(kind: type[T], answer: Any) -> T:
     try:
         return kind.model_validate(answer)
     except ValidationError as error:

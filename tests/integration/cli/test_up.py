@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,65 +18,9 @@ from cli.places import Places
 from cli.running import Running, read_running
 from cli.workers import agents, executors
 from tests.integration.cli.conditions import wait_for
+from tests.integration.cli.stack import Stack
 
 pytestmark = pytest.mark.stack
-START_SECONDS = 60
-
-
-class Stack:
-    """One `up` on its own data and port."""
-
-    def __init__(self, places: Places, port: int) -> None:
-        self.places = places
-        self.url = f"http://127.0.0.1:{port}"
-        self.environ = {**os.environ, "RUNYARD_DATA_DIR": str(places.root), "RUNYARD_PORT": str(port)}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "up"], env=self.environ, stdout=subprocess.PIPE, text=True
-        )
-
-    def wait_until_ready(self) -> str:
-        """The line with the address."""
-        assert self.process.stdout is not None
-        said = []
-        for line in self.process.stdout:
-            said.append(line)
-            if "Runyard is ready" in line:
-                return line
-        raise AssertionError("".join(said))
-
-    def pid(self, name: str) -> int:
-        running = read_running(self.places)
-        return running.children[name][0] if running and name in running.children else 0
-
-    def chat(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "cli", "chat", *arguments],
-            env=self.environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-
-    def is_ready(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/ready", timeout=5).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    def stop(self, sig: signal.Signals = signal.SIGINT) -> int:
-        self.process.send_signal(sig)
-        self.process.communicate(timeout=60)
-        return self.process.returncode
-
-    def left(self) -> list[psutil.Process]:
-        """Every process that knows these data by its environment, its command or its folder."""
-        return [process for process in psutil.process_iter() if knows(process, str(self.places.root))]
-
-
-def knows(process: psutil.Process, folder: str) -> bool:
-    try:
-        told = [*process.environ().values(), *process.cmdline(), process.cwd()]
-    except psutil.Error:
-        return False
-    return process.pid != os.getpid() and any(folder in words for words in told)
-
 
 Start = Callable[[], Stack]
 
@@ -90,7 +31,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     started: list[Stack] = []
 
     def start_stack() -> Stack:
-        started.append(Stack(places, free_port()))
+        started.append(Stack(places))
         return started[-1]
 
     yield start_stack
@@ -105,12 +46,6 @@ def stack(start: Start) -> Stack:
     stack = start()
     stack.wait_until_ready()
     return stack
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def is_gone(pid: int) -> bool:
@@ -188,7 +123,7 @@ def test_two_clones_run_side_by_side(stack: Stack, tmp_path: Path) -> None:
 
 @contextmanager
 def other_clone(tmp_path: Path) -> Iterator[Stack]:
-    other = Stack(Places(tmp_path / "other"), free_port())
+    other = Stack(Places(tmp_path / "other"))
     try:
         yield other
     finally:
