@@ -17,10 +17,12 @@ PIP := $(RUN) -m pip --disable-pip-version-check --require-virtualenv
 up: $(READY)
 	@exec $(RUN) -m cli up
 
+# What was typed, without make reading dollar signs in it.
+chat: export PROMPT_TEXT = $(value PROMPT)
 chat: $(READY)
 	@exec $(RUN) -m cli chat $(if $(SESSION),--session '$(SESSION)') $(if $(PROVIDER),--provider '$(PROVIDER)') \
 	  $(if $(MODEL),--model '$(MODEL)') $(if $(MODE),--mode '$(MODE)') $(if $(YES),--yes) \
-	  $${PROMPT:+-- "$$PROMPT"}
+	  $${PROMPT_TEXT:+-- "$$PROMPT_TEXT"}
 
 sign-in: $(READY)
 	@exec $(RUN) -m cli sign-in

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -112,6 +113,7 @@ def _run(places: Places, port: int, environ: Mapping[str, str]) -> int:
         say("\nstopping ... (Ctrl-C again: at once)")
         supervisor.stop()
         forget_running(places)
+        shutil.rmtree(places.sockets, ignore_errors=True)
     say(f"stopped; nothing is left running. The data are kept in {places.root}")
     return status
 
