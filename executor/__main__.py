@@ -1,4 +1,8 @@
-"""`python -m executor` serves; `python -m executor providers --json` says what the registry declares."""
+"""`python -m executor` serves; `python -m executor providers --json` says what the registry declares.
+
+`python -m executor --spare` imports everything, then waits for one line of JSON on its standard input,
+`{"settings": {name: value}, "log": path}`, and serves with these settings. It ends when its input does.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from executor.settings import ProviderSettings, Settings, read_settings
 from schema.errors import RunyardError
 from schema.logs import configure_logs
 
-USAGE = "usage: python -m executor [providers --json]"
+USAGE = "usage: python -m executor [--spare | providers --json]"
 
 
 def main(arguments: list[str]) -> int:
@@ -21,6 +25,8 @@ def main(arguments: list[str]) -> int:
         match arguments:
             case []:
                 run_service()
+            case ["--spare"]:
+                run_spare()
             case ["providers", "--json"]:
                 print_providers()
             case _:
@@ -48,6 +54,24 @@ def run_service() -> None:
             prepare=providers.load_drivers,
         )
     )
+
+
+def run_spare() -> None:
+    from executor import providers, serve  # noqa: F401  what takes the time
+
+    providers.load_drivers()
+    line = sys.stdin.readline()
+    if not line:
+        return
+    assignment = json.loads(line)
+    log = os.open(assignment["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    os.environ.update(assignment["settings"])
+    run_service()
 
 
 def print_providers() -> None:

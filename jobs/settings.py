@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     executor_timeout_seconds: Seconds = 30
     executor_start_timeout_seconds: Seconds = 60
     executor_idle_seconds: float = Field(default=900, ge=0)
+    executor_spares: int = Field(default=1, ge=0, le=100)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @model_validator(mode="after")

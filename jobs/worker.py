@@ -89,6 +89,7 @@ def make_host(settings: Settings, *, executors: ExecutorClient, database: Databa
         environment=environment,
         start_timeout_seconds=settings.executor_start_timeout_seconds,
         idle_seconds=settings.executor_idle_seconds,
+        spares=settings.executor_spares,
     )
     return ProcessHost(host, executors=executors, database=database)
 

@@ -100,11 +100,10 @@ class Folder:
         finally:
             os.close(descriptor)
 
-    def open_log(self) -> int:
-        """A descriptor to append to; a large log is put aside first, and one such is kept."""
+    def rotate_log(self) -> None:
+        """Put a large log aside; one such is kept."""
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
-        return os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     def last_words(self) -> str:
         """The log's last line, shortened."""

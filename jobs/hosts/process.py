@@ -5,9 +5,7 @@ Executors outlive the job worker that started them; the next one finds them by t
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -26,11 +24,11 @@ from jobs.database import Database
 from jobs.executor_client import Endpoint, ExecutorClient, ExecutorError
 from jobs.hosts import HostFacts, HostFailed
 from jobs.hosts.folder import Folder, FolderBusy
+from jobs.hosts.spares import Assignment, Spares
 from schema.executor_api import ExecutorHealth
 from schema.logs import log_context
 from schema.signature import executor_token
 
-CODE = Path(__file__).resolve().parents[2]
 STARTS_AT_ONCE = 2
 FIRST_POLL_SECONDS = 0.01
 LONGEST_POLL_SECONDS = 0.03
@@ -42,13 +40,15 @@ _log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessHostSettings:
-    """`environment` is what every executor is given; `stop_seconds` is how long one may take to end in order."""
+    """`environment` is what every executor is given; `stop_seconds` is how long one may take to end in order;
+    `spares` are kept waiting for the next sessions."""
 
     workers: Path
     secret: bytes
     environment: Mapping[str, str]
     start_timeout_seconds: float
     idle_seconds: float
+    spares: int = 0
     stop_seconds: float = 20.0
 
 
@@ -63,6 +63,7 @@ class ProcessHost:
         self._children: dict[UUID, subprocess.Popen[bytes]] = {}
         self._known: set[UUID] = set()
         self._has_adopted = False
+        self._spares = Spares(settings.environment, count=settings.spares)
 
     def ensure_started(self, session_id: UUID, epoch: int) -> Endpoint:
         health = self._health(session_id)
@@ -106,6 +107,7 @@ class ProcessHost:
         for session_id, child in list(self._children.items()):
             if child.poll() is not None and self._children.get(session_id) is child:
                 del self._children[session_id]
+        self._spares.refill()
         for session_id in [each for each in list(self._known) if self.is_dead(each)]:
             self._known.discard(session_id)
             self._database.transact(worker_stopped, session_id)
@@ -188,25 +190,15 @@ class ProcessHost:
         _log.info("executor.started", pid=child.pid, seconds=round(time.monotonic() - began, 3))
 
     def _spawn(self, folder: Folder, session_id: UUID, epoch: int) -> subprocess.Popen[bytes]:
-        log = folder.open_log()
+        folder.rotate_log()
+        settings = self._executor_settings(folder, session_id, epoch)
         try:
-            return subprocess.Popen(
-                [sys.executable, "-m", "executor"],
-                cwd=CODE,
-                env=self._environment(folder, session_id, epoch),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            return self._spares.assign(Assignment(settings, folder.log))
         except OSError as error:
             raise HostFailed(f"The executor cannot be started: {error.strerror}.") from None
-        finally:
-            os.close(log)
 
-    def _environment(self, folder: Folder, session_id: UUID, epoch: int) -> dict[str, str]:
+    def _executor_settings(self, folder: Folder, session_id: UUID, epoch: int) -> dict[str, str]:
         return {
-            **self._settings.environment,
             "EXECUTOR_AUTH_TOKEN": executor_token(self._settings.secret, session_id=session_id, epoch=epoch),
             "EXECUTOR_SESSION_ID": str(session_id),
             "EXECUTOR_EPOCH": str(epoch),

@@ -81,7 +81,8 @@ def test_two_activations_at_once_make_one_worker(make_shop: Make, runs: Runs) ->
 
 def is_executor_of(process: psutil.Process, session_id: UUID) -> bool:
     try:
-        return process.environ().get("EXECUTOR_SESSION_ID") == str(session_id)
+        held = {file.path for file in process.open_files()}
+        return any(f"/{session_id}/state/executor.lock" in path for path in held)
     except psutil.Error:
         return False
 

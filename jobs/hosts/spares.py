@@ -1,0 +1,72 @@
+"""Executors that are started before they are needed: they have imported everything and wait for their settings.
+
+Settings travel by standard input, so that no token stands in a process's environment for others to read.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+CODE = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What makes a spare the executor of one session: its settings, and the file for its log lines."""
+
+    settings: Mapping[str, str]
+    log: Path
+
+
+class Spares:
+    """At most `count` waiting ones. They end by themselves when this process does: their standard input closes."""
+
+    def __init__(self, environment: Mapping[str, str], *, count: int) -> None:
+        self._environment = environment
+        self._count = count
+        self._waiting: list[subprocess.Popen[bytes]] = []
+        self._lock = threading.Lock()
+
+    def assign(self, assignment: Assignment) -> subprocess.Popen[bytes]:
+        """A process on its way to be that executor. Raises OSError when none can be started."""
+        child = self._take() or self._start()
+        line = json.dumps({"settings": dict(assignment.settings), "log": str(assignment.log)}) + "\n"
+        assert child.stdin is not None
+        try:
+            child.stdin.write(line.encode())
+            child.stdin.close()
+        except BrokenPipeError:
+            child.kill()
+            child.wait()
+            raise
+        return child
+
+    def refill(self) -> None:
+        """Start those that are missing. Not at once after one was taken: its agent needs the processor more."""
+        with self._lock:
+            self._waiting = [child for child in self._waiting if child.poll() is None]
+            while len(self._waiting) < self._count:
+                self._waiting.append(self._start())
+
+    def _take(self) -> subprocess.Popen[bytes] | None:
+        with self._lock:
+            while self._waiting:
+                child = self._waiting.pop()
+                if child.poll() is None:
+                    return child
+        return None
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "executor", "--spare"],
+            cwd=CODE,
+            env=dict(self._environment),
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
