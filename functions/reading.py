@@ -24,7 +24,7 @@ from schema.events import Envelope
 from schema.sql import Conn
 
 PAGE = 200
-RECHECK_SECONDS = 30.0
+RECHECK_SECONDS = 15.0
 RETRY_SECONDS = 1.0
 _log = structlog.get_logger("functions.reading")
 
@@ -62,7 +62,7 @@ def follow(edge: Edge, followed: Followed, *, after: int, place: Place, tick_sec
     cursor, checked_at = after, time.monotonic()
     with edge.watch.reading(followed.session_id, place.bell) as reader:
         while not edge.streams.is_ending:
-            must_check = time.monotonic() - checked_at > RECHECK_SECONDS
+            must_check = time.monotonic() - checked_at >= RECHECK_SECONDS
             batch = _read(edge, followed, cursor, must_check=must_check)
             if batch is None:
                 place.bell.wait(RETRY_SECONDS)
@@ -82,10 +82,10 @@ def follow(edge: Edge, followed: Followed, *, after: int, place: Place, tick_sec
 def _wait(edge: Edge, reader: Reader, cursor: int, *, tick_seconds: float) -> Iterator[Batch]:
     """Until the log may have grown; an empty batch each time that the bell rang for nothing, or nothing rang."""
     until = time.monotonic() + RECHECK_SECONDS
-    while not edge.streams.is_ending and not reader.wait(cursor, tick_seconds):
-        yield Batch([])
-        if time.monotonic() > until:
+    while not edge.streams.is_ending and (left := until - time.monotonic()) > 0:
+        if reader.wait(cursor, min(tick_seconds, left)):
             return
+        yield Batch([])
 
 
 def _read(edge: Edge, followed: Followed, cursor: int, *, must_check: bool) -> Batch | None:

@@ -116,7 +116,14 @@ def _sentence(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:
         return f"{message}."
-    name = str(first["loc"][0]).upper()
+    name = _variable(str(first["loc"][0]))
     if first["type"] == "missing":
         return f"{name} is not set."
     return f"{name}: {message[0].lower()}{message[1:]}."
+
+
+def _variable(field: str) -> str:
+    """The environment variable of a field, which may be named by its variable already."""
+    known = Settings.model_fields.get(field)
+    alias = known.validation_alias if known else None
+    return alias if isinstance(alias, str) else field.upper()
