@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from cli import admin, chat, data
-from cli.up import sign_in, up
+from cli.up import show_database, sign_in, up
 
 ABOUT = "Runyard on one machine: start it, talk to an agent, see and change users and apps."
 
@@ -19,6 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     starter.set_defaults(run=lambda _asked: up())
     signer = commands.add_parser("sign-in", help="print a fresh one-time address that signs a browser in")
     signer.set_defaults(run=lambda _asked: sign_in())
+    shower = commands.add_parser("env", help="print DATABASE_URL of the embedded database, for eval in a shell")
+    shower.set_defaults(run=lambda _asked: show_database())
     chat.add_command(commands)
     admin.add_commands(commands)
     data.add_commands(commands)

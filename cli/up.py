@@ -81,6 +81,12 @@ def sign_in(environ: Mapping[str, str] = os.environ) -> int:
     return 0
 
 
+def show_database(environ: Mapping[str, str] = os.environ) -> int:
+    """Print the embedded database's address as a shell takes it, for operators' own programs; the exit status."""
+    say(f"export DATABASE_URL={shlex.quote(postgres_dsn(find_places(environ).postgres))}")
+    return 0
+
+
 def port_of(environ: Mapping[str, str]) -> int:
     text = environ.get("RUNYARD_PORT") or str(DEFAULT_PORT)
     if not text.isdecimal() or not 0 < int(text) < 65536:
