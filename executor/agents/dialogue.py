@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -62,11 +62,20 @@ class Dialogue:
         self.session_id: str | None = None
         self.live = False
         self.denials: list[Denial] = []
-        self.last_update = time.monotonic()
+        self._heard = asyncio.Event()
 
     def as_client(self) -> Client:
         """The package finds methods by name; those that are not there it refuses."""
         return cast(Client, self)
+
+    async def hears_more(self, seconds: float) -> bool:
+        """Whether another update comes within so many seconds from now."""
+        self._heard.clear()
+        try:
+            await asyncio.wait_for(self._heard.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
 
     def take_following_message(self, *, ended: bool) -> str | None:
         """What has to be said after the agent's answer: denials that ended its turn (`ended`), or that had a reason."""
@@ -75,14 +84,14 @@ class Dialogue:
         return "\n".join(one.as_message() for one in telling) or None
 
     async def session_update(self, session_id: str, update: BaseModel, **_: Any) -> None:
-        self.last_update = time.monotonic()
+        self._heard.set()
         if self.live and session_id == self.session_id:
             self._translation.take(update)
         elif isinstance(update, UsageUpdate):
             self._translation.take_earlier_usage(update)
 
     async def request_permission(
-        self, session_id: str, tool_call: ToolCallUpdate, options: list[PermissionOption], **_: Any
+        self, tool_call: ToolCallUpdate, options: list[PermissionOption], **_: Any
     ) -> RequestPermissionResponse:
         known = self._translation.known_call(tool_call.tool_call_id)
         request = permission_request(tool_call, options, cwd=self._cwd, known=known)
@@ -109,10 +118,10 @@ class Dialogue:
         self._asks.say_applied(request, response.action, cancels=response.action == "cancel")
         return response
 
-    async def ext_method(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    async def ext_method(self, method: str, _params: dict[str, Any]) -> dict[str, Any]:
         raise RequestError.method_not_found(f"_{method}")
 
-    async def ext_notification(self, method: str, params: dict[str, Any]) -> None:
+    async def ext_notification(self, method: str, _params: dict[str, Any]) -> None:
         _log.debug("agent.extension", method=method[:100])
 
     async def _refuse(self, **_: Any) -> NoReturn:

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable
-from pathlib import Path
 from typing import Literal, TypeVar
 
 import structlog
@@ -24,9 +22,10 @@ from pydantic import ValidationError
 from executor.agents.asks import Asks
 from executor.agents.dialects import RunSettings, settings_for
 from executor.agents.dialogue import Dialogue
+from executor.agents.endings import CANCELLED_BY_ANSWER, STOPPED, brief, settled, timed_out
 from executor.agents.failures import TurnFailed, looks_like_login, said_by
 from executor.agents.install import ensure_installed
-from executor.agents.launch import command_of, environment_of, furnish_home
+from executor.agents.launch import check_working_folder, command_of, environment_of, furnish_home
 from executor.agents.lines import LineTransport
 from executor.agents.opening import Opened, open_session
 from executor.agents.process import AgentProcess, start_process
@@ -35,7 +34,7 @@ from executor.agents.text import Redaction
 from executor.agents.translate import Translation
 from executor.agents.turn import Listener, Stop, Turn
 from executor.agents.usage import Meter
-from schema.events import Reason, RunFinished, RunStarted, RunWarning
+from schema.events import RunFinished, RunStarted, RunWarning
 
 GO_ON = (
     "You were interrupted while you worked on my last message. Look at what is done already and go on from there; "
@@ -46,11 +45,6 @@ QUIET_SECONDS = 0.15
 DRAIN_SECONDS = 1.0
 CLOSE_SECONDS = 2.0
 MOST_FOLLOWING_MESSAGES = 10
-STOPPED = RunFinished(status="cancelled", reason=Reason(code="stopped", message="The run was stopped."))
-CANCELLED_BY_ANSWER = RunFinished(
-    status="cancelled",
-    reason=Reason(code="cancelled_by_answer", message="The answer to a request ended the turn."),
-)
 T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
@@ -91,7 +85,7 @@ class _Driving:
         ends = {
             asyncio.ensure_future(self._stop.wanted.wait()): STOPPED,
             asyncio.ensure_future(self._asks.cancelled.wait()): CANCELLED_BY_ANSWER,
-            asyncio.ensure_future(self._time_is_up()): self._timeout(),
+            asyncio.ensure_future(self._time_is_up()): timed_out(self._turn.timeout_seconds),
         }
         try:
             await asyncio.wait({work, *ends}, return_when=asyncio.FIRST_COMPLETED)
@@ -108,6 +102,7 @@ class _Driving:
         """With what was still open ended, and the usage."""
         if not self._dialogue.live:
             return finished
+        self._dialogue.live = False
         self._translation.end_message(finished.stop_reason or finished.status)
         if finished.status != "succeeded":
             self._translation.end_calls()
@@ -126,7 +121,7 @@ class _Driving:
             await self._listener.begin(self._started(opened))
             answer = await self._hand_over_prompt(opened)
             await self._close_session(opened)
-            return _settled(answer)
+            return settled(answer)
         except TurnFailed as failed:
             _log.warning("agent.turn_failed", code=failed.code, reason=failed.message)
             return failed.finished()
@@ -134,7 +129,7 @@ class _Driving:
     async def _open(self) -> Opened:
         """The agent started and its session ready, within the start limit (the installation does not count)."""
         self._settings = settings_for(self._turn, self._provider)
-        _check_working_folder(self._cwd, self._turn.workspace)
+        check_working_folder(self._cwd, self._turn.workspace)
         await ensure_installed(self._provider, self._provider.agents_dir, self._say_installing)
         furnish_home(self._provider, self._turn.home)
         connection = await self._start()
@@ -227,17 +222,17 @@ class _Driving:
         except ConnectionError:
             raise TurnFailed(self._end_code(), await self._process.how_it_ended() + self._garbage()) from None
         except ValidationError as error:
-            raise TurnFailed("protocol_error", f"The agent's answer is not of the protocol: {_brief(error)}") from None
+            raise TurnFailed("protocol_error", f"The agent's answer is not of the protocol: {brief(error)}") from None
         finally:
             request.cancel()
             ended.cancel()
 
     async def _drain(self) -> None:
         """Updates and the last usage can come after the answer: wait until it is quiet."""
-        deadline = time.monotonic() + DRAIN_SECONDS
-        self._dialogue.last_update = time.monotonic()
-        while (now := time.monotonic()) < deadline and now - self._dialogue.last_update < QUIET_SECONDS:
-            await asyncio.sleep(0.03)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while await self._dialogue.hears_more(QUIET_SECONDS):
+                    pass
 
     async def _close_session(self, opened: Opened) -> None:
         self._patiently = True
@@ -253,10 +248,6 @@ class _Driving:
             with contextlib.suppress(ConnectionError):
                 await self._connection.cancel(self._opened.session_id)
             await asyncio.wait({work}, timeout=self._stop.grace_seconds)
-
-    def _timeout(self) -> RunFinished:
-        limit = self._turn.timeout_seconds or 0.0
-        return TurnFailed("timeout", f"The run took longer than its limit of {limit:g} seconds.").finished()
 
     async def _time_is_up(self) -> None:
         if self._turn.timeout_seconds is None:
@@ -293,33 +284,3 @@ class _Driving:
     def _end_code(self) -> Literal["agent_crashed", "protocol_error"]:
         spoke = self._opened is not None or not (self._transport and self._transport.garbage_lines)
         return "agent_crashed" if spoke else "protocol_error"
-
-
-def _check_working_folder(folder: Path, workspace: Path) -> None:
-    if not folder.is_relative_to(workspace.resolve()):
-        raise TurnFailed("option_refused", f"The folder {folder} lies outside of the workspace.")
-    if not folder.is_dir():
-        raise TurnFailed("option_refused", f"The workspace has no folder {folder.relative_to(workspace.resolve())}.")
-
-
-def _settled(answer: PromptResponse) -> RunFinished:
-    """`max_tokens` and `max_turn_requests` are failures: the work is not finished, though what was done stays."""
-    reason = answer.stop_reason
-    if reason == "end_turn":
-        return RunFinished(status="succeeded", stop_reason=reason)
-    if reason == "cancelled":
-        why = Reason(code="agent_cancelled", message="The agent broke off its turn by itself.")
-        return RunFinished(status="cancelled", reason=why, stop_reason=reason)
-    codes = {"refusal": "agent_refused"}
-    sentences = {
-        "refusal": "The agent refused to answer this prompt.",
-        "max_tokens": "The model reached its token limit before it was done; send another prompt to go on.",
-        "max_turn_requests": "The agent reached its limit of model requests in one turn; send another prompt to go on.",
-    }
-    why = Reason(code=codes.get(reason, reason), message=sentences[reason])
-    return RunFinished(status="failed", reason=why, stop_reason=reason)
-
-
-def _brief(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from acp import RequestError
@@ -43,15 +44,9 @@ def _details(data: Any) -> str:
 
 def looks_like_login(error: RequestError) -> bool:
     """Whether an agent's error says that it is not signed in at its model's provider."""
-    words = said_by(error).lower()
-    return error.code == AUTH_REQUIRED or any(
-        sign in words
-        for sign in (
-            "authentication required",
-            "invalid api key",
-            "401",
-            "unauthorized",
-            "/login",
-            "authentication_error",
-        )
-    )
+    return error.code == AUTH_REQUIRED or bool(_LOGIN.search(said_by(error)))
+
+
+_LOGIN = re.compile(
+    r"authentication.(required|error)|invalid.api.key|incorrect api key|\b401\b|unauthorized|/login", re.IGNORECASE
+)

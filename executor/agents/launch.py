@@ -42,6 +42,14 @@ def _path(provider: Provider) -> str:
     return provider.host_environment.get("PATH", os.defpath)
 
 
+def check_working_folder(folder: Path, workspace: Path) -> None:
+    """Raises TurnFailed `option_refused` for a folder that is not there or lies elsewhere."""
+    if not folder.is_relative_to(workspace.resolve()):
+        raise TurnFailed("option_refused", f"The folder {folder} lies outside of the workspace.")
+    if not folder.is_dir():
+        raise TurnFailed("option_refused", f"The workspace has no folder {folder.relative_to(workspace.resolve())}.")
+
+
 def furnish_home(provider: Provider, home: Path) -> None:
     """Write the provider's files anew, mode 600; raises TurnFailed `login_missing` when a source is not there."""
     home.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -84,7 +84,8 @@ def choose(answer: Answer, options: list[AcpOption]) -> Choice:
     if answer.decision == "cancel":
         return Choice(None, "cancelled")
     named = next((one for one in options if one.option_id == answer.option_id), None)
-    chosen = named or _by_decision(answer.decision, options)
+    fits = named is not None and named.kind.startswith("allow") == answer.decision.startswith("allow")
+    chosen = named if fits else _by_decision(answer.decision, options)
     return Choice(chosen.option_id, f"{chosen.name} ({chosen.option_id})") if chosen else Choice(None, "cancelled")
 
 

@@ -46,9 +46,15 @@ class AgentProcess:
         assert self._process.stdout is not None
         return self._process.stdout
 
-    async def ended(self) -> int:
-        """Waits for the agent's end; its exit code, negative for a signal."""
-        return await self._process.wait()
+    async def ended(self, *, look_every: float = 0.1) -> int:
+        """Waits for the agent's end; its exit code, negative for a signal.
+
+        asyncio's own wait (before Python 3.12.5) also waits until nobody holds the pipes any more, which a child that
+        outlives the agent may do for ever.
+        """
+        while (code := self._process.returncode) is None:  # noqa: ASYNC110 -- asyncio has no event for it, see above
+            await asyncio.sleep(look_every)
+        return code
 
     def last_words(self) -> str:
         """The last lines that it wrote to stderr, as one text; empty when there are none."""
@@ -56,8 +62,7 @@ class AgentProcess:
 
     async def how_it_ended(self) -> str:
         """A sentence for a reason, once the agent is known to have gone or closed its output."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), 1.0)
+        await self._left_within(1.0)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self._drain), 0.5)
         code = self._process.returncode
@@ -81,16 +86,18 @@ class AgentProcess:
         await self._left_within(SECONDS_TO_TERMINATE)
         below += leftovers.descendants(self._process.pid)
         self._signal_group(signal.SIGKILL)
-        await self._process.wait()
+        await self.ended(look_every=0.02)
         count = await asyncio.to_thread(leftovers.kill_leftovers, self._session_id, below)
         if count:
             _log.info("agent.leftovers_killed", count=count)
         leftovers.started_here.discard(self._process.pid)
         self._drain.cancel()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), SECONDS_TO_TERMINATE)
 
     async def _left_within(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), seconds)
+            await asyncio.wait_for(self.ended(look_every=0.02), seconds)
 
     def _signal_group(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

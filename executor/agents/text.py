@@ -64,7 +64,7 @@ def _cut_within(value: Any, limit: int) -> Any:
 
 
 class BoundedText:
-    """A text that grows without bound and is kept as its head and tail."""
+    """A text that grows without bound and is kept as its head and tail, `limit` characters together."""
 
     def __init__(self, limit: int = OUTPUT_LIMIT) -> None:
         self._limit = limit
@@ -82,7 +82,7 @@ class BoundedText:
         """Head and tail, with a note of what is missing between them."""
         missing = self.size - len(self._head) - len(self._tail)
         note = f"\n[... {missing} characters left out ...]\n" if missing else ""
-        return cut_text(self._head + note + self._tail, self._limit * 2)
+        return self._head + note + self._tail
 
 
 def pieces(text: str, size: int = DELTA_LIMIT) -> list[str]:

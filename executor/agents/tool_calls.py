@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from acp.schema import ContentToolCallContent, FileEditToolCallContent, ToolCallStart, ToolCallUpdate
+
 from executor.agents.content import text_of_block
 from executor.agents.text import BoundedText, cut_json, cut_text
 from schema.events import ToolCall
@@ -101,10 +102,8 @@ def _output(update: ToolCallStart | ToolCallUpdate, call: KnownCall) -> Json:
         return {}
     texts = [text_of_block(one.content) for one in update.content or [] if isinstance(one, ContentToolCallContent)]
     text = "\n".join(one for one in texts if one)
-    if isinstance(update.raw_output, str) or not text:
-        given = cut_json(update.raw_output)
-    else:
-        given = cut_text(text)
+    plain = isinstance(update.raw_output, str) or not text
+    given = cut_json(update.raw_output if plain else text)
     return {"output": given if given is not None else _terminal_output(call)}
 
 

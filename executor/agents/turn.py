@@ -37,7 +37,7 @@ class Listener(Protocol):
         """Record an event. Never blocks; order is kept."""
 
     async def begin(self, started: RunStarted) -> None:
-        """Record `run.started` and wait until the control plane has it: only then may the prompt leave for the agent."""
+        """Record `run.started` and wait until the control plane has it: only then may the prompt leave."""
 
     async def ask(self, request: HumanRequested) -> Answer | None:
         """Record `human_loop.requested` and wait for the answer; None when the turn is being stopped."""

@@ -14,9 +14,10 @@ one step, side requests (titles, model lists) take none. A step is one of
     {"hang": true}                                     no answer, ever
     {"status": 500, "message": "..."}                  an HTTP error
 
-with "text" beside a tool, "repeat": true for a step that stays, and "usage": {"input", "output", "cached_read", "cached_write"} in any. `GET /_state` answers
-`{stepsLeft, prompts: [what people said, one for each delivery], requests: [{api, side, prompt, body}]}`;
-`POST /_script {"steps": [...]}` adds steps.
+with "text" beside a tool, "repeat": true for a step that stays, and "usage": {"input", "output", "cached_read",
+"cached_write"} in any. `GET /_state` answers
+`{stepsLeft, prompts: [what people said, one for each delivery], requests: [{api, side, prompt, body, failed}]}`;
+`POST /_script {"steps": [...]}` adds steps, `POST /_reset` forgets steps and requests.
 """
 
 from __future__ import annotations

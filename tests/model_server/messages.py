@@ -54,13 +54,11 @@ def frames(body: Json, step: Json) -> Iterator[Frame]:
         "usage": start,
     }
     yield "message_start", {"type": "message_start", "message": message}
-    index = 0
-    for block, deltas in _blocks(body, step):
+    for index, (block, deltas) in enumerate(_blocks(body, step)):
         yield "content_block_start", {"type": "content_block_start", "index": index, "content_block": block}
         for delta in deltas:
             yield "content_block_delta", {"type": "content_block_delta", "index": index, "delta": delta}
         yield "content_block_stop", {"type": "content_block_stop", "index": index}
-        index += 1
     reason = step.get("stop") or ("tool_use" if "tool" in step else "end_turn")
     done = {"output_tokens": usage.get("output", 20)}
     yield (
@@ -106,4 +104,5 @@ def _blocks(body: Json, step: Json) -> Iterator[tuple[Json, list[Json]]]:
 
 def words(text: str) -> list[str]:
     """The text in pieces, so that it streams."""
-    return [f"{word} " for word in text.split(" ")[:-1]] + [text.split(" ")[-1]]
+    *firsts, last = text.split(" ")
+    return [f"{word} " for word in firsts] + [last]

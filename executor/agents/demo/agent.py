@@ -88,7 +88,7 @@ class DemoAgent:
         return SetSessionModeResponse()
 
     async def set_config_option(
-        self, config_id: str, session_id: str, value: str | bool, **_: Any
+        self, *, config_id: str, session_id: str, value: str | bool, **_: Any
     ) -> SetSessionConfigOptionResponse:
         if config_id != "model" or value not in MODELS:
             raise RequestError.invalid_params({"details": f"no {config_id} {value}"})

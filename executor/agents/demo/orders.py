@@ -125,11 +125,11 @@ async def _hang(work: Work, _: str) -> None:
     await asyncio.Event().wait()
 
 
-async def _refuse(work: Work, _: str) -> None:
+async def _refuse(_work: Work, _: str) -> None:
     raise Refused
 
 
-async def _error(work: Work, rest: str) -> None:
+async def _error(_work: Work, rest: str) -> None:
     raise RequestError.internal_error({"details": rest or "an error as asked"})
 
 

@@ -106,6 +106,7 @@ class Place:
         continuing: bool = False,
         timeout_seconds: float = 60,
         grace_seconds: float = 5,
+        stop_after: float | None = None,
         **options: object,
     ) -> Took:
         """Run one turn to its end."""
@@ -132,6 +133,8 @@ class Place:
                 if stop_when and stop_when(type_, data):
                     stop.wanted.set()
 
+            if stop_after is not None:
+                asyncio.get_running_loop().call_later(stop_after, stop.wanted.set)
             recorder = Recorder(decide or answering("allow"), look)
             finished = await take_turn(turn, provider, recorder, stop)
             left = [" ".join(one.cmdline()) for one in marked_processes(self.session_id)]

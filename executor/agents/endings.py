@@ -1,0 +1,44 @@
+"""How a turn ends when its agent answers, is stopped, or takes too long."""
+
+from __future__ import annotations
+
+from acp.schema import PromptResponse
+from pydantic import ValidationError
+
+from executor.agents.failures import TurnFailed
+from schema.events import Reason, RunFinished
+
+STOPPED = RunFinished(status="cancelled", reason=Reason(code="stopped", message="The run was stopped."))
+CANCELLED_BY_ANSWER = RunFinished(
+    status="cancelled",
+    reason=Reason(code="cancelled_by_answer", message="The answer to a request ended the turn."),
+)
+
+
+def timed_out(limit: float | None) -> RunFinished:
+    """`limit` in seconds."""
+    return TurnFailed("timeout", f"The run took longer than its limit of {limit or 0:g} seconds.").finished()
+
+
+def settled(answer: PromptResponse) -> RunFinished:
+    """`max_tokens` and `max_turn_requests` are failures: the work is not finished, though what was done stays."""
+    reason = answer.stop_reason
+    if reason == "end_turn":
+        return RunFinished(status="succeeded", stop_reason=reason)
+    if reason == "cancelled":
+        why = Reason(code="agent_cancelled", message="The agent broke off its turn by itself.")
+        return RunFinished(status="cancelled", reason=why, stop_reason=reason)
+    codes = {"refusal": "agent_refused"}
+    sentences = {
+        "refusal": "The agent refused to answer this prompt.",
+        "max_tokens": "The model reached its token limit before it was done; send another prompt to go on.",
+        "max_turn_requests": "The agent reached its limit of model requests in one turn; send another prompt to go on.",
+    }
+    why = Reason(code=codes.get(reason, reason), message=sentences[reason])
+    return RunFinished(status="failed", reason=why, stop_reason=reason)
+
+
+def brief(error: ValidationError) -> str:
+    """Its first fault, without the input."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

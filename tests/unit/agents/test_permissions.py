@@ -1,0 +1,102 @@
+"""A person's decision becomes the option that says it, and never more than it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from acp.schema import FileEditToolCallContent, PermissionOption, ToolCallUpdate
+
+from executor.agents.permissions import choose, fingerprint, permission_request
+from executor.agents.tool_calls import KnownCall
+from schema.executor_api import Answer
+
+CLAUDE = [("allow-once", "allow_once"), ("allow-with-updates", "allow_always"), ("reject", "reject_once")]
+CODEX = [("allow_once", "allow_once"), ("accept_execpolicy_amendment", "allow_always"), ("cancel", "reject_once")]
+CODEX_BOTH = [("allow_once", "allow_once"), ("cancel", "reject_once"), ("decline", "reject_once")]
+OPENCODE = [("once", "allow_once"), ("always", "allow_always"), ("reject", "reject_once")]
+CWD = Path("/workspace")
+
+
+def options(pairs: list[tuple[str, str]]) -> list[PermissionOption]:
+    return [PermissionOption.model_validate({"optionId": id_, "name": id_, "kind": kind}) for id_, kind in pairs]
+
+
+def answer(decision: str, **fields: Any) -> Answer:
+    return Answer.model_validate({"requestId": uuid4(), "decision": decision, **fields})
+
+
+@pytest.mark.parametrize(
+    "pairs, decision, expected",
+    [
+        (CLAUDE, "allow", "allow-once"),
+        (CLAUDE, "allow_always", "allow-with-updates"),
+        (CLAUDE, "deny", "reject"),
+        (CODEX, "allow", "allow_once"),
+        (CODEX, "allow_always", "accept_execpolicy_amendment"),
+        (CODEX, "deny", "cancel"),
+        (CODEX_BOTH, "deny", "decline"),
+        (OPENCODE, "allow", "once"),
+        (OPENCODE, "allow_always", "always"),
+        (OPENCODE, "deny", "reject"),
+        ([("yes", "allow_once"), ("never", "reject_always")], "deny", "never"),
+        ([("yes", "allow_once")], "allow_always", "yes"),
+        ([("yes", "allow_once")], "deny", None),
+        (CLAUDE, "cancel", None),
+    ],
+)
+def test_the_option_says_the_decision(pairs: list[tuple[str, str]], decision: str, expected: str | None) -> None:
+    assert choose(answer(decision), options(pairs)).option_id == expected
+
+
+def test_a_named_option_is_taken() -> None:
+    assert choose(answer("deny", optionId="cancel"), options(CODEX_BOTH)).option_id == "cancel"
+
+
+def test_an_unknown_option_falls_back_to_the_decision() -> None:
+    assert choose(answer("deny", optionId="nonsense"), options(CLAUDE)).option_id == "reject"
+
+
+def test_a_denial_that_names_an_allowing_option_stays_a_denial() -> None:
+    assert choose(answer("deny", optionId="allow-once"), options(CLAUDE)).option_id == "reject"
+
+
+def test_a_codex_denial_is_known_to_end_the_turn() -> None:
+    assert choose(answer("deny"), options(CODEX)).denies_and_ends_the_turn
+    assert not choose(answer("deny"), options(CODEX_BOTH)).denies_and_ends_the_turn
+
+
+def test_the_fingerprint_depends_on_everything_that_matters() -> None:
+    same = {"b": 1, "a": 2}
+    first = fingerprint("edit", "Write", same, CWD)
+
+    assert first == fingerprint("edit", "Write", {"a": 2, "b": 1}, CWD)
+    others = [
+        fingerprint("execute", "Write", same, CWD),
+        fingerprint("edit", "Write more", same, CWD),
+        fingerprint("edit", "Write", {"a": 3, "b": 1}, CWD),
+        fingerprint("edit", "Write", same, Path("/elsewhere")),
+    ]
+    assert len({first, *others}) == 5
+
+
+def test_an_edit_without_input_is_known_by_its_diffs() -> None:
+    def ask(new_text: str) -> str:
+        edit = FileEditToolCallContent(type="diff", path="/workspace/a", new_text=new_text)
+        known = KnownCall(kind="edit", edits=[{"path": edit.path, "oldText": None, "newText": new_text}])
+        call = ToolCallUpdate(tool_call_id="1", title="Edit files", kind="edit")
+        return permission_request(call, options(CODEX), cwd=CWD, known=known).fingerprint
+
+    assert ask("one") == ask("one") != ask("two")
+
+
+def test_a_request_shows_what_was_said_of_the_call_before() -> None:
+    known = KnownCall(kind="execute", title="ls", raw_input={"command": "ls"})
+
+    request = permission_request(ToolCallUpdate(tool_call_id="1"), options(CLAUDE), cwd=CWD, known=known)
+
+    assert request.title == "ls"
+    assert request.tool_call == {"toolCallId": "1", "title": "ls", "kind": "execute", "input": {"command": "ls"}}
+    assert [one.option_id for one in request.options or []] == [id_ for id_, _ in CLAUDE]

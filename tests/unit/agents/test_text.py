@@ -1,0 +1,83 @@
+"""Text from agents is made fit to store."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from executor.agents.text import BoundedText, Redaction, clean_json, clean_text, cut_json, cut_text, pieces
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=[])))
+def test_cleaned_text_can_be_stored(text: str) -> None:
+    cleaned = clean_text(text)
+
+    assert "\x00" not in cleaned
+    assert len(cleaned) == len(text)
+    cleaned.encode()
+
+
+def test_keys_are_cleaned_too() -> None:
+    assert clean_json({"a\x00": ["\ud800", 1, None]}) == {"a\ufffd": ["\ufffd", 1, None]}
+
+
+@given(st.text(), st.integers(min_value=8, max_value=200))
+def test_a_cut_text_keeps_its_ends(text: str, limit: int) -> None:
+    cut = cut_text(text, limit)
+
+    if len(text.encode()) <= limit:
+        assert cut == text
+    else:
+        assert "bytes left out" in cut
+        assert len(cut.encode()) <= limit + 60
+
+
+def test_the_note_counts_what_is_missing() -> None:
+    assert cut_text("a" * 50 + "b" * 50, 40) == "a" * 30 + "\n[... 60 bytes left out ...]\n" + "b" * 10
+
+
+def test_a_large_structure_becomes_a_cut_text() -> None:
+    cut = cut_json({"rows": ["x" * 900] * 1000}, 1000)
+
+    assert isinstance(cut, str)
+    assert "left out" in cut
+
+
+def test_a_structure_with_one_long_text_stays_one() -> None:
+    cut = cut_json({"path": "a.txt", "content": "x" * 5000}, 1000)
+
+    assert cut["path"] == "a.txt"
+    assert len(json.dumps(cut)) < 1200
+
+
+def test_numbers_and_nothing_stay_as_they_are() -> None:
+    assert [cut_json(value) for value in (None, 0, False, 1.5)] == [None, 0, False, 1.5]
+
+
+@given(st.lists(st.text(max_size=40), max_size=20))
+def test_a_growing_text_is_whole_until_it_is_too_long(parts: list[str]) -> None:
+    bounded = BoundedText(limit=40)
+    for part in parts:
+        bounded.add(part)
+    whole = "".join(parts)
+
+    assert bounded.size == len(whole)
+    if len(whole) <= 40:
+        assert bounded.read() == whole
+    else:
+        assert "characters left out" in bounded.read()
+        assert bounded.read().endswith(whole[-5:])
+
+
+def test_pieces_join_to_the_text() -> None:
+    assert pieces("abcdefg", 3) == ["abc", "def", "g"]
+    assert pieces("", 3) == []
+
+
+def test_secrets_are_hidden_longest_first() -> None:
+    redaction = Redaction(["password", "password-long"])
+
+    assert redaction.hide("password-long and password") == "[secret] and [secret]"
+    assert Redaction([]).hide("nothing") == "nothing"

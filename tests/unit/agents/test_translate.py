@@ -1,0 +1,167 @@
+"""Session updates become our events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from acp.schema import SessionNotification
+
+from executor.agents.translate import Translation
+from executor.agents.usage import Meter
+from schema.wire import Json, Wire
+
+
+class Told:
+    """A translation and what it said."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, Json]] = []
+        self.translation = Translation(self._say, Meter(None))
+
+    def _say(self, type_: str, data: Wire) -> None:
+        self.events.append((type_, data.to_json()))
+
+    def take(self, **update: Any) -> None:
+        notification = SessionNotification.model_validate({"sessionId": "s", "update": update})
+        self.translation.take(notification.update)
+
+    def text(self, text: str, message_id: str | None = None, kind: str = "agent_message_chunk") -> None:
+        self.take(sessionUpdate=kind, content={"type": "text", "text": text}, messageId=message_id)
+
+    def types(self) -> list[str]:
+        return [type_ for type_, _ in self.events]
+
+    def of(self, type_: str) -> list[Json]:
+        return [data for name, data in self.events if name == type_]
+
+
+def test_a_message_stops_when_another_begins() -> None:
+    told = Told()
+    told.text("think", kind="agent_thought_chunk")
+    told.text("a", "1")
+    told.text("b", "1")
+    told.text("c", "2")
+    told.translation.end_message("end_turn")
+
+    assert [one["text"] for one in told.of("message.delta")] == ["think", "a", "b", "c"]
+    assert [one["stopReason"] for one in told.of("message.stop")] == ["next_message", "next_message", "end_turn"]
+    assert len({one["messageId"] for one in told.of("message.delta")}) == 3
+
+
+def test_a_tool_call_ends_the_message_but_its_updates_do_not() -> None:
+    told = Told()
+    told.text("a")
+    told.take(sessionUpdate="tool_call", toolCallId="t", title="T")
+    told.text("b")
+    told.take(sessionUpdate="tool_call_update", toolCallId="t", status="completed")
+    told.text("c")
+
+    assert told.types() == [
+        "message.delta",
+        "message.stop",
+        "tool.call",
+        "message.delta",
+        "tool.update",
+        "message.delta",
+    ]
+
+
+def test_an_update_says_only_what_changed() -> None:
+    told = Told()
+    told.take(sessionUpdate="tool_call", toolCallId="t", title="T", kind="edit", status="pending", rawInput={"a": 1})
+    told.take(sessionUpdate="tool_call_update", toolCallId="t", title="T", status="in_progress", rawInput={"a": 1})
+    told.take(sessionUpdate="tool_call_update", toolCallId="t", title="T", status="in_progress")
+
+    assert told.of("tool.update") == [{"toolCallId": "t", "status": "in_progress"}]
+
+
+def test_an_update_of_an_unknown_call_begins_it() -> None:
+    told = Told()
+    told.take(sessionUpdate="tool_call_update", toolCallId="t", status="completed")
+
+    assert told.types() == ["tool.call"]
+
+
+def test_what_describes_a_pending_call_is_not_its_output() -> None:
+    told = Told()
+    text = [{"type": "content", "content": {"type": "text", "text": "lists files"}}]
+    told.take(sessionUpdate="tool_call", toolCallId="t", title="ls", status="pending", content=text)
+    told.take(sessionUpdate="tool_call_update", toolCallId="t", status="completed", rawOutput="a.txt", content=text)
+
+    assert "output" not in told.of("tool.call")[0]
+    assert told.of("tool.update")[0]["output"] == "a.txt"
+
+
+def test_a_terminals_pieces_become_one_output() -> None:
+    told = Told()
+    told.take(sessionUpdate="tool_call", toolCallId="t", title="ls", status="in_progress")
+    for number in range(100):
+        meta = {"terminal_output_delta": {"data": f"{number} ", "terminal_id": "t"}}
+        told.take(sessionUpdate="tool_call_update", toolCallId="t", _meta=meta)
+    told.take(sessionUpdate="tool_call_update", toolCallId="t", status="completed")
+
+    assert told.of("tool.update")[-1]["output"] == "".join(f"{number} " for number in range(100))
+    assert len(told.of("tool.update")) < 10
+
+
+def test_diffs_and_locations_are_kept() -> None:
+    told = Told()
+    diff = {"type": "diff", "path": "/w/a", "oldText": None, "newText": "x"}
+    told.take(
+        sessionUpdate="tool_call", toolCallId="t", title="T", content=[diff], locations=[{"path": "/w/a", "line": 3}]
+    )
+
+    [call] = told.of("tool.call")
+    assert call["diffs"] == [{"path": "/w/a", "oldText": None, "newText": "x"}]
+    assert call["locations"] == [{"path": "/w/a", "line": 3}]
+
+
+def test_a_plan_and_a_todo_tool_fill_the_same_group() -> None:
+    told = Told()
+    told.take(sessionUpdate="plan", entries=[{"content": "a", "priority": "high", "status": "pending"}])
+    todos = {"todos": [{"content": "a", "status": "completed", "priority": "high"}]}
+    told.take(sessionUpdate="tool_call", toolCallId="t", title="todowrite", rawInput=todos)
+
+    groups = told.of("todo.update")
+    assert [group["groupId"] for group in groups] == ["plan", "plan"]
+    assert [group["items"][0]["id"] for group in groups] == ["1", "1"]
+    assert [group["items"][0]["status"] for group in groups] == ["pending", "completed"]
+
+
+def test_usage_is_said_once() -> None:
+    told = Told()
+    for _ in range(2):
+        told.take(sessionUpdate="usage_update", used=10, size=100, cost={"amount": 0.5, "currency": "USD"})
+
+    assert told.of("usage.update") == [
+        {"contextUsed": 10, "contextSize": 100, "cost": {"amount": 0.5, "currency": "USD", "source": "reported"}}
+    ]
+
+
+def test_a_long_text_comes_in_pieces() -> None:
+    told = Told()
+    told.text("x" * 200_000)
+
+    deltas = told.of("message.delta")
+    assert len(deltas) == 4
+    assert len({one["messageId"] for one in deltas}) == 1
+    assert "".join(one["text"] for one in deltas) == "x" * 200_000
+
+
+def test_calls_that_never_ended_end_with_the_turn() -> None:
+    told = Told()
+    told.take(sessionUpdate="tool_call", toolCallId="open", title="T", status="in_progress")
+    told.take(sessionUpdate="tool_call", toolCallId="done", title="T", status="completed")
+    told.translation.end_calls()
+
+    assert told.of("tool.update") == [{"toolCallId": "open", "status": "failed"}]
+    told.translation.end_calls()
+    assert len(told.of("tool.update")) == 1
+
+
+def test_blocks_that_are_not_text_have_a_word() -> None:
+    told = Told()
+    told.take(sessionUpdate="agent_message_chunk", content={"type": "image", "data": "AAAA", "mimeType": "image/png"})
+    told.take(sessionUpdate="agent_message_chunk", content={"type": "resource_link", "name": "a", "uri": "file:///a"})
+
+    assert [one["text"] for one in told.of("message.delta")] == ["[image: image/png]", "[a](file:///a)"]
