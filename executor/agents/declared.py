@@ -11,7 +11,7 @@ from schema.executor_api import ProviderDeclared
 def declare(provider: Provider) -> ProviderDeclared:
     """`ready` with a reason when its program or its login is missing. A program that npm installs on first use does
     not make it unready."""
-    reason = _missing_program(provider) or _missing_login(provider)
+    reason = _missing_program(provider) or missing_login(provider)
     return ProviderDeclared(
         name=provider.name,
         title=provider.title,
@@ -31,7 +31,8 @@ def _missing_program(provider: Provider) -> str | None:
     return f"The program {provider.command!r} is not installed."
 
 
-def _missing_login(provider: Provider) -> str | None:
+def missing_login(provider: Provider) -> str | None:
+    """The sentence to tell when none of the variables that sign the agent in is set; None when one is."""
     if not provider.login:
         return None
     present = {variable.name for variable in provider.environment if variable.read() is not None}

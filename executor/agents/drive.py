@@ -20,6 +20,7 @@ from acp.schema import PromptResponse
 from pydantic import ValidationError
 
 from executor.agents.asks import Asks
+from executor.agents.declared import missing_login
 from executor.agents.dialects import RunSettings, settings_for
 from executor.agents.dialogue import Dialogue
 from executor.agents.endings import CANCELLED_BY_ANSWER, STOPPED, brief, settled, timed_out
@@ -130,6 +131,8 @@ class _Driving:
         """The agent started and its session ready, within the start limit (the installation does not count)."""
         self._settings = settings_for(self._turn, self._provider)
         check_working_folder(self._cwd, self._turn.workspace)
+        if reason := missing_login(self._provider):
+            raise TurnFailed("login_missing", reason)
         await ensure_installed(self._provider, self._provider.agents_dir, self._say_installing)
         furnish_home(self._provider, self._turn.home)
         connection = await self._start()

@@ -10,6 +10,14 @@ from tests.acceptance.stack import Stack, running_stack
 from tests.acceptance.talk import Talk
 from tests.model_server.starter import ModelServer, model_server
 
+BROKEN = """
+[providers.absent]
+command = "no-such-program-anywhere"
+[providers.unsigned]
+command = "{python}"
+login = ["UNSIGNED_KEY"]
+"""
+
 
 @pytest.fixture(scope="session")
 def scripted_model() -> Iterator[ModelServer]:
@@ -19,7 +27,8 @@ def scripted_model() -> Iterator[ModelServer]:
 
 @pytest.fixture(scope="session")
 def stack(scripted_model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("stack"), model_url=scripted_model.url) as running:
+    folder = tmp_path_factory.mktemp("stack")
+    with running_stack(folder, model_url=scripted_model.url, extra_providers=BROKEN) as running:
         yield running
 
 

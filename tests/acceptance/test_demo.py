@@ -157,3 +157,15 @@ def test_no_agent_outlives_its_run(talk: Talk) -> None:
     session_id = events[0]["sessionId"]
     wait_until(lambda: not agents_of(session_id), seconds=10, what="the agent is still there")
     assert texts(events)
+
+
+def test_an_agent_without_its_login_says_what_to_set(talk: Talk) -> None:
+    """Before anything is installed or started."""
+    events = talk.say("hello", provider="unsigned")
+    assert end(events)["reason"]["code"] == "login_missing"
+    assert "UNSIGNED_KEY" in end(events)["reason"]["message"]
+
+
+def test_a_program_that_is_not_there_is_a_clear_reason(talk: Talk) -> None:
+    events = talk.say("hello", provider="absent")
+    assert end(events)["reason"]["code"] == "program_missing"
