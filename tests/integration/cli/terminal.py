@@ -11,6 +11,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import psutil
+
+from tests.integration.cli.conditions import wait_for
+
 CTRL_C = "\x03"
 CTRL_D = "\x04"
 
@@ -25,7 +29,7 @@ class Terminal:
         self._read_to = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self.process = subprocess.Popen(
-            ["setsid", "--ctty", "--wait", *command],
+            ["setsid", "--ctty", *command],
             env={**env, "TERM": "dumb", "COLUMNS": "120"}, cwd=cwd, stdin=slave, stdout=slave, stderr=slave,
         )  # fmt: skip
         os.close(slave)
@@ -43,6 +47,11 @@ class Terminal:
         end = self.shown.index(words, self._read_to) + len(words)
         said, self._read_to = self.shown[self._read_to : end], end
         return said
+
+    def wait_until_it_waits(self) -> None:
+        """For a key, after it has shown a prompt. Python's input() misses a Ctrl-C that comes just before it waits."""
+        program = psutil.Process(self.process.pid)
+        wait_for(lambda: program.status() == psutil.STATUS_SLEEPING)
 
     def wait_for_end(self, *, seconds: float = 40) -> int:
         deadline = time.monotonic() + seconds

@@ -100,8 +100,7 @@ def test_ctrl_c_at_a_permission_stops_the_run(chat: Chat) -> None:
     terminal = chat("--provider", "demo", "--mode", "ask")
     terminal.type("write a.txt: some words\n")
     terminal.wait_for("cancel the run: ")
-    terminal.type("z")
-    terminal.wait_for("z")  # so it waits for keys
+    terminal.wait_until_it_waits()
     terminal.type(CTRL_C)
     terminal.wait_for("cancelled")
     leave(terminal)
