@@ -1,5 +1,5 @@
 -- name: insert_run
--- At the end of the session's queue, or at its front.
+-- At the end of the session's queue, or at its front. A live run keeps its place, for it may come back to the queue.
 INSERT INTO runs (
     session_id, user_id, app_id, app_version, provider, prompt, options, warnings, traceparent, position, max_attempts,
     timeout_seconds
@@ -11,7 +11,7 @@ VALUES (
         (
             SELECT CASE WHEN %(first)s THEN min(position) - 1024 ELSE max(position) + 1024 END
             FROM runs
-            WHERE session_id = %(session_id)s AND status = 'queued'
+            WHERE session_id = %(session_id)s AND finished_at IS NULL
         ),
         0
     ),

@@ -140,6 +140,18 @@ def test_before_its_prompt_was_delivered_a_lost_run_starts_again(conn: Conn, sta
     assert (again.run.attempt, again.run.claim, again.resume) == (2, 2, None)
 
 
+def test_a_lost_run_keeps_its_turn(conn: Conn, start: StartOne) -> None:
+    first = start().run
+    taken = claim(conn, first.id)
+    assert taken is not None
+    second = start(session_id=first.session_id)
+    assert second.queue_position == 1
+    with conn.transaction():
+        give_back(conn, taken.run, NO_DELAY, code="executor_unreachable", message="Nobody answered.")
+    assert claim(conn, second.run.id) is None
+    assert claim(conn, first.id) is not None
+
+
 def test_after_its_prompt_was_delivered_a_lost_run_goes_on_in_its_conversation(conn: Conn, start: StartOne) -> None:
     taken = claim(conn, start().run.id)
     assert taken is not None
