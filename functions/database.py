@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import psycopg
 from psycopg import IsolationLevel, OperationalError
@@ -12,6 +12,7 @@ from psycopg_pool import ConnectionPool
 
 from schema.sql import Conn
 
+T = TypeVar("T")
 STATEMENT_SECONDS = 15
 CONNECT: dict[str, Any] = {
     "autocommit": True,
@@ -34,6 +35,11 @@ class Database(Protocol):
 
     def transaction(self, *, snapshot: bool = False) -> AbstractContextManager[Conn]:
         """Commits at the end, rolls back on an error. `snapshot`: all statements see one state."""
+        ...
+
+    def call_alone(self, verb: Callable[[Conn], T]) -> T:
+        """Outside of any transaction: each statement of the verb is one of its own. The verb is called again when its
+        connection turns out to be lost, so it has to be one that may be repeated."""
         ...
 
 
@@ -90,6 +96,18 @@ class Pool:
         stack.push(begun)
         return conn
 
+    def call_alone(self, verb: Callable[[Conn], T]) -> T:
+        for _ in range(self._size):
+            conn = self._pool.getconn()
+            try:
+                return verb(conn)
+            except OperationalError:
+                if not conn.broken:
+                    raise
+            finally:
+                self._pool.putconn(conn)
+        raise OperationalError("no connection to the database holds")
+
 
 class BrokenAtBegin(OperationalError):
     """The connection had been lost before the transaction began, so nothing of it was done."""
@@ -121,6 +139,13 @@ class OneConnection:
                 conn = self._connected()
                 enter_transaction(stack, conn, snapshot=snapshot)
             yield conn
+
+    def call_alone(self, verb: Callable[[Conn], T]) -> T:
+        try:
+            return verb(self._connected())
+        except OperationalError:  # as above
+            self.close()
+            return verb(self._connected())
 
     def _connected(self) -> Conn:
         if self._conn is None or self._conn.closed:

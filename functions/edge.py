@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from uuid import UUID
 
 from flask import Flask, current_app
 
 from functions.database import Database, OneConnection, Pool
 from functions.duties import Duties
+from functions.intake import Intake
 from functions.log_watch import LogWatch, NoWatch, Watch
 from functions.settings import Settings
 from functions.streams import Streams
 from handlers.callback import CallbackPolicy
 from handlers.event_log import noting_appends
+from handlers.plain_calls import PlainCall, receive_plain_calls
 from handlers.settle_run import RetryPolicy
 from handlers.stop_run import StopPolicy
+from schema.executor_api import CallbackAnswer
 from schema.sql import Conn
 
 CALLBACK_CONNECTIONS = 8
@@ -34,6 +39,7 @@ class Edge:
     watch: Watch
     streams: Streams
     duties: Duties
+    intake: Intake
     is_resident: bool
 
     def start(self) -> None:
@@ -82,12 +88,14 @@ def resident_edge(settings: Settings) -> Edge:
     callbacks = Pool(dsn, size=CALLBACK_CONNECTIONS, name="callbacks", wait_seconds=5)
     housekeeping = Pool(dsn, size=2, name="housekeeping", wait_seconds=5)
     duties = Duties(settings, housekeeping)
+    watch = LogWatch(dsn, housekeeping, duties=[duties.run_once])
     return Edge(
         settings=settings,
         database=database,
         callbacks=callbacks,
         housekeeping=housekeeping,
-        watch=LogWatch(dsn, housekeeping, duties=[duties.run_once]),
+        watch=watch,
+        intake=make_intake(callbacks, watch, settings),
         streams=Streams(settings.api_streams_max),
         duties=duties,
         is_resident=True,
@@ -97,16 +105,29 @@ def resident_edge(settings: Settings) -> Edge:
 def function_edge(settings: Settings) -> Edge:
     """For a function: one connection, no threads."""
     database = OneConnection(settings.database_url)
+    watch = NoWatch(settings.database_url)
     return Edge(
         settings=settings,
         database=database,
         callbacks=database,
         housekeeping=database,
-        watch=NoWatch(settings.database_url),
+        watch=watch,
+        intake=make_intake(database, watch, settings),
         streams=Streams(settings.api_streams_max),
         duties=Duties(settings, database),
         is_resident=False,
     )
+
+
+def make_intake(database: Database, watch: Watch, settings: Settings) -> Intake:
+    def write(calls: Sequence[PlainCall]) -> dict[UUID, CallbackAnswer]:
+        with noting_appends() as heads:
+            store = partial(receive_plain_calls, calls=calls, lease_seconds=settings.run_lease_seconds)
+            answers = database.call_alone(store)
+            watch.tell(heads)
+        return answers
+
+    return Intake(write)
 
 
 def hold(app: Flask, edge: Edge) -> None:

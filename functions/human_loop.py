@@ -8,7 +8,7 @@ from flask import Response
 from functions.admission import actor, permission
 from functions.answers import HumanRequestsAnswer, RepliedAnswer, answer, human_request_answer
 from functions.edge import edge
-from functions.openapi import conflicts
+from functions.openapi import also, conflicts
 from functions.requests import PendingQuery, ReplyBody
 from handlers.access import session_for
 from handlers.human_loop import Reply, pending, reply
@@ -20,6 +20,7 @@ human_loop = APIBlueprint("human_loop", __name__, tag="Human loop")
 @permission("human_loop:read")
 @human_loop.input(PendingQuery, location="query")
 @human_loop.output(HumanRequestsAnswer)
+@human_loop.doc(responses=also({404: {}}))
 def list_pending(query_data: PendingQuery) -> Response:
     """What waits for you, oldest first"""
     with edge().transaction() as conn:

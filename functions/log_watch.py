@@ -20,7 +20,7 @@ import psycopg
 import structlog
 
 from functions.database import CONNECT, Database
-from handlers.event_log import last_seqs, send_hints
+from handlers.event_log import last_seqs, read_hints, send_hints
 from schema.sql import Conn
 
 CHANNEL = "runyard_log"
@@ -94,6 +94,7 @@ class LogWatch:
         self._heard_at: float | None = None
         self._listener: Conn | None = None
         self._notifier: Conn | None = None
+        self._notifier_pid: int | None = None
         self._threads: list[threading.Thread] = []
 
     @property
@@ -171,36 +172,37 @@ class LogWatch:
             while not self._stopping.is_set():
                 for notify in conn.notifies(timeout=1.0, stop_after=1):
                     self._heard_at = time.monotonic()
-                    self._hear(notify.payload)
+                    if notify.pid != self._notifier_pid:  # our own readers know already
+                        self._hear(notify.payload)
                 if not self.is_listening:
                     _sever(self._notifier)  # it may be the one that is stuck
                     raise psycopg.OperationalError(f"nothing was heard for {SILENT_SECONDS} s, not even our own beats")
 
     def _hear(self, payload: str) -> None:
-        session_id, _, seq = payload.partition(":")
-        with suppress(ValueError):  # a beat, or a hint of a version that says more
-            self._ring(UUID(session_id), int(seq))
+        for session_id, seq in read_hints(payload).items():
+            self._ring(session_id, seq)
 
     def _notify(self) -> None:
         with psycopg.connect(self._dsn, application_name="runyard notify", **CONNECT) as conn:
             conn.execute("SET synchronous_commit = off")
             conn.execute("SET statement_timeout = '5s'")
-            self._notifier = conn
+            self._notifier, self._notifier_pid = conn, conn.info.backend_pid
             beaten_at = 0.0
             while not self._stopping.is_set():
                 self._hinted.wait(max(0.0, beaten_at + BEAT_SECONDS - time.monotonic()))
                 self._hinted.clear()
-                payloads = self._take_hints()
-                if time.monotonic() - beaten_at >= BEAT_SECONDS:
-                    payloads.append(BEAT)
+                heads = self._take_hints()
+                is_due = time.monotonic() - beaten_at >= BEAT_SECONDS
+                if is_due:
                     beaten_at = time.monotonic()
-                _send(conn, payloads)
+                if heads or is_due:
+                    send_hints(conn, heads, *([BEAT] if is_due else []))
                 self._stopping.wait(HINT_SECONDS)
 
-    def _take_hints(self) -> list[str]:
+    def _take_hints(self) -> dict[UUID, int]:
         with self._lock:
             taken, self._hints = self._hints, {}
-        return [f"{session_id}:{seq}" for session_id, seq in taken.items()]
+        return taken
 
     def _poll(self) -> None:
         while not self._stopping.is_set():
@@ -218,14 +220,6 @@ class LogWatch:
             heads = last_seqs(conn, read_here)
         for session_id, seq in heads.items():
             self._ring(session_id, seq)
-
-
-def _send(conn: Conn, payloads: list[str]) -> None:
-    if len(payloads) == 1:
-        send_hints(conn, payloads)
-    elif payloads:
-        with conn.transaction():
-            send_hints(conn, payloads)
 
 
 def _sever(conn: Conn | None) -> None:
@@ -256,7 +250,7 @@ class NoWatch:
         try:
             with psycopg.connect(self._dsn, prepare_threshold=None, **CONNECT) as conn:
                 conn.execute("SET synchronous_commit = off")
-                _send(conn, [f"{session_id}:{seq}" for session_id, seq in heads.items()])
+                send_hints(conn, heads)
         except psycopg.OperationalError as error:
             _log.warning("a hint was lost", reason=str(error).splitlines()[:1])
 

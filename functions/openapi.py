@@ -18,6 +18,7 @@ from werkzeug.routing import Rule
 
 from functions.admission import PUBLIC, permission_of
 from functions.answers import WaitedAnswer
+from functions.requests import IDEMPOTENCY_KEY, MAX_SEQ
 from schema.executor_api import CallbackBody
 from schema.wire import Json
 
@@ -36,6 +37,10 @@ expired, 4403 forbidden, 1012 restart.
 needs an `Origin` of Runyard's own with it.
 """
 WEBHOOK_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
+_SCHEMAS: Json = {
+    "Idempotency-Key": {"type": "string", "pattern": IDEMPOTENCY_KEY},
+    "Last-Event-ID": {"type": "integer", "minimum": 0, "maximum": MAX_SEQ},
+}
 REQUEST_HEADERS = {
     "Idempotency-Key": "The same key with the same body starts one run only; with another body it is 409.",
     "Prefer": "`wait=N`: answer when the run has ended, within N seconds (at most 60).",
@@ -82,10 +87,17 @@ _HEADERS: Json = {
 }
 EVENT_STREAM: Json = {
     "schema": {
-        "type": "string",
-        "description": "`id: <seq>`, `event: <type>`, `data: <envelope>`; a comment every 15 s",
+        "type": "object",
+        "description": "Each event; a comment every 15 s.",
+        "properties": {
+            "id": {"type": "string", "description": "Its `seq`"},
+            "event": {"type": "string", "description": "Its type"},
+            "data": {"type": "string", "description": "The envelope, as JSON"},
+            "retry": {"type": "integer"},
+        },
     }
 }
+BODY_OPTIONAL = {"createSession", "drainQueue", "postStop", "reconcileRuns", "rotateKey"}
 _OF_STATUS = {"401": ["WWW-Authenticate"], "503": ["Retry-After"], "201": ["Location"], "202": ["Location"]}
 
 
@@ -170,15 +182,17 @@ def _complete(operation: Json, rule: Rule, needed: str | None) -> None:
             "name": name,
             "required": name in WEBHOOK_HEADERS,
             "description": REQUEST_HEADERS[name],
-            "schema": {"type": "string"},
+            "schema": _SCHEMAS.get(name, {"type": "string"}),
         }
         for name in names
     ]
+    if "requestBody" in operation:
+        operation["requestBody"]["required"] = operation["operationId"] not in BODY_OPTIONAL
     has_input = "requestBody" in operation or any(each["in"] in ("query", "header") for each in parameters)
     _answer_problem(
         operation,
         *(["401", "403"] if needed != PUBLIC else []),
-        *(["404"] if rule.arguments or "requestBody" in operation else []),
+        *(["404"] if rule.arguments or {"requestBody", "404"} & {*operation, *operation["responses"]} else []),
         *(["400", "413"] if "requestBody" in operation else []),
         *(["422"] if has_input else []),
         *(["409"] if "409" in operation["responses"] else []),
@@ -193,7 +207,8 @@ def _complete(operation: Json, rule: Rule, needed: str | None) -> None:
 
 def _answer_problem(operation: Json, *statuses: str) -> None:
     for status in statuses:
-        response = operation["responses"].setdefault(status, {"description": _PROBLEMS[status]})
+        response = operation["responses"].setdefault(status, {})
+        response.setdefault("description", _PROBLEMS[status])
         response["content"] = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 

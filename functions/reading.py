@@ -19,7 +19,7 @@ from functions.streams import Place
 from handlers.access import Actor, session_for
 from handlers.event_log import run_events, session_events
 from handlers.read_run import run_for
-from schema.errors import Invalid
+from schema.errors import Conflict
 from schema.events import Envelope
 from schema.sql import Conn
 
@@ -51,7 +51,7 @@ class Batch:
 def refuse_cursor_ahead(last_seq: int, cursor: int) -> None:
     """A cursor beyond the log is not this log's: its reader would silently miss what comes up to it."""
     if cursor > last_seq:
-        raise Invalid(f"The log ends at {last_seq}: read it again from a cursor within it.", code="bad_cursor")
+        raise Conflict(f"The log ends at {last_seq}: read it again from a cursor within it.", code="bad_cursor")
 
 
 def follow(edge: Edge, followed: Followed, *, after: int, place: Place, tick_seconds: float) -> Iterator[Batch]:

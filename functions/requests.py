@@ -5,14 +5,27 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import BeforeValidator, Field, StringConstraints, field_validator
 
 from handlers.human_loop import Decision
 from schema.options import RunOptions
 from schema.wire import Json, Page, Request, Text
 
 MAX_SEQ = 2**63 - 1
+IDEMPOTENCY_KEY = r"^[\x21-\x7e]{1,255}$"
+PAGE_CURSOR = r"^[0-9]{1,17}-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+"""When the page's last thing was made, in microseconds since 1970, and its id: whatever fits this is a cursor."""
 Cursor = Annotated[int, Field(ge=0, le=MAX_SEQ, description="The number (seq) of the last event that you have.")]
+
+
+def _is_a_number(value: object) -> object:
+    """JSON knows 5 and 5.0 as the same number, and "5" and true as none."""
+    if isinstance(value, (str, bool)):
+        raise ValueError("must be a number")  # noqa: TRY004  pydantic reads ValueErrors
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_is_a_number)]
 Title = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -25,7 +38,7 @@ class StartBody(Request):
     session_id: UUID | None = None
     options: RunOptions = Field(default_factory=RunOptions)
     multitask: Literal["enqueue", "reject", "interrupt"] = "enqueue"
-    max_attempts: int | None = Field(default=None, ge=1, le=20, strict=True)
+    max_attempts: Whole | None = Field(default=None, ge=1, le=20)
     timeout_seconds: float | None = Field(default=None, gt=0, le=7 * 86400, allow_inf_nan=False, strict=True)
 
     @field_validator("prompt")
@@ -68,7 +81,7 @@ class ReplyBody(Request):
 class DrainBody(Request):
     """Claim and start at most `limit` runs, then count what settles within the wait."""
 
-    limit: int = Field(default=10, ge=1, le=100, strict=True)
+    limit: Whole = Field(default=10, ge=1, le=100)
     wait_seconds: float = Field(default=0, ge=0, le=60, allow_inf_nan=False, strict=True)
 
 
@@ -101,3 +114,5 @@ class PendingQuery(Request):
 
 class PageQuery(Page):
     """A page of things, newest first; `cursor` is the `nextCursor` of the page before."""
+
+    cursor: str | None = Field(default=None, pattern=PAGE_CURSOR)

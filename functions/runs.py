@@ -10,7 +10,7 @@ from flask import Response
 from functions.admission import actor, authenticator, permission
 from functions.answers import EventsAnswer, RunAnswer, StatusAnswer, answer, run_answer
 from functions.edge import edge
-from functions.openapi import EVENT_STREAM, also, takes_headers
+from functions.openapi import EVENT_STREAM, also, conflicts, takes_headers
 from functions.parsing import last_event_id
 from functions.reading import Followed, refuse_cursor_ahead
 from functions.requests import AfterQuery, Nothing, StreamQuery
@@ -41,6 +41,7 @@ def get_run(run_id: UUID) -> Response:
 @permission("runs:read")
 @runs.input(AfterQuery, location="query")
 @runs.output(EventsAnswer)
+@runs.doc(responses=conflicts("bad_cursor"))
 def get_events(run_id: UUID, query_data: AfterQuery) -> Response:
     """A page of a run's events, oldest first"""
     with edge().transaction() as conn:
@@ -54,7 +55,12 @@ def get_events(run_id: UUID, query_data: AfterQuery) -> Response:
 @permission("runs:read")
 @runs.input(StreamQuery, location="query")
 @runs.doc(
-    responses=also({200: {"description": "Server-sent events", "content": {"text/event-stream": EVENT_STREAM}}}),
+    responses=also(
+        {
+            200: {"description": "Server-sent events", "content": {"text/event-stream": EVENT_STREAM}},
+            **conflicts("bad_cursor"),
+        }
+    ),
     extensions=takes_headers("Last-Event-ID"),
 )
 def stream_events(run_id: UUID, query_data: StreamQuery) -> Response:

@@ -111,6 +111,7 @@ def list_runs(session_id: UUID, query_data: PageQuery) -> Response:
 @permission("runs:read")
 @sessions.input(AfterQuery, location="query")
 @sessions.output(EventsAnswer)
+@sessions.doc(responses=conflicts("bad_cursor"))
 def get_session_events(session_id: UUID, query_data: AfterQuery) -> Response:
     """A page of a session's log, oldest first"""
     with edge().transaction() as conn:

@@ -187,16 +187,17 @@ def test_the_headers_of_a_stream_can_be_asked_for(served: Served) -> None:
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
 
 
-@pytest.mark.parametrize("cursor", ["-1", "x", "9999999", str(2**64)])
-def test_a_wrong_cursor_is_refused_before_the_upgrade(served: Served, cursor: str) -> None:
+@pytest.mark.parametrize(("cursor", "status"), [("-1", 422), ("x", 422), (str(2**64), 422), ("9999999", 409)])
+def test_a_wrong_cursor_is_refused_before_the_upgrade(served: Served, cursor: str, status: int) -> None:
     driver = served.bind()
     with pytest.raises(InvalidStatus) as refused, opened(served, driver, after=cursor):
         pass
-    assert refused.value.response.status_code == 422
+    assert refused.value.response.status_code == status
     assert refused.value.response.headers["Content-Type"] == "application/problem+json"
+    stream = f"/api/runs/{driver.run_id}/stream"
     with served.client() as client:
-        assert client.get(f"/api/runs/{driver.run_id}/stream?cursor={cursor}").status_code == 422
-        assert client.get(f"/api/runs/{driver.run_id}/stream", headers={"Last-Event-ID": cursor}).status_code == 422
+        assert client.get(f"{stream}?cursor={cursor}").status_code == status
+        assert client.get(stream, headers={"Last-Event-ID": cursor}).status_code == status
 
 
 def test_a_socket_needs_a_credential_and_an_own_session(served: Served) -> None:

@@ -131,7 +131,7 @@ def test_a_start_as_a_stream_begins_with_the_runs_first_event(api: Api) -> None:
         ({"prompt": " \n"}, 422, "invalid"),
         ({"prompt": "a\0b"}, 400, "malformed_json"),
         ({"prompt": "a\ud800b"}, 400, "malformed_json"),
-        ({"prompt": "x", "provider": "nope"}, 422, "unknown_provider"),
+        ({"prompt": "x", "provider": "nope"}, 404, "unknown_provider"),
         ({"prompt": "x", "options": {"modle": "m"}}, 422, "invalid"),
         ({"prompt": "x", "promt": "y"}, 422, "invalid"),
         ({"prompt": "x", "maxAttempts": 0}, 422, "invalid"),

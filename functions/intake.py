@@ -1,0 +1,118 @@
+"""Callbacks that arrive while others are being committed wait, and are then committed together; one that is alone goes
+at once.
+
+There is no thread of its own for it: whoever comes when nobody writes, writes; when done, the first of those that
+came meanwhile writes for all of them. Nobody is answered before what he sent is committed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import structlog
+from psycopg import Error, OperationalError
+
+from handlers.plain_calls import PlainCall
+from schema.errors import Unavailable
+from schema.executor_api import CallbackAnswer
+
+MOST_WAITING = 1000
+MOST_TOGETHER = 64
+WAIT_SECONDS = 30.0
+Write = Callable[[Sequence[PlainCall]], dict[UUID, CallbackAnswer]]
+
+_log = structlog.get_logger("functions.intake")
+
+
+@dataclass(eq=False)
+class _Ticket:
+    """One call's place. `turn` is set when it is its turn to write, or when there is an outcome."""
+
+    call: PlainCall
+    turn: threading.Event = field(default_factory=threading.Event)
+    is_done: bool = False
+    answer: CallbackAnswer | None = None
+    failure: OperationalError | None = None
+
+
+class Intake:
+    """One per process. `write` stores calls of different runs in one transaction."""
+
+    def __init__(self, write: Write, *, most_waiting: int = MOST_WAITING, most_together: int = MOST_TOGETHER) -> None:
+        self._write = write
+        self._most_waiting = most_waiting
+        self._most_together = most_together
+        self._waiting: deque[_Ticket] = deque()
+        self._is_writing = False
+        self._lock = threading.Lock()
+
+    def receive(self, call: PlainCall) -> CallbackAnswer | None:
+        """The answer once the call is committed; None when it has to be dealt with by itself.
+
+        Raises OperationalError when the database is away, and Unavailable when too many wait.
+        """
+        ticket = _Ticket(call)
+        if not self._writes_now(ticket) and not ticket.turn.wait(WAIT_SECONDS):
+            self._leave(ticket)
+        if not ticket.is_done:
+            self._write_with(ticket)
+        if ticket.failure is not None:
+            raise OperationalError(str(ticket.failure)) from ticket.failure
+        return ticket.answer
+
+    def _writes_now(self, ticket: _Ticket) -> bool:
+        with self._lock:
+            if len(self._waiting) >= self._most_waiting:
+                raise Unavailable("Too many callbacks wait here. Try again shortly.", code="too_many_callbacks")
+            if self._is_writing:
+                self._waiting.append(ticket)
+                return False
+            self._is_writing = True
+            return True
+
+    def _leave(self, ticket: _Ticket) -> None:
+        with self._lock:
+            if ticket.turn.is_set():
+                return
+            if ticket in self._waiting:
+                self._waiting.remove(ticket)
+        raise Unavailable("The database takes too long. Try again shortly.", code="too_many_callbacks")
+
+    def _write_with(self, first: _Ticket) -> None:
+        """Write this one and what waits, then give the turn to the first of those that came meanwhile."""
+        group = self._group(first)
+        try:
+            answers = self._write([ticket.call for ticket in group])
+            for ticket in group:
+                ticket.answer = answers.get(ticket.call.run_id)
+        except OperationalError as error:
+            for ticket in group:
+                ticket.failure = error
+        except Error as error:  # something of somebody's cannot be stored: each finds out by himself
+            _log.warning("a group was refused", calls=len(group), reason=type(error).__name__)
+        finally:
+            self._give_turn()
+            for ticket in group:
+                ticket.is_done = True
+                ticket.turn.set()
+
+    def _group(self, first: _Ticket) -> list[_Ticket]:
+        """At most one call a run: a second one of the same run continues the first."""
+        group = {first.call.run_id: first}
+        with self._lock:
+            for ticket in list(self._waiting):
+                if len(group) < self._most_together and ticket.call.run_id not in group:
+                    group[ticket.call.run_id] = ticket
+                    self._waiting.remove(ticket)
+        return list(group.values())
+
+    def _give_turn(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().turn.set()
+            else:
+                self._is_writing = False
