@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from schema.errors import CapabilityMissing, Invalid
+from schema.errors import CapabilityMissing, NotFound
 from schema.executor_api import ProviderDeclared
 from schema.options import RunOptions
 from schema.rows import ProviderRow
@@ -25,11 +25,11 @@ def list_providers(conn: Conn) -> list[ProviderDeclared]:
 
 
 def provider_named(conn: Conn, name: str) -> ProviderDeclared:
-    """The provider by its name or alias; raises Invalid with the names that there are."""
+    """The provider by its name or alias; raises NotFound with the names that there are."""
     row = fetch_one(conn, "provider", ProviderRow, name=ALIASES.get(name, name))
     if row is None:
         known = ", ".join(provider.name for provider in list_providers(conn)) or "none yet"
-        raise Invalid(f"There is no provider named {name}. Known: {known}.", code="unknown_provider")
+        raise NotFound(f"There is no provider named {name}. Known: {known}.", code="unknown_provider")
     return ProviderDeclared.model_validate(row.declared)
 
 
