@@ -2,8 +2,8 @@
 
 It never raises for what an agent does; how a turn failed is in RunFinished.reason. Codes: program_missing,
 install_failed, login_missing, unknown_model, unknown_mode, option_refused, agent_silent (nothing within its start
-limit), agent_crashed, protocol_error, agent_refused, agent_lost, max_tokens, max_turn_requests, timeout; cancelled
-turns have stopped, cancelled_by_answer or agent_cancelled.
+limit), agent_crashed, protocol_error, agent_error (its model failed), agent_refused, agent_lost, max_tokens,
+max_turn_requests, timeout; cancelled turns have stopped, cancelled_by_answer or agent_cancelled.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ class _Driving:
                 self._connection.prompt(session_id=opened.session_id, prompt=[text_block(text)])
             )
         except RequestError as error:
-            code = "login_missing" if looks_like_login(error) else "agent_refused"
+            code = "login_missing" if looks_like_login(error) else "agent_error"
             raise TurnFailed(code, f"The agent could not answer: {self._redaction.hide(said_by(error))}") from None
         await self._drain()
         self._take_usage(answer)

@@ -70,7 +70,7 @@ class Translation:
     def say_usage(self) -> None:
         """`usage.update`, when something is known that was not said."""
         usage = self._meter.read()
-        if usage != self._usage:
+        if usage not in (self._usage, Usage()):
             self._usage = usage
             self._say("usage.update", usage)
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
 from dataclasses import replace
 
 import psutil
 import pytest
 
 from executor.agents.provider import Price, PriceTable, Provider, Variable
-from schema.wire import Wire
 from tests.integration.agents.turns import Place, answering
 from tests.model_server.starter import Json, ModelServer
 
@@ -131,14 +129,13 @@ def test_todos_are_shown(agent: Provider, model: ModelServer, place: Place) -> N
     assert {group["groupId"] for group in groups} == {"plan"}
 
 
-def runs_a_command(type_: str, data: Wire) -> bool:
-    return type_ in ("tool.call", "tool.update") and "sleep 3000" in json.dumps(data.to_json())
+ENDLESS: Json = {"tool": "run", "command": "touch started && tail -f /dev/null"}
 
 
 def test_a_stop_ends_the_agent_and_its_command(agent: Provider, model: ModelServer, place: Place) -> None:
-    model.add({"tool": "run", "command": "sleep 3000"}, {"text": "I must not say this"})
+    model.add(ENDLESS, {"text": "I must not say this"})
 
-    took = place.take(agent, "Sleep", mode="auto", stop_when=runs_a_command)
+    took = place.take(agent, "Run it", mode="auto", stop_once=(place.workspace / "started").exists)
 
     assert (took.finished.status, took.code) == ("cancelled", "stopped")
     assert "I must not say this" not in took.text()
@@ -162,20 +159,17 @@ def test_a_stop_gives_up_an_open_request(agent: Provider, model: ModelServer, pl
     assert took.leftovers == []
 
 
-def kill_when(starts: Callable[[str, Wire], bool]) -> Callable[[str, Wire], None]:
-    def look(type_: str, data: Wire) -> None:
-        if starts(type_, data):
-            for child in psutil.Process().children():
-                if child.status() != psutil.STATUS_ZOMBIE and os.getpgid(child.pid) == child.pid:
-                    child.send_signal(signal.SIGKILL)
-
-    return look
+def kill_agents() -> None:
+    """Every child of ours that leads a process group: the agent, not the model server."""
+    for child in psutil.Process().children():
+        if child.status() != psutil.STATUS_ZOMBIE and os.getpgid(child.pid) == child.pid:
+            child.send_signal(signal.SIGKILL)
 
 
 def test_a_killed_agent_fails_its_run(agent: Provider, model: ModelServer, place: Place) -> None:
-    model.add({"tool": "run", "command": "sleep 3000"}, {"text": "I must not say this"})
+    model.add(ENDLESS, {"text": "I must not say this"})
 
-    took = place.take(agent, "Sleep", mode="auto", when=kill_when(runs_a_command))
+    took = place.take(agent, "Run it", mode="auto", once=((place.workspace / "started").exists, kill_agents))
 
     assert (took.finished.status, took.code) == ("failed", "agent_crashed"), took.events
     assert took.leftovers == []
@@ -225,6 +219,13 @@ def test_a_refused_key_is_a_missing_login(agent: Provider, model: ModelServer, p
     took = place.take(replace(agent, environment=(*agent.environment, impatient)), "Hello", mode="auto")
 
     assert (took.finished.status, took.code) == ("failed", "login_missing"), took.finished
+
+
+def test_no_key_at_all_is_a_missing_login(agent: Provider, place: Place) -> None:
+    took = place.take(replace(agent, environment=()), "Hello", mode="auto")
+
+    assert (took.finished.status, took.code) == ("failed", "login_missing")
+    assert agent.login[0] in (took.finished.reason.message if took.finished.reason else "")
 
 
 def test_an_unknown_model_is_named(agent: Provider, place: Place) -> None:

@@ -83,6 +83,12 @@ def answering(decision: str, **fields: object) -> Decide:
     return decide
 
 
+async def _when_true(condition: Callable[[], bool], act: Callable[[], None]) -> None:
+    while not condition():  # noqa: ASYNC110 -- files have no event
+        await asyncio.sleep(0.02)
+    act()
+
+
 @dataclass
 class Place:
     """A session's workspace and agent home."""
@@ -101,7 +107,8 @@ class Place:
         *,
         decide: Decide | None = None,
         stop_when: Callable[[str, Wire], bool] | None = None,
-        when: Callable[[str, Wire], None] | None = None,
+        once: tuple[Callable[[], bool], Callable[[], None]] | None = None,
+        stop_once: Callable[[], bool] | None = None,
         resume: str | None = None,
         continuing: bool = False,
         timeout_seconds: float = 60,
@@ -128,15 +135,17 @@ class Place:
             stop = Stop(asyncio.Event(), grace_seconds)
 
             def look(type_: str, data: Wire) -> None:
-                if when:
-                    when(type_, data)
                 if stop_when and stop_when(type_, data):
                     stop.wanted.set()
 
             if stop_after is not None:
                 asyncio.get_running_loop().call_later(stop_after, stop.wanted.set)
             recorder = Recorder(decide or answering("allow"), look)
+            watches = [once, (stop_once, stop.wanted.set) if stop_once else None]
+            tasks = [asyncio.create_task(_when_true(*watch)) for watch in watches if watch]
             finished = await take_turn(turn, provider, recorder, stop)
+            for task in tasks:
+                task.cancel()
             left = [" ".join(one.cmdline()) for one in marked_processes(self.session_id)]
             return Took(finished, recorder.events, left)
 
