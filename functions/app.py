@@ -24,6 +24,7 @@ from functions.queue import queue
 from functions.runs import runs
 from functions.sessions import sessions
 from functions.settings import Settings
+from functions.short_way import ShortWay
 from functions.starting import starting
 from functions.strict_json import StrictJson
 from functions.tracing import trace_requests
@@ -59,13 +60,15 @@ def create_app(settings: Settings, *, edge: Edge | None = None) -> APIFlask:
         VALIDATION_ERROR_STATUS_CODE=422,
         SOCK_SERVER_OPTIONS=SERVER_OPTIONS,
     )
-    hold(app, edge or resident_edge(settings))
+    edge = edge or resident_edge(settings)
+    hold(app, edge)
     trace_requests(app)
     answer_with_problems(app)
     for area in (health, starting, runs, binding, callbacks, queue, sessions, human_loop, fleet, pages, live):
         app.register_blueprint(area)
     describe(app)
     enforce_permissions(app)
+    app.wsgi_app = ShortWay(app.wsgi_app, edge)  # type: ignore[method-assign]
     return app
 
 

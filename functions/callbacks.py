@@ -1,4 +1,7 @@
-"""Where executors, and the drivers of bound runs, report: signed, batched, at least once."""
+"""Where executors, and the drivers of bound runs, report: signed, batched, at least once.
+
+Calls that only continue a log take a shorter way, see short_way.py, and come here when they cannot go it.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,12 @@ from functions.edge import edge
 from functions.openapi import WEBHOOK_HEADERS, conflicts, takes_headers
 from functions.parsing import parsed
 from functions.problems import Malformed
-from functions.strict_json import may_hold_unstorable, mended, read_json
+from functions.short_way import FAILURE
+from functions.strict_json import read_storable
 from handlers.callback import callback_keys, receive_callback
-from handlers.plain_calls import PlainCall, is_plain
 from schema.errors import BadSignature
 from schema.executor_api import CallbackAnswer, CallbackBody
-from schema.signature import callback_key, is_signed
-
-FIRST_GENERATION = 1
+from schema.signature import is_signed
 
 callbacks = APIBlueprint("callbacks", __name__, tag="Callbacks")
 
@@ -41,35 +42,21 @@ def post_callbacks(run_id: UUID) -> Response:
     request.max_content_length = edge().settings.max_callback_bytes
     raw = request.get_data(cache=False)
     body = parsed(CallbackBody, _read(raw), where="json")
-    call = PlainCall(run_id, body, FIRST_GENERATION)
-    received = edge().intake.receive(call) if is_plain(body) and _is_signed_plainly(call, raw) else None
-    return answer(received or _receive_alone(run_id, body, raw))
+    if failure := request.environ.get(FAILURE):
+        raise failure
+    return answer(_receive(run_id, body, raw))
 
 
-def _is_signed_plainly(call: PlainCall, raw: bytes) -> bool:
-    """By the key that every run has unless somebody rotated it, so that no query is needed to know it."""
-    key = callback_key(
-        edge().settings.secret_key, run_id=call.run_id, attempt=call.body.attempt, generation=call.generation
-    )
-    return is_signed([key], raw, _signature())
-
-
-def _receive_alone(run_id: UUID, body: CallbackBody, raw: bytes) -> CallbackAnswer:
+def _receive(run_id: UUID, body: CallbackBody, raw: bytes) -> CallbackAnswer:
     with edge().callback_transaction() as conn:
         keys = callback_keys(conn, edge().settings.secret_key, run_id=run_id, attempt=body.attempt)
-        if not is_signed(keys, raw, _signature()):
+        if not is_signed(keys, raw, {name: request.headers.get(name, "") for name in WEBHOOK_HEADERS}):
             raise BadSignature()
         return receive_callback(conn, run_id, body, policy=edge().callback_policy)
 
 
-def _signature() -> dict[str, str]:
-    return {name: request.headers.get(name, "") for name in WEBHOOK_HEADERS}
-
-
 def _read(raw: bytes) -> Any:
-    """What an agent printed may hold characters that PostgreSQL cannot: they become U+FFFD, and nothing is lost."""
     try:
-        body = read_json(raw)
+        return read_storable(raw)
     except ValueError as error:
         raise Malformed(f"The body is not JSON: {error}.") from None
-    return mended(body) if may_hold_unstorable(raw) else body

@@ -46,7 +46,8 @@ class Database(Protocol):
 class Pool:
     """A bounded pool, for processes with threads."""
 
-    def __init__(self, dsn: str, *, size: int, name: str, wait_seconds: float) -> None:
+    def __init__(self, dsn: str, *, size: int, name: str, wait_seconds: float, plans_once: bool = False) -> None:
+        """`plans_once`: prepared statements are planned once, for connections that call few of them very often."""
         self._size = size
         self._pool = ConnectionPool(
             dsn,
@@ -58,7 +59,7 @@ class Pool:
             # short, so that the first request after an outage finds a pool that tries again at once
             reconnect_timeout=5,
             kwargs=CONNECT,
-            configure=_configure,
+            configure=_configure_to_plan_once if plans_once else _configure,
         )
 
     def open(self) -> None:
@@ -170,3 +171,8 @@ def _default_isolation(conn: Conn) -> None:
 def _configure(conn: Conn) -> None:
     conn.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")
     conn.execute(f"SET idle_in_transaction_session_timeout = '{2 * STATEMENT_SECONDS}s'")
+
+
+def _configure_to_plan_once(conn: Conn) -> None:
+    _configure(conn)
+    conn.execute("SET plan_cache_mode = force_generic_plan")

@@ -85,7 +85,7 @@ def resident_edge(settings: Settings) -> Edge:
     """For a server process."""
     dsn = settings.database_url
     database = Pool(dsn, size=settings.database_pool_size, name="api", wait_seconds=5)
-    callbacks = Pool(dsn, size=CALLBACK_CONNECTIONS, name="callbacks", wait_seconds=5)
+    callbacks = Pool(dsn, size=CALLBACK_CONNECTIONS, name="callbacks", wait_seconds=5, plans_once=True)
     housekeeping = Pool(dsn, size=2, name="housekeeping", wait_seconds=5)
     duties = Duties(settings, housekeeping)
     watch = LogWatch(dsn, housekeeping, duties=[duties.run_once])

@@ -43,6 +43,12 @@ def read_json(raw: bytes) -> Any:
     return value
 
 
+def read_storable(raw: bytes) -> Any:
+    """What an agent printed may hold characters that PostgreSQL cannot: they become U+FFFD, and nothing is lost."""
+    value = read_json(raw)
+    return mended(value) if may_hold_unstorable(raw) else value
+
+
 def may_hold_unstorable(raw: bytes) -> bool:
     """Whether the text has escapes of NUL or of surrogates, paired ones included. Raw, neither is possible."""
     return _ESCAPES.search(raw) is not None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,11 +12,13 @@ from uuid import UUID, uuid4
 from schema.errors import NotFound
 from schema.events import Envelope
 from schema.rows import EventRow, LogHead, RunRow
-from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value, jsonb
+from schema.sql import Conn, execute, fetch_all, fetch_one, jsonb
 from schema.wire import Json
 
 SYSTEM = "system"
 EXECUTOR = "executor"
+HINTS_TOGETHER = 100
+"""A payload holds less than 8,000 bytes, a hint at most 57."""
 _noted: ContextVar[dict[UUID, int]] = ContextVar("noted appends")
 
 
@@ -55,10 +57,15 @@ def append(conn: Conn, head: LogHead, events: Sequence[NewEvent]) -> LogHead:
     rows = [_row(i, event) for i, event in enumerate(events, start=1)]
     execute(conn, "append_events", session_id=head.session_id, count=len(rows), events=jsonb(rows))
     grown = LogHead(session_id=head.session_id, last_seq=head.last_seq + len(rows), epoch=head.epoch)
+    note_append(head.session_id, grown.last_seq)
+    return grown
+
+
+def note_append(session_id: UUID, last_seq: int) -> None:
+    """Have whoever is `noting_appends` know that the session's log has grown."""
     noted = _noted.get(None)
     if noted is not None:
-        noted[head.session_id] = grown.last_seq
-    return grown
+        noted[session_id] = last_seq
 
 
 @contextmanager
@@ -99,10 +106,24 @@ class _LastSeq:
     last_seq: int
 
 
-def send_hints(conn: Conn, payloads: Sequence[str]) -> None:
-    """NOTIFY those who listen. On a connection of its own, never in a transaction that others wait for."""
-    for payload in payloads:
-        fetch_value(conn, "hint", payload=payload)
+def send_hints(conn: Conn, heads: Mapping[UUID, int], *more: str) -> None:
+    """NOTIFY those who listen how far these logs reach, and `more`: by one statement, with many logs in one payload.
+
+    On a connection of its own, never in a transaction that others wait for.
+    """
+    hints = [f"{session_id}:{seq}" for session_id, seq in heads.items()]
+    payloads = [" ".join(hints[i : i + HINTS_TOGETHER]) for i in range(0, len(hints), HINTS_TOGETHER)]
+    execute(conn, "hint", payloads=[*payloads, *more])
+
+
+def read_hints(payload: str) -> dict[UUID, int]:
+    """The heads that a payload tells; none for what another version may say."""
+    heads = {}
+    for hint in payload.split():
+        session_id, _, seq = hint.partition(":")
+        with suppress(ValueError):
+            heads[UUID(session_id)] = int(seq)
+    return heads
 
 
 def envelope(row: EventRow) -> Envelope:

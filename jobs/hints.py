@@ -35,7 +35,7 @@ class Hints:
             try:
                 if self._conn is None or self._conn.closed:
                     self._conn = self._connect()
-                send_hints(self._conn, [f"{session_id}:{seq}" for session_id, seq in heads.items()])
+                send_hints(self._conn, heads)
             except psycopg.Error as error:
                 _log.warning("hint.lost", why=str(error))
                 self._disconnect()

@@ -20,6 +20,44 @@ FROM head,
         data jsonb
     );
 
+-- name: receive_plain_calls
+-- Calls of many runs, each of which continues its run's log where it ends. Sessions that are held are passed over.
+-- Both rows are locked, so that what is compared is what is there now and not what was there when this began.
+WITH held AS MATERIALIZED (
+    SELECT
+        call.run_id, log.session_id, log.last_seq, run.attempt, run.status, run.last_n, call.count, call.events
+    FROM
+        jsonb_to_recordset(%(calls)s) AS call (
+            run_id uuid, epoch integer, attempt integer, generation integer, before_n bigint, count bigint, events jsonb
+        )
+    JOIN runs AS run ON run.id = call.run_id
+    JOIN session_logs AS log ON log.session_id = run.session_id
+    WHERE run.epoch = call.epoch
+        AND run.attempt = call.attempt
+        AND run.key_generation = call.generation
+        AND run.last_n = COALESCE(call.before_n, run.last_n)
+        AND run.status IN ('starting', 'running', 'waiting', 'parked', 'cancelling')
+    FOR UPDATE OF log, run SKIP LOCKED
+), appended AS (
+    INSERT INTO run_events (session_id, seq, id, run_id, attempt, n, author, type, at, late, data)
+    SELECT
+        held.session_id, held.last_seq + event.i, event.id, held.run_id, held.attempt, held.last_n + event.i,
+        %(author)s, event.type, event.at, false, event.data
+    FROM held, jsonb_to_recordset(held.events) AS event (i bigint, id uuid, type text, at timestamptz, data jsonb)
+), grown AS (
+    UPDATE session_logs SET last_seq = held.last_seq + held.count
+    FROM held
+    WHERE session_logs.session_id = held.session_id AND held.count > 0
+), heard_of AS (
+    UPDATE runs
+    SET last_n = held.last_n + held.count,
+        lease_expires_at = now() + make_interval(secs => %(lease_seconds)s),
+        lock_expires_at = NULL
+    FROM held
+    WHERE runs.id = held.run_id
+)
+SELECT run_id, session_id, last_seq + count AS last_seq, status = 'cancelling' AS stop_requested FROM held;
+
 -- name: session_events_after
 SELECT session_id, seq, id, run_id, attempt, author, type, at, late, data
 FROM run_events
@@ -49,5 +87,6 @@ SELECT id FROM run_events WHERE run_id = %(run_id)s AND n IS NULL AND id = ANY (
 SELECT session_id, last_seq FROM session_logs WHERE session_id = ANY (%(session_ids)s);
 
 -- name: hint
--- `payload` is `session:seq`. Sent in a transaction of its own, whose commit nobody waits for.
-SELECT pg_notify('runyard_log', %(payload)s);
+-- A payload is `session:seq`, any number of them with a space between. Sent in a transaction of its own, whose commit
+-- nobody waits for.
+SELECT pg_notify('runyard_log', payload) FROM unnest(%(payloads)s::text[]) AS payload;
