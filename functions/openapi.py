@@ -18,7 +18,7 @@ from werkzeug.routing import Rule
 
 from functions.admission import PUBLIC, permission_of
 from functions.answers import WaitedAnswer
-from functions.requests import IDEMPOTENCY_KEY, MAX_SEQ
+from functions.requests import IDEMPOTENCY_KEY, LAST_EVENT_ID
 from schema.executor_api import CallbackBody
 from schema.wire import Json
 
@@ -39,7 +39,7 @@ needs an `Origin` of Runyard's own with it.
 WEBHOOK_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _SCHEMAS: Json = {
     "Idempotency-Key": {"type": "string", "pattern": IDEMPOTENCY_KEY},
-    "Last-Event-ID": {"type": "integer", "minimum": 0, "maximum": MAX_SEQ},
+    "Last-Event-ID": {"type": "string", "pattern": LAST_EVENT_ID},
 }
 REQUEST_HEADERS = {
     "Idempotency-Key": "The same key with the same body starts one run only; with another body it is 409.",

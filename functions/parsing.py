@@ -13,7 +13,7 @@ from flask import Request, request
 from pydantic import BaseModel, ValidationError
 
 from functions.problems import Malformed
-from functions.requests import IDEMPOTENCY_KEY, MAX_SEQ
+from functions.requests import IDEMPOTENCY_KEY, LAST_EVENT_ID
 from handlers.start_run import Idempotency
 from schema.errors import Invalid
 
@@ -55,11 +55,9 @@ def parsed(model: type[Model], value: object, *, where: str) -> Model:
 def last_event_id() -> int | None:
     """The number that a reconnecting EventSource sends; raises Invalid for anything else."""
     text = request.headers.get("Last-Event-ID", "").strip()
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal()) or int(text[:20]) > MAX_SEQ:
-        raise Invalid("Last-Event-ID is not a number of an event.", code="bad_cursor")
-    return int(text)
+    if not re.fullmatch(LAST_EVENT_ID, text):
+        raise Invalid("Last-Event-ID is not the number of an event.", code="bad_cursor")
+    return int(text) if text else None
 
 
 def preferred_wait_seconds() -> int:

@@ -12,6 +12,7 @@ from schema.options import RunOptions
 from schema.wire import Json, Page, Request, Text
 
 MAX_SEQ = 2**63 - 1
+LAST_EVENT_ID = r"^[0-9]{0,18}$"
 IDEMPOTENCY_KEY = r"^[\x21-\x7e]{1,255}$"
 PAGE_CURSOR = r"^[0-9]{1,17}-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 """When the page's last thing was made, in microseconds since 1970, and its id: whatever fits this is a cursor."""
@@ -38,8 +39,8 @@ class StartBody(Request):
     session_id: UUID | None = None
     options: RunOptions = Field(default_factory=RunOptions)
     multitask: Literal["enqueue", "reject", "interrupt"] = "enqueue"
-    max_attempts: Whole | None = Field(default=None, ge=1, le=20)
-    timeout_seconds: float | None = Field(default=None, gt=0, le=7 * 86400, allow_inf_nan=False, strict=True)
+    max_attempts: Annotated[Whole, Field(ge=1, le=20)] | None = None
+    timeout_seconds: Annotated[float, Field(gt=0, le=7 * 86400, allow_inf_nan=False, strict=True)] | None = None
 
     @field_validator("prompt")
     @classmethod

@@ -16,6 +16,7 @@ from functions.reading import Followed, follow
 from functions.requests import StartBody
 from functions.sse import stream_response
 from functions.streams import Place
+from functions.tracing import name_in_log
 from handlers.read_run import run_for
 from handlers.start_run import Start, Started, start_run
 from schema.errors import TooLarge
@@ -80,7 +81,9 @@ def _start(body: StartBody) -> Started:
     )
     key = idempotency()
     with edge().transaction() as conn:
-        return start_run(conn, actor(), asked, stop_policy=edge().stop_policy, idempotency=key)
+        started = start_run(conn, actor(), asked, stop_policy=edge().stop_policy, idempotency=key)
+    name_in_log(sessionId=started.run.session_id, runId=started.run.id)
+    return started
 
 
 def _accepted(started: Started, **headers: str) -> Response:

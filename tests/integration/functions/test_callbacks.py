@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
+from functions.edge import edge_of
 from schema.signature import callback_key, signed_headers
 from tests.integration.functions.conftest import SECRET, Api, Driver, answer_json
 
@@ -254,6 +256,14 @@ def test_events_without_numbers_are_known_by_their_ids(api: Api, driver: Driver)
     driver.report(event)
     assert driver.report(event)[1]["duplicates"] == 1
     assert texts(api, driver) == ["unnumbered"]
+
+
+def test_heartbeats_get_through_when_all_other_connections_are_taken(api: Api, driver: Driver) -> None:
+    edge = edge_of(api.client.application)
+    with ExitStack() as taken:
+        for _ in range(edge.settings.database_pool_size):
+            taken.enter_context(edge.database.transaction())
+        assert driver.report()[0] == 200
 
 
 def test_seq_has_no_gaps_however_many_write(api: Api) -> None:

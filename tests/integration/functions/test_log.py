@@ -14,6 +14,8 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,6 +23,7 @@ import psycopg
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from schema.wire import Json
 from tests.integration.functions.conftest import Driver, Serve, Served, wait_until
@@ -213,6 +216,47 @@ def test_a_socket_needs_a_credential_and_an_own_session(served: Served) -> None:
     assert (stranger.value.response.status_code, unknown.value.response.status_code) == (401, 404)
 
 
+def test_a_signed_in_browser_opens_sockets_from_our_own_pages_only(serve: Serve, tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    code.write_text(sha256(b"c").hexdigest())
+    served = serve(RUNYARD_SIGN_IN_CODE_FILE=str(code))
+    url = served.socket_url(served.bind().session_id)
+    with httpx.Client(base_url=served.url, trust_env=False) as browser:
+        browser.get("/sign-in?code=c")
+        cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items())}
+    with pytest.raises(InvalidStatus) as refused, connect(url, additional_headers=cookie, origin=Origin("http://evil")):
+        pass
+    assert refused.value.response.status_code == 403
+    with connect(url, additional_headers=cookie, origin=Origin(served.url)) as ws:
+        assert next_message(ws)["kind"] == "snapshot"
+
+
+def test_a_stream_that_nobody_reads_gives_its_place_back(serve: Serve) -> None:
+    served = serve(API_THREADS="8", API_STREAMS_MAX="1")
+    driver = served.bind()
+    with socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.connect(("127.0.0.1", served.port))
+        peer.sendall(
+            f"GET /api/runs/{driver.run_id}/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Authorization: Bearer {served.token}\r\n\r\n".encode()
+        )
+        assert b"200" in peer.recv(20)
+        for _ in range(20):
+            driver.report(driver.delta("x" * 500_000))
+        wait_until(lambda: can_connect(served, driver), seconds=20)
+
+
+def test_a_stream_whose_reader_has_gone_gives_its_place_back(serve: Serve) -> None:
+    served = serve(API_THREADS="8", API_STREAMS_MAX="1")
+    driver = served.bind()
+    path = f"/api/runs/{driver.run_id}/stream"
+    with served.client() as client, client.stream("GET", path) as response:
+        next(sse_events(response))
+        assert not can_connect(served, driver)
+    wait_until(lambda: can_connect(served, driver))
+
+
 def test_a_handshake_that_is_none_is_a_problem(served: Served) -> None:
     path = f"/api/sessions/{served.bind().session_id}/ws"
     with served.client() as client:
@@ -367,7 +411,10 @@ def test_an_event_of_eight_megabytes_arrives_whole(serve: Serve) -> None:
 def test_requests_are_logged_with_their_ids_and_no_secret(served: Served) -> None:
     driver = served.bind()
     driver.report(driver.delta("said"))
-    [line] = [line for line in served.log_lines() if line.get("path") == driver.path]
+    path = f"/api/runs/{driver.run_id}"
+    with served.client() as client:
+        client.get(path)
+    [line] = [line for line in served.log_lines() if line.get("path") == path]
     ids: dict[str, Any] = {"runId": str(driver.run_id), "component": "api", "status": 200, "level": "info"}
     assert ids.items() <= line.items()
     assert len(line["traceId"]) == 32
