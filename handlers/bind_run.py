@@ -13,7 +13,7 @@ from schema.errors import Conflict, SessionBusy
 from schema.events import RunStarted
 from schema.rows import AppRow, RunRow, SessionRow
 from schema.signature import callback_key
-from schema.sql import Conn, fetch_all, fetch_one, fetch_the
+from schema.sql import Conn, fetch_all, fetch_one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Bound:
 def bind_run(conn: Conn, actor: Actor, bind: Bind, *, secret: bytes, lease_seconds: float) -> Bound:
     """Raises SessionBusy when the session has a live or queued run, Conflict when the run id is taken."""
     if fetch_one(conn, "run_by_id", RunRow, run_id=bind.run_id) is not None:
-        raise Conflict("There is a run with this id already.", code="run_exists")
+        raise _run_exists()
     session = _session(conn, actor, bind)
     head = hold_session(conn, session.id)
     session_for(conn, actor, session.id)  # it may have been deleted before it was held
@@ -47,7 +47,7 @@ def bind_run(conn: Conn, actor: Actor, bind: Bind, *, secret: bytes, lease_secon
     if others:
         raise SessionBusy("The session has an unsettled run.", runId=str(others[0].id))
     app = fetch_one(conn, "app_by_id", AppRow, app_id=session.app_id)
-    run = fetch_the(
+    run = fetch_one(
         conn,
         "insert_bound_run",
         RunRow,
@@ -62,6 +62,8 @@ def bind_run(conn: Conn, actor: Actor, bind: Bind, *, secret: bytes, lease_secon
         epoch=head.epoch,
         lease_seconds=lease_seconds,
     )
+    if run is None:  # another has bound it, in another session, since we looked
+        raise _run_exists()
     queued = {"status": "queued", "provider": run.provider, "prompt": run.prompt, "bound": True}
     started = {**RunStarted(provider=run.provider).to_json(), "bound": True}
     events = [run_event(run, "run.queued", queued, author=actor.author), run_event(run, "run.started", started)]
@@ -79,6 +81,10 @@ def rotate_callback_key(conn: Conn, actor: Actor, run_id: UUID, *, secret: bytes
     if rotated is None:
         raise Conflict("The run has ended.", code="run_finished")
     return Bound(run=rotated, callback_key=_key(rotated, secret))
+
+
+def _run_exists() -> Conflict:
+    return Conflict("There is a run with this id already.", code="run_exists")
 
 
 def _session(conn: Conn, actor: Actor, bind: Bind) -> SessionRow:

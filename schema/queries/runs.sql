@@ -26,6 +26,7 @@ RETURNING
     runs.created_at, runs.started_at, runs.finished_at;
 
 -- name: insert_bound_run
+-- No row when there is a run with this id.
 INSERT INTO runs (
     id, session_id, user_id, app_id, app_version, provider, prompt, traceparent, position, max_attempts, bound, status,
     attempt, epoch, started_at, lease_expires_at
@@ -34,6 +35,7 @@ VALUES (
     %(run_id)s, %(session_id)s, %(user_id)s, %(app_id)s, %(app_version)s, %(provider)s, %(prompt)s, %(traceparent)s, 0,
     1, true, 'running', 1, %(epoch)s, now(), now() + make_interval(secs => %(lease_seconds)s)
 )
+ON CONFLICT (id) DO NOTHING
 RETURNING
     runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
     runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
