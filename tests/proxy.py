@@ -17,6 +17,8 @@ from pathlib import Path
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 CHUNK = 65_536
+COMMITTED = b"Z\x00\x00\x00\x05I"
+"""PostgreSQL's ReadyForQuery outside of a transaction: what was sent before has been committed, or rolled back."""
 Address = tuple[str, int] | Path
 
 
@@ -77,7 +79,6 @@ class Proxy:
         self.slice_bytes = CHUNK
         self.delay_seconds = 0.0
         self.refusing = False
-        self._frozen_kinds: set[bytes] = set()
         self._open: set[Connection] = set()
         self._holds: list[Hold] = []
         self._lock = threading.Lock()
@@ -109,6 +110,14 @@ class Proxy:
         with self._lock:
             self._holds.append(hold)
         return hold
+
+    def heal(self) -> None:
+        """Nothing is hurt from now on; what is held goes on."""
+        self.refusing, self.delay_seconds, self.slice_bytes = False, 0.0, CHUNK
+        for hold in self._holds:
+            hold.caught.set()
+            hold.release()
+        self._holds.clear()
 
     def close(self) -> None:
         for hold in self._holds:
@@ -186,6 +195,7 @@ class Proxy:
         hold.decided.wait()
         if hold.dropped:
             connection.cut()
+            raise ConnectionResetError
 
 
 def connect(target: Address) -> socket.socket:
