@@ -80,6 +80,7 @@ class _Driving:
         self._connection: ClientSideConnection | None = None
         self._opened: Opened | None = None
         self._patiently = False
+        self._begun = asyncio.Event()
 
     async def outcome(self) -> RunFinished:
         work = asyncio.ensure_future(self._work())
@@ -120,6 +121,7 @@ class _Driving:
         try:
             opened = await self._open()
             await self._listener.begin(self._started(opened))
+            self._begun.set()
             answer = await self._hand_over_prompt(opened)
             await self._close_session(opened)
             return settled(answer)
@@ -253,6 +255,8 @@ class _Driving:
             await asyncio.wait({work}, timeout=self._stop.grace_seconds)
 
     async def _time_is_up(self) -> None:
+        """The run's limit counts from when the prompt is handed over; until then the start limit holds."""
+        await self._begun.wait()
         if self._turn.timeout_seconds is None:
             await asyncio.Event().wait()
         else:
