@@ -1,19 +1,15 @@
-"""What the edge answers: wire types, and how rows become them."""
+"""What the edge answers: wire types. How rows become them stands in rows_to_answers.py."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from flask import Response
 from pydantic import Field
 
-from handlers.read_run import SessionState
-from handlers.start_run import Started
 from schema.events import Envelope, Reason, RunWarning, Usage
-from schema.executor_api import ProviderDeclared
-from schema.rows import HumanRequestRow, RunRow, RunStatus, SessionRow, WorkerRow
+from schema.rows import RunStatus
 from schema.wire import Json, Wire
 
 
@@ -235,138 +231,3 @@ class ReadyAnswer(Wire):
     migrations: str
     listening: str
     worker: str
-
-
-def run_answer(run: RunRow, *, queue_position: int | None = None) -> RunAnswer:
-    return RunAnswer(
-        run_id=run.id,
-        session_id=run.session_id,
-        provider=run.provider,
-        status=run.status,
-        reason=_reason(run),
-        stop_reason=run.stop_reason,
-        attempt=run.attempt,
-        max_attempts=run.max_attempts,
-        created_at=run.created_at,
-        started_at=run.started_at,
-        finished_at=run.finished_at,
-        usage=None if run.usage is None else Usage.model_validate(run.usage),
-        queue_position=queue_position if run.status == "queued" else None,
-        bound=run.bound,
-        prompt=run.prompt,
-        warnings=_warnings(run),
-    )
-
-
-def started_answer(started: Started) -> StartedAnswer:
-    return StartedAnswer(
-        run_id=started.run.id,
-        session_id=started.run.session_id,
-        status=started.run.status,
-        seq=started.seq,
-        queue_position=started.queue_position,
-        warnings=_warnings(started.run),
-    )
-
-
-def waited_answer(run: RunRow, events: list[Envelope]) -> WaitedAnswer:
-    return WaitedAnswer(run=run_answer(run), events=events, warnings=_warnings(run))
-
-
-def queued_answer(run: RunRow, *, position: int) -> QueuedAnswer:
-    return QueuedAnswer(
-        run_id=run.id,
-        status=run.status,
-        position=position,
-        attempts=run.attempt,
-        max_attempts=run.max_attempts,
-        claimed_by=run.claimed_by,
-        lock_expires_at=run.lock_expires_at,
-        next_attempt_at=run.next_attempt_at if run.status == "queued" else None,
-        last_error=run.last_error,
-    )
-
-
-def session_answer(session: SessionRow) -> SessionAnswer:
-    return SessionAnswer(
-        session_id=session.id,
-        title=session.title,
-        app_id=session.app_id,
-        owner_id=session.owner_id,
-        created_at=session.created_at,
-        updated_at=session.updated_at,
-        last_seq=session.last_seq,
-        epoch=session.epoch,
-    )
-
-
-def human_request_answer(request: HumanRequestRow) -> HumanRequestAnswer:
-    return HumanRequestAnswer(
-        request_id=request.id,
-        session_id=request.session_id,
-        run_id=request.run_id,
-        kind=request.kind,
-        status=request.status,
-        title=request.title,
-        tool_call=request.tool_call,
-        options=request.options,
-        schema=request.answer_schema,
-        requested_at=request.requested_at,
-        expires_at=request.expires_at,
-        on_expiry=request.on_expiry,
-    )
-
-
-def snapshot_message(state: SessionState) -> dict[str, Any]:
-    """The first message of a socket that named no cursor."""
-    return {
-        "kind": "snapshot",
-        "session": session_answer(state.session).to_json(),
-        "runs": [run_answer(run).to_json() for run in state.runs],
-        "requests": [human_request_answer(request).to_json() for request in state.requests],
-        "seq": state.session.last_seq,
-    }
-
-
-def provider_answer(provider: ProviderDeclared) -> ProviderAnswer:
-    effective = {name: declared and provider.ready for name, declared in provider.capabilities.items()}
-    return ProviderAnswer(
-        name=provider.name,
-        title=provider.title,
-        ready=provider.ready,
-        reason=provider.reason,
-        version=provider.version,
-        options=provider.options,
-        default_model=provider.default_model,
-        default_mode=provider.default_mode,
-        capabilities=Capabilities(declared=provider.capabilities, effective=effective),
-    )
-
-
-def worker_answer(worker: WorkerRow) -> WorkerAnswer:
-    sync = SyncAnswer(
-        dirty_since=worker.dirty_since,
-        synced_at=worker.synced_at,
-        failures=worker.sync_failures,
-        next_sync_at=worker.next_sync_at,
-    )
-    return WorkerAnswer(
-        session_id=worker.session_id,
-        status=worker.status,
-        status_since=worker.status_since,
-        epoch=worker.epoch,
-        host=worker.host,
-        last_error=worker.last_error,
-        sync=sync,
-        next_deadline=worker.next_sync_at,
-    )
-
-
-def _reason(run: RunRow) -> Reason | None:
-    if run.reason_code is None or run.reason_message is None:
-        return None
-    return Reason(code=run.reason_code, message=run.reason_message)
-
-
-def _warnings(run: RunRow) -> list[RunWarning]:
-    return [RunWarning.model_validate(warning) for warning in run.warnings]

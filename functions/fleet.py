@@ -8,15 +8,9 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from functions.admission import permission
-from functions.answers import (
-    ProvidersAnswer,
-    WorkerAnswer,
-    WorkersAnswer,
-    answer,
-    provider_answer,
-    worker_answer,
-)
+from functions.answers import ProvidersAnswer, WorkerAnswer, WorkersAnswer, answer
 from functions.edge import edge
+from functions.rows_to_answers import provider_answer, worker_answer
 from handlers.providers import list_providers
 from handlers.read_run import workers
 from handlers.worker import worker_of

@@ -6,10 +6,11 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from functions.admission import actor, permission
-from functions.answers import HumanRequestsAnswer, RepliedAnswer, answer, human_request_answer
+from functions.answers import HumanRequestsAnswer, RepliedAnswer, answer
 from functions.edge import edge
 from functions.openapi import also, conflicts
 from functions.requests import PendingQuery, ReplyBody
+from functions.rows_to_answers import human_request_answer
 from handlers.access import session_for
 from handlers.human_loop import Reply, pending, reply
 

@@ -16,12 +16,12 @@ from flask_sock import Sock
 from simple_websocket import ConnectionClosed
 
 from functions.admission import actor, authenticator, permission
-from functions.answers import snapshot_message
 from functions.edge import edge
 from functions.parsing import parsed
 from functions.patient_socket import PatientSocket, Stalled, watch_for_dead_peer
 from functions.reading import Followed, follow, refuse_cursor_ahead
 from functions.requests import SocketQuery
+from functions.rows_to_answers import snapshot_message
 from functions.streams import Place
 from handlers.access import session_for
 from handlers.read_run import session_state

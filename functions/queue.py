@@ -10,9 +10,10 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from functions.admission import actor, permission
-from functions.answers import DrainAnswer, QueuedAnswer, ReconcileAnswer, answer, queued_answer
+from functions.answers import DrainAnswer, QueuedAnswer, ReconcileAnswer, answer
 from functions.edge import edge
 from functions.requests import DrainBody, Nothing
+from functions.rows_to_answers import queued_answer
 from functions.streams import Place
 from handlers.operations import operation, request_operation
 from handlers.read_run import queue_position, run_for

@@ -8,12 +8,13 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from functions.admission import actor, authenticator, permission
-from functions.answers import EventsAnswer, RunAnswer, StatusAnswer, answer, run_answer
+from functions.answers import EventsAnswer, RunAnswer, StatusAnswer, answer
 from functions.edge import edge
 from functions.openapi import EVENT_STREAM, also, conflicts, takes_headers
 from functions.parsing import last_event_id
 from functions.reading import Followed, refuse_cursor_ahead
 from functions.requests import AfterQuery, Nothing, StreamQuery
+from functions.rows_to_answers import run_answer
 from functions.sse import stream_response
 from handlers.event_log import last_seqs, run_events
 from handlers.read_run import queue_position, run_for

@@ -8,20 +8,13 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from functions.admission import actor, permission
-from functions.answers import (
-    EventsAnswer,
-    RunsAnswer,
-    SessionAnswer,
-    SessionsAnswer,
-    answer,
-    run_answer,
-    session_answer,
-)
+from functions.answers import EventsAnswer, RunsAnswer, SessionAnswer, SessionsAnswer, answer
 from functions.edge import edge
 from functions.openapi import conflicts
 from functions.parsing import page_cursor, read_page_cursor
 from functions.reading import refuse_cursor_ahead
 from functions.requests import AfterQuery, OpenSessionBody, PageQuery, RenameSessionBody
+from functions.rows_to_answers import run_answer, session_answer
 from functions.runs import events_answer
 from handlers.access import session_for
 from handlers.event_log import session_events

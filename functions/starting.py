@@ -8,12 +8,13 @@ from apiflask import APIBlueprint
 from flask import Response, g, request
 
 from functions.admission import actor, authenticator, permission
-from functions.answers import StartedAnswer, answer, started_answer, waited_answer
+from functions.answers import StartedAnswer, answer
 from functions.edge import edge
 from functions.openapi import also, conflicts, takes_headers
 from functions.parsing import idempotency, preferred_wait_seconds
 from functions.reading import Followed, follow
 from functions.requests import StartBody
+from functions.rows_to_answers import started_answer, waited_answer
 from functions.sse import stream_response
 from functions.streams import Place
 from functions.tracing import name_in_log
