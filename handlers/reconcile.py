@@ -35,20 +35,31 @@ class ExecutorFacts:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do about one run, and why, as a sentence."""
+    """What to do about one run, and why, as a sentence. `at_once`: a new attempt need not wait for the retry delay."""
 
     action: Action
     reason: str
+    at_once: bool = False
 
 
-def decide(run: RunRow, facts: ExecutorFacts, *, well_for_seconds: float | None, limits: ReconcileLimits) -> Decision:
-    """Pure. `run` is overdue by its row; `well_for_seconds` is how long the control plane itself has been well."""
+def decide(
+    run: RunRow,
+    facts: ExecutorFacts,
+    *,
+    well_for_seconds: float | None,
+    limits: ReconcileLimits,
+    claimer_is_gone: bool = False,
+) -> Decision:
+    """Pure. `run` is overdue by its row, or its claimer is gone; `well_for_seconds` is how long the control plane has
+    been well itself."""
     if run.status == "queued":
         return Decision("dispatch", "The run was due and no job was on its way.")
     if run.status == "cancelling":
         return Decision("cancel", "The executor did not end the run before the deadline.")
     if facts.reachable and _is_at_work(run, facts.state):
         return Decision("adopt", "The executor still works on it.")
+    if claimer_is_gone:
+        return Decision("retry", "The job worker that claimed the run has ended.", at_once=True)
     if facts.reachable:
         return Decision("retry", "The executor does not know this attempt any more.")
     if run.status == "starting" and run.lease_expires_at is None:
@@ -63,6 +74,11 @@ def overdue_runs(conn: Conn, limits: ReconcileLimits, *, limit: int = 200) -> li
     return _overdue(conn, limits, run_id=None, limit=limit)
 
 
+def orphaned_runs(conn: Conn, run_id: UUID | None = None) -> list[RunRow]:
+    """Runs (or the one run) whose claimer holds no mark of presence and has not handed them to an executor."""
+    return fetch_all(conn, "orphaned_runs", RunRow, run_id=run_id)
+
+
 def well_for_seconds(conn: Conn, limits: ReconcileLimits) -> float | None:
     """How long all parts of the control plane have been well without a break; None when one is away now."""
     well: float | None = fetch_value(conn, "well_for_seconds", break_seconds=limits.break_seconds)
@@ -73,8 +89,9 @@ def carry_out(conn: Conn, seen: RunRow, decision: Decision, *, limits: Reconcile
     """Do what was decided, unless the run has moved on since it was seen (False)."""
     head = hold_session(conn, seen.session_id)
     run = fetch_one(conn, "run_by_id", RunRow, run_id=seen.id)
-    if run is None or not _is_as_seen(run, seen) or not is_overdue(conn, run, limits):
+    if run is None or not _is_as_seen(run, seen) or not (is_overdue(conn, run, limits) or orphaned_runs(conn, run.id)):
         return False
+    policy = RetryPolicy(delay_seconds=0) if decision.at_once else policy
     if decision.action == "adopt":
         execute(conn, "extend_lease", run_id=run.id, last_n=run.last_n, lease_seconds=limits.lease_seconds)
     elif decision.action == "dispatch":

@@ -50,6 +50,9 @@ def live_sessions(conn: Conn) -> list[LiveSession]:
     return fetch_all(conn, "live_sessions", LiveSession)
 
 
-def announce_presence(conn: Conn, owner: str) -> bool:
-    """Hold the mark that this job worker lives, for as long as the connection does; False if another holds it."""
-    return bool(fetch_value(conn, "announce_presence", owner=owner))
+def announce_presence(conn: Conn, claimer: str) -> bool:
+    """Hold the mark that this job worker lives, for as long as the connection does; False if another holds it.
+
+    `claimer` is what it writes into `claimed_by` of the runs that it claims.
+    """
+    return bool(fetch_value(conn, "announce_presence", claimer=claimer))

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from uuid import UUID
 
 import psycopg
 import structlog
 
-from handlers.reconcile import ReconcileLimits, part_seen
+from handlers.reconcile import ReconcileLimits, orphaned_runs, part_seen
 from handlers.worker import announce_presence
 from jobs.database import CONNECT
+from schema.rows import RunRow
 from schema.sql import Conn
 
 JOIN_SECONDS = 5.0
+SEEN_SECONDS = 5.0
+SETTLED_SECONDS = 1.0
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -31,24 +36,48 @@ class Duty:
 
 
 class Presence:
-    """That this job worker lives and is well: a lock that goes with its connection at once, and a row for its peers."""
+    """That this job worker lives and is well: a lock that goes with its connection at once, and a row for its peers.
 
-    def __init__(self, dsn: str, *, owner: str, limits: ReconcileLimits) -> None:
+    And whether theirs are held: a claimer whose lock is gone is reported when it is missed at two looks in a row, over
+    a connection that has itself held for SETTLED_SECONDS. After an outage of PostgreSQL all locks are gone for a
+    moment; nobody is taken for dead then.
+    """
+
+    def __init__(
+        self, dsn: str, *, claimer: str, limits: ReconcileLimits, reclaim: Callable[[list[RunRow]], None]
+    ) -> None:
         self._dsn = dsn
-        self._owner = owner
+        self._claimer = claimer
         self._limits = limits
+        self._reclaim = reclaim
         self._conn: Conn | None = None
+        self._connected_at = self._seen_at = -math.inf
+        self._missed: set[tuple[UUID, int]] = set()
 
     def run_once(self) -> None:
-        if self._conn is None or self._conn.closed:
-            self._conn = psycopg.connect(self._dsn, **CONNECT)
-            if not announce_presence(self._conn, self._owner):
-                _log.warning("presence.taken", owner=self._owner)
-        part_seen(self._conn, "worker", self._limits)
+        conn, now = self._connected(), time.monotonic()
+        if now - self._seen_at >= SEEN_SECONDS:
+            part_seen(conn, "worker", self._limits)
+            self._seen_at = now
+        orphans = orphaned_runs(conn)
+        missed = {(run.id, run.claim) for run in orphans}
+        certain = [run for run in orphans if (run.id, run.claim) in self._missed]
+        self._missed = missed
+        if certain and now - self._connected_at >= SETTLED_SECONDS:
+            self._reclaim(certain)
 
     def end(self) -> None:
         if self._conn is not None:
             self._conn.close()
+
+    def _connected(self) -> Conn:
+        if self._conn is None or self._conn.closed:
+            self._missed = set()
+            self._conn = psycopg.connect(self._dsn, **CONNECT)
+            self._connected_at = time.monotonic()
+            if not announce_presence(self._conn, self._claimer):
+                _log.warning("presence.taken", claimer=self._claimer)
+        return self._conn
 
 
 @contextmanager

@@ -66,6 +66,12 @@ def reconcile_runs(shop: Workshop) -> Reconciliation:
     return Reconciliation(scanned=len(runs), reasons=reasons, **counts)
 
 
+def reclaim_runs(shop: Workshop, orphans: list[RunRow]) -> None:
+    """Runs whose job worker ended between their claim and their start."""
+    for run in orphans:
+        _reconcile(shop, run, claimer_is_gone=True)
+
+
 def redeliver(shop: Workshop) -> None:
     """Answers whose delivery was tried in vain get a job again."""
     for request_id in shop.database.transact(undelivered, older_than_seconds=UNDELIVERED_SECONDS):
@@ -83,11 +89,12 @@ def look_after_executors(shop: Workshop) -> None:
     shop.host.look_after()
 
 
-def _reconcile(shop: Workshop, run: RunRow) -> Reconciled | None:
+def _reconcile(shop: Workshop, run: RunRow, *, claimer_is_gone: bool = False) -> Reconciled | None:
     """None when the run has moved on meanwhile."""
     with log_context(sessionId=run.session_id, runId=run.id):
         well = shop.database.transact(well_for_seconds, shop.limits)
-        decision = decide(run, _facts(shop, run), well_for_seconds=well, limits=shop.limits)
+        facts = _facts(shop, run)
+        decision = decide(run, facts, well_for_seconds=well, limits=shop.limits, claimer_is_gone=claimer_is_gone)
         if decision.action == "wait":
             return Reconciled(run_id=run.id, action="waiting", reason=decision.reason)
         done = shop.database.transact(_carried_out, shop, run, decision)

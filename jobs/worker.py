@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -26,7 +26,7 @@ from jobs.hosts.environment import executor_environment
 from jobs.hosts.external import ExternalHost
 from jobs.hosts.process import ProcessHost, ProcessHostSettings
 from jobs.providers import Providers
-from jobs.reconcile import look_after_executors
+from jobs.reconcile import look_after_executors, reclaim_runs
 from jobs.settings import Settings
 from jobs.workshop import Workshop
 
@@ -37,7 +37,7 @@ LONGEST_PAUSE_SECONDS = 2.0
 LOOK_SECONDS = 0.5
 POLL_SECONDS = 5.0
 HEARTBEAT_SECONDS = 5.0
-PRESENCE_SECONDS = 5.0
+PRESENCE_SECONDS = 0.1
 EXECUTORS_SECONDS = 2.0
 PROVIDERS_SECONDS = 2.0
 
@@ -54,7 +54,11 @@ def work(settings: Settings) -> None:
         logging.getLogger(chatty).setLevel(level)
     tasks.schedule(app, reconcile_seconds=settings.reconcile_seconds)
     with open_workshop(settings) as shop:
-        presence = Presence(settings.dsn, owner=settings.owner, limits=shop.limits)
+        presence = Presence(
+            settings.dsn, claimer=shop.claimer, limits=shop.limits, reclaim=lambda runs: reclaim_runs(shop, runs)
+        )
+        with suppress(psycopg.OperationalError):  # before anything is claimed; the duty goes on trying
+            presence.run_once()
         with doing(_duties(shop, presence), closing=shop.closing):
             asyncio.run(_serve(shop))
         presence.end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from dataclasses import dataclass, field
 
@@ -25,6 +26,12 @@ class Workshop:
     host: Host
     claims: Claims
     closing: threading.Event = field(default_factory=threading.Event)
+    life: str = field(default_factory=lambda: secrets.token_hex(4))
+
+    @property
+    def claimer(self) -> str:
+        """Who claims runs here. A worker that is started again may have the same owner, but not the same claims."""
+        return f"{self.settings.owner}/{self.life}"
 
     @property
     def retry_policy(self) -> RetryPolicy:

@@ -311,6 +311,32 @@ WHERE runs.finished_at IS NULL
 ORDER BY runs.id
 LIMIT %(limit)s;
 
+-- name: orphaned_runs
+-- Claimed, not yet with an executor, and the claimer's lock (announce_presence) is not held. A lock's key of 64 bits is
+-- shown as two halves.
+SELECT
+    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
+    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
+    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
+    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
+    runs.created_at, runs.started_at, runs.finished_at
+FROM runs
+WHERE runs.status = 'starting'
+    AND runs.finished_at IS NULL
+    AND runs.lease_expires_at IS NULL
+    AND NOT runs.bound
+    AND (%(run_id)s::uuid IS NULL OR runs.id = %(run_id)s)
+    AND NOT EXISTS (
+        SELECT 1 FROM pg_locks AS held
+        WHERE held.locktype = 'advisory'
+            AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND held.objsubid = 1
+            AND held.granted
+            AND (held.classid::bigint << 32) | held.objid::bigint
+                = hashtextextended('runyard job worker ' || COALESCE(runs.claimed_by, ''), 0)
+    );
+
 -- name: due_runs
 -- Heads of their sessions' queues that could start now, oldest first.
 SELECT runs.id

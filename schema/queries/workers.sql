@@ -57,4 +57,4 @@ WHERE runs.status IN ('starting', 'running', 'waiting', 'cancelling')
 ORDER BY runs.session_id;
 
 -- name: announce_presence
-SELECT pg_try_advisory_lock(hashtextextended('runyard job worker ' || %(owner)s, 0));
+SELECT pg_try_advisory_lock(hashtextextended('runyard job worker ' || %(claimer)s, 0));

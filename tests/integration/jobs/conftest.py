@@ -172,9 +172,9 @@ def make_job_worker(environment: dict[str, str], tmp_path: Path) -> Iterator[Cal
         with log.open("wb") as out:
             process = subprocess.Popen([sys.executable, "-m", "jobs"], cwd=ROOT, env=env, stderr=out)
         made.append(JobWorker(process, log))
-        before = len(made)
+        living = sum(1 for worker in made if worker.process.poll() is None)
         with psycopg.connect(environment["DATABASE_URL"], autocommit=True) as conn:
-            wait_until(lambda: listeners(conn) >= before or process.poll() is not None, log.read_text)
+            wait_until(lambda: listeners(conn) >= living or process.poll() is not None, log.read_text)
         assert process.poll() is None, log.read_text()
         return made[-1]
 

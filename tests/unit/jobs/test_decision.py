@@ -87,6 +87,23 @@ def test_what_is_decided(status: RunStatus, facts: ExecutorFacts, well: float | 
     assert decision.reason.endswith(".")
 
 
+CLAIMED = replace(RUN, status="starting", lease_expires_at=None, lock_expires_at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("facts", "action", "at_once"),
+    [(SILENT, "retry", True), (UNKNOWN, "retry", True), (says("starting"), "adopt", False)],
+)
+def test_a_run_whose_claimer_is_gone_is_taken_at_once(facts: ExecutorFacts, action: str, *, at_once: bool) -> None:
+    decision = decide(CLAIMED, facts, well_for_seconds=None, limits=LIMITS, claimer_is_gone=True)
+    assert (decision.action, decision.at_once) == (action, at_once)
+
+
+def test_a_claim_that_has_run_out_waits_for_the_retry_delay() -> None:
+    decision = decide(CLAIMED, SILENT, well_for_seconds=None, limits=LIMITS)
+    assert (decision.action, decision.at_once) == ("retry", False)
+
+
 def test_a_claim_that_no_executor_has_seen_is_not_waited_for() -> None:
     claimed = replace(RUN, status="starting", lease_expires_at=None)
     assert decide(claimed, SILENT, well_for_seconds=None, limits=LIMITS).action == "retry"
