@@ -122,7 +122,15 @@ def _warned(a: Arrival) -> list[NewEvent]:
         execute(a.conn, "add_warning", run_id=a.run.id, warning=jsonb(_known_warning(a.event.data)))
         return [a.event]
     message = "The executor was restarted while the agent worked."
-    return [a.event, *retry_or_fail(a.conn, a.run, a.retry, code="agent_lost", message=message)]
+    run = _without_delivery(a) if a.event.data.get("promptDelivered") is False else a.run
+    return [a.event, *retry_or_fail(a.conn, run, a.retry, code="agent_lost", message=message)]
+
+
+def _without_delivery(a: Arrival) -> RunRow:
+    """The executor had said that the agent was ready, but it knows that it did not hand the prompt over after that."""
+    execute(a.conn, "take_back_delivery", run_id=a.run.id)
+    execute(a.conn, "forget_empty_conversation", run_id=a.run.id)
+    return fetch_the(a.conn, "run_by_id", RunRow, run_id=a.run.id)
 
 
 def _known_warning(data: Json) -> Json:

@@ -55,3 +55,33 @@ JOIN runs ON runs.id = agent_conversations.run_id
 WHERE runs.id = %(run_id)s
     AND agent_conversations.session_id = runs.session_id
     AND agent_conversations.provider = runs.provider;
+
+-- name: take_back_delivery
+-- The agent of this attempt was certainly not given the prompt. Whether one of an earlier attempt was, the log tells.
+UPDATE runs
+SET prompt_delivered = COALESCE(
+    (
+        SELECT (run_events.data ->> 'resuming')::boolean
+        FROM run_events
+        WHERE run_events.run_id = runs.id AND run_events.type = 'run.retrying'
+        ORDER BY run_events.seq DESC
+        LIMIT 1
+    ),
+    false
+)
+WHERE runs.id = %(run_id)s;
+
+-- name: forget_empty_conversation
+-- One that only this run has begun and nothing was said in: there is nothing to take up.
+DELETE FROM agent_conversations
+USING runs
+WHERE runs.id = %(run_id)s
+    AND NOT runs.prompt_delivered
+    AND agent_conversations.run_id = runs.id
+    AND NOT EXISTS (
+        SELECT 1 FROM run_events
+        WHERE run_events.session_id = agent_conversations.session_id
+            AND run_events.run_id <> runs.id
+            AND run_events.type = 'run.started'
+            AND run_events.data ->> 'agentSessionId' = agent_conversations.agent_session_id
+    );

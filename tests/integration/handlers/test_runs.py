@@ -9,6 +9,7 @@ from handlers.access import Actor
 from handlers.claim_run import give_back, record_dispatched
 from handlers.stop_run import stop_run
 from schema.errors import CapabilityMissing, EventGap, EventNumberConflict, Invalid, SessionBusy, StaleAttempt
+from schema.events import SourceEvent
 from schema.options import RunOptions
 from schema.sql import Conn
 from tests.integration.handlers.conftest import (
@@ -168,6 +169,46 @@ def test_a_delivered_prompt_without_a_conversation_is_never_sent_again(conn: Con
     call_back(conn, taken.run, started(conversation=None), event(2, "run.warning", {"code": "agent_lost"}))
     run = run_now(conn, taken.run.id)
     assert (run.status, run.reason_code) == ("failed", "agent_lost")
+
+
+def lost(n: int, *, delivered: bool) -> SourceEvent:
+    return event(n, "run.warning", {"code": "agent_lost", "promptDelivered": delivered})
+
+
+def test_a_prompt_that_was_certainly_not_handed_over_is_sent_by_the_next_attempt(conn: Conn, start: StartOne) -> None:
+    taken = claim(conn, start().run.id)
+    assert taken is not None
+    call_back(conn, taken.run, started(), lost(2, delivered=False))
+    again = claim(conn, taken.run.id)
+    assert again is not None
+    assert (again.run.attempt, again.run.prompt_delivered, again.resume) == (2, False, None)
+
+
+def test_a_prompt_that_an_earlier_attempt_handed_over_is_not_sent_again(conn: Conn, start: StartOne) -> None:
+    run_id = start().run.id
+    for delivered in (True, False):
+        taken = claim(conn, run_id)
+        assert taken is not None
+        call_back(conn, taken.run, started(), lost(2, delivered=delivered))
+    third = claim(conn, run_id)
+    assert third is not None
+    assert third.resume is not None
+    assert (third.run.attempt, third.resume.continuing) == (3, True)
+
+
+def test_the_conversation_of_the_run_before_is_kept_when_the_next_one_was_lost_too_early(
+    conn: Conn, start: StartOne
+) -> None:
+    first = claim(conn, start().run.id)
+    assert first is not None
+    call_back(conn, first.run, started(), finished(2))
+    second = claim(conn, start(session_id=first.run.session_id).run.id)
+    assert second is not None
+    call_back(conn, second.run, started(), lost(2, delivered=False))
+    again = claim(conn, second.run.id)
+    assert again is not None
+    assert again.resume is not None
+    assert again.resume.continuing is False
 
 
 def test_the_last_attempt_fails_with_its_reason(conn: Conn, start: StartOne) -> None:
