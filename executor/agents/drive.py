@@ -20,6 +20,7 @@ from acp.schema import PromptResponse
 from pydantic import ValidationError
 
 from executor.agents.asks import Asks
+from executor.agents.costs import cost_before, keep_cost
 from executor.agents.declared import missing_login
 from executor.agents.dialects import RunSettings, settings_for
 from executor.agents.dialogue import Dialogue
@@ -105,6 +106,8 @@ class _Driving:
         if not self._dialogue.live:
             return finished
         self._dialogue.live = False
+        if self._opened is not None and self._meter.session_cost is not None:
+            keep_cost(self._turn.home, self._opened.session_id, self._meter.session_cost)
         self._translation.end_message(finished.stop_reason or finished.status)
         if finished.status != "succeeded":
             self._translation.end_calls()
@@ -176,7 +179,8 @@ class _Driving:
 
     async def _hand_over_prompt(self, opened: Opened) -> PromptResponse:
         """The answer to the prompt, and to what has to be said after denials."""
-        self._meter.begin_turn(opened.model)
+        known = cost_before(self._turn.home, opened.session_id)
+        self._meter.begin_turn(opened.model, before=known if opened.resumed else 0.0)
         self._dialogue.live = True
         answer = await self._prompt(opened, GO_ON if self._continues else self._turn.prompt)
         for _ in range(MOST_FOLLOWING_MESSAGES):

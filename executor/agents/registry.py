@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from executor.agents.costs import COSTS_FILE
 from executor.agents.declared import declare
 from executor.agents.environment import inherited
 from executor.agents.provider import Dialect, HomeFile, Mode, Price, PriceTable, Provider, Variable
@@ -168,7 +169,7 @@ def _provider(
         environment=tuple(_variable(key, one, base, environment) for key, one in entry.environment.items()),
         host_environment=MappingProxyType(inherited(environment)),
         files=tuple(_file(one, base) for one in entry.files),
-        keep=tuple(entry.keep),
+        keep=(*entry.keep, COSTS_FILE),
         login=tuple(entry.login),
         authenticate=entry.authenticate,
         model=entry.model,

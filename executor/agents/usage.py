@@ -14,7 +14,8 @@ BUCKETS = (
 
 
 class Meter:
-    """Collects what an agent says of its usage. Costs reported before the prompt belong to earlier turns."""
+    """Collects what an agent says of its usage. A reported cost is the session's so far, of which
+    this turn's is what was added; where the session's cost before is unknown, so is the turn's."""
 
     def __init__(self, prices: PriceTable | None) -> None:
         self._prices = prices
@@ -24,7 +25,7 @@ class Meter:
         self._context: tuple[int, int] | None = None
         self._reported: float | None = None
         self._currency = "USD"
-        self._before = 0.0
+        self._before: float | None = 0.0
 
     def take_tokens(self, **buckets: int | None) -> None:
         """Counts of the prompt that is being answered. They can be partial or repeated: of each bucket the largest
@@ -52,11 +53,17 @@ class Meter:
         self._reported = max(amount, self._reported or 0.0)
         self._currency = currency
 
-    def begin_turn(self, model: str | None) -> None:
-        """What was reported until now is the cost of earlier turns of the same conversation."""
+    def begin_turn(self, model: str | None, *, before: float | None) -> None:
+        """`before` is the session's cost when this turn began; None when it is not known. What was reported until now
+        is of earlier turns too."""
         self._model = model
-        self._before = self._reported or 0.0
+        self._before = before if self._reported is None else self._reported
         self._reported = None
+
+    @property
+    def session_cost(self) -> float | None:
+        """The session's cost so far; None when nothing was reported in this turn."""
+        return self._reported
 
     def read(self) -> Usage:
         """What is known now; no cost while it is unknown, for it may still be told."""
@@ -69,10 +76,13 @@ class Meter:
         return usage if usage.cost else usage.model_copy(update={"cost": Cost(source="unavailable")})
 
     def _cost(self) -> Cost | None:
-        if self._reported is not None:
-            amount = max(0.0, self._reported - self._before)
-            return Cost(amount=round(amount, 8), currency=self._currency, source="reported")
-        return priced(self._sums(), self._prices, self._model)
+        if self._reported is None:
+            return priced(self._sums(), self._prices, self._model)
+        if self._before is None:
+            return None
+        began_anew = self._reported < self._before
+        amount = self._reported if began_anew else self._reported - self._before
+        return Cost(amount=round(amount, 8), currency=self._currency, source="reported")
 
 
 def priced(tokens: dict[str, int], prices: PriceTable | None, model: str | None) -> Cost | None:

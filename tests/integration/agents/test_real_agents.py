@@ -189,6 +189,19 @@ def test_a_new_process_remembers_the_conversation(agent: Provider, model: ModelS
     assert "I keep that in mind" in sent
 
 
+def test_the_second_runs_cost_is_its_own(agent: Provider, model: ModelServer, place: Place) -> None:
+    model.add({"text": "Dear", "usage": {"input": 10_000}}, {"text": "Cheap", "usage": {"input": 10}})
+    first = place.take(agent, "One", mode="auto")
+
+    second = place.take(agent, "Two", mode="auto", resume=first.started["agentSessionId"])
+
+    costs = [took.finished.to_json()["usage"]["cost"] for took in (first, second)]
+    if agent.name == "codex":
+        assert costs == [{"source": "unavailable"}] * 2
+    else:
+        assert 0 < costs[1]["amount"] < costs[0]["amount"] / 10
+
+
 def test_an_unknown_conversation_begins_anew_and_says_so(agent: Provider, model: ModelServer, place: Place) -> None:
     model.add({"text": "Hello"})
     unknown = "ses_000000000000000000000000000" if agent.name == "opencode" else "3e663e37-2be0-4868-acb4-afe6be18d70c"

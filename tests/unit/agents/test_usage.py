@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from executor.agents.costs import COSTS_FILE, cost_before, keep_cost
 from executor.agents.provider import Price, PriceTable
 from executor.agents.usage import Meter, priced
 
@@ -43,7 +46,7 @@ def test_prompts_of_one_turn_add_up() -> None:
 def test_the_cost_of_earlier_turns_is_not_this_turns() -> None:
     meter = Meter(None)
     meter.take_cost(1.5, "USD")
-    meter.begin_turn("m")
+    meter.begin_turn("m", before=None)
     assert meter.read().cost is None
     meter.take_cost(1.75, "USD")
 
@@ -76,10 +79,49 @@ def test_an_unknown_model_has_an_unknown_cost() -> None:
 
 def test_a_reported_cost_wins_over_the_table() -> None:
     meter = Meter(PRICES)
-    meter.begin_turn("m")
+    meter.begin_turn("m", before=0.0)
     meter.take_tokens(input_tokens=100, output_tokens=100)
     meter.take_cost(0.01, "USD")
 
     cost = meter.final().cost
     assert cost
     assert (cost.amount, cost.source) == (0.01, "reported")
+
+
+def test_only_what_was_added_to_the_sessions_cost_counts() -> None:
+    meter = Meter(None)
+    meter.begin_turn("m", before=1.5)
+    meter.take_cost(1.75, "USD")
+
+    assert meter.final().to_json()["cost"]["amount"] == 0.25
+    assert meter.session_cost == 1.75
+
+
+def test_a_counter_that_began_anew_is_the_turns_own() -> None:
+    meter = Meter(None)
+    meter.begin_turn("m", before=1.5)
+    meter.take_cost(0.25, "USD")
+
+    assert meter.final().to_json()["cost"]["amount"] == 0.25
+
+
+def test_without_the_cost_before_the_turns_is_unknown() -> None:
+    meter = Meter(None)
+    meter.begin_turn("m", before=None)
+    meter.take_cost(1.75, "USD")
+
+    assert meter.final().to_json()["cost"] == {"source": "unavailable"}
+
+
+def test_costs_of_conversations_are_kept_apart(tmp_path: Path) -> None:
+    keep_cost(tmp_path, "one", 1.0)
+    keep_cost(tmp_path, "two", 2.0)
+    keep_cost(tmp_path, "one", 3.0)
+
+    assert [cost_before(tmp_path, name) for name in ("one", "two", "three")] == [3.0, 2.0, None]
+
+
+def test_a_torn_file_is_an_unknown_cost(tmp_path: Path) -> None:
+    (tmp_path / COSTS_FILE).write_text('{"one": ')
+
+    assert cost_before(tmp_path, "one") is None

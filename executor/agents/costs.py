@@ -1,0 +1,34 @@
+"""What each conversation had cost when its last turn ended.
+
+Agents report the cost of the whole session so far (ACP's `usage_update`), also in a new process that resumed it; a
+turn's own cost is the difference. The file belongs to the agent's home and goes where it goes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+COSTS_FILE = ".runyard-costs.json"
+
+
+def cost_before(home: Path, agent_session_id: str) -> float | None:
+    """None when it is not known."""
+    amount = _read(home).get(agent_session_id)
+    return float(amount) if isinstance(amount, int | float) else None
+
+
+def keep_cost(home: Path, agent_session_id: str, amount: float) -> None:
+    """Replace the file whole, so that a crash leaves the old one."""
+    new = home / f"{COSTS_FILE}.new"
+    new.write_text(json.dumps({**_read(home), agent_session_id: amount}), encoding="utf-8")
+    os.replace(new, home / COSTS_FILE)
+
+
+def _read(home: Path) -> dict[str, object]:
+    try:
+        costs = json.loads((home / COSTS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return costs if isinstance(costs, dict) else {}
