@@ -12,6 +12,7 @@ RUN pip install --no-cache-dir -r requirements.txt
 COPY schema schema
 COPY handlers handlers
 COPY functions functions
+COPY portal portal
 COPY jobs jobs
 COPY executor executor
 COPY cli cli

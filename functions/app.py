@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from datetime import timedelta
+from pathlib import Path
 
 from apiflask import APIFlask
 
@@ -31,6 +32,7 @@ from functions.tracing import trace_requests
 from functions.version import VERSION
 
 SIGNED_IN_DAYS = 30
+PAGES = Path(__file__).resolve().parent.parent / "portal" / "pages"
 
 
 class EdgeApp(APIFlask):
@@ -47,6 +49,7 @@ def create_app(settings: Settings, *, edge: Edge | None = None) -> APIFlask:
         spec_path=None,
         docs_path=None,
         static_folder=None,  # type: ignore[arg-type]
+        template_folder=str(PAGES),
     )
     app.config.update(
         SECRET_KEY=_derived(settings, "browser session"),
