@@ -71,7 +71,7 @@ def create_app(settings: Settings, *, edge: Edge | None = None) -> APIFlask:
         app.register_blueprint(area)
     describe(app)
     enforce_permissions(app)
-    app.wsgi_app = ShortWay(app.wsgi_app, edge)  # type: ignore[method-assign]
+    app.wsgi_app = ShortWay(app.wsgi_app, edge)  # type: ignore[assignment, method-assign]
     return app
 
 

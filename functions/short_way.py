@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from psycopg import OperationalError
 from pydantic import ValidationError
@@ -24,9 +25,6 @@ from schema.errors import Unavailable
 from schema.executor_api import CallbackAnswer, CallbackBody
 from schema.logs import trace_id
 from schema.signature import callback_key, is_signed
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 FAILURE = "runyard.failure"
 """Where the route finds why a plain call could not be stored."""
@@ -42,41 +40,41 @@ class ShortWay:
         self._app = app
         self._edge = edge
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        found = _PATH.fullmatch(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] == "POST" else None
-        size = environ.get("CONTENT_LENGTH") or ""
+    def __call__(self, wsgi: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        found = _PATH.fullmatch(wsgi["PATH_INFO"]) if wsgi["REQUEST_METHOD"] == "POST" else None
+        size = wsgi.get("CONTENT_LENGTH") or ""
         if found is None or not size.isdecimal() or int(size) > self._edge.settings.max_callback_bytes:
-            return self._app(environ, start_response)
-        raw = environ["wsgi.input"].read(int(size))
-        environ["wsgi.input"] = BytesIO(raw)  # for the route, should it go on
+            return self._app(wsgi, start_response)
+        raw = wsgi["wsgi.input"].read(int(size))
+        wsgi["wsgi.input"] = BytesIO(raw)  # for the route, should it go on
         try:
-            received = self._receive(UUID(found[1]), raw, environ)
+            received = self._receive(UUID(found[1]), raw, wsgi)
         except (OperationalError, Unavailable) as error:
-            environ[FAILURE] = error
+            wsgi[FAILURE] = error
             received = None
         if received is None:
-            return self._app(environ, start_response)
-        return _answer(received, environ, start_response)
+            return self._app(wsgi, start_response)
+        return _answer(received, wsgi, start_response)
 
-    def _receive(self, run_id: UUID, raw: bytes, environ: WSGIEnvironment) -> CallbackAnswer | None:
+    def _receive(self, run_id: UUID, raw: bytes, wsgi: WSGIEnvironment) -> CallbackAnswer | None:
         try:
             body = CallbackBody.model_validate(read_storable(raw))
         except (ValueError, ValidationError):
             return None
-        if not is_plain(body) or not self._is_signed(run_id, body, raw, environ):
+        if not is_plain(body) or not self._is_signed(run_id, body, raw, wsgi):
             return None
         return self._edge.intake.receive(PlainCall(run_id, body, FIRST_GENERATION))
 
-    def _is_signed(self, run_id: UUID, body: CallbackBody, raw: bytes, environ: Mapping[str, Any]) -> bool:
+    def _is_signed(self, run_id: UUID, body: CallbackBody, raw: bytes, wsgi: Mapping[str, Any]) -> bool:
         """By the key that every run has unless somebody rotated it, so that no query is needed to know it."""
         secret = self._edge.settings.secret_key
         key = callback_key(secret, run_id=run_id, attempt=body.attempt, generation=FIRST_GENERATION)
-        return is_signed([key], raw, {name: environ.get(found, "") for name, found in _KEYS.items()})
+        return is_signed([key], raw, {name: wsgi.get(found, "") for name, found in _KEYS.items()})
 
 
-def _answer(received: CallbackAnswer, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+def _answer(received: CallbackAnswer, wsgi: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     content = received.model_dump_json(by_alias=True, exclude_none=True).encode()
-    traceparent = continued(environ.get("HTTP_TRACEPARENT"))
+    traceparent = continued(wsgi.get("HTTP_TRACEPARENT"))
     headers = [
         ("Content-Type", "application/json"),
         ("Content-Length", str(len(content))),
