@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from schema.wire import Json, Request, Text, Wire
 
@@ -24,6 +24,13 @@ EXECUTOR_MAY_NOT_AUTHOR = frozenset(
 """Decisions and queue events are the control plane's; all else, unknown types included, an executor may say."""
 
 
+def _that_all_can_read(at: datetime) -> datetime:
+    """Years near the ends of the calendar leave it in another zone, and nobody could read the log any more."""
+    if not 1000 <= at.year <= 9000:
+        raise ValueError("must be of a year between 1000 and 9000")
+    return at
+
+
 class SourceEvent(Request):
     """One event as its source (an executor or the driver of a bound run) sends it.
 
@@ -34,7 +41,7 @@ class SourceEvent(Request):
     id: UUID
     n: int | None = Field(default=None, ge=1, le=2**53)
     type: Text = Field(min_length=1, max_length=64, pattern=r"^[a-z_]+(\.[a-z_]+)+$")
-    at: AwareDatetime
+    at: Annotated[AwareDatetime, AfterValidator(_that_all_can_read)]
     data: Json = Field(default_factory=dict)
 
 
@@ -146,13 +153,17 @@ class RunWarning(Wire):
     message: str
 
 
+LONGEST_CONVERSATION_ID = 1000
+"""Characters of an agent's own name for a conversation."""
+
+
 class RunStarted(Wire):
     """The agent is up and the prompt is about to be handed over; nothing was delivered before this is acknowledged."""
 
     status: Literal["running"] = "running"
     provider: str
     agent: Json | None = None
-    agent_session_id: str | None = None
+    agent_session_id: str | None = Field(default=None, max_length=LONGEST_CONVERSATION_ID)
     resumed: bool = False
 
 

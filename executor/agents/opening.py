@@ -24,6 +24,7 @@ from acp.schema import (
 
 from executor.agents.dialects import RunSettings
 from executor.agents.failures import TurnFailed, looks_like_login, said_by
+from schema.events import LONGEST_CONVERSATION_ID
 from schema.wire import Json
 
 Begun = NewSessionResponse | ResumeSessionResponse | LoadSessionResponse
@@ -113,11 +114,15 @@ async def _go_on(
 
 
 async def _begin(connection: ClientSideConnection, cwd: Path, settings: RunSettings) -> NewSessionResponse:
-    return await _or_fail(
+    begun = await _or_fail(
         connection.new_session(str(cwd), mcp_servers=[], **settings.session_meta),
         "agent_refused",
         "refused to begin a session",
     )
+    if len(begun.session_id) > LONGEST_CONVERSATION_ID:
+        message = f"The agent's id of the session has {len(begun.session_id)} characters."
+        raise TurnFailed("protocol_error", f"{message} At most {LONGEST_CONVERSATION_ID} are kept.")
+    return begun
 
 
 async def _set_model(connection: ClientSideConnection, session_id: str, begun: Begun, model: str | None) -> str | None:

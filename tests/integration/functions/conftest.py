@@ -71,8 +71,8 @@ class Api:
         assert answer.status_code == 202, answer.get_data(as_text=True)
         return answer_json(answer)
 
-    def bind(self, session_id: str | None = None) -> Driver:
-        body = {"provider": "elsewhere", "prompt": "drive", **({"sessionId": session_id} if session_id else {})}
+    def bind(self, session_id: str | None = None, *, provider: str = "elsewhere") -> Driver:
+        body = {"provider": provider, "prompt": "drive", **({"sessionId": session_id} if session_id else {})}
         answer = self.post(f"/api/runs/{uuid4()}/bind", body)
         assert answer.status_code == 201, answer.get_data(as_text=True)
         return driver_of(answer_json(answer), self._send)

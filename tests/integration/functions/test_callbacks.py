@@ -127,6 +127,18 @@ def test_what_only_the_control_plane_may_say_is_refused(driver: Driver, type_: s
     assert (status, problem["code"]) == (422, "type_not_authorable")
 
 
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+01:00", "0900-01-01T00:00:00Z", "9999-12-31T23:59:59-01:00"])
+def test_a_time_that_no_reader_can_hold_is_refused(api: Api, driver: Driver, at: str) -> None:
+    assert driver.report({**driver.delta("x"), "at": at})[0] == 422
+    assert texts(api, driver) == []
+
+
+def test_a_conversation_with_too_long_a_name_is_refused(api: Api) -> None:
+    driver = api.bind(provider="demo")
+    status, problem = driver.report(driver.event("run.started", provider="demo", agentSessionId="x" * 1001))
+    assert (status, problem["code"]) == (422, "bad_event_data")
+
+
 def test_a_call_is_all_or_nothing(api: Api, driver: Driver) -> None:
     status, _ = driver.report(driver.delta("a"), driver.event("run.finished", status="exploded"))
     assert status == 422
