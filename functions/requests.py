@@ -33,13 +33,13 @@ Title = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
 class StartBody(Request):
     """A run to be started. Without a session a new one is made; without a provider the app's is taken."""
 
-    prompt: Text = Field(min_length=1)
+    prompt: Text = Field(min_length=1, json_schema_extra={"pattern": r"\S"})
     provider: Text | None = Field(default=None, min_length=1, max_length=100)
     app_id: UUID | None = None
     session_id: UUID | None = None
     options: RunOptions = Field(default_factory=RunOptions)
     multitask: Literal["enqueue", "reject", "interrupt"] = "enqueue"
-    max_attempts: Annotated[Whole, Field(ge=1, le=20)] | None = None
+    max_attempts: Annotated[int, Field(ge=1, le=20), BeforeValidator(_is_a_number)] | None = None
     timeout_seconds: Annotated[float, Field(gt=0, le=7 * 86400, allow_inf_nan=False, strict=True)] | None = None
 
     @field_validator("prompt")

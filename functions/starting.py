@@ -28,7 +28,7 @@ STREAMED_OR_WAITED = (
     "With `Accept: text/event-stream` the run's events as they come; with `Prefer: wait=N` the run and its events, if "
     "it ended in time"
 )
-CONFLICTS = conflicts("capability_missing", "session_busy", "idempotency_key_reused")
+CONFLICTS = conflicts("capability_missing", "session_busy", "idempotency_key_reused", "other_app")
 starting = APIBlueprint("starting", __name__, tag="Runs")
 
 

@@ -13,7 +13,7 @@ from handlers.event_log import NewEvent, append, hold_session, run_event
 from handlers.providers import provider_named, refuse_unsupported
 from handlers.settle_run import finish
 from handlers.stop_run import StopPolicy, stop
-from schema.errors import IdempotencyKeyReused, Invalid, SessionBusy
+from schema.errors import Conflict, IdempotencyKeyReused, SessionBusy
 from schema.events import Reason, RunFinished, RunWarning
 from schema.executor_api import ProviderDeclared
 from schema.options import RunOptions
@@ -60,7 +60,7 @@ def start_run(
 ) -> Started:
     """Enqueue a run in its session (a new one if none is named).
 
-    Raises Invalid, NotFound, CapabilityMissing, SessionBusy, IdempotencyKeyReused; nothing is stored then.
+    Raises NotFound, CapabilityMissing, SessionBusy, IdempotencyKeyReused, Conflict; nothing is stored then.
     """
     if idempotency is not None:
         known = _known_run(conn, actor, idempotency)
@@ -123,7 +123,7 @@ def _session(conn: Conn, actor: Actor, start: Start) -> tuple[SessionRow, AppRow
         session = session_for(conn, actor, start.session_id)  # it may have been deleted before it was held
         app = app_by_id(conn, session.app_id)
         if start.app_id not in (None, app.id):
-            raise Invalid("The session belongs to another app.", code="other_app")
+            raise Conflict("The session belongs to another app.", code="other_app")
         return session, app, head
     app = app_named(conn, "default") if start.app_id is None else app_by_id(conn, start.app_id)
     session = create_session(conn, actor, app, title=title_of(start.prompt))

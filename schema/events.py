@@ -26,8 +26,8 @@ EXECUTOR_MAY_NOT_AUTHOR = frozenset(
 
 def _that_all_can_read(at: datetime) -> datetime:
     """Years near the ends of the calendar leave it in another zone, and nobody could read the log any more."""
-    if not 1000 <= at.year <= 9000:
-        raise ValueError("must be of a year between 1000 and 9000")
+    if not 1000 <= at.year < 9000:
+        raise ValueError("must be of a year from 1000 to 8999")
     return at
 
 
@@ -41,7 +41,7 @@ class SourceEvent(Request):
     id: UUID
     n: int | None = Field(default=None, ge=1, le=2**53)
     type: Text = Field(min_length=1, max_length=64, pattern=r"^[a-z_]+(\.[a-z_]+)+$")
-    at: Annotated[AwareDatetime, AfterValidator(_that_all_can_read)]
+    at: Annotated[AwareDatetime, AfterValidator(_that_all_can_read)] = Field(json_schema_extra={"pattern": "^[1-8]"})
     data: Json = Field(default_factory=dict)
 
 
