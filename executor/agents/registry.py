@@ -14,12 +14,9 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from executor.agents.costs import COSTS_FILE
-from executor.agents.declared import declare
 from executor.agents.environment import inherited
 from executor.agents.provider import Dialect, HomeFile, Mode, Price, PriceTable, Provider, Variable
 from schema.errors import RunyardError
-
-__all__ = ["BadRegistry", "Registry", "declare", "load_registry"]
 
 CODE = Path(__file__).parents[2]
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from executor.agents.declared import declare
 from executor.agents.provider import Provider
-from executor.agents.registry import BadRegistry, declare, load_registry
+from executor.agents.registry import BadRegistry, load_registry
 
 ROOT = Path(__file__).parents[3]
 
