@@ -7,6 +7,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from typing import Any
 from uuid import uuid4
 
@@ -83,7 +84,7 @@ def replace_somewhere(draw: st.DrawFn, value: Any) -> None:
             return
         key = draw(st.sampled_from(keys))
         if not isinstance(value[key], (dict, list)) or draw(st.booleans()):
-            value[key] = draw(anything)
+            value[key] = deepcopy(draw(anything))  # one that was drawn may be changed later
             return
         value = value[key]
 
