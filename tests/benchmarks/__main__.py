@@ -1,0 +1,43 @@
+"""`python -m tests.benchmarks [names...]`: measure, print the table; all of it together also goes to README.md."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+from tests.benchmarks.callbacks import callbacks
+from tests.benchmarks.delivery import delivery
+from tests.benchmarks.first_events import first_events
+from tests.benchmarks.ingest import ingest
+from tests.benchmarks.job_queue import dispatching, reclaiming
+from tests.benchmarks.report import Line, table, write_report
+
+BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
+    "ingest": ingest,
+    "callbacks": callbacks,
+    "delivery": delivery,
+    "dispatching": dispatching,
+    "reclaiming": reclaiming,
+    "first_events": first_events,
+}
+
+
+def main(names: Sequence[str]) -> int:
+    unknown = set(names) - BENCHMARKS.keys()
+    if unknown:
+        print(f"There is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}.")
+        return 2
+    before, lines = os.getloadavg()[0], []
+    for name in names or BENCHMARKS:
+        for line in BENCHMARKS[name]():
+            print(" | ".join(line.cells), flush=True)
+            lines.append(line)
+    print("\n" + table(lines))
+    if not names:
+        write_report(lines, loads=(before, os.getloadavg()[0]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,192 @@
+"""G5, G14 and the cost of open sockets: events on their way to clients."""
+
+from __future__ import annotations
+
+import base64
+import os
+import select
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from uuid import UUID
+
+import psutil
+import psycopg
+
+from handlers.event_log import NewEvent, append, hold_session
+from jobs.database import CONNECT
+from jobs.hints import Hints
+from tests.benchmarks.figures import Rounds, in_turns, percentile
+from tests.benchmarks.ground import Gunicorn, Source, fresh_database, make_sources, make_token, running_server, serving
+from tests.benchmarks.load import UnexpectedAnswer
+from tests.benchmarks.report import Line, Wanted, rated
+
+SOCKETS, SAMPLES = 200, 200
+MANY = 500
+REPLAYED, PAGE = 10_000, 1000
+THREADS = {"API_THREADS": "700", "API_STREAMS_MAX": "600"}
+TEXT = 0x81
+WAIT_SECONDS = 30.0
+
+
+def delivery() -> Iterator[Line]:
+    with (
+        running_server() as server,
+        fresh_database(server) as dsn,
+        serving("functions.wsgi:app", dsn, settings=THREADS) as api,
+    ):
+        yield from _sockets(dsn, api)
+        yield from _latency(dsn, api)
+        yield _replay(dsn, api)
+
+
+def _latency(dsn: str, api: Gunicorn) -> Iterator[Line]:
+    sources = make_sources(dsn, SOCKETS)
+    with ExitStack() as stack:
+        sockets = _opened(stack, dsn, api, [source.session_id for source in sources])
+        conn = stack.enter_context(psycopg.connect(dsn, **CONNECT))
+        hints = Hints(lambda: psycopg.connect(dsn, **CONNECT, options="-c synchronous_commit=off"))
+        stack.callback(hints.close)
+        bare = _BareListener(dsn)
+        stack.callback(bare.close)
+        took: list[tuple[list[float], list[float]]] = []
+        for _ in range(3):
+            theirs = [bare.sample() for _ in range(SAMPLES)]
+            took.append(([_sample(conn, hints, sources[i], sockets[i]) for i in range(SOCKETS)], theirs))
+    for percent, most in ((50, 3.0), (99, 5.0)):
+        ours, baseline = zip(
+            *[(percentile(mine, percent), percentile(theirs, percent)) for mine, theirs in took], strict=True
+        )
+        figures = Rounds(ours, baseline)
+        yield rated("G5", f"commit to frame, p{percent}", figures, unit="ms", wanted=Wanted("<=", most))
+
+
+def _sample(conn: psycopg.Connection, hints: Hints, source: Source, reader: socket.socket) -> float:
+    """Milliseconds from the commit's return to the frame."""
+    data = {"messageId": "m", "role": "assistant", "text": "x" * 50}
+    with conn.transaction():
+        head = hold_session(conn, source.session_id)
+        grown = append(conn, head, [NewEvent(type="message.delta", data=data, run_id=source.run_id)])
+    began = time.perf_counter()
+    hints.send({source.session_id: grown.last_seq})
+    while not select.select([reader], [], [], WAIT_SECONDS)[0] or reader.recv(65_536)[0] != TEXT:
+        if time.perf_counter() - began > WAIT_SECONDS:
+            raise UnexpectedAnswer("no frame came")
+    return (time.perf_counter() - began) * 1000
+
+
+class _BareListener:
+    """Insert, NOTIFY, and a re-read by whoever listens."""
+
+    def __init__(self, dsn: str) -> None:
+        self._writer, self._notifier, self._listener = (psycopg.connect(dsn, **CONNECT) for _ in range(3))
+        self._writer.execute(
+            "CREATE TABLE bare (seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, data text NOT NULL)"
+        )
+        self._notifier.execute("SET synchronous_commit = off")
+        self._listener.execute("LISTEN bare")
+        self._seen = 0
+
+    def sample(self) -> float:
+        """Milliseconds from the commit's return to the row's reading."""
+        self._writer.execute("INSERT INTO bare (data) VALUES (%s)", ["x" * 150])
+        began = time.perf_counter()
+        self._notifier.execute("SELECT pg_notify('bare', 'a')")
+        assert list(self._listener.notifies(timeout=WAIT_SECONDS, stop_after=1))
+        rows = self._listener.execute("SELECT seq, data FROM bare WHERE seq > %s ORDER BY seq", [self._seen]).fetchall()
+        self._seen = rows[-1][0]
+        return (time.perf_counter() - began) * 1000
+
+    def close(self) -> None:
+        for conn in (self._writer, self._notifier, self._listener):
+            conn.close()
+
+
+def _replay(dsn: str, api: Gunicorn) -> Line:
+    source = make_sources(dsn, 1)[0]
+    data = {"messageId": "m", "role": "assistant", "text": "x" * 100}
+    with psycopg.connect(dsn) as conn:
+        for _ in range(REPLAYED // PAGE):
+            head = hold_session(conn, source.session_id)
+            append(conn, head, [NewEvent(type="message.delta", data=data, run_id=source.run_id)] * PAGE)
+    rounds = in_turns(lambda: _replayed(dsn, api, source.session_id), lambda: _copied(dsn, source.session_id), rounds=5)
+    return rated("G14", "replay of 10,000 events", rounds, unit="events/s", wanted=Wanted(">=", 0.5))
+
+
+def _replayed(dsn: str, api: Gunicorn, session_id: UUID) -> float:
+    token, count, rest = make_token(dsn), 0, b""
+    began = time.perf_counter()
+    sock = open_socket(api.port, token, session_id, after=2)
+    with sock:
+        while count < REPLAYED:
+            chunk = sock.recv(1 << 20)
+            assert chunk, "the server closed the connection"
+            count, rest = count_frames(rest + chunk, count)
+    return REPLAYED / (time.perf_counter() - began)
+
+
+def _copied(dsn: str, session_id: UUID) -> float:
+    with psycopg.connect(dsn) as conn:
+        rows = f"SELECT * FROM run_events WHERE session_id = '{session_id}' AND seq > 2 ORDER BY seq"
+        began = time.perf_counter()
+        with conn.cursor().copy(f"COPY ({rows}) TO STDOUT") as copy:
+            size = sum(1 for _ in copy)
+        assert size == REPLAYED
+        return REPLAYED / (time.perf_counter() - began)
+
+
+def _sockets(dsn: str, api: Gunicorn) -> Iterator[Line]:
+    worker = psutil.Process(api.process.pid).children()[0]
+    sources = make_sources(dsn, MANY)
+    before, threads = worker.memory_info().rss, worker.num_threads()
+    with ExitStack() as stack:
+        _opened(stack, dsn, api, [source.session_id for source in sources])
+        grown, more = worker.memory_info().rss - before, worker.num_threads() - threads
+    scaled = 1000 / MANY
+    note = f"{MANY} were opened and the growth was scaled to 1,000; a fresh process holds {before / 2**20:.0f} MiB"
+    yield Line("sockets", "memory for 1,000 WebSockets", f"{grown * scaled / 2**20:.0f} MiB more", note=note)
+    yield Line("sockets", "threads for 1,000 WebSockets", f"{more * scaled:.0f} more")
+
+
+def _opened(stack: ExitStack, dsn: str, api: Gunicorn, session_ids: Sequence[UUID]) -> list[socket.socket]:
+    token = make_token(dsn)
+    return [stack.enter_context(open_socket(api.port, token, each, after=2)) for each in session_ids]
+
+
+def open_socket(port: int, token: str, session_id: UUID, *, after: int) -> socket.socket:
+    """A WebSocket of which the handshake is over; what it says is read as bytes."""
+    key = base64.b64encode(os.urandom(16)).decode()
+    lines = [
+        f"GET /api/sessions/{session_id}/ws?after={after} HTTP/1.1",
+        f"Host: 127.0.0.1:{port}",
+        f"Authorization: Bearer {token}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Key: {key}",
+        "Sec-WebSocket-Version: 13",
+    ]
+    sock = socket.create_connection(("127.0.0.1", port), timeout=WAIT_SECONDS)
+    sock.sendall("\r\n".join([*lines, "", ""]).encode())
+    answer = b""
+    while not answer.endswith(b"\r\n\r\n"):
+        answer += sock.recv(1)
+    if not answer.startswith(b"HTTP/1.1 101"):
+        raise UnexpectedAnswer(answer.decode())
+    return sock
+
+
+def count_frames(received: bytes, count: int) -> tuple[int, bytes]:
+    """How many whole text frames there are now, and what is left of the bytes."""
+    at = 0
+    while len(received) >= at + 10:
+        size, head = received[at + 1], 2
+        if size == 126:
+            size, head = int.from_bytes(received[at + 2 : at + 4], "big"), 4
+        elif size == 127:
+            size, head = int.from_bytes(received[at + 2 : at + 10], "big"), 10
+        if len(received) < at + head + size:
+            break
+        count += received[at] == TEXT
+        at += head + size
+    return count, received[at:]

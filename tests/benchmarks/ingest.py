@@ -1,0 +1,138 @@
+"""G1 and G2: events into the database, by SQL alone and over HTTP with and without hints."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from uuid import UUID
+
+import psycopg
+
+from cli.postgres import embedded_binaries
+from schema.sql import queries
+from tests.benchmarks.figures import in_turns
+from tests.benchmarks.ground import Source, fresh_database, make_sources, running_server, serving
+from tests.benchmarks.load import call
+from tests.benchmarks.report import Line, Wanted, rated
+
+CLIENTS, SECONDS, EVENTS = 16, 4, 10
+LISTENERS = 4
+RAW_TABLE = """
+CREATE TABLE IF NOT EXISTS raw_events (
+    seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, session_id uuid NOT NULL, id uuid NOT NULL, run_id uuid,
+    attempt integer, n bigint, author text NOT NULL, type text NOT NULL, at timestamptz NOT NULL,
+    stored_at timestamptz NOT NULL DEFAULT now(), late boolean NOT NULL DEFAULT false, data jsonb NOT NULL
+)
+"""
+RAW_ROW = "(:session::uuid, :id::uuid, :session::uuid, 1, :n + {i}, 'executor', 'message.delta', :at, :data::jsonb)"
+RAW_INSERT = (
+    "INSERT INTO raw_events (session_id, id, run_id, attempt, n, author, type, at, data) VALUES "
+    + ", ".join(RAW_ROW.format(i=i) for i in range(EVENTS))
+    + ";\n\\set n :n + 10\n"
+)
+CALLS = (
+    "jsonb_build_array(:call::jsonb || jsonb_build_object("
+    "'run_id', :prefix || lpad(:client_id::text, 12, '0'), 'before_n', :n::bigint))"
+)
+
+
+def ingest() -> Iterator[Line]:
+    with running_server() as server:
+        with fresh_database(server) as dsn:
+            yield _by_sql(dsn)
+        with fresh_database(server) as dsn:
+            yield _hints(dsn)
+
+
+def _by_sql(dsn: str) -> Line:
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute(RAW_TABLE)
+    numbers = iter(range(1, 100))
+    rounds = in_turns(lambda: _ours(dsn, next(numbers)), lambda: _raw(dsn))
+    return rated("G1", "ingest by SQL", rounds, unit="events/s", wanted=Wanted(">=", 0.75))
+
+
+def _ours(dsn: str, number: int) -> float:
+    prefix = f"{number:08d}-0000-4000-8000-"
+    sources = make_sources(dsn, CLIENTS, run_id=lambda i: UUID(f"{prefix}{i:012d}"))
+    statement = queries()["receive_plain_calls"].decode().replace("%(calls)s", CALLS)
+    statement = statement.replace("%(author)s", "'executor'").replace("%(lease_seconds)s", "60")
+    statement = re.sub(r"^--.*\n", "", statement, flags=re.MULTILINE)
+    variables = {"prefix": prefix, "call": json.dumps(_constant_call(sources[0])), "n": "0"}
+    per_second, calls = _pgbench(dsn, f"{statement};\n\\set n :n + {EVENTS}\n", variables)
+    with psycopg.connect(dsn) as conn:
+        stored = conn.execute(
+            "SELECT count(*) FROM run_events WHERE n IS NOT NULL AND run_id::text LIKE %s", [f"{prefix}%"]
+        )
+        assert stored.fetchone() == (calls * EVENTS,), "calls were not taken"
+    return per_second * EVENTS
+
+
+def _raw(dsn: str) -> float:
+    event = Source(UUID(int=1), UUID(int=1), "", 1).events(1)[0]
+    variables = {
+        "session": str(UUID(int=1)),
+        "id": event["id"],
+        "at": event["at"],
+        "data": json.dumps(event["data"]),
+        "n": "0",
+    }
+    return _pgbench(dsn, RAW_INSERT, variables)[0] * EVENTS
+
+
+def _constant_call(source: Source) -> dict[str, object]:
+    events = [{**event, "i": i} for i, event in enumerate(source.events(EVENTS), start=1)]
+    return {"epoch": 1, "attempt": 1, "generation": 1, "count": EVENTS, "events": events}
+
+
+def _pgbench(dsn: str, script: str, variables: dict[str, str]) -> tuple[float, int]:
+    """Transactions a second, and how many there were."""
+    given = [part for name, value in variables.items() for part in ("-D", f"{name}={value}")]
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
+        file.write(script)
+        file.flush()
+        program = [str(embedded_binaries() / "pgbench"), "-n", "-M", "prepared", "-c", str(CLIENTS), "-j", "2"]
+        done = subprocess.run(
+            [*program, "-T", str(SECONDS), *given, "-f", file.name, dsn],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PGOPTIONS": "-c plan_cache_mode=force_generic_plan"},
+        )
+    assert done.returncode == 0, done.stderr
+    per_second = re.search(r"tps = ([\d.]+)", done.stdout)
+    calls = re.search(r"actually processed: (\d+)", done.stdout)
+    assert per_second is not None
+    assert calls is not None, done.stdout
+    return float(per_second[1]), int(calls[1])
+
+
+def _hints(dsn: str) -> Line:
+    with (
+        _listening(dsn),
+        serving("functions.wsgi:app", dsn) as hinting,
+        serving("tests.benchmarks.variants:without_hints()", dsn) as silent,
+    ):
+        rounds = in_turns(
+            lambda: callbacks_a_second(dsn, hinting.port) * EVENTS,
+            lambda: callbacks_a_second(dsn, silent.port) * EVENTS,
+            rounds=5,
+        )
+    return rated("G2", "ingest with hints, 4 listeners", rounds, unit="events/s", wanted=Wanted(">=", 0.90))
+
+
+@contextmanager
+def _listening(dsn: str) -> Iterator[None]:
+    with ExitStack() as stack:
+        for _ in range(LISTENERS):
+            stack.enter_context(psycopg.connect(dsn, autocommit=True)).execute("LISTEN runyard_log")
+        yield
+
+
+def callbacks_a_second(dsn: str, port: int) -> float:
+    requests = [[source.request(port, EVENTS) for _ in range(400)] for source in make_sources(dsn, CLIENTS)]
+    return call(port, [iter(each) for each in requests], seconds=SECONDS).per_second

@@ -1,0 +1,130 @@
+"""The table: on the terminal, and in README.md with the machine that it was measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from cli.postgres import embedded_binaries
+from tests.benchmarks.figures import Rounds
+
+FILE = Path(__file__).with_name("README.md")
+COMMAND = "make bench"
+HEAD = ("target", "what", "measured", "baseline", "ratio (rounds)", "wanted", "verdict")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A ratio to reach: at least, or at most, so much."""
+
+    side: Literal[">=", "<="]
+    ratio: float
+
+    def is_met_by(self, ratio: float) -> bool:
+        return ratio >= self.ratio if self.side == ">=" else ratio <= self.ratio
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.ratio:g}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the table. `wanted` None is a figure that is only reported."""
+
+    target: str
+    what: str
+    measured: str
+    baseline: str = "-"
+    rounds: Rounds | None = None
+    wanted: Wanted | None = None
+    note: str = ""
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        return self.target, self.what, self.measured, self.baseline, self._ratio(), self._wanted(), self._verdict()
+
+    def _ratio(self) -> str:
+        if self.rounds is None:
+            return "-"
+        return f"{self.rounds.ratio:.2f} ({', '.join(f'{ratio:.2f}' for ratio in self.rounds.ratios)})"
+
+    def _wanted(self) -> str:
+        return "-" if self.wanted is None else str(self.wanted)
+
+    def _verdict(self) -> str:
+        if self.wanted is None or self.rounds is None:
+            return "reported"
+        return "reached" if self.wanted.is_met_by(self.rounds.ratio) else "**missed**"
+
+
+def rated(target: str, what: str, rounds: Rounds, *, unit: str, wanted: Wanted | None, note: str = "") -> Line:
+    """A row of a ratio: the medians of both sides, in this unit."""
+    ours, baseline = rounds.medians
+    return Line(target, what, f"{ours:,.4g} {unit}", f"{baseline:,.4g} {unit}", rounds, wanted, note)
+
+
+def table(lines: Sequence[Line]) -> str:
+    rows = [HEAD, tuple("---" for _ in HEAD), *(line.cells for line in lines)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+
+def machine() -> str:
+    """What the figures depend on besides the code."""
+    model = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
+    version = subprocess.run(
+        [embedded_binaries() / "postgres", "--version"], capture_output=True, text=True, check=True
+    ).stdout.split()[2]
+    facts = [
+        f"{os.cpu_count()} cores ({model.partition(':')[2].strip() or platform.machine()})",
+        f"{psutil.virtual_memory().total / 2**30:.0f} GiB of memory",
+        f"Linux {platform.release().split('-')[0]}",
+        f"Python {platform.python_version()}",
+        f"PostgreSQL {version} (embedded)",
+    ]
+    return ", ".join(facts)
+
+
+def write_report(lines: Sequence[Line], *, loads: tuple[float, float]) -> None:
+    """Replaces the file; `loads` is the machine's load (1 minute) before and after."""
+    notes = [f"- {line.target}, {line.what}: {line.note}" for line in lines if line.note]
+    parts = [
+        "# Measurements\n",
+        f"Written by `{COMMAND}` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.\n",
+        f"Machine: {machine()}. Client, server and database share it; load average {loads[0]:.1f} before, "
+        f"{loads[1]:.1f} after.\n",
+        "Each ratio is ours to the baseline of the same round; both sides take turns, three rounds or more, and the "
+        "median counts. Absolute figures are worth little: they move by 10 to 40 % from run to run.\n",
+        table(lines),
+        "## Notes\n" + "\n".join(notes) + "\n" if notes else "",
+        READING,
+    ]
+    FILE.write_text("\n".join(part for part in parts if part))
+
+
+READING = """## How each is measured
+- **G1** pgbench (prepared, 16 clients), 10 events of about 200 bytes a call: the statement `receive_plain_calls`, a run
+  a client, against a plain `INSERT` of the same 10 rows with an identity key. That every call was taken is checked.
+- **G2** callbacks of 10 over HTTP, 16 connections, 4 further connections that listen: with hints and without.
+- **G3** events a second by callbacks of 10 (signed, durable before 200), against requests a second of an empty Flask
+  route under a gunicorn of the same kind and size. 16 connections each.
+- **G4** the 99th percentile of those callbacks, against the same route with a transaction for each request; and, as a
+  stricter comparison that the target does not ask for, against our own statement with one call a transaction.
+- **G5** from the return of a commit (in another process than the server) to the frame at the client, 200 WebSockets
+  open; against insert, NOTIFY and a re-read by a bare listener.
+- **G7** from `start_run` to the executor's receipt of the run, against procrastinate's defer to start; and no-op jobs a
+  second through our connection pool against procrastinate's own.
+- **G8** from SIGKILL of a job worker to its run being taken from it, against procrastinate's recipe for stalled jobs,
+  swept every 5 s, to the job's next start.
+- **G14** 10,000 events replayed to a new WebSocket, against `COPY ... TO STDOUT` of the same rows.
+- **G15** the start of everything to ready; a prompt to the agent's first event; the latter of a real agent against the
+  bare agent (`take_turn`).
+- **sockets** resident memory and threads of the API process for open, idle WebSockets.
+"""

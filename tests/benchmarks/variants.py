@@ -1,0 +1,59 @@
+"""Our own app with one part left out: what that part is worth, and what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from flask import Flask
+
+from functions.app import create_app
+from functions.database import Database
+from functions.edge import Edge, resident_edge
+from functions.intake import Intake
+from functions.log_watch import LogWatch
+from functions.settings import Settings, read_settings
+from handlers.plain_calls import PlainCall, receive_plain_calls
+from schema.executor_api import CallbackAnswer
+
+
+def without_hints() -> Flask:
+    """Appends wake the readers of this process only."""
+
+    def forget(_watch: LogWatch) -> dict[object, int]:
+        return {}
+
+    LogWatch._take_hints = forget  # type: ignore[assignment,method-assign]
+    return create_app(read_settings())
+
+
+def one_transaction_a_request() -> Flask:
+    """The route as it is for calls with effects, for all calls."""
+    settings = read_settings()
+    return create_app(settings, edge=replace(resident_edge(settings), intake=_Nobody()))
+
+
+def one_call_a_statement() -> Flask:
+    """The short way, but each request with a statement and a connection of its own."""
+    settings = read_settings()
+    edge: Edge = resident_edge(settings)
+    return create_app(settings, edge=replace(edge, intake=_Single(edge.callbacks, settings)))
+
+
+class _Nobody(Intake):
+    def __init__(self) -> None:
+        super().__init__(lambda _calls: {})
+
+    def receive(self, call: PlainCall) -> CallbackAnswer | None:  # noqa: ARG002
+        return None
+
+
+class _Single(Intake):
+    def __init__(self, database: Database, settings: Settings) -> None:
+        super().__init__(lambda _calls: {})
+        self._database = database
+        self._lease_seconds = settings.run_lease_seconds
+
+    def receive(self, call: PlainCall) -> CallbackAnswer | None:
+        store = partial(receive_plain_calls, calls=[call], lease_seconds=self._lease_seconds)
+        return self._database.call_alone(store).get(call.run_id)
