@@ -74,7 +74,8 @@ class _Watching:
     bell: threading.Event
 
     def wait(self, after: int, timeout: float) -> bool:
-        self.bell.wait(timeout)
+        if self.head.seq <= after:  # who reads a socket clears its bell too, when a message of the peer might have rung
+            self.bell.wait(timeout)
         self.bell.clear()
         return self.head.seq > after
 

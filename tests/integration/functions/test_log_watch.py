@@ -153,6 +153,16 @@ def test_what_is_told_here_rings_at_once_and_is_hinted_to_others(database: str, 
         assert far.wait(2, 5) is True
 
 
+def test_a_ring_that_somebody_else_took_for_his_own_loses_nothing(
+    database: str, pool: Pool, watches: ExitStack
+) -> None:
+    watch, session_id, bell = started(watches, database, pool), uuid4(), threading.Event()
+    with watch.reading(session_id, bell) as reader:
+        watch.tell({session_id: 3})
+        bell.clear()
+        assert reader.wait(2, 0) is True
+
+
 def test_many_commits_are_few_hints_and_the_last_is_among_them(
     database: str, pool: Pool, watches: ExitStack, conn: psycopg.Connection
 ) -> None:
