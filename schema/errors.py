@@ -105,7 +105,7 @@ class Unauthenticated(RunyardError):
 
 
 class BadSignature(Unauthenticated):
-    """The callback's signature is missing, wrong, or older than five minutes."""
+    """The callback's signature is missing or wrong, or five minutes away from our time: compare the clocks."""
 
     code = "bad_signature"
 

@@ -57,11 +57,13 @@ class Connection:
         self.first = b""
         """What the client said first: it tells one kind of client from another."""
         self.frozen = threading.Event()
+        self.let_go = threading.Event()
         self.recent = {False: b"", True: b""}
         self.has_said: set[bytes] = set()
 
     def cut(self) -> None:
         """Both sides see a reset."""
+        self.let_go.set()
         for side in (self.client, self.server):
             with suppress(OSError):
                 side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -70,15 +72,19 @@ class Connection:
 
 
 class Proxy:
-    """Listens on loopback for one server until it is closed. `slice_bytes` and `delay_seconds` are for each piece."""
+    """Listens on loopback for one server until it is closed. `slice_bytes` and `delay_seconds` are for each piece;
+    `window_bytes` bounds what the kernel takes from the server before we read it (0: as it likes)."""
 
-    def __init__(self, target: Address) -> None:
+    def __init__(self, target: Address, *, window_bytes: int = 0) -> None:
         self._target = target
+        self._window_bytes = window_bytes
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port: int = self._listener.getsockname()[1]
         self.slice_bytes = CHUNK
         self.delay_seconds = 0.0
         self.refusing = False
+        self._flowing = threading.Event()
+        self._flowing.set()
         self._open: set[Connection] = set()
         self._holds: list[Hold] = []
         self._lock = threading.Lock()
@@ -92,6 +98,11 @@ class Proxy:
     def connections(self) -> int:
         return len(self._open)
 
+    @property
+    def ports_to_server(self) -> set[int]:
+        """What the server sees as the ports of its peers."""
+        return {one.server.getsockname()[1] for one in list(self._open)}
+
     def cut(self) -> None:
         """All that is connected now."""
         for connection in list(self._open):
@@ -104,6 +115,10 @@ class Proxy:
             one.frozen.set()
         return len(found)
 
+    def stall(self) -> None:
+        """Nothing is read from the server any more, as by a peer that has stopped reading; until `heal`."""
+        self._flowing.clear()
+
     def hold(self, at: bytes, *, after: bytes = b"", from_server: bool = False) -> Hold:
         """From now on; it catches one connection."""
         hold = Hold(at, after, from_server)
@@ -114,12 +129,16 @@ class Proxy:
     def heal(self) -> None:
         """Nothing is hurt from now on; what is held goes on."""
         self.refusing, self.delay_seconds, self.slice_bytes = False, 0.0, CHUNK
+        self._flowing.set()
+        for connection in [one for one in list(self._open) if one.frozen.is_set()]:
+            connection.cut()
         for hold in self._holds:
             hold.caught.set()
             hold.release()
         self._holds.clear()
 
     def close(self) -> None:
+        self._flowing.set()
         for hold in self._holds:
             hold.drop()
         with suppress(OSError):
@@ -137,7 +156,7 @@ class Proxy:
         try:
             if self.refusing:
                 raise ConnectionRefusedError
-            server = connect(self._target)
+            server = connect(self._target, window_bytes=self._window_bytes)
         except OSError:
             Connection(client, client).cut()
             return
@@ -160,11 +179,15 @@ class Proxy:
         with suppress(OSError):
             while data := here.recv(CHUNK):
                 if connection.frozen.is_set():
-                    return
+                    break
                 if not from_server and len(connection.first) < 1024:
                     connection.first += data[:1024]
                 self._stop_at_holds(connection, data, from_server=from_server)
+                if from_server:
+                    self._flowing.wait()
                 self._send(there, data)
+            if connection.frozen.is_set():
+                connection.let_go.wait()
             there.shutdown(socket.SHUT_WR)
 
     def _send(self, there: socket.socket, data: bytes) -> None:
@@ -198,17 +221,17 @@ class Proxy:
             raise ConnectionResetError
 
 
-def connect(target: Address) -> socket.socket:
-    if isinstance(target, tuple):
-        return socket.create_connection(target, timeout=None)
-    server = socket.socket(socket.AF_UNIX)
-    server.connect(str(target))
+def connect(target: Address, *, window_bytes: int) -> socket.socket:
+    server = socket.socket(socket.AF_INET if isinstance(target, tuple) else socket.AF_UNIX)
+    if window_bytes:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window_bytes)
+    server.connect(target if isinstance(target, tuple) else str(target))
     return server
 
 
 @contextmanager
-def proxy_to(host: str, port: int) -> Iterator[Proxy]:
-    proxy = Proxy((host, port))
+def proxy_to(host: str, port: int, *, window_bytes: int = 0) -> Iterator[Proxy]:
+    proxy = Proxy((host, port), window_bytes=window_bytes)
     try:
         yield proxy
     finally:

@@ -62,7 +62,7 @@ class Talk:
     def following(self, session_id: str, *, after: int = 0) -> Iterator[Iterator[Json]]:
         """The session's events by WebSocket, as they come."""
         address = f"{self.url.replace('http', 'ws', 1)}/api/sessions/{session_id}/ws?after={after}"
-        with connect(address, additional_headers={"authorization": f"Bearer {self._token}"}) as socket:
+        with connect(address, additional_headers={"authorization": f"Bearer {self._token}"}, max_size=None) as socket:
             yield self._messages(socket)
 
     @staticmethod

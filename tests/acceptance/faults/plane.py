@@ -124,11 +124,15 @@ class ReaderThread:
     def has(self, type_: str) -> bool:
         return any(event["type"] == type_ for event in self.events)
 
-    def read_up_to(self, seq: int) -> Reading:
-        """What it was given, once it has come so far."""
+    def read_up_to(self, seq: int) -> None:
         wait_until(lambda: self.cursor >= seq, seconds=60, what=lambda: f"the reader is at {self.cursor} of {seq}")
-        self._over.set()
+
+    def reading(self) -> Reading:
+        """What it was given so far."""
         return Reading(self.session_id, self.after, list(self.events))
+
+    def end(self) -> None:
+        self._over.set()
 
     def _read(self) -> None:
         while not self._over.is_set():
@@ -252,17 +256,23 @@ class Plane:
         return Folder(self.workers / str(session_id)).workspace
 
     def check(self) -> None:
-        """The independent checker, as soon as all is quiet."""
-        readings = [reader.read_up_to(self._last_seq(reader.session_id)) for reader in self.readers]
+        """The independent checker: all is quiet within a bounded time, and then it finds nothing."""
+        for reader in self.readers:
+            reader.read_up_to(self._last_seq(reader.session_id))
         self._end_extra_parts()
-        recorded = Recorded(acknowledged=self.acknowledged, readings=readings)
-        wait_until(
-            lambda: not violations(self.database, recorded),
-            seconds=QUIET_SECONDS,
-            what=lambda: "\n".join(violations(self.database, recorded)),
-        )
-        self.acknowledged.clear()
+        wait_until(lambda: not self._violations(), seconds=QUIET_SECONDS, what=lambda: "\n".join(self._violations()))
+        self.forget()
+
+    def forget(self) -> None:
+        """What sources and readers recorded."""
+        for reader in self.readers:
+            reader.end()
         self.readers.clear()
+        self.acknowledged.clear()
+
+    def _violations(self) -> list[str]:
+        readings = [reader.reading() for reader in self.readers]
+        return violations(self.database, Recorded(acknowledged=self.acknowledged, readings=readings))
 
     def _end_extra_parts(self) -> None:
         for part in self.parts:
@@ -271,6 +281,7 @@ class Plane:
         self.parts = [part for part in self.parts if part.is_alive]
 
     def close(self) -> None:
+        self.forget()
         for part in reversed(self.parts):
             part.end()
         end_executors(self.workers)
