@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -25,10 +22,12 @@ from psycopg import sql
 
 from handlers.access import admit_token
 from jobs.hosts.folder import Folder
+from tests.acceptance.faults.part import Part
+from tests.acceptance.faults.tab import ReaderThread
 from tests.acceptance.stack import free_port
 from tests.acceptance.talk import Json, Talk
 from tests.acceptance.waiting import wait_until
-from tests.checker import Acknowledged, Reading, Recorded, violations
+from tests.checker import Acknowledged, Recorded, violations
 from tests.integration.functions.conftest import SECRET, TOKEN, Driver, driver_of, environment
 from tests.integration.jobs.conftest import end_executors
 from tests.model_server.providers import scripted_environment, scripted_providers
@@ -47,103 +46,6 @@ SETTINGS = {
     "EXECUTOR_RETRY_DELAY_MS": "50",
     "EXECUTOR_SPARES": "1",
 }
-
-
-@dataclass
-class Part:
-    """A process of ours with its children (gunicorn has one)."""
-
-    name: str
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    @property
-    def owner(self) -> str:
-        """What the queue calls this job worker."""
-        return f"{socket.gethostname()}:{self.process.pid}"
-
-    @property
-    def is_alive(self) -> bool:
-        return self.process.poll() is None
-
-    @property
-    def family(self) -> list[psutil.Process]:
-        try:
-            first = psutil.Process(self.process.pid)
-            return [first, *first.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return []
-
-    def kill(self) -> None:
-        """All of it at once, as the kernel does when memory is short or a container goes."""
-        self.pause()
-        self.signal(signal.SIGKILL)
-        self.process.wait(10)
-
-    def pause(self) -> None:
-        self.signal(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        self.signal(signal.SIGCONT)
-
-    def signal(self, number: signal.Signals) -> None:
-        for process in self.family:
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(number)
-
-    def end(self) -> None:
-        if self.is_alive:
-            self.go_on()
-            self.process.terminate()
-            try:
-                self.process.wait(30)
-            except subprocess.TimeoutExpired:
-                self.kill()
-
-    @property
-    def threads(self) -> int:
-        return sum(process.num_threads() for process in self.family)
-
-
-class ReaderThread:
-    """One tab: follows a session by WebSocket, comes back with its cursor whenever it is cut off."""
-
-    def __init__(self, talk: Talk, session_id: str, *, after: int = 0) -> None:
-        self.session_id = session_id
-        self.after = after
-        self.events: list[Json] = []
-        self._talk = talk
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    @property
-    def cursor(self) -> int:
-        return int(self.events[-1]["seq"]) if self.events else self.after
-
-    def has(self, type_: str) -> bool:
-        return any(event["type"] == type_ for event in self.events)
-
-    def read_up_to(self, seq: int) -> None:
-        wait_until(lambda: self.cursor >= seq, seconds=60, what=lambda: f"the reader is at {self.cursor} of {seq}")
-
-    def reading(self) -> Reading:
-        """What it was given so far."""
-        return Reading(self.session_id, self.after, list(self.events))
-
-    def end(self) -> None:
-        self._over.set()
-
-    def _read(self) -> None:
-        while not self._over.is_set():
-            try:
-                with self._talk.following(self.session_id, after=self.cursor) as events:
-                    for event in events:
-                        self.events.append(event)
-                        if self._over.is_set():
-                            return
-            except Exception:  # noqa: BLE001  a browser comes back whatever it was that cut it off
-                self._over.wait(0.05)
 
 
 @dataclass
