@@ -13,9 +13,10 @@ from uuid import UUID
 import psycopg
 import structlog
 
+from handlers.alarms import Limits, alarms
 from handlers.reconcile import ReconcileLimits, orphaned_runs, part_seen
 from handlers.worker import announce_presence
-from jobs.database import CONNECT
+from jobs.database import CONNECT, Database
 from schema.rows import RunRow
 from schema.sql import Conn
 
@@ -78,6 +79,16 @@ class Presence:
             if not announce_presence(self._conn, self._claimer):
                 _log.warning("presence.taken", claimer=self._claimer)
         return self._conn
+
+
+def raise_alarms(database: Database) -> None:
+    """Each is a line of the log, again and again for as long as it lasts.
+
+    Asking how full the queue of notifications is also has PostgreSQL clear it: once it is full nothing else does, not
+    even when the listener that held it up is gone.
+    """
+    for alarm in database.transact(alarms, Limits()):
+        _log.error(f"alarm.{alarm.code}", why=alarm.message)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -19,7 +20,7 @@ from jobs import tasks
 from jobs.app import app
 from jobs.claims import Claims
 from jobs.database import CONNECT, Database, open_database
-from jobs.duties import Duty, Presence, doing
+from jobs.duties import Duty, Presence, doing, raise_alarms
 from jobs.executor_client import Endpoint, ExecutorClient, RetryRules
 from jobs.hosts import Host
 from jobs.hosts.environment import executor_environment
@@ -40,6 +41,7 @@ HEARTBEAT_SECONDS = 5.0
 PRESENCE_SECONDS = 0.1
 EXECUTORS_SECONDS = 2.0
 PROVIDERS_SECONDS = 2.0
+ALARMS_SECONDS = 15.0
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -113,6 +115,7 @@ def _duties(shop: Workshop, presence: Presence) -> list[Duty]:
         Duty("presence", presence.run_once, PRESENCE_SECONDS),
         Duty("executors", lambda: look_after_executors(shop), EXECUTORS_SECONDS),
         Duty("claims", shop.claims.hold_all, shop.claims.interval_seconds),
+        Duty("alarms", partial(raise_alarms, shop.database), ALARMS_SECONDS),
     ]
 
 

@@ -1,0 +1,59 @@
+"""What hurts the database slowly, long before anything fails: found here, told by whoever looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schema.sql import Conn, fetch_all, fetch_value
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`queue_usage` from 0 to 1; `idle_seconds`: how long a transaction may be open with nothing done in it."""
+
+    queue_usage: float = 0.25
+    idle_seconds: float = 300.0
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """`code` is stable; `message` says what to do."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class _Idle:
+    pid: int
+    application: str
+    seconds: float
+
+
+def alarms(conn: Conn, limits: Limits) -> list[Alarm]:
+    """Those that are to be raised now, none when all is well."""
+    return [*_notification_queue(conn, limits), *_idle_transactions(conn, limits)]
+
+
+def _notification_queue(conn: Conn, limits: Limits) -> list[Alarm]:
+    usage: float = fetch_value(conn, "notification_queue_usage")
+    if usage <= limits.queue_usage:
+        return []
+    message = (
+        f"The database's queue of notifications is {usage:.0%} full: a session that listens stays in a transaction. "
+        "End it; when the queue is full, no run can be started."
+    )
+    return [Alarm("notification_queue", message)]
+
+
+def _idle_transactions(conn: Conn, limits: Limits) -> list[Alarm]:
+    idle = fetch_all(conn, "idle_transactions", _Idle, older_than_seconds=limits.idle_seconds)
+    return [Alarm("idle_transaction", _sentence(one)) for one in idle]
+
+
+def _sentence(idle: _Idle) -> str:
+    who = f"process {idle.pid}" + (f", {idle.application}" if idle.application else "")
+    return (
+        f"A session of the database ({who}) has been idle in a transaction for {idle.seconds:.0f} s; dead rows pile up "
+        f"behind it. End it with: SELECT pg_terminate_backend({idle.pid})"
+    )
