@@ -98,7 +98,7 @@ class Pool:
         return conn
 
     def call_alone(self, verb: Callable[[Conn], T]) -> T:
-        for _ in range(self._size):
+        for _ in range(self._size + 1):  # all that the pool held may be lost; the one after them is new
             conn = self._pool.getconn()
             try:
                 return verb(conn)

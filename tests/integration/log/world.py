@@ -70,8 +70,8 @@ class World:
             assert carry_out(self.conn, seen, decision, limits=LIMITS, policy=AT_ONCE)
 
     def cut_connections(self, *application_names: str) -> None:
-        """Have PostgreSQL end these connections of the servers; without a name, all of them."""
-        cut = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        """Have PostgreSQL end these connections of the servers, and wait for it; without a name, all of them."""
+        cut = """SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
             WHERE datname = current_database() AND pid <> pg_backend_pid()
                 AND (%(names)s::text[] = '{}' OR application_name = ANY (%(names)s))"""
         self.conn.execute(cut, {"names": list(application_names)})
