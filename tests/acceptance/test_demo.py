@@ -113,8 +113,8 @@ def test_an_agent_that_crashes_fails_its_own_run_and_no_other(talk: Talk) -> Non
 
 
 def test_an_executor_that_is_killed_comes_back_and_its_run_goes_on(stack: Stack, talk: Talk) -> None:
-    started = talk.start("sleep 30", options={"mode": "auto"})
-    talk.watch(started, until="run.started")
+    started = talk.start("write a.txt: b\nsleep 30", options={"mode": "auto"})
+    talk.watch(started, until="tool.call")  # the agent has its prompt: it must never be given it again
     port_file = next((stack.data / "workers" / started["sessionId"]).rglob("*.json"))
     os.kill(json.loads(port_file.read_text())["pid"], signal.SIGKILL)
     events = talk.watch(started)
