@@ -6,8 +6,9 @@ Read the rows after the cursor; when there are none, wait for the bell; read aga
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -17,13 +18,14 @@ from functions.edge import Edge
 from functions.log_watch import Reader
 from functions.streams import Place
 from handlers.access import Actor, session_for
-from handlers.event_log import run_events, session_events
+from handlers.event_log import WrittenEvent, run_events, written_events
 from handlers.read_run import run_for
 from schema.errors import Conflict
 from schema.events import Envelope
 from schema.sql import Conn
 
 PAGE = 200
+SMALLEST_PAGE, LARGEST_PAGE, PAGE_BYTES = 10, 1000, 1024 * 1024
 RECHECK_SECONDS = 15.0
 RETRY_SECONDS = 1.0
 _log = structlog.get_logger("functions.reading")
@@ -42,10 +44,17 @@ class Followed:
 
 @dataclass(frozen=True)
 class Batch:
-    """Events in order. None came for the time of a tick, or the bell rang for another reason, when there are none."""
+    """Events in order: of a run, or `written` ones of a session. None came for the time of a tick, or the bell rang for
+    another reason, when there are none. `is_full` when there may be more already."""
 
-    events: list[Envelope]
+    events: Sequence[Envelope] = ()
+    written: Sequence[WrittenEvent] = ()
+    is_full: bool = False
     is_last: bool = False
+
+    def cursor_after(self, cursor: int) -> int:
+        """Where to read on."""
+        return max(cursor, *(each[-1].seq for each in (self.events, self.written) if each), 0)
 
 
 def refuse_cursor_ahead(last_seq: int, cursor: int) -> None:
@@ -59,23 +68,23 @@ def follow(edge: Edge, followed: Followed, *, after: int, place: Place, tick_sec
 
     Waits out a database that is away. Raises Unauthenticated and NotFound when the reader may not go on.
     """
-    cursor, checked_at = after, time.monotonic()
+    cursor, checked_at, limit = after, time.monotonic(), PAGE
     with edge.watch.reading(followed.session_id, place.bell) as reader:
         while not edge.streams.is_ending:
             must_check = time.monotonic() - checked_at >= RECHECK_SECONDS
-            batch = _read(edge, followed, cursor, must_check=must_check)
+            batch = _read(edge, followed, cursor, limit=limit, must_check=must_check)
             if batch is None:
                 place.bell.wait(RETRY_SECONDS)
-                yield Batch([])
+                yield Batch()
                 continue
             if must_check:
                 checked_at = time.monotonic()
-            if batch.events:
-                cursor = batch.events[-1].seq
+            cursor = batch.cursor_after(cursor)
             yield batch
+            limit = _next_limit(batch, limit)
             if batch.is_last:
                 return
-            if len(batch.events) < PAGE:
+            if not batch.is_full:
                 yield from _wait(edge, reader, cursor, tick_seconds=tick_seconds)
 
 
@@ -85,21 +94,36 @@ def _wait(edge: Edge, reader: Reader, cursor: int, *, tick_seconds: float) -> It
     while not edge.streams.is_ending and (left := until - time.monotonic()) > 0:
         if reader.wait(cursor, min(tick_seconds, left)):
             return
-        yield Batch([])
+        yield Batch()
 
 
-def _read(edge: Edge, followed: Followed, cursor: int, *, must_check: bool) -> Batch | None:
+def _next_limit(batch: Batch, limit: int) -> int:
+    """As many events as make about PAGE_BYTES, going by those just read."""
+    if not batch.written:
+        return limit
+    size = sum(len(event.json) for event in batch.written) // len(batch.written)
+    return max(SMALLEST_PAGE, min(LARGEST_PAGE, PAGE_BYTES // size))
+
+
+def _read(edge: Edge, followed: Followed, cursor: int, *, limit: int, must_check: bool) -> Batch | None:
     """The next page; None when the database does not answer."""
     try:
+        if followed.run_id is None and not must_check:
+            read = partial(written_events, session_id=followed.session_id, after=cursor, limit=limit)
+            return _written(edge.database.call_alone(read), limit)
         with edge.database.transaction() as conn:
             if must_check:
                 session_for(conn, followed.authenticate(conn), followed.session_id)
             if followed.run_id is None:
-                return Batch(session_events(conn, followed.session_id, after=cursor, limit=PAGE))
+                return _written(written_events(conn, followed.session_id, after=cursor, limit=limit), limit)
             return _read_run(conn, followed, followed.run_id, cursor)
     except OperationalError as error:
         _log.warning("a reader waits for the database", reason=str(error).splitlines()[:1])
         return None
+
+
+def _written(events: list[WrittenEvent], limit: int) -> Batch:
+    return Batch(written=events, is_full=len(events) == limit)
 
 
 def _read_run(conn: Conn, followed: Followed, run_id: UUID, cursor: int) -> Batch:
@@ -111,4 +135,4 @@ def _read_run(conn: Conn, followed: Followed, run_id: UUID, cursor: int) -> Batc
     for i, event in enumerate(events):
         if event.type == "run.finished" and not event.late:
             return Batch(events[: i + 1], is_last=True)
-    return Batch(events, is_last=has_ended and not events)
+    return Batch(events, is_full=len(events) == PAGE, is_last=has_ended and not events)

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from schema.errors import NotFound
 from schema.events import Envelope
 from schema.rows import EventRow, LogHead, RunRow
-from schema.sql import Conn, execute, fetch_all, fetch_one, jsonb
+from schema.sql import Conn, execute, fetch_all, fetch_one, jsonb, queries
 from schema.wire import Json
 
 SYSTEM = "system"
@@ -86,6 +86,22 @@ def session_events(conn: Conn, session_id: UUID, *, after: int, limit: int) -> l
     """Events of the session with a number above `after`, in order, at most `limit`."""
     rows = fetch_all(conn, "session_events_after", EventRow, session_id=session_id, after=after, limit=limit)
     return [envelope(row) for row in rows]
+
+
+@dataclass(frozen=True)
+class WrittenEvent:
+    """An event as its readers get it: `json` is that of its Envelope."""
+
+    seq: int
+    json: str
+
+
+def written_events(conn: Conn, session_id: UUID, *, after: int, limit: int) -> list[WrittenEvent]:
+    """Events of the session with a number above `after`, in order, at most `limit`."""
+    with conn.cursor() as cursor:
+        asked = {"session_id": session_id, "after": after, "limit": limit}
+        rows = cursor.execute(queries()["written_events_after"], asked).fetchall()
+    return [WrittenEvent(seq, json) for seq, json in rows]
 
 
 def run_events(conn: Conn, run_id: UUID, *, after: int, limit: int) -> list[Envelope]:
