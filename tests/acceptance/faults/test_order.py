@@ -63,6 +63,7 @@ def test_a_delta_after_the_end_is_late_and_moves_nothing(plane: Plane, talk: Tal
     assert [event.get("late") for event in talk.events(str(driver.run_id))][-3:] == [None, True, True]
 
 
+@pytest.mark.timeout(times(180, 3600))
 def test_an_end_against_a_stop_is_one_end(plane: Plane, talk: Talk) -> None:
     seen = set()
     with ThreadPoolExecutor(2) as both:

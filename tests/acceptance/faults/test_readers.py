@@ -93,6 +93,7 @@ def test_an_event_that_is_too_large_is_refused_whole(plane: Plane) -> None:
     assert driver.finish()[0] == 200
 
 
+@pytest.mark.timeout(times(180, 3600))
 def test_coming_back_at_any_cursor_gives_the_exact_rest(plane: Plane) -> None:
     count = times(1500, 10_000)
     driver = plane.bind()
@@ -114,6 +115,7 @@ def read(plane: Plane, driver: Driver, cursor: int, last: int) -> list[dict[str,
     return events
 
 
+@pytest.mark.timeout(times(180, 3600))
 def test_connections_that_are_cut_and_sliced_all_the_time_lose_and_double_nothing(plane: Plane) -> None:
     driver = plane.bind()
     with proxy_to("127.0.0.1", plane.port) as bad:
