@@ -7,7 +7,7 @@ does not fit, to `receive_callback`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -44,9 +44,14 @@ def is_plain(body: CallbackBody) -> bool:
 
 def receive_plain_calls(conn: Conn, calls: Sequence[PlainCall], *, lease_seconds: float) -> dict[UUID, CallbackAnswer]:
     """Store the calls, at most one a run, each all or nothing; the answers by run, without those not taken."""
-    rows = [_row(call) for call in calls]
     taken = fetch_all(
-        conn, "receive_plain_calls", _Taken, calls=jsonb(rows), author=EXECUTOR, lease_seconds=lease_seconds
+        conn,
+        "receive_plain_calls",
+        _Taken,
+        calls=jsonb([_row(n, call) for n, call in enumerate(calls)]),
+        events=jsonb([row for n, call in enumerate(calls) for row in _event_rows(n, call)]),
+        author=EXECUTOR,
+        lease_seconds=lease_seconds,
     )
     counts = {call.run_id: len(call.body.events) for call in calls}
     for each in taken:
@@ -59,26 +64,23 @@ def _continues(event: SourceEvent, n: int) -> bool:
     return event.n == n and not has_effect(event.type) and event.type not in EXECUTOR_MAY_NOT_AUTHOR
 
 
-def _row(call: PlainCall) -> Json:
+def _row(number: int, call: PlainCall) -> Json:
     body = call.body
     return {
+        "call": number,
         "run_id": str(call.run_id),
         "epoch": body.epoch,
         "attempt": body.attempt,
         "generation": call.generation,
         "before_n": body.events[0].n - 1 if body.events and body.events[0].n else None,
         "count": len(body.events),
-        "events": [
-            {
-                "i": i,
-                "id": str(event.id),
-                "type": event.type,
-                "at": event.at.isoformat(),
-                "data": event.data,
-            }
-            for i, event in enumerate(body.events, start=1)
-        ],
     }
+
+
+def _event_rows(number: int, call: PlainCall) -> Iterator[Json]:
+    for i, event in enumerate(call.body.events, start=1):
+        at = event.at.isoformat()
+        yield {"call": number, "i": i, "id": str(event.id), "type": event.type, "at": at, "data": event.data}
 
 
 def _answer(taken: _Taken, count: int) -> CallbackAnswer:

@@ -36,7 +36,8 @@ FORCE_SECONDS = 13.0
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 2.0
 LOOK_SECONDS = 0.5
-POLL_SECONDS = 5.0
+POLL_SECONDS = 1.0
+"""procrastinate forgets a notification that comes while it finds its queue empty; that job waits for the next poll."""
 HEARTBEAT_SECONDS = 5.0
 PRESENCE_SECONDS = 0.1
 EXECUTORS_SECONDS = 2.0

@@ -22,13 +22,14 @@ FROM head,
 
 -- name: receive_plain_calls
 -- Calls of many runs, each of which continues its run's log where it ends. Sessions that are held are passed over.
+-- Their events come apart from them, by the number of the call: taken out of each call they would be copied once more.
 -- Both rows are locked, so that what is compared is what is there now and not what was there when this began.
 WITH held AS MATERIALIZED (
     SELECT
-        call.run_id, log.session_id, log.last_seq, run.attempt, run.status, run.last_n, call.count, call.events
+        call.call, call.run_id, log.session_id, log.last_seq, run.attempt, run.status, run.last_n, call.count
     FROM
         jsonb_to_recordset(%(calls)s) AS call (
-            run_id uuid, epoch integer, attempt integer, generation integer, before_n bigint, count bigint, events jsonb
+            call integer, run_id uuid, epoch integer, attempt integer, generation integer, before_n bigint, count bigint
         )
     JOIN runs AS run ON run.id = call.run_id
     JOIN session_logs AS log ON log.session_id = run.session_id
@@ -43,7 +44,11 @@ WITH held AS MATERIALIZED (
     SELECT
         held.session_id, held.last_seq + event.i, event.id, held.run_id, held.attempt, held.last_n + event.i,
         %(author)s, event.type, event.at, false, event.data
-    FROM held, jsonb_to_recordset(held.events) AS event (i bigint, id uuid, type text, at timestamptz, data jsonb)
+    FROM
+        jsonb_to_recordset(%(events)s) AS event (
+            call integer, i bigint, id uuid, type text, at timestamptz, data jsonb
+        )
+    JOIN held ON held.call = event.call
 ), grown AS (
     UPDATE session_logs SET last_seq = held.last_seq + held.count
     FROM held

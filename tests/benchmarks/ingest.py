@@ -21,6 +21,7 @@ from tests.benchmarks.report import Line, Wanted, rated
 
 CLIENTS, SECONDS, EVENTS = 16, 4, 10
 LISTENERS = 4
+CALL = {"call": 0, "epoch": 1, "attempt": 1, "generation": 1, "count": EVENTS}
 RAW_TABLE = """
 CREATE TABLE IF NOT EXISTS raw_events (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, session_id uuid NOT NULL, id uuid NOT NULL, run_id uuid,
@@ -60,9 +61,13 @@ def _ours(dsn: str, number: int) -> float:
     prefix = f"{number:08d}-0000-4000-8000-"
     sources = make_sources(dsn, CLIENTS, run_id=lambda i: UUID(f"{prefix}{i:012d}"))
     statement = queries()["receive_plain_calls"].decode().replace("%(calls)s", CALLS)
-    statement = statement.replace("%(author)s", "'executor'").replace("%(lease_seconds)s", "60")
+    statement = (
+        statement.replace("%(events)s", ":events::jsonb")
+        .replace("%(author)s", "'executor'")
+        .replace("%(lease_seconds)s", "60")
+    )
     statement = re.sub(r"^--.*\n", "", statement, flags=re.MULTILINE)
-    variables = {"prefix": prefix, "call": json.dumps(_constant_call(sources[0])), "n": "0"}
+    variables = {"prefix": prefix, "call": json.dumps(CALL), "events": _events(sources[0]), "n": "0"}
     per_second, calls = _pgbench(dsn, f"{statement};\n\\set n :n + {EVENTS}\n", variables)
     with psycopg.connect(dsn) as conn:
         stored = conn.execute(
@@ -84,9 +89,8 @@ def _raw(dsn: str) -> float:
     return _pgbench(dsn, RAW_INSERT, variables)[0] * EVENTS
 
 
-def _constant_call(source: Source) -> dict[str, object]:
-    events = [{**event, "i": i} for i, event in enumerate(source.events(EVENTS), start=1)]
-    return {"epoch": 1, "attempt": 1, "generation": 1, "count": EVENTS, "events": events}
+def _events(source: Source) -> str:
+    return json.dumps([{**event, "call": 0, "i": i} for i, event in enumerate(source.events(EVENTS), start=1)])
 
 
 def _pgbench(dsn: str, script: str, variables: dict[str, str]) -> tuple[float, int]:

@@ -70,6 +70,7 @@ def dispatching() -> Iterator[Line]:
         rounds = in_turns(
             lambda: _drained(server.dsn(server.create_database()), pool="ours"),
             lambda: _drained(server.dsn(server.create_database()), pool="stock"),
+            rounds=5,
         )
         yield rated("G7", "drain of no-op jobs", rounds, unit="jobs/s", wanted=Wanted(">=", 1.5))
 

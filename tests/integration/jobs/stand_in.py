@@ -92,6 +92,7 @@ def _well(seen: Seen) -> Reply:
 def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # as a real executor: head and body go in two writes
 
         def _serve(self) -> None:
             raw = self.rfile.read(int(self.headers.get("content-length", "0")))

@@ -47,7 +47,7 @@ def test_a_job_starts_by_notification_and_not_by_polling(runs: Runs, make_job_wo
 
 
 def seconds_to_do_a_job(runs: Runs) -> float:
-    """From its defer to its end; the polling interval is 5 s."""
+    """From its defer to its end; the polling interval is 1 s."""
     began = time.monotonic()
     with runs.conn.transaction():
         operation_id = request_operation(runs.conn, runs.actor, "reconcile_runs", {})
