@@ -12,19 +12,23 @@ from jobs.claims import Claims
 from jobs.database import Database
 from jobs.executor_client import ExecutorClient, Trace
 from jobs.hosts import Host
+from jobs.objects import Objects
 from jobs.settings import Settings
 from schema.rows import RunRow
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """One per process; made at the entry point, handed to the tasks by procrastinate. `closing` is set when it ends."""
+    """One per process; made at the entry point, handed to the tasks by procrastinate. `closing` is set when it ends.
+
+    Without a `store` nothing is saved, and so no worker is stopped or removed."""
 
     settings: Settings
     database: Database
     executors: ExecutorClient
     host: Host
     claims: Claims
+    store: Objects | None = None
     closing: threading.Event = field(default_factory=threading.Event)
     life: str = field(default_factory=lambda: secrets.token_hex(4))
 
