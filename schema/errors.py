@@ -5,6 +5,7 @@ The edge owns the only table from these classes to HTTP: functions/problems.py.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -90,6 +91,39 @@ class Invalid(RunyardError):
     """The request cannot be understood."""
 
     code = "invalid"
+
+
+class WorkspaceRefused(Invalid):
+    """The workspace is not, or cannot be made, what the app's runtime manifest says."""
+
+    code = "workspace_refused"
+
+    def __init__(self, detail: str | None = None, *, paths: Iterable[str] = ()) -> None:
+        super().__init__(detail, ok=False, reason=self.code, paths=list(paths))
+
+
+class PathOutsideWorkspace(WorkspaceRefused):
+    """A path must lie below /workspace or /agent, without `..` and without a link that leads out."""
+
+    code = "path_outside_workspace"
+
+
+class RequiredPathsMissing(WorkspaceRefused):
+    """The workspace lacks paths that the app requires."""
+
+    code = "required_paths_missing"
+
+
+class RuntimeVersionMismatch(WorkspaceRefused):
+    """The app is made for another version of the executor."""
+
+    code = "runtime_version_mismatch"
+
+
+class SeedConflict(WorkspaceRefused):
+    """The session and the app's seeds have different things at the same path."""
+
+    code = "seed_conflict"
 
 
 class TooLarge(RunyardError):

@@ -1,0 +1,101 @@
+"""Paths in a worker: a root, and a path below it that cannot leave it.
+
+A path is written absolute (`/workspace/src/app.py`, `/agent/.config`), or relative together with its root
+(`{"root": "workspace", "path": "src/app.py"}`). Kept is always the second form, normalised: no `.`, no empty and no
+doubled component; `.` alone is the root itself. What is neither, or has a `..`, is refused as `path_outside_workspace`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, model_validator
+from pydantic_core import PydanticCustomError
+
+from schema.wire import Request, Text
+from schema.workspace_api import Root
+
+PLACES: dict[Root, str] = {"workspace": "/workspace", "agent": "/agent"}
+MAX_PATH_BYTES = 4000
+MAX_NAME_BYTES = 255
+OUTSIDE = "path_outside_workspace"
+TOP = "."
+
+
+def _refused(path: str, why: str) -> PydanticCustomError:
+    return PydanticCustomError(OUTSIDE, "{path}: {why}", {"path": path[:MAX_PATH_BYTES], "why": why})
+
+
+def normalised(path: str) -> str:
+    """A path without `.` and empty components, relative; TOP for the root itself. Raises PydanticCustomError."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if "\x00" in path:
+        raise _refused(path.replace("\x00", "?"), "it contains the NUL character")
+    if ".." in parts:
+        raise _refused(path, "it contains `..`")
+    if _bytes_of(path) > MAX_PATH_BYTES or any(_bytes_of(part) > MAX_NAME_BYTES for part in parts):
+        why = f"a path has at most {MAX_PATH_BYTES} bytes, each name in it {MAX_NAME_BYTES}"
+        raise PydanticCustomError("path_too_long", "{why}", {"why": why})
+    return "/".join(parts) or TOP
+
+
+def _bytes_of(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def located(path: str, root: Root | None = None) -> tuple[Root, str]:
+    """The root and the normalised path below it. A relative path needs `root`, an absolute one must not leave it.
+    Raises PydanticCustomError, of type OUTSIDE unless the path is too long."""
+    clean = normalised(path)
+    if not path.startswith("/"):
+        if root is None:
+            raise _refused(path, "begin it with /workspace/ or /agent/, or name its root")
+        return root, clean
+    first, _, rest = clean.partition("/")
+    named: Root | None = next((name for name, place in PLACES.items() if place == f"/{first}"), None)
+    if named is None or root not in (None, named):
+        where = " or ".join(PLACES.values()) if root is None else PLACES[root]
+        raise _refused(path, f"it is not below {where}")
+    return named, rest or TOP
+
+
+def absolute(root: Root, path: str) -> str:
+    """As people and manifests write it."""
+    return PLACES[root] if path == TOP else f"{PLACES[root]}/{path}"
+
+
+class PlacedPath(Request):
+    """A path in a worker, given as an absolute path or with its root."""
+
+    root: Root
+    path: Text
+
+    @model_validator(mode="before")
+    @classmethod
+    def _normalise(cls, given: Any) -> Any:
+        given = {"path": given} if isinstance(given, str) else given
+        if not isinstance(given, dict) or not isinstance(given.get("path"), str):
+            return given
+        root = given.get("root")
+        if root is not None and root not in PLACES:
+            return given
+        root, path = located(given["path"], root)
+        return {**given, "root": root, "path": path}
+
+    @property
+    def absolute(self) -> str:
+        return absolute(self.root, self.path)
+
+
+Placed = TypeVar("Placed", bound=PlacedPath)
+
+
+def not_the_root(given: Placed) -> Placed:
+    """As a validator; raises ValueError."""
+    if given.path == TOP:
+        raise ValueError(f"must name something below {PLACES[given.root]}, not all of it")
+    return given
+
+
+Below = Annotated[PlacedPath, AfterValidator(not_the_root)]
+"""A path that is not the root itself."""

@@ -1,0 +1,159 @@
+"""An app's runtime manifest: what a workspace of the app is made of, and what must be there before a run starts.
+
+```json
+{
+  "runtimeVersion": "0.1.0",
+  "seedFiles": [{"path": "/workspace/README.md", "content": "Hello\\n", "mode": "644"},
+                {"root": "agent", "path": ".config/tool.bin", "contentBase64": "AAEC"}],
+  "mountPoints": ["/workspace/.cache"],
+  "cleanupRules": ["/workspace/**/*.pid", {"root": "workspace", "path": "tmp"}],
+  "requiredPaths": ["/workspace/README.md"],
+  "protectedPaths": ["/workspace/.git"],
+  "ignore": ["node_modules/.cache/"]
+}
+```
+All of it is optional; a key that is not named here is an error. Paths are as in schema/places.py.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from schema.errors import Invalid, PathOutsideWorkspace
+from schema.places import OUTSIDE, Below, PlacedPath, not_the_root
+from schema.wire import Json, Request, Text
+
+MAX_SEED_BYTES = 262_144
+MAX_SEEDS_BYTES = 1_048_576
+DEFAULT_IGNORE = ("__pycache__/", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/", ".DS_Store")
+"""What is not saved unless an app says otherwise: only what every tool makes again by itself."""
+_IGNORE_SPECIAL = re.compile(r"([\\*?\[\]!# ])")
+_ONLY_WILDCARDS = re.compile(r"[*?/]*")
+
+Version = Annotated[Text, StringConstraints(min_length=1, max_length=100)]
+
+
+class SeedFile(PlacedPath):
+    """A file that the app brings. Its bytes are UTF-8 text in `content`, or base64 in `contentBase64`; at most 256 KiB
+    a file and 1 MiB together. `mode` is octal, without set-id and sticky bits."""
+
+    content: Text | None = None
+    content_base64: Text | None = None
+    mode: str = Field(default="644", pattern=r"^0?[0-7]{3}$")
+
+    @model_validator(mode="after")
+    def _has_one_content(self) -> SeedFile:
+        not_the_root(self)
+        if (self.content is None) == (self.content_base64 is None):
+            raise ValueError("give either content or contentBase64")
+        if len(self.data) > MAX_SEED_BYTES:
+            raise ValueError(f"a seed has at most {MAX_SEED_BYTES} bytes")
+        return self
+
+    @property
+    def data(self) -> bytes:
+        if self.content is not None:
+            return self.content.encode()
+        try:
+            return base64.b64decode(self.content_base64 or "", validate=True)
+        except binascii.Error:
+            raise ValueError("contentBase64 is not base64") from None
+
+
+def _keeps_something(rule: PlacedPath) -> PlacedPath:
+    if any(_ONLY_WILDCARDS.fullmatch(part) is None for part in rule.path.split("/")):
+        return rule
+    raise ValueError("this rule would delete everything; name at least a part of a name")
+
+
+CleanupRule = Annotated[Below, AfterValidator(_keeps_something)]
+"""What is deleted whenever a workspace is put together: the path and all below it. `*` and `?` stand for parts of a
+name, `**` for any number of folders."""
+
+
+def _is_pattern(pattern: str) -> str:
+    if not pattern.strip("/! ") or "\n" in pattern or ".." in pattern.split("/"):
+        raise ValueError("must be a pattern as in a .gitignore file, on one line and without `..`")
+    return pattern
+
+
+IgnorePattern = Annotated[Text, StringConstraints(max_length=1000), AfterValidator(_is_pattern)]
+
+
+class RuntimeManifest(Request):
+    """`mountPoints` are folders on which something is mounted (a cache, tools): made if they are not there and never
+    saved, so they are below /workspace. `requiredPaths` block a run when they are missing after all else was done.
+    `protectedPaths`, with all below them, are neither written nor deleted by seeds and cleanup rules. `ignore` are
+    patterns as in .gitignore of what is not saved; left out, it is DEFAULT_IGNORE."""
+
+    runtime_version: Version | None = None
+    seed_files: list[SeedFile] = Field(default_factory=list, max_length=500)
+    mount_points: list[Below] = Field(default_factory=list, max_length=50)
+    cleanup_rules: list[CleanupRule] = Field(default_factory=list, max_length=50)
+    required_paths: list[PlacedPath] = Field(default_factory=list, max_length=1000)
+    protected_paths: list[Below] = Field(default_factory=list, max_length=1000)
+    ignore: list[IgnorePattern] | None = Field(default=None, max_length=500)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> RuntimeManifest:
+        if sum(len(seed.data) for seed in self.seed_files) > MAX_SEEDS_BYTES:
+            raise ValueError(f"all seeds together have at most {MAX_SEEDS_BYTES} bytes")
+        seeds = Counter(seed.absolute for seed in self.seed_files)
+        for path, times in seeds.items():
+            if times > 1:
+                raise ValueError(f"{path} is a seed twice")
+        for path in [*seeds, *(mount.absolute for mount in self.mount_points)]:
+            above = next((folder for folder in _above(path) if folder in seeds), None)
+            if above is not None:
+                raise ValueError(f"{path} cannot be below {above}, which is a seed and so a file")
+        for mount in self.mount_points:
+            if mount.root != "workspace":
+                raise ValueError(f"{mount.absolute} cannot be a mount point: those are below /workspace")
+            if mount.absolute in seeds:
+                raise ValueError(f"{mount.absolute} is both a seed and a mount point")
+        return self
+
+
+def read_manifest(given: Json) -> RuntimeManifest:
+    """Raises PathOutsideWorkspace with all such paths, or else Invalid with what is wrong first."""
+    try:
+        return RuntimeManifest.model_validate(given)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False)
+    outside = [fault for fault in faults if fault["type"] == OUTSIDE]
+    if outside:
+        detail = f"{_where(outside[0]['loc'])}: {outside[0]['msg']}"
+        raise PathOutsideWorkspace(detail, paths=[fault["ctx"]["path"] for fault in outside])
+    raise Invalid(f"{_where(faults[0]['loc'])}: {_said(faults[0])}", code="bad_manifest")
+
+
+def ignore_patterns(manifest: RuntimeManifest) -> list[str]:
+    """What is not saved of a workspace: the manifest's own patterns, or the default ones, and its mount points."""
+    own = list(DEFAULT_IGNORE) if manifest.ignore is None else manifest.ignore
+    return [*own, *(f"/{_escaped(mount.path)}/" for mount in manifest.mount_points)]
+
+
+def _escaped(path: str) -> str:
+    return _IGNORE_SPECIAL.sub(r"\\\1", path)
+
+
+def _above(path: str) -> Iterator[str]:
+    while path.count("/") > 1:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def _said(fault: ErrorDetails) -> str:
+    return fault["msg"].removeprefix("Value error, ")
+
+
+def _where(loc: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, loc)) or "manifest"
