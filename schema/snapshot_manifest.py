@@ -1,0 +1,283 @@
+"""The manifest of a snapshot: every path of both roots, and in which object its bytes are. zstd-compressed JSON.
+
+It comes from a worker, whose agent is hostile by assumption: `read_manifest` takes nothing that could lead a reader out
+of a root, to another session's objects, or to more memory than is written here. Paths travel as text: see `path_text`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+import msgspec
+import zstandard
+from msgspec import Meta, Struct
+
+from schema.errors import RunyardError
+from schema.object_keys import pack_key, part_key
+from schema.workspace_api import Root
+
+VERSION = 1
+MAX_STORED_BYTES = 64 << 20
+MAX_RAW_BYTES = 512 << 20
+"""Of a manifest, compressed and not: more than two million paths."""
+MAX_PACK_BYTES = 16 << 20
+MAX_PART_BYTES = 64 << 20
+"""Of an object's content, not compressed."""
+MAX_PATH_BYTES = 4095
+MAX_NAME_BYTES = 255
+ENCODED = "base64:"
+
+Size = Annotated[int, Meta(ge=0, le=1 << 53)]
+Index = Annotated[int, Meta(ge=0, le=10_000_000)]
+Mode = Annotated[int, Meta(ge=0, le=0o7777)]
+Time = Annotated[int, Meta(ge=-(1 << 62), le=1 << 62)]
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+_UNSAFE = re.compile(rb"(?:^|/)(?:\.{0,2})(?:/|$)|\x00")
+_LONG_NAME = re.compile(rb"[^/]{256}")
+
+
+class BadManifest(RunyardError):
+    """A snapshot's manifest is damaged, or is not what it claims to be."""
+
+    code: ClassVar[str] = "bad_manifest"
+
+
+class Stored(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """An object of the store: `digest` of its bytes, which are `size` many and `raw` when decompressed. A part that is
+    stored as it is has `size == raw` and `is_zstd` false; a pack is always zstd."""
+
+    digest: Digest
+    size: Size
+    raw: Size
+    is_pack: bool
+    is_zstd: bool
+
+    def key(self, session_id: UUID) -> str:
+        return (pack_key if self.is_pack else part_key)(session_id, self.digest)
+
+
+class Folder(Struct, frozen=True, array_like=True, tag="d", forbid_unknown_fields=True):
+    path: str
+    mode: Mode
+    mtime_ns: Time
+
+
+class File(Struct, frozen=True, array_like=True, tag="f", forbid_unknown_fields=True):
+    """A small file: `size` bytes at `offset` of the pack `objects[pack]`. An empty one is in no pack (0, 0)."""
+
+    path: str
+    mode: Mode
+    mtime_ns: Time
+    size: Size
+    digest: Digest
+    pack: Index
+    offset: Size
+
+
+class Part(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """`size` bytes at `offset` of the file are the content of `objects[object]`; their digest is `digest`."""
+
+    offset: Size
+    size: Size
+    digest: Digest
+    object: Index
+
+
+class LargeFile(Struct, frozen=True, array_like=True, tag="F", forbid_unknown_fields=True):
+    """A file in parts; what is between them is a hole. `digest` is `parts_digest(size, parts)`, not of the bytes: a
+    terabyte of nothing is not read."""
+
+    path: str
+    mode: Mode
+    mtime_ns: Time
+    size: Size
+    digest: Digest
+    parts: list[Part]
+
+
+class Symlink(Struct, frozen=True, array_like=True, tag="l", forbid_unknown_fields=True):
+    """`target` as it is, in the form of `path_text`; it may point anywhere, and nobody of us follows it."""
+
+    path: str
+    mtime_ns: Time
+    target: str
+
+
+class HardLink(Struct, frozen=True, array_like=True, tag="h", forbid_unknown_fields=True):
+    """Another name of the file at `target`, an earlier path of the same root."""
+
+    path: str
+    target: str
+
+
+Entry = Folder | File | LargeFile | Symlink | HardLink
+
+
+class Roots(Struct, frozen=True, forbid_unknown_fields=True):
+    workspace: list[Entry]
+    agent: list[Entry]
+
+
+class Manifest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Folders stand before what is in them. `files` and `bytes` count the files of both roots, holes included."""
+
+    version: int
+    session_id: UUID
+    snapshot_id: UUID
+    parent: UUID | None
+    at_rest: bool
+    created_at: datetime
+    files: Size
+    bytes: Size
+    objects: list[Stored]
+    roots: Roots
+
+    def entries(self, root: Root) -> list[Entry]:
+        return self.roots.workspace if root == "workspace" else self.roots.agent
+
+    def placed(self) -> Iterator[tuple[Root, Entry]]:
+        """Every entry with its root."""
+        yield from (("workspace", entry) for entry in self.roots.workspace)
+        yield from (("agent", entry) for entry in self.roots.agent)
+
+    def object_keys(self) -> list[str]:
+        return [stored.key(self.session_id) for stored in self.objects]
+
+
+_decoder = msgspec.json.Decoder(Manifest)
+
+
+def path_text(path: bytes) -> str:
+    """A path as text that JSON and PostgreSQL can hold: itself, or `base64:...` when it is not UTF-8 (or begins so)."""
+    try:
+        text = path.decode()
+    except UnicodeDecodeError:
+        return ENCODED + base64.b64encode(path).decode()
+    return ENCODED + base64.b64encode(path).decode() if text.startswith(ENCODED) else text
+
+
+def path_bytes(text: str) -> bytes:
+    """What `path_text` was given. Raises BadManifest when it was given nothing that could be."""
+    try:
+        if not text.startswith(ENCODED):
+            return text.encode()
+        return base64.b64decode(text[len(ENCODED) :], validate=True)
+    except (UnicodeEncodeError, binascii.Error, ValueError):
+        raise BadManifest("A path in the manifest is not readable.") from None
+
+
+def is_safe_path(path: bytes) -> bool:
+    """Relative, normal, below its root, and short enough for the system."""
+    return len(path) <= MAX_PATH_BYTES and not _UNSAFE.search(path) and not _LONG_NAME.search(path)
+
+
+def parts_digest(size: int, parts: list[Part]) -> str:
+    """SHA-256 of one line for the size and one for each part."""
+    lines = [f"{size}\n", *(f"{part.offset} {part.size} {part.digest}\n" for part in parts)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def write_manifest(manifest: Manifest) -> bytes:
+    """The object's bytes."""
+    return zstandard.ZstdCompressor(level=3, write_checksum=True).compress(msgspec.json.encode(manifest))
+
+
+def manifest_digest(data: bytes) -> str:
+    """By which a snapshot's row knows its manifest: SHA-256 of the object's bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_manifest(data: bytes, *, session_id: UUID, snapshot_id: UUID, digest: str | None = None) -> Manifest:
+    """The manifest of this snapshot, safe to follow. BadManifest says what is wrong with it, naming no content."""
+    if digest is not None and manifest_digest(data) != digest:
+        raise BadManifest("The manifest is not the one that was saved: its digest differs.")
+    try:
+        manifest = _decoder.decode(_decompressed(data))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadManifest("The manifest is not readable.") from None
+    if manifest.version != VERSION:
+        raise BadManifest(f"The manifest is of version {manifest.version}; this Runyard reads {VERSION}.")
+    if (manifest.session_id, manifest.snapshot_id) != (session_id, snapshot_id):
+        raise BadManifest("The manifest is of another session or snapshot.")
+    _check_objects(manifest.objects)
+    for entries in (manifest.roots.workspace, manifest.roots.agent):
+        _check_entries(entries, manifest.objects)
+    return manifest
+
+
+def _decompressed(data: bytes) -> bytes:
+    if len(data) > MAX_STORED_BYTES:
+        raise BadManifest("The manifest is too large.")
+    try:
+        with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(data) as reader:
+            raw = reader.read(MAX_RAW_BYTES + 1)
+    except zstandard.ZstdError:
+        raise BadManifest("The manifest is damaged: it cannot be decompressed.") from None
+    if len(raw) > MAX_RAW_BYTES:
+        raise BadManifest("The manifest is too large.")
+    return raw
+
+
+def _check_objects(objects: list[Stored]) -> None:
+    for stored in objects:
+        limit = MAX_PACK_BYTES if stored.is_pack else MAX_PART_BYTES
+        is_plain = not stored.is_zstd and not stored.is_pack and stored.size == stored.raw
+        if stored.raw > limit or stored.size > limit + (1 << 20) or not (stored.is_zstd or is_plain):
+            raise BadManifest("The manifest names an object that no executor makes.")
+
+
+def _check_entries(entries: list[Entry], objects: list[Stored]) -> None:
+    kinds: dict[str, type[Entry]] = {}
+    folders = {b""}
+    for entry in entries:
+        path = path_bytes(entry.path)
+        if not is_safe_path(path) or path_text(path) != entry.path:
+            raise BadManifest("The manifest has a path that leaves its root, or is too long.")
+        if path.rpartition(b"/")[0] not in folders or entry.path in kinds:
+            raise BadManifest("The manifest has a path twice, or below something that is no folder.")
+        kinds[entry.path] = type(entry)
+        match entry:
+            case File():
+                _check_file(entry, objects)
+            case Folder():
+                folders.add(path)
+            case LargeFile():
+                _check_large(entry, objects)
+            case Symlink():
+                _check_symlink(entry)
+            case HardLink() if kinds.get(entry.target) not in (File, LargeFile):
+                raise BadManifest("The manifest has a hard link to something that is no file.")
+
+
+def _check_file(file: File, objects: list[Stored]) -> None:
+    if not file.size:
+        return
+    if file.pack >= len(objects) or not objects[file.pack].is_pack:
+        raise BadManifest("The manifest has a file in a pack that it does not name.")
+    if file.offset + file.size > objects[file.pack].raw:
+        raise BadManifest("The manifest has a file beyond the end of its pack.")
+
+
+def _check_large(file: LargeFile, objects: list[Stored]) -> None:
+    end = 0
+    for part in file.parts:
+        if part.object >= len(objects) or objects[part.object].is_pack or objects[part.object].raw != part.size:
+            raise BadManifest("The manifest has a file in a part that it does not name.")
+        if part.offset < end or part.offset + part.size > file.size:
+            raise BadManifest("The manifest has a file whose parts overlap.")
+        end = part.offset + part.size
+    if parts_digest(file.size, file.parts) != file.digest:
+        raise BadManifest("The manifest has a file whose parts are not its own.")
+
+
+def _check_symlink(link: Symlink) -> None:
+    target = path_bytes(link.target)
+    if not target or b"\x00" in target or len(target) > MAX_PATH_BYTES:
+        raise BadManifest("The manifest has a symlink without a target.")
