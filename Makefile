@@ -2,6 +2,7 @@
 # make chat    talk to an agent      make chat PROVIDER=codex SESSION=<id> PROMPT="..."
 # make test    every test            make lint      what checks the code      make dev   only install what they need
 # make agents  install the three agents now, instead of on their first use
+# make executor-image   build the image of Docker workers (see README)
 # make bench   the measurements      make clean-data   delete this clone's data (asks first)
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ READY := $(VENV)/.runyard-installed
 READY_DEV := $(VENV)/.runyard-installed-dev
 PIP := $(RUN) -m pip --disable-pip-version-check --require-virtualenv
 
-.PHONY: up chat sign-in dev test lint openapi agents bench clean-data requirements venv
+.PHONY: up chat sign-in dev test lint openapi agents executor-image bench clean-data requirements venv
 .DEFAULT_GOAL := up
 
 up: $(READY)
@@ -29,6 +30,10 @@ sign-in: $(READY)
 
 agents: $(READY)
 	@AGENTS_DIR="$${AGENTS_DIR:-$(CURDIR)/.runyard/agents}" exec $(RUN) -m executor.agents.install
+
+# The image of Docker workers. BASE_IMAGE=... what it is made from, EXECUTOR_IMAGE=... what it is called.
+executor-image: agents
+	@exec $(RUN) -m jobs.hosts.image
 
 dev: $(READY_DEV)
 
@@ -54,7 +59,7 @@ clean-data: $(READY)
 
 # Exact versions of everything, without download addresses.
 requirements: $(READY_DEV)
-	@for name in requirements requirements-dev requirements-functions; do \
+	@for name in requirements requirements-dev requirements-functions requirements-executor; do \
 	  $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-emit-index-url \
 	    --custom-compile-command "make requirements" $$name.in -o $$name.txt || exit 1; done
 

