@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from handlers.event_log import NewEvent, run_event
 from handlers.providers import can_resume
+from handlers.saving import COALESCE_SECONDS, mark_dirty
 from handlers.settle_run import RetryPolicy, retry_or_fail, settle
 from schema.errors import Invalid
 from schema.events import HumanApplied, HumanRequested, RunFinished, RunStarted, Usage
@@ -53,8 +54,15 @@ def _run_started(a: Arrival) -> list[NewEvent]:
             agent_session_id=started.agent_session_id,
             run_id=a.run.id,
         )
+    mark_dirty(a.conn, a.run)
     status = "running" if began else a.run.status
     return [replace(a.event, data={**a.event.data, "status": status, "provider": a.run.provider})]
+
+
+def _message_stopped(a: Arrival) -> list[NewEvent]:
+    """What came of it so far is to be saved."""
+    mark_dirty(a.conn, a.run, within_seconds=COALESCE_SECONDS)
+    return [a.event]
 
 
 def _human_requested(a: Arrival) -> list[NewEvent]:
@@ -168,6 +176,7 @@ def _parse(model: type[T], event: NewEvent) -> T:
 
 _EFFECTS: dict[str, Callable[[Arrival], list[NewEvent]]] = {
     "run.started": _run_started,
+    "message.stop": _message_stopped,
     "human_loop.requested": _human_requested,
     "human_loop.applied": _human_applied,
     "usage.update": _usage,

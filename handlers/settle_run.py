@@ -7,6 +7,7 @@ from uuid import UUID
 
 from handlers.defer import defer_run
 from handlers.event_log import SYSTEM, NewEvent, run_event
+from handlers.saving import COALESCE_SECONDS, mark_dirty
 from schema.events import Cost, Reason, RunFinished, Usage
 from schema.rows import HumanRequestRow, RunRow
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value, jsonb
@@ -26,6 +27,7 @@ def settle(conn: Conn, run: RunRow, finished: RunFinished) -> tuple[RunFinished,
     events that come before `run.finished`. The caller holds the session and writes both to the log.
     """
     outcome = _as_recorded(run, finished)
+    mark_dirty(conn, run, within_seconds=0)
     usage = outcome.usage.to_json() if outcome.usage else None
     settled = fetch_one(
         conn,
@@ -102,6 +104,7 @@ def _closing(request: HumanRequestRow) -> tuple[str, dict[str, object]]:
 
 def _requeue(conn: Conn, run: RunRow, policy: RetryPolicy, *, code: str, message: str) -> list[NewEvent]:
     released = release_requests(conn, run)
+    mark_dirty(conn, run, within_seconds=COALESCE_SECONDS)
     fetch_one(conn, "requeue_run", RunRow, run_id=run.id, error=message, delay_seconds=policy.delay_seconds)
     defer_run(conn, run.id, delay_seconds=policy.delay_seconds)
     data = {

@@ -19,9 +19,13 @@ EXECUTOR_MAY_NOT_AUTHOR = frozenset(
         "run.retrying",
         "run.cancelling",
         "human_loop.resolved",
+        "workspace.synced",
+        "workspace.sync_failed",
+        "workspace.restored",
     }
 )
-"""Decisions and queue events are the control plane's; all else, unknown types included, an executor may say."""
+"""Decisions, queue events and what is saved are the control plane's; all else, unknown types included, an executor may
+say."""
 
 
 def _that_all_can_read(at: datetime) -> datetime:

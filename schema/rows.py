@@ -8,6 +8,7 @@ from typing import Literal
 from uuid import UUID
 
 from schema.wire import Json
+from schema.workspace_api import SyncReason
 
 RunStatus = Literal[
     "queued",
@@ -23,6 +24,7 @@ RunStatus = Literal[
 ]
 FINAL: frozenset[RunStatus] = frozenset({"succeeded", "failed", "cancelled", "blocked"})
 Role = Literal["admin", "operator", "member"]
+WorkerStatus = Literal["absent", "starting", "active", "stopping", "stopped", "removing", "lost"]
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ class HumanRequestRow:
 @dataclass(frozen=True)
 class WorkerRow:
     session_id: UUID
-    status: Literal["absent", "starting", "active", "stopping", "stopped", "removing", "lost"]
+    status: WorkerStatus
     status_since: datetime
     epoch: int
     host: str
@@ -179,3 +181,68 @@ class OperationRow:
     error: str | None
     created_at: datetime
     finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class SnapshotRow:
+    """One saved state of a session. `objects` are all that it needs, its manifest last."""
+
+    id: UUID
+    session_id: UUID
+    number: int
+    epoch: int
+    run_id: UUID | None
+    reason: SyncReason
+    seq: int
+    at_rest: bool
+    files: int
+    bytes: int
+    changed: int
+    uploaded_bytes: int
+    skipped: list[Json]
+    objects: list[str]
+    manifest_digest: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class RestoreRow:
+    """What was put into a new place of a session's workspace, and what came of it."""
+
+    id: UUID
+    session_id: UUID
+    epoch: int
+    snapshot_id: UUID | None
+    state: Literal["running", "done", "failed"]
+    receipt: Json | None
+    error: str | None
+    started_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class SavingRow:
+    """All that decides about saving a session, at one moment. `epoch` is its place's, `session_epoch` the newest there
+    is; `run_id` the run that works there, else the last that did; `is_whole`: the place was not left half restored."""
+
+    session_id: UUID
+    status: WorkerStatus
+    epoch: int
+    session_epoch: int
+    last_seq: int
+    dirty_since: datetime | None
+    dirty_seq: int
+    sync_claim: int
+    sync_failures: int
+    sync_error: str | None
+    next_sync_at: datetime | None
+    is_claimed: bool
+    is_syncing: bool
+    head_snapshot: UUID | None
+    head_seq: int | None
+    head_at_rest: bool
+    live_run_id: UUID | None
+    run_id: UUID | None
+    traceparent: str | None
+    manifest: Json
+    is_whole: bool

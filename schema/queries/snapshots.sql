@@ -1,0 +1,303 @@
+-- name: mark_dirty
+-- From the session's next event on, its place may hold what no snapshot has. The caller holds the session.
+-- A save that failed keeps its pause, unless the run is over (within 0 s).
+UPDATE session_workers
+SET dirty_since = COALESCE(session_workers.dirty_since, now()),
+    dirty_seq = session_logs.last_seq + 1,
+    next_sync_at = CASE
+        WHEN session_workers.sync_failures > 0 AND %(within_seconds)s::double precision > 0
+        THEN COALESCE(session_workers.next_sync_at, now() + make_interval(secs => %(within_seconds)s::double precision))
+        ELSE LEAST(session_workers.next_sync_at, now() + make_interval(secs => %(within_seconds)s::double precision))
+    END
+FROM session_logs
+WHERE session_workers.session_id = %(session_id)s
+    AND session_logs.session_id = session_workers.session_id
+    AND (session_workers.status = 'active' OR (%(was_heard)s AND session_workers.status <> 'absent'));
+
+-- name: saving_state
+-- All that decides about saving a session, at one moment. `run_id` is the run that works there, else the last that did.
+-- `is_whole`: the place was not left half restored, or empty where a snapshot belongs.
+SELECT
+    worker.session_id, worker.status, worker.epoch, log.epoch AS session_epoch, log.last_seq, worker.dirty_since,
+    worker.dirty_seq, worker.sync_claim, worker.sync_failures, worker.sync_error, worker.next_sync_at,
+    worker.sync_claimed_by IS NOT NULL AS is_claimed,
+    COALESCE(worker.sync_claimed_by IS NOT NULL AND worker.sync_lock_expires_at > now(), false) AS is_syncing,
+    worker.head_snapshot, head.seq AS head_seq, COALESCE(head.at_rest, false) AS head_at_rest,
+    live.id AS live_run_id, COALESCE(live.id, latest.id) AS run_id, latest.traceparent, apps.manifest,
+    (
+        head.id IS NULL
+        OR head.epoch = worker.epoch
+        OR EXISTS (SELECT 1 FROM snapshots AS own WHERE own.session_id = worker.session_id AND own.epoch = worker.epoch)
+        OR EXISTS (
+            SELECT 1 FROM restores
+            WHERE restores.session_id = worker.session_id
+                AND restores.epoch = worker.epoch
+                AND restores.state = 'done'
+        )
+    )
+    AND COALESCE(
+        (
+            SELECT restores.state = 'done' FROM restores
+            WHERE restores.session_id = worker.session_id AND restores.epoch = worker.epoch
+            ORDER BY restores.started_at DESC
+            LIMIT 1
+        ),
+        true
+    ) AS is_whole
+FROM session_workers AS worker
+JOIN session_logs AS log ON log.session_id = worker.session_id
+JOIN sessions ON sessions.id = worker.session_id
+JOIN apps ON apps.id = sessions.app_id
+LEFT JOIN snapshots AS head ON head.id = worker.head_snapshot
+LEFT JOIN runs AS live
+    ON live.session_id = worker.session_id
+    AND NOT live.bound
+    AND live.status IN ('starting', 'running', 'waiting', 'cancelling')
+LEFT JOIN LATERAL (
+    SELECT runs.id, runs.traceparent FROM runs
+    WHERE runs.session_id = worker.session_id AND NOT runs.bound AND runs.attempt > 0
+    ORDER BY runs.finished_at DESC NULLS FIRST, runs.created_at DESC
+    LIMIT 1
+) AS latest ON true
+WHERE worker.session_id = %(session_id)s;
+
+-- name: take_due_turns
+-- Of the sessions that are to be saved now, or whose turn ran out over it. Others that look at once pass these over.
+WITH due AS (
+    SELECT session_id FROM session_workers
+    WHERE status IN ('active', 'stopped', 'lost')
+        AND (sync_claimed_by IS NULL OR sync_lock_expires_at <= now())
+        AND (next_sync_at <= now() OR (sync_claimed_by IS NOT NULL AND dirty_since IS NOT NULL))
+    ORDER BY next_sync_at
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE session_workers
+SET sync_claim = session_workers.sync_claim + 1,
+    sync_claimed_by = %(owner)s,
+    sync_lock_expires_at = now() + make_interval(secs => %(lock_seconds)s),
+    next_sync_at = NULL
+FROM due
+WHERE session_workers.session_id = due.session_id
+RETURNING session_workers.session_id, session_workers.sync_claim AS claim;
+
+-- name: take_turn
+-- Of one session, if nobody has it.
+UPDATE session_workers
+SET sync_claim = sync_claim + 1,
+    sync_claimed_by = %(owner)s,
+    sync_lock_expires_at = now() + make_interval(secs => %(lock_seconds)s)
+WHERE session_id = %(session_id)s AND (sync_claimed_by IS NULL OR sync_lock_expires_at <= now())
+RETURNING session_id, sync_claim AS claim;
+
+-- name: hold_turn
+UPDATE session_workers
+SET sync_lock_expires_at = now() + make_interval(secs => %(lock_seconds)s)
+WHERE session_id = %(session_id)s AND sync_claim = %(claim)s AND sync_claimed_by IS NOT NULL;
+
+-- name: begin_turn
+-- The scan begins after this: what was to be saved until now is in it.
+UPDATE session_workers
+SET sync_claimed_by = %(owner)s,
+    sync_lock_expires_at = now() + make_interval(secs => %(lock_seconds)s),
+    next_sync_at = NULL
+WHERE session_id = %(session_id)s AND sync_claim = %(claim)s AND sync_claimed_by IS NOT NULL;
+
+-- name: end_turn
+-- With `again_in_seconds`, the session is due then at the latest.
+UPDATE session_workers
+SET sync_claimed_by = NULL,
+    sync_lock_expires_at = NULL,
+    next_sync_at = LEAST(next_sync_at, now() + make_interval(secs => %(again_in_seconds)s::double precision))
+WHERE session_id = %(session_id)s AND sync_claim = %(claim)s AND sync_claimed_by IS NOT NULL;
+
+-- name: orphaned_turns
+-- Whose taker's lock (announce_presence) is not held: its process is gone.
+SELECT session_id, sync_claim AS claim
+FROM session_workers
+WHERE sync_claimed_by IS NOT NULL
+    AND sync_lock_expires_at > now()
+    AND NOT EXISTS (
+        SELECT 1 FROM pg_locks AS held
+        WHERE held.locktype = 'advisory'
+            AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND held.objsubid = 1
+            AND held.granted
+            AND (held.classid::bigint << 32) | held.objid::bigint
+                = hashtextextended('runyard job worker ' || session_workers.sync_claimed_by, 0)
+    );
+
+-- name: expire_turn
+UPDATE session_workers SET sync_lock_expires_at = now()
+WHERE session_id = %(session_id)s AND sync_claim = %(claim)s AND sync_claimed_by IS NOT NULL;
+
+-- name: insert_snapshot
+-- The caller holds the session, so that the number is the next.
+INSERT INTO snapshots (
+    id, session_id, number, epoch, run_id, reason, seq, at_rest, files, bytes, changed, uploaded_bytes, skipped, objects,
+    manifest_digest
+)
+SELECT
+    %(id)s, %(session_id)s, COALESCE(max(number), 0) + 1, %(epoch)s, %(run_id)s, %(reason)s, %(seq)s, %(at_rest)s,
+    %(files)s, %(bytes)s, %(changed)s, %(uploaded_bytes)s, %(skipped)s, %(objects)s, %(manifest_digest)s
+FROM snapshots
+WHERE session_id = %(session_id)s;
+
+-- name: confirm_snapshot
+-- A later scan, with no agent at work, has found exactly this state again.
+UPDATE snapshots
+SET seq = GREATEST(seq, %(seq)s), at_rest = true
+WHERE id = %(id)s AND session_id = %(session_id)s;
+
+-- name: record_synced
+-- `covers`: no agent was at work from the scan's begin until now.
+UPDATE session_workers
+SET head_snapshot = %(head)s,
+    synced_at = now(),
+    dirty_since = CASE WHEN %(covers)s AND dirty_seq <= %(seq)s THEN NULL ELSE dirty_since END,
+    sync_failures = 0,
+    sync_error = NULL,
+    sync_claimed_by = NULL,
+    sync_lock_expires_at = NULL
+WHERE session_id = %(session_id)s AND sync_claim = %(claim)s AND sync_claimed_by IS NOT NULL AND epoch = %(epoch)s;
+
+-- name: record_sync_failed
+-- The pauses double from `pause_seconds` up to `longest_seconds`.
+UPDATE session_workers
+SET sync_failures = sync_failures + 1,
+    sync_error = %(error)s,
+    sync_claimed_by = NULL,
+    sync_lock_expires_at = NULL,
+    next_sync_at = now()
+        + make_interval(secs => LEAST(%(pause_seconds)s * power(2, LEAST(sync_failures, 30)), %(longest_seconds)s))
+WHERE session_id = %(session_id)s AND sync_claim = %(claim)s AND sync_claimed_by IS NOT NULL
+RETURNING sync_failures AS failures, next_sync_at;
+
+-- name: forget_unsaved
+-- Its place is gone, and what was only there with it.
+UPDATE session_workers
+SET dirty_since = NULL, dirty_seq = 0, next_sync_at = NULL, sync_failures = 0, sync_error = NULL
+WHERE session_id = %(session_id)s;
+
+-- name: overdue_syncs
+-- Changes that have been waiting for too long, and what is being done about them.
+SELECT
+    session_id, sync_failures AS failures, sync_error AS error, next_sync_at,
+    COALESCE(sync_claimed_by IS NOT NULL AND sync_lock_expires_at > now(), false) AS is_syncing
+FROM session_workers
+WHERE dirty_since IS NOT NULL
+    AND status IN ('active', 'stopped', 'lost')
+    AND GREATEST(dirty_since, synced_at) < now() - make_interval(secs => %(dirty_seconds)s)
+ORDER BY dirty_since
+LIMIT %(limit)s;
+
+-- name: make_due
+-- What waits out a pause after a failure goes on waiting.
+UPDATE session_workers SET next_sync_at = now()
+WHERE session_id = ANY (%(session_ids)s) AND next_sync_at IS NULL AND dirty_since IS NOT NULL
+RETURNING session_id;
+
+-- name: failing_syncs
+SELECT session_id, sync_failures AS failures, sync_error AS error, count(*) OVER () AS all_of_them
+FROM session_workers
+WHERE sync_failures >= %(failures)s AND dirty_since IS NOT NULL
+ORDER BY sync_failures DESC
+LIMIT 1;
+
+-- name: snapshot
+SELECT
+    id, session_id, number, epoch, run_id, reason, seq, at_rest, files, bytes, changed, uploaded_bytes, skipped, objects,
+    manifest_digest, created_at
+FROM snapshots
+WHERE session_id = %(session_id)s AND id = %(snapshot_id)s;
+
+-- name: snapshots_of_session
+SELECT
+    id, session_id, number, epoch, run_id, reason, seq, at_rest, files, bytes, changed, uploaded_bytes, skipped, objects,
+    manifest_digest, created_at
+FROM snapshots
+WHERE session_id = %(session_id)s
+    AND (%(before_at)s::timestamptz IS NULL OR (created_at, id) < (%(before_at)s, %(before_id)s::uuid))
+ORDER BY created_at DESC, id DESC
+LIMIT %(limit)s;
+
+-- name: restores_of_session
+SELECT id, session_id, epoch, snapshot_id, state, receipt, error, started_at, finished_at
+FROM restores
+WHERE session_id = %(session_id)s
+    AND (%(before_at)s::timestamptz IS NULL OR (started_at, id) < (%(before_at)s, %(before_id)s::uuid))
+ORDER BY started_at DESC, id DESC
+LIMIT %(limit)s;
+
+-- name: retire_snapshots
+-- Saves in the middle of a run, once one at rest after them holds their run's work, or they are old and not the last of
+-- their run. Never the head, nor what a restore began from.
+DELETE FROM snapshots AS old
+USING session_workers AS worker
+WHERE worker.session_id = %(session_id)s
+    AND old.session_id = worker.session_id
+    AND old.id IS DISTINCT FROM worker.head_snapshot
+    AND old.reason = 'message'
+    AND NOT old.at_rest
+    AND NOT EXISTS (SELECT 1 FROM restores WHERE restores.snapshot_id = old.id)
+    AND EXISTS (
+        SELECT 1 FROM snapshots AS later
+        WHERE later.session_id = old.session_id
+            AND later.run_id = old.run_id
+            AND later.number > old.number
+            AND (later.at_rest OR old.created_at < now() - make_interval(days => %(kept_days)s))
+    )
+RETURNING old.id;
+
+-- name: sessions_with_objects
+-- Each may have uploaded something.
+SELECT session_id FROM session_workers WHERE sync_claim > 0 ORDER BY session_id;
+
+-- name: mark_unreferenced
+-- What the store holds of a session and no snapshot names, seen now or before. What has been named since, has gone or
+-- was written again is forgotten, and counts anew.
+WITH listed AS MATERIALIZED (
+    SELECT key, last_modified
+    FROM jsonb_to_recordset(%(listed)s) AS each (key text, last_modified timestamptz)
+), named AS (
+    SELECT unnest(snapshots.objects) AS key FROM snapshots WHERE snapshots.session_id = %(session_id)s
+), unnamed AS MATERIALIZED (
+    SELECT listed.key, listed.last_modified
+    FROM listed
+    WHERE NOT EXISTS (SELECT 1 FROM named WHERE named.key = listed.key)
+), forgotten AS (
+    DELETE FROM unreferenced_objects AS known
+    WHERE known.session_id = %(session_id)s AND NOT EXISTS (SELECT 1 FROM unnamed WHERE unnamed.key = known.key)
+)
+INSERT INTO unreferenced_objects (key, session_id, last_modified)
+SELECT key, %(session_id)s, last_modified FROM unnamed
+ON CONFLICT (key) DO UPDATE
+SET marked_at = CASE
+        WHEN unreferenced_objects.last_modified = excluded.last_modified THEN unreferenced_objects.marked_at ELSE now()
+    END,
+    last_modified = excluded.last_modified;
+
+-- name: doom_objects
+-- Those that were unnamed for the whole grace period.
+UPDATE unreferenced_objects SET doomed_by = %(owner)s
+WHERE session_id = %(session_id)s AND marked_at <= now() - make_interval(secs => %(grace_seconds)s)
+RETURNING key;
+
+-- name: doomed_objects
+-- Of these, what somebody who lives is about to delete.
+SELECT key FROM unreferenced_objects AS doomed
+WHERE doomed.session_id = %(session_id)s
+    AND doomed.key = ANY (%(keys)s)
+    AND EXISTS (
+        SELECT 1 FROM pg_locks AS held
+        WHERE held.locktype = 'advisory'
+            AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND held.objsubid = 1
+            AND held.granted
+            AND (held.classid::bigint << 32) | held.objid::bigint
+                = hashtextextended('runyard job worker ' || doomed.doomed_by, 0)
+    );
+
+-- name: forget_deleted
+DELETE FROM unreferenced_objects
+WHERE session_id = %(session_id)s AND doomed_by = %(owner)s AND key = ANY (%(keys)s);
