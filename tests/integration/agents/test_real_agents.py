@@ -7,9 +7,9 @@ import os
 import signal
 from dataclasses import replace
 
-import psutil
 import pytest
 
+from executor.agents.leftovers import marked_processes
 from executor.agents.provider import Price, PriceTable, Provider, Variable
 from tests.integration.agents.turns import Place, answering
 from tests.model_server.starter import Json, ModelServer
@@ -159,17 +159,19 @@ def test_a_stop_gives_up_an_open_request(agent: Provider, model: ModelServer, pl
     assert took.leftovers == []
 
 
-def kill_agents() -> None:
-    """Every child of ours that leads a process group: the agent, not the model server."""
-    for child in psutil.Process().children():
-        if child.status() != psutil.STATUS_ZOMBIE and os.getpgid(child.pid) == child.pid:
-            child.send_signal(signal.SIGKILL)
+def kill_agents(place: Place) -> None:
+    """Every process of the place's agent that leads a process group: the agent itself."""
+    for process in marked_processes(place.session_id):
+        if os.getpgid(process.pid) == process.pid:
+            process.send_signal(signal.SIGKILL)
 
 
 def test_a_killed_agent_fails_its_run(agent: Provider, model: ModelServer, place: Place) -> None:
     model.add(ENDLESS, {"text": "I must not say this"})
 
-    took = place.take(agent, "Run it", mode="auto", once=((place.workspace / "started").exists, kill_agents))
+    took = place.take(
+        agent, "Run it", mode="auto", once=((place.workspace / "started").exists, lambda: kill_agents(place))
+    )
 
     assert (took.finished.status, took.code) == ("failed", "agent_crashed"), took.events
     assert took.leftovers == []

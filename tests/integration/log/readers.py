@@ -17,10 +17,11 @@ from tests.integration.functions.conftest import Served
 
 
 class Reader(Protocol):
-    """`seqs` are the numbers that came, `after` is the cursor it began with."""
+    """`seqs` are the numbers that came, `after` is the cursor it began with; `has_ended`: the server said its last."""
 
     after: int
     seqs: list[int]
+    has_ended: bool
 
     def leave(self, *, rudely: bool) -> None:
         """Stop reading, with a goodbye or without. `seqs` changes no more."""
@@ -33,6 +34,7 @@ class SocketReader:
     def __init__(self, served: Served, session_id: UUID, after: int) -> None:
         self.after = after
         self.seqs: list[int] = []
+        self.has_ended = False
         url = served.socket_url(session_id, after=after)
         self._opened = ExitStack()
         self._ws = self._opened.enter_context(connect(url, additional_headers=served.headers, max_size=None))
@@ -51,6 +53,7 @@ class SocketReader:
                 message = json.loads(text)
                 if message["kind"] == "event":
                     self.seqs.append(message["seq"])
+                self.has_ended = message["kind"] == "closing"
 
 
 class StreamReader:
