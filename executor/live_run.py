@@ -98,7 +98,7 @@ class LiveRun:
         writing = asyncio.create_task(self._outbox.write())
         outcome = await self._outcome(writing, delivering)
         if has_children():
-            await asyncio.to_thread(kill_leftovers, self._turn.session_id)
+            await asyncio.to_thread(kill_leftovers, self._turn.session_id, self._turn.account)
         self.is_over = True
         if outcome is not None:
             self._outbox.put(Draft("run.finished", outcome))

@@ -7,6 +7,8 @@ from uuid import UUID
 
 import structlog
 
+from executor.account import Account
+
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -19,10 +21,11 @@ def has_children() -> bool:
     return True
 
 
-def kill_leftovers(session_id: UUID) -> None:
-    """Kill every process that carries the session's marker. Blocks, for at most two seconds."""
+def kill_leftovers(session_id: UUID, account: Account) -> None:
+    """Kill every process that carries the session's marker, or is of the account of agents. Blocks, for at most two
+    seconds."""
     from executor.agents import leftovers  # brings psutil, which a quick start does without
 
-    count = leftovers.kill_leftovers(session_id)
+    count = leftovers.kill_leftovers(session_id, account)
     if count:
         _log.warning("leftovers.killed", count=count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from executor import RUNTIME_VERSION
+from executor.account import Account
 from executor.guard import Guard
 from executor.problems import Malformed, on_error
 from executor.runs import Place, Runs
@@ -34,6 +35,8 @@ from schema.wire import Wire
 
 DeclareProviders = Callable[[], list[ProviderDeclared]]
 T = TypeVar("T", bound=BaseModel)
+A = TypeVar("A")
+P = ParamSpec("P")
 
 
 def make_app(*, place: Place, runs: Runs, declare_providers: DeclareProviders, token: str) -> Guard:
@@ -79,13 +82,13 @@ def _run_routes(runs: Runs) -> list[Route]:
 def _workspace_routes(place: Place) -> list[Route]:
     async def validate(request: Request) -> Response:
         asked = await _body(request, ValidateWorkspace)
-        return _answer(await asyncio.to_thread(validate_workspace, place.workspace, asked))
+        return _answer(await asyncio.to_thread(_as, place.account, validate_workspace, place.workspace, asked))
 
     async def link(request: Request) -> Response:
         asked = await _body(request, LinkAgentData)
         if asked.session_id != place.session_id:
             raise Conflict("This executor belongs to another session.", code="wrong_session")
-        return _answer(await asyncio.to_thread(link_agent_data, place.home))
+        return _answer(await asyncio.to_thread(_as, place.account, link_agent_data, place.home))
 
     return [
         Route("/workspace/validate", validate, methods=["POST"]),
@@ -118,6 +121,11 @@ def _report_routes(
         Route("/events", events, methods=["GET"]),
         Route("/providers", providers, methods=["GET"]),
     ]
+
+
+def _as(account: Account, act: Callable[P, A], *args: P.args, **kwargs: P.kwargs) -> A:
+    with account.acting():
+        return act(*args, **kwargs)
 
 
 async def _body(request: Request, kind: type[T]) -> T:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import structlog
 
+from executor.account import OURS, Account
 from executor.admission import is_known_start
 from executor.agents.turn import Turn
 from executor.coalescing import Draft
@@ -45,6 +46,7 @@ class Place:
     home: Path
     grace_seconds: float
     heartbeat_seconds: float
+    account: Account = OURS
 
 
 class AgentLost(RunWarning):
@@ -131,7 +133,7 @@ class Runs:
         """Before anything else is taken: end what an earlier life left, and say what became of its run."""
         if await self._spool(Spool.is_new):
             return
-        await asyncio.to_thread(kill_leftovers, self._place.session_id)
+        await asyncio.to_thread(kill_leftovers, self._place.session_id, self._place.account)
         for found in await self._spool(Spool.runs_to_recover):
             run = await self._as_lost(found) if found.state in {"starting", "running"} else found
             delivery = self._new_delivery(run)
@@ -166,6 +168,7 @@ class Runs:
             options=start.options,
             workspace=place.workspace,
             home=place.home,
+            account=place.account,
             timeout_seconds=start.timeout_seconds,
             resume=start.resume,
         )

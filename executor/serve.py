@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import structlog
 import uvicorn
 
+from executor.account import leave_groups
 from executor.live_run import TakeTurn
 from executor.routes import DeclareProviders, make_app
 from executor.runs import Place, Runs
@@ -154,8 +155,10 @@ def open_spool(state_dir: Path) -> SpoolThread:
 def prepare_folders(settings: Settings) -> None:
     """The workspace, the agent's home and the state folder, the last one for us alone."""
     try:
-        settings.executor_workspace_dir.mkdir(parents=True, exist_ok=True)
-        link_agent_data(settings.executor_agent_home)
+        leave_groups(settings.agent_account)
+        with settings.agent_account.acting():
+            settings.executor_workspace_dir.mkdir(parents=True, exist_ok=True)
+            link_agent_data(settings.executor_agent_home)
         settings.executor_state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings.executor_state_dir.chmod(0o700)
     except OSError as error:
@@ -190,6 +193,7 @@ def _place(settings: Settings) -> Place:
         executor_id=settings.executor_id,
         workspace=settings.executor_workspace_dir.absolute(),
         home=settings.executor_agent_home.absolute(),
+        account=settings.agent_account,
         grace_seconds=settings.executor_stop_grace_seconds,
         heartbeat_seconds=settings.executor_heartbeat_seconds,
     )

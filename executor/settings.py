@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from executor.account import Account
 from schema.errors import RunyardError
 
 
@@ -40,10 +41,17 @@ class Settings(ProviderSettings):
     executor_workspace_dir: Path
     executor_agent_home: Path
     executor_state_dir: Path
+    executor_agent_uid: int | None = Field(default=None, ge=1)
+    executor_agent_gid: int | None = Field(default=None, ge=1)
     executor_stop_grace_seconds: float = Field(default=10, ge=0, le=600)
     executor_heartbeat_seconds: float = Field(default=5, gt=0, le=600)
     executor_idle_exit_seconds: float = Field(default=0, ge=0)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @property
+    def agent_account(self) -> Account:
+        """Whom agents run as; without a uid, as ourselves."""
+        return Account(self.executor_agent_uid, self.executor_agent_gid)
 
     @property
     def executor_id(self) -> str:

@@ -10,20 +10,24 @@ import json
 import os
 from pathlib import Path
 
+from executor.agents.turn import Turn
+
 COSTS_FILE = ".runyard-costs.json"
 
 
-def cost_before(home: Path, agent_session_id: str) -> float | None:
+def cost_before(turn: Turn, agent_session_id: str) -> float | None:
     """None when it is not known."""
-    amount = _read(home).get(agent_session_id)
+    with turn.account.acting():
+        amount = _read(turn.home).get(agent_session_id)
     return float(amount) if isinstance(amount, int | float) else None
 
 
-def keep_cost(home: Path, agent_session_id: str, amount: float) -> None:
+def keep_cost(turn: Turn, agent_session_id: str, amount: float) -> None:
     """Replace the file whole, so that a crash leaves the old one."""
-    new = home / f"{COSTS_FILE}.new"
-    new.write_text(json.dumps({**_read(home), agent_session_id: amount}), encoding="utf-8")
-    os.replace(new, home / COSTS_FILE)
+    new = turn.home / f"{COSTS_FILE}.new"
+    with turn.account.acting():
+        new.write_text(json.dumps({**_read(turn.home), agent_session_id: amount}), encoding="utf-8")
+        os.replace(new, turn.home / COSTS_FILE)
 
 
 def _read(home: Path) -> dict[str, object]:

@@ -27,7 +27,7 @@ from executor.agents.dialogue import Dialogue
 from executor.agents.endings import CANCELLED_BY_ANSWER, STOPPED, brief, settled, timed_out
 from executor.agents.failures import TurnFailed, looks_like_login, said_by
 from executor.agents.install import ensure_installed
-from executor.agents.launch import check_working_folder, command_of, environment_of, furnish_home
+from executor.agents.launch import command_of, environment_of, make_ready, working_folder
 from executor.agents.lines import LineTransport
 from executor.agents.opening import Opened, open_session
 from executor.agents.process import AgentProcess, start_process
@@ -70,7 +70,7 @@ class _Driving:
         self._listener = listener
         self._stop = stop
         self._settings = RunSettings()
-        self._cwd = (turn.workspace / (turn.options.cwd or ".")).resolve()
+        self._cwd = working_folder(turn)
         self._redaction = Redaction(provider.secrets())
         self._meter = Meter(provider.prices)
         self._translation = Translation(listener.say, self._meter)
@@ -107,7 +107,7 @@ class _Driving:
             return finished
         self._dialogue.live = False
         if self._opened is not None and self._meter.session_cost is not None:
-            keep_cost(self._turn.home, self._opened.session_id, self._meter.session_cost)
+            keep_cost(self._turn, self._opened.session_id, self._meter.session_cost)
         self._translation.end_message(finished.stop_reason or finished.status)
         if finished.status != "succeeded":
             self._translation.end_calls()
@@ -135,11 +135,10 @@ class _Driving:
     async def _open(self) -> Opened:
         """The agent started and its session ready, within the start limit (the installation does not count)."""
         self._settings = settings_for(self._turn, self._provider)
-        check_working_folder(self._cwd, self._turn.workspace)
         if reason := missing_login(self._provider):
             raise TurnFailed("login_missing", reason)
         await ensure_installed(self._provider, self._provider.agents_dir, self._say_installing)
-        furnish_home(self._provider, self._turn.home)
+        make_ready(self._provider, self._turn, self._cwd)
         connection = await self._start()
         earlier = self._turn.resume.agent_session_id if self._turn.resume else None
         opening = open_session(
@@ -171,6 +170,7 @@ class _Driving:
             cwd=self._cwd,
             environment=environment_of(self._provider, self._turn, self._settings.environment),
             session_id=self._turn.session_id,
+            account=self._turn.account,
             redaction=self._redaction,
         )
         self._transport = LineTransport(self._process.stdout, self._process.stdin, self._redaction)
@@ -179,7 +179,7 @@ class _Driving:
 
     async def _hand_over_prompt(self, opened: Opened) -> PromptResponse:
         """The answer to the prompt, and to what has to be said after denials."""
-        known = cost_before(self._turn.home, opened.session_id)
+        known = cost_before(self._turn, opened.session_id)
         self._meter.begin_turn(opened.model, before=known if opened.resumed else 0.0)
         self._dialogue.live = True
         answer = await self._prompt(opened, GO_ON if self._continues else self._turn.prompt)

@@ -42,6 +42,20 @@ def _path(provider: Provider) -> str:
     return provider.host_environment.get("PATH", os.defpath)
 
 
+def working_folder(turn: Turn) -> Path:
+    """Absolute and without links; whether it is there and may be used is yet to be checked."""
+    with turn.account.acting():
+        return (turn.workspace / (turn.options.cwd or ".")).resolve()
+
+
+def make_ready(provider: Provider, turn: Turn, cwd: Path) -> None:
+    """What an agent finds: its working folder and its furnished home. Raises TurnFailed."""
+    contents = {one.path: _content(one) for one in provider.files}
+    with turn.account.acting():
+        check_working_folder(cwd, turn.workspace)
+        furnish_home(turn.home, contents)
+
+
 def check_working_folder(folder: Path, workspace: Path) -> None:
     """Raises TurnFailed `option_refused` for a folder that is not there or lies elsewhere."""
     if not folder.is_relative_to(workspace.resolve()):
@@ -50,19 +64,20 @@ def check_working_folder(folder: Path, workspace: Path) -> None:
         raise TurnFailed("option_refused", f"The workspace has no folder {folder.relative_to(workspace.resolve())}.")
 
 
-def furnish_home(provider: Provider, home: Path) -> None:
-    """Write the provider's files anew, mode 600; raises TurnFailed `login_missing` when a source is not there."""
+def furnish_home(home: Path, contents: Mapping[str, bytes]) -> None:
+    """Write the provider's files anew, mode 600, by their paths in the home."""
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for one in provider.files:
-        target = home / one.path
+    for path, content in contents.items():
+        target = home / path
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         target.unlink(missing_ok=True)
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "wb") as file:
-            file.write(_content(one))
+            file.write(content)
 
 
 def _content(file: HomeFile) -> bytes:
+    """Raises TurnFailed `login_missing` when its source is not there."""
     if file.source is None:
         return (file.content or "").encode()
     try:

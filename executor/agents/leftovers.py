@@ -13,6 +13,7 @@ from uuid import UUID
 
 import psutil
 
+from executor.account import Account
 from executor.agents.environment import SESSION_MARKER
 
 _PR_SET_PDEATHSIG = 1
@@ -37,12 +38,21 @@ def marked_processes(session_id: UUID) -> list[psutil.Process]:
     return [one for one in psutil.process_iter() if one.pid != os.getpid() and _carries(one, str(session_id))]
 
 
-def kill_leftovers(session_id: UUID, known: Iterable[psutil.Process] = ()) -> int:
+def processes_of(account: Account) -> list[psutil.Process]:
+    """All processes of an account that is the agents' alone, but helpers of ours; none of our own account."""
+    if not account.is_another:
+        return []
+    return [one for one in psutil.process_iter() if one.pid not in helpers and _runs_as(one, account.uid)]
+
+
+def kill_leftovers(session_id: UUID, account: Account, known: Iterable[psutil.Process] = ()) -> int:
     """Kill every process of the session's agent, `known` ones too; answers how many there were. Quick, blocking (at
     most 2 s). Repeated, because a process may start another between the look and the blow."""
     count = 0
+    _stop_all(account)
     for _ in range(5):
-        found = {one.pid: one for one in [*known, *marked_processes(session_id)] if _lives(one)}
+        found_now = [*known, *marked_processes(session_id), *processes_of(account)]
+        found = {one.pid: one for one in found_now if _lives(one)}
         if not found:
             break
         count += len(found)
@@ -52,6 +62,19 @@ def kill_leftovers(session_id: UUID, known: Iterable[psutil.Process] = ()) -> in
         psutil.wait_procs(list(found.values()), timeout=0.4)
     _bury_orphans()
     return count
+
+
+def _stop_all(account: Account) -> None:
+    """Before the first is killed, all are stopped: a fork bomb would fill each place that becomes free."""
+    stopped: set[int] = set()
+    for _ in range(20):
+        found = [one for one in processes_of(account) if one.pid not in stopped and _lives(one)]
+        if not found:
+            return
+        for one in found:
+            stopped.add(one.pid)
+            with contextlib.suppress(psutil.Error):
+                one.suspend()
 
 
 def descendants(pid: int) -> list[psutil.Process]:
@@ -66,6 +89,13 @@ def _carries(process: psutil.Process, session_id: str) -> bool:
     try:
         return process.environ().get(SESSION_MARKER) == session_id
     except (psutil.Error, OSError):
+        return False
+
+
+def _runs_as(process: psutil.Process, uid: int | None) -> bool:
+    try:
+        return process.uids().real == uid
+    except psutil.Error:
         return False
 
 
@@ -89,3 +119,6 @@ def _bury_orphans() -> None:
 
 started_here: set[int] = set()
 """Pids of the agents that asyncio started and waits for."""
+
+helpers: set[int] = set()
+"""Pids of our own children that run under the agents' account and are not an agent's."""

@@ -9,11 +9,13 @@ import signal
 import subprocess
 from collections import deque
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import structlog
 
+from executor.account import Account
 from executor.agents import leftovers
 from executor.agents.failures import TurnFailed
 from executor.agents.text import Redaction, clean_text
@@ -29,9 +31,12 @@ _log = structlog.get_logger(__name__)
 class AgentProcess:
     """A running agent. `end` is to be called once, whatever happened."""
 
-    def __init__(self, process: asyncio.subprocess.Process, session_id: UUID, redaction: Redaction) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, session_id: UUID, account: Account, redaction: Redaction
+    ) -> None:
         self._process = process
         self._session_id = session_id
+        self._account = account
         self._redaction = redaction
         self._last_lines: deque[str] = deque(maxlen=STDERR_LINES_KEPT)
         self._drain = asyncio.create_task(self._drain_stderr())
@@ -87,7 +92,7 @@ class AgentProcess:
         below += leftovers.descendants(self._process.pid)
         self._signal_group(signal.SIGKILL)
         await self.ended(look_every=0.02)
-        count = await asyncio.to_thread(leftovers.kill_leftovers, self._session_id, below)
+        count = await asyncio.to_thread(leftovers.kill_leftovers, self._session_id, self._account, below)
         if count:
             _log.info("agent.leftovers_killed", count=count)
         leftovers.started_here.discard(self._process.pid)
@@ -126,7 +131,13 @@ class AgentProcess:
 
 
 async def start_process(
-    command: list[str], *, cwd: Path, environment: Mapping[str, str], session_id: UUID, redaction: Redaction
+    command: list[str],
+    *,
+    cwd: Path,
+    environment: Mapping[str, str],
+    session_id: UUID,
+    account: Account,
+    redaction: Redaction,
 ) -> AgentProcess:
     """Start an agent. A missing or unusable program is TurnFailed `program_missing`."""
     leftovers.become_subreaper()
@@ -136,16 +147,25 @@ async def start_process(
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            cwd=cwd,
+            cwd=None if account.is_another else cwd,
             env=dict(environment),
             start_new_session=True,
-            preexec_fn=leftovers.die_with_parent,
+            preexec_fn=partial(_before_program, account, cwd),
+            **account.of_children(),
             limit=1024 * 1024,
         )
     except FileNotFoundError:
-        missing = f"program {command[0]}" if cwd.is_dir() else f"working folder {cwd}"
+        with account.acting():
+            missing = f"program {command[0]}" if cwd.is_dir() else f"working folder {cwd}"
         raise TurnFailed("program_missing", f"The {missing} is missing.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise TurnFailed("program_missing", f"{command[0]} cannot be started: {error}") from None
     leftovers.started_here.add(process.pid)
-    return AgentProcess(process, session_id, redaction)
+    return AgentProcess(process, session_id, account, redaction)
+
+
+def _before_program(account: Account, cwd: Path) -> None:
+    """In the new child, which is of its account by now: only that may enter the folder."""
+    leftovers.die_with_parent()
+    if account.is_another:
+        os.chdir(cwd)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
+from executor.account import OURS, Account
 from schema.events import HumanRequested, RunStarted
 from schema.executor_api import Answer, Resume
 from schema.options import RunOptions
@@ -28,6 +29,7 @@ class Turn:
     home: Path
     timeout_seconds: float | None = None
     resume: Resume | None = None
+    account: Account = OURS
 
 
 class Listener(Protocol):

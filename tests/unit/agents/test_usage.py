@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import uuid4
 
 from executor.agents.costs import COSTS_FILE, cost_before, keep_cost
 from executor.agents.provider import Price, PriceTable
+from executor.agents.turn import Turn
 from executor.agents.usage import Meter, priced
+from schema.options import RunOptions
 
 PRICES = PriceTable(
     version="7",
@@ -114,14 +117,28 @@ def test_without_the_cost_before_the_turns_is_unknown() -> None:
 
 
 def test_costs_of_conversations_are_kept_apart(tmp_path: Path) -> None:
-    keep_cost(tmp_path, "one", 1.0)
-    keep_cost(tmp_path, "two", 2.0)
-    keep_cost(tmp_path, "one", 3.0)
+    turn = turn_in(tmp_path)
+    keep_cost(turn, "one", 1.0)
+    keep_cost(turn, "two", 2.0)
+    keep_cost(turn, "one", 3.0)
 
-    assert [cost_before(tmp_path, name) for name in ("one", "two", "three")] == [3.0, 2.0, None]
+    assert [cost_before(turn, name) for name in ("one", "two", "three")] == [3.0, 2.0, None]
 
 
 def test_a_torn_file_is_an_unknown_cost(tmp_path: Path) -> None:
     (tmp_path / COSTS_FILE).write_text('{"one": ')
 
-    assert cost_before(tmp_path, "one") is None
+    assert cost_before(turn_in(tmp_path), "one") is None
+
+
+def turn_in(home: Path) -> Turn:
+    return Turn(
+        run_id=uuid4(),
+        session_id=uuid4(),
+        attempt=1,
+        provider="demo",
+        prompt="hello",
+        options=RunOptions(),
+        workspace=home,
+        home=home,
+    )
