@@ -12,7 +12,8 @@ and each path still has exactly one reason.
 - `keep`: change nothing at and below this path; what the snapshot has there is not written.
 - `delete`: nothing is left at and below this path, except what an entry below it says.
 - `write`: exactly this file, with the bytes `contents[digest]` and `mode`, for this path alone. Missing folders above
-  it are made (0755). It replaces a file or a link and never follows one; a folder in its place is an error.
+  it are made (0755). It replaces a file or a link and never follows one; a folder in its place, or a link above it, is
+  an error.
 - `mkdir`: exactly this folder (0755), for this path alone. Missing folders above it are made.
 Entries are carried out by layer, first `delete`s (deepest first), then the rest; no order within a layer matters.
 """
@@ -24,7 +25,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from schema.places import TOP
+from schema.snapshot_manifest import path_bytes
 from schema.wire import Wire
 from schema.workspace_api import Root
 
@@ -71,8 +72,8 @@ SPEAKS_FOR_TREE: frozenset[Action] = frozenset({"keep", "restore", "delete"})
 
 
 class PlanEntry(Wire):
-    """`path` is relative to the root, in the spelling of the snapshot's manifest. The last three are there for `write`:
-    SHA-256 (hex) and length in bytes of the content, and the mode in octal."""
+    """`path` is relative to the root and spelt as in a snapshot's manifest (`path_text`). The last three are there for
+    `write`: SHA-256 (hex) and length in bytes of the content, and the mode in octal."""
 
     root: Root
     path: str
@@ -107,16 +108,16 @@ class Decisions:
     """Says for any path which entry of a plan holds for it."""
 
     def __init__(self, plan: RestorePlan) -> None:
-        self._entries = {(entry.root, entry.path): entry for entry in plan.entries()}
+        self._entries = {(entry.root, path_bytes(entry.path)): entry for entry in plan.entries()}
 
-    def of(self, root: Root, path: str) -> PlanEntry:
-        """`path` is relative and normalised, as in a snapshot's manifest; TOP for the root itself."""
+    def of(self, root: Root, path: bytes) -> PlanEntry:
+        """`path` is relative and normal, as the system knows it; `b"."` for the root itself."""
         own = self._entries.get((root, path))
         if own is not None:
             return own
         above = path
-        while above != TOP:
-            above = above.rpartition("/")[0] or TOP
+        while above != b".":
+            above = above.rpartition(b"/")[0] or b"."
             found = self._entries.get((root, above))
             if found is not None and found.action in SPEAKS_FOR_TREE:
                 return found
