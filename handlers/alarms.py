@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
-from schema.sql import Conn, fetch_all, fetch_value
+from schema.sql import Conn, fetch_all, fetch_one, fetch_value
 
 
 @dataclass(frozen=True)
 class Limits:
-    """`queue_usage` from 0 to 1; `idle_seconds`: how long a transaction may be open with nothing done in it."""
+    """`queue_usage` from 0 to 1; `idle_seconds`: how long a transaction may be open with nothing done in it;
+    `sync_failures`: how often in a row saving a session may fail."""
 
     queue_usage: float = 0.25
     idle_seconds: float = 300.0
+    sync_failures: int = 3
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,17 @@ class _Idle:
     seconds: float
 
 
+@dataclass(frozen=True)
+class _FailingSync:
+    session_id: UUID
+    failures: int
+    error: str
+    all_of_them: int
+
+
 def alarms(conn: Conn, limits: Limits) -> list[Alarm]:
     """Those that are to be raised now, none when all is well."""
-    return [*_notification_queue(conn, limits), *_idle_transactions(conn, limits)]
+    return [*_notification_queue(conn, limits), *_idle_transactions(conn, limits), *_failing_syncs(conn, limits)]
 
 
 def _notification_queue(conn: Conn, limits: Limits) -> list[Alarm]:
@@ -49,6 +60,17 @@ def _notification_queue(conn: Conn, limits: Limits) -> list[Alarm]:
 def _idle_transactions(conn: Conn, limits: Limits) -> list[Alarm]:
     idle = fetch_all(conn, "idle_transactions", _Idle, older_than_seconds=limits.idle_seconds)
     return [Alarm("idle_transaction", _sentence(one)) for one in idle]
+
+
+def _failing_syncs(conn: Conn, limits: Limits) -> list[Alarm]:
+    worst = fetch_one(conn, "failing_syncs", _FailingSync, failures=limits.sync_failures)
+    if worst is None:
+        return []
+    message = (
+        f"{worst.all_of_them} sessions cannot be saved, so their workers stay. Of {worst.session_id} the last "
+        f"{worst.failures} saves failed: {worst.error}"
+    )
+    return [Alarm("sync_failing", message)]
 
 
 def _sentence(idle: _Idle) -> str:

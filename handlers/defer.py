@@ -8,7 +8,7 @@ from uuid import UUID
 from schema.sql import Conn, fetch_value, jsonb
 from schema.wire import Json
 
-Task = Literal["execute_run", "stop_run", "deliver_answer", "perform_operation"]
+Task = Literal["execute_run", "stop_run", "deliver_answer", "perform_operation", "sync_workspace"]
 
 
 def defer_run(conn: Conn, run_id: UUID, *, delay_seconds: float = 0) -> None:
@@ -29,6 +29,11 @@ def defer_delivery(conn: Conn, request_id: UUID) -> None:
 def defer_operation(conn: Conn, operation_id: UUID) -> None:
     """Have an operation done that only the job worker can do."""
     _defer(conn, "perform_operation", {"operation_id": str(operation_id)}, queue="control")
+
+
+def defer_sync(conn: Conn, session_id: UUID, *, claim: int = 1) -> None:
+    """Have a session's workspace saved by whom the turn with this claim is for."""
+    _defer(conn, "sync_workspace", {"session_id": str(session_id), "claim": claim}, queue="control")
 
 
 def _defer(conn: Conn, task: Task, args: Json, *, queue: str, delay_seconds: float = 0) -> None:

@@ -13,6 +13,7 @@ from typing import Literal
 from uuid import UUID
 
 from handlers.event_log import NewEvent, append, hold_session
+from schema.errors import Unavailable
 from schema.rows import RunRow, SavingRow, SnapshotRow
 from schema.sql import Conn, execute, fetch_all, fetch_one, jsonb
 from schema.wire import Json
@@ -72,6 +73,17 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class OverdueSync:
+    """Changes that have waited for too long, and what is being done about them."""
+
+    session_id: UUID
+    failures: int
+    error: str | None
+    next_sync_at: datetime | None
+    is_syncing: bool
+
+
+@dataclass(frozen=True)
 class Reason:
     """Why a worker may not be stopped or removed: `code` is stable, `message` a sentence."""
 
@@ -88,9 +100,10 @@ def mark_dirty(conn: Conn, run: RunRow, *, within_seconds: float | None = None) 
     execute(conn, "mark_dirty", session_id=run.session_id, within_seconds=within_seconds, was_heard=was_heard)
 
 
-def take_due_turns(conn: Conn, *, owner: str, lock_seconds: float, limit: int = 100) -> list[Turn]:
-    """The turns of the sessions that are to be saved now; safe to call by several at once."""
-    return fetch_all(conn, "take_due_turns", Turn, owner=owner, lock_seconds=lock_seconds, limit=limit)
+def take_due_turns(conn: Conn, *, owner: str, lock_seconds: float, at_once: int) -> list[Turn]:
+    """The turns of the sessions that are to be saved now, of which the owner has so many at once at most. Safe to call
+    by several at once."""
+    return fetch_all(conn, "take_due_turns", Turn, owner=owner, lock_seconds=lock_seconds, at_once=at_once)
 
 
 def take_turn(conn: Conn, session_id: UUID, *, owner: str, lock_seconds: float) -> Turn | None:
@@ -184,12 +197,14 @@ def begin_sync(
 
 
 def commit_sync(conn: Conn, begun: Begun, receipt: SyncReceipt) -> Committed | None:
-    """The save counts from now on; its objects have been proven. None when it must not: the place has moved, another
-    has the turn, or an object that it names is about to be deleted."""
+    """The save counts from now on; its objects have been proven. None when it must not: the place has moved, or another
+    has the turn. Raises Unavailable when an object that it names is about to be deleted."""
     hold_session(conn, begun.turn.session_id)
     state = saving_state(conn, begun.turn.session_id)
-    if state is None or not _still_stands(state, begun) or _doomed(conn, begun, receipt):
+    if state is None or not _still_stands(state, begun):
         return None
+    if fetch_all(conn, "doomed_objects", _Key, session_id=begun.turn.session_id, keys=receipt.objects):
+        raise Unavailable("Garbage is being deleted under names that the save needs.", code="objects_doomed")
     covers = begun.at_rest and state.live_run_id is None
     head = _landed(conn, begun, receipt)
     execute(
@@ -227,6 +242,16 @@ def fail_sync(conn: Conn, turn: Turn, *, code: str, message: str, pauses: Pauses
     return failed
 
 
+def overdue_syncs(conn: Conn, *, dirty_seconds: float, limit: int = 500) -> list[OverdueSync]:
+    """Sessions whose changes have been unsaved for longer than this."""
+    return fetch_all(conn, "overdue_syncs", OverdueSync, dirty_seconds=dirty_seconds, limit=limit)
+
+
+def make_due(conn: Conn, session_ids: Collection[UUID]) -> set[UUID]:
+    """Have them saved now, unless a time is set already; those for which it was set here."""
+    return {row.session_id for row in fetch_all(conn, "make_due", _Session, session_ids=list(session_ids))}
+
+
 def forget_unsaved(conn: Conn, session_id: UUID) -> bool:
     """The session's place is gone, with whatever of it was unsaved: whether anything was. To be told to the user."""
     hold_session(conn, session_id)
@@ -256,8 +281,9 @@ class _Key:
     key: str
 
 
-def _doomed(conn: Conn, begun: Begun, receipt: SyncReceipt) -> bool:
-    return bool(fetch_all(conn, "doomed_objects", _Key, session_id=begun.turn.session_id, keys=receipt.objects))
+@dataclass(frozen=True)
+class _Session:
+    session_id: UUID
 
 
 def _landed(conn: Conn, begun: Begun, receipt: SyncReceipt) -> UUID:

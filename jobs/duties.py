@@ -15,6 +15,7 @@ import structlog
 
 from handlers.alarms import Limits, alarms
 from handlers.reconcile import ReconcileLimits, orphaned_runs, part_seen
+from handlers.saving import Turn, orphaned_turns
 from handlers.worker import announce_presence
 from jobs.database import CONNECT, Database
 from schema.rows import RunRow
@@ -39,21 +40,29 @@ class Duty:
 class Presence:
     """That this job worker lives and is well: a lock that goes with its connection at once, and a row for its peers.
 
-    And whether theirs are held: a claimer whose lock is gone is reported when it is missed at two looks in a row, over
-    a connection that has itself held for SETTLED_SECONDS. After an outage of PostgreSQL all locks are gone for a
-    moment; nobody is taken for dead then.
+    And whether theirs are held: a claimer of runs or of turns whose lock is gone is reported when it is missed at two
+    looks in a row, over a connection that has itself held for SETTLED_SECONDS. After an outage of PostgreSQL all locks
+    are gone for a moment; nobody is taken for dead then.
     """
 
     def __init__(
-        self, dsn: str, *, claimer: str, limits: ReconcileLimits, reclaim: Callable[[list[RunRow]], None]
+        self,
+        dsn: str,
+        *,
+        claimer: str,
+        limits: ReconcileLimits,
+        reclaim: Callable[[list[RunRow]], None],
+        give_back: Callable[[list[Turn]], None],
     ) -> None:
         self._dsn = dsn
         self._claimer = claimer
         self._limits = limits
         self._reclaim = reclaim
+        self._give_back = give_back
         self._conn: Conn | None = None
         self._connected_at = self._seen_at = -math.inf
         self._missed: set[tuple[UUID, int]] = set()
+        self._missed_turns: set[Turn] = set()
 
     def run_once(self) -> None:
         conn, now = self._connected(), time.monotonic()
@@ -64,8 +73,15 @@ class Presence:
         missed = {(run.id, run.claim) for run in orphans}
         certain = [run for run in orphans if (run.id, run.claim) in self._missed]
         self._missed = missed
-        if certain and now - self._connected_at >= SETTLED_SECONDS:
+        turns = orphaned_turns(conn)
+        certain_turns = [turn for turn in turns if turn in self._missed_turns]
+        self._missed_turns = set(turns)
+        if now - self._connected_at < SETTLED_SECONDS:
+            return
+        if certain:
             self._reclaim(certain)
+        if certain_turns:
+            self._give_back(certain_turns)
 
     def end(self) -> None:
         if self._conn is not None:
@@ -73,7 +89,7 @@ class Presence:
 
     def _connected(self) -> Conn:
         if self._conn is None or self._conn.closed:
-            self._missed = set()
+            self._missed, self._missed_turns = set(), set()
             self._conn = psycopg.connect(self._dsn, **CONNECT)
             self._connected_at = time.monotonic()
             if not announce_presence(self._conn, self._claimer):

@@ -30,10 +30,13 @@ from schema.executor_api import (
 )
 from schema.logs import trace_id
 from schema.wire import Json, Wire
+from schema.workspace_api import Links, OperationState, RestoreWorkspace, SyncWorkspace
 
 TOO_MANY_REQUESTS = 429
 LONGEST_RETRY_AFTER = 60.0
 HEALTH_SECONDS = 2.0
+OPERATION_SECONDS = 10.0
+"""How much longer than it was asked to wait an executor may take to tell how far an operation is."""
 Kind = Literal["http", "timeout", "network"]
 
 
@@ -118,6 +121,10 @@ class RetryRules:
         return self.delay_seconds * error.attempt
 
 
+class _Operation(Wire):
+    operation_id: UUID
+
+
 ONCE = RetryRules(attempts=1)
 Parsed = TypeVar("Parsed", bound=Wire)
 
@@ -164,12 +171,12 @@ class ExecutorClient:
     def run_state(self, endpoint: Endpoint, run_id: UUID, trace: Trace) -> RunState | None:
         """None when the executor does not know the run. Asked once."""
         call = _call(endpoint, "GET", f"/runs/{run_id}", trace.headers("run.state"), timeout=HEALTH_SECONDS)
-        return self._known(call, ONCE)
+        return self._known(RunState, call, ONCE)
 
     def stop_run(self, endpoint: Endpoint, run_id: UUID, *, claim: int, trace: Trace) -> RunState | None:
         """What the executor makes of it; None when it does not know the run and nothing has to be remembered."""
         call = _call(endpoint, "DELETE", f"/runs/{run_id}?claim={claim}", trace.headers("run.stop"))
-        return self._known(call, self._rules)
+        return self._known(RunState, call, self._rules)
 
     def answer(self, endpoint: Endpoint, run_id: UUID, answer: Answer, trace: Trace) -> None:
         path = f"/runs/{run_id}/human-loop/{answer.request_id}"
@@ -186,9 +193,29 @@ class ExecutorClient:
         call = _call(endpoint, "POST", "/workspace/validate", headers, body=wanted.to_json())
         return self._parsed(WorkspaceFound, self._call(call, self._rules), call)
 
-    def _known(self, call: Call, rules: RetryRules) -> RunState | None:
+    def sync(self, endpoint: Endpoint, wanted: SyncWorkspace, trace: Trace) -> UUID:
+        """The operation's id; it has only begun."""
+        call = _call(endpoint, "POST", "/workspace/sync", trace.headers("workspace.sync"), body=wanted.to_json())
+        return self._parsed(_Operation, self._call(call, self._rules), call).operation_id
+
+    def restore(self, endpoint: Endpoint, wanted: RestoreWorkspace, trace: Trace) -> UUID:
+        """The operation's id; it has only begun."""
+        call = _call(endpoint, "POST", "/workspace/restore", trace.headers("workspace.restore"), body=wanted.to_json())
+        return self._parsed(_Operation, self._call(call, self._rules), call).operation_id
+
+    def operation(self, endpoint: Endpoint, operation_id: UUID, trace: Trace, *, wait: float) -> OperationState | None:
+        """How far it is, after at most `wait` seconds; None when the executor does not know it (any more)."""
+        path, headers = f"/workspace/operations/{operation_id}?wait={wait:g}", trace.headers("workspace.operation")
+        call = _call(endpoint, "GET", path, headers, timeout=wait + OPERATION_SECONDS)
+        return self._known(OperationState, call, self._rules)
+
+    def give_links(self, endpoint: Endpoint, operation_id: UUID, links: Links, trace: Trace) -> None:
+        path, headers = f"/workspace/operations/{operation_id}/links", trace.headers("workspace.links")
+        self._call(_call(endpoint, "POST", path, headers, body=links.to_json()), self._rules)
+
+    def _known(self, kind: type[Parsed], call: Call, rules: RetryRules) -> Parsed | None:
         try:
-            return self._parsed(RunState, self._call(call, rules), call)
+            return self._parsed(kind, self._call(call, rules), call)
         except ExecutorError as error:
             if error.status == httpx.codes.NOT_FOUND:
                 return None

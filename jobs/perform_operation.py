@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from handlers.operations import finish_operation, operation
 from jobs.drain import DrainQueue, drain_queue
 from jobs.reconcile import reconcile_runs
+from jobs.reconcile_syncs import reconcile_syncs
 from jobs.workshop import Workshop
 from schema.errors import RunyardError
 from schema.wire import Json, Wire
@@ -48,4 +49,12 @@ def _reconcile(shop: Workshop, arguments: Json) -> Wire:  # noqa: ARG001  it tak
     return reconcile_runs(shop)
 
 
-_KINDS: dict[str, Callable[[Workshop, Json], Wire]] = {"drain_queue": _drain, "reconcile_runs": _reconcile}
+def _reconcile_syncs(shop: Workshop, arguments: Json) -> Wire:  # noqa: ARG001  it takes none
+    return reconcile_syncs(shop)
+
+
+_KINDS: dict[str, Callable[[Workshop, Json], Wire]] = {
+    "drain_queue": _drain,
+    "reconcile_runs": _reconcile,
+    "reconcile_syncs": _reconcile_syncs,
+}

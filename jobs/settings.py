@@ -69,6 +69,10 @@ class Settings(BaseSettings):
     run_lease_seconds: Seconds = 60
     reconcile_seconds: int = Field(default=10, ge=1, le=59)
 
+    sync_dirty_seconds: Seconds = 300
+    garbage_grace_hours: float = Field(default=24, ge=0)
+    message_snapshots_days: int = Field(default=7, ge=0)
+
     executor_base_url: str | None = None
     executor_auth_token: SecretStr | None = None
     executor_max_retries: int = Field(default=3, ge=0, le=20)

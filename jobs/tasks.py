@@ -55,6 +55,24 @@ def reconcile_runs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
     reconcile_runs(_workshop(context))
 
 
+def sync_workspace(context: JobContext, session_id: str, claim: int) -> str:
+    from jobs.sync_workspace import sync_workspace
+
+    return sync_workspace(_workshop(context), UUID(session_id), claim)
+
+
+def reconcile_syncs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
+    from jobs.reconcile_syncs import reconcile_syncs
+
+    reconcile_syncs(_workshop(context))
+
+
+def collect_garbage(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
+    from jobs.collect_garbage import collect_garbage
+
+    collect_garbage(_workshop(context))
+
+
 async def retry_stalled_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
     """Put back the jobs of workers that are gone; the runs themselves are fenced by claims of our own."""
     manager = context.app.job_manager
@@ -75,9 +93,10 @@ def register(app: procrastinate.App) -> None:
         (stop_run, CONTROL, WHILE_POSTGRES_RETURNS),
         (deliver_answer, CONTROL, UNTIL_DELIVERED),
         (perform_operation, CONTROL, WHILE_POSTGRES_RETURNS),
+        (sync_workspace, CONTROL, WHILE_POSTGRES_RETURNS),
     ):
         app.task(name=task.__name__, queue=queue, retry=retry, pass_context=True)(task)
-    for duty in (reconcile_runs, retry_stalled_jobs, remove_old_jobs):
+    for duty in (reconcile_runs, reconcile_syncs, collect_garbage, retry_stalled_jobs, remove_old_jobs):
         app.task(name=duty.__name__, queue=CONTROL, queueing_lock=duty.__name__, pass_context=True)(duty)
 
 
@@ -85,6 +104,8 @@ def schedule(app: procrastinate.App, *, reconcile_seconds: int) -> None:
     """Have the periodic duties deferred by this worker. A sixth field of a cron line counts seconds."""
     for name, cron in (
         ("reconcile_runs", f"* * * * * */{reconcile_seconds}"),
+        ("reconcile_syncs", "* * * * * 20"),
+        ("collect_garbage", "43 * * * *"),
         ("retry_stalled_jobs", "* * * * * */5"),
         ("remove_old_jobs", "17 * * * *"),
     ):

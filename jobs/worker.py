@@ -29,6 +29,8 @@ from jobs.hosts.process import ProcessHost, ProcessHostSettings
 from jobs.providers import Providers
 from jobs.reconcile import look_after_executors, reclaim_runs
 from jobs.settings import Settings
+from jobs.sync_workspace import give_back_turns, save_due
+from jobs.turns import Turns
 from jobs.workshop import Workshop
 
 GRACE_SECONDS = 10.0
@@ -43,6 +45,7 @@ PRESENCE_SECONDS = 0.1
 EXECUTORS_SECONDS = 2.0
 PROVIDERS_SECONDS = 2.0
 ALARMS_SECONDS = 15.0
+SAVING_SECONDS = 1.0
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -58,7 +61,11 @@ def work(settings: Settings) -> None:
     tasks.schedule(app, reconcile_seconds=settings.reconcile_seconds)
     with open_workshop(settings) as shop:
         presence = Presence(
-            settings.dsn, claimer=shop.claimer, limits=shop.limits, reclaim=lambda runs: reclaim_runs(shop, runs)
+            settings.dsn,
+            claimer=shop.claimer,
+            limits=shop.limits,
+            reclaim=lambda runs: reclaim_runs(shop, runs),
+            give_back=lambda turns: give_back_turns(shop, turns),
         )
         with suppress(psycopg.OperationalError):  # before anything is claimed; the duty goes on trying
             presence.run_once()
@@ -81,7 +88,8 @@ def open_workshop(settings: Settings) -> Iterator[Workshop]:
     with open_database(settings.dsn, connections=connections) as database:
         host = make_host(settings, executors=executors, database=database)
         claims = Claims(database, lock_seconds=settings.lock_seconds)
-        yield Workshop(settings, database, executors, host, claims)
+        turns = Turns(database, lock_seconds=settings.lock_seconds)
+        yield Workshop(settings, database, executors, host, claims, turns)
     executors.close()
 
 
@@ -116,6 +124,8 @@ def _duties(shop: Workshop, presence: Presence) -> list[Duty]:
         Duty("presence", presence.run_once, PRESENCE_SECONDS),
         Duty("executors", lambda: look_after_executors(shop), EXECUTORS_SECONDS),
         Duty("claims", shop.claims.hold_all, shop.claims.interval_seconds),
+        Duty("turns", shop.turns.hold_all, shop.turns.interval_seconds),
+        Duty("saving", lambda: save_due(shop), SAVING_SECONDS),
         Duty("alarms", partial(raise_alarms, shop.database), ALARMS_SECONDS),
     ]
 

@@ -14,6 +14,7 @@ from jobs.executor_client import ExecutorClient, Trace
 from jobs.hosts import Host
 from jobs.objects import Objects
 from jobs.settings import Settings
+from jobs.turns import Turns
 from schema.rows import RunRow
 
 
@@ -28,6 +29,7 @@ class Workshop:
     executors: ExecutorClient
     host: Host
     claims: Claims
+    turns: Turns
     store: Objects | None = None
     closing: threading.Event = field(default_factory=threading.Event)
     life: str = field(default_factory=lambda: secrets.token_hex(4))

@@ -63,13 +63,20 @@ WHERE worker.session_id = %(session_id)s;
 
 -- name: take_due_turns
 -- Of the sessions that are to be saved now, or whose turn ran out over it. Others that look at once pass these over.
+-- A worker that is not up is started first by who looks after workers.
 WITH due AS (
     SELECT session_id FROM session_workers
-    WHERE status IN ('active', 'stopped', 'lost')
+    WHERE status = 'active'
         AND (sync_claimed_by IS NULL OR sync_lock_expires_at <= now())
         AND (next_sync_at <= now() OR (sync_claimed_by IS NOT NULL AND dirty_since IS NOT NULL))
     ORDER BY next_sync_at
-    LIMIT %(limit)s
+    LIMIT GREATEST(
+        0,
+        %(at_once)s::bigint - (
+            SELECT count(*) FROM session_workers AS mine
+            WHERE mine.sync_claimed_by = %(owner)s AND mine.sync_lock_expires_at > now()
+        )
+    )
     FOR UPDATE SKIP LOCKED
 )
 UPDATE session_workers
