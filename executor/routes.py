@@ -82,7 +82,9 @@ def _run_routes(runs: Runs) -> list[Route]:
 def _workspace_routes(place: Place) -> list[Route]:
     async def validate(request: Request) -> Response:
         asked = await _body(request, ValidateWorkspace)
-        return _answer(await asyncio.to_thread(_as, place.account, validate_workspace, place.workspace, asked))
+        return _answer(
+            await asyncio.to_thread(_as, place.account, validate_workspace, place.workspace, place.home, asked)
+        )
 
     async def link(request: Request) -> Response:
         asked = await _body(request, LinkAgentData)

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
-from typing import ClassVar
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic_core import PydanticCustomError
 
 from executor import RUNTIME_VERSION
-from schema.errors import Invalid
+from schema.errors import PathOutsideWorkspace
 from schema.executor_api import AgentDataLinked, ValidateWorkspace, WorkspaceFound
+from schema.places import located
+from schema.workspace_api import Root
 
 HOME_FOLDERS = (".config", ".cache", ".local/share", ".local/state")
 """What every agent may count on, whichever it is."""
 
 
-class PathOutsideWorkspace(Invalid):
-    """A path must lie below the workspace."""
-
-    code: ClassVar[str] = "path_outside_workspace"
-
-
-def validate_workspace(workspace: Path, asked: ValidateWorkspace) -> WorkspaceFound:
-    """Which of the required paths are there. One that leaves the workspace, by `..` or by a link, is refused."""
-    outside = [path for path in asked.required_paths if not _lies_below(workspace, path)]
+def validate_workspace(workspace: Path, home: Path, asked: ValidateWorkspace) -> WorkspaceFound:
+    """Which of the required paths are there. One that leaves its root, by `..` or by a link, is refused."""
+    roots: dict[Root, Path] = {"workspace": workspace, "agent": home}
+    places = {path: _place(roots, path) for path in asked.required_paths}
+    outside = [path for path, place in places.items() if place is None]
     if outside:
-        raise PathOutsideWorkspace(paths=outside)
-    kinds = {path: _kind(workspace / path) for path in asked.required_paths}
+        named = ", ".join(outside[:5])
+        raise PathOutsideWorkspace(
+            f"These are not below /workspace or /agent, or a link leads out: {named}.", paths=outside
+        )
+    kinds = {path: _kind(place) for path, place in places.items() if place is not None}
     missing = [path for path, kind in kinds.items() if kind is None]
     is_our_version = asked.runtime_version in {None, RUNTIME_VERSION}
     return WorkspaceFound(
@@ -42,14 +45,14 @@ def link_agent_data(home: Path) -> AgentDataLinked:
     return AgentDataLinked(linked=list(HOME_FOLDERS))
 
 
-def _lies_below(workspace: Path, path: str) -> bool:
-    parts = PurePosixPath(path)
-    if parts.is_absolute() or ".." in parts.parts:
-        return False
+def _place(roots: Mapping[Root, Path], path: str) -> Path | None:
+    """Where the path is on this machine; None when it leaves its root. Without a root it is below the workspace."""
     try:
-        return (workspace / parts).resolve().is_relative_to(workspace.resolve())
-    except (OSError, RuntimeError):  # a loop of links, a name that is too long
-        return False
+        root, below = located(path, None if path.startswith("/") else "workspace")
+        place = roots[root] / below
+        return place if place.resolve().is_relative_to(roots[root].resolve()) else None
+    except (PydanticCustomError, OSError, RuntimeError):  # not a path of ours; a loop of links, a name that is too long
+        return None
 
 
 def _kind(path: Path) -> str | None:

@@ -127,7 +127,7 @@ class ProviderDeclared(Wire):
 
 
 class ValidateWorkspace(Request):
-    """`POST /workspace/validate`: paths are relative to the workspace."""
+    """`POST /workspace/validate`: paths are absolute (`/workspace/...`, `/agent/...`), or relative to the workspace."""
 
     required_paths: list[Text] = Field(default_factory=list, max_length=10_000)
     runtime_version: Text | None = None

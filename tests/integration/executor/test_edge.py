@@ -114,7 +114,19 @@ def test_required_paths_are_looked_for_in_the_workspace(worker: Worker) -> None:
     assert worker.client.post("/workspace/validate", json={"requiredPaths": ["src"]}).json()["ok"] is True
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "../secret", "a/../../b", "out/passwd", "loop/x"])
+def test_required_paths_may_be_in_either_root(worker: Worker) -> None:
+    (worker.workspace / "here").write_text("")
+    (worker.folder / "home").mkdir(exist_ok=True)
+    (worker.folder / "home/there").write_text("")
+    asked = {"requiredPaths": ["/workspace/here", "/agent/there", "/agent/here", "/workspace"]}
+    found = worker.client.post("/workspace/validate", json=asked).json()
+    assert (found["ok"], found["missing"]) == (False, ["/agent/here"])
+    assert found["found"]["paths"] == {"/workspace/here": "file", "/agent/there": "file", "/workspace": "folder"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "/agent/../workspace/a", "../secret", "a/../../b", "out/passwd", "loop/x"]
+)
 def test_paths_that_leave_the_workspace_are_refused(worker: Worker, path: str) -> None:
     (worker.workspace / "out").symlink_to("/etc")
     (worker.workspace / "loop").symlink_to("loop")
