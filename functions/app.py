@@ -26,6 +26,7 @@ from functions.runs import runs
 from functions.sessions import sessions
 from functions.settings import Settings
 from functions.short_way import ShortWay
+from functions.snapshots import snapshots
 from functions.starting import starting
 from functions.strict_json import StrictJson
 from functions.tracing import trace_requests
@@ -67,7 +68,20 @@ def create_app(settings: Settings, *, edge: Edge | None = None) -> APIFlask:
     hold(app, edge)
     trace_requests(app)
     answer_with_problems(app)
-    for area in (health, starting, runs, binding, callbacks, queue, sessions, human_loop, fleet, pages, live):
+    for area in (
+        health,
+        starting,
+        runs,
+        binding,
+        callbacks,
+        queue,
+        sessions,
+        snapshots,
+        human_loop,
+        fleet,
+        pages,
+        live,
+    ):
         app.register_blueprint(area)
     describe(app)
     enforce_permissions(app)

@@ -97,7 +97,7 @@ EVENT_STREAM: Json = {
         },
     }
 }
-BODY_OPTIONAL = {"createSession", "drainQueue", "postStop", "reconcileRuns", "rotateKey"}
+BODY_OPTIONAL = {"createSession", "drainQueue", "postStop", "reconcileRuns", "reconcileSyncs", "rotateKey"}
 _OF_STATUS = {"401": ["WWW-Authenticate"], "503": ["Retry-After"], "201": ["Location"], "202": ["Location"]}
 
 

@@ -45,7 +45,7 @@ def drain_queue(json_data: DrainBody) -> Response:
 
     Then counts what settled within the wait. 503 `worker_away` when no job worker takes it up.
     """
-    return _perform("drain_queue", json_data.model_dump(by_alias=True), wait_seconds=json_data.wait_seconds)
+    return perform("drain_queue", json_data.model_dump(by_alias=True), wait_seconds=json_data.wait_seconds)
 
 
 @queue.post("/api/reconcile/runs")
@@ -57,10 +57,10 @@ def reconcile_runs(json_data: Nothing) -> Response:  # noqa: ARG001
 
     503 `worker_away` when no job worker takes it up.
     """
-    return _perform("reconcile_runs", {}, wait_seconds=0)
+    return perform("reconcile_runs", {}, wait_seconds=0)
 
 
-def _perform(kind: str, arguments: Json, *, wait_seconds: float) -> Response:
+def perform(kind: str, arguments: Json, *, wait_seconds: float) -> Response:
     """Have the job worker do it, and answer with its result."""
     with edge().streams.place() as place:
         with edge().transaction() as conn:

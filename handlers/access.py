@@ -16,6 +16,7 @@ from schema.wire import Json
 Permission = Literal[
     "sessions:read",
     "sessions:write",
+    "snapshots:read",
     "runs:read",
     "runs:start",
     "runs:stop",
