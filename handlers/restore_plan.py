@@ -39,22 +39,23 @@ def make_plan(
     *,
     runtime_version: str | None,
     snapshot: Snapshot | None,
-    existing: Iterable[Found],
+    existing: Iterable[Found] | None,
     conflict_policy: ConflictPolicy = "keep_session",
 ) -> RestorePlan:
     """The plan, the same for the same input.
 
     `runtime_version` is the executor's; None when nobody knows it, and then it is not compared. `existing` is what is
-    in the worker already. Raises RuntimeVersionMismatch, PathOutsideWorkspace, SeedConflict (policy `fail`), and
-    RequiredPathsMissing when something required is not there even after the plan was carried out.
+    in the worker already; None when nobody has looked, and then required paths are left to be looked for in the worker
+    after the plan was carried out (jobs/validate.py). Raises RuntimeVersionMismatch, PathOutsideWorkspace, SeedConflict
+    (policy `fail`), and RequiredPathsMissing when something required would not be there.
     """
     _check_version(manifest, runtime_version)
-    existing = list(existing)
+    found = list(existing or ())
     saved = None if snapshot is None else list(snapshot.entries)
-    roots = [_Root(root, manifest, saved=saved, existing=existing, policy=conflict_policy) for root in PLACES]
+    roots = [_Root(root, manifest, saved=saved, existing=found, policy=conflict_policy) for root in PLACES]
     for root in roots:
         root.plan()
-    _refuse(roots, conflict_policy)
+    _refuse(roots, conflict_policy, is_complete=existing is not None)
     return RestorePlan(
         conflict_policy=conflict_policy,
         runtime_version=manifest.runtime_version,
@@ -211,41 +212,51 @@ class _Root:
 def _check_version(manifest: RuntimeManifest, runtime_version: str | None) -> None:
     if runtime_version in (None, manifest.runtime_version) or manifest.runtime_version is None:
         return
-    raise RuntimeVersionMismatch(
-        f"The app is made for runtime version {manifest.runtime_version}, and the executor is {runtime_version}. "
+    raise RuntimeVersionMismatch(mismatch_detail(manifest.runtime_version, runtime_version or ""))
+
+
+def mismatch_detail(wanted: str, found: str) -> str:
+    return (
+        f"The app is made for runtime version {wanted}, and the executor is {found}. "
         "Use an executor of that version, or change `runtimeVersion` in the app's manifest."
     )
 
 
-def _refuse(roots: list[_Root], policy: ConflictPolicy) -> None:
+def _refuse(roots: list[_Root], policy: ConflictPolicy, *, is_complete: bool) -> None:
     outside = _all(roots, "outside")
     if outside:
         raise PathOutsideWorkspace(
-            f"A link leads out of the worker's folders on the way to {_named(outside)}. "
+            f"A link leads out of the worker's folders on the way to {named(outside)}. "
             "Replace the link by a folder, or take the path out of the app's manifest.",
             paths=outside,
         )
     conflicts = _all(roots, "conflicts")
     if conflicts and policy == "fail":
         raise SeedConflict(
-            f"The session has its own {_named(conflicts)}, and the conflict policy is `fail`. "
+            f"The session has its own {named(conflicts)}, and the conflict policy is `fail`. "
             "Use `keep_session` or `overwrite_with_seed`.",
             paths=conflicts,
         )
     missing = _all(roots, "missing")
-    if missing:
-        raise RequiredPathsMissing(
-            f"The workspace lacks what the app requires: {_named(missing)}. Have the app bring it as a seed file, or "
-            "take it out of `requiredPaths` in the app's manifest.",
-            paths=missing,
-        )
+    if missing and is_complete:
+        raise RequiredPathsMissing(missing_detail(missing), paths=missing)
+
+
+def missing_detail(paths: list[str]) -> str:
+    """What is wrong and what to do; paths are absolute."""
+    return (
+        f"The workspace lacks what the app requires: {named(paths)}. Have the app bring it as a seed file, put it "
+        "there, or take it out of `requiredPaths` in the app's manifest. Seeds that were deleted come back when the "
+        "worker is removed and made anew."
+    )
 
 
 def _all(roots: list[_Root], what: str) -> list[str]:
     return sorted({absolute(root.root, path) for root in roots for path in getattr(root, what)})
 
 
-def _named(paths: list[str]) -> str:
+def named(paths: list[str]) -> str:
+    """The first few, for a sentence."""
     more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
     return ", ".join(paths[:NAMED]) + more
 

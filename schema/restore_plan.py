@@ -12,8 +12,8 @@ and each path still has exactly one reason.
 - `keep`: change nothing at and below this path; what the snapshot has there is not written.
 - `delete`: nothing is left at and below this path, except what an entry below it says.
 - `write`: exactly this file, with the bytes `contents[digest]` and `mode`, for this path alone. Missing folders above
-  it are made (0755). It replaces a file or a link and never follows one; a folder in its place, or a link above it, is
-  an error.
+  it are made (0755). With reason `seed` only if nothing is there: what nobody knew of stays. Otherwise it replaces a
+  file or a link, and never follows one; a folder in its place, or a link above it, is an error.
 - `mkdir`: exactly this folder (0755), for this path alone. Missing folders above it are made.
 Entries are carried out by layer, first `delete`s (deepest first), then the rest; no order within a layer matters.
 """
