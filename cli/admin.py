@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import psycopg
@@ -38,6 +39,7 @@ class IssuedToken:
     token: str
 
 
+_NOT_IN_TABLES = frozenset({"id", "created_at", "updated_at", "manifest", "limits"})
 Row = UserRow | AppRow | IssuedToken
 Verb = Callable[[Conn, argparse.Namespace], Sequence[Row]]
 
@@ -72,6 +74,10 @@ def _add_app_verbs(verbs: Commands) -> None:
         parser.add_argument("name")
         parser.add_argument("--provider", required=name == "add", help="claude-code, codex, opencode, demo, ...")
         parser.add_argument("--options", type=_options, help='JSON as in a run\'s options: {"mode": "ask"}')
+        parser.add_argument("--manifest", type=_json_file, metavar="FILE", help="JSON: what a workspace is made of")
+        parser.add_argument("--limits", type=_json_file, metavar="FILE", help="JSON: limits of the app's workers")
+    show = _add_verb(verbs, "show", "show an app with its manifest and limits", show_app)
+    show.add_argument("name")
 
 
 def _add_verb(verbs: Commands, name: str, about: str, verb: Verb) -> argparse.ArgumentParser:
@@ -90,6 +96,17 @@ def _options(text: str) -> Json:
         raise argparse.ArgumentTypeError(": ".join([*map(str, first["loc"]), first["msg"]])) from error
 
 
+def _json_file(name: str) -> Json:
+    """The object in the file; what it says is checked where it is written."""
+    try:
+        given = json.loads(Path(name).read_bytes())
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{name}: {error}") from error
+    if not isinstance(given, dict):
+        raise argparse.ArgumentTypeError(f"{name}: is no JSON object")
+    return given
+
+
 def run_verb(verb: Verb, asked: argparse.Namespace) -> int:
     """One transaction on the database; the exit status."""
     try:
@@ -103,6 +120,8 @@ def run_verb(verb: Verb, asked: argparse.Namespace) -> int:
         return 1
     if asked.json:
         print(json.dumps([{to_camel(key): value for key, value in asdict(row).items()} for row in rows], default=str))
+    elif verb is show_app:
+        _print_whole(rows)
     else:
         _print_table(rows)
     return 0
@@ -140,16 +159,32 @@ def list_apps(conn: Conn, _asked: argparse.Namespace) -> Sequence[Row]:
 
 
 def add_app(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
-    return [access.add_app(conn, asked.name, asked.provider, asked.options)]
+    return [access.add_app(conn, asked.name, asked.provider, _settings(asked))]
 
 
 def set_app(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
-    return [access.set_app(conn, asked.name, provider=asked.provider, options=asked.options)]
+    return [access.set_app(conn, asked.name, provider=asked.provider, settings=_settings(asked))]
+
+
+def show_app(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
+    return [access.app_named(conn, asked.name)]
+
+
+def _settings(asked: argparse.Namespace) -> access.AppSettings:
+    return access.AppSettings(options=asked.options, manifest=asked.manifest, limits=asked.limits)
+
+
+def _print_whole(rows: Sequence[Row]) -> None:
+    """Each value on lines of its own."""
+    for row in rows:
+        for key, value in asdict(row).items():
+            shown = json.dumps(value, indent=2, ensure_ascii=False) if isinstance(value, dict) else str(value)
+            print(f"{key}: " + "\n".join(map(visible, shown.splitlines())))
 
 
 def _print_table(rows: Sequence[Row]) -> None:
     """Never wrapped or cut, however narrow the terminal: tokens are copied."""
-    columns = [key for key in (asdict(rows[0]) if rows else {}) if key not in {"id", "created_at", "updated_at"}]
+    columns = [key for key in (asdict(rows[0]) if rows else {}) if key not in _NOT_IN_TABLES]
     lines = [
         [column.upper() for column in columns],
         *([_cell(asdict(row)[column]) for column in columns] for row in rows),

@@ -10,8 +10,10 @@ from uuid import UUID
 
 from schema.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from schema.rows import AppRow, Role, SessionRow, UserRow
+from schema.runtime_manifest import read_manifest
 from schema.sql import Conn, execute, fetch_all, fetch_one, jsonb
 from schema.wire import Json
+from schema.worker_limits import read_limits
 
 Permission = Literal[
     "sessions:read",
@@ -150,21 +152,43 @@ def app_by_id(conn: Conn, app_id: UUID) -> AppRow:
     return app
 
 
-def add_app(conn: Conn, name: str, provider: str, options: Json | None = None) -> AppRow:
-    """The new app; raises Conflict when the name is taken."""
-    app = fetch_one(conn, "insert_app", AppRow, name=name, provider=provider, options=jsonb(options or {}))
+@dataclass(frozen=True, kw_only=True)
+class AppSettings:
+    """What an operator sets of an app; None is left as it is, or empty for a new one. Checked when it is written."""
+
+    options: Json | None = None
+    manifest: Json | None = None
+    limits: Json | None = None
+
+
+AS_BEFORE = AppSettings()
+
+
+def add_app(conn: Conn, name: str, provider: str, settings: AppSettings = AS_BEFORE) -> AppRow:
+    """The new app; raises Conflict when the name is taken, Invalid and PathOutsideWorkspace for bad settings."""
+    given = {key: value or jsonb({}) for key, value in _checked(settings).items()}
+    app = fetch_one(conn, "insert_app", AppRow, name=name, provider=provider, **given)
     if app is None:
         raise Conflict(f"There is an app named {name} already.", code="app_exists")
     return app
 
 
-def set_app(conn: Conn, name: str, *, provider: str | None = None, options: Json | None = None) -> AppRow:
-    """Change what is given and count the app's version up."""
-    changed = None if options is None else jsonb(options)
-    app = fetch_one(conn, "update_app", AppRow, name=name, provider=provider, options=changed)
+def set_app(conn: Conn, name: str, *, provider: str | None = None, settings: AppSettings = AS_BEFORE) -> AppRow:
+    """Change what is given and count the app's version up. Raises as add_app, and NotFound."""
+    app = fetch_one(conn, "update_app", AppRow, name=name, provider=provider, **_checked(settings))
     if app is None:
         raise NotFound(f"There is no app named {name}.", code="unknown_app")
     return app
+
+
+def _checked(settings: AppSettings) -> dict[str, object]:
+    """As they are stored: paths normalised."""
+    manifest, limits = settings.manifest, settings.limits
+    return {
+        "options": None if settings.options is None else jsonb(settings.options),
+        "manifest": None if manifest is None else jsonb(read_manifest(manifest).stored()),
+        "limits": None if limits is None else jsonb(read_limits(limits).to_json()),
+    }
 
 
 def _digest(token: str) -> bytes:

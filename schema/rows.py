@@ -38,11 +38,15 @@ class UserRow:
 
 @dataclass(frozen=True)
 class AppRow:
+    """`manifest` and `limits` as in schema/runtime_manifest.py and schema/worker_limits.py."""
+
     id: UUID
     name: str
     version: int
     provider: str
     options: Json
+    manifest: Json
+    limits: Json
     created_at: datetime
     updated_at: datetime
 

@@ -102,6 +102,10 @@ class RuntimeManifest(Request):
     protected_paths: list[Below] = Field(default_factory=list, max_length=1000)
     ignore: list[IgnorePattern] | None = Field(default=None, max_length=500)
 
+    def stored(self) -> Json:
+        """As it is kept: what was given, with its paths normalised."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
     @model_validator(mode="after")
     def _fits_together(self) -> RuntimeManifest:
         if sum(len(seed.data) for seed in self.seed_files) > MAX_SEEDS_BYTES:

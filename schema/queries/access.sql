@@ -27,28 +27,34 @@ INSERT INTO access_tokens (digest, user_id, label) VALUES (%(digest)s, %(user_id
 ON CONFLICT (digest) DO NOTHING;
 
 -- name: apps
-SELECT id, name, version, provider, options, created_at, updated_at FROM apps WHERE archived_at IS NULL ORDER BY name;
+SELECT id, name, version, provider, options, manifest, limits, created_at, updated_at
+FROM apps
+WHERE archived_at IS NULL
+ORDER BY name;
 
 -- name: app_by_id
-SELECT id, name, version, provider, options, created_at, updated_at
+SELECT id, name, version, provider, options, manifest, limits, created_at, updated_at
 FROM apps
 WHERE id = %(app_id)s AND archived_at IS NULL;
 
 -- name: app_by_name
-SELECT id, name, version, provider, options, created_at, updated_at
+SELECT id, name, version, provider, options, manifest, limits, created_at, updated_at
 FROM apps
 WHERE name = %(name)s AND archived_at IS NULL;
 
 -- name: insert_app
-INSERT INTO apps (name, provider, options) VALUES (%(name)s, %(provider)s, %(options)s)
+INSERT INTO apps (name, provider, options, manifest, limits)
+VALUES (%(name)s, %(provider)s, %(options)s, %(manifest)s, %(limits)s)
 ON CONFLICT (name) DO NOTHING
-RETURNING id, name, version, provider, options, created_at, updated_at;
+RETURNING id, name, version, provider, options, manifest, limits, created_at, updated_at;
 
 -- name: update_app
 UPDATE apps
 SET provider = COALESCE(%(provider)s, provider),
     options = COALESCE(%(options)s, options),
+    manifest = COALESCE(%(manifest)s, manifest),
+    limits = COALESCE(%(limits)s, limits),
     version = version + 1,
     updated_at = now()
 WHERE name = %(name)s AND archived_at IS NULL
-RETURNING id, name, version, provider, options, created_at, updated_at;
+RETURNING id, name, version, provider, options, manifest, limits, created_at, updated_at;

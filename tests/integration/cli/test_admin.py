@@ -74,6 +74,48 @@ def test_misspelt_option_is_refused_before_anything_is_written(run: Run, capsys:
     assert [row["name"] for row in read(run, "apps", "list")] == ["default"]
 
 
+def test_an_app_has_a_manifest_and_limits(run: Run, tmp_path: Path) -> None:
+    manifest, limits = tmp_path / "manifest.json", tmp_path / "limits.json"
+    manifest.write_text('{"seedFiles": [{"path": "/workspace/./README.md", "content": "Hello"}]}')
+    limits.write_text('{"cpus": 1.5, "idleStopSeconds": 600}')
+    run("apps", "add", "review", "--provider", "codex", "--manifest", str(manifest))
+    (changed,) = read(run, "apps", "set", "review", "--limits", str(limits))
+    assert (changed["version"], changed["limits"]) == (2, {"cpus": 1.5, "idleStopSeconds": 600})
+    (shown,) = read(run, "apps", "show", "review")
+    assert shown["manifest"] == {"seedFiles": [{"root": "workspace", "path": "README.md", "content": "Hello"}]}
+    _, out, _ = run("apps", "show", "review")
+    assert '"content": "Hello"' in out
+    assert "Hello" not in run("apps", "list")[1]
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "said"),
+    [
+        ("--manifest", '{"requiredPaths": ["/etc/passwd"]}', "not below /workspace or /agent"),
+        ("--manifest", '{"seedFile": []}', "seedFile"),
+        ("--manifest", '{"seedFiles": [{"path": "/workspace/a"}]}', "either content or contentBase64"),
+        ("--limits", '{"memoryBytes": 1}', "memoryBytes"),
+    ],
+)
+def test_a_manifest_or_limits_that_cannot_be_are_refused(
+    run: Run, tmp_path: Path, option: str, text: str, said: str
+) -> None:
+    file = tmp_path / "given.json"
+    file.write_text(text)
+    status, out, err = run("apps", "set", "default", option, str(file))
+    assert (status, out) == (1, "")
+    assert said in err
+    assert read(run, "apps", "show", "default")[0]["version"] == 1
+
+
+def test_a_file_that_is_no_json_is_said(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad.json").write_text("[]")
+    for name, said in ((str(tmp_path / "bad.json"), "no JSON object"), (str(tmp_path / "gone"), "No such file")):
+        with pytest.raises(SystemExit):
+            run("apps", "set", "default", "--manifest", name)
+        assert said in capsys.readouterr().err
+
+
 def test_table_shows_names_as_they_are(run: Run) -> None:
     run("users", "add", "[red]ada[/red]")
     _, out, _ = run("users", "list")
