@@ -1,16 +1,19 @@
 """`python -m executor` serves; `python -m executor providers --json` says what the registry declares.
 
 `python -m executor --spare` imports everything, then waits for one line of JSON on its standard input,
-`{"settings": {name: value}, "log": path}`, and serves with these settings. It ends when its input does.
+`{"settings": {name: value}, "files": {path: base64}, "log": path}`, and serves with these settings; the last two may be
+left out. It ends when its input does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import sys
 from functools import partial
+from pathlib import Path
 
 from executor.settings import ProviderSettings, Settings, read_settings
 from schema.errors import RunyardError
@@ -64,14 +67,27 @@ def run_spare() -> None:
     if not line:
         return
     assignment = json.loads(line)
-    log = os.open(assignment["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
+    if "log" in assignment:
+        _log_to(assignment["log"])
+    for path, content in assignment.get("files", {}).items():
+        _write_private(Path(path), base64.b64decode(content))
+    os.environ.update(assignment["settings"])
+    run_service()
+
+
+def _log_to(path: str) -> None:
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
-    os.environ.update(assignment["settings"])
-    run_service()
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(content)
 
 
 def print_providers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import tomllib
@@ -40,14 +41,14 @@ class Registry:
 
 
 def load_registry(path: Path, *, agents_dir: Path, environment: Mapping[str, str]) -> Registry:
-    """Read the file. `environment` is the executor's own; only what an entry names (`from_env`) and a short list of
-    harmless names (PATH, LANG, proxies, ...) can ever reach an agent."""
+    """Read the file, TOML or the same as JSON. `environment` is the executor's own; only what an entry names
+    (`from_env`) and a short list of harmless names (PATH, LANG, proxies, ...) can ever reach an agent."""
     try:
         text = path.read_text(encoding="utf-8")
-        tables = tomllib.loads(text)
+        tables = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise BadRegistry(f"{path}: cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
         raise BadRegistry(f"{path}: {error}") from error
     try:
         parsed = _File.model_validate(tables)
