@@ -11,7 +11,8 @@ from handlers.event_log import NewEvent, append, hold_session
 from handlers.settle_run import RetryPolicy, fail, finish, retry_or_fail
 from schema.events import Reason, RunFinished
 from schema.executor_api import Resume
-from schema.rows import RunRow
+from schema.rows import RunRow, WorkerRow
+from schema.runtime_manifest import RuntimeManifest, read_manifest
 from schema.sql import Conn, execute, fetch_one, fetch_value
 
 WorkerOutcome = Literal["dispatched", "superseded"]
@@ -19,9 +20,12 @@ WorkerOutcome = Literal["dispatched", "superseded"]
 
 @dataclass(frozen=True)
 class Claimed:
-    """A run in the hands of one job; `resume` names the agent's conversation to go on with."""
+    """A run in the hands of one job. `worker` as it was then: if it was active, nobody stops it while the run lives.
+    `resume` names the agent's conversation to go on with."""
 
     run: RunRow
+    worker: WorkerRow | None
+    manifest: RuntimeManifest
     resume: Resume | None
 
 
@@ -34,7 +38,11 @@ def claim_run(conn: Conn, run_id: UUID, *, owner: str, lock_seconds: float) -> C
     claimed = fetch_one(
         conn, "claim_run", RunRow, run_id=run_id, owner=owner, epoch=head.epoch, lock_seconds=lock_seconds
     )
-    return None if claimed is None else Claimed(run=claimed, resume=_resume(conn, claimed))
+    if claimed is None:
+        return None
+    manifest = read_manifest(fetch_value(conn, "manifest_of_app", app_id=claimed.app_id) or {})
+    worker = fetch_one(conn, "worker", WorkerRow, session_id=claimed.session_id)
+    return Claimed(claimed, worker, manifest, _resume(conn, claimed))
 
 
 def hold_claim(conn: Conn, run: RunRow, *, lock_seconds: float) -> bool:

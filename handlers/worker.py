@@ -1,12 +1,13 @@
-"""Session workers as rows: where a session's executor answers, and what became of it."""
+"""Session workers as rows: where a session's executor answers, in which epoch, and what became of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from uuid import UUID
 
-from schema.rows import WorkerRow
-from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value
+from schema.rows import WorkerRow, WorkerStatus
+from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value, jsonb
+from schema.wire import Json
 
 
 @dataclass(frozen=True)
@@ -18,17 +19,9 @@ class LiveSession:
 
 
 def hold_worker(conn: Conn, session_id: UUID) -> None:
-    """Wait until nobody else starts or stops this session's worker. Held until the connection closes, so that it spans
-    slow work without a transaction; psycopg's LockNotAvailable when the connection's lock_timeout is over."""
+    """Wait until nobody else starts, stops or removes this session's worker. Held until the connection closes, so that
+    it spans slow work without a transaction; psycopg's LockNotAvailable when the connection's lock_timeout is over."""
     fetch_value(conn, "hold_worker", session_id=session_id)
-
-
-def worker_starting(conn: Conn, session_id: UUID, *, epoch: int, host: str) -> None:
-    execute(conn, "worker_starting", session_id=session_id, epoch=epoch, host=host)
-
-
-def worker_active(conn: Conn, session_id: UUID, *, epoch: int, base_url: str) -> None:
-    execute(conn, "worker_active", session_id=session_id, epoch=epoch, base_url=base_url)
 
 
 def worker_lost(conn: Conn, session_id: UUID, *, epoch: int, error: str) -> None:
@@ -36,9 +29,10 @@ def worker_lost(conn: Conn, session_id: UUID, *, epoch: int, error: str) -> None
     execute(conn, "worker_lost", session_id=session_id, epoch=epoch, error=error)
 
 
-def worker_stopped(conn: Conn, session_id: UUID) -> None:
-    """It ended by itself when it had nothing to do; its folder stays."""
-    execute(conn, "worker_stopped", session_id=session_id)
+def worker_changed(conn: Conn, session_id: UUID, *, epoch: int, status: WorkerStatus, error: str | None = None) -> bool:
+    """Whoever says so holds the worker's lock. False when the session has a newer epoch."""
+    touched = execute(conn, "worker_changed", session_id=session_id, epoch=epoch, status=status, error=error)
+    return touched == 1
 
 
 def worker_of(conn: Conn, session_id: UUID) -> WorkerRow | None:
@@ -56,3 +50,8 @@ def announce_presence(conn: Conn, claimer: str) -> bool:
     `claimer` is what it writes into `claimed_by` of the runs that it claims.
     """
     return bool(fetch_value(conn, "announce_presence", claimer=claimer))
+
+
+def audit(conn: Conn, *, actor: str, action: str, session_id: UUID | None, detail: Json) -> None:
+    """Write down what somebody insisted on; `actor` as people know them."""
+    execute(conn, "insert_audit", actor=actor, action=action, session_id=session_id, detail=jsonb(detail))

@@ -6,15 +6,19 @@ What can go wrong before the executor has the run is settled here: another attem
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Literal
 from uuid import UUID
 
 import structlog
 
 from handlers.claim_run import Claimed, abandon, claim_run, give_back, record_dispatched, refuse
+from jobs.activate import activate, activated
 from jobs.executor_client import Endpoint, ExecutorError, Trace
 from jobs.hosts import HostFailed
+from jobs.restore import RestoreIncomplete
 from jobs.workshop import Workshop, trace_of
+from schema.errors import RequiredPathsMissing, RuntimeVersionMismatch, WorkspaceRefused
 from schema.executor_api import Callback, LinkAgentData, StartRun, ValidateWorkspace
 from schema.logs import log_context, trace_id
 from schema.options import RunOptions
@@ -50,19 +54,23 @@ def _start(shop: Workshop, claimed: Claimed) -> Outcome:
         return _hand_over(shop, claimed)
     except HostFailed as error:
         return _given_back(shop, run, code=error.problem_code, message=error.detail)
+    except RestoreIncomplete as error:
+        return _without_workspace(shop, run, error)
+    except WorkspaceRefused as error:
+        return _refused(shop, run, code=error.problem_code, message=error.detail)
     except ExecutorError as error:
         return _after_error(shop, run, error)
 
 
 def _hand_over(shop: Workshop, claimed: Claimed) -> Outcome:
-    """An executor may end for want of work just as it is called: then once more, on a new one."""
+    """An executor may have died just before it is called: then once more, on a new one in the same place."""
     run = claimed.run
     for is_last in (False, True):
-        endpoint = shop.host.ensure_started(run.session_id, run.epoch or 1)
+        found = activated(shop, run, claimed.worker) if not is_last else activate(shop, run.session_id, run=run)
         if not shop.claims.stands(run):
             return "superseded"
         try:
-            return _dispatch(shop, claimed, endpoint)
+            return _dispatch(shop, replace(claimed, run=replace(run, epoch=found.epoch)), found.endpoint)
         except ExecutorError as error:
             if is_last or error.kind != "network" or not shop.host.is_dead(run.session_id):
                 raise
@@ -71,11 +79,7 @@ def _hand_over(shop: Workshop, claimed: Claimed) -> Outcome:
 
 def _dispatch(shop: Workshop, claimed: Claimed, endpoint: Endpoint) -> Outcome:
     run, trace = claimed.run, trace_of(claimed.run)
-    missing = _missing_paths(shop, run, endpoint, trace)
-    if missing:
-        message = f"The workspace lacks what the run requires: {', '.join(missing)}."
-        shop.database.transact(refuse, run, code="required_paths_missing", message=message)
-        return "ended"
+    _make_ready(shop, claimed, endpoint, trace)
     _start_when_free(shop, endpoint, _start_request(shop, claimed), trace)
     if shop.database.transact(_is_dispatched, run, lease_seconds=shop.settings.run_lease_seconds):
         return "started"
@@ -90,12 +94,21 @@ def _is_dispatched(conn: Conn, run: RunRow, *, lease_seconds: float) -> bool:
     return fetch_the(conn, "run_by_id", RunRow, run_id=run.id).claim == run.claim
 
 
-def _missing_paths(shop: Workshop, run: RunRow, endpoint: Endpoint, trace: Trace) -> list[str]:
-    """Make the agent's data and the workspace ready; the required paths that are not there."""
-    wanted = LinkAgentData(session_id=run.session_id, provider=run.provider)
-    shop.executors.link_agent_data(endpoint, wanted, trace)
-    found = shop.executors.validate(endpoint, ValidateWorkspace(), trace)
-    return found.missing
+def _make_ready(shop: Workshop, claimed: Claimed, endpoint: Endpoint, trace: Trace) -> None:
+    """Make the agent's data ready and see that the workspace is what the app asks for. Raises WorkspaceRefused."""
+    run, manifest = claimed.run, claimed.manifest
+    shop.executors.link_agent_data(endpoint, LinkAgentData(session_id=run.session_id, provider=run.provider), trace)
+    required = [path.absolute for path in manifest.required_paths]
+    wanted = ValidateWorkspace(required_paths=required, runtime_version=manifest.runtime_version)
+    found = shop.executors.validate(endpoint, wanted, trace)
+    if found.missing:
+        named = ", ".join(found.missing)
+        raise RequiredPathsMissing(f"The workspace lacks what the run requires: {named}.", paths=found.missing)
+    if not found.ok:
+        has = found.found.get("runtimeVersion")
+        raise RuntimeVersionMismatch(
+            f"The app is made for version {manifest.runtime_version} of the executor, and this one is {has}."
+        )
 
 
 def _start_request(shop: Workshop, claimed: Claimed) -> StartRun:
@@ -143,6 +156,18 @@ def _after_error(shop: Workshop, run: RunRow, error: ExecutorError) -> Outcome:
         shop.database.transact(abandon, run, code="executor_refused", message=error.detail)
         return "ended"
     return _given_back(shop, run, code="executor_unreachable", message=error.detail)
+
+
+def _without_workspace(shop: Workshop, run: RunRow, error: RestoreIncomplete) -> Outcome:
+    """A run never starts on half a workspace: another attempt, and after the last one blocked, with what to do."""
+    if run.attempt < run.max_attempts:
+        return _given_back(shop, run, code=error.problem_code, message=error.detail)
+    return _refused(shop, run, code=error.problem_code, message=error.detail)
+
+
+def _refused(shop: Workshop, run: RunRow, *, code: str, message: str) -> Outcome:
+    _log.warning("run.refused", code=code, why=message)
+    return "ended" if shop.database.transact(refuse, run, code=code, message=message) else "superseded"
 
 
 def _given_back(shop: Workshop, run: RunRow, *, code: str, message: str) -> Outcome:

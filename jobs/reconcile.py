@@ -20,9 +20,12 @@ from handlers.reconcile import (
     well_for_seconds,
 )
 from handlers.worker import live_sessions
+from jobs.activate import activate
 from jobs.executor_client import ExecutorError
 from jobs.hosts import HostFacts, HostFailed
+from jobs.restore import RestoreIncomplete
 from jobs.workshop import Workshop, trace_of
+from schema.errors import WorkspaceRefused
 from schema.logs import log_context
 from schema.rows import RunRow
 from schema.sql import Conn, fetch_the
@@ -80,12 +83,13 @@ def redeliver(shop: Workshop) -> None:
 
 def look_after_executors(shop: Workshop) -> None:
     """Every few seconds: an executor that was killed with a run in hand is started again where it was. It then ends
-    what its agent has left, delivers its spool, and says itself what became of the run."""
+    what its agent has left, delivers its spool, and says itself what became of the run. If its place is gone too, the
+    run gets another attempt in a new one, or fails."""
     for live in shop.database.transact(live_sessions):
         if shop.host.is_dead(live.session_id):
             with log_context(sessionId=live.session_id):
                 _log.warning("executor.dead")
-                _restart(shop, live.session_id, live.epoch)
+                _restart(shop, live.session_id)
     shop.host.look_after()
 
 
@@ -120,7 +124,7 @@ def _facts(shop: Workshop, run: RunRow) -> ExecutorFacts:
         return UNREACHABLE
     facts = shop.host.facts(run.session_id)
     if facts.state == "dead" and run.lease_expires_at is not None:
-        facts = _restart(shop, run.session_id, run.epoch or 1)
+        facts = _restart(shop, run.session_id)
     if facts.endpoint is None:
         return UNREACHABLE
     try:
@@ -131,9 +135,9 @@ def _facts(shop: Workshop, run: RunRow) -> ExecutorFacts:
     return ExecutorFacts(reachable=True, state=state)
 
 
-def _restart(shop: Workshop, session_id: UUID, epoch: int) -> HostFacts:
+def _restart(shop: Workshop, session_id: UUID) -> HostFacts:
     try:
-        return HostFacts("alive", shop.host.ensure_started(session_id, epoch))
-    except HostFailed as error:
+        return HostFacts("alive", activate(shop, session_id).endpoint)
+    except (HostFailed, RestoreIncomplete, WorkspaceRefused, ExecutorError) as error:
         _log.warning("executor.not_restarted", why=error.detail)
         return HostFacts("dead")

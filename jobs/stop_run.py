@@ -10,9 +10,12 @@ from uuid import UUID
 import structlog
 
 from handlers.stop_run import settle_stopped
+from jobs.activate import activate
 from jobs.executor_client import Endpoint, ExecutorError
 from jobs.hosts import HostFailed
+from jobs.restore import RestoreIncomplete
 from jobs.workshop import Workshop, trace_of
+from schema.errors import WorkspaceRefused
 from schema.logs import log_context, trace_id
 from schema.rows import RunRow
 from schema.sql import fetch_one
@@ -27,7 +30,7 @@ def stop_run(shop: Workshop, run_id: UUID) -> None:
     with log_context(traceId=trace_id(run.traceparent), sessionId=run.session_id, runId=run.id):
         try:
             _stop(shop, run)
-        except (ExecutorError, HostFailed) as error:
+        except (ExecutorError, HostFailed, RestoreIncomplete, WorkspaceRefused) as error:
             _log.warning("run.stop_untold", why=error.detail)
 
 
@@ -42,11 +45,11 @@ def _stop(shop: Workshop, run: RunRow) -> None:
 
 
 def _endpoint(shop: Workshop, run: RunRow) -> Endpoint | None:
-    """None when there never was an executor. A dead one is started again: it ends what its agent has left behind."""
+    """None when there is no place for an executor. A dead one is started again: it ends what its agent has left."""
     facts = shop.host.facts(run.session_id)
-    if facts.state == "absent":
+    if not facts.has_place(run.epoch or 1):
         return None
-    return facts.endpoint or shop.host.ensure_started(run.session_id, run.epoch or 1)
+    return facts.endpoint or activate(shop, run.session_id).endpoint
 
 
 def _settle(shop: Workshop, run: RunRow, message: str) -> None:

@@ -19,13 +19,14 @@ import structlog
 from jobs import tasks
 from jobs.app import app
 from jobs.claims import Claims
-from jobs.database import CONNECT, Database, open_database
+from jobs.database import CONNECT, open_database
 from jobs.duties import Duty, Presence, doing, raise_alarms
 from jobs.executor_client import Endpoint, ExecutorClient, RetryRules
 from jobs.hosts import Host
 from jobs.hosts.environment import executor_environment
 from jobs.hosts.external import ExternalHost
 from jobs.hosts.process import ProcessHost, ProcessHostSettings
+from jobs.object_store import Bucket, Opening, make_store
 from jobs.providers import Providers
 from jobs.reconcile import look_after_executors, reclaim_runs
 from jobs.settings import Settings
@@ -45,6 +46,7 @@ PRESENCE_SECONDS = 0.1
 EXECUTORS_SECONDS = 2.0
 PROVIDERS_SECONDS = 2.0
 ALARMS_SECONDS = 15.0
+STORE_SECONDS = 5.0
 SAVING_SECONDS = 1.0
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -86,16 +88,20 @@ def open_workshop(settings: Settings) -> Iterator[Workshop]:
     executors = ExecutorClient(rules, timeout_seconds=settings.executor_timeout_seconds)
     connections = max(4, min(settings.worker_concurrency, 16) // 2 + 4)
     with open_database(settings.dsn, connections=connections) as database:
-        host = make_host(settings, executors=executors, database=database)
+        host = make_host(settings, executors=executors)
         claims = Claims(database, lock_seconds=settings.lock_seconds)
         turns = Turns(database, lock_seconds=settings.lock_seconds)
-        yield Workshop(settings, database, executors, host, claims, turns)
+        yield Workshop(settings, database, executors, host, claims, turns, open_store(settings))
     executors.close()
 
 
-def make_host(settings: Settings, *, executors: ExecutorClient, database: Database) -> Host:
+def open_store(settings: Settings) -> Bucket | None:
+    return None if settings.store is None else make_store(settings.store)
+
+
+def make_host(settings: Settings, *, executors: ExecutorClient) -> Host:
     if settings.worker_host == "external":
-        return ExternalHost(Endpoint(*settings.external_executor), executors, database)
+        return ExternalHost(Endpoint(*settings.external_executor), executors)
     providers_file, agents_dir = settings.providers_file.absolute(), settings.agents_dir.absolute()
     environment = executor_environment(os.environ, providers_file=providers_file, agents_dir=agents_dir)
     host = ProcessHostSettings(
@@ -103,10 +109,9 @@ def make_host(settings: Settings, *, executors: ExecutorClient, database: Databa
         secret=settings.runyard_secret_key,
         environment=environment,
         start_timeout_seconds=settings.executor_start_timeout_seconds,
-        idle_seconds=settings.executor_idle_seconds,
         spares=settings.executor_spares,
     )
-    return ProcessHost(host, executors=executors, database=database)
+    return ProcessHost(host, executors=executors)
 
 
 def _private(folder: Path) -> Path:
@@ -119,7 +124,9 @@ def _duties(shop: Workshop, presence: Presence) -> list[Duty]:
     providers = Providers(
         shop.database, providers_file=settings.providers_file.absolute(), agents_dir=settings.agents_dir.absolute()
     )
+    opening = [Duty("store", Opening(shop.store).run_once, STORE_SECONDS)] if isinstance(shop.store, Bucket) else []
     return [
+        *opening,
         Duty("providers", providers.run_once, PROVIDERS_SECONDS),
         Duty("presence", presence.run_once, PRESENCE_SECONDS),
         Duty("executors", lambda: look_after_executors(shop), EXECUTORS_SECONDS),

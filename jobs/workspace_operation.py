@@ -58,9 +58,9 @@ class Asked:
     stands: Callable[[], bool]
 
 
-def see_through(shop: Workshop, store: Objects, asked: Asked) -> OperationState:
-    """The operation that has succeeded. Raises OperationFailed, ExecutorError, ObjectsUnavailable, Interrupted and
-    Superseded."""
+def see_through(shop: Workshop, store: Objects | None, asked: Asked) -> OperationState:
+    """The operation that has succeeded; without a store only one that wants no links can. Raises OperationFailed,
+    ExecutorError, ObjectsUnavailable, Interrupted and Superseded."""
     operation_id, restarts, seen = asked.start(), 0, _Seen()
     while True:
         if shop.closing.is_set():
@@ -99,7 +99,9 @@ class _Seen:
         return self
 
 
-def _links(store: Objects, asked: Asked, wants: list[Want]) -> Links:
+def _links(store: Objects | None, asked: Asked, wants: list[Want]) -> Links:
+    if store is None:
+        raise OperationFailed("The executor asks for links, and no object store is set up.", code="no_object_store")
     foreign = [want.key for want in wants if not asked.may_have(want)]
     if foreign:
         raise OperationFailed(f"The executor asks for a link that is not its to have: {foreign[0]}.", code="bad_want")

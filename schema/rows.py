@@ -167,6 +167,10 @@ class WorkerRow:
     synced_at: datetime | None
     sync_failures: int
     next_sync_at: datetime | None
+    head_snapshot: UUID | None
+    sync_error: str | None
+    idle_since: datetime | None
+    restored_at: datetime | None
 
 
 @dataclass(frozen=True)

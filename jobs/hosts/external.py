@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from handlers.worker import worker_active, worker_starting
-from jobs.database import Database
 from jobs.executor_client import Endpoint, ExecutorClient, ExecutorError
 from jobs.hosts import HostFacts
 
 
 @dataclass(frozen=True)
 class ExternalHost:
-    """Starts and stops nothing. Whether the executor serves a session is for the executor to say."""
+    """Starts and stops nothing. Whether the executor serves a session is for the executor to say, and whether its place
+    is the one of before, for whoever runs it: of its places nothing is known."""
 
     endpoint: Endpoint
     executors: ExecutorClient
-    database: Database
+    name: str = "external"
 
-    def ensure_started(self, session_id: UUID, epoch: int) -> Endpoint:
-        self.database.transact(worker_starting, session_id, epoch=epoch, host="external")
-        self.database.transact(worker_active, session_id, epoch=epoch, base_url=self.endpoint.base_url)
+    def ensure_started(self, session_id: UUID, epoch: int) -> Endpoint:  # noqa: ARG002  the executor refuses others
         return self.endpoint
 
     def facts(self, session_id: UUID) -> HostFacts:  # noqa: ARG002  one executor for whatever session
@@ -36,6 +34,12 @@ class ExternalHost:
 
     def stop(self, session_id: UUID) -> None:
         """Not ours to end."""
+
+    def remove(self, session_id: UUID) -> None:
+        """Not ours to delete."""
+
+    def sessions(self) -> Mapping[UUID, bool]:
+        return {}
 
     def look_after(self) -> None:
         """Whoever runs it does."""

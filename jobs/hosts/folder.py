@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,7 +50,9 @@ class Listening:
 
 @dataclass(frozen=True)
 class Folder:
-    """`<data>/workers/<session id>`: it stays when its executor ends, and holds all that the next one needs."""
+    """`<data>/workers/<session id>`: it stays when its executor ends, and holds all that the next one needs.
+
+    Beside it may lie its lock, `<session id>.lock`, and what it was in older epochs, `<session id>.epoch-<number>`."""
 
     root: Path
 
@@ -73,13 +76,41 @@ class Folder:
     def log(self) -> Path:
         return self.root / "executor.log"
 
+    @property
+    def epoch_file(self) -> Path:
+        return self.root / "epoch"
+
     def exists(self) -> bool:
         return self.root.is_dir()
 
-    def make(self) -> None:
+    @property
+    def epoch(self) -> int | None:
+        """The epoch that it was made for; None when it is not there. One without a mark is older than marks are, and
+        then there was no epoch but the first."""
+        try:
+            return int(self.epoch_file.read_text())
+        except (FileNotFoundError, NotADirectoryError):
+            return 1 if self.exists() else None
+
+    def make(self, epoch: int) -> None:
         for folder in (self.root, self.workspace, self.agent, self.state):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)
+        if not self.epoch_file.exists():
+            new = self.epoch_file.with_suffix(".new")
+            new.write_text(str(epoch))
+            new.replace(self.epoch_file)
+
+    def put_aside(self) -> None:
+        """Make way for a newer epoch: what no snapshot had may still be looked for here by a person."""
+        self.root.rename(self.root.with_name(f"{self.root.name}.epoch-{self.epoch}"))
+
+    def delete(self) -> None:
+        """All of it, older epochs too. Nothing happens when there is nothing."""
+        if self.exists():
+            self.put_aside()  # whole or not at all: half a folder is nobody's place
+        for folder in self.root.parent.glob(f"{self.root.name}.epoch-*"):
+            _delete_tree(folder)
 
     def listening(self) -> Listening | None:
         """None when no executor has said that it listens, or it has ended in order since."""
@@ -92,8 +123,11 @@ class Folder:
 
     @contextmanager
     def held(self, *, seconds: float) -> Iterator[None]:
-        """Nobody else on this machine starts or stops the executor meanwhile. Raises FolderBusy after `seconds`."""
-        descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Nobody else on this machine starts or stops the executor meanwhile. Raises FolderBusy after `seconds`.
+
+        The file stays when the folder goes: who deletes a lock's file lets two have the lock."""
+        lock = self.root.with_name(f"{self.root.name}.lock")
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             _lock(descriptor, deadline=time.monotonic() + seconds)
             yield
@@ -112,6 +146,16 @@ class Folder:
         except OSError:
             return ""
         return lines[-1][-500:] if lines else ""
+
+
+def _delete_tree(folder: Path) -> None:
+    """Also what an agent has made unwritable for itself."""
+    for inner, folders, _ in os.walk(folder):
+        for name in folders:
+            path = os.path.join(inner, name)
+            if not os.path.islink(path):
+                os.chmod(path, 0o700)
+    shutil.rmtree(folder)
 
 
 def _lock(descriptor: int, *, deadline: float) -> None:

@@ -9,21 +9,17 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
 import psutil
-import psycopg
 import structlog
 
-from handlers.read_run import workers
-from handlers.worker import hold_worker, worker_active, worker_lost, worker_starting, worker_stopped
-from jobs.database import Database
 from jobs.executor_client import Endpoint, ExecutorClient, ExecutorError
-from jobs.hosts import HostFacts, HostFailed
-from jobs.hosts.folder import Folder, FolderBusy
+from jobs.hosts import GONE, HostFacts, HostFailed
+from jobs.hosts.folder import Folder, FolderBusy, Listening
 from jobs.hosts.spares import Assignment, Spares
 from schema.executor_api import ExecutorHealth
 from schema.logs import log_context
@@ -47,7 +43,6 @@ class ProcessHostSettings:
     secret: bytes
     environment: Mapping[str, str]
     start_timeout_seconds: float
-    idle_seconds: float
     spares: int = 0
     stop_seconds: float = 20.0
 
@@ -55,68 +50,68 @@ class ProcessHostSettings:
 class ProcessHost:
     """Holds the children that it started, to reap them; everything else is in their folders."""
 
-    def __init__(self, settings: ProcessHostSettings, *, executors: ExecutorClient, database: Database) -> None:
+    name = "process"
+
+    def __init__(self, settings: ProcessHostSettings, *, executors: ExecutorClient) -> None:
         self._settings = settings
         self._executors = executors
-        self._database = database
         self._starts = threading.BoundedSemaphore(STARTS_AT_ONCE)
         self._children: dict[UUID, subprocess.Popen[bytes]] = {}
-        self._known: set[UUID] = set()
-        self._has_adopted = False
         self._spares = Spares(settings.environment, count=settings.spares)
 
     def ensure_started(self, session_id: UUID, epoch: int) -> Endpoint:
-        health = self._health(session_id)
-        if session_id in self._known and health is not None and health.epoch == epoch:
-            return self._endpoint(session_id, epoch)
         with log_context(sessionId=session_id), self._starts, self._alone(session_id):
-            self._make_way(session_id, epoch)
-            self._database.transact(worker_starting, session_id, epoch=epoch, host="process")
-            if self._health(session_id) is None:
+            if not self._is_there(session_id, epoch):
+                self._make_way(session_id, epoch)
                 self._start(session_id, epoch)
-            endpoint = self._endpoint(session_id, epoch)
-            self._database.transact(worker_active, session_id, epoch=epoch, base_url=endpoint.base_url)
-            self._known.add(session_id)
-        return endpoint
+            return self._endpoint(session_id, epoch)
 
     def facts(self, session_id: UUID) -> HostFacts:
         folder = self._folder(session_id)
-        if not folder.exists():
-            return HostFacts("absent")
-        health = self._health(session_id)
-        if health is not None:
-            return HostFacts("alive", self._endpoint(session_id, health.epoch))
-        return HostFacts("dead" if self.is_dead(session_id) else "silent")
+        try:
+            place_epoch = folder.epoch
+        except OSError as error:
+            raise HostFailed(f"The folder {folder.root} cannot be read: {error.strerror}.") from None
+        if place_epoch is None:
+            return GONE
+        listening, health = folder.listening(), self._health(session_id)
+        if listening is not None and health is not None:
+            endpoint = self._endpoint_of(listening, session_id, health.epoch)
+            return HostFacts("alive", endpoint, place_epoch=place_epoch)
+        return HostFacts("dead" if self.is_dead(session_id) else "silent", place_epoch=place_epoch)
 
     def is_dead(self, session_id: UUID) -> bool:
-        folder = self._folder(session_id)
-        listening = folder.listening()
-        return folder.exists() and (listening is None or listening.process is None)
+        listening = self._folder(session_id).listening()
+        return listening is None or listening.process is None
 
     def stop(self, session_id: UUID) -> None:
-        if not self._folder(session_id).exists():
-            return
+        if self._folder(session_id).exists():
+            with self._alone(session_id):
+                self._end(session_id, seconds=self._settings.stop_seconds)
+
+    def remove(self, session_id: UUID) -> None:
         with self._alone(session_id):
             self._end(session_id, seconds=self._settings.stop_seconds)
-        self._database.transact(worker_stopped, session_id)
+            try:
+                self._folder(session_id).delete()
+            except OSError as error:
+                raise HostFailed(f"The folder of the worker cannot be deleted: {error.strerror}.") from None
+
+    def sessions(self) -> Mapping[UUID, bool]:
+        found = {}
+        for folder in self._settings.workers.glob("*"):
+            with suppress(ValueError):
+                session_id = UUID(folder.name)
+                found[session_id] = not self.is_dead(session_id)
+        return found
 
     def look_after(self) -> None:
-        """An executor that ended without a run had been idle; one with a run is started again by whoever misses it."""
-        if not self._has_adopted:
-            self._adopt()
         for session_id, child in list(self._children.items()):
+            if not self._folder(session_id).exists():
+                child.kill()  # its folder was deleted under it: nothing that it does can last
             if child.poll() is not None and self._children.get(session_id) is child:
                 del self._children[session_id]
         self._spares.refill()
-        for session_id in [each for each in list(self._known) if self.is_dead(each)]:
-            self._known.discard(session_id)
-            self._database.transact(worker_stopped, session_id)
-
-    def _adopt(self) -> None:
-        """Take over what an earlier job worker has left running here."""
-        rows = self._database.transact(workers)
-        self._known |= {row.session_id for row in rows if row.host == "process" and row.status == "active"}
-        self._has_adopted = True
 
     def _folder(self, session_id: UUID) -> Folder:
         return Folder(self._settings.workers / str(session_id))
@@ -136,35 +131,40 @@ class ProcessHost:
         listening = self._folder(session_id).listening()
         if listening is None:
             raise HostFailed("The session's executor ended just after it had started.")
+        return self._endpoint_of(listening, session_id, epoch)
+
+    def _endpoint_of(self, listening: Listening, session_id: UUID, epoch: int) -> Endpoint:
         return Endpoint(listening.base_url, executor_token(self._settings.secret, session_id=session_id, epoch=epoch))
 
     @contextmanager
     def _alone(self, session_id: UUID) -> Iterator[None]:
-        """One at a time per session: in the whole system by a lock in PostgreSQL, on this machine by one on the
-        folder, which also holds while PostgreSQL is away."""
-        seconds = self._settings.start_timeout_seconds
+        """One at a time per session on this machine. Whoever calls holds a lock in PostgreSQL too; this one also holds
+        while PostgreSQL is away."""
         folder = self._folder(session_id)
-        with ExitStack() as locks:
-            try:
-                conn = locks.enter_context(self._database.dedicated())
-                conn.execute("SELECT set_config('lock_timeout', %s, false)", (f"{seconds:.0f}s",))
-                hold_worker(conn, session_id)
-                folder.make()
-                locks.enter_context(folder.held(seconds=seconds))
-            except (psycopg.errors.LockNotAvailable, FolderBusy):
-                raise HostFailed("The session's worker is being started or stopped, for too long already.") from None
-            except OSError as error:
-                raise HostFailed(f"The folder {folder.root} cannot be used: {error.strerror}.") from None
-            yield
+        try:
+            with folder.held(seconds=self._settings.start_timeout_seconds):
+                yield
+        except FolderBusy:
+            raise HostFailed("The session's worker is being started or stopped, for too long already.") from None
 
-    def _make_way(self, session_id: UUID, epoch: int) -> None:
-        """End an executor that does not answer, or that is of an older epoch."""
+    def _is_there(self, session_id: UUID, epoch: int) -> bool:
         health = self._health(session_id)
-        if health is not None and health.epoch == epoch:
-            return
         if health is not None and health.epoch > epoch:
             raise HostFailed("The session's worker is of a newer epoch already.", code="stale_epoch")
-        self._end(session_id, seconds=SILENT_SECONDS if health is None else self._settings.stop_seconds)
+        return health is not None and health.epoch == epoch
+
+    def _make_way(self, session_id: UUID, epoch: int) -> None:
+        """End an executor that does not answer or is of an older epoch, and see that the folder is of this one."""
+        folder = self._folder(session_id)
+        is_silent = self._health(session_id) is None
+        try:
+            self._end(session_id, seconds=SILENT_SECONDS if is_silent else self._settings.stop_seconds)
+            if folder.epoch not in (None, epoch):
+                _log.warning("place.put_aside", epoch=folder.epoch)
+                folder.put_aside()
+            folder.make(epoch)
+        except OSError as error:
+            raise HostFailed(f"The folder {folder.root} cannot be used: {error.strerror}.") from None
 
     def _end(self, session_id: UUID, *, seconds: float) -> None:
         folder = self._folder(session_id)
@@ -181,10 +181,9 @@ class ProcessHost:
         child = self._spawn(folder, session_id, epoch)
         try:
             self._wait_until_listening(session_id, child)
-        except HostFailed as error:
+        except HostFailed:
             child.kill()
             child.wait()
-            self._database.transact(worker_lost, session_id, epoch=epoch, error=error.detail)
             raise
         self._children[session_id] = child
         _log.info("executor.started", pid=child.pid, seconds=round(time.monotonic() - began, 3))
@@ -208,7 +207,6 @@ class ProcessHost:
             "EXECUTOR_WORKSPACE_DIR": str(folder.workspace),
             "EXECUTOR_AGENT_HOME": str(folder.agent),
             "EXECUTOR_STATE_DIR": str(folder.state),
-            "EXECUTOR_IDLE_EXIT_SECONDS": str(self._settings.idle_seconds),
         }
 
     def _wait_until_listening(self, session_id: UUID, child: subprocess.Popen[bytes]) -> None:

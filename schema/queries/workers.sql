@@ -1,47 +1,214 @@
 -- name: worker
 SELECT
     session_id, status, status_since, epoch, host, base_url, last_error, dirty_since, synced_at, sync_failures,
-    next_sync_at
+    next_sync_at, head_snapshot, sync_error, idle_since, restored_at
 FROM session_workers
 WHERE session_id = %(session_id)s;
+
+-- name: workers
+SELECT
+    session_id, status, status_since, epoch, host, base_url, last_error, dirty_since, synced_at, sync_failures,
+    next_sync_at, head_snapshot, sync_error, idle_since, restored_at
+FROM session_workers
+ORDER BY session_id;
+
+-- name: watched_worker
+-- All that decides about a worker's life but what its host says and whether it is saved. `needed_by` is the run that is
+-- at work in it or due next; a parked one keeps its place in the session, not its worker.
+SELECT
+    worker.session_id, worker.status, worker.status_since, worker.epoch, worker.host, worker.base_url,
+    worker.last_error, worker.dirty_since, worker.synced_at, worker.sync_failures, worker.next_sync_at,
+    worker.head_snapshot, worker.sync_error, worker.idle_since, worker.restored_at, apps.limits, now() AS at,
+    (
+        SELECT runs.id FROM runs
+        WHERE runs.session_id = worker.session_id
+            AND runs.finished_at IS NULL
+            AND NOT runs.bound
+            AND runs.status <> 'parked'
+        ORDER BY runs.status = 'queued', runs.position
+        LIMIT 1
+    ) AS needed_by,
+    GREATEST(
+        worker.idle_since,
+        (SELECT max(runs.finished_at) FROM runs WHERE runs.session_id = worker.session_id),
+        (SELECT max(asked.decided_at) FROM human_requests AS asked WHERE asked.session_id = worker.session_id)
+    ) AS last_used_at
+FROM session_workers AS worker
+JOIN sessions ON sessions.id = worker.session_id
+JOIN apps ON apps.id = sessions.app_id
+WHERE worker.session_id = %(session_id)s;
+
+-- name: workers_of_host
+-- Those that are, or should be, somewhere; with the time from which on something may be due.
+SELECT worker.session_id, worker.status, worker.status_since, worker.idle_since, apps.limits, now() AS at
+FROM session_workers AS worker
+JOIN sessions ON sessions.id = worker.session_id
+JOIN apps ON apps.id = sessions.app_id
+WHERE worker.host = %(host)s
+    AND (%(session_id)s::uuid IS NULL OR worker.session_id = %(session_id)s)
+ORDER BY worker.status_since;
+
+-- name: activation_of
+-- What an activation begins from; the worker's columns are null when there never was one.
+SELECT
+    log.session_id, log.epoch, log.last_seq, apps.manifest, worker.epoch AS worker_epoch, worker.status,
+    worker.restored_at, worker.head_snapshot, worker.dirty_since
+FROM session_logs AS log
+JOIN sessions ON sessions.id = log.session_id
+JOIN apps ON apps.id = sessions.app_id
+LEFT JOIN session_workers AS worker ON worker.session_id = log.session_id
+WHERE log.session_id = %(session_id)s;
 
 -- name: worker_starting
 INSERT INTO session_workers (session_id, status, epoch, host)
 VALUES (%(session_id)s, 'starting', %(epoch)s, %(host)s)
 ON CONFLICT (session_id) DO UPDATE
-SET status = 'starting', status_since = now(), epoch = excluded.epoch, host = excluded.host
-WHERE session_workers.epoch <= excluded.epoch AND session_workers.status <> 'active';
+SET status = 'starting',
+    status_since = now(),
+    epoch = excluded.epoch,
+    host = excluded.host,
+    base_url = NULL,
+    restored_at = CASE WHEN session_workers.epoch = excluded.epoch THEN session_workers.restored_at END
+WHERE session_workers.epoch <= excluded.epoch;
 
 -- name: worker_active
 UPDATE session_workers
-SET status = 'active', status_since = CASE WHEN status = 'active' THEN status_since ELSE now() END,
-    base_url = %(base_url)s, last_error = NULL
-WHERE session_id = %(session_id)s AND epoch = %(epoch)s;
+SET status = 'active',
+    status_since = now(),
+    idle_since = now(),
+    base_url = %(base_url)s,
+    last_error = NULL,
+    restored_at = COALESCE(restored_at, now())
+WHERE session_id = %(session_id)s AND epoch = %(epoch)s AND status = 'starting';
+
+-- name: worker_used
+-- Somebody wants it: it is idle only from now on.
+UPDATE session_workers SET idle_since = now() WHERE session_id = %(session_id)s AND status = 'active';
 
 -- name: worker_lost
 UPDATE session_workers
 SET status = 'lost', status_since = now(), base_url = NULL, last_error = %(error)s
 WHERE session_id = %(session_id)s AND epoch = %(epoch)s AND status IN ('starting', 'active');
 
--- name: workers
-SELECT
-    session_id, status, status_since, epoch, host, base_url, last_error, dirty_since, synced_at, sync_failures,
-    next_sync_at
-FROM session_workers
-ORDER BY session_id;
-
--- name: worker_stopped
--- Not while a run of the session needs it.
+-- name: worker_changed
+-- `error` is what went wrong on the way, null when nothing did.
 UPDATE session_workers
-SET status = 'stopped', status_since = now(), base_url = NULL
+SET status = %(status)s,
+    status_since = CASE WHEN status = %(status)s THEN status_since ELSE now() END,
+    base_url = CASE WHEN %(status)s = 'active' THEN base_url END,
+    last_error = %(error)s
+WHERE session_id = %(session_id)s AND epoch = %(epoch)s;
+
+-- name: next_epoch
+UPDATE session_logs SET epoch = epoch + 1 WHERE session_id = %(session_id)s RETURNING epoch;
+
+-- name: run_follows_epoch
+-- A run on its way into the new place goes there.
+UPDATE runs SET epoch = %(epoch)s
+WHERE session_id = %(session_id)s AND status = 'starting' AND lease_expires_at IS NULL AND NOT bound;
+
+-- name: run_of_lost_place
+-- The run that was at work in a place that is gone.
+SELECT
+    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
+    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
+    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
+    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
+    runs.created_at, runs.started_at, runs.finished_at
+FROM runs
 WHERE session_id = %(session_id)s
-    AND status IN ('active', 'lost')
-    AND NOT EXISTS (
-        SELECT 1 FROM runs
-        WHERE runs.session_id = session_workers.session_id
-            AND NOT runs.bound
-            AND runs.status IN ('starting', 'running', 'waiting', 'cancelling')
+    AND NOT bound
+    AND (
+        (status = 'starting' AND lease_expires_at IS NOT NULL)
+        OR status IN ('running', 'waiting', 'cancelling')
     );
+
+-- name: begin_restore
+INSERT INTO restores (session_id, epoch, snapshot_id) VALUES (%(session_id)s, %(epoch)s, %(snapshot_id)s) RETURNING id;
+
+-- name: finish_restore
+UPDATE restores
+SET state = %(state)s, receipt = %(receipt)s, error = %(error)s, finished_at = now()
+WHERE id = %(restore_id)s AND state = 'running';
+
+-- name: give_up_restores
+-- Those that nobody is at any more: whoever asks has the worker's lock.
+UPDATE restores SET state = 'failed', error = 'It was interrupted.', finished_at = now()
+WHERE session_id = %(session_id)s AND state = 'running';
+
+-- name: saved_up_to
+-- The newest snapshot, and the number of its run among the session's runs.
+SELECT
+    head.id AS snapshot_id, head.number AS snapshot_number, head.created_at, head.run_id, head.files, head.bytes,
+    head.at_rest,
+    (
+        SELECT count(*) FROM runs
+        WHERE runs.session_id = head.session_id AND (runs.created_at, runs.id) <= (run.created_at, run.id)
+    ) AS run_number
+FROM session_workers AS worker
+JOIN snapshots AS head ON head.id = worker.head_snapshot
+LEFT JOIN runs AS run ON run.id = head.run_id
+WHERE worker.session_id = %(session_id)s;
+
+-- name: worker_history
+-- What happened to a worker lately, newest first: from the session's log, its restores and what operators did.
+SELECT at, what, detail FROM (
+    (
+        SELECT run_events.at, run_events.type AS what, run_events.data AS detail
+        FROM run_events
+        WHERE run_events.session_id = %(session_id)s
+            AND (
+                run_events.type LIKE 'workspace.%%'
+                OR (run_events.type = 'run.warning' AND run_events.data ->> 'code' = 'workspace_may_miss_changes')
+            )
+        ORDER BY run_events.seq DESC
+        LIMIT %(limit)s
+    )
+    UNION ALL
+    (
+        SELECT
+            restores.started_at, 'restore.' || restores.state,
+            jsonb_strip_nulls(
+                jsonb_build_object('epoch', restores.epoch, 'snapshotId', restores.snapshot_id, 'error', restores.error)
+            )
+        FROM restores
+        WHERE restores.session_id = %(session_id)s
+        ORDER BY restores.started_at DESC
+        LIMIT %(limit)s
+    )
+    UNION ALL
+    (
+        SELECT audit_log.at, audit_log.action, audit_log.detail || jsonb_build_object('actor', audit_log.actor)
+        FROM audit_log
+        WHERE audit_log.session_id = %(session_id)s
+        ORDER BY audit_log.at DESC
+        LIMIT %(limit)s
+    )
+) AS history
+ORDER BY at DESC
+LIMIT %(limit)s;
+
+-- name: unsaved_events
+-- How much a session's log has grown since its newest snapshot was begun.
+SELECT count(*) FROM run_events
+WHERE session_id = %(session_id)s
+    AND seq > COALESCE(
+        (
+            SELECT head.seq FROM session_workers AS worker
+            JOIN snapshots AS head ON head.id = worker.head_snapshot
+            WHERE worker.session_id = %(session_id)s
+        ),
+        0
+    )
+    AND type IN ('tool.call', 'tool.update', 'message.stop', 'run.finished');
+
+-- name: insert_audit
+INSERT INTO audit_log (actor, action, session_id, detail)
+VALUES (%(actor)s, %(action)s, %(session_id)s, %(detail)s);
+
+-- name: manifest_of_app
+SELECT manifest FROM apps WHERE id = %(app_id)s;
 
 -- name: hold_worker
 -- Held by the connection, not by a transaction.

@@ -12,6 +12,7 @@ import pytest
 
 from handlers.claim_run import claim_run
 from handlers.worker import worker_of
+from jobs.activate import activate
 from jobs.execute_run import execute_run
 from jobs.hosts import HostFailed
 from jobs.hosts.folder import Folder
@@ -51,7 +52,7 @@ def waiting_run(shop: Workshop, runs: Runs, **changes: object) -> RunRow:
 
 def test_a_worker_is_started_on_a_folder_of_its_own(shop: Workshop, runs: Runs) -> None:
     run = runs.start()
-    endpoint = shop.host.ensure_started(run.session_id, 1)
+    endpoint = activate(shop, run.session_id).endpoint
     row = worker_row(runs, run.session_id)
     assert (row.status, row.host, row.epoch, row.base_url) == ("active", "process", 1, endpoint.base_url)
     assert shop.executors.health(endpoint.base_url).session_id == run.session_id
@@ -73,7 +74,7 @@ def test_two_activations_at_once_make_one_worker(make_shop: Make, runs: Runs) ->
     run = runs.start()
     shops = [make_shop(), make_shop()]
     with ThreadPoolExecutor(4) as threads:
-        found = list(threads.map(lambda shop: shop.host.ensure_started(run.session_id, 1), shops * 2))
+        found = list(threads.map(lambda shop: activate(shop, run.session_id), shops * 2))
     assert len(set(found)) == 1
     alive = [each for each in psutil.Process().children() if is_executor_of(each, run.session_id)]
     assert len(alive) == 1
@@ -133,7 +134,7 @@ def test_an_executor_that_cannot_start_says_why(make_shop: Make, runs: Runs) -> 
     shop = make_shop()
     run = runs.start(max_attempts=1)
     folder = folder_of(shop, run.session_id)
-    folder.make()
+    folder.make(1)
     (folder.state / "spool.sqlite3").mkdir()
     assert execute_run(shop, run.id) == "given_back"
     failed = runs.row(run.id)
@@ -148,16 +149,6 @@ def test_a_folder_that_cannot_be_made_is_a_reason(make_shop: Make, runs: Runs) -
     folder_of(shop, run.session_id).root.write_text("in the way")
     assert execute_run(shop, run.id) == "given_back"
     assert "cannot be used" in (runs.row(run.id).reason_message or "")
-
-
-def test_an_idle_executor_ends_and_leaves_its_folder(make_shop: Make, runs: Runs) -> None:
-    shop = make_shop(executor_idle_seconds=0.2)
-    run = runs.start()
-    shop.host.ensure_started(run.session_id, 1)
-    wait_until(lambda: shop.host.is_dead(run.session_id), lambda: "still alive")
-    shop.host.look_after()
-    assert worker_row(runs, run.session_id).status == "stopped"
-    assert folder_of(shop, run.session_id).exists()
 
 
 def test_stopping_a_worker_ends_its_process(shop: Workshop, runs: Runs) -> None:

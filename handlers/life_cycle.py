@@ -1,0 +1,181 @@
+"""The life of a session's worker: one pure decision, for idle stop, removal, reconciling and the operator's "why".
+
+What is decided is carried out by jobs/activate.py and jobs/retire.py under the worker's lock. Nothing here stops or
+removes a worker that holds what no snapshot has: such a one is started, saved, or left as it is, with the reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from schema.rows import WorkerRow, WorkerStatus
+from schema.wire import Json
+
+Action = Literal["keep", "start", "save", "stop", "remove", "note_stopped", "note_absent"]
+SETTLED: frozenset[WorkerStatus] = frozenset({"absent", "active", "stopped"})
+"""States that last. A worker in any other is on its way, or somebody was interrupted on it."""
+
+START_AGAIN_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Watched(WorkerRow):
+    """A worker's row with what its session says of it, all read at `at`. `needed_by`: the run that is at work in it or
+    due next; `limits` are its app's (schema/worker_limits.py)."""
+
+    limits: Json
+    at: datetime
+    needed_by: UUID | None
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What its host says: the executor as in HostFacts, and whether the place of the row's epoch is there. `spooled`
+    events wait in the executor to be delivered, `agents` live in it."""
+
+    executor: Literal["absent", "dead", "silent", "alive"]
+    has_place: bool
+    spooled: int = 0
+    agents: int = 0
+
+
+@dataclass(frozen=True)
+class Unsaved:
+    """Why the gate is shut: the worker holds what no snapshot has. A sentence."""
+
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LifeLimits:
+    """In seconds; None is never. `idle_stop`: without a run for so long, a worker is saved and stopped; `remove_after`:
+    stopped for so long, it is removed."""
+
+    idle_stop: float | None
+    remove_after: float | None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do with a worker now, and why, as a sentence. `not_before`: when it may be decided otherwise by the
+    mere passing of time."""
+
+    action: Action
+    reason: str
+    not_before: datetime | None = None
+
+
+def assumed_facts(row: WorkerRow) -> Facts:
+    """What its host would say if all is as the row has it: for those who can ask no host."""
+    is_up = row.status in ("active", "stopping")
+    has_place = row.status != "absent"
+    return Facts(executor="alive" if is_up else "dead" if has_place else "absent", has_place=has_place)
+
+
+def decide(worker: Watched, facts: Facts, unsaved: Unsaved | None, *, now: datetime, limits: LifeLimits) -> Decision:
+    """Pure. `now` is database time."""
+    if worker.host == "external":
+        return Decision("keep", "Somebody else runs this executor; it is not ours to stop.")
+    if not facts.has_place:
+        return _without_place(worker)
+    if worker.status in ("absent", "removing"):
+        return _on_its_way_out(worker, unsaved)
+    if worker.status == "stopped":
+        return _stopped(worker, facts, unsaved, now=now, limits=limits)
+    if facts.executor in ("absent", "dead"):
+        return _without_executor(worker, unsaved, now=now)
+    return _with_executor(worker, facts, unsaved, now=now, limits=limits)
+
+
+def _without_place(worker: Watched) -> Decision:
+    if worker.status == "absent":
+        return Decision("keep", "There is no worker; the next prompt makes one.")
+    return Decision("note_absent", "Its folder or volume is gone.")
+
+
+def _on_its_way_out(worker: Watched, unsaved: Unsaved | None) -> Decision:
+    """Its place is there still, or again."""
+    if unsaved is not None:
+        return Decision("start", f"Its place is there. {unsaved.message}")
+    if worker.needed_by is not None:
+        return Decision("keep", f"Run {worker.needed_by} will start it.")
+    return Decision("remove", "Its removal was begun, and all of it is saved.")
+
+
+def _stopped(worker: Watched, facts: Facts, unsaved: Unsaved | None, *, now: datetime, limits: LifeLimits) -> Decision:
+    if worker.needed_by is not None:
+        return Decision("keep", f"Run {worker.needed_by} will start it.")
+    if unsaved is not None:
+        return _start_again(worker, f"It is started to be saved. {unsaved.message}", now=now)
+    if facts.executor in ("silent", "alive"):
+        return Decision("stop", "An executor runs that nobody needs.")
+    if limits.remove_after is None:
+        return Decision("keep", "It is stopped and saved; stopped workers are never removed here.")
+    until = worker.status_since + timedelta(seconds=limits.remove_after)
+    if until > now:
+        return Decision("keep", "It is stopped and saved.", until)
+    return Decision("remove", "It has been stopped for longer than its limit, and all of it is saved.")
+
+
+def _without_executor(worker: Watched, unsaved: Unsaved | None, *, now: datetime) -> Decision:
+    """It should run, and does not; its place is there."""
+    if worker.needed_by is not None:
+        return Decision("start", f"Its executor has ended, and run {worker.needed_by} needs it.")
+    if unsaved is not None:
+        return _start_again(worker, f"Its executor has ended. {unsaved.message}", now=now)
+    return Decision("note_stopped", "Its executor has ended, and all of it is saved.")
+
+
+def _with_executor(
+    worker: Watched, facts: Facts, unsaved: Unsaved | None, *, now: datetime, limits: LifeLimits
+) -> Decision:
+    if worker.needed_by is not None:
+        return _needed(worker)
+    if facts.spooled:
+        return Decision("keep", f"{facts.spooled} of its events wait to be delivered.")
+    if facts.agents:
+        return Decision("keep", "Its agent is still ending.")
+    if worker.status != "stopping":
+        idle = _still_idle(worker, now=now, limits=limits)
+        if idle is not None:
+            return idle
+    if unsaved is None:
+        return Decision("stop", "It has been idle for longer than its limit, and all of it is saved.")
+    if worker.status == "active" and facts.executor == "alive":
+        return _when_due(worker, Decision("save", f"It is to be stopped. {unsaved.message}"), now=now)
+    return _start_again(worker, f"It is started again to be saved. {unsaved.message}", now=now)
+
+
+def _needed(worker: Watched) -> Decision:
+    if worker.status == "active":
+        return Decision("keep", f"Run {worker.needed_by} is at work in it or comes next.")
+    return Decision("keep", f"Run {worker.needed_by} will start it.")
+
+
+def _still_idle(worker: Watched, *, now: datetime, limits: LifeLimits) -> Decision | None:
+    """None when it has been idle for long enough."""
+    if limits.idle_stop is None:
+        return Decision("keep", "It is idle; idle workers are never stopped here.")
+    until = (worker.last_used_at or worker.status_since) + timedelta(seconds=limits.idle_stop)
+    return Decision("keep", "It is idle.", until) if until > now else None
+
+
+def _start_again(worker: Watched, reason: str, *, now: datetime) -> Decision:
+    """At once; but when that has failed just now, after a pause."""
+    until = worker.status_since + timedelta(seconds=START_AGAIN_SECONDS)
+    if worker.status == "lost" and worker.last_error and until > now:
+        return Decision("keep", f"It could not be started: {worker.last_error}", until)
+    return Decision("start", reason)
+
+
+def _when_due(worker: Watched, decision: Decision, *, now: datetime) -> Decision:
+    """A save that has failed is not tried again before its pause is over."""
+    if worker.sync_failures and worker.next_sync_at is not None and worker.next_sync_at > now:
+        return Decision(
+            "keep", f"Saving it failed {worker.sync_failures} times: {worker.sync_error}", worker.next_sync_at
+        )
+    return decision
