@@ -11,16 +11,18 @@ import threading
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from os.path import commonprefix
 from typing import Any, TypeAlias, cast
 
 import boto3
+import structlog
 from botocore import exceptions as said
 from botocore.config import Config
 
 from jobs.store_errors import ABSENT, EXISTS, KINDS, StoreError, code_of, from_answer, from_trouble, translated
+from jobs.store_settings import StoreSettings
 from schema.errors import NotFound
 
 CONNECT_SECONDS = 3.0
@@ -32,19 +34,7 @@ HEADS_AT_A_TIME = 16
 PAGE_KEYS = 1000
 PROBE_PREFIX = "runyard-probes/"
 
-
-@dataclass(frozen=True)
-class StoreSettings:
-    """`endpoint_url` None is AWS itself; without a key AWS's own chain of credentials is asked. `worker_endpoint_url`
-    is where workers reach the same store, when that is another address."""
-
-    bucket: str
-    endpoint_url: str | None = None
-    region: str = "us-east-1"
-    access_key_id: str | None = None
-    secret_access_key: str | None = field(default=None, repr=False)
-    worker_endpoint_url: str | None = None
-    link_seconds: int = 900
+_log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -191,6 +181,10 @@ class Bucket:
             return False
         return True
 
+    def remove_empty_bucket(self) -> None:
+        with translated("removing the bucket"):
+            self._own.delete_bucket(Bucket=self._name)
+
     def has_conditional_writes(self) -> bool:
         """Whether the store keeps `only_if_absent` by itself: tried once with an object that is deleted again."""
         with self._probed:
@@ -249,3 +243,23 @@ class Bucket:
         """All whose key begins with it."""
         for page in self._pages(prefix):
             yield from page
+
+
+class Opening:
+    """A duty of the job worker: until the store has answered once, make its bucket and learn what it can do."""
+
+    def __init__(self, store: Bucket) -> None:
+        self._store = store
+        self._is_open = False
+
+    def run_once(self) -> None:
+        if self._is_open:
+            return
+        try:
+            made = self._store.ensure_bucket()
+            conditional = self._store.has_conditional_writes()
+        except StoreError as error:
+            _log.warning("store.away", kind=error.kind, why=error.detail)
+            return
+        self._is_open = True
+        _log.info("store.ready", bucket=self._store.settings.bucket, made=made, conditional_writes=conditional)

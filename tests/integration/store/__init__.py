@@ -1,0 +1,1 @@
+"""The object store's adapter against a real server, and that server itself."""
