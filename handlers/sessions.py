@@ -9,7 +9,8 @@ from handlers.event_log import hold_session
 from handlers.start_run import create_session
 from schema.errors import NotFound, SessionBusy
 from schema.rows import RunRow, SessionRow
-from schema.sql import Conn, execute, fetch_all
+from schema.sql import Conn, execute, fetch_all, fetch_value
+from schema.worker_limits import WorkerLimits, read_limits
 
 
 def open_session(conn: Conn, actor: Actor, *, title: str, app_id: UUID | None = None) -> SessionRow:
@@ -33,3 +34,8 @@ def delete_session(conn: Conn, actor: Actor, session_id: UUID) -> None:
     if unsettled:
         raise SessionBusy("The session has a run that has not ended: stop it first.", runId=str(unsettled[0].id))
     execute(conn, "delete_session", session_id=session_id)
+
+
+def worker_limits(conn: Conn, session_id: UUID) -> WorkerLimits:
+    """What the session's app says of its workers."""
+    return read_limits(fetch_value(conn, "worker_limits", session_id=session_id))

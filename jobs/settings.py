@@ -31,18 +31,11 @@ def _only_server_errors(codes: tuple[int, ...]) -> tuple[int, ...]:
     return codes
 
 
-def _there_is_such_a_host(name: object) -> object:
-    if name == "docker":
-        raise ValueError("the docker host is not part of this release; use process or external")
-    return name
-
-
 def _secret(given: object) -> bytes:
     return given if isinstance(given, bytes) else parse_secret(str(given))
 
 
 StatusCodes = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split), AfterValidator(_only_server_errors)]
-HostName = Annotated[Literal["process", "external"], BeforeValidator(_there_is_such_a_host)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -58,7 +51,7 @@ class Settings(BaseSettings):
     runyard_port: int = Field(default=8080, ge=1, le=65535)
     runyard_public_url: str = ""
     runyard_callback_url: str | None = None
-    worker_host: HostName = "process"
+    worker_host: Literal["process", "docker", "external"] = "process"
     worker_concurrency: int = Field(default=16, ge=1, le=500)
     providers_file: Path = Path("providers.toml")
     agents_dir: Path = Path(".runyard/agents")

@@ -16,16 +16,20 @@ from pathlib import Path
 import psycopg
 import structlog
 
+from handlers.sessions import worker_limits
 from jobs import tasks
 from jobs.app import app
 from jobs.claims import Claims
-from jobs.database import CONNECT, open_database
+from jobs.database import CONNECT, Database, open_database
 from jobs.duties import Duty, Presence, doing, raise_alarms
 from jobs.executor_client import Endpoint, ExecutorClient, RetryRules
 from jobs.hosts import Host
-from jobs.hosts.environment import executor_environment
+from jobs.hosts.docker import DockerHost, DockerHostSettings
+from jobs.hosts.engine import Engine
+from jobs.hosts.environment import container_furniture, executor_environment
 from jobs.hosts.external import ExternalHost
 from jobs.hosts.process import ProcessHost, ProcessHostSettings
+from jobs.hosts.settings import DockerSettings, read_docker_settings
 from jobs.object_store import Bucket, Opening, make_store
 from jobs.providers import Providers
 from jobs.reconcile import look_after_executors, reclaim_runs
@@ -88,7 +92,7 @@ def open_workshop(settings: Settings) -> Iterator[Workshop]:
     executors = ExecutorClient(rules, timeout_seconds=settings.executor_timeout_seconds)
     connections = max(4, min(settings.worker_concurrency, 16) // 2 + 4)
     with open_database(settings.dsn, connections=connections) as database:
-        host = make_host(settings, executors=executors)
+        host = make_host(settings, executors=executors, database=database)
         claims = Claims(database, lock_seconds=settings.lock_seconds)
         turns = Turns(database, lock_seconds=settings.lock_seconds)
         yield Workshop(settings, database, executors, host, claims, turns, open_store(settings))
@@ -99,9 +103,11 @@ def open_store(settings: Settings) -> Bucket | None:
     return None if settings.store is None else make_store(settings.store)
 
 
-def make_host(settings: Settings, *, executors: ExecutorClient) -> Host:
+def make_host(settings: Settings, *, executors: ExecutorClient, database: Database) -> Host:
     if settings.worker_host == "external":
         return ExternalHost(Endpoint(*settings.external_executor), executors)
+    if settings.worker_host == "docker":
+        return make_docker_host(settings, read_docker_settings(), executors=executors, database=database)
     providers_file, agents_dir = settings.providers_file.absolute(), settings.agents_dir.absolute()
     environment = executor_environment(os.environ, providers_file=providers_file, agents_dir=agents_dir)
     host = ProcessHostSettings(
@@ -112,6 +118,24 @@ def make_host(settings: Settings, *, executors: ExecutorClient) -> Host:
         spares=settings.executor_spares,
     )
     return ProcessHost(host, executors=executors)
+
+
+def make_docker_host(
+    settings: Settings, docker: DockerSettings, *, executors: ExecutorClient, database: Database
+) -> DockerHost:
+    host = DockerHostSettings(
+        deployment=docker.worker_deployment,
+        image=docker.executor_image,
+        secret=settings.runyard_secret_key,
+        furnish=partial(container_furniture, os.environ, providers_file=settings.providers_file.absolute()),
+        limits_of=lambda session_id: database.transact(worker_limits, session_id),
+        limits=docker.limits,
+        publish_address=docker.worker_publish_address,
+        subnet=docker.worker_subnet,
+        cut_off=docker.worker_cut_off,
+        start_timeout_seconds=settings.executor_start_timeout_seconds,
+    )
+    return DockerHost(host, executors=executors, engine=Engine())
 
 
 def _private(folder: Path) -> Path:

@@ -85,3 +85,9 @@ WHERE runs.id = %(run_id)s
             AND run_events.type = 'run.started'
             AND run_events.data ->> 'agentSessionId' = agent_conversations.agent_session_id
     );
+
+-- name: worker_limits
+SELECT apps.limits
+FROM sessions
+JOIN apps ON apps.id = sessions.app_id
+WHERE sessions.id = %(session_id)s;

@@ -42,7 +42,6 @@ def test_the_codes_to_retry_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
         ("DATABASE_URL", None, "DATABASE_URL: field required."),
         ("RUNYARD_SECRET_KEY", "xyz", "RUNYARD_SECRET_KEY: must be hexadecimal digits."),
         ("RUNYARD_SECRET_KEY", "abcd", "RUNYARD_SECRET_KEY: must hold at least 32 bytes, so 64 hexadecimal digits."),
-        ("WORKER_HOST", "docker", "WORKER_HOST: the docker host is not part of this release; use process or external."),
         ("WORKER_HOST", "moon", "WORKER_HOST: input should be 'process' or 'external'."),
         ("WORKER_HOST", "external", "WORKER_HOST=external needs EXECUTOR_BASE_URL and EXECUTOR_AUTH_TOKEN."),
         ("EXECUTOR_RETRY_STATUS_CODES", "404", "EXECUTOR_RETRY_STATUS_CODES: only 5xx may be retried."),

@@ -1,0 +1,71 @@
+"""The Docker host's settings, read once, at the job worker's entry point and only where WORKER_HOST is docker."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from jobs.settings import BadSettings
+from schema.worker_limits import MEBIBYTE, WorkerLimits
+
+
+def _split(given: object) -> object:
+    return [part.strip() for part in given.split(",") if part.strip()] if isinstance(given, str) else given
+
+
+def _networks(given: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(str(ipaddress.ip_network(one)) for one in given)
+
+
+def _not_everywhere(given: str) -> str:
+    address = ipaddress.ip_address(given)
+    if address.is_unspecified or not (address.is_loopback or address.is_private):
+        raise ValueError("workers are published on loopback or on a private address of this machine, never beyond")
+    return given
+
+
+def _network_or_none(given: str) -> str:
+    return str(ipaddress.ip_network(given)) if given else given
+
+
+Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_networks)]
+
+
+class DockerSettings(BaseSettings):
+    """Limits are those of a worker whose app sets none; sizes in MiB."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
+
+    executor_image: str = "runyard-executor"
+    worker_deployment: str = Field(default="runyard", pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")
+    worker_publish_address: Annotated[str, AfterValidator(_not_everywhere)] = "127.0.0.1"
+    worker_subnet: Annotated[str, AfterValidator(_network_or_none)] = ""
+    worker_cut_off: Networks = ("169.254.0.0/16",)
+    worker_cpus: float = Field(default=2, ge=0.1, le=256)
+    worker_memory_mib: int = Field(default=4096, ge=256)
+    worker_processes: int = Field(default=1024, ge=32)
+    worker_disk_mib: int = Field(default=20_480, ge=64)
+
+    @property
+    def limits(self) -> WorkerLimits:
+        return WorkerLimits(
+            cpus=self.worker_cpus,
+            memory_bytes=self.worker_memory_mib * MEBIBYTE,
+            processes=self.worker_processes,
+            disk_bytes=self.worker_disk_mib * MEBIBYTE,
+        )
+
+
+def read_docker_settings() -> DockerSettings:
+    """From the environment. Raises BadSettings."""
+    from_environment: dict[str, Any] = {}
+    try:
+        return DockerSettings(**from_environment)
+    except ValidationError as error:
+        fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        name = ".".join(str(part) for part in fault["loc"][:1]).upper()
+        message = fault["msg"].removeprefix("Value error, ")
+        raise BadSettings(f"{name}: {message[0].lower()}{message[1:]}.") from None
