@@ -11,7 +11,7 @@ from jobs.objects import Objects
 from schema.errors import NotFound, RunyardError
 from schema.object_keys import is_content_key, manifest_key
 from schema.rows import SnapshotRow
-from schema.snapshot_manifest import BadManifest, Manifest, read_manifest
+from schema.snapshot_manifest import BadManifest, read_manifest
 from schema.workspace_api import SyncReceipt
 
 
@@ -23,52 +23,51 @@ class Unproven(RunyardError):
 
 def prove(store: Objects, begun: Begun, receipt: SyncReceipt, *, asked: Collection[UUID]) -> None:
     """Raises Unproven. `asked` are the ids that the new snapshot may have."""
-    session_id = begun.turn.session_id
     if receipt.unchanged:
-        if begun.head is None or set(receipt.objects) != set(begun.head.objects):
+        if begun.head is None or receipt.manifest_digest != begun.head.manifest_digest:
             raise Unproven("The executor compared with a snapshot that is not the last one.")
-        snapshot_id, digest = begun.head.id, begun.head.manifest_digest
-    else:
-        snapshot_id, digest = receipt.snapshot_id, receipt.manifest_digest
-        if snapshot_id not in asked:
-            raise Unproven("The executor saved under an id that it was not given.")
+        _prove(store, begun.head)
+        return
+    session_id = begun.turn.session_id
+    if receipt.snapshot_id not in asked:
+        raise Unproven("The executor saved under an id that it was not given.")
     *contents, last = receipt.objects or [""]
-    if last != manifest_key(session_id, snapshot_id) or not all(is_content_key(session_id, key) for key in contents):
+    is_own = all(is_content_key(session_id, key) for key in contents)
+    if not is_own or last != manifest_key(session_id, receipt.snapshot_id):
         raise Unproven("The executor names objects that are not the session's.")
-    manifest, manifest_bytes = _manifest(store, session_id, snapshot_id, digest)
-    sizes = _sizes(manifest, last, manifest_bytes)
-    if set(contents) != sizes.keys() - {last}:
+    sizes = _sizes(store, session_id, receipt.snapshot_id, receipt.manifest_digest)
+    if sizes != receipt.object_sizes or sizes.keys() != set(receipt.objects):
         raise Unproven("The manifest names other objects than the executor.")
-    if not receipt.unchanged and receipt.object_sizes != sizes:
-        raise Unproven("The executor says other sizes than the manifest.")
     _compare(store, sizes)
 
 
 def prove_snapshot(store: Objects, snapshot: SnapshotRow) -> bool:
     """Whether all of a committed snapshot is still in the store."""
     try:
-        manifest, size = _manifest(store, snapshot.session_id, snapshot.id, snapshot.manifest_digest)
-        _compare(store, _sizes(manifest, snapshot.objects[-1], size))
+        _prove(store, snapshot)
     except Unproven:
         return False
     return True
 
 
-def _manifest(store: Objects, session_id: UUID, snapshot_id: UUID, digest: str) -> tuple[Manifest, int]:
-    """The manifest and its object's size."""
+def _prove(store: Objects, snapshot: SnapshotRow) -> None:
+    sizes = _sizes(store, snapshot.session_id, snapshot.id, snapshot.manifest_digest)
+    if sizes.keys() != set(snapshot.objects):
+        raise Unproven("The manifest names other objects than the snapshot.")
+    _compare(store, sizes)
+
+
+def _sizes(store: Objects, session_id: UUID, snapshot_id: UUID, digest: str) -> dict[str, int]:
+    """Of all that a snapshot needs, by key: what its manifest names, and the manifest itself."""
+    key = manifest_key(session_id, snapshot_id)
     try:
-        data = store.read(manifest_key(session_id, snapshot_id))
-        return read_manifest(data, session_id=session_id, snapshot_id=snapshot_id, digest=digest), len(data)
+        data = store.read(key)
+        manifest = read_manifest(data, session_id=session_id, snapshot_id=snapshot_id, digest=digest)
     except NotFound:
         raise Unproven("The snapshot's manifest is not in the store.") from None
     except BadManifest as error:
         raise Unproven(error.detail) from None
-
-
-def _sizes(manifest: Manifest, key: str, size: int) -> dict[str, int]:
-    """By key, those of the contents and of the manifest itself."""
-    session_id = manifest.session_id
-    return {**{stored.key(session_id): stored.size for stored in manifest.objects}, key: size}
+    return {**{stored.key(session_id): stored.size for stored in manifest.objects}, key: len(data)}
 
 
 def _compare(store: Objects, expected: dict[str, int]) -> None:

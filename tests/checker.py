@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, LiteralString
@@ -116,12 +116,33 @@ LAWS: dict[str, LiteralString] = {
         SELECT session_id, count(*) || ' live runs' FROM runs
         WHERE status IN ('starting', 'running', 'waiting', 'parked', 'cancelling')
         GROUP BY session_id HAVING count(*) > 1""",
+    "its head is not the newest snapshot": """
+        SELECT w.session_id, 'head ' || COALESCE(w.head_snapshot::text, 'none') || ', newest ' || newest.id
+        FROM session_workers AS w
+        JOIN LATERAL (
+            SELECT id FROM snapshots AS s WHERE s.session_id = w.session_id ORDER BY number DESC LIMIT 1
+        ) AS newest ON true
+        WHERE w.head_snapshot IS DISTINCT FROM newest.id""",
+    "a snapshot is of a later epoch than its session": """
+        SELECT s.id, 'epoch ' || s.epoch || ', session ' || log.epoch
+        FROM snapshots AS s JOIN session_logs AS log ON log.session_id = s.session_id WHERE s.epoch > log.epoch""",
+    "a later snapshot is of an older epoch": """
+        SELECT a.id, 'number ' || a.number || ' epoch ' || a.epoch || ', number ' || b.number || ' epoch ' || b.epoch
+        FROM snapshots AS a
+        JOIN snapshots AS b ON b.session_id = a.session_id AND b.number > a.number AND b.epoch < a.epoch""",
+    "its worker was removed with unsaved changes": """
+        SELECT w.session_id, 'dirty since ' || w.dirty_since FROM session_workers AS w
+        WHERE w.status IN ('removing', 'absent') AND w.dirty_since IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM audit_log AS a WHERE a.session_id = w.session_id)""",
 }
 """Each is a query for what breaks it: the id of the session, run or request, and the particulars."""
 
 
-def violations(dsn: str, recorded: Recorded = Recorded()) -> list[str]:
-    """A sentence each; none when every promise is kept. Call it when all is quiet: nothing is in the middle then."""
+def violations(dsn: str, recorded: Recorded = Recorded(), *, stored: Set[str] | None = None) -> list[str]:
+    """A sentence each; none when every promise is kept. Call it when all is quiet: nothing is in the middle then.
+
+    `stored`: the keys of all objects in the store, if what is saved is to be looked for there.
+    """
     with psycopg.connect(dsn, autocommit=True) as conn:
         conn.execute("SET default_transaction_isolation = 'repeatable read'")
         with conn.transaction():
@@ -131,14 +152,22 @@ def violations(dsn: str, recorded: Recorded = Recorded()) -> list[str]:
                 for subject, particulars in conn.execute(query)
             ]
             found += lost_or_doubled(conn, recorded.acknowledged)
+            found += [] if stored is None else without_objects(conn, stored)
             found += [sentence for reading in recorded.readings for sentence in misread(conn, reading)]
             return [*found, *orphans(conn)]
 
 
-def check(dsn: str, recorded: Recorded = Recorded()) -> None:
+def check(dsn: str, recorded: Recorded = Recorded(), *, stored: Set[str] | None = None) -> None:
     """AssertionError with every violation."""
-    found = violations(dsn, recorded)
+    found = violations(dsn, recorded, stored=stored)
     assert not found, "\n".join(found)
+
+
+def without_objects(conn: psycopg.Connection, stored: Set[str]) -> Iterator[str]:
+    for snapshot_id, objects in conn.execute("SELECT id, objects FROM snapshots"):
+        missing = set(objects) - stored
+        if missing:
+            yield f"a snapshot is there without its objects: {snapshot_id} ({sorted(missing)})"
 
 
 def lost_or_doubled(conn: psycopg.Connection, acknowledged: Sequence[Acknowledged]) -> Iterator[str]:

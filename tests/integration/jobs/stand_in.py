@@ -37,10 +37,11 @@ class Seen:
 
 
 class StandIn:
-    """Answers well unless `fail` says otherwise; `seen` are the calls in their order."""
+    """Answers well unless `fail` says otherwise; `seen` are the calls in their order. `also` answers what it knows."""
 
-    def __init__(self) -> None:
+    def __init__(self, also: Callable[[Seen], Reply | None] = lambda _seen: None) -> None:
         self.seen: list[Seen] = []
+        self._also = also
         self._planned: list[Reply] = []
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -63,7 +64,7 @@ class StandIn:
                 self.seen.append(seen)
                 if self._planned:
                     return self._planned.pop(0)
-        return _well(seen)
+        return self._also(seen) or _well(seen)
 
     def close(self) -> None:
         self._server.shutdown()
