@@ -22,6 +22,7 @@ from functions.pages import pages
 from functions.parsing import EdgeRequest
 from functions.problems import answer_with_problems
 from functions.queue import queue
+from functions.restore_plans import restore_plans
 from functions.runs import runs
 from functions.sessions import sessions
 from functions.settings import Settings
@@ -77,6 +78,7 @@ def create_app(settings: Settings, *, edge: Edge | None = None) -> APIFlask:
         queue,
         sessions,
         snapshots,
+        restore_plans,
         human_loop,
         fleet,
         pages,

@@ -62,6 +62,11 @@ def reconcile_runs(json_data: Nothing) -> Response:  # noqa: ARG001
 
 def perform(kind: str, arguments: Json, *, wait_seconds: float) -> Response:
     """Have the job worker do it, and answer with its result."""
+    return Response(json.dumps(performed(kind, arguments, wait_seconds=wait_seconds)), mimetype="application/json")
+
+
+def performed(kind: str, arguments: Json, *, wait_seconds: float) -> Json:
+    """What the job worker answers. Raises Unavailable when it does not take it up in time, or fails."""
     with edge().streams.place() as place:
         with edge().transaction() as conn:
             operation_id = request_operation(conn, actor(), kind, arguments)
@@ -70,7 +75,7 @@ def perform(kind: str, arguments: Json, *, wait_seconds: float) -> Response:
         raise Unavailable("The job worker did not take it up in time: is it running?", code="worker_away")
     if done.error is not None:
         raise Unavailable(f"The job worker could not do it: {done.error}", code="operation_failed")
-    return Response(json.dumps(done.result), mimetype="application/json")
+    return done.result or {}
 
 
 def _outcome(operation_id: UUID, place: Place, *, seconds: float) -> OperationRow | None:

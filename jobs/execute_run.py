@@ -17,9 +17,10 @@ from jobs.activate import activate, activated
 from jobs.executor_client import Endpoint, ExecutorError, Trace
 from jobs.hosts import HostFailed
 from jobs.restore import RestoreIncomplete
+from jobs.validate import require_whole
 from jobs.workshop import Workshop, trace_of
-from schema.errors import RequiredPathsMissing, RuntimeVersionMismatch, WorkspaceRefused
-from schema.executor_api import Callback, LinkAgentData, StartRun, ValidateWorkspace
+from schema.errors import WorkspaceRefused
+from schema.executor_api import Callback, LinkAgentData, StartRun
 from schema.logs import log_context, trace_id
 from schema.options import RunOptions
 from schema.rows import RunRow
@@ -98,17 +99,7 @@ def _make_ready(shop: Workshop, claimed: Claimed, endpoint: Endpoint, trace: Tra
     """Make the agent's data ready and see that the workspace is what the app asks for. Raises WorkspaceRefused."""
     run, manifest = claimed.run, claimed.manifest
     shop.executors.link_agent_data(endpoint, LinkAgentData(session_id=run.session_id, provider=run.provider), trace)
-    required = [path.absolute for path in manifest.required_paths]
-    wanted = ValidateWorkspace(required_paths=required, runtime_version=manifest.runtime_version)
-    found = shop.executors.validate(endpoint, wanted, trace)
-    if found.missing:
-        named = ", ".join(found.missing)
-        raise RequiredPathsMissing(f"The workspace lacks what the run requires: {named}.", paths=found.missing)
-    if not found.ok:
-        has = found.found.get("runtimeVersion")
-        raise RuntimeVersionMismatch(
-            f"The app is made for version {manifest.runtime_version} of the executor, and this one is {has}."
-        )
+    require_whole(shop, endpoint, manifest, trace)
 
 
 def _start_request(shop: Workshop, claimed: Claimed) -> StartRun:

@@ -6,7 +6,7 @@ Pauses grow by the same step each time. What fails in the end is one ExecutorErr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -42,7 +42,7 @@ Kind = Literal["http", "timeout", "network"]
 
 class ExecutorError(RunyardError):
     """An executor could not be called, or refused the call. `attempt` counts from 1; `status` and `problem` (its stable
-    code) are there when it answered; `retry_after` is in seconds."""
+    code) are there when it answered, `paths` when it is about some; `retry_after` is in seconds."""
 
     code: ClassVar[str] = "executor_error"
 
@@ -56,6 +56,7 @@ class ExecutorError(RunyardError):
         attempts_allowed: int,
         status: int | None = None,
         problem: str | None = None,
+        paths: Sequence[str] = (),
         retry_after: float | None = None,
     ) -> None:
         super().__init__(detail)
@@ -65,6 +66,7 @@ class ExecutorError(RunyardError):
         self.attempts_allowed = attempts_allowed
         self.status = status
         self.problem = problem
+        self.paths = tuple(paths)
         self.retry_after = retry_after
 
     @property
@@ -281,7 +283,7 @@ def _error(
 
 def _refusal(call: Call, answer: httpx.Response, attempt: int, attempts_allowed: int) -> ExecutorError:
     problem = _problem(answer)
-    code, detail = problem.get("code"), problem.get("detail")
+    code, detail, paths = problem.get("code"), problem.get("detail"), problem.get("paths")
     said = f": {detail}" if isinstance(detail, str) else f" to {call.method} {call.path}"
     return ExecutorError(
         f"The executor answered {answer.status_code}{said}",
@@ -291,6 +293,7 @@ def _refusal(call: Call, answer: httpx.Response, attempt: int, attempts_allowed:
         attempts_allowed=attempts_allowed,
         status=answer.status_code,
         problem=code if isinstance(code, str) else None,
+        paths=[path for path in paths if isinstance(path, str)] if isinstance(paths, list) else (),
         retry_after=_retry_after(answer.headers.get("retry-after")),
     )
 

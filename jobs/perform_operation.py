@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from handlers.operations import finish_operation, operation
 from jobs.drain import DrainQueue, drain_queue
+from jobs.plan_restore import PlanRestore, plan_restore
 from jobs.reconcile import reconcile_runs
 from jobs.reconcile_syncs import reconcile_syncs
 from jobs.workshop import Workshop
@@ -53,8 +54,13 @@ def _reconcile_syncs(shop: Workshop, arguments: Json) -> Wire:  # noqa: ARG001  
     return reconcile_syncs(shop)
 
 
+def _plan_restore(shop: Workshop, arguments: Json) -> Wire:
+    return plan_restore(shop, PlanRestore.model_validate(arguments))
+
+
 _KINDS: dict[str, Callable[[Workshop, Json], Wire]] = {
     "drain_queue": _drain,
+    "plan_restore": _plan_restore,
     "reconcile_runs": _reconcile,
     "reconcile_syncs": _reconcile_syncs,
 }

@@ -90,7 +90,7 @@ def _plan(shop: Workshop, endpoint: Endpoint, manifest: RuntimeManifest, snapsho
     version = shop.executors.health(endpoint.base_url).runtime_version if manifest.runtime_version else None
     saved = None
     if snapshot is not None:
-        saved = Snapshot(snapshot.id, list(_found(shop, snapshot)) if _asks_for_paths(manifest) else ())
+        saved = Snapshot(snapshot.id, list(saved_entries(shop, snapshot)) if _asks_for_paths(manifest) else ())
     return make_plan(manifest, runtime_version=version, snapshot=saved, existing=None)
 
 
@@ -99,7 +99,7 @@ def _asks_for_paths(manifest: RuntimeManifest) -> bool:
     return any((manifest.seed_files, manifest.mount_points, manifest.cleanup_rules, manifest.required_paths))
 
 
-def _found(shop: Workshop, snapshot: SnapshotRow) -> Iterator[Found]:
+def saved_entries(shop: Workshop, snapshot: SnapshotRow) -> Iterator[Found]:
     for root, entry in _manifest(_store(shop), snapshot).placed():
         path = os.fsdecode(path_bytes(entry.path))
         target = os.fsdecode(path_bytes(entry.target)) if isinstance(entry, Symlink) else None

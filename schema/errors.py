@@ -99,7 +99,8 @@ class WorkspaceRefused(Invalid):
     code = "workspace_refused"
 
     def __init__(self, detail: str | None = None, *, paths: Iterable[str] = ()) -> None:
-        super().__init__(detail, ok=False, reason=self.code, paths=list(paths))
+        self.paths = list(paths)
+        super().__init__(detail, ok=False, reason=self.code, paths=self.paths)
 
 
 class PathOutsideWorkspace(WorkspaceRefused):

@@ -90,24 +90,41 @@ class PlanLayer(Wire):
     entries: list[PlanEntry] = Field(default_factory=list)
 
 
-class RestorePlan(Wire):
-    """All five layers, in order. `contents` holds the seeds' bytes (base64) by their digest, and is left out where a
-    plan is only shown."""
+class ShownPlan(Wire):
+    """All five layers, in order."""
 
     conflict_policy: ConflictPolicy
     runtime_version: str | None = None
     snapshot_id: UUID | None = None
     layers: list[PlanLayer]
-    contents: dict[str, str] = Field(default_factory=dict, repr=False)
 
     def entries(self) -> list[PlanEntry]:
         return [entry for layer in self.layers for entry in layer.entries]
 
 
+class RestorePlan(ShownPlan):
+    """As it is carried out: `contents` holds the bytes (base64) of the files that it writes, by their digest."""
+
+    contents: dict[str, str] = Field(default_factory=dict, repr=False)
+
+    def shown(self) -> ShownPlan:
+        return ShownPlan.model_validate(self.model_dump(exclude={"contents"}))
+
+
+class PlanOutcome(Wire):
+    """A plan, or why there is none: `reason` is the code of a WorkspaceRefused, `detail` says what to do."""
+
+    ok: bool
+    plan: ShownPlan | None = None
+    reason: str | None = None
+    detail: str | None = None
+    paths: list[str] = Field(default_factory=list)
+
+
 class Decisions:
     """Says for any path which entry of a plan holds for it."""
 
-    def __init__(self, plan: RestorePlan) -> None:
+    def __init__(self, plan: ShownPlan) -> None:
         self._entries = {(entry.root, path_bytes(entry.path)): entry for entry in plan.entries()}
 
     def of(self, root: Root, path: bytes) -> PlanEntry:
