@@ -52,6 +52,18 @@ class Places:
         return self.root / "postgres"
 
     @property
+    def store(self) -> Path:
+        return self.root / "store"
+
+    @property
+    def store_key(self) -> Path:
+        return self.root / "store-key"
+
+    @property
+    def store_port(self) -> Path:
+        return self.root / "store-port"
+
+    @property
     def workers(self) -> Path:
         return self.root / "workers"
 

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import psutil
 
+from cli.object_store import brings_own_store, start_store, store_environment, store_listens, without_store
 from cli.places import CLONE, NotPrivate, Places, find_places, make_places, write_private
 from cli.postgres import (
     PostgresFailed,
@@ -47,6 +48,7 @@ DEFAULT_PORT = 8080
 DATABASE_SECONDS = 120.0
 MIGRATION_SECONDS = 120.0
 READY_SECONDS = 60.0
+STORE_SECONDS = 60.0
 PROVIDERS_SECONDS = 20.0
 
 
@@ -127,8 +129,10 @@ def _run(places: Places, port: int, environ: Mapping[str, str]) -> int:
 
 def _start(supervisor: Supervisor, places: Places, *, port: int, environ: Mapping[str, str]) -> None:
     began = time.monotonic()
-    for name in ("postgres", "migrations", "api", "worker"):
+    for name in ("postgres", "store", "migrations", "api", "worker"):
         rotate_log(places.log(name))
+    if has_trial_store := not brings_own_store(environ):
+        start_store(supervisor, places)
     start_database(supervisor, places)
     say(f"database ready in {time.monotonic() - began:.1f} s")
 
@@ -137,9 +141,13 @@ def _start(supervisor: Supervisor, places: Places, *, port: int, environ: Mappin
     supervisor.run_to_end(migrations, seconds=MIGRATION_SECONDS)
     say(f"migrations applied after {time.monotonic() - began:.1f} s")
 
+    if has_trial_store:
+        supervisor.wait_until(partial(store_listens, places), seconds=STORE_SECONDS, what="The object store")
+        say(f"object store (for trying out) ready after {time.monotonic() - began:.1f} s")
     code = new_sign_in_code(places)
+    worker_env = {**env, **store_environment(places, environ)}
     supervisor.start(program("api", _api_command(places, port), places=places, env=env))
-    supervisor.start(program("worker", [sys.executable, "-m", "jobs"], places=places, env=env))
+    supervisor.start(program("worker", [sys.executable, "-m", "jobs"], places=places, env=worker_env))
     supervisor.wait_until(partial(is_ready, _url(port)), seconds=READY_SECONDS, what="The API")
     say(f"API and job worker ready after {time.monotonic() - began:.1f} s")
     wait_for_providers(supervisor, places, url=_url(port))
@@ -170,7 +178,7 @@ def wait_for_providers(supervisor: Supervisor, places: Places, *, url: str) -> N
 
 def environment(places: Places, *, port: int, environ: Mapping[str, str]) -> dict[str, str]:
     """What the children are told. PG* settings of the shell would lead them to another database: they are left out."""
-    kept = {name: value for name, value in environ.items() if not name.startswith("PG")}
+    kept = {name: value for name, value in without_store(environ).items() if not name.startswith("PG")}
     return {
         **kept,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)]),

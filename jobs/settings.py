@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from jobs.store_settings import StoreSettings
 from schema.errors import RunyardError
 from schema.signature import parse_secret
 
@@ -52,6 +53,8 @@ class Settings(BaseSettings):
     runyard_public_url: str = ""
     runyard_callback_url: str | None = None
     worker_host: Literal["process", "docker", "external"] = "process"
+    worker_idle_stop_seconds: float = Field(default=900, ge=0)
+    worker_remove_after_seconds: float = Field(default=604_800, ge=0)
     worker_concurrency: int = Field(default=16, ge=1, le=500)
     providers_file: Path = Path("providers.toml")
     agents_dir: Path = Path(".runyard/agents")
@@ -73,8 +76,16 @@ class Settings(BaseSettings):
     executor_retry_status_codes: StatusCodes = (500, 502, 503, 504)
     executor_timeout_seconds: Seconds = 30
     executor_start_timeout_seconds: Seconds = 60
-    executor_idle_seconds: float = Field(default=900, ge=0)
     executor_spares: int = Field(default=1, ge=0, le=100)
+
+    s3_endpoint_url: str | None = None
+    s3_bucket: str = ""
+    s3_region: str = "us-east-1"
+    s3_access_key_id: str | None = None
+    s3_secret_access_key: SecretStr | None = None
+    s3_worker_endpoint_url: str | None = None
+    s3_link_seconds: int = Field(default=900, ge=30, le=604_800)
+    runyard_without_store: bool = False
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @model_validator(mode="after")
@@ -82,6 +93,33 @@ class Settings(BaseSettings):
         if self.worker_host == "external" and not all(self.external_executor):
             raise ValueError("WORKER_HOST=external needs EXECUTOR_BASE_URL and EXECUTOR_AUTH_TOKEN")
         return self
+
+    @model_validator(mode="after")
+    def _says_where_workspaces_are_saved(self) -> Settings:
+        if not self.s3_bucket and not self.runyard_without_store:
+            raise ValueError(
+                "S3_BUCKET says where workspaces are saved (README: Object store). "
+                "To run without any saving, and never to stop or remove a worker, set RUNYARD_WITHOUT_STORE=1"
+            )
+        if (self.s3_access_key_id is None) != (self.s3_secret_access_key is None):
+            raise ValueError("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY are set together or not at all")
+        return self
+
+    @property
+    def store(self) -> StoreSettings | None:
+        """None when nothing is to be saved."""
+        if self.runyard_without_store:
+            return None
+        secret = self.s3_secret_access_key
+        return StoreSettings(
+            bucket=self.s3_bucket,
+            endpoint_url=self.s3_endpoint_url,
+            region=self.s3_region,
+            access_key_id=self.s3_access_key_id,
+            secret_access_key=secret.get_secret_value() if secret else None,
+            worker_endpoint_url=self.s3_worker_endpoint_url,
+            link_seconds=self.s3_link_seconds,
+        )
 
     @property
     def external_executor(self) -> tuple[str, str]:
@@ -130,6 +168,8 @@ def dropped_settings(environ: Mapping[str, str]) -> list[str]:
     instead = {
         "CONTROL_PLANE_STORAGE": "there is one storage, PostgreSQL (DATABASE_URL)",
         "CONTROL_PLANE_DOCKER": "set WORKER_HOST instead",
+        "EXECUTOR_IDLE_SECONDS": "an executor does not end by itself any more; idle workers are saved and then stopped"
+        " after WORKER_IDLE_STOP_SECONDS",
         "FILE_BROWSER_ROOT": "files are read from the sessions' own workspaces",
     }
     return [f"{name} has no effect: {why}." for name, why in instead.items() if name in environ]

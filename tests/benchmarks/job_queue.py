@@ -189,6 +189,7 @@ def our_worker(dsn: str, executor: StandIn, **settings: str) -> Iterator[Worker]
             "RUNYARD_SECRET_KEY": SECRET,
             "RUNYARD_DATA_DIR": folder,
             "WORKER_HOST": "external",
+            "RUNYARD_WITHOUT_STORE": "1",
             "EXECUTOR_BASE_URL": executor.url,
             "EXECUTOR_AUTH_TOKEN": TOKEN,
             **settings,

@@ -100,6 +100,7 @@ def environment(database: str, callbacks: CallbackServer, tmp_path: Path) -> Ite
         "RUNYARD_CALLBACK_URL": callbacks.url,
         "PROVIDERS_FILE": str(ROOT / "providers.toml"),
         "AGENTS_DIR": str(tmp_path / "agents"),
+        "RUNYARD_WITHOUT_STORE": "1",
         "RUN_QUEUE_RETRY_DELAY_MS": "0",
         "EXECUTOR_RETRY_DELAY_MS": "10",
         "EXECUTOR_STOP_GRACE_SECONDS": "2",

@@ -6,7 +6,7 @@ import pytest
 
 from jobs.settings import BadSettings, Settings, dropped_settings, read_settings
 
-ENVIRONMENT = {"DATABASE_URL": "postgresql:///runyard", "RUNYARD_SECRET_KEY": "ab" * 32}
+ENVIRONMENT = {"DATABASE_URL": "postgresql:///runyard", "RUNYARD_SECRET_KEY": "ab" * 32, "S3_BUCKET": "runyard"}
 
 
 @pytest.fixture(autouse=True)
