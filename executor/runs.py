@@ -47,6 +47,7 @@ class Place:
     grace_seconds: float
     heartbeat_seconds: float
     account: Account = OURS
+    disk_bytes: int = 0
 
 
 class AgentLost(RunWarning):
@@ -60,9 +61,17 @@ class Runs:
     """Starts, stops and recovers runs. `start`, `stop` and `answer` raise the errors that the edge answers with."""
 
     def __init__(
-        self, place: Place, *, spool: SpoolThread, client: Callable[[], httpx.AsyncClient], take_turn: TakeTurn
+        self,
+        place: Place,
+        *,
+        spool: SpoolThread,
+        client: Callable[[], httpx.AsyncClient],
+        take_turn: TakeTurn,
+        admitting: Callable[[], contextlib.AbstractAsyncContextManager[None]],
     ) -> None:
+        """A run begins within a block of `admitting`, which raises a Conflict when its workspace is not ready."""
         self._place = place
+        self._admitting = admitting
         self._spool = spool
         self._client = client
         self._take_turn = take_turn
@@ -98,10 +107,11 @@ class Runs:
                 live_run_id=self.live.run_id if self.live else None,
             ):
                 return self._state(await self._spool(Spool.refresh, start)), False
-            await self._leave_older_attempt(start.run_id)
-            refused_claim = known.refused_claim if known else 0
-            run = await self._spool(Spool.begin_attempt, start, refused_claim=refused_claim)
-            self._begin(run, start)
+            async with self._admitting():
+                await self._leave_older_attempt(start.run_id)
+                refused_claim = known.refused_claim if known else 0
+                run = await self._spool(Spool.begin_attempt, start, refused_claim=refused_claim)
+                self._begin(run, start)
             return self._state(run), True
 
     async def stop(self, run_id: UUID, claim: int) -> RunState:
@@ -169,6 +179,7 @@ class Runs:
             workspace=place.workspace,
             home=place.home,
             account=place.account,
+            disk_bytes=place.disk_bytes,
             timeout_seconds=start.timeout_seconds,
             resume=start.resume,
         )

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ from executor.account import leave_groups
 from executor.live_run import TakeTurn
 from executor.routes import DeclareProviders, make_app
 from executor.runs import Place, Runs
+from executor.saving.kept import kept_of_home
+from executor.saving.operations import Operations
 from executor.settings import BadSettings, Settings
 from executor.spool import SpoolThread
 from executor.workspace import link_agent_data
@@ -52,10 +55,12 @@ async def serve(
     with log_context(sessionId=place.session_id, executorId=place.executor_id), _only_one(settings.executor_state_dir):
         listening = listen(settings.executor_host, settings.executor_port)
         spool, clients = open_spool(settings.executor_state_dir), Clients()
-        runs = Runs(place, spool=spool, client=clients.client, take_turn=take_turn)
+        saving = _saving(settings, place, has_run=lambda: runs.live is not None)
+        runs = Runs(place, spool=spool, client=clients.client, take_turn=take_turn, admitting=saving.admitting_run)
         app = make_app(
             place=place,
             runs=runs,
+            saving=saving,
             declare_providers=declare_providers,
             token=settings.executor_auth_token.get_secret_value(),
         )
@@ -63,7 +68,7 @@ async def serve(
         try:
             await runs.recover()
             preparing = asyncio.create_task(_prepare(server, prepare))
-            await _serve_until_told(server, listening, runs, idle_seconds=settings.executor_idle_exit_seconds)
+            await _serve_until_told(server, listening, runs, saving, idle_seconds=settings.executor_idle_exit_seconds)
             preparing.cancel()
         finally:
             await clients.close()
@@ -194,21 +199,38 @@ def _place(settings: Settings) -> Place:
         workspace=settings.executor_workspace_dir.absolute(),
         home=settings.executor_agent_home.absolute(),
         account=settings.agent_account,
+        disk_bytes=settings.executor_disk_bytes,
         grace_seconds=settings.executor_stop_grace_seconds,
         heartbeat_seconds=settings.executor_heartbeat_seconds,
     )
 
 
-async def _serve_until_told(server: Server, listening: socket.socket, runs: Runs, *, idle_seconds: float) -> None:
+def _saving(settings: Settings, place: Place, *, has_run: Callable[[], bool]) -> Operations:
+    return Operations(
+        session_id=place.session_id,
+        epoch=place.epoch,
+        workspace=place.workspace,
+        home=place.home,
+        state_dir=settings.executor_state_dir.absolute(),
+        account=place.account,
+        kept=partial(kept_of_home, settings, dict(os.environ)),
+        has_run=has_run,
+    )
+
+
+async def _serve_until_told(
+    server: Server, listening: socket.socket, runs: Runs, saving: Operations, *, idle_seconds: float
+) -> None:
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     serving = asyncio.create_task(server.serve([listening]))
     ends = {serving, asyncio.create_task(told.wait())}
     if idle_seconds:
-        ends.add(asyncio.create_task(_idle(server, runs, idle_seconds)))
+        ends.add(asyncio.create_task(_idle(server, runs, saving, idle_seconds)))
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
+    await saving.shut_down()
     await runs.shut_down()
     await serving
     for task in ends - {serving}:
@@ -221,11 +243,11 @@ async def _prepare(server: Server, prepare: Callable[[], None]) -> None:
     await asyncio.to_thread(prepare)
 
 
-async def _idle(server: Server, runs: Runs, idle_seconds: float) -> None:
+async def _idle(server: Server, runs: Runs, saving: Operations, idle_seconds: float) -> None:
     """Returns when no run lived, nothing waited for delivery and nobody called for so long."""
     calls, since = -1, time.monotonic()
     while time.monotonic() - since < idle_seconds:
         await asyncio.sleep(min(IDLE_LOOK_SECONDS, idle_seconds))
-        if not runs.is_idle or server.server_state.total_requests != calls:
+        if not (runs.is_idle and saving.is_idle) or server.server_state.total_requests != calls:
             calls, since = server.server_state.total_requests, time.monotonic()
     _log.info("executor.idle", seconds=idle_seconds)

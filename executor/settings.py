@@ -43,6 +43,7 @@ class Settings(ProviderSettings):
     executor_state_dir: Path
     executor_agent_uid: int | None = Field(default=None, ge=1)
     executor_agent_gid: int | None = Field(default=None, ge=1)
+    executor_disk_bytes: int = Field(default=0, ge=0)
     executor_stop_grace_seconds: float = Field(default=10, ge=0, le=600)
     executor_heartbeat_seconds: float = Field(default=5, gt=0, le=600)
     executor_idle_exit_seconds: float = Field(default=0, ge=0)

@@ -3,7 +3,7 @@
 It never raises for what an agent does; how a turn failed is in RunFinished.reason. Codes: program_missing,
 install_failed, login_missing, unknown_model, unknown_mode, option_refused, agent_silent (nothing within its start
 limit), agent_crashed, protocol_error, agent_error (its model failed), agent_refused, agent_lost, max_tokens,
-max_turn_requests, timeout; cancelled turns have stopped, cancelled_by_answer or agent_cancelled.
+max_turn_requests, timeout, disk_limit; cancelled turns have stopped, cancelled_by_answer or agent_cancelled.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from executor.agents.costs import cost_before, keep_cost
 from executor.agents.declared import missing_login
 from executor.agents.dialects import RunSettings, settings_for
 from executor.agents.dialogue import Dialogue
-from executor.agents.endings import CANCELLED_BY_ANSWER, STOPPED, brief, settled, timed_out
+from executor.agents.disk import disk_full, disk_is_full
+from executor.agents.endings import CANCELLED_BY_ANSWER, GO_ON, LOST, STOPPED, brief, is_urgent, settled, timed_out
 from executor.agents.failures import TurnFailed, looks_like_login, said_by
 from executor.agents.install import ensure_installed
 from executor.agents.launch import command_of, environment_of, make_ready, working_folder
@@ -38,11 +39,6 @@ from executor.agents.turn import Listener, Stop, Turn
 from executor.agents.usage import Meter
 from schema.events import RunFinished, RunStarted, RunWarning
 
-GO_ON = (
-    "You were interrupted while you worked on my last message. Look at what is done already and go on from there; "
-    "do not start over."
-)
-LOST = "The agent was interrupted, and its conversation cannot be taken up again. A prompt is never sent twice."
 QUIET_SECONDS = 0.15
 DRAIN_SECONDS = 1.0
 CLOSE_SECONDS = 2.0
@@ -89,13 +85,14 @@ class _Driving:
             asyncio.ensure_future(self._stop.wanted.wait()): STOPPED,
             asyncio.ensure_future(self._asks.cancelled.wait()): CANCELLED_BY_ANSWER,
             asyncio.ensure_future(self._time_is_up()): timed_out(self._turn.timeout_seconds),
+            asyncio.ensure_future(disk_is_full(self._turn)): disk_full(self._turn.disk_bytes),
         }
         try:
             await asyncio.wait({work, *ends}, return_when=asyncio.FIRST_COMPLETED)
             ended = next((finished for task, finished in ends.items() if task.done()), None)
             finished = ended or work.result()
             if not work.done():
-                await self._break_off(work)
+                await self._break_off(work, seconds=0 if is_urgent(finished) else self._stop.grace_seconds)
         finally:
             for task in (work, *ends):
                 task.cancel()
@@ -171,6 +168,7 @@ class _Driving:
             environment=environment_of(self._provider, self._turn, self._settings.environment),
             session_id=self._turn.session_id,
             account=self._turn.account,
+            disk_bytes=self._turn.disk_bytes,
             redaction=self._redaction,
         )
         self._transport = LineTransport(self._process.stdout, self._process.stdin, self._redaction)
@@ -249,14 +247,14 @@ class _Driving:
             with contextlib.suppress(TimeoutError, RequestError, ConnectionError, ValidationError):
                 await asyncio.wait_for(self._connection.close_session(opened.session_id), CLOSE_SECONDS)
 
-    async def _break_off(self, work: asyncio.Future[RunFinished]) -> None:
-        """Open requests are answered as cancelled, the agent is told to cancel, and gets its grace."""
+    async def _break_off(self, work: asyncio.Future[RunFinished], *, seconds: float) -> None:
+        """Open requests are answered as cancelled, the agent is told to cancel, and gets so many seconds for it."""
         self._asks.closing.set()
         if self._dialogue.live and self._connection is not None and self._opened is not None:
             await asyncio.sleep(0)
             with contextlib.suppress(ConnectionError):
                 await self._connection.cancel(self._opened.session_id)
-            await asyncio.wait({work}, timeout=self._stop.grace_seconds)
+            await asyncio.wait({work}, timeout=seconds)
 
     async def _time_is_up(self) -> None:
         """The run's limit counts from when the prompt is handed over; until then the start limit holds."""

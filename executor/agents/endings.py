@@ -13,6 +13,16 @@ CANCELLED_BY_ANSWER = RunFinished(
     status="cancelled",
     reason=Reason(code="cancelled_by_answer", message="The answer to a request ended the turn."),
 )
+GO_ON = (
+    "You were interrupted while you worked on my last message. Look at what is done already and go on from there; "
+    "do not start over."
+)
+LOST = "The agent was interrupted, and its conversation cannot be taken up again. A prompt is never sent twice."
+
+
+def is_urgent(finished: RunFinished) -> bool:
+    """Whether each further second of the agent does harm."""
+    return finished.reason is not None and finished.reason.code == "disk_limit"
 
 
 def timed_out(limit: float | None) -> RunFinished:

@@ -17,6 +17,7 @@ import structlog
 
 from executor.account import Account
 from executor.agents import leftovers
+from executor.agents.disk import limit_files
 from executor.agents.failures import TurnFailed
 from executor.agents.text import Redaction, clean_text
 
@@ -137,6 +138,7 @@ async def start_process(
     environment: Mapping[str, str],
     session_id: UUID,
     account: Account,
+    disk_bytes: int,
     redaction: Redaction,
 ) -> AgentProcess:
     """Start an agent. A missing or unusable program is TurnFailed `program_missing`."""
@@ -150,7 +152,7 @@ async def start_process(
             cwd=None if account.is_another else cwd,
             env=dict(environment),
             start_new_session=True,
-            preexec_fn=partial(_before_program, account, cwd),
+            preexec_fn=partial(_before_program, account, cwd, disk_bytes),
             **account.of_children(),
             limit=1024 * 1024,
         )
@@ -164,8 +166,9 @@ async def start_process(
     return AgentProcess(process, session_id, account, redaction)
 
 
-def _before_program(account: Account, cwd: Path) -> None:
+def _before_program(account: Account, cwd: Path, disk_bytes: int) -> None:
     """In the new child, which is of its account by now: only that may enter the folder."""
     leftovers.die_with_parent()
+    limit_files(disk_bytes)
     if account.is_another:
         os.chdir(cwd)

@@ -17,7 +17,8 @@ from schema.wire import Wire
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """What an agent is asked to do. `workspace` and `home` are absolute and stay the same for the session's life."""
+    """What an agent is asked to do. `workspace` and `home` are absolute and stay the same for the session's life.
+    `disk_bytes` is what both together may take; 0 is no limit."""
 
     run_id: UUID
     session_id: UUID
@@ -30,6 +31,7 @@ class Turn:
     timeout_seconds: float | None = None
     resume: Resume | None = None
     account: Account = OURS
+    disk_bytes: int = 0
 
 
 class Listener(Protocol):
