@@ -13,11 +13,9 @@ from uuid import UUID
 
 from schema.rows import WorkerRow, WorkerStatus
 from schema.wire import Json
+from schema.worker_limits import read_limits
 
 Action = Literal["keep", "start", "save", "stop", "remove", "note_stopped", "note_absent"]
-SETTLED: frozenset[WorkerStatus] = frozenset({"absent", "active", "stopped"})
-"""States that last. A worker in any other is on its way, or somebody was interrupted on it."""
-
 START_AGAIN_SECONDS = 30.0
 
 
@@ -67,6 +65,18 @@ class Decision:
     action: Action
     reason: str
     not_before: datetime | None = None
+
+
+NOW = LifeLimits(idle_stop=0, remove_after=0)
+
+
+def limits_of(app: Json, default: LifeLimits) -> LifeLimits:
+    """An app's own limits (schema/worker_limits.py), or else the deployment's."""
+    own = read_limits(app)
+    return LifeLimits(
+        idle_stop=default.idle_stop if own.idle_stop_seconds is None else own.idle_stop_seconds,
+        remove_after=default.remove_after if own.remove_after_seconds is None else own.remove_after_seconds,
+    )
 
 
 def assumed_facts(row: WorkerRow) -> Facts:

@@ -13,6 +13,13 @@ from jobs.drain import DrainQueue, drain_queue
 from jobs.plan_restore import PlanRestore, plan_restore
 from jobs.reconcile import reconcile_runs
 from jobs.reconcile_syncs import reconcile_syncs
+from jobs.worker_operations import (
+    activate_worker,
+    remove_one_worker,
+    remove_stopped_workers,
+    stop_idle_workers,
+    sync_worker,
+)
 from jobs.workshop import Workshop
 from schema.errors import RunyardError
 from schema.wire import Json, Wire
@@ -63,4 +70,9 @@ _KINDS: dict[str, Callable[[Workshop, Json], Wire]] = {
     "plan_restore": _plan_restore,
     "reconcile_runs": _reconcile,
     "reconcile_syncs": _reconcile_syncs,
+    "activate_worker": activate_worker,
+    "sync_worker": sync_worker,
+    "stop_idle_workers": stop_idle_workers,
+    "remove_stopped_workers": remove_stopped_workers,
+    "remove_worker": remove_one_worker,
 }

@@ -41,8 +41,8 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class Settings(BaseSettings):
-    """Times carry their unit in the name. `executor_max_retries` counts the calls after the first one;
-    `executor_idle_seconds` 0 keeps idle executors for ever."""
+    """Times carry their unit in the name. `executor_max_retries` counts the calls after the first one; 0 as
+    `worker_idle_stop_seconds` or `worker_remove_after_seconds` is never."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 

@@ -55,6 +55,12 @@ def reconcile_runs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
     reconcile_runs(_workshop(context))
 
 
+def look_after_workers(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
+    from jobs.retire import look_after_workers
+
+    look_after_workers(_workshop(context))
+
+
 def sync_workspace(context: JobContext, session_id: str, claim: int) -> str:
     from jobs.sync_workspace import sync_workspace
 
@@ -96,7 +102,14 @@ def register(app: procrastinate.App) -> None:
         (sync_workspace, CONTROL, WHILE_POSTGRES_RETURNS),
     ):
         app.task(name=task.__name__, queue=queue, retry=retry, pass_context=True)(task)
-    for duty in (reconcile_runs, reconcile_syncs, collect_garbage, retry_stalled_jobs, remove_old_jobs):
+    for duty in (
+        reconcile_runs,
+        look_after_workers,
+        reconcile_syncs,
+        collect_garbage,
+        retry_stalled_jobs,
+        remove_old_jobs,
+    ):
         app.task(name=duty.__name__, queue=CONTROL, queueing_lock=duty.__name__, pass_context=True)(duty)
 
 
@@ -104,6 +117,7 @@ def schedule(app: procrastinate.App, *, reconcile_seconds: int) -> None:
     """Have the periodic duties deferred by this worker. A sixth field of a cron line counts seconds."""
     for name, cron in (
         ("reconcile_runs", f"* * * * * */{reconcile_seconds}"),
+        ("look_after_workers", f"* * * * * */{reconcile_seconds}"),
         ("reconcile_syncs", "* * * * * 20"),
         ("collect_garbage", "43 * * * *"),
         ("retry_stalled_jobs", "* * * * * */5"),

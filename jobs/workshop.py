@@ -6,6 +6,7 @@ import secrets
 import threading
 from dataclasses import dataclass, field
 
+from handlers.life_cycle import LifeLimits
 from handlers.reconcile import ReconcileLimits
 from handlers.settle_run import RetryPolicy
 from jobs.claims import Claims
@@ -46,6 +47,14 @@ class Workshop:
     @property
     def limits(self) -> ReconcileLimits:
         return ReconcileLimits(lease_seconds=self.settings.run_lease_seconds)
+
+    @property
+    def life_limits(self) -> LifeLimits:
+        """Of workers whose app has none of its own."""
+        return LifeLimits(
+            idle_stop=self.settings.worker_idle_stop_seconds or None,
+            remove_after=self.settings.worker_remove_after_seconds or None,
+        )
 
 
 def trace_of(run: RunRow) -> Trace:

@@ -39,8 +39,10 @@ JOIN apps ON apps.id = sessions.app_id
 WHERE worker.session_id = %(session_id)s;
 
 -- name: workers_of_host
--- Those that are, or should be, somewhere; with the time from which on something may be due.
-SELECT worker.session_id, worker.status, worker.status_since, worker.idle_since, apps.limits, now() AS at
+-- What tells whether a worker is worth a closer look.
+SELECT
+    worker.session_id, worker.status, worker.status_since, worker.dirty_since, worker.idle_since, apps.limits,
+    now() AS at
 FROM session_workers AS worker
 JOIN sessions ON sessions.id = worker.session_id
 JOIN apps ON apps.id = sessions.app_id

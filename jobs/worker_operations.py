@@ -1,0 +1,72 @@
+"""What the API and the command line ask of session workers (`operations` rows): arguments in, results out."""
+
+from __future__ import annotations
+
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from handlers.retire import FORCE
+from jobs.activate import use_worker
+from jobs.retire import Removed, RemoveSweep, StopSweep, force_remove_worker, remove_stopped, remove_worker, stop_idle
+from jobs.sync_workspace import save_now
+from jobs.workshop import Workshop
+from schema.wire import Json, Request, Text, Wire
+
+
+class OneWorker(Request):
+    session_id: UUID
+
+
+class Sweep(Request):
+    """All workers, or that of one session, which then does not have to wait for its limit."""
+
+    session_id: UUID | None = None
+
+
+class Removal(Request):
+    """`force` is the named word; then `actor` and `reason` are written down."""
+
+    session_id: UUID
+    force: Literal["lose-unsaved-changes"] | None = None
+    reason: Text = Field(default="", max_length=1000)
+    actor: Text = Field(default="", max_length=200)
+
+
+class Active(Wire):
+    session_id: UUID
+    status: Literal["active"] = "active"
+    epoch: int
+
+
+class Saved(Wire):
+    """`snapshot_id` holds the session's newest state; none when there was nothing to save."""
+
+    session_id: UUID
+    snapshot_id: UUID | None = None
+
+
+def activate_worker(shop: Workshop, arguments: Json) -> Active:
+    asked = OneWorker.model_validate(arguments)
+    return Active(session_id=asked.session_id, epoch=use_worker(shop, asked.session_id).epoch)
+
+
+def sync_worker(shop: Workshop, arguments: Json) -> Saved:
+    asked = OneWorker.model_validate(arguments)
+    return Saved(session_id=asked.session_id, snapshot_id=save_now(shop, asked.session_id, "requested"))
+
+
+def stop_idle_workers(shop: Workshop, arguments: Json) -> StopSweep:
+    return stop_idle(shop, Sweep.model_validate(arguments).session_id)
+
+
+def remove_stopped_workers(shop: Workshop, arguments: Json) -> RemoveSweep:
+    return remove_stopped(shop, Sweep.model_validate(arguments).session_id)
+
+
+def remove_one_worker(shop: Workshop, arguments: Json) -> Removed:
+    asked = Removal.model_validate(arguments)
+    if asked.force == FORCE:
+        return force_remove_worker(shop, asked.session_id, actor=asked.actor, reason=asked.reason)
+    return remove_worker(shop, asked.session_id)
