@@ -19,6 +19,7 @@ from executor.account import Account
 from executor.guard import Guard
 from executor.problems import Malformed, on_error
 from executor.runs import Place, Runs
+from executor.saving import operations as saving_operations
 from executor.workspace import link_agent_data, validate_workspace
 from schema.errors import Conflict, Invalid, RunyardError
 from schema.executor_api import (
@@ -32,6 +33,7 @@ from schema.executor_api import (
     ValidateWorkspace,
 )
 from schema.wire import Wire
+from schema.workspace_api import Links, RestoreWorkspace, SyncWorkspace, WaitForOperation
 
 DeclareProviders = Callable[[], list[ProviderDeclared]]
 T = TypeVar("T", bound=BaseModel)
@@ -39,12 +41,15 @@ A = TypeVar("A")
 P = ParamSpec("P")
 
 
-def make_app(*, place: Place, runs: Runs, declare_providers: DeclareProviders, token: str) -> Guard:
+def make_app(
+    *, place: Place, runs: Runs, saving: saving_operations.Operations, declare_providers: DeclareProviders, token: str
+) -> Guard:
     """The whole service as an ASGI application."""
     routes = [
         *_run_routes(runs),
         *_workspace_routes(place),
-        *_report_routes(place, runs, declare_providers, lambda: Operations(items=list(guard.operations))),
+        *_saving_routes(saving),
+        *_report_routes(place, runs, saving, declare_providers, lambda: Operations(items=list(guard.operations))),
     ]
     handlers = dict.fromkeys((RunyardError, HTTPException, Exception), on_error)
     guard = Guard(Starlette(routes=routes, exception_handlers=handlers), token=token)
@@ -98,8 +103,34 @@ def _workspace_routes(place: Place) -> list[Route]:
     ]
 
 
+def _saving_routes(saving: saving_operations.Operations) -> list[Route]:
+    async def sync(request: Request) -> Response:
+        return _answer(await saving.sync(await _body(request, SyncWorkspace)), 202)
+
+    async def restore(request: Request) -> Response:
+        return _answer(await saving.restore(await _body(request, RestoreWorkspace)), 202)
+
+    async def state(request: Request) -> Response:
+        query = _parsed(WaitForOperation, dict(request.query_params))
+        return _answer(await saving.state(_id(request, "operation_id"), wait=query.wait))
+
+    async def links(request: Request) -> Response:
+        return _answer(saving.give_links(_id(request, "operation_id"), await _body(request, Links)))
+
+    return [
+        Route("/workspace/sync", sync, methods=["POST"]),
+        Route("/workspace/restore", restore, methods=["POST"]),
+        Route("/workspace/operations/{operation_id:uuid}", state, methods=["GET"]),
+        Route("/workspace/operations/{operation_id:uuid}/links", links, methods=["POST"]),
+    ]
+
+
 def _report_routes(
-    place: Place, runs: Runs, declare_providers: DeclareProviders, operations: Callable[[], Operations]
+    place: Place,
+    runs: Runs,
+    saving: saving_operations.Operations,
+    declare_providers: DeclareProviders,
+    operations: Callable[[], Operations],
 ) -> list[Route]:
     async def health(_request: Request) -> Response:
         found = ExecutorHealth(
@@ -108,6 +139,7 @@ def _report_routes(
             runtime_version=RUNTIME_VERSION,
             runs=1 if runs.live else 0,
             spooled=await runs.undelivered(),
+            restored=saving.restored,
         )
         return _answer(found)
 

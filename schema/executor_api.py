@@ -81,7 +81,8 @@ class Answer(Wire):
 
 
 class ExecutorHealth(Wire):
-    """`GET /health`, without a token. `runs` counts agents that live now."""
+    """`GET /health`, without a token. `runs` counts agents that live now. `restored`: a restore has put here what was
+    asked for in this epoch; a place that nobody asked to restore is not, and may be used."""
 
     status: Literal["ok"] = "ok"
     session_id: UUID
@@ -89,6 +90,7 @@ class ExecutorHealth(Wire):
     runtime_version: str
     runs: int
     spooled: int
+    restored: bool = False
 
 
 class CallbackBody(Request):

@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 from uuid import UUID
 
 import msgspec
@@ -21,7 +21,9 @@ from msgspec import Meta, Struct
 
 from schema.errors import RunyardError
 from schema.object_keys import pack_key, part_key
-from schema.workspace_api import Root
+
+if TYPE_CHECKING:
+    from schema.workspace_api import Root  # brings pydantic, which a scan does not wait for
 
 VERSION = 1
 MAX_STORED_BYTES = 64 << 20

@@ -20,9 +20,13 @@ SyncReason = Literal["message", "run", "stop", "remove", "requested", "dirty"]
 class SyncWorkspace(Request):
     """`POST /workspace/sync`: save what is there now as `snapshot_id`.
 
-    `head` is the newest snapshot that the control plane has committed: only its objects may be counted on. `at_rest`:
-    no agent lives, so that its home is scanned too; otherwise the home's entries are those of `head`. `ignore` are
-    patterns as in a .gitignore file, matched in the workspace.
+    `head` is the newest snapshot that the control plane has committed: only its objects may be counted on;
+    `head_digest` that of its manifest. `at_rest`: no agent lives, so that its home is scanned too (409 `run_live` when
+    one does); otherwise the home's entries are those of `head`. `ignore` are patterns as in a .gitignore file, matched
+    in the workspace.
+
+    Also 409: `busy` with `operationId` while another operation goes on (the same `snapshot_id` again is the same
+    operation), and `workspace_not_ready` after a restore that has failed.
     """
 
     session_id: UUID
@@ -31,6 +35,7 @@ class SyncWorkspace(Request):
     run_id: UUID | None = None
     reason: SyncReason
     head: UUID | None = None
+    head_digest: str | None = None
     at_rest: bool
     ignore: list[Text] = Field(default_factory=list, max_length=1000)
 
@@ -46,6 +51,12 @@ class RestoreWorkspace(Request):
     snapshot_id: UUID | None = None
     manifest_digest: str | None = None
     plan: Json
+
+
+class WaitForOperation(Request):
+    """Query of `GET /workspace/operations/{id}`: seconds."""
+
+    wait: float = Field(default=0, ge=0, le=60)
 
 
 class Want(Wire):
@@ -74,7 +85,8 @@ class Progress(Wire):
 
 
 class Skipped(Wire):
-    """Something that is not in a snapshot, and why: `socket`, `device`, `fifo`, `unreadable`, `changing`."""
+    """Something that is not in a snapshot, and why: `socket`, `device`, `fifo`, `unreadable`, `too_long`. What is
+    called `changing` is there as it was last read, while somebody was writing it. `path` as in manifests."""
 
     root: Root
     path: str

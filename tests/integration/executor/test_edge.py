@@ -28,6 +28,7 @@ def test_health_needs_no_token(standing_worker: Worker) -> None:
         "runtimeVersion": "0.1.0",
         "runs": 0,
         "spooled": 0,
+        "restored": False,
     }
 
 

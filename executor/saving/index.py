@@ -1,0 +1,90 @@
+"""What the last scan saw, so that the next one reads only what changed. It may be lost at any time, at the price of
+reading everything once; it is never believed about a file that could have changed without a trace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from schema.snapshot_manifest import Entry, File, LargeFile, Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from executor.saving.scan import Found
+    from schema.workspace_api import Root
+
+VERSION = 1
+MARGIN_NS = 1_000_000_000
+"""A file changed this shortly before a scan began may change once more without its times moving on."""
+
+Stamp = tuple[int, int]
+"""ctime_ns, inode"""
+
+
+class Index(Struct, frozen=True, kw_only=True):
+    """`stamps` stand in the order of the manifest's entries, (0, 0) for what is no file or cannot be trusted."""
+
+    version: int
+    manifest: Manifest
+    digest: str
+    trusted_before_ns: int
+    stamps: dict[str, list[Stamp]]
+
+
+class Known(NamedTuple):
+    """A file of the last scan and what it was like."""
+
+    entry: File | LargeFile
+    stamp: Stamp
+
+
+_decoder = msgspec.msgpack.Decoder(Index)
+
+
+def read_index(data: bytes) -> Index | None:
+    """None when there is none that can be used."""
+    try:
+        index = _decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return index if index.version == VERSION else None
+
+
+def write_index(
+    manifest: Manifest, *, digest: str, stamps: Mapping[Root, Mapping[str, Stamp]], trusted_before_ns: int
+) -> bytes:
+    """`stamps` of each root by path (text)."""
+    ordered: dict[str, list[Stamp]] = {
+        root: [of_root.get(entry.path, (0, 0)) for entry in manifest.entries(root)] for root, of_root in stamps.items()
+    }
+    index = Index(
+        version=VERSION, manifest=manifest, digest=digest, trusted_before_ns=trusted_before_ns, stamps=ordered
+    )
+    return msgspec.msgpack.encode(index)
+
+
+def known_files(index: Index | None, root: Root) -> dict[str, Known]:
+    """By path (text)."""
+    stamps = index.stamps.get(root) if index else None
+    if index is None or stamps is None:
+        return {}
+    entries: list[Entry] = index.manifest.entries(root)
+    return {
+        entry.path: Known(entry, stamp)
+        for entry, stamp in zip(entries, stamps, strict=False)
+        if isinstance(entry, File | LargeFile) and stamp != (0, 0)
+    }
+
+
+def is_unchanged(found: Found, known: Known, *, trusted_before_ns: int) -> bool:
+    entry = known.entry
+    return (
+        known.stamp == (found.ctime_ns, found.inode)
+        and entry.mtime_ns == found.mtime_ns
+        and entry.size == found.size
+        and found.ctime_ns < trusted_before_ns
+        and found.mtime_ns < trusted_before_ns
+    )

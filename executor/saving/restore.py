@@ -1,0 +1,305 @@
+"""Puts a snapshot, and what a plan adds to it, into both roots: all of it is fetched and proven first, then moved into
+place, so that what was there stays as it was when anything goes wrong."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from executor.saving.fetch import Fetch
+from executor.saving.ignore import STAGING
+from executor.saving.index import Stamp, write_index
+from executor.saving.paths import flush_file_system, open_root, opened
+from executor.saving.plan import TOP, Plan, Step, decided, read_plan
+from executor.saving.scan import Scan, is_kept, scan, scan_kept, text_of
+from executor.saving.staging import Staging
+from executor.saving.talk import EngineFailed, Talk
+from executor.saving.transfer import get_object
+from schema.object_keys import manifest_key
+from schema.snapshot_manifest import (
+    MAX_STORED_BYTES,
+    Entry,
+    File,
+    Folder,
+    HardLink,
+    LargeFile,
+    Manifest,
+    manifest_digest,
+    path_bytes,
+    read_manifest,
+)
+
+if TYPE_CHECKING:
+    from schema.workspace_api import Root
+
+REASONS_TOLD = 10_000
+TICK_NS = 20_000_000
+"""Longer than the kernel takes to give another time to what is written later."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreOrder:
+    """What to restore, and where. `keep` and `drop` as for a save: a snapshot brings nothing else into the home."""
+
+    session_id: UUID
+    snapshot_id: UUID | None
+    manifest_digest: str | None
+    plan: dict[str, Any]
+    workspace: bytes
+    home: bytes
+    keep: list[str]
+    drop: list[str]
+
+
+@dataclass
+class Place:
+    """One root while it is restored. `entries` are those of the snapshot that are put there."""
+
+    root: Root
+    descriptor: int
+    steps: dict[str, Step]
+    staging: Staging
+    entries: list[Entry] = field(default_factory=list)
+
+
+@dataclass
+class Told:
+    """For the receipt: paths by action, and each that was not simply restored, with its reason."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    reasons: list[dict[str, str]] = field(default_factory=list)
+
+    def count(self, action: str) -> None:
+        self.counts[action] = self.counts.get(action, 0) + 1
+
+    def say(self, root: Root, path: str, action: str, reason: str) -> None:
+        if len(self.reasons) < REASONS_TOLD:
+            self.reasons.append({"root": root, "path": path, "action": action, "reason": reason})
+
+
+@dataclass(frozen=True)
+class Restored:
+    """`receipt` is a RestoreReceipt in JSON; `index` is for the next save, None without a snapshot."""
+
+    receipt: dict[str, Any]
+    index: bytes | None
+
+
+def restore(order: RestoreOrder, *, talk: Talk) -> Restored:
+    """Raises EngineFailed and its kinds."""
+    began = time.monotonic()
+    plan = read_plan(order.plan)
+    manifest, digest = _manifest(order, talk)
+    with _places(order, plan) as places:
+        told = Told()
+        for place in places:
+            _choose(order, place, manifest, told)
+        try:
+            _stage(order, plan, manifest, places, talk)
+            talk.progress("writing")
+            _settle(places, told)
+        finally:
+            for place in places:
+                place.staging.close()
+        _finish_folders(places)
+        for place in places:
+            flush_file_system(place.descriptor)
+        index = _index(order, manifest, digest, places) if manifest else None
+    return Restored(_receipt(order, digest, places, told, began), index)
+
+
+def _manifest(order: RestoreOrder, talk: Talk) -> tuple[Manifest | None, str | None]:
+    if order.snapshot_id is None:
+        return None, None
+    key = manifest_key(order.session_id, order.snapshot_id)
+    talk.progress("downloading")
+    data = get_object(talk, key, size=None, limit=MAX_STORED_BYTES, digest=order.manifest_digest)
+    return read_manifest(data, session_id=order.session_id, snapshot_id=order.snapshot_id), manifest_digest(data)
+
+
+@contextmanager
+def _places(order: RestoreOrder, plan: Plan) -> Iterator[list[Place]]:
+    places: list[Place] = []
+    try:
+        roots: list[tuple[Root, bytes]] = [("workspace", order.workspace), ("agent", order.home)]
+        for root, path in roots:
+            descriptor = open_root(path)
+            places.append(Place(root, descriptor, plan.steps(root), Staging(descriptor)))
+        yield places
+    finally:
+        for place in places:
+            os.close(place.descriptor)
+
+
+def _choose(order: RestoreOrder, place: Place, manifest: Manifest | None, told: Told) -> None:
+    """Which of the snapshot's entries are put there, and what else the plan does."""
+    kept, dropped = frozenset(order.keep), frozenset(order.drop)
+    for entry, action in decided(manifest, place.root, place.steps) if manifest else ():
+        told.count("restore" if action == "restore" else "keep")
+        if action != "restore":
+            continue
+        if place.root == "agent" and not _belongs(entry, kept, dropped):
+            told.counts["restore"] -= 1
+            told.say("agent", entry.path, "skip", "not_kept")
+            continue
+        place.entries.append(entry)
+    if manifest is not None:
+        place.entries = _with_own_bytes(place.entries, manifest.entries(place.root))
+    for step in place.steps.values():
+        if step.action != "restore":
+            told.count(step.action)
+            told.say(place.root, step.path, step.action, step.reason)
+
+
+def _belongs(entry: Entry, kept: frozenset[str], dropped: frozenset[str]) -> bool:
+    """Whether it is of the part of the home that is saved; folders lead there."""
+    if isinstance(entry, Folder):
+        return entry.path not in dropped
+    return entry.path not in dropped and is_kept(entry.path, kept)
+
+
+def _with_own_bytes(chosen: list[Entry], all_: list[Entry]) -> list[Entry]:
+    """Hard links to what is not restored become files of their own."""
+    there = {entry.path for entry in chosen if isinstance(entry, File | LargeFile)}
+    if all(entry.target in there for entry in chosen if isinstance(entry, HardLink)):
+        return chosen
+    files = {entry.path: entry for entry in all_ if isinstance(entry, File | LargeFile)}
+    return [
+        replace(files[entry.target], path=entry.path)
+        if isinstance(entry, HardLink) and entry.target not in there
+        else entry
+        for entry in chosen
+    ]
+
+
+def _stage(order: RestoreOrder, plan: Plan, manifest: Manifest | None, places: list[Place], talk: Talk) -> None:
+    for place in places:
+        for step in place.steps.values():
+            if step.action == "mkdir" and step.path != TOP:
+                place.staging.make_folder(step.place)
+            elif step.action == "write":
+                place.staging.write(step.place, plan.content(step), mode=int(step.mode or "644", 8))
+            elif step.action == "keep" and step.path != TOP:
+                place.staging.protect(step.place)
+    if manifest is not None:
+        fetch = Fetch(manifest, session_id=order.session_id, talk=talk)
+        for place in places:
+            fetch.add(place.staging, place.entries)
+        _check_space(places, fetch.bytes_to_write)
+        fetch.run()
+
+
+def _check_space(places: list[Place], needed: int) -> None:
+    """Better refused before than half way."""
+    free = min(_free(place.descriptor) for place in places)
+    if needed > free:
+        raise EngineFailed(
+            f"The disk has {free} bytes left, the snapshot needs {needed}. Nothing was changed.", code="disk_full"
+        )
+
+
+def _free(descriptor: int) -> int:
+    about = os.fstatvfs(descriptor)
+    return about.f_bavail * about.f_frsize
+
+
+def _settle(places: list[Place], told: Told) -> None:
+    """All places, or none."""
+    try:
+        for place in places:
+            _delete(place, told)
+            place.staging.settle()
+    except BaseException:
+        for place in reversed(places):
+            place.staging.undo()
+        raise
+
+
+def _delete(place: Place, told: Told) -> None:
+    """What the plan deletes, but what it says otherwise about below it."""
+    spared = {step.place for step in place.steps.values() if step.action != "delete"}
+    above_spared = {b"/".join(path.split(b"/")[:count]) for path in spared for count in range(path.count(b"/") + 1)}
+    doomed = [step.place for step in place.steps.values() if step.action == "delete"]
+    for path in sorted(doomed, key=lambda path: -path.count(b"/")):
+        waiting = [path] if path else _below(place.descriptor, b"")
+        while waiting:
+            one = waiting.pop()
+            if one in spared:
+                continue
+            if one in above_spared:
+                waiting.extend(_below(place.descriptor, one))
+                continue
+            try:
+                place.staging.take_away(one)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                if error.errno != errno.ELOOP:  # a link above it: it is not there
+                    raise
+                told.say(place.root, text_of(os.fsdecode(one)), "skip", "behind_a_link")
+
+
+def _below(root: int, folder: bytes) -> list[bytes]:
+    try:
+        with opened(root, folder) as at:
+            names = [os.fsencode(name) for name in os.listdir(at)]
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return []
+        raise
+    return [folder + b"/" + name if folder else name for name in names if folder or name != STAGING.encode()]
+
+
+def _finish_folders(places: list[Place]) -> None:
+    """Modes and times of folders, the deepest first, after all that happened in them."""
+    for place in places:
+        for entry in reversed(place.entries):
+            if isinstance(entry, Folder):
+                with opened(place.descriptor, path_bytes(entry.path)) as folder:
+                    os.fchmod(folder, entry.mode)
+                    os.utime(folder, ns=(entry.mtime_ns, entry.mtime_ns))
+
+
+def _index(order: RestoreOrder, manifest: Manifest, digest: str | None, places: list[Place]) -> bytes:
+    """As if a save had just read everything: it was proven, and nobody works here yet."""
+    stamps: dict[Root, dict[str, Stamp]] = {}
+    newest = 0
+    for place in places:
+        scanned = _scan(order, place)
+        entries = {entry.path: entry for entry in place.entries if isinstance(entry, File | LargeFile)}
+        of_root = stamps[place.root] = {}
+        for found in scanned.found:
+            entry = entries.get(text_of(found.path)) if found.is_file else None
+            if entry is not None and (entry.size, entry.mtime_ns) == (found.size, found.mtime_ns):
+                of_root[entry.path] = found.ctime_ns, found.inode
+                newest = max(newest, found.ctime_ns)
+    while time.time_ns() <= newest + TICK_NS:
+        time.sleep(TICK_NS / 1e9)
+    return write_index(manifest, digest=digest or "", stamps=stamps, trusted_before_ns=time.time_ns())
+
+
+def _scan(order: RestoreOrder, place: Place) -> Scan:
+    if place.root == "agent":
+        return scan_kept(place.descriptor, keep=order.keep, drop=frozenset(order.drop))
+    return scan(place.descriptor, ignores=lambda *_: False)
+
+
+def _receipt(order: RestoreOrder, digest: str | None, places: list[Place], told: Told, began: float) -> dict[str, Any]:
+    files = [entry for place in places for entry in place.entries if not isinstance(entry, Folder)]
+    return {
+        **({} if order.snapshot_id is None else {"snapshotId": str(order.snapshot_id)}),
+        "files": len(files),
+        "bytes": sum(entry.size for entry in files if isinstance(entry, File | LargeFile)),
+        "counts": told.counts,
+        "reasons": told.reasons,
+        **({} if digest is None else {"manifestDigest": digest}),
+        "seconds": round(time.monotonic() - began, 3),
+    }

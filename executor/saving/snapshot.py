@@ -1,0 +1,149 @@
+"""From what both roots hold to the manifest of a snapshot, and the receipt that tells what it came to."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from schema.object_keys import manifest_key
+from schema.snapshot_manifest import (
+    VERSION,
+    Entry,
+    File,
+    HardLink,
+    LargeFile,
+    Manifest,
+    Part,
+    Roots,
+    Stored,
+    manifest_digest,
+    path_text,
+)
+
+SKIPPED_TOLD = 1000
+
+Skip = tuple[str, str, str]
+"""root, path (as of os.fsdecode), reason"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaveOrder:
+    """What to save. `keep` and `drop` are paths of the agent's home: what of it is saved, and what of that is not."""
+
+    session_id: UUID
+    snapshot_id: UUID
+    head: UUID | None
+    head_digest: str | None
+    at_rest: bool
+    ignore: list[str]
+    workspace: bytes
+    home: bytes
+    keep: list[str]
+    drop: list[str]
+
+
+def unchanged_receipt(head: Manifest, digest: str, *, skipped: Sequence[Skip], began: float) -> dict[str, Any]:
+    """A SyncReceipt in JSON; `began` of time.monotonic."""
+    receipt = _receipt(head, digest, skipped=skipped, began=began)
+    return receipt | {"unchanged": True, "changed": 0, "uploaded": [], "uploadedBytes": 0}
+
+
+def new_receipt(
+    manifest: Manifest,
+    data: bytes,
+    *,
+    head: Manifest | None,
+    uploaded: Sequence[Stored],
+    skipped: Sequence[Skip],
+    began: float,
+) -> dict[str, Any]:
+    """A SyncReceipt in JSON; `data` is the manifest as it was stored."""
+    key = manifest_key(manifest.session_id, manifest.snapshot_id)
+    receipt = _receipt(manifest, manifest_digest(data), skipped=skipped, began=began)
+    receipt["objects"].append(key)
+    receipt["objectSizes"][key] = len(data)
+    return receipt | {
+        "changed": count_changed(head, manifest),
+        "uploaded": [*(stored.key(manifest.session_id) for stored in uploaded), key],
+        "uploadedBytes": sum(stored.size for stored in uploaded) + len(data),
+    }
+
+
+def _receipt(manifest: Manifest, digest: str, *, skipped: Sequence[Skip], began: float) -> dict[str, Any]:
+    return {
+        "snapshotId": str(manifest.snapshot_id),
+        "files": manifest.files,
+        "bytes": manifest.bytes,
+        "objects": manifest.object_keys(),
+        "objectSizes": {stored.key(manifest.session_id): stored.size for stored in manifest.objects},
+        "manifestDigest": digest,
+        "skipped": [
+            {"root": root, "path": path_text(os.fsencode(path)), "reason": reason}
+            for root, path, reason in skipped[:SKIPPED_TOLD]
+        ],
+        "skippedTotal": len(skipped),
+        "seconds": round(time.monotonic() - began, 3),
+    }
+
+
+def count_changed(head: Manifest | None, manifest: Manifest) -> int:
+    """Paths that are new, gone, or not what they were."""
+    before = {(root, entry.path): _what(entry) for root, entry in head.placed()} if head else {}
+    now = {(root, entry.path): _what(entry) for root, entry in manifest.placed()}
+    differing = sum(before.get(place) != what for place, what in now.items())
+    return differing + len(before.keys() - now.keys())
+
+
+def _what(entry: Entry) -> object:
+    """An entry without where its bytes are."""
+    if isinstance(entry, File | LargeFile):
+        return entry.mode, entry.mtime_ns, entry.size, entry.digest
+    return entry
+
+
+def make_manifest(order: SaveOrder, roots: Roots, objects: list[Stored], head: Manifest | None) -> Manifest:
+    roots, objects = _compacted(roots, objects)
+    files = [entry for entry in (*roots.workspace, *roots.agent) if isinstance(entry, File | LargeFile | HardLink)]
+    return Manifest(
+        version=VERSION,
+        session_id=order.session_id,
+        snapshot_id=order.snapshot_id,
+        parent=head.snapshot_id if head else None,
+        at_rest=order.at_rest,
+        created_at=datetime.now(UTC),
+        files=len(files),
+        bytes=sum(entry.size for entry in files if not isinstance(entry, HardLink)),
+        objects=objects,
+        roots=roots,
+    )
+
+
+def _compacted(roots: Roots, objects: list[Stored]) -> tuple[Roots, list[Stored]]:
+    """Without the objects that nothing needs any more, and no object twice."""
+    entries = (*roots.workspace, *roots.agent)
+    used = {entry.pack for entry in entries if isinstance(entry, File) and entry.size}
+    used |= {part.object for entry in entries if isinstance(entry, LargeFile) for part in entry.parts}
+    if len(used) == len(objects) and len({stored.digest for stored in objects}) == len(objects):
+        return roots, objects
+    numbers: dict[Stored, int] = {}
+    moved = {old: numbers.setdefault(objects[old], len(numbers)) for old in sorted(used)}
+    return Roots(_moved(roots.workspace, moved), _moved(roots.agent, moved)), list(numbers)
+
+
+def _moved(entries: list[Entry], moved: dict[int, int]) -> list[Entry]:
+    return [_moved_entry(entry, moved) for entry in entries]
+
+
+def _moved_entry(entry: Entry, moved: dict[int, int]) -> Entry:
+    if isinstance(entry, File):
+        pack = moved[entry.pack] if entry.size else 0
+        return File(entry.path, entry.mode, entry.mtime_ns, entry.size, entry.digest, pack, entry.offset)
+    if isinstance(entry, LargeFile):
+        parts = [Part(part.offset, part.size, part.digest, moved[part.object]) for part in entry.parts]
+        return LargeFile(entry.path, entry.mode, entry.mtime_ns, entry.size, entry.digest, parts)
+    return entry
