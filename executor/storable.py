@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 
 from executor.agents.text import clean_json
 from executor.coalescing import Draft
@@ -11,6 +13,9 @@ from schema.wire import Json
 
 MAX_DEPTH = 100
 """Levels of nesting; JSON parsers on the way stop at about 200."""
+MAX_ZEROS = 100_000
+"""Of one event. PostgreSQL writes 1e308 out in full."""
+_EXPONENT = re.compile(r"e[+-]?(\d{2,3})")
 
 
 def storable(draft: Draft) -> tuple[str, str]:
@@ -28,6 +33,8 @@ def _written(data: Json) -> str:
         text = json.dumps(clean_json(data), ensure_ascii=False, separators=(",", ":"))
     if text.count("{") + text.count("[") > MAX_DEPTH and _depth(data) > MAX_DEPTH:
         raise ValueError("it is nested too deeply")
+    if sum(map(int, _EXPONENT.findall(text))) > MAX_ZEROS and _zeros(text) > MAX_ZEROS:
+        raise ValueError("too many of its numbers are very large or very small")
     return text
 
 
@@ -37,6 +44,19 @@ def _is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _zeros(text: str) -> int:
+    """What its numbers would grow by; the exponents that stand in its strings do not count."""
+    found: list[int] = []
+
+    def read(number: str) -> float:
+        value = float(number)
+        found.append(abs(int(math.log10(abs(value)))) if value and math.isfinite(value) else 0)
+        return value
+
+    json.loads(text, parse_float=read)
+    return sum(found)
 
 
 def _depth(value: object) -> int:

@@ -16,6 +16,7 @@ from uuid import UUID
 import structlog
 from psycopg import Error, OperationalError
 
+from functions.problems import UNSTORABLE
 from handlers.plain_calls import PlainCall
 from schema.errors import Unavailable
 from schema.executor_api import CallbackAnswer
@@ -97,10 +98,12 @@ class Intake:
             answers = self._write([ticket.call for ticket in group])
             for ticket in group:
                 ticket.answer = answers.get(ticket.call.run_id)
-        except OperationalError as error:
-            for ticket in group:
-                ticket.failure = error
-        except Error as error:  # something of somebody's cannot be stored: each finds out by himself
+        except Error as error:
+            if isinstance(error, OperationalError) and not isinstance(error, UNSTORABLE):
+                for ticket in group:
+                    ticket.failure = error
+                return
+            # something of somebody's cannot be stored: each finds out by himself
             _log.warning("a group was refused", calls=len(group), reason=type(error).__name__)
         finally:
             self._give_turn()

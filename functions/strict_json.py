@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from flask.json.provider import DefaultJSONProvider
 
 MAX_DEPTH = 100
+MAX_ZEROS = 1_000_000
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _ESCAPES = re.compile(rb"\\u(0000|[dD][89a-fA-F])")
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -31,7 +33,7 @@ class StrictJson(DefaultJSONProvider):
 def read_json(raw: bytes) -> Any:
     """The value; raises ValueError, with a sentence that repeats nothing of the input."""
     try:
-        value = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
+        value = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_numbers())
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8") from None
     except json.JSONDecodeError as error:
@@ -81,8 +83,19 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError("a number is too large")
-    return number
+def _numbers() -> Callable[[str], float]:
+    """Reads the numbers of one text. PostgreSQL writes 1e308 out in full, so there may not be many of its kind."""
+    zeros = 0
+
+    def read(text: str) -> float:
+        nonlocal zeros
+        number = float(text)
+        if math.isinf(number):
+            raise ValueError("a number is too large")
+        if number and not 1e-30 < abs(number) < 1e30:
+            zeros += abs(int(math.log10(abs(number))))
+            if zeros > MAX_ZEROS:
+                raise ValueError("too many numbers are very large or very small")
+        return number
+
+    return read

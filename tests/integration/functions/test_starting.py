@@ -166,8 +166,9 @@ def test_a_bad_start_is_a_problem_and_nothing_is_stored(
         b'{"prompt": "x", "options": {"providerOptions": ' + b"[" * 5000 + b"]" * 5000 + b"}}",
         b'{"prompt": "x", "options": {"providerOptions": {"a": ' + b"[" * 150 + b"]" * 150 + b"}}}",
         b'{"prompt": ' + b"9" * 5000 + b"}",
+        b'{"prompt": "x", "options": {"providerOptions": {"a": [' + b",".join([b"1e308"] * 4000) + b"]}}}",
     ],
-    ids=["cut", "not-utf8", "nan", "infinite", "deep", "rather-deep", "huge-number"],
+    ids=["cut", "not-utf8", "nan", "infinite", "deep", "rather-deep", "huge-number", "many-zeros"],
 )
 def test_what_is_not_json_is_refused(api: Api, raw: bytes) -> None:
     answer = api.post(START, data=raw, content_type="application/json")

@@ -88,8 +88,9 @@ def test_when_the_database_is_away_each_is_told() -> None:
             each.result()
 
 
-def test_a_group_that_is_refused_is_dealt_with_one_by_one() -> None:
-    writing = Writing(psycopg.DataError("something of somebody's"))
+@pytest.mark.parametrize("refusal", [psycopg.DataError, psycopg.errors.ProgramLimitExceeded])
+def test_a_group_that_is_refused_is_dealt_with_one_by_one(refusal: type[psycopg.Error]) -> None:
+    writing = Writing(refusal("something of somebody's"))
     with arrived(Intake(writing), writing, [call(), call(), call()]) as outcomes:
         pass
     assert [each.result() for each in outcomes] == [None, None, None]
