@@ -53,6 +53,19 @@ def opened(root: int, path: bytes, flags: int = FOLDER, mode: int = 0) -> Iterat
         os.close(descriptor)
 
 
+def is_there(root: int, path: bytes) -> bool:
+    """Whether anything is at the path, a link or what it may be; not what lies behind one."""
+    folder, name = split(path)
+    try:
+        with opened(root, folder) as at:
+            os.stat(name, dir_fd=at, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return False
+        raise
+    return True
+
+
 def split(path: bytes) -> tuple[bytes, bytes]:
     """The folder and the name in it."""
     folder, _, name = path.rpartition(b"/")

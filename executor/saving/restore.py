@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from executor.saving.fetch import Fetch
 from executor.saving.ignore import STAGING
 from executor.saving.index import Stamp, write_index
-from executor.saving.paths import flush_file_system, open_root, opened
+from executor.saving.paths import flush_file_system, is_there, open_root, opened
 from executor.saving.plan import TOP, Plan, Step, decided, read_plan
 from executor.saving.scan import Scan, is_kept, scan, scan_kept, text_of
 from executor.saving.staging import Staging
@@ -142,6 +142,7 @@ def _places(order: RestoreOrder, plan: Plan) -> Iterator[list[Place]]:
 def _choose(order: RestoreOrder, place: Place, manifest: Manifest | None, told: Told) -> None:
     """Which of the snapshot's entries are put there, and what else the plan does."""
     kept, dropped = frozenset(order.keep), frozenset(order.drop)
+    place.steps = {path: _as_found(place, step) for path, step in place.steps.items()}
     for entry, action in decided(manifest, place.root, place.steps) if manifest else ():
         told.count("restore" if action == "restore" else "keep")
         if action != "restore":
@@ -157,6 +158,13 @@ def _choose(order: RestoreOrder, place: Place, manifest: Manifest | None, told: 
         if step.action != "restore":
             told.count(step.action)
             told.say(place.root, step.path, step.action, step.reason)
+
+
+def _as_found(place: Place, step: Step) -> Step:
+    """A seed that nobody knew anything against takes no place of what is there all the same."""
+    if step.action != "write" or step.reason != "seed" or not is_there(place.descriptor, step.place):
+        return step
+    return replace(step, action="keep", reason="session_has_it")
 
 
 def _belongs(entry: Entry, kept: frozenset[str], dropped: frozenset[str]) -> bool:
