@@ -29,7 +29,7 @@ def without_store(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if not name.startswith(FOREIGN)}
 
 
-def store_environment(places: Places, environ: Mapping[str, str]) -> dict[str, str]:
+def store_environment(places: Places, environ: Mapping[str, str], *, gateway: str | None = None) -> dict[str, str]:
     """What the job worker is told on top; of the store for trying out, only once its files are there."""
     own = {name: value for name, value in environ.items() if name.startswith((*FOREIGN, "RUNYARD_WITHOUT_STORE"))}
     if brings_own_store(environ) or not places.store_port.exists():
@@ -38,19 +38,21 @@ def store_environment(places: Places, environ: Mapping[str, str]) -> dict[str, s
     return {
         **{name: value for name, value in own.items() if not name.startswith("S3_")},
         "S3_ENDPOINT_URL": f"http://127.0.0.1:{remembered_port(places)}",
+        **({"S3_WORKER_ENDPOINT_URL": f"http://{gateway}:{remembered_port(places)}"} if gateway else {}),
         "S3_BUCKET": BUCKET,
         "S3_ACCESS_KEY_ID": access_key,
         "S3_SECRET_ACCESS_KEY": secret,
     }
 
 
-def start_store(supervisor: Supervisor, places: Places) -> None:
-    """Without waiting for it. It ends after all who use it."""
+def start_store(supervisor: Supervisor, places: Places, *, gateway: str | None) -> None:
+    """Without waiting for it. It ends after all who use it. `gateway` is where workers in containers reach it."""
     keep_secret(places.store_key, f"{secrets.token_hex(10)}\n{secrets.token_urlsafe(30)}")
     places.store.mkdir(mode=0o700, exist_ok=True)
     port = choose_port(places)
     command = [sys.executable, "-m", "cli.trial_store", "--folder", str(places.store)]
     command += ["--key-file", str(places.store_key), "--port", str(port)]
+    command += ["--also", gateway] if gateway else []
     log = places.log("store")
     supervisor.start(Program("store", partial(spawn, command, log=log, cwd=CLONE), log=log, last=True))
 

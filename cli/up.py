@@ -24,6 +24,7 @@ from pathlib import Path
 
 import psutil
 
+from cli.docker_workers import stop_workers, worker_environment, worker_gateway
 from cli.object_store import brings_own_store, start_store, store_environment, store_listens, without_store
 from cli.places import CLONE, NotPrivate, Places, find_places, make_places, write_private
 from cli.postgres import (
@@ -121,6 +122,7 @@ def _run(places: Places, port: int, environ: Mapping[str, str]) -> int:
     finally:
         say("\nstopping ... (Ctrl-C again: at once)")
         supervisor.stop()
+        stop_workers(places, environ)
         forget_running(places)
         shutil.rmtree(places.sockets, ignore_errors=True)
     say(f"stopped; nothing is left running. The data are kept in {places.root}")
@@ -131,12 +133,13 @@ def _start(supervisor: Supervisor, places: Places, *, port: int, environ: Mappin
     began = time.monotonic()
     for name in ("postgres", "store", "migrations", "api", "worker"):
         rotate_log(places.log(name))
+    gateway = worker_gateway(places, environ)
     if has_trial_store := not brings_own_store(environ):
-        start_store(supervisor, places)
+        start_store(supervisor, places, gateway=gateway)
     start_database(supervisor, places)
     say(f"database ready in {time.monotonic() - began:.1f} s")
 
-    env = environment(places, port=port, environ=environ)
+    env = environment(places, port=port, environ=environ, gateway=gateway)
     migrations = program("migrations", [sys.executable, "-m", "schema.migrate"], places=places, env=env)
     supervisor.run_to_end(migrations, seconds=MIGRATION_SECONDS)
     say(f"migrations applied after {time.monotonic() - began:.1f} s")
@@ -145,8 +148,8 @@ def _start(supervisor: Supervisor, places: Places, *, port: int, environ: Mappin
         supervisor.wait_until(partial(store_listens, places), seconds=STORE_SECONDS, what="The object store")
         say(f"object store (for trying out) ready after {time.monotonic() - began:.1f} s")
     code = new_sign_in_code(places)
-    worker_env = {**env, **store_environment(places, environ)}
-    supervisor.start(program("api", _api_command(places, port), places=places, env=env))
+    worker_env = {**env, **store_environment(places, environ, gateway=gateway)}
+    supervisor.start(program("api", _api_command(places, port, gateway), places=places, env=env))
     supervisor.start(program("worker", [sys.executable, "-m", "jobs"], places=places, env=worker_env))
     supervisor.wait_until(partial(is_ready, _url(port)), seconds=READY_SECONDS, what="The API")
     say(f"API and job worker ready after {time.monotonic() - began:.1f} s")
@@ -176,7 +179,7 @@ def wait_for_providers(supervisor: Supervisor, places: Places, *, url: str) -> N
         say(f"no provider is there yet; {log} says why. The end of it:\n{last_lines(log)}")
 
 
-def environment(places: Places, *, port: int, environ: Mapping[str, str]) -> dict[str, str]:
+def environment(places: Places, *, port: int, environ: Mapping[str, str], gateway: str | None = None) -> dict[str, str]:
     """What the children are told. PG* settings of the shell would lead them to another database: they are left out."""
     kept = {name: value for name, value in without_store(environ).items() if not name.startswith("PG")}
     return {
@@ -189,7 +192,7 @@ def environment(places: Places, *, port: int, environ: Mapping[str, str]) -> dic
         "RUNYARD_PUBLIC_URL": _url(port),
         "RUNYARD_PORT": str(port),
         "RUNYARD_DATA_DIR": str(places.root),
-        "WORKER_HOST": "process",
+        **worker_environment(places, environ, gateway=gateway, port=port),
         "PROVIDERS_FILE": kept.get("PROVIDERS_FILE") or str(CLONE / "providers.toml"),
         "AGENTS_DIR": kept.get("AGENTS_DIR") or str(places.agents),
         "PYTHONUNBUFFERED": "1",
@@ -205,10 +208,11 @@ def _spawn(command: list[str], log: Path, env: Mapping[str, str]) -> subprocess.
     return spawn(command, log=log, env=env, cwd=CLONE)
 
 
-def _api_command(places: Places, port: int) -> list[str]:
+def _api_command(places: Places, port: int, gateway: str | None) -> list[str]:
     """The control socket is this clone's own; gunicorn's default is one in the home folder, shared by all."""
     return [
         *(sys.executable, "-m", "gunicorn", "-c", "functions/gunicorn.conf.py"),
+        *(("--bind", f"{gateway}:{port}") if gateway else ()),
         *("--bind", f"127.0.0.1:{port}", "--control-socket", str(places.sockets / "gunicorn.ctl")),
         "functions.wsgi:app",
     ]

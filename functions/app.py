@@ -32,6 +32,7 @@ from functions.starting import starting
 from functions.strict_json import StrictJson
 from functions.tracing import trace_requests
 from functions.version import VERSION
+from functions.workers_door import WorkersDoor
 
 SIGNED_IN_DAYS = 30
 PAGES = Path(__file__).resolve().parent.parent / "portal" / "pages"
@@ -81,6 +82,7 @@ def create_app(settings: Settings, *, edge: Edge | None = None) -> APIFlask:
         restore_plans,
         human_loop,
         fleet,
+        workers,
         pages,
         live,
     ):
@@ -88,6 +90,8 @@ def create_app(settings: Settings, *, edge: Edge | None = None) -> APIFlask:
     describe(app)
     enforce_permissions(app)
     app.wsgi_app = ShortWay(app.wsgi_app, edge)  # type: ignore[assignment, method-assign]
+    if settings.worker_bind:
+        app.wsgi_app = WorkersDoor(app.wsgi_app, address=settings.worker_bind)  # type: ignore[assignment, method-assign]
     return app
 
 

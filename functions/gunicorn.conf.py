@@ -7,7 +7,10 @@ from functions.serving import JsonLogger, begin, finish, refuse_beyond_loopback,
 
 _settings = settings_or_exit()
 
-bind = [f"127.0.0.1:{_settings.port}"]
+bind = [
+    f"127.0.0.1:{_settings.port}",
+    *([f"{_settings.worker_bind}:{_settings.port}"] if _settings.worker_bind else []),
+]
 worker_class = "gthread"
 workers = 1
 threads = _settings.api_threads

@@ -48,11 +48,12 @@ def refuse(sentence: str) -> NoReturn:
 
 
 def refuse_beyond_loopback(settings: Settings, addresses: list[Any]) -> None:
-    """The local administrator needs no password: only this machine may knock. Its Unix sockets may stay."""
+    """The local administrator needs no password: only this machine may knock. Its Unix sockets may stay, and so may the
+    workers' address, where nothing but callbacks is to be had (workers_door)."""
     if settings.auth != "local":
         return
     for address in addresses:
-        if isinstance(address, tuple) and not _is_loopback(str(address[0])):
+        if isinstance(address, tuple) and address[0] != settings.worker_bind and not _is_loopback(str(address[0])):
             refuse(f"with RUNYARD_AUTH=local the server listens on loopback only, not on {address[0]}.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -36,6 +37,12 @@ def _web_address(value: str) -> str:
     return value.rstrip("/")
 
 
+def _private_address(value: str) -> str:
+    if value and (not ip_address(value).is_private or ip_address(value).is_unspecified):
+        raise ValueError("must be a private address of this machine, such as the gateway of the workers' network")
+    return value
+
+
 class Settings(BaseSettings):
     """Sizes are in bytes. Fields without an alias are named like their variable, in lower case.
 
@@ -56,11 +63,16 @@ class Settings(BaseSettings):
     data_dir: Path | None = Field(default=None, validation_alias="RUNYARD_DATA_DIR")
     port: int = Field(default=8080, ge=1, le=65535, validation_alias="RUNYARD_PORT")
     public_url: Annotated[str, AfterValidator(_web_address)] = Field(default="", validation_alias="RUNYARD_PUBLIC_URL")
+    worker_bind: Annotated[str, AfterValidator(_private_address)] = Field(
+        default="", validation_alias="RUNYARD_WORKER_BIND"
+    )
     api_threads: int = Field(default=96, ge=8, le=2000)
     api_streams_max: int = Field(default=0, ge=0)
     max_prompt_bytes: int = Field(default=262_144, ge=1)
     max_callback_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
     run_max_attempts: int = Field(default=3, ge=1, le=20)
+    worker_idle_stop_seconds: float = Field(default=900, ge=0, allow_inf_nan=False)
+    worker_remove_after_seconds: float = Field(default=604_800, ge=0, allow_inf_nan=False)
     run_lease_seconds: float = Field(default=60, gt=0, allow_inf_nan=False)
     run_queue_retry_delay_ms: int = Field(default=2000, ge=0)
     run_stop_deadline_seconds: float = Field(default=30, gt=0, allow_inf_nan=False)

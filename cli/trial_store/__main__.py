@@ -1,4 +1,4 @@
-"""`python -m cli.trial_store --folder DIR --key-file FILE --port PORT`: serve until SIGTERM, on 127.0.0.1 only.
+"""`python -m cli.trial_store --folder DIR --key-file FILE --port PORT`: serve until SIGTERM, on 127.0.0.1 and `--also`.
 
 The key file holds the access key id and the secret, a line each: neither stands in a command line or an environment.
 """
@@ -6,6 +6,7 @@ The key file holds the access key id and the secret, a line each: neither stands
 from __future__ import annotations
 
 import argparse
+import socket
 import sys
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--key-file", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--also", action="append", default=[], help="a further address of this machine to listen on")
     asked = parser.parse_args()
     access_key, secret = asked.key_file.read_text().split()
     configure_logs("store")
@@ -34,19 +36,25 @@ def main() -> int:
         return 1
     try:
         # No access log: the address of a link is a secret while it works.
-        uvicorn.run(
+        config = uvicorn.Config(
             S3Subset(objects, Credentials(access_key, secret)),
-            host="127.0.0.1",
-            port=asked.port,
             access_log=False,
             log_config=None,
             lifespan="off",
             timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=5,
         )
+        uvicorn.Server(config).run([listen(host, asked.port) for host in ("127.0.0.1", *asked.also)])
     finally:
         objects.close()
     return 0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind((host, port))
+    return bound
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ import structlog
 from jobs.executor_client import Endpoint, ExecutorClient, ExecutorError
 from jobs.hosts import GONE, HostFacts, HostFailed
 from jobs.hosts.box import PORT, Box, Furniture, box_options, cutter_options
-from jobs.hosts.engine import Container, Engine, NameTaken, Network
+from jobs.hosts.deployment import ensure_network, labels_of
+from jobs.hosts.engine import Container, Engine, NameTaken
 from schema.executor_api import ExecutorHealth
 from schema.logs import log_context
 from schema.signature import executor_token
@@ -31,11 +32,7 @@ FIRST_POLL_SECONDS = 0.02
 LONGEST_POLL_SECONDS = 0.2
 SILENT_SECONDS = 2.0
 CUT_OFF_SECONDS = 30.0
-DEPLOYMENT, SESSION, EPOCH = "runyard.deployment", "runyard.session", "runyard.epoch"
-NETWORK_OPTIONS = {
-    "com.docker.network.bridge.enable_icc": "false",
-    "com.docker.network.bridge.host_binding_ipv4": "127.0.0.1",
-}
+SESSION, EPOCH = "runyard.session", "runyard.epoch"
 QUOTA_PROBE_BYTES = 64 * 1024 * 1024
 KEPT = ("workspace", "agent")
 """The volumes without which a place is not the session's any more; its state can be made anew."""
@@ -122,22 +119,6 @@ class DockerHost:
 
     def look_after(self) -> None:
         """Nothing: containers need nobody to reap them."""
-
-    def ensure_network(self) -> Network:
-        """The bridge of this deployment's workers, which cannot reach each other over it."""
-        name = f"{self._settings.deployment}-workers"
-        if (found := self._engine.network(name)) is not None:
-            return found
-        try:
-            self._engine.create_network(
-                name, subnet=self._settings.subnet, labels=self._labels(), options=NETWORK_OPTIONS
-            )
-        except NameTaken:
-            _log.debug("network.made_by_another")
-        made = self._engine.network(name)
-        if made is None:
-            raise HostFailed(f"The engine made no network {name}.")
-        return made
 
     def disk_limited_by(self) -> DiskLimit:
         """Whether the engine can hold a volume to a size, or the executor has to watch it. Tried out once."""
@@ -235,7 +216,7 @@ class DockerHost:
         return Box(
             name=name,
             labels={**self._labels(session_id), EPOCH: str(epoch)},
-            network=self.ensure_network().name,
+            network=ensure_network(self._engine, self._settings.deployment, subnet=self._settings.subnet).name,
             publish_address=self._settings.publish_address,
             limits=_filled(self._settings.limits_of(session_id), self._settings.limits),
             volumes={kind: f"{name}-{kind}" for kind in (*KEPT, "state")},
@@ -283,7 +264,7 @@ class DockerHost:
         return f"{self._settings.deployment}-{session_id}-{epoch}"
 
     def _labels(self, session_id: UUID | None = None) -> dict[str, str]:
-        labels = {DEPLOYMENT: self._settings.deployment}
+        labels = labels_of(self._settings.deployment)
         return labels if session_id is None else {**labels, SESSION: str(session_id)}
 
     def _with_image_hint(self, error: HostFailed) -> HostFailed:
