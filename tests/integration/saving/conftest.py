@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
-import socket
-import subprocess
-import sys
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import pytest
@@ -18,12 +13,8 @@ from handlers.claim_run import record_dispatched
 from handlers.event_log import session_events
 from handlers.saving import saving_state
 from handlers.sessions import open_session
-from jobs.object_store import Bucket, make_store
-from jobs.objects import Stored
-from jobs.store_errors import StoreError
-from jobs.store_settings import StoreSettings
+from jobs.object_store import Bucket
 from jobs.workshop import Workshop
-from schema.errors import RunyardError
 from schema.events import Envelope
 from schema.rows import RunRow, SavingRow, SnapshotRow
 from schema.sql import Conn, fetch_all
@@ -38,102 +29,22 @@ from tests.integration.handlers.conftest import (
     start,
     started,
 )
-from tests.integration.jobs.conftest import ROOT, callbacks, environment, make_shop
+from tests.integration.jobs.conftest import callbacks, environment, make_shop
 from tests.integration.jobs.stand_in import TOKEN, StandIn
-from tests.integration.jobs.waiting import wait_until
 from tests.integration.saving.saver import Saver
+from tests.object_stores import RunningStore
+from tests.store_faults import HurtStore
 
 __all__ = ["actor", "callbacks", "environment", "make_shop", "start"]
-KEY_ID, KEY = "tests", "the-tests-own-key-0123456789"
-
-
-@dataclass
-class StoreProcess:
-    """`python -m cli.trial_store`, on a port that stays its own when it is started again."""
-
-    folder: Path
-    port: int
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        key_file = self.folder / "key"
-        key_file.write_text(f"{KEY_ID}\n{KEY}\n")
-        command = [sys.executable, "-m", "cli.trial_store", "--folder", str(self.folder / "objects")]
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, "--key-file", str(key_file), "--port", str(self.port)], cwd=ROOT, stdout=log, stderr=log
-            )
-        wait_until(self._answers, lambda: (self.folder / "log").read_text()[-2000:])
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait(10)
-            self.process = None
-
-    def _answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-
-@pytest.fixture(scope="session")
-def store_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreProcess]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = StoreProcess(tmp_path_factory.mktemp("store"), port)
-    yield process
-    process.kill()
 
 
 @pytest.fixture
-def bucket(store_process: StoreProcess) -> Bucket:
-    """One of its own on the running store."""
-    if store_process.process is None:
-        store_process.start()
-    endpoint = f"http://127.0.0.1:{store_process.port}"
-    made = make_store(StoreSettings(f"b{secrets.token_hex(8)}", endpoint, access_key_id=KEY_ID, secret_access_key=KEY))
-    made.ensure_bucket()
-    return made
-
-
-@dataclass
-class Troubled:
-    """The real bucket, but some calls fail first: `plan` names them in their order, e.g. `read`."""
-
-    real: Bucket
-    plan: list[tuple[str, RunyardError]] = field(default_factory=list)
-    calls: list[str] = field(default_factory=list)
-
-    def link(self, method: str, key: str, seconds: float) -> str:
-        self._trouble("link")
-        return self.real.link(method, key, seconds)
-
-    def sizes(self, keys: Collection[str]) -> dict[str, int]:
-        self._trouble("sizes")
-        return self.real.sizes(keys)
-
-    def read(self, key: str) -> bytes:
-        self._trouble("read")
-        return self.real.read(key)
-
-    def list(self, prefix: str) -> Iterator[Stored]:
-        self._trouble("list")
-        return iter(list(self.real.list(prefix)))
-
-    def delete(self, keys: Collection[str]) -> None:
-        self._trouble("delete")
-        self.real.delete(keys)
-
-    def _trouble(self, name: str) -> None:
-        self.calls.append(name)
-        if self.plan and self.plan[0][0] == name:
-            raise self.plan.pop(0)[1]
-
-
-@pytest.fixture
-def store(bucket: Bucket) -> Troubled:
-    return Troubled(bucket)
+def bucket(request: pytest.FixtureRequest, object_store: RunningStore) -> Bucket:
+    """The test's own; by the way that can be hurt, for a test that hurts it."""
+    if "hurt_store" not in request.fixturenames:
+        return object_store.open()
+    hurt: HurtStore = request.getfixturevalue("hurt_store")
+    return object_store.at(hurt.url).open()
 
 
 @pytest.fixture
@@ -149,13 +60,13 @@ def executor(saver: Saver) -> Iterator[StandIn]:
 
 
 @pytest.fixture
-def make_saving_shop(make_shop: Callable[..., Workshop], executor: StandIn, store: Troubled) -> Callable[..., Workshop]:
+def make_saving_shop(make_shop: Callable[..., Workshop], executor: StandIn, bucket: Bucket) -> Callable[..., Workshop]:
     """Job workers in this process, each with a name of its own."""
 
     def make(**changes: object) -> Workshop:
         external = {"worker_host": "external", "executor_base_url": executor.url, "executor_auth_token": TOKEN}
         made = make_shop(**{**external, "executor_max_retries": 1, **changes})
-        return replace(made, store=store)
+        return replace(made, store=bucket)
 
     return make
 
@@ -247,7 +158,3 @@ def due_jobs(conn: Conn) -> list[tuple[UUID, int]]:
         " RETURNING (args ->> 'session_id')::uuid, (args ->> 'claim')::int"
     ).fetchall()
     return [(row[0], row[1]) for row in rows]
-
-
-def away() -> StoreError:
-    return StoreError("network")

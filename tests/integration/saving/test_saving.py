@@ -15,8 +15,9 @@ from schema.snapshot_manifest import read_manifest
 from schema.sql import Conn
 from schema.workspace_api import SyncReceipt
 from tests.checker import check
-from tests.integration.saving.conftest import Session, Troubled, due_jobs
+from tests.integration.saving.conftest import Session, due_jobs
 from tests.integration.saving.saver import Saver, contents
+from tests.object_stores import RunningStore
 
 
 def save_all(shop: Workshop, session: Session) -> list[str]:
@@ -66,7 +67,7 @@ def test_a_message_asks_for_a_save_soon_and_many_for_one(shop: Workshop, session
 
 
 def test_the_end_of_a_run_is_saved_at_once_and_then_nothing_is_unsaved(
-    shop: Workshop, session: Session, saver: Saver, store: Troubled, database: str
+    shop: Workshop, session: Session, saver: Saver, object_store: RunningStore, database: str
 ) -> None:
     run = session.begin_run()
     saver.files = contents("abc")
@@ -78,13 +79,13 @@ def test_the_end_of_a_run_is_saved_at_once_and_then_nothing_is_unsaved(
     assert session.state.head_snapshot == snapshot.id
     assert session.state.dirty_since is None
     assert is_saved(session.conn, session.id)
-    data = store.real.read(manifest_key(session.id, snapshot.id))
+    data = object_store.open().read(manifest_key(session.id, snapshot.id))
     read_manifest(data, session_id=session.id, snapshot_id=snapshot.id, digest=snapshot.manifest_digest)
     [event] = session.events("workspace.synced")
     assert event.data["snapshotId"] == str(snapshot.id)
     assert (event.data["files"], event.data["changed"], event.data["bytes"]) == (3, 3, 9)
     assert event.run_id is None, "the run's own events have ended"
-    check(database, stored={each.key for each in store.real.list("")})
+    check(database, stored=object_store.keys())
 
 
 def test_a_second_run_saves_only_what_it_changed(shop: Workshop, session: Session, saver: Saver) -> None:
@@ -167,7 +168,7 @@ def test_a_bound_run_makes_nothing_dirty(session: Session) -> None:
 
 
 def test_saving_now_saves_and_a_second_time_only_proves(
-    shop: Workshop, session: Session, saver: Saver, store: Troubled
+    shop: Workshop, session: Session, saver: Saver, object_store: RunningStore
 ) -> None:
     saver.files = contents("abc")
     session.run()
@@ -176,7 +177,7 @@ def test_saving_now_saves_and_a_second_time_only_proves(
     assert session.snapshots[0].reason == "stop"
     assert save_now(shop, session.id, "remove") == head
     assert len(saver.asked) == 1
-    store.real.delete([session.snapshots[0].objects[0]])
+    object_store.open().delete([session.snapshots[0].objects[0]])
     again = save_now(shop, session.id, "remove")
     assert again not in (None, head), "an object had gone: all is saved anew"
     assert saver.asked[-1].head is None
