@@ -1,6 +1,7 @@
 # make up      start everything here (needs only Python 3.11+)       RUNYARD_PORT=8081 make up   on another port
 # make chat    talk to an agent      make chat PROVIDER=codex SESSION=<id> PROMPT="..."
 # make test    every test            make lint      what checks the code      make dev   only install what they need
+# make doctor  what is wrong here, and what to do about it
 # make agents  install the three agents now, instead of on their first use
 # make executor-image   build the image of Docker workers (see README)
 # make bench   the measurements      make clean-data   delete this clone's data (asks first)
@@ -12,7 +13,7 @@ READY := $(VENV)/.runyard-installed
 READY_DEV := $(VENV)/.runyard-installed-dev
 PIP := $(RUN) -m pip --disable-pip-version-check --require-virtualenv
 
-.PHONY: up chat sign-in dev test lint openapi agents executor-image bench clean-data requirements venv
+.PHONY: up chat sign-in doctor dev test lint openapi agents executor-image bench clean-data requirements venv
 .DEFAULT_GOAL := up
 
 up: $(READY)
@@ -27,6 +28,9 @@ chat: $(READY)
 
 sign-in: $(READY)
 	@exec $(RUN) -m cli sign-in
+
+doctor: $(READY)
+	@exec $(RUN) -m cli doctor $(ARGS)
 
 agents: $(READY)
 	@AGENTS_DIR="$${AGENTS_DIR:-$(CURDIR)/.runyard/agents}" exec $(RUN) -m executor.agents.install

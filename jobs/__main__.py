@@ -1,4 +1,7 @@
-"""`python -m jobs`: the job worker. It ends when it is told to, never because PostgreSQL was away."""
+"""`python -m jobs`: the job worker. It ends when it is told to, never because PostgreSQL was away.
+
+`python -m jobs doctor [--json]`: what is wrong with this deployment, and what to do.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,11 @@ def main() -> int:
         return 2
     for sentence in dropped_settings(os.environ):
         sys.stderr.write(f"{sentence}\n")
+    if sys.argv[1:2] == ["doctor"]:
+        from jobs.doctor.report import doctor
+
+        configure_logs("doctor", level="ERROR")
+        return doctor(settings, sys.argv[2:])
     configure_logs("worker", level=settings.log_level)
     from jobs.worker import work
 

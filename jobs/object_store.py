@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from os.path import commonprefix
 from typing import Any, TypeAlias, cast
 
@@ -32,8 +33,12 @@ CONNECTIONS = 32
 MAX_READ_BYTES = 256 * 1024 * 1024
 HEADS_AT_A_TIME = 16
 PAGE_KEYS = 1000
+UNKNOWN = {"NotImplemented", "501", "InvalidArgument", "InvalidRequest", "MethodNotAllowed", "405"}
+"""How stores say that they do not know a thing."""
 PROBE_PREFIX = "runyard-probes/"
 
+_opening = threading.Lock()
+"""A session makes one client at a time; the clients themselves are for many threads."""
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -59,6 +64,12 @@ def make_store(settings: StoreSettings) -> Bucket:
     return Bucket(settings, own, signing)
 
 
+@cache
+def _session() -> Any:
+    """One for the process: it reads the description of S3 once, which takes longer than all else here."""
+    return boto3.session.Session()
+
+
 def _client(settings: StoreSettings, endpoint_url: str | None) -> Any:
     config = Config(
         signature_version="s3v4",
@@ -72,8 +83,8 @@ def _client(settings: StoreSettings, endpoint_url: str | None) -> Any:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    with translated("opening"):
-        return boto3.session.Session().client(
+    with translated("opening"), _opening:
+        return _session().client(
             "s3",
             endpoint_url=endpoint_url,
             region_name=settings.region,
@@ -192,12 +203,24 @@ class Bucket:
                 self._is_conditional = self._try_conditional_writes()
             return self._is_conditional
 
+    def has_multipart(self, key: str) -> bool:
+        """Nothing of ours needs it. An upload is begun and given up again."""
+        try:
+            with translated("beginning an upload in parts"):
+                begun = self._own.create_multipart_upload(Bucket=self._name, Key=key)
+                self._own.abort_multipart_upload(Bucket=self._name, Key=key, UploadId=begun["UploadId"])
+        except StoreError as error:
+            if error.said in UNKNOWN:
+                return False
+            raise
+        return True
+
     def _try_conditional_writes(self) -> bool:
         key = f"{PROBE_PREFIX}{secrets.token_hex(8)}"
         try:
             return self._put_if_absent(key, b"1") and not self._put_if_absent(key, b"2")
         except StoreError as error:
-            if error.said in {"NotImplemented", "501", "InvalidArgument", "InvalidRequest"}:
+            if error.said in UNKNOWN:
                 return False
             raise
         finally:
@@ -230,8 +253,9 @@ class Bucket:
         except NotFound:
             return None
 
-    def _pages(self, prefix: str) -> Iterator[Page]:
-        pages = iter(self._own.get_paginator("list_objects_v2").paginate(Bucket=self._name, Prefix=prefix))
+    def _pages(self, prefix: str, *, page_keys: int = PAGE_KEYS) -> Iterator[Page]:
+        turned = self._own.get_paginator("list_objects_v2")
+        pages = iter(turned.paginate(Bucket=self._name, Prefix=prefix, PaginationConfig={"PageSize": page_keys}))
         while True:
             with translated("listing"):
                 page = next(pages, None)
@@ -239,9 +263,9 @@ class Bucket:
                 return
             yield [StoredObject(one["Key"], one["Size"], one["LastModified"]) for one in page.get("Contents", [])]
 
-    def list(self, prefix: str) -> Iterator[StoredObject]:
+    def list(self, prefix: str, *, page_keys: int = PAGE_KEYS) -> Iterator[StoredObject]:
         """All whose key begins with it."""
-        for page in self._pages(prefix):
+        for page in self._pages(prefix, page_keys=page_keys):
             yield from page
 
 

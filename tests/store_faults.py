@@ -54,6 +54,8 @@ class HurtStore:
         self.requests: list[tuple[str, str]] = []
         self.delay_seconds = 0.0
         self.is_down = False
+        self.date: str | None = None
+        """What its answers say as their time, instead of the store's own."""
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         handler = type("Bound", (_Handler,), {"way": self})
@@ -171,7 +173,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _give(self, answer: HTTPResponse, fault: Fault) -> None:
         self.send_response_only(answer.status, answer.reason)
         for name, value in answer.getheaders():
-            if name.lower() not in {"connection", "transfer-encoding"}:
+            if name.lower() == "date" and self.way.date is not None:
+                self.send_header(name, self.way.date)
+            elif name.lower() not in {"connection", "transfer-encoding"}:
                 self.send_header(name, value)
         self.end_headers()
         write = _counted(self._write_through, fault.cut_answer_after)

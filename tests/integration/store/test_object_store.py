@@ -88,14 +88,18 @@ def test_a_few_sizes_are_not_asked_for_by_a_long_listing(object_store: RunningSt
     assert [method for method, _ in hurt_store.requests] == ["HEAD", "HEAD"]
 
 
-def test_a_listing_longer_than_a_page_is_whole(store: Bucket) -> None:
-    keys = {f"n/{number:04}" for number in range(1010)}
-    for key in keys:
+def test_a_listing_over_several_pages_is_whole(store: Bucket) -> None:
+    keys = {f"n/{number}" for number in range(30)}
+    for key in {*keys, "m", "n", "o"}:
         store.write(key, b"")
-    store.write("other", b"")
-    assert {one.key for one in store.list("n/")} == keys
-    store.delete(keys)
-    assert [one.key for one in store.list("")] == ["other"]
+    assert {one.key for one in store.list("n/", page_keys=7)} == keys
+
+
+def test_more_are_deleted_than_fit_in_a_call(store: Bucket) -> None:
+    store.write("kept", b"")
+    store.write("n/1001", b"")
+    store.delete([f"n/{number:04}" for number in range(1010)])
+    assert [one.key for one in store.list("")] == ["kept"]
 
 
 def test_a_link_puts_and_gets_one_object(store: Bucket) -> None:

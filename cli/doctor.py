@@ -1,0 +1,37 @@
+"""`make doctor`: what is wrong with this clone while `make up` runs, or with what the environment names."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from cli.object_store import store_environment
+from cli.places import CLONE, find_places
+from cli.running import read_running
+from cli.up import environment, port_of
+
+if TYPE_CHECKING:
+    from cli.commands import Commands
+
+
+def add_commands(commands: Commands) -> None:
+    parser = commands.add_parser("doctor", help="look at everything that is needed, say what is wrong and what to do")
+    parser.add_argument("--json", action="store_true", help="findings as a JSON list")
+    parser.set_defaults(run=doctor)
+
+
+def doctor(asked: argparse.Namespace) -> int:
+    """The job worker's own check, told what the job worker is told."""
+    environ = dict(os.environ)
+    if not environ.get("DATABASE_URL"):
+        places = find_places()
+        if read_running(places) is None:
+            print("Runyard is not running for this clone: start it with make up. Or set DATABASE_URL and what else")
+            print("the job worker of another deployment is told (README: Settings).")
+            return 1
+        environ = {**environment(places, port=port_of(environ), environ=environ), **store_environment(places, environ)}
+    command = [sys.executable, "-m", "jobs", "doctor", *(["--json"] if asked.json else [])]
+    return subprocess.run(command, cwd=CLONE, env=environ, check=False).returncode

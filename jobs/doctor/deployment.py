@@ -1,0 +1,71 @@
+"""The rest of a deployment: PostgreSQL, the providers' file, the host of the workers."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import psycopg
+
+from jobs.doctor import Finding
+from jobs.executor_client import Endpoint, ExecutorClient, ExecutorError, RetryRules
+from jobs.hosts import HostFailed
+from jobs.settings import Settings
+
+OLDEST = 150_000
+CONNECT_SECONDS = 5
+ONCE = RetryRules(attempts=1, delay_seconds=0, status_codes=())
+
+
+def check_postgres(dsn: str) -> list[Finding]:
+    try:
+        with psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS) as conn:
+            version = conn.info.server_version
+            row = conn.execute("SELECT to_regclass('snapshots') IS NOT NULL").fetchone()
+    except psycopg.OperationalError:
+        return [Finding("postgres", "wrong", "cannot be reached, or refuses us", "check DATABASE_URL and that it runs")]
+    found = f"PostgreSQL {version // 10_000}.{version % 10_000}"
+    if version < OLDEST:
+        return [Finding("postgres", "wrong", f"{found} is too old", "use PostgreSQL 15 or later")]
+    if row is None or not row[0]:
+        return [Finding("postgres", "wrong", f"{found}; its tables are not up to date", "run python -m schema.migrate")]
+    return [Finding("postgres", "ok", found)]
+
+
+def check_providers(file: Path) -> list[Finding]:
+    try:
+        declared = tomllib.loads(file.read_text(encoding="utf-8")).get("providers", {})
+    except (OSError, ValueError) as error:
+        return [Finding("providers", "wrong", f"{file} cannot be read: {error}", "check PROVIDERS_FILE")]
+    if not declared:
+        return [Finding("providers", "wrong", f"{file} declares no agent", "see the head of providers.toml")]
+    return [Finding("providers", "ok", ", ".join(sorted(declared)))]
+
+
+def check_host(settings: Settings) -> list[Finding]:
+    if settings.worker_host == "docker":
+        return _check_docker()
+    if settings.worker_host == "external":
+        return _check_external(Endpoint(*settings.external_executor))
+    return [Finding("host", "note", "workers are processes of this machine, which is for trying out")]
+
+
+def _check_docker() -> list[Finding]:
+    from jobs.hosts.engine import Engine
+
+    try:
+        Engine().running({"runyard": "doctor"})
+    except HostFailed as error:
+        return [Finding("host", "wrong", f"the container engine does not answer: {error}", "check DOCKER_HOST")]
+    return [Finding("host", "ok", "the container engine answers")]
+
+
+def _check_external(endpoint: Endpoint) -> list[Finding]:
+    client = ExecutorClient(ONCE, timeout_seconds=CONNECT_SECONDS)
+    try:
+        client.health(endpoint.base_url)
+    except ExecutorError as error:
+        return [Finding("host", "wrong", f"the executor does not answer: {error}", "check EXECUTOR_BASE_URL")]
+    finally:
+        client.close()
+    return [Finding("host", "ok", "the executor answers")]
