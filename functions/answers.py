@@ -11,6 +11,7 @@ from pydantic import Field
 from schema.events import Envelope, Reason, RunWarning, Usage
 from schema.rows import RunStatus
 from schema.wire import Json, Wire
+from schema.worker_api import WorkerReport
 
 
 def answer(body: Wire, status: int = 200, **headers: str) -> Response:
@@ -195,27 +196,8 @@ class ProvidersAnswer(Wire):
     items: list[ProviderAnswer]
 
 
-class SyncAnswer(Wire):
-    dirty_since: datetime | None = None
-    synced_at: datetime | None = None
-    failures: int
-    next_sync_at: datetime | None = None
-    head_snapshot: UUID | None = None
-
-
-class WorkerAnswer(Wire):
-    session_id: UUID
-    status: str
-    status_since: datetime
-    epoch: int
-    host: str
-    last_error: str | None = None
-    sync: SyncAnswer
-    next_deadline: datetime | None = None
-
-
 class WorkersAnswer(Wire):
-    items: list[WorkerAnswer]
+    items: list[WorkerReport]
 
 
 class HealthAnswer(Wire):

@@ -32,6 +32,7 @@ from functions.starting import starting
 from functions.strict_json import StrictJson
 from functions.tracing import trace_requests
 from functions.version import VERSION
+from functions.workers import workers
 from functions.workers_door import WorkersDoor
 
 SIGNED_IN_DAYS = 30

@@ -12,15 +12,13 @@ from functions.answers import (
     RunAnswer,
     SessionAnswer,
     StartedAnswer,
-    SyncAnswer,
     WaitedAnswer,
-    WorkerAnswer,
 )
 from handlers.read_run import SessionState
 from handlers.start_run import Started
 from schema.events import Envelope, Reason, RunWarning, Usage
 from schema.executor_api import ProviderDeclared
-from schema.rows import HumanRequestRow, RunRow, SessionRow, WorkerRow
+from schema.rows import HumanRequestRow, RunRow, SessionRow
 
 
 def run_answer(run: RunRow, *, queue_position: int | None = None) -> RunAnswer:
@@ -126,25 +124,6 @@ def provider_answer(provider: ProviderDeclared) -> ProviderAnswer:
         default_model=provider.default_model,
         default_mode=provider.default_mode,
         capabilities=Capabilities(declared=provider.capabilities, effective=effective),
-    )
-
-
-def worker_answer(worker: WorkerRow) -> WorkerAnswer:
-    sync = SyncAnswer(
-        dirty_since=worker.dirty_since,
-        synced_at=worker.synced_at,
-        failures=worker.sync_failures,
-        next_sync_at=worker.next_sync_at,
-    )
-    return WorkerAnswer(
-        session_id=worker.session_id,
-        status=worker.status,
-        status_since=worker.status_since,
-        epoch=worker.epoch,
-        host=worker.host,
-        last_error=worker.last_error,
-        sync=sync,
-        next_deadline=worker.next_sync_at,
     )
 
 

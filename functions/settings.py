@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from handlers.life_cycle import LifeLimits
 from schema.signature import parse_secret
 
 NO_LONGER = {
@@ -108,6 +109,13 @@ class Settings(BaseSettings):
                 f"{self.api_threads}: callbacks need threads that no stream can take"
             )
         return self
+
+    @property
+    def life_limits(self) -> LifeLimits:
+        """Of workers whose app has none of its own; 0 is never."""
+        return LifeLimits(
+            idle_stop=self.worker_idle_stop_seconds or None, remove_after=self.worker_remove_after_seconds or None
+        )
 
 
 def read_settings(**given: Any) -> Settings:

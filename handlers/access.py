@@ -28,10 +28,15 @@ Permission = Literal[
     "providers:read",
     "queue:drain",
     "reconcile",
+    "workers:list",
     "workers:read",
+    "workers:operate",
+    "workers:force",
 ]
 PERMISSIONS: frozenset[Permission] = frozenset(get_args(Permission))
-_OPERATORS_ONLY: frozenset[Permission] = frozenset({"queue:drain", "reconcile", "workers:read"})
+_OPERATORS_ONLY: frozenset[Permission] = frozenset(
+    {"queue:drain", "reconcile", "workers:list", "workers:operate", "workers:force"}
+)
 _OF_ROLE: dict[Role, frozenset[Permission]] = {
     "admin": PERMISSIONS,
     "operator": PERMISSIONS,

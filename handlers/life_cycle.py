@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from schema.rows import WorkerRow, WorkerStatus
+from schema.rows import WorkerRow
 from schema.wire import Json
 from schema.worker_limits import read_limits
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from handlers.access import Actor, session_for
 from schema.errors import NotFound
-from schema.rows import HumanRequestRow, RunRow, SessionRow, WorkerRow
+from schema.rows import HumanRequestRow, RunRow, SessionRow
 from schema.sql import Conn, fetch_all, fetch_one, fetch_value
 
 
@@ -65,7 +65,3 @@ def session_state(conn: Conn, actor: Actor, session_id: UUID) -> SessionState:
         for request in fetch_all(conn, "open_human_requests_of_run", HumanRequestRow, run_id=run.id)
     ]
     return SessionState(session=session, runs=runs, requests=requests)
-
-
-def workers(conn: Conn) -> list[WorkerRow]:
-    return fetch_all(conn, "workers", WorkerRow)

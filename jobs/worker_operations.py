@@ -12,6 +12,7 @@ from jobs.activate import use_worker
 from jobs.retire import Removed, RemoveSweep, StopSweep, force_remove_worker, remove_stopped, remove_worker, stop_idle
 from jobs.sync_workspace import save_now
 from jobs.workshop import Workshop
+from schema.errors import Conflict
 from schema.wire import Json, Request, Text, Wire
 
 
@@ -47,6 +48,13 @@ class Saved(Wire):
     snapshot_id: UUID | None = None
 
 
+class Kept(Wire):
+    """It was not removed, and why."""
+
+    session_id: UUID
+    kept: str
+
+
 def activate_worker(shop: Workshop, arguments: Json) -> Active:
     asked = OneWorker.model_validate(arguments)
     return Active(session_id=asked.session_id, epoch=use_worker(shop, asked.session_id).epoch)
@@ -65,8 +73,12 @@ def remove_stopped_workers(shop: Workshop, arguments: Json) -> RemoveSweep:
     return remove_stopped(shop, Sweep.model_validate(arguments).session_id)
 
 
-def remove_one_worker(shop: Workshop, arguments: Json) -> Removed:
+def remove_one_worker(shop: Workshop, arguments: Json) -> Removed | Kept:
+    """An operation's error is for what could not be done; that a worker is kept is an answer."""
     asked = Removal.model_validate(arguments)
-    if asked.force == FORCE:
-        return force_remove_worker(shop, asked.session_id, actor=asked.actor, reason=asked.reason)
-    return remove_worker(shop, asked.session_id)
+    try:
+        if asked.force == FORCE:
+            return force_remove_worker(shop, asked.session_id, actor=asked.actor, reason=asked.reason)
+        return remove_worker(shop, asked.session_id)
+    except Conflict as error:
+        return Kept(session_id=asked.session_id, kept=error.detail)

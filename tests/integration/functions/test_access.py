@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from uuid import UUID, uuid4
 
 import psycopg
@@ -16,7 +17,13 @@ OPERATORS_ONLY = [
     ("POST", "/api/runs/queue/drain"),
     ("POST", "/api/reconcile/runs"),
     ("GET", "/api/session-workers"),
-    ("GET", f"/api/session-workers/{UUID(int=7)}"),
+    ("POST", f"/api/session-workers/{UUID(int=7)}/activate"),
+    ("POST", f"/api/session-workers/{UUID(int=7)}/sync"),
+    ("POST", f"/api/session-workers/{UUID(int=7)}/cleanup/idle"),
+    ("POST", f"/api/session-workers/{UUID(int=7)}/cleanup/stopped"),
+    ("POST", "/api/session-workers/cleanup/idle"),
+    ("POST", "/api/session-workers/cleanup/stopped"),
+    ("DELETE", f"/api/session-workers/{UUID(int=7)}"),
 ]
 
 
@@ -45,6 +52,8 @@ def paths_of(driver: Driver) -> list[tuple[str, str]]:
         ("DELETE", session),
         ("GET", f"{session}/runs"),
         ("GET", f"{session}/events"),
+        ("GET", f"/api/session-workers/{driver.session_id}"),
+        ("GET", f"/api/why/workers/{driver.session_id}"),
         ("GET", f"/api/human-loop/pending?sessionId={driver.session_id}"),
     ]
 
@@ -55,7 +64,7 @@ def test_every_protected_route_asks_for_a_credential(api: Api) -> None:
     for rule in app.url_map.iter_rules():
         if permission_of(app.view_functions[rule.endpoint]) == PUBLIC or rule.websocket:
             continue
-        path = rule.rule.replace("<uuid:run_id>", str(uuid4())).replace("<uuid:session_id>", str(uuid4()))
+        path = re.sub("<uuid:[a-z_]+>", str(uuid4()), rule.rule)
         for method in (rule.methods or set()) - {"OPTIONS"}:
             answers[method, path] = api.client.open(path, method=method, json={"prompt": ""}).status_code
     assert len(answers) > 20
