@@ -41,6 +41,7 @@ class Contents:
         self._parts: dict[tuple[str, int], int] | None = None
         self._retired: set[int] = set()
         self._pack = bytearray()
+        self._pack_number = 0
         self._pool = ThreadPoolExecutor(THREADS, "upload")
         self._free = BUDGET_BYTES
         self._freed = threading.Condition()
@@ -56,7 +57,9 @@ class Contents:
             return known
         if len(self._pack) + len(data) > PACK_BYTES and self._pack:
             self.finish_pack()
-        place = len(self._table), len(self._pack)
+        if not self._pack:
+            self._pack_number = self._reserve()
+        place = self._pack_number, len(self._pack)
         self._pack += data
         self._small_places()[digest] = place
         return place
@@ -65,7 +68,8 @@ class Contents:
         digest = hashlib.sha256(data).hexdigest()
         known = self._known_parts().get((digest, len(data)))
         if known is None:
-            known = self._add(data, is_pack=False)
+            known = self._reserve()
+            self._send(known, data, is_pack=False)
             self._known_parts()[digest, len(data)] = known
         return Part(offset, len(data), digest, known)
 
@@ -73,29 +77,33 @@ class Contents:
         """What is gathered so far goes its way; the next file begins another pack."""
         if self._pack:
             data, self._pack = bytes(self._pack), bytearray()
-            self._add(data, is_pack=True)
+            self._send(self._pack_number, data, is_pack=True)
 
     def is_current(self, entry: File | LargeFile, *, of_head: bool) -> File | LargeFile | None:
         """A known entry as it is in this snapshot; None when its bytes have to be brought again."""
         if of_head:
-            is_retired = isinstance(entry, File) and entry.size > 0 and entry.pack in self._retired
-            return None if is_retired else entry
+            return None if self.is_retired(entry) else entry
         return self._relocated(entry)
 
-    def retire(self, needed: Iterable[Entry]) -> bool:
-        """Forget packs that are mostly dead or too many; `needed` are entries of head that would stay. Whether any."""
+    def is_retired(self, entry: Entry | None) -> bool:
+        return isinstance(entry, File) and entry.size > 0 and entry.pack in self._retired
+
+    def retire(self, needed: Iterable[Entry | None]) -> bool:
+        """Give up packs of which little is `needed`, or that are small and many. Whether there are any: what is needed
+        of them has to be brought again."""
         if self._head is None:
             return False
         live: dict[int, int] = {}
         for entry in needed:
-            if isinstance(entry, File) and entry.size:
+            if isinstance(entry, File) and entry.size and entry.pack < len(self._head.objects):
                 live[entry.pack] = live.get(entry.pack, 0) + entry.size
         objects = self._head.objects
         dead = {pack for pack, size in live.items() if size * DEAD_SHARE < objects[pack].raw}
         small = {pack for pack in live if objects[pack].size < SMALL_PACK_BYTES and objects[pack].raw < PACK_BYTES // 2}
-        self._retired = dead | (small if len(small) > SMALL_PACKS else set())
-        self._small = None
-        return bool(self._retired)
+        retired = dead | (small if len(small) > SMALL_PACKS else set())
+        self._small = {digest: place for digest, place in self._small_places().items() if place[0] not in retired}
+        self._retired |= retired
+        return bool(retired)
 
     def finish(self) -> list[Stored]:
         """All objects, once everything new is in the store; raises what went wrong with one."""
@@ -138,14 +146,18 @@ class Contents:
             }
         return self._parts
 
-    def _add(self, data: bytes, *, is_pack: bool) -> int:
+    def _reserve(self) -> int:
+        """The number of an object that is yet to be sent."""
+        self._table.append(Future())
+        return len(self._table) - 1
+
+    def _send(self, number: int, data: bytes, *, is_pack: bool) -> None:
         with self._freed:
             self._freed.wait_for(lambda: self._free >= min(len(data), BUDGET_BYTES) or self._failed is not None)
             if self._failed is not None:
                 raise self._failed
             self._free -= len(data)
-        self._table.append(self._pool.submit(self._upload, data, is_pack=is_pack))
-        return len(self._table) - 1
+        self._table[number] = self._pool.submit(self._upload, data, is_pack=is_pack)
 
     def _upload(self, data: bytes, *, is_pack: bool) -> Stored:
         raw = len(data)

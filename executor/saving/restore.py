@@ -96,6 +96,7 @@ class Restored:
 def restore(order: RestoreOrder, *, talk: Talk) -> Restored:
     """Raises EngineFailed and its kinds."""
     began = time.monotonic()
+    os.umask(0)  # modes are the snapshot's
     plan = read_plan(order.plan)
     manifest, digest = _manifest(order, talk)
     with _places(order, plan) as places:
@@ -169,9 +170,8 @@ def _as_found(place: Place, step: Step) -> Step:
 
 def _belongs(entry: Entry, kept: frozenset[str], dropped: frozenset[str]) -> bool:
     """Whether it is of the part of the home that is saved; folders lead there."""
-    if isinstance(entry, Folder):
-        return entry.path not in dropped
-    return entry.path not in dropped and is_kept(entry.path, kept)
+    path = os.fsdecode(path_bytes(entry.path))
+    return not is_kept(path, dropped) and (isinstance(entry, Folder) or is_kept(path, kept))
 
 
 def _with_own_bytes(chosen: list[Entry], all_: list[Entry]) -> list[Entry]:

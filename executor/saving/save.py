@@ -7,6 +7,7 @@ import hashlib
 import os
 import stat
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,7 @@ class Saved:
     stamps: dict[str, Stamp] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     unread: list[tuple[int, Found]] = field(default_factory=list)
-    kept: list[tuple[int, Found]] = field(default_factory=list)
+    files: list[tuple[int, Found]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,9 @@ class _Saving:
         self._contents = contents
         self._index = index
         self._talk = talk
+        self._head = head
+        self._before: dict[str, Entry] = {}
+        self._saved: dict[Root, Sequence[Entry | None]] = {}
         self._of_head = index is not None and head is not None and index.manifest.snapshot_id == head.snapshot_id
 
     def read_home(self) -> Saved:
@@ -174,29 +178,41 @@ class _Saving:
                 saved.entries.append(Folder(path, stat.S_IMODE(found.mode), found.mtime_ns))
             else:
                 saved.entries.append(Symlink(path, found.mtime_ns, text_of(found.target or "")))
-        self._read_changed(saved, descriptor)
+        self._before = {entry.path: entry for entry in self._head.entries(root)} if self._head and saved.unread else {}
+        self._read_files(saved, saved.unread, descriptor)
+        if self._head is not None and _done(saved) != self._head.entries(root) and self._retire(saved):
+            retired = [one for one in saved.files if self._contents.is_retired(saved.entries[one[0]])]
+            self._read_files(saved, retired, descriptor)  # again: they are here, and the store is far
         _drop_lost_links(saved)
         self._contents.finish_pack()
         return saved
 
+    def _retire(self, saved: Saved) -> bool:
+        """What the other root needs of a pack counts too: as it is by now, or else as it was."""
+        assert self._head is not None
+        self._saved[saved.root] = saved.entries
+        roots: tuple[Root, Root] = ("workspace", "agent")
+        return self._contents.retire(
+            entry for root in roots for entry in self._saved.get(root, self._head.entries(root))
+        )
+
     def _place(self, saved: Saved, path: str, found: Found, known: Known | None, trusted_before_ns: int) -> None:
+        saved.files.append((len(saved.entries), found))
         if known is not None and is_unchanged(found, known, trusted_before_ns=trusted_before_ns):
             entry = self._contents.is_current(known.entry, of_head=self._of_head)
             if entry is not None:
-                saved.kept.append((len(saved.entries), found))
                 saved.entries.append(entry)
                 saved.stamps[path] = known.stamp
                 return
         saved.unread.append((len(saved.entries), found))
         saved.entries.append(None)
 
-    def _read_changed(self, saved: Saved, descriptor: int) -> None:
-        if saved.unread and self._of_head and self._contents.retire(entry for entry in saved.entries if entry):
-            self._unplace_retired(saved)
-        self._talk.progress("uploading", filesTotal=len(saved.unread))
+    def _read_files(self, saved: Saved, files: list[tuple[int, Found]], descriptor: int) -> None:
+        """Those of one folder follow each other."""
+        self._talk.progress("uploading", filesTotal=len(files))
         at, folder = -1, None
         try:
-            for number, found in saved.unread:
+            for number, found in files:
                 name_at = found.path.rfind("/")
                 parent = found.path[: max(name_at, 0)]
                 if parent != folder:
@@ -208,17 +224,8 @@ class _Saving:
             if at >= 0:
                 os.close(at)
 
-    def _unplace_retired(self, saved: Saved) -> None:
-        """Files whose pack is given up are read again: they are here, and the store is far."""
-        for number, found in saved.kept:
-            entry = saved.entries[number]
-            if isinstance(entry, File) and self._contents.is_current(entry, of_head=True) is None:
-                saved.entries[number] = None
-                saved.stamps.pop(entry.path, None)
-                saved.unread.append((number, found))
-        saved.unread.sort()
-
     def _read_one(self, saved: Saved, number: int, folder: int, found: Found, name: str) -> None:
+        saved.entries[number] = None
         if folder < 0:
             return
         try:
@@ -237,12 +244,17 @@ class _Saving:
         if look.is_steady:
             saved.stamps[path] = look.ctime_ns, look.inode
         else:
+            saved.stamps.pop(path, None)
             saved.skipped.append((found.path, "changing"))
         self._talk.add(files=1)
 
     def _small(self, path: str, data: bytes, look: Look) -> tuple[Entry, Look]:
         digest = hashlib.sha256(data).hexdigest()
-        place = self._contents.place_small(digest, data)
+        before = self._before.get(path)
+        if isinstance(before, File) and before.digest == digest and not self._contents.is_retired(before):
+            place = before.pack, before.offset
+        else:
+            place = self._contents.place_small(digest, data)
         return File(path, look.mode, look.mtime_ns, look.size, digest, *place), look
 
     def _large(self, path: str, descriptor: int) -> tuple[Entry, Look]:

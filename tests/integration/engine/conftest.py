@@ -1,0 +1,28 @@
+"""Places of a session, and the server of objects that they are saved to."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.engine.objects import Objects
+from tests.integration.engine.places import Place
+
+
+@pytest.fixture
+def objects() -> Iterator[Objects]:
+    objects = Objects()
+    yield objects
+    objects.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path, objects: Objects) -> Iterator[Place]:
+    before = os.umask(0o022)
+    yield Place(tmp_path / "place", objects)
+    os.umask(before)
+    subprocess.run(["chmod", "-R", "u+rwX", tmp_path], check=False)

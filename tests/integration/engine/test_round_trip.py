@@ -1,0 +1,76 @@
+"""restore(save(tree)) == tree, for two roots with everything in them that a file system may hold."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from executor.saving import contents, reading
+from tests.integration.engine.objects import Objects
+from tests.integration.engine.places import Place
+from tests.integration.engine.trees import TREES, Branch, Leaf, grow, look
+from tests.thoroughness import by_chance, chances
+
+KEPT = st.builds(Branch, mode=st.just(0o755), mtime_ns=st.just(5), inside=TREES)
+
+
+@pytest.fixture
+def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that small trees have many packs and parts."""
+    monkeypatch.setattr(contents, "PACK_BYTES", 100_000)
+    monkeypatch.setattr(reading, "PART_BYTES", 300_000)
+
+
+@pytest.mark.usefixtures("small_packs")
+@by_chance
+@chances(50, 5000)
+@given(workspace=TREES, kept=KEPT, later=TREES)
+def test_what_is_saved_comes_back_as_it_was(
+    objects: Objects, workspace: dict[bytes, Leaf | Branch], kept: Branch, later: dict[bytes, Leaf | Branch]
+) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="runyard-tree-"))
+    try:
+        place = Place(folder / "a", objects)
+        grow(place.workspace, workspace)
+        grow(place.home, {b"kept": kept})
+        first = look(place.workspace), look(place.home)
+        first_id = _saved(place)
+
+        _plant(place.workspace, later)
+        _saved(place)
+        second = look(place.workspace), look(place.home)
+        second_id = place.head
+        assert place.save().receipt["unchanged"]
+
+        for number, (snapshot_id, tree) in enumerate([(first_id, first), (second_id, second)]):
+            fresh = place.another(f"b{number}")
+            fresh.restore(snapshot_id)
+            assert (look(fresh.workspace), look(fresh.home)) == tree
+            assert fresh.save().receipt["unchanged"]
+    finally:
+        shutil.rmtree(folder)
+
+
+def _saved(place: Place) -> UUID | None:
+    receipt = place.save().receipt
+    assert {one["reason"] for one in receipt["skipped"]} <= {"fifo", "socket"}
+    assert set(receipt["objects"]) <= set(place.objects.stored)
+    return place.head
+
+
+def _plant(folder: Path, tree: dict[bytes, Leaf | Branch]) -> None:
+    """The later tree takes the place of whatever has its names."""
+    for name in tree:
+        path = os.fsencode(folder) + b"/" + name
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        elif os.path.lexists(path):
+            os.unlink(path)
+    grow(folder, tree)
