@@ -8,9 +8,11 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from cli.docker_workers import worker_gateway
 from cli.object_store import store_environment
 from cli.places import CLONE, find_places
 from cli.running import read_running
+from cli.supervisor import StartFailed
 from cli.up import environment, port_of
 
 if TYPE_CHECKING:
@@ -32,6 +34,12 @@ def doctor(asked: argparse.Namespace) -> int:
             print("Runyard is not running for this clone: start it with make up. Or set DATABASE_URL and what else")
             print("the job worker of another deployment is told (README: Settings).")
             return 1
-        environ = {**environment(places, port=port_of(environ), environ=environ), **store_environment(places, environ)}
+        try:
+            gateway = worker_gateway(places, environ)
+        except StartFailed as error:
+            print(error)
+            return 1
+        told = environment(places, port=port_of(environ), environ=environ, gateway=gateway)
+        environ = {**told, **store_environment(places, environ, gateway=gateway)}
     command = [sys.executable, "-m", "jobs", "doctor", *(["--json"] if asked.json else [])]
     return subprocess.run(command, cwd=CLONE, env=environ, check=False).returncode

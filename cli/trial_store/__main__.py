@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 
 import uvicorn
@@ -25,7 +26,13 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--key-file", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--also", action="append", default=[], help="a further address of this machine to listen on")
+    parser.add_argument(
+        "--also",
+        type=of_this_machine,
+        action="append",
+        default=[],
+        help="a further address of this machine to listen on",
+    )
     asked = parser.parse_args()
     access_key, secret = asked.key_file.read_text().split()
     configure_logs("store")
@@ -48,6 +55,13 @@ def main() -> int:
     finally:
         objects.close()
     return 0
+
+
+def of_this_machine(host: str) -> str:
+    address = ip_address(host)
+    if address.is_unspecified or not (address.is_loopback or address.is_private):
+        raise argparse.ArgumentTypeError("it listens on loopback or a private address of this machine, never beyond")
+    return host
 
 
 def listen(host: str, port: int) -> socket.socket:

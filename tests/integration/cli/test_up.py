@@ -85,7 +85,7 @@ def test_sessions_are_kept_for_the_next_start(start: Start) -> None:
     assert again.status_code == 202, again.text
 
 
-@pytest.mark.parametrize("part", ["api", "worker", "postgres"])
+@pytest.mark.parametrize("part", ["api", "worker", "postgres", "store"])
 def test_killed_part_comes_back(stack: Stack, part: str) -> None:
     before = stack.pid(part)
     psutil.Process(before).kill()

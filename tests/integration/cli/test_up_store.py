@@ -1,0 +1,85 @@
+"""The object store beside `make up`: only the job worker has its key, its port stays, the doctor finds all well."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cli.object_store import brings_own_store, choose_port, remembered_port, store_environment, without_store
+from cli.places import Places, make_places
+from tests.integration.cli.stack import Stack
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    places = Places(tmp_path / "data")
+    places.root.mkdir()
+    return places
+
+
+@pytest.mark.stack
+def test_only_the_job_worker_is_given_the_key_and_the_doctor_finds_all_well(tmp_path: Path) -> None:
+    stack = Stack(Places(tmp_path / "data"))
+    try:
+        stack.wait_until_ready()
+        secret = stack.places.store_key.read_text().split()[1]
+        knowing = {name for name in ("api", "worker", "store", "postgres") if secret in environment_of(stack, name)}
+        executors = [each for each in stack.left() if "executor" in each.cmdline() and secret in told(each)]
+        done = subprocess.run(
+            [sys.executable, "-m", "cli", "doctor"], env=stack.environ, capture_output=True, text=True, check=False
+        )
+    finally:
+        stack.stop()
+    assert (knowing, executors) == ({"worker"}, [])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WRONG" not in done.stdout
+    assert stack.left() == []
+
+
+def environment_of(stack: Stack, name: str) -> str:
+    return told(psutil.Process(stack.pid(name)))
+
+
+def told(process: psutil.Process) -> str:
+    return " ".join([*process.environ().values(), *process.cmdline()])
+
+
+def test_a_port_is_kept_from_start_to_start(places: Places) -> None:
+    port = choose_port(places)
+    assert choose_port(places) == port == remembered_port(places)
+
+
+def test_a_port_that_somebody_took_is_given_up(places: Places) -> None:
+    port = choose_port(places)
+    with socket.create_server(("127.0.0.1", port)):
+        assert choose_port(places) != port
+
+
+def test_another_store_is_taken_when_it_is_named(tmp_path: Path) -> None:
+    places = Places(tmp_path / "data")
+    make_places(places)
+    choose_port(places)
+    named = {"S3_BUCKET": "ours", "S3_ENDPOINT_URL": "https://store.example", "AWS_PROFILE": "p", "OTHER": "x"}
+    assert brings_own_store(named)
+    assert store_environment(places, named) == {name: named[name] for name in named if name != "OTHER"}
+    assert without_store(named) == {"OTHER": "x"}
+
+
+def test_without_a_store_is_passed_on(places: Places) -> None:
+    environ = {"RUNYARD_WITHOUT_STORE": "1"}
+    assert store_environment(places, environ) == environ
+
+
+def test_the_store_listens_to_nobody_beyond_this_machine(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("id\nsecret\n")
+    command = [sys.executable, "-m", "cli.trial_store", "--folder", str(tmp_path / "store"), "--port", "1"]
+    command += ["--key-file", str(tmp_path / "key"), "--also", "0.0.0.0"]
+    done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "never beyond" in done.stderr
