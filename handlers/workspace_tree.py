@@ -5,6 +5,7 @@ Paths are relative, `.` is the root; bytes that are no UTF-8 are surrogates in t
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Literal
 
 from schema.errors import PathOutsideWorkspace
 from schema.places import PLACES, TOP
+from schema.snapshot_manifest import File, Folder, Manifest, Symlink, path_bytes
 from schema.workspace_api import Root
 
 Kind = Literal["file", "folder", "symlink", "other"]
@@ -48,7 +50,7 @@ class Tree:
 
     def put(self, thing: Found) -> None:
         """What stands above it is a folder now, unless it is a link: what is said to lie below one is passed over."""
-        for folder in above(thing.path):
+        for folder in reversed([*above(thing.path)]):
             there = self.things.get(folder)
             if there is not None and there.kind == "symlink":
                 return
@@ -132,6 +134,21 @@ class Tree:
         except LeadsOutside:
             return True
         return False
+
+
+def found_in(manifest: Manifest) -> Iterator[Found]:
+    """What a snapshot has."""
+    for root, entry in manifest.placed():
+        path = os.fsdecode(path_bytes(entry.path))
+        match entry:
+            case Folder():
+                yield Found(root, path, "folder")
+            case Symlink():
+                yield Found(root, path, "symlink", target=os.fsdecode(path_bytes(entry.target)))
+            case File():
+                yield Found(root, path, "file", digest=entry.digest)
+            case _:
+                yield Found(root, path, "file")
 
 
 def above(path: str) -> Iterator[str]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import ClassVar
 from uuid import UUID
 
 import structlog
 
 from handlers.activate import Begun, Restoring, restore_failed, restored
 from handlers.restore_plan import Snapshot, make_plan
-from handlers.workspace_tree import Found
+from handlers.workspace_tree import Found, found_in
 from jobs.executor_client import Endpoint, Trace
 from jobs.objects import Objects
 from jobs.workshop import Workshop
@@ -21,7 +20,7 @@ from schema.object_keys import is_content_key, manifest_key
 from schema.restore_plan import RestorePlan
 from schema.rows import SnapshotRow
 from schema.runtime_manifest import RuntimeManifest
-from schema.snapshot_manifest import Entry, File, Folder, Manifest, Symlink, path_bytes, read_manifest
+from schema.snapshot_manifest import Manifest, read_manifest
 from schema.sql import fetch_the
 from schema.workspace_api import RestoreReceipt, RestoreWorkspace, Want
 
@@ -100,20 +99,12 @@ def _asks_for_paths(manifest: RuntimeManifest) -> bool:
 
 
 def saved_entries(shop: Workshop, snapshot: SnapshotRow) -> Iterator[Found]:
-    for root, entry in _manifest(_store(shop), snapshot).placed():
-        path = os.fsdecode(path_bytes(entry.path))
-        target = os.fsdecode(path_bytes(entry.target)) if isinstance(entry, Symlink) else None
-        digest = entry.digest if isinstance(entry, File) else None
-        yield Found(root, path, _kind(entry), target, digest)
+    return found_in(_manifest(_store(shop), snapshot))
 
 
 def _manifest(store: Objects, snapshot: SnapshotRow) -> Manifest:
     data = store.read(manifest_key(snapshot.session_id, snapshot.id))
     return read_manifest(data, session_id=snapshot.session_id, snapshot_id=snapshot.id, digest=snapshot.manifest_digest)
-
-
-def _kind(entry: Entry) -> Literal["file", "folder", "symlink"]:
-    return "folder" if isinstance(entry, Folder) else "symlink" if isinstance(entry, Symlink) else "file"
 
 
 def _may_have(session_id: UUID, snapshot_id: UUID | None, want: Want) -> bool:

@@ -21,7 +21,8 @@ from schema.wire import Json
 from schema.workspace_api import Root
 from tests.unit.handlers.worker_model import carry_out, disk_of
 
-NAMES = st.sampled_from(["a", "b", "c", "x.pid", "base64:YQ==", "é", "a b"])
+NAMED = ("a", "b", "c", "x.pid", "base64:YQ==", "é", "a b")
+NAMES = st.sampled_from(NAMED)
 PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
 ROOTS: st.SearchStrategy[Root] = st.sampled_from(["workspace", "workspace", "agent"])
 TARGETS = st.one_of(
