@@ -1,0 +1,76 @@
+"""What a runtime manifest may say, and how it says no."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from schema.errors import Invalid, PathOutsideWorkspace
+from schema.runtime_manifest import DEFAULT_IGNORE, MAX_SEED_BYTES, ignore_patterns, read_manifest
+from schema.wire import Json
+from schema.worker_limits import read_limits
+
+
+def test_paths_are_taken_absolute_or_with_their_root() -> None:
+    manifest = read_manifest(
+        {"requiredPaths": ["/workspace//a/./b/", "/agent", {"root": "agent", "path": "c"}, {"path": "/agent/c"}]}
+    )
+    assert [path.absolute for path in manifest.required_paths] == ["/workspace/a/b", "/agent", "/agent/c", "/agent/c"]
+    assert read_manifest(manifest.stored()) == manifest
+
+
+def test_all_paths_outside_are_named_as_they_were_given() -> None:
+    with pytest.raises(PathOutsideWorkspace) as refused:
+        read_manifest({"requiredPaths": ["/workspace/../etc", "/workspace/a", "/etc"], "mountPoints": ["a\x00b"]})
+    assert refused.value.paths == ["a?b", "/workspace/../etc", "/etc"]
+
+
+@pytest.mark.parametrize(
+    ("manifest", "said"),
+    [
+        ({"seedFile": []}, "seedFile"),
+        ({"seedFiles": [{"path": "/workspace", "content": ""}]}, "not all of it"),
+        ({"seedFiles": [{"path": "/workspace/a"}]}, "either content or contentBase64"),
+        ({"seedFiles": [{"path": "/workspace/a", "content": "", "contentBase64": ""}]}, "either"),
+        ({"seedFiles": [{"path": "/workspace/a", "contentBase64": "%"}]}, "not base64"),
+        ({"seedFiles": [{"path": "/workspace/a", "content": "x" * (MAX_SEED_BYTES + 1)}]}, "at most"),
+        ({"seedFiles": [{"path": "/workspace/a", "content": "", "mode": "4755"}]}, "mode"),
+        ({"seedFiles": [{"path": "/workspace/a", "content": ""}, {"path": "/workspace/./a", "content": ""}]}, "twice"),
+        ({"seedFiles": [{"path": f"/workspace/{part}", "content": ""} for part in ("a", "a/b")]}, "below /workspace/a"),
+        ({"mountPoints": ["/agent/cache"]}, "below /workspace"),
+        ({"cleanupRules": ["/workspace/**/*"]}, "delete everything"),
+        ({"cleanupRules": ["/workspace"]}, "not all of it"),
+        ({"ignore": ["/"]}, "gitignore"),
+        ({"requiredPaths": ["/workspace/" + "a" * 256]}, "at most"),
+        ({"requiredPaths": [{"root": "home", "path": "a"}]}, "workspace"),
+        ({"requiredPaths": [{"root": "agent", "path": "a", "why": ""}]}, "why"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_a_sentence(manifest: Json, said: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        read_manifest(manifest)
+    assert refused.value.problem_code == "bad_manifest"
+    assert said in refused.value.detail
+
+
+def test_seeds_are_text_or_bytes() -> None:
+    given = [
+        {"path": "/workspace/a", "content": "é"},
+        {"path": "/agent/b", "contentBase64": base64.b64encode(b"\x00\xff").decode(), "mode": "700"},
+    ]
+    assert [seed.data for seed in read_manifest({"seedFiles": given}).seed_files] == ["é".encode(), b"\x00\xff"]
+
+
+def test_mount_points_are_never_saved() -> None:
+    assert ignore_patterns(read_manifest({})) == list(DEFAULT_IGNORE)
+    manifest = read_manifest({"mountPoints": ["/workspace/ca*che"], "ignore": ["*.log"]})
+    assert ignore_patterns(manifest) == ["*.log", "/ca\\*che/"]
+
+
+@pytest.mark.parametrize(
+    "limits", [{"cpus": 0}, {"memoryBytes": 1}, {"processes": "many"}, {"diskBytes": -1}, {"idleStop": 1}]
+)
+def test_limits_that_no_worker_lives_with_are_refused(limits: Json) -> None:
+    with pytest.raises(Invalid, match=next(iter(limits))):
+        read_limits(limits)
