@@ -2,7 +2,7 @@
 
 All of it is done by who has the session's turn, so that no save of the session goes on meanwhile. Should a collector
 lose its turn without noticing, what it is about to delete is still marked as doomed, and no snapshot that names a
-doomed object is committed (handlers/saving.py).
+doomed object is committed (handlers/saving.py); when it has deleted them, it revokes the turn of whoever has it now.
 """
 
 from __future__ import annotations
@@ -77,6 +77,9 @@ def doom_garbage(
     return [row.key for row in doomed]
 
 
-def forget_deleted(conn: Conn, session_id: UUID, keys: Collection[str], *, owner: str) -> None:
-    """They are gone from the store."""
-    execute(conn, "forget_deleted", session_id=session_id, keys=list(keys), owner=owner)
+def forget_deleted(conn: Conn, turn: Turn, keys: Collection[str], *, owner: str, lock_seconds: float) -> None:
+    """They are gone from the store. A save that took the turn meanwhile may have seen them there: it does not count."""
+    hold_session(conn, turn.session_id)
+    if not hold_turn(conn, turn, lock_seconds=lock_seconds):
+        execute(conn, "revoke_turn", session_id=turn.session_id)
+    execute(conn, "forget_deleted", session_id=turn.session_id, keys=list(keys), owner=owner)

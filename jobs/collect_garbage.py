@@ -81,7 +81,7 @@ def _delete(shop: Workshop, store: Objects, turn: Turn) -> int:
         if not shop.turns.stands(turn):
             break
         store.delete(keys)
-        shop.database.transact(forget_deleted, turn.session_id, keys, owner=shop.claimer)
+        shop.database.transact(forget_deleted, turn, keys, owner=shop.claimer, lock_seconds=shop.turns.lock_seconds)
         deleted += len(keys)
     return deleted
 

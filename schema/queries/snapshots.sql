@@ -138,6 +138,11 @@ WHERE sync_claimed_by IS NOT NULL
 UPDATE session_workers SET sync_lock_expires_at = now()
 WHERE session_id = %(session_id)s AND sync_claim = %(claim)s AND sync_claimed_by IS NOT NULL;
 
+-- name: revoke_turn
+-- Whoever has it can commit nothing any more; the next one may begin at once.
+UPDATE session_workers SET sync_claim = sync_claim + 1, sync_lock_expires_at = now()
+WHERE session_id = %(session_id)s AND sync_claimed_by IS NOT NULL;
+
 -- name: insert_snapshot
 -- The caller holds the session, so that the number is the next.
 INSERT INTO snapshots (

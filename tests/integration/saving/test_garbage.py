@@ -1,0 +1,358 @@
+"""What no snapshot names is deleted after its grace, and what one names never is, whatever goes on meanwhile."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import pytest
+
+from handlers.garbage import GarbageRules, Listed, doom_garbage
+from handlers.saving import end_turn, take_turn
+from handlers.worker import announce_presence
+from jobs.collect_garbage import collect_garbage
+from jobs.object_store import Bucket
+from jobs.objects import Stored
+from jobs.sync_workspace import save_due, save_now, sync_workspace
+from jobs.workshop import Workshop
+from schema.object_keys import pack_key, session_prefix
+from tests.checker import check
+from tests.integration.saving.conftest import Session, due_jobs
+from tests.integration.saving.saver import Saver, contents
+from tests.integration.saving.test_saving import save_all, why
+from tests.object_stores import RunningStore
+from tests.store_faults import Fault, HurtStore
+from tests.thoroughness import FULL, SEED, times
+
+GRACE = GarbageRules(grace_seconds=0, kept_days=7)
+
+
+@pytest.fixture
+def shop(make_saving_shop: Callable[..., Workshop]) -> Workshop:
+    """Without a grace period: what is garbage at the second look is deleted then."""
+    return make_saving_shop(garbage_grace_hours=0)
+
+
+def orphan(bucket: Bucket, session: Session) -> str:
+    """A pack of a save that came to nothing."""
+    key = pack_key(session.id, random.randbytes(32).hex())
+    bucket.write(key, b"nobody's")
+    return key
+
+
+def age(session: Session, *, hours: float) -> None:
+    """All that is marked was marked that long ago."""
+    session.conn.execute("UPDATE unreferenced_objects SET marked_at = marked_at - make_interval(hours => %s)", (hours,))
+
+
+def named(session: Session) -> set[str]:
+    return {key for snapshot in session.snapshots for key in snapshot.objects}
+
+
+def test_what_no_snapshot_names_goes_after_its_grace(
+    make_saving_shop: Callable[..., Workshop],
+    session: Session,
+    saver: Saver,
+    object_store: RunningStore,
+    bucket: Bucket,
+) -> None:
+    """Fault 23: the packs of a save that was killed before its manifest."""
+    shop = make_saving_shop()
+    saver.files = contents("abc")
+    session.run()
+    save_all(shop, session)
+    key = orphan(bucket, session)
+    assert collect_garbage(shop).deleted == 0
+    age(session, hours=23)
+    assert collect_garbage(shop).deleted == 0
+    age(session, hours=1)
+    assert collect_garbage(shop).deleted == 1
+    assert not object_store.open().sizes([key])
+    assert object_store.keys() == named(session)
+    assert session.conn.execute("SELECT 1 FROM unreferenced_objects").fetchall() == []
+
+
+def test_what_was_written_again_gets_its_grace_again(
+    make_saving_shop: Callable[..., Workshop], session: Session, saver: Saver, bucket: Bucket
+) -> None:
+    shop = make_saving_shop()
+    saver.files = contents("a")
+    session.run()
+    save_all(shop, session)
+    key = orphan(bucket, session)
+    collect_garbage(shop)
+    age(session, hours=25)
+    session.conn.execute("UPDATE unreferenced_objects SET last_modified = last_modified - interval '1 s'")
+    assert bucket.sizes([key])
+    assert collect_garbage(shop).deleted == 0
+
+
+def test_what_a_snapshot_names_again_is_not_garbage_any_more(
+    make_saving_shop: Callable[..., Workshop], session: Session, saver: Saver, object_store: RunningStore
+) -> None:
+    shop = make_saving_shop()
+    saver.files = contents("a")
+    session.run()
+    saver.before_put = lambda key: session.expire_turn() if "/snapshots/" in key else None
+    session.conn.execute("UPDATE session_workers SET epoch = 1")
+    save_all(shop, session)
+    session.conn.execute("DELETE FROM snapshots WHERE id <> (SELECT head_snapshot FROM session_workers)")
+    saver.before_put = str
+    collect_garbage(shop)
+    age(session, hours=25)
+    saver.files = contents("ab")
+    session.run()
+    save_all(shop, session)
+    collect_garbage(shop)
+    assert named(session) <= object_store.keys()
+
+
+def test_a_save_in_the_middle_of_a_run_goes_once_one_at_rest_has_followed(
+    shop: Workshop, session: Session, saver: Saver, object_store: RunningStore, database: str
+) -> None:
+    run = session.begin_run()
+    for number in range(3):
+        saver.files = {"same": b"same", "changing": b"%d" % number}
+        session.stop_message(run)
+        session.make_due()
+        save_all(shop, session)
+    assert len(session.snapshots) == 3
+    assert collect_garbage(shop).retired == 0
+    saver.files = {"same": b"same", "changing": b"last"}
+    session.end_run(run)
+    save_all(shop, session)
+    assert collect_garbage(shop).retired == 3
+    assert [snapshot.number for snapshot in session.snapshots] == [4]
+    collect_garbage(shop)
+    assert object_store.keys() == named(session)
+    check(database, stored=object_store.keys())
+
+
+def test_old_saves_in_the_middle_of_a_run_go_but_not_the_last_of_a_run_nor_what_was_restored_from(
+    shop: Workshop, session: Session, saver: Saver
+) -> None:
+    for letter in "xy":
+        run = session.begin_run()
+        for number in range(3):
+            saver.files = {letter: b"%d" % number}
+            session.stop_message(run)
+            session.make_due()
+            save_all(shop, session)
+        session.end_run(run)
+        session.conn.execute("UPDATE session_workers SET next_sync_at = NULL")  # never saved at rest
+    first = session.snapshots[0]
+    session.conn.execute("UPDATE snapshots SET created_at = created_at - interval '8 days'")
+    session.conn.execute(
+        "INSERT INTO restores (session_id, epoch, snapshot_id) VALUES (%s, 1, %s)", (session.id, first.id)
+    )
+    assert collect_garbage(shop).retired == 3
+    assert [snapshot.number for snapshot in session.snapshots] == [1, 3, 6]
+
+
+def test_a_session_that_is_being_saved_is_left_for_the_next_time(
+    shop: Workshop, session: Session, bucket: Bucket, object_store: RunningStore
+) -> None:
+    turn = take_turn(session.conn, session.id, owner="another", lock_seconds=60)
+    assert turn is not None
+    key = orphan(bucket, session)
+    for _ in range(2):
+        assert collect_garbage(shop).busy == 1
+    assert object_store.open().sizes([key])
+    end_turn(session.conn, turn)
+    collect_garbage(shop)
+    assert not object_store.open().sizes([key])
+
+
+def test_a_store_that_fails_leaves_garbage_for_the_next_time(
+    shop: Workshop, session: Session, saver: Saver, hurt_store: HurtStore, object_store: RunningStore
+) -> None:
+    saver.files = contents("abc")
+    session.run()
+    save_all(shop, session)
+    orphan(object_store.open(), session)
+    for method in ("GET", "POST"):
+        hurt_store.fail(status=403, method=method, times=None)
+        assert collect_garbage(shop).failed == 1
+        hurt_store.heal()
+    assert why(session) is None, "the turn was given back"
+    assert collect_garbage(shop).deleted == 1
+    assert object_store.keys() == named(session)
+
+
+def test_other_sessions_objects_are_not_looked_at(
+    shop: Workshop, make_session: Callable[[], Session], saver: Saver, object_store: RunningStore, bucket: Bucket
+) -> None:
+    one, other = make_session(), make_session()
+    saver.files = contents("a")
+    for each in (one, other):
+        each.run()
+    save_now(shop, one.id, "requested")
+    save_now(shop, other.id, "requested")
+    bucket.write("something/else", b"x")
+    for _ in range(2):
+        collect_garbage(shop)
+    assert object_store.keys() == named(one) | named(other) | {"something/else"}
+
+
+def test_a_name_that_is_about_to_be_deleted_is_in_no_snapshot_until_it_is_over(
+    shop: Workshop, session: Session, saver: Saver, object_store: RunningStore, bucket: Bucket
+) -> None:
+    """A collector stood still between its decision and the deletion, and its turn ran out meanwhile."""
+    saver.files = contents("a")
+    session.run()
+    save_all(shop, session)
+    saver.files = contents("ab")
+    session.run()
+    save_all(shop, session)
+    key = next(iter(set(session.snapshots[1].objects) - set(session.snapshots[0].objects)))
+    session.conn.execute("UPDATE session_workers SET head_snapshot = %s", (session.snapshots[0].id,))
+    session.conn.execute("DELETE FROM snapshots WHERE number = 2")
+    with shop.database.dedicated() as collector:
+        assert announce_presence(collector, "slow")
+        turn = take_turn(session.conn, session.id, owner="slow", lock_seconds=60)
+        assert turn is not None
+        listed = [Listed(each.key, each.last_modified) for each in bucket.list(session_prefix(session.id))]
+        with session.conn.transaction():
+            doomed = doom_garbage(session.conn, turn, listed, owner="slow", rules=GRACE, lock_seconds=60)
+        assert key in doomed
+        session.expire_turn()
+        session.run()
+        assert save_all(shop, session) == ["failed"]
+        assert "being deleted" in (session.state.sync_error or "")
+        bucket.delete(doomed)  # it goes on
+    session.make_due()
+    assert save_all(shop, session) == ["saved"]
+    assert named(session) <= object_store.keys()
+
+
+def test_a_collector_whose_turn_ran_out_deletes_nothing_more(
+    shop: Workshop, session: Session, saver: Saver, hurt_store: HurtStore, object_store: RunningStore
+) -> None:
+    saver.files = contents("a")
+    session.run()
+    save_all(shop, session)
+    key = orphan(object_store.open(), session)
+    fault = hurt_store.hurt(Fault(method="GET", hold=threading.Event()))
+    with ThreadPoolExecutor(1) as pool:
+        collecting = pool.submit(collect_garbage, shop)
+        assert fault.met.wait(30)
+        session.expire_turn()
+        assert take_turn(session.conn, session.id, owner="another", lock_seconds=60)
+        assert fault.hold is not None
+        fault.hold.set()
+        assert collecting.result(30).deleted == 0
+    assert object_store.open().sizes([key])
+
+
+@dataclass
+class SlowToDelete:
+    """The bucket of a collector that may stand still just before it deletes."""
+
+    real: Bucket
+    before_delete: Callable[[], object]
+
+    def link(self, method: str, key: str, seconds: float) -> str:
+        return self.real.link(method, key, seconds)
+
+    def sizes(self, keys: Collection[str]) -> dict[str, int]:
+        return self.real.sizes(keys)
+
+    def read(self, key: str) -> bytes:
+        return self.real.read(key)
+
+    def list(self, prefix: str) -> Iterator[Stored]:
+        return iter(self.real.list(prefix))
+
+    def delete(self, keys: Collection[str]) -> None:
+        self.before_delete()
+        self.real.delete(keys)
+
+
+@dataclass
+class Chaos:
+    """Saves and collections of one session by two job workers at once, in any order; turns run out at any time."""
+
+    shops: list[Workshop]
+    session: Session
+    saver: Saver
+    dice: random.Random
+    outcomes: list[str] = field(default_factory=list)
+    deleted: int = 0
+
+    def change(self) -> None:
+        """The files of a run: new ones, fewer, or those of an earlier save again."""
+        kind = self.dice.choice(["write", "write", "delete", "back"])
+        if kind == "write":
+            self.saver.files[self.dice.choice("abcdef")] = b"%d" % self.dice.randrange(3)
+        elif kind == "delete" and self.saver.files:
+            self.saver.files.pop(self.dice.choice(sorted(self.saver.files)))
+        elif self.saver.saved:
+            self.saver.files = dict(self.dice.choice(list(self.saver.saved.values()))[0])
+        self.session.conn.execute(
+            "DELETE FROM snapshots WHERE id NOT IN (SELECT head_snapshot FROM session_workers) AND random() < 0.5"
+        )
+        self.session.run()
+
+    def lose_turn_sometimes(self, *_: object) -> None:
+        if self.dice.random() < 0.2:
+            self.session.expire_turn()
+
+    def stand_still_sometimes(self) -> None:
+        """Longer than the turn, while another saves the session from begin to end."""
+        if self.dice.random() < 0.5:
+            self.session.expire_turn()
+            self.save(self.shops[0])
+
+    def round(self, pool: ThreadPoolExecutor) -> None:
+        self.change()
+        acts: list[Callable[[], object]] = []
+        for shop in self.shops:
+            acts += [partial(self.collect, shop), partial(self.save, shop)]
+        self.dice.shuffle(acts)
+        for done in [pool.submit(act) for act in acts]:
+            done.result(60)
+
+    def collect(self, shop: Workshop) -> None:
+        self.deleted += collect_garbage(shop).deleted
+
+    def save(self, shop: Workshop) -> None:
+        with shop.database.dedicated() as conn:
+            conn.execute("UPDATE session_workers SET next_sync_at = now()")
+            save_due(shop)
+            jobs = due_jobs(conn)
+        self.outcomes += [sync_workspace(shop, *job) for job in jobs]
+
+
+@pytest.mark.timeout(times(180, 3600))
+def test_no_object_that_a_snapshot_names_is_ever_deleted(
+    make_saving_shop: Callable[..., Workshop],
+    session: Session,
+    saver: Saver,
+    bucket: Bucket,
+    object_store: RunningStore,
+    database: str,
+) -> None:
+    print(f"RUNYARD_TEST_SEED={SEED}")
+    chaos = Chaos([], session, saver, random.Random(SEED if FULL else 11))
+    slow = SlowToDelete(bucket, chaos.stand_still_sometimes)
+    chaos.shops = [replace(make_saving_shop(garbage_grace_hours=0), store=slow) for _ in range(2)]
+    saver.before_put = chaos.lose_turn_sometimes
+    with ExitStack() as present:
+        pool = present.enter_context(ThreadPoolExecutor(4))
+        for shop in chaos.shops:
+            assert announce_presence(present.enter_context(shop.database.dedicated()), shop.claimer)
+        for _ in range(times(40, 1000)):
+            chaos.round(pool)
+            check(database, stored=object_store.keys())
+    assert chaos.outcomes.count("saved") > 3, chaos.outcomes
+    assert chaos.deleted > 0
+    saver.before_put = str
+    session.expire_turn()
+    session.run()
+    assert save_all(make_saving_shop(), session) == ["saved"]
+    assert why(session) is None
