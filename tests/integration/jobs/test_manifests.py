@@ -44,6 +44,31 @@ def test_a_run_whose_required_paths_are_missing_is_blocked_before_it_starts(
     runs.wait_for(second.id, "succeeded")
 
 
+def test_a_first_run_finds_what_the_app_brings(shop: Workshop, runs: Runs, conn: Conn) -> None:
+    with_manifest(
+        conn,
+        runtimeVersion="0.1.0",
+        seedFiles=[
+            {"path": "/workspace/docs/README.md", "content": "of the app"},
+            {"path": "/agent/.config/tool.json", "contentBase64": "e30=", "mode": "600"},
+        ],
+        mountPoints=["/workspace/cache"],
+        requiredPaths=["/workspace/docs/README.md", "/agent/.config/tool.json"],
+    )
+    first = runs.start("say: hello")
+    assert execute_run(shop, first.id) == "started", runs.row(first.id)
+    runs.wait_for(first.id, "succeeded")
+    workspace = workspace_of(shop, first.session_id)
+    assert (workspace / "docs/README.md").read_text() == "of the app"
+    assert (workspace / "cache").is_dir()
+
+    (workspace / "docs/README.md").write_text("of the session")
+    second = runs.start("say: hello", session_id=first.session_id)
+    assert execute_run(shop, second.id) == "started"
+    runs.wait_for(second.id, "succeeded")
+    assert (workspace / "docs/README.md").read_text() == "of the session"
+
+
 def test_a_run_for_another_runtime_version_is_blocked(shop: Workshop, runs: Runs, conn: Conn) -> None:
     with_manifest(conn, runtimeVersion="9")
     run = runs.start("say: hello")
