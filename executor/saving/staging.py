@@ -44,6 +44,7 @@ class Staging:
         self._no_folders: set[bytes] = set()
         self._protected: set[bytes] = set()
         self._done: list[tuple[str, bytes, bytes]] = []
+        self._times: dict[bytes, int] = {}
         self._taken = 0
 
     def make_folder(self, path: bytes) -> None:
@@ -108,6 +109,9 @@ class Staging:
                     os.rename(name, other, src_dir_fd=at, dst_dir_fd=self._own)
                 else:
                     os.rename(other, name, src_dir_fd=self._own, dst_dir_fd=at)
+        for path, mtime_ns in self._times.items():
+            with contextlib.suppress(OSError), opened(self._root, path) as at:
+                os.utime(at, ns=(mtime_ns, mtime_ns))
 
     def close(self) -> None:
         """Nothing of it is left, nor of what was taken away."""
@@ -119,6 +123,7 @@ class Staging:
         """The folders that both sides have."""
         both = []
         with opened(self.new, folder) as source, _writable(self._root, folder) as target:
+            self._times[folder] = os.fstat(target).st_mtime_ns
             for name in sorted(_names(source)):
                 path = folder + b"/" + name if folder else name
                 coming = os.stat(name, dir_fd=source, follow_symlinks=False)

@@ -55,6 +55,7 @@ class Place:
     session_id: UUID = field(default_factory=uuid4)
     head: UUID | None = None
     index: Index | None = None
+    digests: dict[UUID | None, str] = field(default_factory=dict)
     keep: tuple[str, ...] = ("kept",)
     drop: tuple[str, ...] = ("kept/secret",)
 
@@ -87,13 +88,14 @@ class Place:
         if outcome.index is not None:
             self.index = read_index(outcome.index)
         self.head = UUID(outcome.receipt["snapshotId"])
+        self.digests[self.head] = outcome.receipt["manifestDigest"]
         return outcome
 
     def restore(self, snapshot_id: UUID | None, plan: dict[str, Any] = ALL) -> Restored:
         order = RestoreOrder(
             session_id=self.session_id,
             snapshot_id=snapshot_id,
-            manifest_digest=None,
+            manifest_digest=self.digests.get(snapshot_id),
             plan=plan,
             workspace=os.fsencode(self.workspace),
             home=os.fsencode(self.home),
@@ -107,7 +109,14 @@ class Place:
 
     def another(self, name: str) -> Place:
         """A fresh place of the same session."""
-        return Place(self.folder.with_name(name), self.objects, self.session_id, keep=self.keep, drop=self.drop)
+        return Place(
+            self.folder.with_name(name),
+            self.objects,
+            self.session_id,
+            digests=self.digests,
+            keep=self.keep,
+            drop=self.drop,
+        )
 
     def manifest(self) -> Manifest:
         assert self.head is not None

@@ -1,0 +1,216 @@
+"""Objects that are damaged, a store that fails, a disk that is full: a clean failure, and what was there stays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from executor.saving import transfer
+from executor.saving.ignore import STAGING
+from executor.saving.talk import EngineFailed
+from executor.saving.transfer import ObjectDamaged, StoreFailed
+from schema.errors import RunyardError
+from schema.object_keys import manifest_key
+from schema.snapshot_manifest import BadManifest
+from tests.integration.engine.places import ALL, Place
+from tests.integration.engine.trees import look
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(transfer, "LONGEST_PAUSE_SECONDS", 0.01)
+
+
+@pytest.fixture
+def saved(place: Place) -> Place:
+    """With small files in a pack, and a large one in parts of which none compresses."""
+    (place.workspace / "folder").mkdir()
+    (place.workspace / "folder" / "small").write_text("small " * 1000)
+    (place.workspace / "large").write_bytes(os.urandom(2 << 20))
+    place.save()
+    return place
+
+
+def used_place(saved: Place) -> Place:
+    """Another place of the session, where something is already."""
+    there = saved.another("there")
+    (there.workspace / "folder").mkdir()
+    (there.workspace / "folder" / "small").write_text("what was there")
+    (there.workspace / "own").write_text("own")
+    return there
+
+
+def flip(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+def bomb(_: bytes) -> bytes:
+    return zstandard.ZstdCompressor().compress(bytes(1 << 30))
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "a flipped bit": flip,
+    "truncated": lambda data: data[:-10],
+    "empty": lambda _: b"",
+    "longer": lambda data: data + b"x",
+    "a bomb": bomb,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("kind", ["packs", "parts", "snapshots"])
+def test_a_damaged_object_is_noticed_and_nothing_is_touched(saved: Place, kind: str, damage: str) -> None:
+    there = used_place(saved)
+    before = look(there.workspace)
+    [key] = [key for key in saved.objects.stored if f"/{kind}/" in key]
+    saved.objects.stored[key] = DAMAGES[damage](saved.objects.stored[key])
+    with pytest.raises((ObjectDamaged, BadManifest)):
+        there.restore(saved.head)
+    assert look(there.workspace) == before
+    assert not (there.workspace / STAGING).exists()
+
+
+def test_an_object_that_is_gone_is_said_to_be(saved: Place) -> None:
+    there = used_place(saved)
+    before = look(there.workspace)
+    del saved.objects.stored[next(key for key in saved.objects.stored if "/packs/" in key)]
+    with pytest.raises(ObjectDamaged) as failed:
+        there.restore(saved.head)
+    assert failed.value.problem_code == "object_missing"
+    assert look(there.workspace) == before
+
+
+@pytest.mark.parametrize("status", [503, 429, 500, 403, 0], ids=["503", "429", "500", "expired link", "reset"])
+def test_what_fails_now_and_then_is_tried_again(saved: Place, status: int) -> None:
+    calls = iter(range(1000))
+    saved.objects.hurt = lambda _method, _key: status if next(calls) % 3 < 2 else None
+    (saved.workspace / "more").write_bytes(os.urandom(3 << 20))
+    saved.save()
+    there = saved.another("there")
+    there.restore(saved.head)
+    assert look(there.workspace) == look(saved.workspace)
+
+
+def test_a_store_that_is_down_fails_a_save_and_the_next_one_makes_up_for_it(saved: Place) -> None:
+    (saved.workspace / "more").write_bytes(os.urandom(20 << 20))
+    saved.objects.hurt = lambda _method, _key: 503
+    head = saved.head
+    with pytest.raises(StoreFailed):
+        saved.save()
+    assert saved.head == head
+    saved.objects.hurt = lambda _method, _key: None
+    saved.save()
+    there = saved.another("there")
+    there.restore(saved.head)
+    assert look(there.workspace) == look(saved.workspace)
+
+
+def test_a_store_that_refuses_is_not_asked_again_and_again(saved: Place) -> None:
+    (saved.workspace / "more").write_text("more")
+    saved.objects.hurt = lambda _method, _key: 400
+    calls = len(saved.objects.calls)
+    with pytest.raises(StoreFailed):
+        saved.save()
+    assert len(saved.objects.calls) == calls + 1
+
+
+def test_a_save_killed_before_its_manifest_leaves_the_old_snapshot_whole(saved: Place) -> None:
+    old, before = saved.head, look(saved.workspace)
+    (saved.workspace / "more").write_text("more")
+    saved.objects.hurt = lambda _method, key: 400 if "/snapshots/" in key else None
+    with pytest.raises(StoreFailed):
+        saved.save()
+    saved.objects.hurt = lambda _method, _key: None
+    there = saved.another("there")
+    there.restore(old)
+    assert look(there.workspace) == before
+
+
+def test_a_snapshot_that_does_not_fit_is_refused_before_anything_is_written(
+    saved: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = used_place(saved)
+    before = look(there.workspace)
+    monkeypatch.setattr("executor.saving.restore._free", lambda _: 1000)
+    with pytest.raises(EngineFailed) as failed:
+        there.restore(saved.head)
+    assert failed.value.problem_code == "disk_full"
+    assert look(there.workspace) == before
+
+
+def test_what_cannot_be_moved_into_place_is_moved_back(saved: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = used_place(saved)
+    before = look(there.workspace), look(there.home)
+    real, moves = os.rename, iter(range(1000))
+
+    def rename(*arguments: object, **folders: int) -> None:
+        if next(moves) == 2:
+            raise OSError(5, "the disk broke")
+        real(*arguments, **folders)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "rename", rename)
+    with pytest.raises(OSError, match="the disk broke"):
+        there.restore(saved.head)
+    assert (look(there.workspace), look(there.home)) == before
+
+
+def test_a_restore_over_what_is_there_replaces_the_same_paths_only(saved: Place) -> None:
+    there = used_place(saved)
+    (there.workspace / "large").mkdir()
+    (there.workspace / "large" / "inside").write_text("gone")
+    there.restore(saved.head)
+    assert (there.workspace / "own").read_text() == "own"
+    (there.workspace / "own").unlink()
+    assert look(there.workspace) == look(saved.workspace)
+
+
+def plan(*entries: dict[str, str]) -> dict[str, object]:
+    return {"layers": [*ALL["layers"], {"layer": "L4", "entries": list(entries)}]}
+
+
+def test_what_is_in_the_way_of_a_written_file_is_not_replaced(saved: Place) -> None:
+    there = used_place(saved)
+    before = look(there.workspace)
+    blocked = {"root": "workspace", "path": "own/file", "action": "mkdir", "reason": "mount_point"}
+    with pytest.raises(EngineFailed) as failed:
+        there.restore(saved.head, plan(blocked))
+    assert failed.value.problem_code == "path_blocked"
+    assert look(there.workspace) == before
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"path": "../x"},
+        {"path": "/etc/x"},
+        {"path": "a/../../x"},
+        {"path": "x", "mode": "4755"},
+        {"path": "x", "digest": "0" * 64},
+        {"path": "x\0"},
+    ],
+)
+def test_a_plan_that_is_none_is_refused(place: Place, entry: dict[str, str], tmp_path: Path) -> None:
+    step = {"root": "workspace", "action": "write", "reason": "seed", "digest": "1" * 64, "mode": "644", **entry}
+    with pytest.raises(RunyardError) as failed:
+        place.restore(None, plan(step))
+    assert failed.value.problem_code == "bad_plan"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["home", "place", "workspace"]
+
+
+def test_a_manifest_of_another_snapshot_is_not_taken(saved: Place) -> None:
+    first = saved.head
+    (saved.workspace / "more").write_text("more")
+    saved.save()
+    assert first is not None
+    assert saved.head is not None
+    saved.objects.stored[manifest_key(saved.session_id, saved.head)] = saved.objects.stored[
+        manifest_key(saved.session_id, first)
+    ]
+    with pytest.raises((BadManifest, ObjectDamaged)):
+        saved.another("there").restore(saved.head)
