@@ -67,6 +67,16 @@ requirements: $(READY_DEV)
 	  $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-emit-index-url \
 	    --custom-compile-command "make requirements" $$name.in -o $$name.txt || exit 1; done
 
+# Shows how far pip is; what it said is kept, and its end shown when it fails.
+define install
+@{ $(PIP) install --progress-bar off -r $(1) 2>&1; echo "exit $$?"; } | tee $(VENV)/install.log | \
+  awk -v total=$$(grep -c == $(1)) ' \
+    /^ *(Collecting|Processing|Requirement already)/ { printf "\r  %d of %d packages", ++n, total; fflush() } \
+    /^ *Installing collected/ { printf ", installing them ..."; fflush() } \
+    /^exit / { status = $$2 } \
+    END { print ""; exit status }' || { tail -n 20 $(VENV)/install.log; exit 1; }
+endef
+
 # A folder that was made by a Python that is gone is made again, and what was installed in it installed again.
 ifneq ($(shell test -x $(RUN) && echo runs),runs)
 $(shell rm -f $(READY) $(READY_DEV))
@@ -75,12 +85,12 @@ endif
 # Installed once, and again when the list changes; a stamp says that it was finished.
 $(READY): requirements.txt | venv
 	@echo "installing Python packages from requirements.txt (a minute or two the first time) ..."
-	@$(PIP) install -r requirements.txt
+	$(call install,requirements.txt)
 	@$(RUN) -c 'import flask, psycopg, procrastinate' && touch $@
 
 $(READY_DEV): requirements-dev.txt $(READY)
 	@echo "installing what the tests and checks need ..."
-	@$(PIP) install -r requirements-dev.txt
+	$(call install,requirements-dev.txt)
 	@$(RUN) -c 'import pytest, mypy' && touch $@
 
 venv:
