@@ -72,13 +72,14 @@ class Connection:
 
 
 class Proxy:
-    """Listens on loopback for one server until it is closed. `slice_bytes` and `delay_seconds` are for each piece;
-    `window_bytes` bounds what the kernel takes from the server before we read it (0: as it likes)."""
+    """Listens on loopback (or another address of ours) for one server until it is closed. `slice_bytes` and
+    `delay_seconds` are for each piece; `window_bytes` bounds what the kernel takes from the server before we read it (0:
+    as it likes)."""
 
-    def __init__(self, target: Address, *, window_bytes: int = 0) -> None:
+    def __init__(self, target: Address, *, window_bytes: int = 0, host: str = "127.0.0.1") -> None:
         self._target = target
         self._window_bytes = window_bytes
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._listener = socket.create_server((host, 0), backlog=512)
         self.port: int = self._listener.getsockname()[1]
         self.slice_bytes = CHUNK
         self.delay_seconds = 0.0

@@ -30,7 +30,6 @@ from schema.worker_limits import WorkerLimits
 STARTS_AT_ONCE = 4
 FIRST_POLL_SECONDS = 0.02
 LONGEST_POLL_SECONDS = 0.2
-SILENT_SECONDS = 2.0
 CUT_OFF_SECONDS = 30.0
 SESSION, EPOCH = "runyard.session", "runyard.epoch"
 QUOTA_PROBE_BYTES = 64 * 1024 * 1024
@@ -197,11 +196,10 @@ class DockerHost:
             pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
 
     def _clear_away(self, container: Container, *, is_older: bool) -> None:
-        """Its volumes stay. How it ended by itself is worth a line, for nobody can ask it later."""
-        if container.is_running:
-            seconds = self._settings.stop_seconds if is_older else SILENT_SECONDS
-            self._engine.stop(container.name, seconds=seconds)
-        elif container.exit_code != 0:
+        """Its volumes stay. A silent one ends by force. How one ended by itself is worth a line: nobody can ask later."""
+        if container.is_running and is_older:
+            self._engine.stop(container.name, seconds=self._settings.stop_seconds)
+        elif not container.is_running and container.exit_code != 0:
             _log.warning(
                 "container.had_ended",
                 container=container.name,

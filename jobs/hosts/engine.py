@@ -74,7 +74,7 @@ class Engine:
 
     def running(self, labels: Mapping[str, str]) -> list[Mapping[str, str]]:
         """The labels of those that run now; one quick call."""
-        filters = {**_by(labels), "status": ["running"]}
+        filters = {**_by(labels), "status": ["running", "paused", "restarting"]}
         return [one["Labels"] for one in self._call(lambda client: client.api.containers(filters=filters))]
 
     def container(self, name: str) -> Container | None:

@@ -22,6 +22,8 @@ from docker.errors import APIError, BuildError, DockerException, ImageNotFound
 
 CODE = Path(__file__).resolve().parents[2]
 REQUIREMENTS = "requirements-executor.txt"
+CONTENT = "runyard.content"
+"""The image's label with the digest of what it was made of."""
 # Of schema/, what the executor shares with the control plane; not what only the database's side knows.
 NOT_THE_EXECUTORS = {"migrations", "queries", "openapi.json", "migrate.py", "sql.py", "rows.py"}
 GLIBC_MINORS = range(17, 37)
@@ -60,14 +62,33 @@ class Plan:
 
 
 def build_image(client: docker.DockerClient, plan: Plan) -> str:
-    """The new image's id. Raises ImageFailed."""
+    """The image's id; an image that is made of the same already is left as it is. Raises ImageFailed."""
+    content = content_digest(plan.base)
+    if (found := _image_of(client, plan.tag, content)) is not None:
+        return found
     python = python_of(client, plan.base)
     wheels = fetch_wheels(python, plan.cache)
     agents = agent_folders(plan.agents_dir)
     with tempfile.TemporaryFile() as context:
         write_context(context, wheels=wheels, agents=agents)
         context.seek(0)
-        return _build(client, plan, context)
+        return _build(client, plan, context, content)
+
+
+def content_digest(base: str) -> str:
+    """Of all that makes the image what it is: our code, the locks of packages and agents, the name of its base."""
+    digest = hashlib.sha256(base.encode())
+    for name, file in _own_files():
+        digest.update(f"\0{name}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _image_of(client: docker.DockerClient, tag: str, content: str) -> str | None:
+    try:
+        image = client.images.get(tag)
+    except ImageNotFound:
+        return None
+    return str(image.id) if image.labels.get(CONTENT) == content else None
 
 
 def python_of(client: docker.DockerClient, base: str) -> Python:
@@ -118,18 +139,24 @@ def agent_folders(agents_dir: Path) -> list[Path]:
 def write_context(out: IO[bytes], *, wheels: Path, agents: list[Path]) -> None:
     """The same files give the same bytes: sorted, without times and owners."""
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name in ("Dockerfile", ".dockerignore"):
-            _put(tar, CODE / "executor" / name, name)
-        _put(tar, CODE / REQUIREMENTS, REQUIREMENTS)
-        _put(tar, CODE / "providers.toml", "code/providers.toml")
-        for top in ("executor", "schema"):
-            for file in _code(CODE / top):
-                _put(tar, file, f"code/{file.relative_to(CODE)}")
+        for name, file in _own_files():
+            _put(tar, file, name)
         for wheel in sorted(wheels.glob("*.whl")):
             _put(tar, wheel, f"wheels/{wheel.name}")
         for agent in agents:
             for file in sorted(agent.rglob("*")):
                 _put(tar, file, f"agents/{file.relative_to(agent.parent)}")
+
+
+def _own_files() -> Iterator[tuple[str, Path]]:
+    """What of this repository goes into the context, by its name there."""
+    for name in ("Dockerfile", ".dockerignore"):
+        yield name, CODE / "executor" / name
+    yield REQUIREMENTS, CODE / REQUIREMENTS
+    yield "code/providers.toml", CODE / "providers.toml"
+    for top in ("executor", "schema"):
+        for file in _code(CODE / top):
+            yield f"code/{file.relative_to(CODE)}", file
 
 
 def _code(folder: Path) -> Iterator[Path]:
@@ -150,13 +177,14 @@ def _put(tar: tarfile.TarFile, file: Path, name: str) -> None:
     tar.add(file, name, recursive=False, filter=plain)
 
 
-def _build(client: docker.DockerClient, plan: Plan, context: IO[bytes]) -> str:
+def _build(client: docker.DockerClient, plan: Plan, context: IO[bytes], content: str) -> str:
     try:
         image, _ = client.images.build(
             fileobj=context,
             custom_context=True,
             tag=plan.tag,
             buildargs={"BASE_IMAGE": plan.base},
+            labels={CONTENT: content},
             rm=True,
             forcerm=True,
             timeout=1800,
