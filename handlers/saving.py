@@ -73,17 +73,6 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class OverdueSync:
-    """Changes that have waited for too long, and what is being done about them."""
-
-    session_id: UUID
-    failures: int
-    error: str | None
-    next_sync_at: datetime | None
-    is_syncing: bool
-
-
-@dataclass(frozen=True)
 class Reason:
     """Why a worker may not be stopped or removed: `code` is stable, `message` a sentence."""
 
@@ -242,16 +231,6 @@ def fail_sync(conn: Conn, turn: Turn, *, code: str, message: str, pauses: Pauses
     return failed
 
 
-def overdue_syncs(conn: Conn, *, dirty_seconds: float, limit: int = 500) -> list[OverdueSync]:
-    """Sessions whose changes have been unsaved for longer than this."""
-    return fetch_all(conn, "overdue_syncs", OverdueSync, dirty_seconds=dirty_seconds, limit=limit)
-
-
-def make_due(conn: Conn, session_ids: Collection[UUID]) -> set[UUID]:
-    """Have them saved now, unless a time is set already; those for which it was set here."""
-    return {row.session_id for row in fetch_all(conn, "make_due", _Session, session_ids=list(session_ids))}
-
-
 def forget_unsaved(conn: Conn, session_id: UUID) -> bool:
     """The session's place is gone, with whatever of it was unsaved: whether anything was. To be told to the user."""
     hold_session(conn, session_id)
@@ -279,11 +258,6 @@ def _still_stands(state: SavingRow, begun: Begun) -> bool:
 @dataclass(frozen=True)
 class _Key:
     key: str
-
-
-@dataclass(frozen=True)
-class _Session:
-    session_id: UUID
 
 
 def _landed(conn: Conn, begun: Begun, receipt: SyncReceipt) -> UUID:

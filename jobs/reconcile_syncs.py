@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 from pydantic import Field
 
-from handlers.saving import OverdueSync, make_due, overdue_syncs
+from handlers.overdue_syncs import OverdueSync, make_due, overdue_syncs
 from jobs.workshop import Workshop
 from schema.wire import Wire
 

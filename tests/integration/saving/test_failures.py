@@ -15,8 +15,6 @@ from handlers.alarms import alarms
 from handlers.reconcile import ReconcileLimits
 from handlers.saving import is_saved, take_turn, unsaved
 from jobs.duties import Presence
-from jobs.perform_operation import perform_operation
-from jobs.reconcile_syncs import reconcile_syncs
 from jobs.sync_workspace import NotSaved, give_back_turns, save_due, save_now, sync_workspace
 from jobs.workshop import Workshop
 from schema.wire import Json
@@ -308,40 +306,3 @@ def test_without_an_object_store_nothing_is_saved_and_the_gate_stays_shut(shop: 
     with pytest.raises(NotSaved, match="No object store"):
         save_now(without, dirty.id, "stop")
     assert unsaved(dirty.conn, dirty.id) is not None
-
-
-def test_changes_that_nobody_saves_are_found_by_the_reconciler(
-    make_saving_shop: Callable[..., Workshop], dirty: Session
-) -> None:
-    shop = make_saving_shop(sync_dirty_seconds=60)
-    dirty.conn.execute("UPDATE session_workers SET next_sync_at = NULL")
-    assert reconcile_syncs(shop).scanned == 0
-    dirty.conn.execute("UPDATE session_workers SET dirty_since = now() - interval '61 s'")
-    done = reconcile_syncs(shop)
-    assert (done.scanned, done.asked, done.reasons[0].session_id) == (1, 1, dirty.id)
-    assert save_all(shop, dirty) == ["saved"]
-    assert reconcile_syncs(shop).scanned == 0
-
-
-def test_the_reconciler_says_what_is_being_done_and_hurries_no_pause(
-    make_saving_shop: Callable[..., Workshop], dirty: Session, hurt_store: HurtStore
-) -> None:
-    shop = make_saving_shop(sync_dirty_seconds=60)
-    dirty.conn.execute("UPDATE session_workers SET dirty_since = now() - interval '61 s'")
-    fail_once(shop, dirty, hurt_store)
-    [waiting] = reconcile_syncs(shop).reasons
-    assert waiting.action == "waiting"
-    assert str(dirty.state.sync_error) in waiting.reason
-    assert (seconds_until_due(dirty) or 0) > 0
-    dirty.make_due()
-    save_due(shop)
-    assert [each.action for each in reconcile_syncs(shop).reasons] == ["syncing"]
-
-
-def test_the_reconciler_can_be_asked_for(shop: Workshop, dirty: Session) -> None:
-    operation_id = dirty.conn.execute(
-        "INSERT INTO operations (kind) VALUES ('reconcile_syncs') RETURNING id"
-    ).fetchall()[0][0]
-    perform_operation(shop, operation_id)
-    [[result]] = dirty.conn.execute("SELECT result FROM operations").fetchall()
-    assert result == {"scanned": 0, "asked": 0, "syncing": 0, "waiting": 0, "reasons": []}

@@ -1,0 +1,36 @@
+"""Changes that have waited to be saved for too long: found by the reconciler, whatever was to save them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from schema.sql import Conn, fetch_all
+
+
+@dataclass(frozen=True)
+class OverdueSync:
+    """Changes that have waited for too long, and what is being done about them."""
+
+    session_id: UUID
+    failures: int
+    error: str | None
+    next_sync_at: datetime | None
+    is_syncing: bool
+
+
+@dataclass(frozen=True)
+class _Session:
+    session_id: UUID
+
+
+def overdue_syncs(conn: Conn, *, dirty_seconds: float, limit: int = 500) -> list[OverdueSync]:
+    """Sessions whose changes have been unsaved for longer than this."""
+    return fetch_all(conn, "overdue_syncs", OverdueSync, dirty_seconds=dirty_seconds, limit=limit)
+
+
+def make_due(conn: Conn, session_ids: Collection[UUID]) -> set[UUID]:
+    """Have them saved now, unless a time is set already; those for which it was set here."""
+    return {row.session_id for row in fetch_all(conn, "make_due", _Session, session_ids=list(session_ids))}
