@@ -196,7 +196,7 @@ class DockerHost:
             pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
 
     def _clear_away(self, container: Container, *, is_older: bool) -> None:
-        """Its volumes stay. A silent one ends by force. How one ended by itself is worth a line: nobody can ask later."""
+        """Its volumes stay. A silent one ends by force. How one ended by itself is worth a line: nobody can ask it."""
         if container.is_running and is_older:
             self._engine.stop(container.name, seconds=self._settings.stop_seconds)
         elif not container.is_running and container.exit_code != 0:
