@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
@@ -42,10 +42,10 @@ PATIENCE_SECONDS = 120.0
 class Receiver(StandIn):
     """An executor that takes every run, and remembers when it was given which."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_mute: bool = False) -> None:
         super().__init__()
         self.received: queue.Queue[float] = queue.Queue()
-        self.is_mute = False
+        self.is_mute = is_mute
 
     def reply_to(self, seen: Seen) -> Reply:
         if self.is_mute and seen.method == "POST":
@@ -76,8 +76,8 @@ def dispatching() -> Iterator[Line]:
 
 
 def _dispatched(dsn: str, bare_dsn: str) -> Iterator[Line]:
-    receiver = Receiver()
     with (
+        closing(Receiver()) as receiver,
         our_worker(dsn, receiver, RUN_LEASE_SECONDS="3600") as _,
         queue_worker(bare_dsn) as bare,
         psycopg.connect(dsn, **CONNECT) as conn,
@@ -88,7 +88,6 @@ def _dispatched(dsn: str, bare_dsn: str) -> Iterator[Line]:
         for side in (ours, theirs):
             _sampled(side, 10)  # connections and prepared statements
         took = [(_sampled(ours, SAMPLES), _sampled(theirs, SAMPLES)) for _ in range(ROUNDS)]
-    receiver.close()
     for percent, wanted in ((99, Wanted("<=", 2.0)), (50, None)):
         figures = [[percentile(side, percent) for side in each] for each in took]
         rounds = Rounds(tuple(mine for mine, _ in figures), tuple(bare for _, bare in figures))
@@ -150,9 +149,11 @@ def reclaiming() -> Iterator[Line]:
 
 
 def _reclaimed(dsn: str) -> float:
-    receiver = Receiver()
-    receiver.is_mute = True
-    with our_worker(dsn, receiver) as first, psycopg.connect(dsn, **CONNECT) as conn:
+    with (
+        closing(Receiver(is_mute=True)) as receiver,
+        our_worker(dsn, receiver) as first,
+        psycopg.connect(dsn, **CONNECT) as conn,
+    ):
         announce_providers(conn, [DEMO])
         run_id = start_a_run(conn)
         claim = "SELECT claim, status::text FROM runs WHERE id = %s"

@@ -24,7 +24,7 @@ class CallbackServer:
     def __init__(self, dsn: str, secret: bytes, policy: CallbackPolicy = POLICY) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(dsn, secret, policy))
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
 
     @property
