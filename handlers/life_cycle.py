@@ -149,6 +149,8 @@ def _with_executor(
         return Decision("keep", f"{facts.spooled} of its events wait to be delivered.")
     if facts.agents:
         return Decision("keep", "Its agent is still ending.")
+    if worker.status in ("starting", "lost") and facts.executor == "alive" and worker.restored_at is not None:
+        return _start_again(worker, "Its executor answers, and its place is whole.", now=now)
     if worker.status != "stopping":
         idle = _still_idle(worker, now=now, limits=limits)
         if idle is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from uuid import UUID
 
 import psutil
@@ -20,12 +19,11 @@ from jobs.object_store import Bucket
 from jobs.workshop import Workshop
 from schema.events import Envelope
 from schema.rows import RunRow, WorkerRow
-from schema.sql import fetch_value
 from tests.integration.jobs.conftest import Runs, callbacks, environment, make_shop, runs
 from tests.integration.jobs.waiting import wait_until
-from tests.integration.saving.conftest import bucket, store_process
+from tests.integration.saving.conftest import bucket
 
-__all__ = ["bucket", "callbacks", "environment", "make_shop", "runs", "store_process"]
+__all__ = ["bucket", "callbacks", "environment", "make_shop", "runs"]
 
 Make = Callable[..., Workshop]
 
@@ -70,6 +68,10 @@ class Session:
         return self.id
 
     @property
+    def status(self) -> str:
+        return self.worker.status
+
+    @property
     def worker(self) -> WorkerRow:
         row = worker_of(self.runs.conn, self.session_id)
         assert row is not None
@@ -109,7 +111,10 @@ class Session:
         """Wait until its executor has nothing to deliver and no agent lives."""
 
         def rests() -> bool:
-            health = self.shop.executors.health(self.shop.host.facts(self.session_id).endpoint.base_url)  # type: ignore[union-attr]
+            endpoint = self.shop.host.facts(self.session_id).endpoint
+            if endpoint is None:
+                return False
+            health = self.shop.executors.health(endpoint.base_url)
             return health.spooled == 0 and health.runs == 0
 
         wait_until(rests, lambda: self.worker)

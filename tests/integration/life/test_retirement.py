@@ -12,13 +12,13 @@ def test_an_idle_worker_is_saved_and_stopped_and_goes_on_where_it_was(session: S
     session.at_rest()
     done = stop_idle(session.shop, session.id)
     assert (done.scanned, done.stopped, done.failed, done.skipped) == (1, 1, 0, [])
-    assert session.worker.status == "stopped"
+    assert session.status == "stopped"
     assert session.worker.head_snapshot is not None
     assert session.is_saved
     assert session.shop.host.facts(session.session_id).state == "dead"
     again = session.say("read notes.txt")
     assert "heron" in session.text(again)
-    assert (session.worker.status, session.epoch) == ("active", 1)
+    assert (session.status, session.epoch) == ("active", 1)
     assert session.events("workspace.restored") == []
 
 
@@ -28,7 +28,7 @@ def test_a_removed_worker_comes_back_in_a_new_epoch_with_its_files(session: Sess
     stop_idle(session.shop, session.id)
     done = remove_stopped(session.shop, session.id)
     assert (done.scanned, done.removed, done.failed, done.skipped) == (1, 1, 0, [])
-    assert session.worker.status == "absent"
+    assert session.status == "absent"
     assert not session.folder.exists()
     again = session.say("read notes.txt")
     assert "heron" in session.text(again)
@@ -46,12 +46,12 @@ def test_nothing_is_stopped_before_its_limit(session: Session) -> None:
     assert (done.stopped, [kept.reason for kept in done.skipped]) == (0, ["It is idle."])
     session.age("20 minutes")
     look_after_workers(session.shop)
-    assert session.worker.status == "stopped"
+    assert session.status == "stopped"
     look_after_workers(session.shop)
-    assert session.worker.status == "stopped"
+    assert session.status == "stopped"
     session.age("8 days")
     look_after_workers(session.shop)
-    assert session.worker.status == "absent"
+    assert session.status == "absent"
 
 
 def test_an_activation_without_a_run_brings_a_removed_worker_back(session: Session) -> None:
