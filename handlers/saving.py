@@ -35,7 +35,8 @@ class Turn:
 
 @dataclass(frozen=True, kw_only=True)
 class Begun:
-    """A save whose scan may begin: what it may count on and what it must still be true to be committed."""
+    """A save whose scan may begin: what it may count on, and what must still be so for it to be committed.
+    `unsaved_seconds`: how long changes have waited since the last save."""
 
     turn: Turn
     epoch: int
@@ -46,6 +47,7 @@ class Begun:
     head: SnapshotRow | None
     traceparent: str | None
     manifest: Json
+    unsaved_seconds: float
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,7 @@ def begin_sync(
         head=_head(conn, state),
         traceparent=state.traceparent,
         manifest=state.manifest,
+        unsaved_seconds=state.unsaved_seconds,
     )
 
 

@@ -30,7 +30,7 @@ from handlers.saving import (
     take_turn,
     why_unsaved,
 )
-from jobs.executor_client import Endpoint, Trace
+from jobs.executor_client import Endpoint, ExecutorError, Trace
 from jobs.objects import Objects
 from jobs.proof import Unproven, prove, prove_snapshot
 from jobs.workshop import Workshop
@@ -48,7 +48,12 @@ ANOTHERS_TURN_SECONDS = 120.0
 LOOK_SECONDS = 0.1
 AGAIN_SECONDS = 1.0
 
-Outcome = Literal["saved", "nothing_to_do", "superseded", "interrupted", "failed"]
+PATIENCE_SECONDS = 300.0
+"""Something that passes by itself, but has not for so long, is a failure after all."""
+PASSING = frozenset({"busy", "run_live", "run_began"})
+"""What an executor answers while another save goes on there, or an agent is on its way in or out."""
+
+Outcome = Literal["saved", "nothing_to_do", "superseded", "interrupted", "deferred", "failed"]
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -57,6 +62,10 @@ class NotSaved(Unavailable):
     """The session could not be saved."""
 
     code: ClassVar[str] = "not_saved"
+
+
+class NotYetSaved(NotSaved):
+    """The executor was about something else: not a failure, and to be tried again in a moment."""
 
 
 def save_due(shop: Workshop) -> None:
@@ -76,6 +85,8 @@ def sync_workspace(shop: Workshop, session_id: UUID, claim: int) -> Outcome:
     with log_context(sessionId=session_id):
         try:
             committed = _save(shop, Turn(session_id, claim), reason=None)
+        except NotYetSaved:
+            return "deferred"
         except NotSaved:
             return "failed"
         except Superseded:
@@ -99,12 +110,18 @@ def save_now(
             is_proven, head = _proven_already(shop, session_id)
             if is_proven:
                 return head
-        turn = _own_turn(shop, session_id, wait_seconds=wait_seconds)
-        try:
-            committed = None if turn is None else _save(shop, turn, reason=reason)
-        except (Superseded, Interrupted) as error:
-            raise NotSaved(error.detail) from None
-    return None if committed is None else committed.snapshot_id
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            turn = _own_turn(shop, session_id, deadline=deadline)
+            try:
+                committed = None if turn is None else _save(shop, turn, reason=reason)
+            except NotYetSaved:
+                if time.monotonic() > deadline or shop.closing.wait(AGAIN_SECONDS):
+                    raise
+            except (Superseded, Interrupted) as error:
+                raise NotSaved(error.detail) from None
+            else:
+                return None if committed is None else committed.snapshot_id
 
 
 def _give_turns(conn: Conn, shop: Workshop) -> None:
@@ -131,9 +148,8 @@ def _proven_already(shop: Workshop, session_id: UUID) -> tuple[bool, UUID | None
         raise NotSaved(f"What is saved could not be looked at: {error.detail}") from None
 
 
-def _own_turn(shop: Workshop, session_id: UUID, *, wait_seconds: float) -> Turn | None:
+def _own_turn(shop: Workshop, session_id: UUID, *, deadline: float) -> Turn | None:
     """Wait until whoever has it is done. None for a session without a worker."""
-    deadline = time.monotonic() + wait_seconds
     while True:
         turn = shop.database.transact(take_turn, session_id, owner=shop.claimer, lock_seconds=shop.turns.lock_seconds)
         if turn is not None or shop.database.transact(saving_state, session_id) is None:
@@ -143,8 +159,9 @@ def _own_turn(shop: Workshop, session_id: UUID, *, wait_seconds: float) -> Turn 
 
 
 def _save(shop: Workshop, turn: Turn, *, reason: SyncReason | None) -> Committed | None:
-    """None when it was nobody's to save, or there was nothing. Raises NotSaved once that is recorded, Superseded, and
-    Interrupted when the turn was given back."""
+    """None when it was nobody's to save, or there was nothing. Raises NotSaved once that is recorded; NotYetSaved,
+    Superseded and Interrupted when the turn was given back."""
+    begun: Begun | Reason | None = None
     with shop.turns.in_hand(turn):
         try:
             begun = shop.database.transact(
@@ -160,8 +177,20 @@ def _save(shop: Workshop, turn: Turn, *, reason: SyncReason | None) -> Committed
             shop.database.transact(end_turn, turn, again_in_seconds=AGAIN_SECONDS)
             raise
         except RunyardError as error:
+            if isinstance(begun, Begun) and _passes(error, begun):
+                shop.database.transact(end_turn, turn, again_in_seconds=AGAIN_SECONDS)
+                raise NotYetSaved(error.detail, code=_problem(error)) from None
             _record_failure(shop, turn, error)
             raise NotSaved(error.detail, code=error.problem_code) from None
+
+
+def _passes(error: RunyardError, begun: Begun) -> bool:
+    return _problem(error) in PASSING and begun.unsaved_seconds < PATIENCE_SECONDS
+
+
+def _problem(error: RunyardError) -> str:
+    """The executor's own code, where it has said one."""
+    return (error.problem if isinstance(error, ExecutorError) else None) or error.problem_code
 
 
 def _record_failure(shop: Workshop, turn: Turn, error: RunyardError) -> None:
@@ -229,6 +258,7 @@ class _Asking:
             run_id=begun.run_id,
             reason=begun.reason,
             head=begun.head.id if begun.head else None,
+            head_digest=begun.head.manifest_digest if begun.head else None,
             at_rest=begun.at_rest,
             ignore=ignore_patterns(read_manifest(begun.manifest)),
         )

@@ -253,4 +253,5 @@ class SavingRow:
     run_id: UUID | None
     traceparent: str | None
     manifest: Json
+    unsaved_seconds: float
     is_whole: bool

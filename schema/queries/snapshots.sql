@@ -24,6 +24,8 @@ SELECT
     COALESCE(worker.sync_claimed_by IS NOT NULL AND worker.sync_lock_expires_at > now(), false) AS is_syncing,
     worker.head_snapshot, head.seq AS head_seq, COALESCE(head.at_rest, false) AS head_at_rest,
     live.id AS live_run_id, COALESCE(live.id, latest.id) AS run_id, latest.traceparent, apps.manifest,
+    COALESCE(extract(epoch FROM now() - GREATEST(worker.dirty_since, worker.synced_at)), 0)::double precision
+        AS unsaved_seconds,
     (
         head.id IS NULL
         OR head.epoch = worker.epoch

@@ -10,8 +10,6 @@ from uuid import uuid4
 
 import pytest
 
-from handlers.alarms import Limits as AlarmLimits
-from handlers.alarms import alarms
 from handlers.reconcile import ReconcileLimits
 from handlers.saving import is_saved, take_turn, unsaved
 from jobs.duties import Presence
@@ -134,22 +132,10 @@ def test_pauses_grow_and_a_message_does_not_shorten_them_but_the_end_of_a_run_do
     assert (seconds_until_due(dirty) or 0) <= 0
 
 
-def test_a_session_that_cannot_be_saved_for_long_raises_an_alarm(
-    shop: Workshop, dirty: Session, hurt_store: HurtStore
-) -> None:
-    for _ in range(3):
-        assert alarms(dirty.conn, AlarmLimits()) == []
-        fail_once(shop, dirty, hurt_store)
-    [alarm] = alarms(dirty.conn, AlarmLimits())
-    assert alarm.code == "sync_failing"
-    assert str(dirty.id) in alarm.message
-    assert str(dirty.state.sync_error) in alarm.message
-
-
 @pytest.mark.parametrize(
     "replies",
-    [[Reply(503)] * 2, [Reply(0)] * 2, [Reply(409, {"code": "busy", "detail": "An agent lives."})]],
-    ids=["unwell", "gone", "busy"],
+    [[Reply(503)] * 2, [Reply(0)] * 2, [Reply(409, {"code": "workspace_not_ready"})]],
+    ids=["unwell", "gone", "refused"],
 )
 def test_an_executor_that_does_not_take_the_save_up_is_asked_again_later(
     shop: Workshop, dirty: Session, executor: StandIn, object_store: RunningStore, database: str, replies: list[Reply]
@@ -160,6 +146,26 @@ def test_an_executor_that_does_not_take_the_save_up_is_asked_again_later(
     dirty.make_due()
     assert save_all(shop, dirty) == ["saved"]
     assert_as_if_it_had_not_failed(dirty, object_store, database)
+
+
+@pytest.mark.parametrize("code", ["busy", "run_live"])
+def test_an_executor_that_is_about_something_else_is_asked_again_in_a_moment_and_that_is_no_failure(
+    shop: Workshop, dirty: Session, executor: StandIn, code: str
+) -> None:
+    busy = Reply(409, {"code": code, "detail": "Not now."})
+    executor.fail(busy)
+    assert save_all(shop, dirty) == ["deferred"]
+    assert dirty.state.sync_failures == 0
+    assert dirty.events("workspace.sync_failed") == []
+    assert 0 < (seconds_until_due(dirty) or 0) <= 1
+    executor.fail(busy)
+    assert save_now(shop, dirty.id, "stop") == dirty.snapshots[0].id
+    dirty.run()
+    dirty.conn.execute(
+        "UPDATE session_workers SET dirty_since = now() - interval '301 s', synced_at = now() - interval '301 s'"
+    )
+    executor.fail(busy)
+    assert save_all(shop, dirty) == ["failed"], "it has been so for too long"
 
 
 def test_an_executor_that_was_restarted_in_the_middle_is_asked_again_at_once(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from handlers.alarms import Limits as AlarmLimits
+from handlers.alarms import alarms
 from jobs.perform_operation import perform_operation
 from jobs.reconcile_syncs import reconcile_syncs
 from jobs.sync_workspace import save_due
@@ -51,3 +53,15 @@ def test_the_reconciler_can_be_asked_for(shop: Workshop, dirty: Session) -> None
     perform_operation(shop, operation_id)
     [[result]] = dirty.conn.execute("SELECT result FROM operations").fetchall()
     assert result == {"scanned": 0, "asked": 0, "syncing": 0, "waiting": 0, "reasons": []}
+
+
+def test_a_session_that_cannot_be_saved_for_long_raises_an_alarm(
+    shop: Workshop, dirty: Session, hurt_store: HurtStore
+) -> None:
+    for _ in range(3):
+        assert alarms(dirty.conn, AlarmLimits()) == []
+        fail_once(shop, dirty, hurt_store)
+    [alarm] = alarms(dirty.conn, AlarmLimits())
+    assert alarm.code == "sync_failing"
+    assert str(dirty.id) in alarm.message
+    assert str(dirty.state.sync_error) in alarm.message
