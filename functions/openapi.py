@@ -97,7 +97,20 @@ EVENT_STREAM: Json = {
         },
     }
 }
-BODY_OPTIONAL = {"createSession", "drainQueue", "postStop", "reconcileRuns", "reconcileSyncs", "rotateKey"}
+BODY_OPTIONAL = {
+    "activateWorker",
+    "createSession",
+    "drainQueue",
+    "postStop",
+    "reconcileRuns",
+    "reconcileSyncs",
+    "removeStoppedWorker",
+    "removeStoppedWorkers",
+    "rotateKey",
+    "stopIdleWorker",
+    "stopIdleWorkers",
+    "syncWorker",
+}
 _OF_STATUS = {"401": ["WWW-Authenticate"], "503": ["Retry-After"], "201": ["Location"], "202": ["Location"]}
 
 

@@ -16,6 +16,7 @@ from pydantic import Field
 from functions.admission import actor, permission
 from functions.answers import WorkersAnswer, answer
 from functions.edge import edge
+from functions.openapi import conflicts
 from functions.queue import performed
 from functions.requests import Nothing
 from handlers.access import require
@@ -79,7 +80,7 @@ class RemoveQuery(Request):
     force: Literal["lose-unsaved-changes"] | None = Field(
         default=None, description="Remove it with what is not saved. Written down with the reason; for operators only."
     )
-    reason: Text | None = Field(default=None, min_length=1, max_length=1000, description="Why; needed with `force`.")
+    reason: Text | None = Field(default=None, min_length=1, max_length=200, description="Why; needed with `force`.")
 
 
 @workers.get("/api/session-workers")
@@ -181,6 +182,7 @@ def remove_stopped_workers(json_data: Nothing) -> Response:  # noqa: ARG001
 @permission("workers:operate")
 @workers.input(RemoveQuery, location="query")
 @workers.output(RemovedAnswer)
+@workers.doc(responses=conflicts("worker_kept"))
 def remove_worker(session_id: UUID, query_data: RemoveQuery) -> Response:
     """Save, stop and remove a session's worker
 

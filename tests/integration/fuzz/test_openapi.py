@@ -23,29 +23,42 @@ from tests.thoroughness import FULL, SEED, times
 
 pytestmark = pytest.mark.timeout(times(180, 4 * 3600))
 COUNTS = dict.fromkeys(("claimed", "started", "succeeded", "retried", "failed", "canceled"), 0)
+NOTHING_DONE = {"scanned": 0, "failed": 0, "skipped": []}
+REFUSED = {"ok": False, "reason": "required_paths_missing", "detail": "It lacks a path.", "paths": ["/workspace/a"]}
 RESULTS: dict[str, Json] = {
     "drain_queue": COUNTS,
     "reconcile_runs": {**dict.fromkeys(("scanned", "adopted"), 0), "reasons": []},
+    "reconcile_syncs": {**dict.fromkeys(("scanned", "asked", "syncing", "waiting"), 0), "reasons": []},
+    "plan_restore": REFUSED,
+    "activate_worker": {"status": "active", "epoch": 1},
+    "sync_worker": {},
+    "stop_idle_workers": {**NOTHING_DONE, "stopped": 0},
+    "remove_stopped_workers": {**NOTHING_DONE, "removed": 0},
+    "remove_worker": {"kept": "It is at work."},
 }
 
 
 @contextmanager
 def worker(database: str) -> Iterator[None]:
-    """What the API asks of the job worker is done at once: there is nothing to drain and nothing to reconcile."""
+    """What the API asks of the job worker is done at once: nothing has to be done for it."""
     ending = threading.Event()
 
     def perform() -> None:
-        asked = "SELECT id, kind FROM operations WHERE finished_at IS NULL"
+        asked = "SELECT id, kind, arguments -> 'sessionId' FROM operations WHERE finished_at IS NULL"
         with psycopg.connect(database, autocommit=True) as conn:
             while not ending.wait(0.02):
-                for id_, kind in conn.execute(asked).fetchall():
-                    finish_operation(conn, id_, result=RESULTS[kind])
+                for id_, kind, session_id in conn.execute(asked).fetchall():
+                    finish_operation(
+                        conn, id_, result={**RESULTS[kind], **({"sessionId": session_id} if session_id else {})}
+                    )
 
     thread = threading.Thread(target=perform)
     thread.start()
-    yield
-    ending.set()
-    thread.join()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join()
 
 
 def finished_run(served: Served) -> Driver:
@@ -72,6 +85,10 @@ sessions = {{ values = {sessions} }}
 "path.sessionId" = {{ dictionary = "sessions", probability = 0.5 }}
 "query.sessionId" = {{ dictionary = "sessions", probability = 0.5 }}
 "body.sessionId" = {{ dictionary = "sessions", probability = 0.3 }}
+[[operations]]
+include-path = "/api/runs/restore-plan"
+# a plan that is refused is 422, however well it was asked for
+checks = {{ positive_data_acceptance = {{ expected-statuses = ["2xx", 401, 403, 404, 422] }} }}
 [[operations]]
 include-path = "/api/runs/{{runId}}/stream"
 request-timeout = 5
