@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS objects (
     bucket TEXT NOT NULL REFERENCES buckets (name), key TEXT NOT NULL, file TEXT NOT NULL, size INTEGER NOT NULL,
     etag TEXT NOT NULL, modified REAL NOT NULL, headers TEXT NOT NULL, PRIMARY KEY (bucket, key)) WITHOUT ROWID;
 """
+SPARE_BYTES = 4 * 1024 * 1024
 COLUMNS = "key, file, size, etag, modified, headers"
 
 
@@ -70,6 +71,9 @@ class Objects:
         self._rows.execute("PRAGMA foreign_keys = ON")
         self._rows.executescript(SCHEMA)
         self._remove_unnamed()
+        self._spare = folder / "spare"
+        if not self._spare.exists():
+            self._keep_spare()
 
     def close(self) -> None:
         self._rows.close()
@@ -155,6 +159,25 @@ class Objects:
         return None
 
     def remove(self, bucket: str, key: str) -> None:
+        """Also when the disk is full: to take a name away needs a little space too, which is kept for that."""
+        try:
+            self._remove(bucket, key)
+        except sqlite3.OperationalError:
+            if not self._spare.exists():
+                raise
+            self._spare.unlink()
+            self._remove(bucket, key)
+        if not self._spare.exists():
+            self._keep_spare()
+
+    def _keep_spare(self) -> None:
+        with suppress(OSError), self._spare.open("xb") as spare:
+            try:
+                os.posix_fallocate(spare.fileno(), 0, SPARE_BYTES)
+            except OSError:
+                self._spare.unlink()
+
+    def _remove(self, bucket: str, key: str) -> None:
         with self._change() as rows:
             before = _file_of(rows, bucket, key)
             rows.execute("DELETE FROM objects WHERE bucket = ? AND key = ?", (bucket, key))
