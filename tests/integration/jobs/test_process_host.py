@@ -17,6 +17,7 @@ from jobs.execute_run import execute_run
 from jobs.hosts import HostFailed
 from jobs.hosts.folder import Folder
 from jobs.reconcile import look_after_executors
+from jobs.retire import look_after_workers
 from jobs.stop_run import stop_run
 from jobs.workshop import Workshop
 from schema.rows import RunRow, WorkerRow
@@ -212,11 +213,38 @@ def test_an_executor_killed_while_its_run_is_being_stopped_is_ended_all_the_same
 
 def test_an_executor_left_by_an_earlier_job_worker_is_noticed_when_it_ends(make_shop: Make, runs: Runs) -> None:
     run = runs.start()
-    make_shop().host.ensure_started(run.session_id, 1)
+    activate(make_shop(), run.session_id)
+    runs.stop(run.id)
     later = make_shop()
-    later.host.look_after()
+    look_after_workers(later)
     assert worker_row(runs, run.session_id).status == "active"
     executor_of(later, run.session_id).kill()
     wait_until(lambda: later.host.is_dead(run.session_id), lambda: "still alive")
-    later.host.look_after()
+    look_after_workers(later)
     assert worker_row(runs, run.session_id).status == "stopped"
+
+
+def test_a_folder_of_an_older_epoch_is_put_aside_and_goes_with_the_worker(shop: Workshop, runs: Runs) -> None:
+    run = runs.start()
+    shop.host.ensure_started(run.session_id, 1)
+    (folder_of(shop, run.session_id).workspace / "old").write_text("here")
+    shop.host.ensure_started(run.session_id, 2)
+    folder = folder_of(shop, run.session_id)
+    assert list(folder.workspace.iterdir()) == []
+    aside = folder.root.with_name(f"{run.session_id}.epoch-1")
+    assert (aside / "workspace" / "old").read_text() == "here"
+    assert shop.host.facts(run.session_id).place_epoch == 2
+    shop.host.remove(run.session_id)
+    assert shop.host.facts(run.session_id).place == "gone"
+    assert [path.name for path in folder.root.parent.iterdir()] == [f"{run.session_id}.lock"]
+
+
+def test_removal_also_takes_what_an_agent_has_locked(shop: Workshop, runs: Runs) -> None:
+    run = runs.start()
+    shop.host.ensure_started(run.session_id, 1)
+    locked = folder_of(shop, run.session_id).workspace / "locked"
+    (locked / "inner").mkdir(parents=True)
+    (locked / "inner" / "file").write_text("x")
+    locked.chmod(0o500)
+    shop.host.remove(run.session_id)
+    assert shop.host.sessions() == {}
