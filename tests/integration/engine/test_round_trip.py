@@ -16,7 +16,7 @@ from executor.saving import contents, reading
 from tests.integration.engine.objects import Objects
 from tests.integration.engine.places import Place
 from tests.integration.engine.trees import TREES, Branch, Leaf, grow, look
-from tests.thoroughness import by_chance, chances
+from tests.thoroughness import by_chance, chances, times
 
 KEPT = st.builds(Branch, mode=st.just(0o755), mtime_ns=st.just(5), inside=TREES)
 
@@ -28,6 +28,7 @@ def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "PART_BYTES", 300_000)
 
 
+@pytest.mark.timeout(times(180, 4 * 3600))
 @pytest.mark.usefixtures("small_packs")
 @by_chance
 @chances(50, 5000)
