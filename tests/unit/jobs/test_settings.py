@@ -42,7 +42,8 @@ def test_the_codes_to_retry_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
         ("DATABASE_URL", None, "DATABASE_URL: field required."),
         ("RUNYARD_SECRET_KEY", "xyz", "RUNYARD_SECRET_KEY: must be hexadecimal digits."),
         ("RUNYARD_SECRET_KEY", "abcd", "RUNYARD_SECRET_KEY: must hold at least 32 bytes, so 64 hexadecimal digits."),
-        ("WORKER_HOST", "moon", "WORKER_HOST: input should be 'process' or 'external'."),
+        ("S3_ACCESS_KEY_ID", "half", "S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY are set together or not at all."),
+        ("WORKER_HOST", "moon", "WORKER_HOST: input should be 'process', 'docker' or 'external'."),
         ("WORKER_HOST", "external", "WORKER_HOST=external needs EXECUTOR_BASE_URL and EXECUTOR_AUTH_TOKEN."),
         ("EXECUTOR_RETRY_STATUS_CODES", "404", "EXECUTOR_RETRY_STATUS_CODES: only 5xx may be retried."),
         ("WORKER_CONCURRENCY", "0", "WORKER_CONCURRENCY: input should be greater than or equal to 1."),
@@ -71,3 +72,20 @@ def test_settings_that_mean_nothing_here_are_named() -> None:
     assert dropped_settings({"CONTROL_PLANE_DOCKER": "true", "PATH": "/bin"}) == [
         "CONTROL_PLANE_DOCKER has no effect: set WORKER_HOST instead."
     ]
+
+
+def test_a_worker_without_a_store_says_so_on_purpose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("S3_BUCKET")
+    with pytest.raises(BadSettings, match="RUNYARD_WITHOUT_STORE=1"):
+        read_settings()
+    monkeypatch.setenv("RUNYARD_WITHOUT_STORE", "1")
+    assert read_settings().store is None
+
+
+def test_the_stores_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("S3_SECRET_ACCESS_KEY", "hidden")
+    settings = read_settings()
+    assert settings.store is not None
+    assert settings.store.secret_access_key == "hidden"
+    assert "hidden" not in f"{settings!r}{settings.store!r}"
