@@ -73,8 +73,8 @@ class Connection:
 
 class Proxy:
     """Listens on loopback (or another address of ours) for one server until it is closed. `slice_bytes` and
-    `delay_seconds` are for each piece; `window_bytes` bounds what the kernel takes from the server before we read it (0:
-    as it likes)."""
+    `delay_seconds` are for each piece; `window_bytes` bounds what the kernel takes from the server before we read it
+    (0: as it likes)."""
 
     def __init__(self, target: Address, *, window_bytes: int = 0, host: str = "127.0.0.1") -> None:
         self._target = target

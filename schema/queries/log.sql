@@ -79,7 +79,8 @@ SELECT
     || COALESCE(',"runId":"' || run_id || '"', '')
     || COALESCE(',"attempt":' || attempt, '')
     || ',"author":' || CASE WHEN author IN ('executor', 'system') THEN '"' || author || '"' ELSE to_json(author)::text END
-    || ',"type":"' || type || '","at":' || left(to_json(at AT TIME ZONE 'UTC')::text, -1)
+    || ',"type":"' || type
+    || '","at":"' || replace(to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '.000000', '')
     || CASE WHEN late THEN 'Z","late":true,"data":' ELSE 'Z","data":' END || data || '}'
 FROM run_events
 WHERE session_id = %(session_id)s AND seq > %(after)s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -42,3 +43,4 @@ def test_a_written_event_is_its_envelope(conn: Conn, start: StartOne, event: New
     assert [each.seq for each in written] == [before + 1, before + 2]
     read = session_events(conn, run.session_id, after=before, limit=10)
     assert [Envelope.model_validate_json(each.json) for each in written] == read
+    assert [json.loads(each.json)["at"] for each in written] == [each.to_json()["at"] for each in read]
