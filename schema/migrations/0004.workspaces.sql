@@ -35,8 +35,8 @@ CREATE INDEX snapshots_run ON snapshots (run_id);
 -- The turn to save (or to collect garbage of) a session: one at a time, fenced by `sync_claim`, given up at
 -- `sync_lock_expires_at`. `next_sync_at` set while one is running is the one that waits.
 -- Workers are few, and snapshots just came to be: checked and indexed at once, within the time-outs or not at all.
--- squawk-ignore adding-foreign-key-constraint
 ALTER TABLE session_workers
+-- squawk-ignore adding-foreign-key-constraint
 ADD COLUMN head_snapshot uuid REFERENCES snapshots (id),
 ADD COLUMN sync_claim integer NOT NULL DEFAULT 0,
 ADD COLUMN sync_claimed_by text,
