@@ -91,8 +91,8 @@ def create_app(settings: Settings, *, edge: Edge | None = None) -> APIFlask:
     describe(app)
     enforce_permissions(app)
     app.wsgi_app = ShortWay(app.wsgi_app, edge)  # type: ignore[assignment, method-assign]
-    if settings.worker_bind:
-        app.wsgi_app = WorkersDoor(app.wsgi_app, address=settings.worker_bind)  # type: ignore[assignment, method-assign]
+    if worker_bind := settings.worker_address:
+        app.wsgi_app = WorkersDoor(app.wsgi_app, host=worker_bind[0], port=worker_bind[1])  # type: ignore[assignment, method-assign]
     return app
 
 

@@ -9,7 +9,7 @@ _settings = settings_or_exit()
 
 bind = [
     f"127.0.0.1:{_settings.port}",
-    *([f"{_settings.worker_bind}:{_settings.port}"] if _settings.worker_bind else []),
+    *([":".join(map(str, _settings.worker_address))] if _settings.worker_address else []),
 ]
 worker_class = "gthread"
 workers = 1

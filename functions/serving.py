@@ -53,7 +53,7 @@ def refuse_beyond_loopback(settings: Settings, addresses: list[Any]) -> None:
     if settings.auth != "local":
         return
     for address in addresses:
-        if isinstance(address, tuple) and address[0] != settings.worker_bind and not _is_loopback(str(address[0])):
+        if isinstance(address, tuple) and address != settings.worker_address and not _is_loopback(str(address[0])):
             refuse(f"with RUNYARD_AUTH=local the server listens on loopback only, not on {address[0]}.")
 
 

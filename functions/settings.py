@@ -38,9 +38,14 @@ def _web_address(value: str) -> str:
     return value.rstrip("/")
 
 
-def _private_address(value: str) -> str:
-    if value and (not ip_address(value).is_private or ip_address(value).is_unspecified):
+def _worker_bind(value: str) -> str:
+    host, _, port = value.partition(":")
+    if value and not ip_address(host).is_private:
         raise ValueError("must be a private address of this machine, such as the gateway of the workers' network")
+    if value and not port and ip_address(host).is_unspecified:
+        raise ValueError("needs a port of its own when it is every address")
+    if port and not (port.isdecimal() and 0 < int(port) < 65536):
+        raise ValueError("has a port that is none")
     return value
 
 
@@ -64,7 +69,7 @@ class Settings(BaseSettings):
     data_dir: Path | None = Field(default=None, validation_alias="RUNYARD_DATA_DIR")
     port: int = Field(default=8080, ge=1, le=65535, validation_alias="RUNYARD_PORT")
     public_url: Annotated[str, AfterValidator(_web_address)] = Field(default="", validation_alias="RUNYARD_PUBLIC_URL")
-    worker_bind: Annotated[str, AfterValidator(_private_address)] = Field(
+    worker_bind: Annotated[str, AfterValidator(_worker_bind)] = Field(
         default="", validation_alias="RUNYARD_WORKER_BIND"
     )
     api_threads: int = Field(default=96, ge=8, le=2000)
@@ -92,6 +97,12 @@ class Settings(BaseSettings):
         if "api_streams_max" not in given and threads.isdecimal():
             given = {**given, "api_streams_max": int(threads) * 3 // 4}
         return given
+
+    @property
+    def worker_address(self) -> tuple[str, int] | None:
+        """Where workers knock, at the API's port unless another is given; None when they have no door of their own."""
+        host, _, port = self.worker_bind.partition(":")
+        return (host, int(port or self.port)) if host else None
 
     @model_validator(mode="after")
     def _only_local_has_a_local_administrator(self) -> Settings:

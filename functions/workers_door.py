@@ -15,9 +15,10 @@ _PROBLEM = {"type": "about:blank", "title": "Not Found", "status": 404, "code": 
 class WorkersDoor:
     """A WSGI application before all others. Callbacks are signed, run by run."""
 
-    def __init__(self, app: WSGIApplication, *, address: str) -> None:
+    def __init__(self, app: WSGIApplication, *, host: str, port: int) -> None:
         self._app = app
-        self._address = address
+        self._host = host
+        self._port = port
 
     def __call__(self, wsgi: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         is_callback = wsgi["REQUEST_METHOD"] == "POST" and _CALLBACKS.fullmatch(wsgi["PATH_INFO"])
@@ -31,12 +32,10 @@ class WorkersDoor:
     def _came_in_here(self, wsgi: WSGIEnvironment) -> bool:
         """By the socket itself: what a client says of the host proves nothing."""
         connection = wsgi.get("gunicorn.socket")
-        return isinstance(connection, socket.socket) and _host(connection) == self._address
-
-
-def _host(connection: socket.socket) -> str:
-    try:
-        name = connection.getsockname()
-    except OSError:  # it is gone already
-        return ""
-    return str(name[0]) if isinstance(name, tuple) else ""
+        if not isinstance(connection, socket.socket):
+            return False
+        try:
+            name = connection.getsockname()
+        except OSError:  # it is gone already
+            return True
+        return isinstance(name, tuple) and name[1] == self._port and self._host in (name[0], "0.0.0.0")  # noqa: S104

@@ -8,8 +8,9 @@ from pathlib import Path
 import psycopg
 
 from jobs.doctor import Finding
+from jobs.doctor.engine import check_engine
 from jobs.executor_client import Endpoint, ExecutorClient, ExecutorError, RetryRules
-from jobs.hosts import HostFailed
+from jobs.hosts.settings import read_docker_settings
 from jobs.settings import Settings
 
 OLDEST = 150_000
@@ -44,20 +45,10 @@ def check_providers(file: Path) -> list[Finding]:
 
 def check_host(settings: Settings) -> list[Finding]:
     if settings.worker_host == "docker":
-        return _check_docker()
+        return check_engine(read_docker_settings())
     if settings.worker_host == "external":
         return _check_external(Endpoint(*settings.external_executor))
     return [Finding("host", "note", "workers are processes of this machine, which is for trying out")]
-
-
-def _check_docker() -> list[Finding]:
-    from jobs.hosts.engine import Engine
-
-    try:
-        Engine().running({"runyard": "doctor"})
-    except HostFailed as error:
-        return [Finding("host", "wrong", f"the container engine does not answer: {error}", "check DOCKER_HOST")]
-    return [Finding("host", "ok", "the container engine answers")]
 
 
 def _check_external(endpoint: Endpoint) -> list[Finding]:

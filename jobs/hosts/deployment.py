@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
 
 import structlog
 
@@ -19,11 +20,14 @@ from jobs.settings import BadSettings
 
 DEPLOYMENT = "runyard.deployment"
 STOP_SECONDS = 15.0
+QUOTA_PROBE_BYTES = 64 * 1024 * 1024
 STOPPED_AT_ONCE = 8
 NETWORK_OPTIONS = {
     "com.docker.network.bridge.enable_icc": "false",
     "com.docker.network.bridge.host_binding_ipv4": "127.0.0.1",
 }
+
+DiskLimit = Literal["engine", "watch"]
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -45,6 +49,17 @@ def ensure_network(engine: Engine, deployment: str, *, subnet: str) -> Network:
     if made is None:
         raise HostFailed(f"The engine made no network {name}.")
     return made
+
+
+def disk_limited_by(engine: Engine, deployment: str) -> DiskLimit:
+    """Whether the engine can hold a volume to a size, or the executor has to watch it: found out by trying."""
+    probe = f"{deployment}-quota-probe"
+    try:
+        engine.create_volume(probe, labels=labels_of(f"{deployment}.probe"), options={"size": str(QUOTA_PROBE_BYTES)})
+    except HostFailed:
+        return "watch"
+    engine.remove_volume(probe)
+    return "engine"
 
 
 def stop_all(engine: Engine, labels: Mapping[str, str]) -> int:

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 from uuid import UUID
 
 import structlog
@@ -20,7 +19,7 @@ import structlog
 from jobs.executor_client import Endpoint, ExecutorClient, ExecutorError
 from jobs.hosts import GONE, HostFacts, HostFailed
 from jobs.hosts.box import PORT, Box, Furniture, box_options, cutter_options
-from jobs.hosts.deployment import ensure_network, labels_of
+from jobs.hosts.deployment import DiskLimit, disk_limited_by, ensure_network, labels_of
 from jobs.hosts.engine import Container, Engine, NameTaken
 from schema.executor_api import ExecutorHealth
 from schema.logs import log_context
@@ -32,11 +31,8 @@ FIRST_POLL_SECONDS = 0.02
 LONGEST_POLL_SECONDS = 0.2
 CUT_OFF_SECONDS = 30.0
 SESSION, EPOCH = "runyard.session", "runyard.epoch"
-QUOTA_PROBE_BYTES = 64 * 1024 * 1024
 KEPT = ("workspace", "agent")
 """The volumes without which a place is not the session's any more; its state can be made anew."""
-
-DiskLimit = Literal["engine", "watch"]
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -122,17 +118,8 @@ class DockerHost:
     def disk_limited_by(self) -> DiskLimit:
         """Whether the engine can hold a volume to a size, or the executor has to watch it. Tried out once."""
         if self._disk_limit is None:
-            self._disk_limit = self._try_quota()
+            self._disk_limit = disk_limited_by(self._engine, self._settings.deployment)
         return self._disk_limit
-
-    def _try_quota(self) -> DiskLimit:
-        probe = f"{self._settings.deployment}-quota-probe"
-        try:
-            self._engine.create_volume(probe, labels=self._labels(), options={"size": str(QUOTA_PROBE_BYTES)})
-        except HostFailed:
-            return "watch"
-        self._engine.remove_volume(probe)
-        return "engine"
 
     def _start(self, session_id: UUID, epoch: int) -> Endpoint:
         began = time.monotonic()

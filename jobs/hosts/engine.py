@@ -56,6 +56,15 @@ class Network:
     gateway: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What an engine says of itself; `limits_missing` in words for people."""
+
+    version: str
+    limits_missing: list[str]
+    has_seccomp: bool
+
+
 class NameTaken(HostFailed):
     """Somebody else has just made what was to be made."""
 
@@ -66,6 +75,22 @@ class Engine:
     def __init__(self) -> None:
         self._client: Any = None
         self._lock = threading.Lock()
+
+    def about(self) -> About:
+        found = self._call(lambda client: client.api.info())
+        wanted = {"memory": "MemoryLimit", "processes": "PidsLimit", "processors": "CpuCfsQuota"}
+        return About(
+            version=str(found["ServerVersion"]),
+            limits_missing=[name for name, key in wanted.items() if not found.get(key)],
+            has_seccomp=any("seccomp" in option for option in found.get("SecurityOptions") or []),
+        )
+
+    def has_image(self, name: str) -> bool:
+        try:
+            self._call(lambda client: client.api.inspect_image(name))
+        except _Absent:
+            return False
+        return True
 
     def containers(self, labels: Mapping[str, str]) -> list[Container]:
         """Those that carry all these labels, running or not."""

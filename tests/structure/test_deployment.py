@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from jobs.hosts.deployment import NETWORK_OPTIONS
 from tests.structure.repository import PACKAGES, ROOT
 from tests.structure.settings import direct_reads, fields
 
@@ -100,3 +101,37 @@ def test_the_image_holds_every_package_and_nothing_that_git_ignores() -> None:
     assert all((ROOT / name).exists() for name in copied)
     allowed = re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
     assert set(allowed) == set(copied)
+
+
+@pytest.fixture(scope="module")
+def docker_workers() -> dict[str, Any]:
+    parsed: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.docker-workers.yml").read_text())
+    return parsed
+
+
+def test_docker_workers_change_services_that_exist_by_settings_that_exist(
+    compose: dict[str, Any], docker_workers: dict[str, Any]
+) -> None:
+    services = docker_workers["services"]
+    assert set(services) - set(compose["services"]) == {"network"}
+    given = {name for service in services.values() for name in service.get("environment", {})}
+    assert given <= set(fields()) | direct_reads()
+
+
+def test_only_the_job_worker_has_the_engines_socket(docker_workers: dict[str, Any]) -> None:
+    holders = [name for name, one in docker_workers["services"].items() if "docker.sock" in str(one.get("volumes"))]
+    assert holders == ["worker"]
+
+
+def test_docker_workers_find_only_the_door_and_the_store_at_their_gateway(docker_workers: dict[str, Any]) -> None:
+    published = [port for one in docker_workers["services"].values() for port in one.get("ports", [])]
+    beyond = [port.rpartition("}:")[2] for port in published if not port.startswith("127.0.0.1:")]
+    assert sorted(beyond) == ["8081:8081", "9000:9000"]
+    assert docker_workers["services"]["api"]["environment"]["RUNYARD_WORKER_BIND"].endswith(":8081")
+
+
+def test_the_network_is_the_one_that_the_job_worker_would_make(docker_workers: dict[str, Any]) -> None:
+    network = docker_workers["networks"]["workers"]
+    deployment = docker_workers["services"]["worker"]["environment"]["WORKER_DEPLOYMENT"]
+    assert network["name"] == f"{deployment}-workers"
+    assert network["driver_opts"] == NETWORK_OPTIONS
