@@ -178,6 +178,12 @@ class Life(RuleBasedStateMachine):
         self.has_place = self.is_up = self.runs = False
         self.state = self.saved
 
+    @precondition(lambda self: self.has_place and self.saved > 0)
+    @rule()
+    def the_store_loses_the_newest_snapshot(self) -> None:
+        """The place may then hold what nothing else does, whatever its state."""
+        self.saved -= 1
+
     @precondition(lambda self: self.status in ("active", "stopped"))
     @rule(status=st.sampled_from(["starting", "stopping", "removing", "lost"]))
     def a_job_worker_dies_on_it(self, status: WorkerStatus) -> None:
