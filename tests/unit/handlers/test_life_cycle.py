@@ -163,7 +163,13 @@ class Life(RuleBasedStateMachine):
         self.runs = False
         self.used = self.seconds
 
-    @rule(is_up=st.booleans())
+    @precondition(lambda self: not self.runs)
+    @rule()
+    def a_whole_turn(self) -> None:
+        self.a_prompt_comes()
+        self.the_run_ends()
+
+    @rule(is_up=st.sampled_from([True, True, False]))
     def the_store_changes(self, is_up: bool) -> None:  # noqa: FBT001  drawn
         self.store_is_up = is_up
 
@@ -189,9 +195,17 @@ class Life(RuleBasedStateMachine):
     def a_job_worker_dies_on_it(self, status: WorkerStatus) -> None:
         self._becomes(status)
 
-    @rule(limits=st.sampled_from([LIMITS, NOW]))
-    def somebody_looks(self, limits: LifeLimits) -> None:
-        self._carry_out(self._decision(limits))
+    @rule(limits=st.sampled_from([LIMITS, NOW]), times=st.integers(1, 3))
+    def somebody_looks(self, limits: LifeLimits, times: int) -> None:
+        for _ in range(times):
+            self._carry_out(self._decision(limits))
+
+    @rule()
+    def it_is_saved_and_stopped(self) -> None:
+        """What passes lead to when nothing comes between them."""
+        stop_only = LifeLimits(idle_stop=0, remove_after=None)
+        for _ in range(3):
+            self._carry_out(self._decision(stop_only))
 
     # What we do
 
