@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import gc
 import os
-import traceback
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +23,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def main() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    gc.disable()  # nothing here makes cycles, and looking for them among a million objects takes longer than the scan
     talk = Talk()
     order = talk.order()
     try:
@@ -32,6 +33,8 @@ def main() -> None:
     except OSError as error:
         talk.say("failed", _failure(error))
     except BaseException:  # noqa: BLE001 - the outermost frame: whatever happened, the executor is told
+        import traceback
+
         traceback.print_exc()
         talk.say(
             "failed", {"code": EngineFailed.code, "error": "The engine broke; the executor's log has the details."}

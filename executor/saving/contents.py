@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from uuid import UUID
@@ -79,10 +80,10 @@ class Contents:
             data, self._pack = bytes(self._pack), bytearray()
             self._send(self._pack_number, data, is_pack=True)
 
-    def is_current(self, entry: File | LargeFile, *, of_head: bool) -> File | LargeFile | None:
+    def is_current(self, entry: Entry, *, of_head: bool) -> Entry | None:
         """A known entry as it is in this snapshot; None when its bytes have to be brought again."""
         if of_head:
-            return None if self.is_retired(entry) else entry
+            return None if self._retired and self.is_retired(entry) else entry
         return self._relocated(entry)
 
     def is_retired(self, entry: Entry | None) -> bool:
@@ -93,16 +94,18 @@ class Contents:
         of them has to be brought again."""
         if self._head is None:
             return False
-        live: dict[int, int] = {}
+        live: dict[int, int] = defaultdict(int)
+        before = len(self._head.objects)
         for entry in needed:
-            if isinstance(entry, File) and entry.size and entry.pack < len(self._head.objects):
-                live[entry.pack] = live.get(entry.pack, 0) + entry.size
+            if type(entry) is File and entry.size and entry.pack < before:
+                live[entry.pack] += entry.size
         objects = self._head.objects
         dead = {pack for pack, size in live.items() if size * DEAD_SHARE < objects[pack].raw}
         small = {pack for pack in live if objects[pack].size < SMALL_PACK_BYTES and objects[pack].raw < PACK_BYTES // 2}
         retired = dead | (small if len(small) > SMALL_PACKS else set())
-        self._small = {digest: place for digest, place in self._small_places().items() if place[0] not in retired}
-        self._retired |= retired
+        if retired:
+            self._small = {digest: place for digest, place in self._small_places().items() if place[0] not in retired}
+            self._retired |= retired
         return bool(retired)
 
     def finish(self) -> list[Stored]:
@@ -113,12 +116,14 @@ class Contents:
         finally:
             self._pool.shutdown(cancel_futures=True)
 
-    def _relocated(self, entry: File | LargeFile) -> File | LargeFile | None:
+    def _relocated(self, entry: Entry) -> Entry | None:
         if isinstance(entry, File):
             place = self._small_places().get(entry.digest) if entry.size else (0, 0)
             if place is None:
                 return None
             return File(entry.path, entry.mode, entry.mtime_ns, entry.size, entry.digest, *place)
+        if not isinstance(entry, LargeFile):
+            return None
         parts = []
         for part in entry.parts:
             known = self._known_parts().get((part.digest, part.size))

@@ -13,9 +13,11 @@ STAGING = ".runyard-restore"
 _SPECIAL = re.compile(r"[*?\[\]!\\#]|^\s|\s$|^$")
 
 
-def read_patterns(patterns: Sequence[str]) -> Ignores:
+def read_patterns(patterns: Sequence[str]) -> Ignores | None:
     """Plain names and plain paths, which is what most patterns are, are looked up; for all others there is pathspec,
-    at twenty times the price a path."""
+    at twenty times the price a path. None when nothing is left out."""
+    if not patterns:
+        return None
     names: set[tuple[str, bool]] = set()
     paths: set[tuple[str, bool]] = set()
     for pattern in patterns:

@@ -3,7 +3,7 @@ reading everything once; it is never believed about a file that could have chang
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -34,13 +34,8 @@ class Index(Struct, frozen=True, kw_only=True):
     stamps: dict[str, list[Stamp]]
 
 
-class Known(NamedTuple):
-    """A file of the last scan and what it was like."""
-
-    entry: File | LargeFile
-    stamp: Stamp
-
-
+Known = tuple[Entry, Stamp]
+"""A file of the last scan (File or LargeFile), and what it was like."""
 _decoder = msgspec.msgpack.Decoder(Index)
 
 
@@ -71,18 +66,14 @@ def known_files(index: Index | None, root: Root) -> dict[str, Known]:
     stamps = index.stamps.get(root) if index else None
     if index is None or stamps is None:
         return {}
-    entries: list[Entry] = index.manifest.entries(root)
-    return {
-        entry.path: Known(entry, stamp)
-        for entry, stamp in zip(entries, stamps, strict=False)
-        if isinstance(entry, File | LargeFile) and stamp != (0, 0)
-    }
+    return {known[0].path: known for known in zip(index.manifest.entries(root), stamps, strict=False) if known[1][1]}
 
 
 def is_unchanged(found: Found, known: Known, *, trusted_before_ns: int) -> bool:
-    entry = known.entry
+    entry, stamp = known
     return (
-        known.stamp == (found.ctime_ns, found.inode)
+        stamp == (found.ctime_ns, found.inode)
+        and isinstance(entry, File | LargeFile)
         and entry.mtime_ns == found.mtime_ns
         and entry.size == found.size
         and found.ctime_ns < trusted_before_ns

@@ -297,7 +297,7 @@ def _index(order: RestoreOrder, manifest: Manifest, digest: str | None, places: 
 def _scan(order: RestoreOrder, place: Place) -> Scan:
     if place.root == "agent":
         return scan_kept(place.descriptor, keep=order.keep, drop=frozenset(order.drop))
-    return scan(place.descriptor, ignores=lambda *_: False)
+    return scan(place.descriptor, ignores=None)
 
 
 def _receipt(order: RestoreOrder, digest: str | None, places: list[Place], told: Told, began: float) -> dict[str, Any]:

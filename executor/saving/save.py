@@ -25,7 +25,7 @@ from executor.saving.reading import (
     pieces,
     read_small,
 )
-from executor.saving.scan import Found, Scan, scan, scan_kept, text_of
+from executor.saving.scan import Found, Scan, is_plain, scan, scan_kept, text_of
 from executor.saving.snapshot import SaveOrder, make_manifest, new_receipt, unchanged_receipt
 from executor.saving.talk import Talk
 from executor.saving.transfer import get_object, put_object
@@ -50,6 +50,7 @@ from schema.snapshot_manifest import (
 if TYPE_CHECKING:
     from schema.workspace_api import Root
 
+_KIND, _BITS = 0o170000, 0o7777
 RETRIED_BYTES = 256 << 20
 """A larger file that changes while it is read is taken as it came: the next save reads it again."""
 
@@ -110,9 +111,9 @@ def _trusted_stamps(index: Index | None, head: Manifest | None, root: Root) -> d
     if index is None or head is None or index.manifest.snapshot_id != head.snapshot_id:
         return {}
     return {
-        path: known.stamp
-        for path, known in known_files(index, root).items()
-        if max(known.stamp[0], known.entry.mtime_ns) < index.trusted_before_ns
+        path: stamp
+        for path, (entry, stamp) in known_files(index, root).items()
+        if isinstance(entry, File | LargeFile) and max(stamp[0], entry.mtime_ns) < index.trusted_before_ns
     }
 
 
@@ -166,16 +167,17 @@ class _Saving:
         trusted_before_ns = self._index.trusted_before_ns if self._index else 0
         first_of: dict[tuple[int, int], str] = {}
         for found in scanned.found:
-            path = text_of(found.path)
-            if found.is_file:
+            path = found.path if is_plain(found.path) else text_of(found.path)
+            kind = found.mode & _KIND
+            if kind == stat.S_IFREG:
                 if found.links > 1:
                     first = first_of.setdefault((found.device, found.inode), path)
                     if first != path:
                         saved.entries.append(HardLink(path, first))
                         continue
                 self._place(saved, path, found, known.get(path), trusted_before_ns)
-            elif found.is_folder:
-                saved.entries.append(Folder(path, stat.S_IMODE(found.mode), found.mtime_ns))
+            elif kind == stat.S_IFDIR:
+                saved.entries.append(Folder(path, found.mode & _BITS, found.mtime_ns))
             else:
                 saved.entries.append(Symlink(path, found.mtime_ns, text_of(found.target or "")))
         self._before = {entry.path: entry for entry in self._head.entries(root)} if self._head and saved.unread else {}
@@ -199,10 +201,10 @@ class _Saving:
     def _place(self, saved: Saved, path: str, found: Found, known: Known | None, trusted_before_ns: int) -> None:
         saved.files.append((len(saved.entries), found))
         if known is not None and is_unchanged(found, known, trusted_before_ns=trusted_before_ns):
-            entry = self._contents.is_current(known.entry, of_head=self._of_head)
+            entry = self._contents.is_current(known[0], of_head=self._of_head)
             if entry is not None:
                 saved.entries.append(entry)
-                saved.stamps[path] = known.stamp
+                saved.stamps[path] = known[1]
                 return
         saved.unread.append((len(saved.entries), found))
         saved.entries.append(None)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import NamedTuple
 
 from executor.saving.ignore import STAGING, Ignores
 from executor.saving.paths import FOLDER, open_below
-from schema.snapshot_manifest import MAX_PATH_BYTES, path_text
+from schema.snapshot_manifest import ENCODED, MAX_PATH_BYTES, path_text
 
 _KINDS = {stat.S_IFIFO: "fifo", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
+
+_name = attrgetter("name")
 
 
 class Found(NamedTuple):
@@ -31,10 +34,6 @@ class Found(NamedTuple):
     target: str | None = None
 
     @property
-    def is_folder(self) -> bool:
-        return stat.S_ISDIR(self.mode)
-
-    @property
     def is_file(self) -> bool:
         return stat.S_ISREG(self.mode)
 
@@ -47,7 +46,7 @@ class Scan:
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
 
-def scan(root: int, *, ignores: Ignores, tick: Callable[[int], None] = lambda _: None) -> Scan:
+def scan(root: int, *, ignores: Ignores | None, tick: Callable[[int], None] = lambda _: None) -> Scan:
     """All below the root's descriptor. `tick` is told now and then how many there are so far."""
     result = Scan()
     waiting = [""]
@@ -79,12 +78,17 @@ def is_kept(path: str, kept: frozenset[str]) -> bool:
     return False
 
 
+def is_plain(path: str) -> bool:
+    """Whether manifests spell it just so; of others `text_of` says how."""
+    return path.isascii() and not path.startswith(ENCODED)
+
+
 def text_of(path: str) -> str:
     """A path of the scan as in manifests."""
-    return path if path.isascii() and not path.startswith("base64:") else path_text(os.fsencode(path))
+    return path if is_plain(path) else path_text(os.fsencode(path))
 
 
-def _scan_folder(root: int, folder: str, ignores: Ignores, result: Scan) -> list[str]:
+def _scan_folder(root: int, folder: str, ignores: Ignores | None, result: Scan) -> list[str]:
     """The folders in it."""
     try:
         descriptor = open_below(root, os.fsencode(folder), FOLDER)
@@ -94,15 +98,16 @@ def _scan_folder(root: int, folder: str, ignores: Ignores, result: Scan) -> list
             result.skipped.append((folder, "unreadable" if denied else "changing"))
         return []
     try:
-        return [found.path for found in _entries(descriptor, folder, ignores, result) if found.is_folder]
+        with os.scandir(descriptor) as listing:
+            return _list_folder(descriptor, folder, sorted(listing, key=_name), ignores, result)
     finally:
         os.close(descriptor)
 
 
-def _entries(descriptor: int, folder: str, ignores: Ignores, result: Scan) -> Iterator[Found]:
-    prefix = f"{folder}/" if folder else ""
-    with os.scandir(descriptor) as listing:
-        entries = sorted(listing, key=lambda entry: entry.name)
+def _list_folder(  # noqa: C901 - the inner loop of every save: a call for each path would cost as much again
+    descriptor: int, folder: str, entries: list[os.DirEntry[str]], ignores: Ignores | None, result: Scan
+) -> list[str]:
+    prefix, folders, found = f"{folder}/" if folder else "", [], result.found
     for entry in entries:
         path = prefix + entry.name
         try:
@@ -110,31 +115,41 @@ def _entries(descriptor: int, folder: str, ignores: Ignores, result: Scan) -> It
         except FileNotFoundError:
             continue
         mode = seen.st_mode
-        is_folder = stat.S_ISDIR(mode)
-        if ignores(path, entry.name, is_folder) or (not folder and entry.name == STAGING):
+        kind = stat.S_IFMT(mode)
+        if ignores is not None and ignores(path, entry.name, kind == stat.S_IFDIR):
+            continue
+        target = None
+        if kind == stat.S_IFDIR:
+            if path == STAGING:
+                continue
+            folders.append(path)
+        elif kind == stat.S_IFLNK:
+            target = _target(descriptor, entry.name)
+        elif kind != stat.S_IFREG:
+            result.skipped.append((path, _KINDS.get(kind, "device")))
+            continue
+        if target == "":
             continue
         if len(path) > MAX_PATH_BYTES // 4 and len(os.fsencode(path)) > MAX_PATH_BYTES:
             result.skipped.append((path, "too_long"))
+            if kind == stat.S_IFDIR:
+                folders.pop()
             continue
-        if not (is_folder or stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
-            result.skipped.append((path, _KINDS.get(stat.S_IFMT(mode), "device")))
-            continue
-        found = Found(
-            path,
-            mode,
-            seen.st_size,
-            seen.st_mtime_ns,
-            seen.st_ctime_ns,
-            seen.st_ino,
-            seen.st_dev,
-            seen.st_nlink,
-            seen.st_blocks,
-            _target(descriptor, entry.name) if stat.S_ISLNK(mode) else None,
+        found.append(
+            Found(
+                path,
+                mode,
+                seen.st_size,
+                seen.st_mtime_ns,
+                seen.st_ctime_ns,
+                seen.st_ino,
+                seen.st_dev,
+                seen.st_nlink,
+                seen.st_blocks,
+                target,
+            )
         )
-        if found.target == "":
-            continue
-        result.found.append(found)
-        yield found
+    return folders
 
 
 def _target(descriptor: int, name: str) -> str:

@@ -15,12 +15,13 @@ from schema.snapshot_manifest import (
     VERSION,
     Entry,
     File,
-    HardLink,
+    Folder,
     LargeFile,
     Manifest,
     Part,
     Roots,
     Stored,
+    Symlink,
     manifest_digest,
     path_text,
 )
@@ -93,10 +94,12 @@ def _receipt(manifest: Manifest, digest: str, *, skipped: Sequence[Skip], began:
 
 def count_changed(head: Manifest | None, manifest: Manifest) -> int:
     """Paths that are new, gone, or not what they were."""
-    before = {(root, entry.path): _what(entry) for root, entry in head.placed()} if head else {}
-    now = {(root, entry.path): _what(entry) for root, entry in manifest.placed()}
-    differing = sum(before.get(place) != what for place, what in now.items())
-    return differing + len(before.keys() - now.keys())
+    before = {(root, entry.path): entry for root, entry in head.placed()} if head else {}
+    changed = 0
+    for root, entry in manifest.placed():
+        old = before.pop((root, entry.path), None)
+        changed += old is not entry and (old is None or _what(old) != _what(entry))
+    return changed + len(before)
 
 
 def _what(entry: Entry) -> object:
@@ -108,7 +111,7 @@ def _what(entry: Entry) -> object:
 
 def make_manifest(order: SaveOrder, roots: Roots, objects: list[Stored], head: Manifest | None) -> Manifest:
     roots, objects = _compacted(roots, objects)
-    files = [entry for entry in (*roots.workspace, *roots.agent) if isinstance(entry, File | LargeFile | HardLink)]
+    files = [entry for entry in (*roots.workspace, *roots.agent) if type(entry) not in (Folder, Symlink)]
     return Manifest(
         version=VERSION,
         session_id=order.session_id,
@@ -117,7 +120,7 @@ def make_manifest(order: SaveOrder, roots: Roots, objects: list[Stored], head: M
         at_rest=order.at_rest,
         created_at=datetime.now(UTC),
         files=len(files),
-        bytes=sum(entry.size for entry in files if not isinstance(entry, HardLink)),
+        bytes=sum(entry.size for entry in files if isinstance(entry, File | LargeFile)),
         objects=objects,
         roots=roots,
     )
@@ -126,8 +129,8 @@ def make_manifest(order: SaveOrder, roots: Roots, objects: list[Stored], head: M
 def _compacted(roots: Roots, objects: list[Stored]) -> tuple[Roots, list[Stored]]:
     """Without the objects that nothing needs any more, and no object twice."""
     entries = (*roots.workspace, *roots.agent)
-    used = {entry.pack for entry in entries if isinstance(entry, File) and entry.size}
-    used |= {part.object for entry in entries if isinstance(entry, LargeFile) for part in entry.parts}
+    used = {entry.pack for entry in entries if type(entry) is File and entry.size}
+    used |= {part.object for entry in entries if type(entry) is LargeFile for part in entry.parts}
     if len(used) == len(objects) and len({stored.digest for stored in objects}) == len(objects):
         return roots, objects
     numbers: dict[Stored, int] = {}
