@@ -92,6 +92,7 @@ class Plane:
         before = self._takers()
         dsn = database or self.worker_database
         env = {**os.environ, "PYTHONPATH": str(ROOT), "DATABASE_URL": dsn, "RUNYARD_SECRET_KEY": SECRET}
+        env["RUNYARD_WITHOUT_STORE"] = "1"  # what is saved has tests of its own
         part = self._start("worker", ["jobs"], {**env, **self.settings, **settings})
         wait_until(
             lambda: self._takers() > before and part.is_alive, seconds=60, what=lambda: part.log.read_text()[-4000:]

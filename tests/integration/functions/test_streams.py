@@ -106,7 +106,8 @@ def test_a_stream_whose_reader_has_gone_gives_its_place_back(serve: Serve) -> No
     driver = served.bind()
     path = f"/api/runs/{driver.run_id}/stream"
     with served.client() as client, client.stream("GET", path) as response:
-        next(sse_events(response))
+        events = sse_events(response)  # kept: the connection closes with it
+        next(events)
         assert not can_connect(served, driver)
     wait_until(lambda: can_connect(served, driver))
 
