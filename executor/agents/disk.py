@@ -19,6 +19,7 @@ from schema.events import RunFinished
 LOOK_SECONDS = 0.5
 MEASURE_SECONDS = 30.0
 BLOCK_BYTES = 512
+MOST_SLACK_BYTES = 64 * 1024 * 1024
 MARGIN = 8
 """Measured again when the disk has lost one part in so many of what was still free."""
 ENDLESS = 1 << 62
@@ -26,11 +27,11 @@ ENDLESS = 1 << 62
 
 async def disk_is_full(turn: Turn) -> None:
     """Returns when workspace and home together are over the turn's limit; never without one. A turn that begins over it
-    may delete and not grow, for nobody could ever make room otherwise."""
+    may grow by little, what an agent writes of its conversation, for nobody could ever make room otherwise."""
     if not turn.disk_bytes:
         await asyncio.Event().wait()
     used = await asyncio.to_thread(measure, turn)
-    ceiling = max(turn.disk_bytes, used)
+    ceiling = max(turn.disk_bytes, used + min(turn.disk_bytes // 10, MOST_SLACK_BYTES))
     while used <= ceiling:
         await _room_shrinks(turn.workspace, (ceiling - used) // MARGIN)
         used = await asyncio.to_thread(measure, turn)

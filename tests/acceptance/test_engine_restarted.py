@@ -10,7 +10,7 @@ from tests.acceptance.stack import running_stack
 from tests.acceptance.talk import Talk, end, texts
 from tests.engine import IMAGE, EngineToStop, deployment
 
-pytestmark = [pytest.mark.docker, pytest.mark.stack]
+pytestmark = [pytest.mark.docker, pytest.mark.stack, pytest.mark.timeout(600)]  # others may use the engine for minutes
 
 
 def test_a_run_goes_on_after_the_engine_was_stopped_and_started(engine_to_stop: EngineToStop, tmp_path: Path) -> None:

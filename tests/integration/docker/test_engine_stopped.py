@@ -10,7 +10,7 @@ from jobs.hosts import HostFailed
 from tests.engine import EngineToStop
 from tests.integration.docker.conftest import MakeHost
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]  # others may use the engine for minutes
 
 
 def test_an_engine_that_was_stopped_and_started_has_dead_containers_on_their_volumes(
