@@ -188,7 +188,7 @@ def parts_digest(size: int, parts: list[Part]) -> str:
 
 def write_manifest(manifest: Manifest) -> bytes:
     """The object's bytes."""
-    return zstandard.ZstdCompressor(level=3, write_checksum=True).compress(msgspec.json.encode(manifest))
+    return zstandard.ZstdCompressor(level=1, write_checksum=True).compress(msgspec.json.encode(manifest))
 
 
 def manifest_digest(data: bytes) -> str:

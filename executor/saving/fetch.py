@@ -12,6 +12,7 @@ from uuid import UUID
 
 import zstandard
 
+from executor.saving.index import Stamp, stamp_of
 from executor.saving.paths import CREATE, FOLDER, WRITE, open_below, opened, split
 from executor.saving.staging import Staging
 from executor.saving.talk import Talk
@@ -35,13 +36,8 @@ _ZEROS = bytes(_BLOCK)
 _own = threading.local()
 
 
-@dataclass(frozen=True)
-class Target:
-    """Where a file is written; `source` has its bytes."""
-
-    staging: Staging
-    path: bytes
-    source: File
+Target = tuple[Staging, bytes, File]
+"""Where a file is written: below which root, and its path there."""
 
 
 @dataclass
@@ -62,22 +58,28 @@ class Fetch:
         self._wanted: dict[int, Wanted] = {}
         self._late: list[tuple[Staging, list[Entry]]] = []
         self._failed = False
+        self._writing = threading.Lock()
         self.bytes_to_write = 0
 
     def add(self, staging: Staging, entries: list[Entry]) -> None:
         """Folders, empty and large files are made at once; the rest waits for its objects. Hard links are
         to files among the entries."""
         late: list[Entry] = []
+        folder = None
         for entry in entries:
             path = path_bytes(entry.path)
+            above = split(path)[0]
+            if above != folder:
+                staging.make_folder(above)
+                folder = above
             match entry:
+                case File():
+                    self._add_file((staging, path, entry))
                 case Folder():
                     staging.make_folder(path)
                     staging.solid.add(path)
                 case HardLink() | Symlink():
                     late.append(entry)
-                case File():
-                    self._add_file(staging, path, entry)
                 case LargeFile():
                     self._add_large(staging, path, entry)
                     late.append(entry)
@@ -102,17 +104,18 @@ class Fetch:
     def _count_files(self) -> int:
         return sum(len(wanted.files) for wanted in self._wanted.values())
 
-    def _add_file(self, staging: Staging, path: bytes, file: File) -> None:
-        staging.make_folder(split(path)[0])
-        target = Target(staging, path, file)
-        if file.size:
-            self._wanted.setdefault(file.pack, Wanted()).files.append(target)
-            self.bytes_to_write += file.size
-        else:
+    def _add_file(self, target: Target) -> None:
+        file = target[2]
+        if not file.size:
             _write_files([target], b"", lambda: False)
+            return
+        wanted = self._wanted.get(file.pack)
+        if wanted is None:
+            wanted = self._wanted[file.pack] = Wanted()
+        wanted.files.append(target)
+        self.bytes_to_write += file.size
 
     def _add_large(self, staging: Staging, path: bytes, file: LargeFile) -> None:
-        staging.make_folder(split(path)[0])
         with opened(staging.new, path, CREATE, 0o600) as descriptor:
             os.ftruncate(descriptor, file.size)
         for part in file.parts:
@@ -125,10 +128,11 @@ class Fetch:
         data = get_object(self._talk, key, size=stored.size, limit=stored.size, digest=stored.digest)
         raw = _decompressed(data, stored) if stored.is_zstd else data
         del data
-        _write_files(wanted.files, raw, lambda: self._failed)
+        with self._writing:  # several writers of small files would mostly wait for the interpreter's lock
+            _write_files(wanted.files, raw, lambda: self._failed)
         for staging, path, part in wanted.parts:
             _write_part(staging, path, part, raw)
-        written = sum(target.source.size for target in wanted.files) + sum(part.size for _, _, part in wanted.parts)
+        written = sum(file.size for _, _, file in wanted.files) + sum(part.size for _, _, part in wanted.parts)
         self._talk.add(files=len(wanted.files), amount=written)
 
 
@@ -152,31 +156,31 @@ def _write_files(targets: list[Target], raw: bytes, is_over: Callable[[], bool])
     view, at = memoryview(raw), -1
     folder: tuple[Staging, bytes] | None = None
     try:
-        for target in targets:
+        for staging, path, file in targets:
             if is_over():
                 return
-            file = target.source
             data = view[file.offset : file.offset + file.size]
             if hashlib.sha256(data).hexdigest() != file.digest:
                 raise ObjectDamaged("A file of the snapshot is not what its manifest says.")
-            parent, name = split(target.path)
-            if (target.staging, parent) != folder:
+            parent, name = split(path)
+            if folder is None or folder[1] != parent or folder[0] is not staging:
                 if at >= 0:
                     os.close(at)
-                at, folder = open_below(target.staging.new, parent, FOLDER), (target.staging, parent)
-            _write_file(at, name, data, file)
+                at, folder = open_below(staging.new, parent, FOLDER), (staging, parent)
+            staging.stamps[file.path] = _write_file(at, name, data, file)
     finally:
         if at >= 0:
             os.close(at)
 
 
-def _write_file(folder: int, name: bytes, data: memoryview, file: File) -> None:
+def _write_file(folder: int, name: bytes, data: memoryview, file: File) -> Stamp:
     descriptor = os.open(name, CREATE, file.mode, dir_fd=folder)
     try:
         write_all(descriptor, data, 0)
         if file.mode & 0o7000:
             os.fchmod(descriptor, file.mode)
         os.utime(descriptor, ns=(file.mtime_ns, file.mtime_ns))
+        return stamp_of(os.fstat(descriptor))
     finally:
         os.close(descriptor)
 
@@ -208,13 +212,13 @@ def _finish(staging: Staging, entry: Entry) -> None:
             with opened(staging.new, path_bytes(entry.path), WRITE) as descriptor:
                 os.fchmod(descriptor, entry.mode)
                 os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
+                staging.stamps[entry.path] = stamp_of(os.fstat(descriptor))
         case Symlink():
-            staging.make_folder(folder)
             with opened(staging.new, folder) as at:
                 os.symlink(path_bytes(entry.target), name, dir_fd=at)
                 os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=at, follow_symlinks=False)
         case HardLink():
-            staging.make_folder(folder)
+            staging.touched.add(path_bytes(entry.target))
             source_folder, source = split(path_bytes(entry.target))
             with opened(staging.new, source_folder) as at, opened(staging.new, folder) as to:
                 os.link(source, name, src_dir_fd=at, dst_dir_fd=to, follow_symlinks=False)

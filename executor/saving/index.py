@@ -3,6 +3,7 @@ reading everything once; it is never believed about a file that could have chang
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,6 +23,10 @@ MARGIN_NS = 1_000_000_000
 
 Stamp = tuple[int, int]
 """ctime_ns, inode"""
+
+
+def stamp_of(seen: os.stat_result) -> Stamp:
+    return seen.st_ctime_ns, seen.st_ino
 
 
 class Index(Struct, frozen=True, kw_only=True):

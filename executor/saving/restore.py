@@ -16,10 +16,10 @@ from msgspec.structs import replace
 
 from executor.saving.fetch import Fetch
 from executor.saving.ignore import STAGING
-from executor.saving.index import Stamp, write_index
-from executor.saving.paths import flush_file_system, is_there, open_root, opened
+from executor.saving.index import Stamp, stamp_of, write_index
+from executor.saving.paths import flush_file_system, is_there, open_root, opened, split
 from executor.saving.plan import TOP, Plan, Step, decided, read_plan
-from executor.saving.scan import Scan, is_kept, scan, scan_kept, text_of
+from executor.saving.scan import is_kept, text_of
 from executor.saving.staging import Staging
 from executor.saving.talk import EngineFailed, Talk
 from executor.saving.transfer import get_object
@@ -34,6 +34,7 @@ from schema.snapshot_manifest import (
     Manifest,
     manifest_digest,
     path_bytes,
+    path_text,
     read_manifest,
 )
 
@@ -113,7 +114,7 @@ def restore(order: RestoreOrder, *, talk: Talk) -> Restored:
         _finish_folders(places)
         for place in places:
             flush_file_system(place.descriptor)
-        index = _index(order, manifest, digest, places) if manifest else None
+        index = _index(manifest, digest, places) if manifest else None
     return Restored(_receipt(order, digest, places, told, began), index)
 
 
@@ -276,28 +277,25 @@ def _finish_folders(places: list[Place]) -> None:
                     os.utime(folder, ns=(entry.mtime_ns, entry.mtime_ns))
 
 
-def _index(order: RestoreOrder, manifest: Manifest, digest: str | None, places: list[Place]) -> bytes:
+def _index(manifest: Manifest, digest: str | None, places: list[Place]) -> bytes:
     """As if a save had just read everything: it was proven, and nobody works here yet."""
-    stamps: dict[Root, dict[str, Stamp]] = {}
-    newest = 0
-    for place in places:
-        scanned = _scan(order, place)
-        entries = {entry.path: entry for entry in place.entries if isinstance(entry, File | LargeFile)}
-        of_root = stamps[place.root] = {}
-        for found in scanned.found:
-            entry = entries.get(text_of(found.path)) if found.is_file else None
-            if entry is not None and (entry.size, entry.mtime_ns) == (found.size, found.mtime_ns):
-                of_root[entry.path] = found.ctime_ns, found.inode
-                newest = max(newest, found.ctime_ns)
+    stamps: dict[Root, dict[str, Stamp]] = {place.root: _stamps(place) for place in places}
+    newest = max((ctime_ns for of_root in stamps.values() for ctime_ns, _ in of_root.values()), default=0)
     while time.time_ns() <= newest + TICK_NS:
         time.sleep(TICK_NS / 1e9)
     return write_index(manifest, digest=digest or "", stamps=stamps, trusted_before_ns=time.time_ns())
 
 
-def _scan(order: RestoreOrder, place: Place) -> Scan:
-    if place.root == "agent":
-        return scan_kept(place.descriptor, keep=order.keep, drop=frozenset(order.drop))
-    return scan(place.descriptor, ignores=None)
+def _stamps(place: Place) -> dict[str, Stamp]:
+    """Those that were moved or linked one by one have others since."""
+    stamps = place.staging.stamps
+    for path in place.staging.touched:
+        folder, name = split(path)
+        text = path_text(path)
+        if text in stamps:
+            with opened(place.descriptor, folder) as at:
+                stamps[text] = stamp_of(os.stat(name, dir_fd=at, follow_symlinks=False))
+    return stamps
 
 
 def _receipt(order: RestoreOrder, digest: str | None, places: list[Place], told: Told, began: float) -> dict[str, Any]:

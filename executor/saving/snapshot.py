@@ -94,12 +94,11 @@ def _receipt(manifest: Manifest, digest: str, *, skipped: Sequence[Skip], began:
 
 def count_changed(head: Manifest | None, manifest: Manifest) -> int:
     """Paths that are new, gone, or not what they were."""
-    before = {(root, entry.path): entry for root, entry in head.placed()} if head else {}
-    changed = 0
-    for root, entry in manifest.placed():
-        old = before.pop((root, entry.path), None)
-        changed += old is not entry and (old is None or _what(old) != _what(entry))
-    return changed + len(before)
+    old, new = [] if head is None else list(head.placed()), list(manifest.placed())
+    same = {id(entry) for _, entry in old} & {id(entry) for _, entry in new}
+    before = {(root, entry.path): _what(entry) for root, entry in old if id(entry) not in same}
+    now = {(root, entry.path): _what(entry) for root, entry in new if id(entry) not in same}
+    return sum(before.get(place) != what for place, what in now.items()) + len(before.keys() - now.keys())
 
 
 def _what(entry: Entry) -> object:

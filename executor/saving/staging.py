@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator
 
 from executor.saving.ignore import STAGING
+from executor.saving.index import Stamp
 from executor.saving.paths import CREATE, FOLDER, open_below, opened, split
 from executor.saving.talk import EngineFailed
 
@@ -28,7 +29,8 @@ class Staging:
     """`new` is the descriptor below which a restore writes. Its folders are open for their owner until the end.
 
     `solid` are folders that the snapshot has, which replace whatever else is in their place; all other folders are only
-    on the way to something, and are refused where there is something that is no folder.
+    on the way to something, and are refused where there is something that is no folder. `stamps` are those of the files
+    written, by path (text); `touched` are files of which they are no longer true.
     """
 
     def __init__(self, root: int) -> None:
@@ -41,6 +43,8 @@ class Staging:
         self.new = open_below(self._own, _NEW, FOLDER)
         self._folders = {b""}
         self.solid: set[bytes] = set()
+        self.stamps: dict[str, Stamp] = {}
+        self.touched: set[bytes] = set()
         self._no_folders: set[bytes] = set()
         self._protected: set[bytes] = set()
         self._done: list[tuple[str, bytes, bytes]] = []
@@ -136,6 +140,8 @@ class Staging:
                     self._take(target, name, path)
                 os.rename(name, name, src_dir_fd=source, dst_dir_fd=target)
                 self._done.append(("put", path, _NEW + b"/" + path))
+                if not stat.S_ISDIR(coming.st_mode):
+                    self.touched.add(path)
         return both
 
     def _refuse_to_replace(self, path: bytes, coming: os.stat_result, there: os.stat_result) -> None:
