@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from executor import RUNTIME_VERSION
 from executor.account import Account
@@ -42,9 +43,15 @@ P = ParamSpec("P")
 
 
 def make_app(
-    *, place: Place, runs: Runs, saving: saving_operations.Operations, declare_providers: DeclareProviders, token: str
+    *,
+    place: Place,
+    runs: Runs,
+    saving: saving_operations.Operations,
+    declare_providers: DeclareProviders,
+    token: str,
+    fail: Callable[[ASGIApp], ASGIApp] = lambda app: app,
 ) -> Guard:
-    """The whole service as an ASGI application."""
+    """The whole service as an ASGI application. `fail` is for tests: it comes before the routes."""
     routes = [
         *_run_routes(runs),
         *_workspace_routes(place),
@@ -52,7 +59,7 @@ def make_app(
         *_report_routes(place, runs, saving, declare_providers, lambda: Operations(items=list(guard.operations))),
     ]
     handlers = dict.fromkeys((RunyardError, HTTPException, Exception), on_error)
-    guard = Guard(Starlette(routes=routes, exception_handlers=handlers), token=token)
+    guard = Guard(fail(Starlette(routes=routes, exception_handlers=handlers)), token=token)
     return guard
 
 

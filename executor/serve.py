@@ -34,6 +34,7 @@ from schema.logs import log_context
 
 if TYPE_CHECKING:
     import httpx
+    from starlette.types import ASGIApp
 
 CALLBACK_SECONDS = 10.0
 IDLE_LOOK_SECONDS = 1.0
@@ -63,6 +64,7 @@ async def serve(
             saving=saving,
             declare_providers=declare_providers,
             token=settings.executor_auth_token.get_secret_value(),
+            fail=partial(_failing, settings.executor_fail_for_tests),
         )
         server = Server(app, port_file=settings.executor_port_file)
         try:
@@ -189,6 +191,17 @@ def _only_one(state_dir: Path) -> Iterator[None]:
         except OSError:
             raise BadSettings(f"Another executor is using {state_dir}.") from None
         yield
+
+
+def _failing(told: str, app: ASGIApp) -> ASGIApp:
+    """The app itself, unless calls are to fail. BadSettings where nobody may have them fail."""
+    if not told:
+        return app
+    try:
+        from executor.failures_for_tests import failing
+    except ImportError:
+        raise BadSettings("EXECUTOR_FAIL_FOR_TESTS: there is no such thing in this image.") from None
+    return failing(app, told)
 
 
 def _place(settings: Settings) -> Place:

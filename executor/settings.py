@@ -47,6 +47,7 @@ class Settings(ProviderSettings):
     executor_stop_grace_seconds: float = Field(default=10, ge=0, le=600)
     executor_heartbeat_seconds: float = Field(default=5, gt=0, le=600)
     executor_idle_exit_seconds: float = Field(default=0, ge=0)
+    executor_fail_for_tests: str = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property

@@ -24,8 +24,11 @@ CODE = Path(__file__).resolve().parents[2]
 REQUIREMENTS = "requirements-executor.txt"
 CONTENT = "runyard.content"
 """The image's label with the digest of what it was made of."""
-# Of schema/, what the executor shares with the control plane; not what only the database's side knows.
-NOT_THE_EXECUTORS = {"migrations", "queries", "openapi.json", "migrate.py", "sql.py", "rows.py"}
+# Of schema/, what the executor shares with the control plane; not what only the database's side knows, or tests.
+NOT_THE_EXECUTORS = {
+    *("migrations", "queries", "openapi.json", "migrate.py", "sql.py", "rows.py"),
+    "failures_for_tests.py",
+}
 GLIBC_MINORS = range(17, 37)
 ASK_PYTHON = "import platform, sys; print(sys.version_info[0], sys.version_info[1], platform.machine())"
 

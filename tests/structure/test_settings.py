@@ -13,7 +13,7 @@ from tests.structure.settings import direct_reads, documented, fields
 # Defaults that follow from other settings, told in words.
 DERIVED = {"API_STREAMS_MAX"}
 # Read by what we start, not by us: the shell's own and other programs' names.
-NOT_OURS = {"PATH", "HOME", "LANG", "TERM", "TMPDIR", "NO_COLOR", "SHELL", "USER"}
+NOT_OURS = {"PYTEST_VERSION", "PATH", "HOME", "LANG", "TERM", "TMPDIR", "NO_COLOR", "SHELL", "USER"}
 
 
 def shown_defaults() -> dict[str, set[str]]:
