@@ -12,6 +12,7 @@ from tests.benchmarks.first_events import first_events
 from tests.benchmarks.ingest import ingest
 from tests.benchmarks.job_queue import dispatching, reclaiming
 from tests.benchmarks.report import Line, table, write_report
+from tests.benchmarks.workspaces import workspaces
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
     "ingest": ingest,
@@ -20,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
     "dispatching": dispatching,
     "reclaiming": reclaiming,
     "first_events": first_events,
+    "workspaces": workspaces,
 }
 
 
