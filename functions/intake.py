@@ -15,8 +15,8 @@ from uuid import UUID
 
 import structlog
 from psycopg import Error, OperationalError
+from psycopg.errors import ProgramLimitExceeded, StatementTooComplex
 
-from functions.problems import UNSTORABLE
 from handlers.plain_calls import PlainCall
 from schema.errors import Unavailable
 from schema.executor_api import CallbackAnswer
@@ -24,6 +24,8 @@ from schema.executor_api import CallbackAnswer
 MOST_WAITING = 1000
 MOST_TOGETHER = 64
 WAIT_SECONDS = 30.0
+TOO_MUCH = (ProgramLimitExceeded, StatementTooComplex)
+"""Of somebody's, when callbacks are written, which notify nobody; elsewhere it may be the queue of notifications."""
 Write = Callable[[Sequence[PlainCall]], dict[UUID, CallbackAnswer]]
 
 _log = structlog.get_logger("functions.intake")
@@ -99,7 +101,7 @@ class Intake:
             for ticket in group:
                 ticket.answer = answers.get(ticket.call.run_id)
         except Error as error:
-            if isinstance(error, OperationalError) and not isinstance(error, UNSTORABLE):
+            if isinstance(error, OperationalError) and not isinstance(error, TOO_MUCH):
                 for ticket in group:
                     ticket.failure = error
                 return

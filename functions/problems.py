@@ -10,8 +10,7 @@ import structlog
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
 from flask import Response
-from psycopg import DataError, Error, OperationalError
-from psycopg.errors import ProgramLimitExceeded, StatementTooComplex
+from psycopg import DataError, OperationalError
 from werkzeug.exceptions import HTTPException
 
 from functions.tracing import current_trace_id
@@ -63,18 +62,13 @@ _CODES = {
 }
 
 
-UNSTORABLE = (DataError, ProgramLimitExceeded, StatementTooComplex)
-"""What PostgreSQL says of a value that it cannot take. psycopg counts the last two among the signs of an outage."""
-
-
 def answer_with_problems(app: APIFlask) -> None:
     """Have every error of the app answered as a problem."""
     app.error_processor(_validation_problem)
     app.register_error_handler(HTTPException, _http_problem)
     app.register_error_handler(RunyardError, known_problem)
     app.register_error_handler(OperationalError, _database_away)
-    for kind in UNSTORABLE:
-        app.register_error_handler(kind, _unstorable)
+    app.register_error_handler(DataError, _unstorable)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -137,7 +131,7 @@ def _database_away(error: OperationalError) -> Response:
     return problem(503, code="database_unavailable", detail="The database does not answer. Try again shortly.")
 
 
-def _unstorable(error: Error) -> Response:
+def _unstorable(error: DataError) -> Response:
     _log.warning("the database refused a value", reason=type(error).__name__)
     return problem(422, code=Invalid.code, detail="A value of the request cannot be stored.")
 
