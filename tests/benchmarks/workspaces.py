@@ -253,9 +253,8 @@ class Others:
 
     def rclone(self) -> float:
         told = self.store.settings
-        where = (
-            f":s3,provider=Other,env_auth=true,region={told.region},endpoint='{told.endpoint_url}':{told.bucket}/rclone"
-        )
+        options = f"provider=Other,list_version=2,env_auth=true,region={told.region},endpoint='{told.endpoint_url}'"
+        where = f":s3,{options}:{told.bucket}/rclone"
         flags = ["--transfers", "32", "--checkers", "32", "--s3-no-check-bucket", "--config", "/dev/null"]
         keys = {"AWS_ACCESS_KEY_ID": told.access_key_id or "", "AWS_SECRET_ACCESS_KEY": told.secret_access_key or ""}
         return timed(["rclone", "sync", *flags, str(self.tree), where], **keys)
