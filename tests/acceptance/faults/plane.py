@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 from uuid import UUID
 
 import httpx
@@ -94,9 +95,8 @@ class Plane:
         env = {**os.environ, "PYTHONPATH": str(ROOT), "DATABASE_URL": dsn, "RUNYARD_SECRET_KEY": SECRET}
         env["RUNYARD_WITHOUT_STORE"] = "1"  # what is saved has tests of its own
         part = self._start("worker", ["jobs"], {**env, **self.settings, **settings})
-        wait_until(
-            lambda: self._takers() > before and part.is_alive, seconds=60, what=lambda: part.log.read_text()[-4000:]
-        )
+        takes_jobs: Callable[[], bool] = lambda: part.is_alive and bool(self._takers() - before)  # noqa: E731
+        wait_until(takes_jobs, seconds=60, what=lambda: part.log.read_text()[-4000:])
         return part
 
     def make_well(self) -> None:
@@ -192,10 +192,11 @@ class Plane:
     def _last_seq(self, session_id: str) -> int:
         return int(str(self.one("SELECT last_seq FROM session_logs WHERE session_id = %s", session_id)))
 
-    def _takers(self) -> int:
-        query = """SELECT count(*) FROM pg_stat_activity
+    def _takers(self) -> set[int]:
+        """Connections on which a worker listens for jobs. That of a killed one may be there still."""
+        query = """SELECT array_agg(pid) FROM pg_stat_activity
             WHERE datname = current_database() AND query ILIKE 'LISTEN%%procrastinate%%'"""
-        return int(str(self.one(query)))
+        return set(cast("list[int] | None", self.one(query)) or [])
 
     def _start(self, name: str, command: list[str], env: Mapping[str, str]) -> Part:
         log = self.folder / f"{name}{len(list(self.folder.glob(f'{name}*.log')))}.log"
