@@ -19,6 +19,7 @@ EXECUTOR_MAY_NOT_AUTHOR = frozenset(
         "run.retrying",
         "run.cancelling",
         "human_loop.resolved",
+        "human_loop.escalated",
         "workspace.synced",
         "workspace.sync_failed",
         "workspace.restored",
@@ -121,6 +122,16 @@ class HumanRequested(Wire):
     tool_call: Json | None = None
     options: list[PermissionOption] | None = None
     schema_: Json | None = Field(default=None, alias="schema")
+
+
+class HumanEscalated(Wire):
+    """Nobody answered in time: `to` (`user:<id>` or `role:<name>`) may answer too, until `expiresAt`."""
+
+    request_id: UUID
+    to: str
+    by: Literal["timeout"] = "timeout"
+    expires_at: datetime | None = None
+    on_expiry: Literal["wait", "deny", "park"]
 
 
 class HumanApplied(Wire):

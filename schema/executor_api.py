@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from schema.events import SourceEvent
+from schema.events import SourceEvent, TodoUpdate
 from schema.options import RunOptions
 from schema.wire import Json, Request, Text, Wire
 
@@ -30,8 +30,44 @@ class Resume(Wire):
     continuing: bool = False
 
 
+class Answer(Wire):
+    """`POST /runs/{runId}/human-loop/{requestId}`: the stored answer, delivered any number of times, applied once."""
+
+    request_id: UUID
+    decision: Literal["allow", "allow_always", "deny", "answer", "cancel"]
+    option_id: str | None = None
+    reason: str | None = None
+    answers: Json | None = None
+    arguments: Json | None = None
+
+
+class CarriedAnswer(Wire):
+    """An answer to a request of an earlier attempt, for the same call (by its fingerprint) when it is asked again: used
+    once, and void as soon as the agent asks for something else or its turn ends."""
+
+    request_id: UUID
+    fingerprint: str
+    title: str
+    answer: Answer
+
+
+class Handover(Wire):
+    """What was said to other providers since this one last had a turn, for an agent that does not know it.
+
+    `text` is labelled as such and comes before the prompt; `tokens` is an estimate, `left_out` counts the runs that did
+    not fit.
+    """
+
+    providers: list[str]
+    text: str
+    runs: int
+    left_out: int
+    tokens: int
+
+
 class StartRun(Wire):
-    """`POST /runs`. `claim` guards against a zombie job: an executor refuses one lower than it has seen for the run."""
+    """`POST /runs`. `claim` guards against a zombie job: an executor refuses one lower than it has seen for the run.
+    `todos` are the session's groups as they are, so that their ids stay."""
 
     run_id: UUID
     session_id: UUID
@@ -43,6 +79,9 @@ class StartRun(Wire):
     options: RunOptions = Field(default_factory=RunOptions)
     timeout_seconds: float | None = None
     resume: Resume | None = None
+    answers: list[CarriedAnswer] = Field(default_factory=list)
+    todos: list[TodoUpdate] = Field(default_factory=list)
+    handover: Handover | None = None
     callback: Callback
     traceparent: str | None = None
 
@@ -53,7 +92,7 @@ class RunState(Wire):
     longer ours, or its events were not taken."""
 
     run_id: UUID
-    state: Literal["starting", "running", "waiting", "stopping", "finished", "lost", "refused"]
+    state: Literal["starting", "running", "waiting", "stopping", "parked", "finished", "lost", "refused"]
     attempt: int
     claim: int
     last_n: int = 0
@@ -64,20 +103,11 @@ class RunState(Wire):
 
 
 class StopRun(Request):
-    """Query of `DELETE /runs/{runId}`: `claim` also refuses a start with a lower claim that arrives later."""
+    """Query of `DELETE /runs/{runId}`: `claim` also refuses a start with a lower claim that arrives later. `park`: the
+    agent ends, the run does not, and its open requests stay open."""
 
     claim: int = Field(default=0, ge=0)
-
-
-class Answer(Wire):
-    """`POST /runs/{runId}/human-loop/{requestId}`: the stored answer, delivered any number of times, applied once."""
-
-    request_id: UUID
-    decision: Literal["allow", "allow_always", "deny", "answer", "cancel"]
-    option_id: str | None = None
-    reason: str | None = None
-    answers: Json | None = None
-    arguments: Json | None = None
+    park: bool = False
 
 
 class ExecutorHealth(Wire):

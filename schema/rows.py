@@ -102,6 +102,11 @@ class RunRow:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    human_loop: Json
+    parked_at: datetime | None
+    held_by: str | None
+    held_since: datetime | None
+    revision: int
 
     @property
     def is_final(self) -> bool:
@@ -152,6 +157,11 @@ class HumanRequestRow:
     decided_at: datetime | None
     outcome_told: str | None
     settled_at: datetime | None
+    expiry_seconds: float | None
+    then_on_expiry: str | None
+    escalate_to: str | None
+    escalated_at: datetime | None
+    carried_to: int | None
 
 
 @dataclass(frozen=True)

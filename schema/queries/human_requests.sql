@@ -14,7 +14,8 @@ SELECT
     human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
     human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
     human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
-    human_requests.outcome_told, human_requests.settled_at
+    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
+    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to
 FROM human_requests
 WHERE human_requests.id = %(request_id)s;
 
@@ -25,7 +26,8 @@ SELECT
     human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
     human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
     human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
-    human_requests.outcome_told, human_requests.settled_at
+    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
+    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to
 FROM human_requests
 JOIN sessions ON sessions.id = human_requests.session_id AND sessions.deleted_at IS NULL
 WHERE human_requests.status = 'open'
@@ -40,7 +42,8 @@ SELECT
     human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
     human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
     human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
-    human_requests.outcome_told, human_requests.settled_at
+    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
+    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to
 FROM human_requests
 WHERE human_requests.run_id = %(run_id)s AND human_requests.status = 'open';
 
@@ -76,7 +79,8 @@ RETURNING
     human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
     human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
     human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
-    human_requests.outcome_told, human_requests.settled_at;
+    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
+    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to;
 
 -- name: answers_to_deliver
 -- Answers whose delivery was deferred but has not happened for a while.

@@ -23,7 +23,8 @@ RETURNING
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
     runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at;
+    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
+    runs.held_by, runs.held_since, runs.revision;
 
 -- name: insert_bound_run
 -- No row when there is a run with this id.
@@ -42,7 +43,8 @@ RETURNING
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
     runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at;
+    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
+    runs.held_by, runs.held_since, runs.revision;
 
 -- name: run_by_id
 SELECT
@@ -51,7 +53,8 @@ SELECT
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
     runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at
+    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
+    runs.held_by, runs.held_since, runs.revision
 FROM runs
 WHERE runs.id = %(run_id)s;
 
@@ -62,7 +65,8 @@ SELECT
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
     runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at
+    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
+    runs.held_by, runs.held_since, runs.revision
 FROM runs
 WHERE runs.session_id = %(session_id)s
     AND (%(before_at)s::timestamptz IS NULL OR (runs.created_at, runs.id) < (%(before_at)s, %(before_id)s::uuid))
@@ -76,7 +80,8 @@ SELECT
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
     runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at
+    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
+    runs.held_by, runs.held_since, runs.revision
 FROM runs
 WHERE runs.session_id = %(session_id)s AND runs.finished_at IS NULL
 ORDER BY runs.status = 'queued', runs.position;
@@ -100,7 +105,8 @@ SELECT
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
     runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at
+    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
+    runs.held_by, runs.held_since, runs.revision
 FROM runs
 WHERE runs.session_id = %(session_id)s
     AND runs.status = 'queued'
@@ -141,7 +147,8 @@ RETURNING
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
     runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at;
+    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
+    runs.held_by, runs.held_since, runs.revision;
 
 -- name: hold_claim
 -- The claimer is still at it.
@@ -203,7 +210,8 @@ RETURNING
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
     runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at;
+    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
+    runs.held_by, runs.held_since, runs.revision;
 
 -- name: settle_run
 UPDATE runs
@@ -222,7 +230,8 @@ RETURNING
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
     runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at;
+    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
+    runs.held_by, runs.held_since, runs.revision;
 
 -- name: requeue_run
 -- live -> queued: a later attempt of the same run.
@@ -240,7 +249,8 @@ RETURNING
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
     runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at;
+    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
+    runs.held_by, runs.held_since, runs.revision;
 
 -- name: insert_usage
 INSERT INTO usage_log (run_id, session_id, user_id, app_id, provider, usage)
@@ -258,7 +268,8 @@ RETURNING
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
     runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at;
+    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
+    runs.held_by, runs.held_since, runs.revision;
 
 -- name: previous_key_is_valid
 SELECT previous_key_until > now() FROM runs WHERE id = %(run_id)s;
@@ -282,7 +293,8 @@ SELECT
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
     runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at
+    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
+    runs.held_by, runs.held_since, runs.revision
 FROM runs
 WHERE runs.finished_at IS NULL
     AND (%(run_id)s::uuid IS NULL OR runs.id = %(run_id)s)
@@ -320,7 +332,8 @@ SELECT
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
     runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at
+    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
+    runs.held_by, runs.held_since, runs.revision
 FROM runs
 WHERE runs.status = 'starting'
     AND runs.finished_at IS NULL

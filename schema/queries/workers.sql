@@ -117,7 +117,8 @@ SELECT
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
     runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at
+    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
+    runs.held_by, runs.held_since, runs.revision
 FROM runs
 WHERE session_id = %(session_id)s
     AND NOT bound

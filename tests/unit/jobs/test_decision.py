@@ -50,6 +50,11 @@ RUN = RunRow(
     created_at=NOW,
     started_at=NOW,
     finished_at=None,
+    human_loop={},
+    parked_at=None,
+    held_by=None,
+    held_since=None,
+    revision=1,
 )
 SILENT = ExecutorFacts(reachable=False)
 UNKNOWN = ExecutorFacts(reachable=True)
