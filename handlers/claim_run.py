@@ -8,9 +8,10 @@ from typing import Literal
 from uuid import UUID
 
 from handlers.event_log import NewEvent, append, hold_session
+from handlers.human_loop import carry_answers
 from handlers.settle_run import RetryPolicy, fail, finish, retry_or_fail
 from schema.events import Reason, RunFinished
-from schema.executor_api import Resume
+from schema.executor_api import CarriedAnswer, Resume
 from schema.rows import RunRow, WorkerRow
 from schema.runtime_manifest import RuntimeManifest, read_manifest
 from schema.sql import Conn, execute, fetch_one, fetch_value
@@ -21,12 +22,13 @@ WorkerOutcome = Literal["dispatched", "superseded"]
 @dataclass(frozen=True)
 class Claimed:
     """A run in the hands of one job. `worker` as it was then: if it was active, nobody stops it while the run lives.
-    `resume` names the agent's conversation to go on with."""
+    `resume` names the agent's conversation to go on with, `answers` what was answered when no agent was there."""
 
     run: RunRow
     worker: WorkerRow | None
     manifest: RuntimeManifest
     resume: Resume | None
+    answers: list[CarriedAnswer]
 
 
 def claim_run(conn: Conn, run_id: UUID, *, owner: str, lock_seconds: float) -> Claimed | None:
@@ -42,7 +44,7 @@ def claim_run(conn: Conn, run_id: UUID, *, owner: str, lock_seconds: float) -> C
         return None
     manifest = read_manifest(fetch_value(conn, "manifest_of_app", app_id=claimed.app_id) or {})
     worker = fetch_one(conn, "worker", WorkerRow, session_id=claimed.session_id)
-    return Claimed(claimed, worker, manifest, _resume(conn, claimed))
+    return Claimed(claimed, worker, manifest, _resume(conn, claimed), carry_answers(conn, claimed))
 
 
 def hold_claim(conn: Conn, run: RunRow, *, lock_seconds: float) -> bool:

@@ -13,6 +13,7 @@ from uuid import UUID
 import structlog
 
 from handlers.claim_run import Claimed, abandon, claim_run, give_back, record_dispatched, refuse
+from handlers.settle_run import has_attempts_left
 from jobs.activate import activate, activated
 from jobs.executor_client import Endpoint, ExecutorError, Trace
 from jobs.hosts import HostFailed
@@ -118,6 +119,7 @@ def _start_request(shop: Workshop, claimed: Claimed) -> StartRun:
         options=RunOptions.model_validate(run.options),
         timeout_seconds=run.timeout_seconds,
         resume=claimed.resume,
+        answers=claimed.answers,
         callback=Callback(url=f"{shop.settings.callback_url}/api/runs/{run.id}/callbacks", key=key),
         traceparent=run.traceparent,
     )
@@ -151,7 +153,7 @@ def _after_error(shop: Workshop, run: RunRow, error: ExecutorError) -> Outcome:
 
 def _without_workspace(shop: Workshop, run: RunRow, error: RestoreIncomplete) -> Outcome:
     """A run never starts on half a workspace: another attempt, and after the last one blocked, with what to do."""
-    if run.attempt < run.max_attempts:
+    if shop.database.transact(has_attempts_left, run):
         return _given_back(shop, run, code=error.problem_code, message=error.detail)
     return _refused(shop, run, code=error.problem_code, message=error.detail)
 

@@ -180,6 +180,11 @@ class ExecutorClient:
         call = _call(endpoint, "DELETE", f"/runs/{run_id}?claim={claim}", trace.headers("run.stop"))
         return self._known(RunState, call, self._rules)
 
+    def park_run(self, endpoint: Endpoint, run_id: UUID, *, claim: int, trace: Trace) -> RunState | None:
+        """As stop_run, but the run is not over."""
+        call = _call(endpoint, "DELETE", f"/runs/{run_id}?claim={claim}&park=true", trace.headers("run.park"))
+        return self._known(RunState, call, self._rules)
+
     def answer(self, endpoint: Endpoint, run_id: UUID, answer: Answer, trace: Trace) -> None:
         path = f"/runs/{run_id}/human-loop/{answer.request_id}"
         call = _call(endpoint, "POST", path, trace.headers("human_loop.answer"), body=answer.to_json())

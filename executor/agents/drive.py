@@ -25,7 +25,16 @@ from executor.agents.declared import missing_login
 from executor.agents.dialects import RunSettings, settings_for
 from executor.agents.dialogue import Dialogue
 from executor.agents.disk import disk_full, disk_is_full
-from executor.agents.endings import CANCELLED_BY_ANSWER, GO_ON, LOST, STOPPED, brief, is_urgent, settled, timed_out
+from executor.agents.endings import (
+    CANCELLED_BY_ANSWER,
+    LOST,
+    STOPPED,
+    brief,
+    first_words,
+    is_urgent,
+    settled,
+    timed_out,
+)
 from executor.agents.failures import TurnFailed, looks_like_login, said_by
 from executor.agents.install import ensure_installed
 from executor.agents.launch import command_of, environment_of, make_ready, working_folder
@@ -151,15 +160,10 @@ class _Driving:
                 self._opened = await self._answered(opening)
         except TimeoutError:
             raise TurnFailed("agent_silent", self._silence()) from None
-        if self._continues and not self._opened.resumed:
+        if self._turn.continues and not self._opened.resumed:
             raise TurnFailed("agent_lost", LOST)
         self._dialogue.session_id = self._opened.session_id
         return self._opened
-
-    @property
-    def _continues(self) -> bool:
-        """The prompt may have reached an agent before: it is never sent again."""
-        return self._turn.resume is not None and self._turn.resume.continuing
 
     async def _start(self) -> ClientSideConnection:
         self._process = await start_process(
@@ -180,7 +184,7 @@ class _Driving:
         known = cost_before(self._turn, opened.session_id)
         self._meter.begin_turn(opened.model, before=known if opened.resumed else 0.0)
         self._dialogue.live = True
-        answer = await self._prompt(opened, GO_ON if self._continues else self._turn.prompt)
+        answer = await self._prompt(opened, first_words(self._turn))
         for _ in range(MOST_FOLLOWING_MESSAGES):
             following = self._dialogue.take_following_message(ended=answer.stop_reason == "cancelled")
             if following is None or self._asks.closing.is_set():
@@ -249,6 +253,8 @@ class _Driving:
 
     async def _break_off(self, work: asyncio.Future[RunFinished], *, seconds: float) -> None:
         """Open requests are answered as cancelled, the agent is told to cancel, and gets so many seconds for it."""
+        if self._stop.silently:
+            return
         self._asks.closing.set()
         if self._dialogue.live and self._connection is not None and self._opened is not None:
             await asyncio.sleep(0)

@@ -20,6 +20,8 @@ A line of the prompt can ask for more; then only what its lines ask for is done,
     refuse                  end the turn with the stop reason `refusal`
     background              start a process that would outlive the agent
 
+Ended while it asks something, it asks the same again when the conversation is taken up and a prompt asks for nothing.
+
 It speaks through the same package as the real agents' client, and knows nothing of Runyard.
 """
 
