@@ -11,7 +11,7 @@ from uuid import UUID
 from handlers.defer import defer_park
 from handlers.event_log import NewEvent, append, hold_session, run_event
 from handlers.saving import hurry_save
-from handlers.settle_run import can_go_on, start_next
+from handlers.settle_run import can_go_on, start_next, void_taken
 from schema.rows import RunRow
 from schema.sql import Conn, execute, fetch_one, fetch_the
 
@@ -30,16 +30,20 @@ def park(conn: Conn, run: RunRow) -> list[NewEvent]:
     return [run_event(run, "run.parked", {"status": "parked", "provider": run.provider})]
 
 
-def at_rest(conn: Conn, run_id: UUID, *, attempt: int) -> None:
-    """No agent of the parked run is there any more, and all that it said is in the log: what was answered meanwhile was
-    told to nobody, its place may be saved and its worker stopped."""
+def at_rest(conn: Conn, run_id: UUID, *, attempt: int, heard_all: bool) -> None:
+    """No agent of the parked run is there any more: its place may be saved, its worker stopped.
+
+    `heard_all`: all that its executor had to say is in the log, so what was answered meanwhile was told to nobody.
+    Otherwise what the executor was given is void.
+    """
     head = hold_session(conn, fetch_the(conn, "run_by_id", RunRow, run_id=run_id).session_id)
     if not execute(conn, "run_is_at_rest", run_id=run_id, attempt=attempt):
         return
     run = fetch_the(conn, "run_by_id", RunRow, run_id=run_id)
+    events = [] if heard_all else void_taken(conn, run, None)
     execute(conn, "take_back_answers", run_id=run_id)
     hurry_save(conn, run.session_id)
-    append(conn, head, go_on_if_free(conn, run))
+    append(conn, head, [*events, *go_on_if_free(conn, run)])
 
 
 def go_on_if_free(conn: Conn, run: RunRow) -> list[NewEvent]:

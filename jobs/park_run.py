@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 
 from handlers.parking import at_rest, run_to_park
-from jobs.executor_client import Endpoint, ExecutorError
+from jobs.executor_client import ExecutorError
 from jobs.hosts import HostFailed
 from jobs.restore import RestoreIncomplete
 from jobs.stop_run import endpoint_of
@@ -41,29 +41,27 @@ def park_run(shop: Workshop, run_id: UUID) -> None:
         return
     with log_context(traceId=trace_id(run.traceparent), sessionId=run.session_id, runId=run.id):
         try:
-            _end_agent(shop, run)
+            heard_all = _end_agent(shop, run)
         except (ExecutorError, HostFailed, NotAtRest, RestoreIncomplete, WorkspaceRefused) as error:
             _log.warning("run.not_at_rest", why=error.detail)
             return
-        shop.database.transact(at_rest, run.id, attempt=run.attempt)
-        _log.info("run.at_rest")
+        shop.database.transact(at_rest, run.id, attempt=run.attempt, heard_all=heard_all)
+        _log.info("run.at_rest", heardAll=heard_all)
 
 
-def _end_agent(shop: Workshop, run: RunRow) -> None:
+def _end_agent(shop: Workshop, run: RunRow) -> bool:
+    """Whether all that its executor had to say was heard."""
     endpoint = endpoint_of(shop, run)
     if endpoint is None:  # its place is gone, and the agent with it
-        return
+        return False
     state = shop.executors.park_run(endpoint, run.id, claim=run.claim, trace=trace_of(run))
     deadline = time.monotonic() + PATIENCE_SECONDS
     while state is not None and not _has_ended(state):
         if time.monotonic() > deadline or shop.closing.is_set():
             raise NotAtRest
         time.sleep(LOOK_SECONDS)
-        state = _state(shop, endpoint, run)
-
-
-def _state(shop: Workshop, endpoint: Endpoint, run: RunRow) -> RunState | None:
-    return shop.executors.run_state(endpoint, run.id, trace_of(run))
+        state = shop.executors.run_state(endpoint, run.id, trace_of(run))
+    return state is not None and state.state != "refused"
 
 
 def _has_ended(state: RunState) -> bool:

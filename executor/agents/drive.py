@@ -191,6 +191,7 @@ class _Driving:
                 break
             self._translation.end_message("denied")
             self._translation.end_calls()
+            self._translation.say_as_user(following)
             answer = await self._prompt(opened, following)
         return answer
 

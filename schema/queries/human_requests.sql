@@ -115,7 +115,8 @@ UPDATE human_requests SET expires_at = NULL WHERE id = %(request_id)s AND status
 -- name: deliver_human_request
 -- From now on the attempt that asked may have been told. Answered by nobody it stays `expired`.
 UPDATE human_requests
-SET status = CASE status WHEN 'expired' THEN status ELSE 'delivering' END, carried_to = human_requests.attempt
+SET status = CASE human_requests.status WHEN 'expired' THEN human_requests.status ELSE 'delivering' END,
+    carried_to = human_requests.attempt
 FROM runs
 WHERE human_requests.id = %(request_id)s
     AND human_requests.answer IS NOT NULL

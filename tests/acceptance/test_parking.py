@@ -62,6 +62,7 @@ def test_a_denial_is_told_with_its_reason(stack: Stack, talk: Talk) -> None:
     request_id = answer(talk, started, "deny", reason="not on a Monday")
     events = talk.watch(started)
     assert outcome(events) == ("succeeded", None)
+    assert "I did not allow this: Write a.txt. The reason given: not on a Monday" in texts(events, "user")
     assert not (stack.workspace(started["sessionId"]) / "a.txt").exists()
     assert applied(events) == [(request_id, "applied")]
 
@@ -81,6 +82,8 @@ def test_nobodys_answer_is_told_as_nobodys(stack: Stack, talk: Talk) -> None:
     assert not (stack.workspace(events[0]["sessionId"]) / "a.txt").exists()
     [resolved] = of_type(events, "human_loop.resolved")
     assert (resolved["decision"], resolved["by"]) == ("deny", "timeout")
+    assert "No person has said no." in texts(events, "user")
+    assert "I did not" not in texts(events, "user")
     assert [one["outcome"] for one in of_type(events, "human_loop.applied")] == ["applied"]
 
 

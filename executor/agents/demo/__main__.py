@@ -10,6 +10,7 @@ A line of the prompt can ask for more; then only what its lines ask for is done,
     run: <command>          run a shell command, after asking in mode `ask`
     ask: <question>         ask the person a question with a free answer, and say the answer
     say: <text>             answer with this text
+    [<who>] <text>          take note of what a program in between says
     sleep <seconds>         work for so long (a stop ends it)
     flood <count>           stream so many words
     output <bytes>          a tool call with an output of so many bytes

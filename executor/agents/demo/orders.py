@@ -104,6 +104,10 @@ async def _say(work: Work, rest: str) -> None:
     await work.say(rest)
 
 
+async def _take_note(work: Work, _: str) -> None:
+    await work.say("I have taken note of that.")
+
+
 async def _flood(work: Work, rest: str) -> None:
     for number in range(int(rest or 1000)):
         block = TextContentBlock(type="text", text=f"word{number} ")
@@ -156,6 +160,7 @@ ORDERS: list[tuple[Callable[[str], re.Match[str] | None], Callable[[Work, str], 
     (_line(r"run: (.+)"), _run),
     (_line(r"ask: (.+)"), _ask),
     (_line(r"say: (.+)"), _say),
+    (_line(r"\[\w+\] (.+)"), _take_note),
     (_line(r"sleep ([0-9.]+)"), _sleep),
     (_line(r"flood ([0-9]+)"), _flood),
     (_line(r"output ([0-9]+)"), _output),

@@ -71,7 +71,7 @@ def told(conn: Conn, run: RunRow, type_: str) -> list[dict[str, object]]:
 
 def rest(conn: Conn, run: RunRow) -> None:
     with conn.transaction():
-        at_rest(conn, run.id, attempt=run.attempt)
+        at_rest(conn, run.id, attempt=run.attempt, heard_all=True)
 
 
 def test_a_question_tells_until_when_it_waits_and_what_comes_then(conn: Conn, waits: WaitWith) -> None:

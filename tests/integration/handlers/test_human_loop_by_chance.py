@@ -72,7 +72,9 @@ class HumanLoop(RuleBasedStateMachine):
 
     @property
     def is_at_work(self) -> bool:
-        return self.executor is not None and self.executor.is_alive and self.run.status in ("running", "waiting")
+        """An agent may still be told something in the moment in which its run is parked."""
+        is_alive = self.executor is not None and self.executor.is_alive
+        return is_alive and self.run.status in ("running", "waiting", "parked")
 
     @precondition(lambda self: self.run.status == "queued")
     @rule()
@@ -154,7 +156,15 @@ class HumanLoop(RuleBasedStateMachine):
         self.executor.end()
         self.report(is_repeated=False)
         with self.conn.transaction():
-            at_rest(self.conn, self.run_id, attempt=self.executor.claimed.run.attempt)
+            at_rest(self.conn, self.run_id, attempt=self.run.attempt, heard_all=True)
+
+    @precondition(lambda self: self.run.status == "parked")
+    @rule()
+    def come_to_rest_without_a_word(self) -> None:
+        """Its place is gone."""
+        self.executor = None
+        with self.conn.transaction():
+            at_rest(self.conn, self.run_id, attempt=self.run.attempt, heard_all=False)
 
     @precondition(lambda self: self.executor is not None and self.executor.is_alive)
     @rule()
