@@ -54,7 +54,7 @@ def _end_agent(shop: Workshop, run: RunRow) -> bool:
     endpoint = endpoint_of(shop, run)
     if endpoint is None:  # its place is gone, and the agent with it
         return False
-    state = shop.executors.park_run(endpoint, run.id, claim=run.claim, trace=trace_of(run))
+    state = shop.executors.stop_run(endpoint, run.id, claim=run.claim, trace=trace_of(run), parks=True)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while state is not None and not _has_ended(state):
         if time.monotonic() > deadline or shop.closing.is_set():

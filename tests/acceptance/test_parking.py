@@ -95,11 +95,13 @@ def test_a_parked_run_is_cancelled_at_once(talk: Talk) -> None:
 
 
 @pytest.mark.agents
+@pytest.mark.timeout(400)
 def test_days_later_on_another_worker_the_agent_goes_on_with_the_answer(model: ModelServer, tmp_path: Path) -> None:
     """With demo and the three real agents."""
     waiting: dict[str, Json] = {}
     with running_stack(tmp_path, model_url=model.url) as stack, Talk(stack.url, stack.token) as talk:
         for provider, prompt in PROMPTS.items():
+            model.reset()
             model.add(*script(provider))
             waiting[provider] = parked(talk, provider, prompt)
             stop_idle(talk, waiting[provider]["sessionId"])

@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
+from handlers.claim_run import Claimed
 from schema.events import SourceEvent
 from schema.executor_api import Answer
 from schema.wire import Json
-from tests.integration.handlers.conftest import Claimed, event
+from tests.integration.handlers.conftest import event
 
 OPTIONS = [
     {"optionId": "yes", "name": "Allow", "kind": "allow_once"},

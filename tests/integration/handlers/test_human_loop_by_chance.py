@@ -91,7 +91,7 @@ class HumanLoop(RuleBasedStateMachine):
         run, events = self.executor.claimed.run, list(self.executor.spool)
         if self.run.attempt == run.attempt and self.run.status != "queued":
             call_back(self.conn, run, *events)
-            if is_repeated and self.run.status != "queued":
+            if is_repeated and run_now(self.conn, self.run_id).status != "queued":
                 call_back(self.conn, run, *events)
         self.executor.spool.clear()
 
