@@ -107,7 +107,7 @@ class DemoAgent:
         one.cancelled.clear()
         one.words_out = 0
         text = "\n".join(block.text for block in prompt if getattr(block, "text", None))
-        work = Work(one, self.client, text)
+        work = Work(one, self.client)
         keep(one, text)
         try:
             await take_prompt(work, text)
@@ -118,7 +118,6 @@ class DemoAgent:
             stop = "refusal"
         usage = await work.say_usage(text)
         one.prompts.append(text)
-        keep(one)
         return PromptResponse(stop_reason=stop, usage=usage)
 
     def _take_up(self, session_id: str, cwd: str) -> Conversation:

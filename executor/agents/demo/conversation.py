@@ -34,10 +34,23 @@ def keep(one: Conversation, *said_now: str) -> None:
     """Before a prompt is acted on, so that a killed agent remembers it too."""
     path = kept_file(one.id)
     path.parent.mkdir(parents=True, exist_ok=True)
-    kept = {"prompts": [*one.prompts, *said_now], "asking": one.asking}
-    path.write_text(json.dumps(kept), encoding="utf-8")
+    path.write_text(json.dumps([*one.prompts, *said_now]), encoding="utf-8")
+
+
+def keep_asking(one: Conversation) -> None:
+    asking = kept_file(one.id).with_suffix(".asking")
+    if one.asking is None:
+        asking.unlink(missing_ok=True)
+    else:
+        asking.write_text(one.asking, encoding="utf-8")
 
 
 def take_up(session_id: str, cwd: Path) -> Conversation:
-    kept = json.loads(kept_file(session_id).read_text(encoding="utf-8"))
-    return Conversation(id=session_id, cwd=cwd, **(kept if isinstance(kept, dict) else {"prompts": kept}))
+    kept = kept_file(session_id)
+    asking = kept.with_suffix(".asking")
+    return Conversation(
+        id=session_id,
+        cwd=cwd,
+        prompts=json.loads(kept.read_text(encoding="utf-8")),
+        asking=asking.read_text(encoding="utf-8") if asking.exists() else None,
+    )

@@ -16,6 +16,7 @@ from acp.schema import (
     TextContentBlock,
 )
 
+from executor.agents.demo.conversation import keep_asking
 from executor.agents.demo.work import Refused, Work
 
 
@@ -27,6 +28,7 @@ async def take_prompt(work: Work, prompt: str) -> None:
         (n, order, match[1]) for n, line in enumerate(lines) for pattern, order in ORDERS if (match := pattern(line))
     ]
     asked, work.one.asking = work.one.asking, None
+    keep_asking(work.one)
     for n, order, rest in found:
         work.ahead = "\n".join(lines[n:])
         await order(work, rest.strip())

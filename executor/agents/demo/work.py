@@ -28,7 +28,7 @@ from acp.schema import (
     UsageUpdate,
 )
 
-from executor.agents.demo.conversation import Conversation, keep
+from executor.agents.demo.conversation import Conversation, keep_asking
 
 WORD_SECONDS = 0.012
 CONTEXT_SIZE = 100_000
@@ -46,10 +46,10 @@ class Refused(Exception):
 class Work:
     """What the demo agent can do in a turn, step by step, each step told to the client."""
 
-    def __init__(self, conversation: Conversation, client: Client, prompt: str) -> None:
+    def __init__(self, conversation: Conversation, client: Client) -> None:
         self.one = conversation
         self.client = client
-        self.ahead = self._prompt = prompt
+        self.ahead = ""
         """The part of the prompt that is not done."""
         self._calls = 0
 
@@ -148,10 +148,10 @@ class Work:
     def asking(self) -> Iterator[None]:
         """What the person is asked inside the block is asked again if the agent is ended meanwhile."""
         self.one.asking = self.ahead
-        keep(self.one, self._prompt)
+        keep_asking(self.one)
         yield
         self.one.asking = None
-        keep(self.one, self._prompt)
+        keep_asking(self.one)
 
     async def begin_tool(self, title: str, kind: Any, raw_input: dict[str, Any]) -> str:
         self._calls += 1
