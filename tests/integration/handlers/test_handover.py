@@ -88,10 +88,10 @@ def test_a_first_run_is_told_nothing(conn: Conn, start: StartOne) -> None:
 
 
 def test_who_comes_back_is_told_what_came_meanwhile(conn: Conn, start: StartOne) -> None:
-    session = {"session_id": do(conn, start, "One").session_id}
-    second = do(conn, start, "Two", provider="other", **session)
-    third = do(conn, start, "Three", provider="other", **session)
-    back = take(conn, start, "Four", **session)
+    session_id = do(conn, start, "One").session_id
+    second = do(conn, start, "Two", provider="other", session_id=session_id)
+    third = do(conn, start, "Three", provider="other", session_id=session_id)
+    back = take(conn, start, "Four", session_id=session_id)
     assert back.resume is not None
     assert ids(back) == [third.id, second.id]
     assert "One" not in told(conn, back).text

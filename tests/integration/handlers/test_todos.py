@@ -218,5 +218,5 @@ def test_the_history_replays_to_the_lists(conn: Conn, start: StartOne) -> None:
     class HistoryHere(History):
         pass
 
-    HistoryHere.conn, HistoryHere.start = conn, staticmethod(start)  # type: ignore[assignment]
+    HistoryHere.conn, HistoryHere.start = conn, staticmethod(start)
     run_state_machine_as_test(by_chance(HistoryHere), settings=chances(10, 500, steps=12))
