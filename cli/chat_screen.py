@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from schema.events import (
+    ConversationHandedOver,
     Envelope,
     HumanApplied,
     HumanRequested,
@@ -63,6 +64,7 @@ class Screen:
             "run.queued": self._show_queued,
             "run.started": self._show_started,
             "run.retrying": self._show_retrying,
+            "conversation.handed_over": self._show_handed_over,
             "run.warning": self._show_warning,
             "run.finished": self._show_finished,
             "workspace.sync_failed": self._show_sync_failed,
@@ -172,6 +174,11 @@ class Screen:
 
     def _show_sync_failed(self, event: Envelope) -> None:
         self.note(f"the workspace could not be saved: {_reason(event.data)}", style="yellow")
+
+    def _show_handed_over(self, event: Envelope) -> None:
+        told = ConversationHandedOver.model_validate(event.data)
+        older = f", {told.left_out} older ones left out" if told.left_out else ""
+        self.note(f"It was told what {', '.join(told.from_)} did here: {told.runs} runs{older}.")
 
     def _show_finished(self, event: Envelope) -> None:
         finished = RunFinished.model_validate(event.data)

@@ -182,6 +182,8 @@ class Runs:
             disk_bytes=place.disk_bytes,
             timeout_seconds=start.timeout_seconds,
             resume=start.resume,
+            todos=start.todos,
+            handover=start.handover,
         )
         delivery = self._new_delivery(run)
         live = LiveRun(

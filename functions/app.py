@@ -30,6 +30,7 @@ from functions.short_way import ShortWay
 from functions.snapshots import snapshots
 from functions.starting import starting
 from functions.strict_json import StrictJson
+from functions.todos import todos
 from functions.tracing import trace_requests
 from functions.version import VERSION
 from functions.workers import workers
@@ -79,6 +80,7 @@ def create_app(settings: Settings, *, edge: Edge | None = None) -> APIFlask:
         callbacks,
         queue,
         sessions,
+        todos,
         snapshots,
         restore_plans,
         human_loop,

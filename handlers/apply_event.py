@@ -12,8 +12,9 @@ from handlers.event_log import NewEvent, run_event
 from handlers.providers import can_resume
 from handlers.saving import COALESCE_SECONDS, mark_dirty
 from handlers.settle_run import RetryPolicy, retry_or_fail, settle
+from handlers.todos import replace_todos
 from schema.errors import Invalid
-from schema.events import HumanApplied, HumanRequested, RunFinished, RunStarted, Usage
+from schema.events import HumanApplied, HumanRequested, RunFinished, RunStarted, TodoUpdate, Usage
 from schema.rows import RunRow
 from schema.sql import Conn, execute, fetch_the, jsonb
 from schema.wire import Json
@@ -23,12 +24,14 @@ T = TypeVar("T", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Arrival:
-    """One event of a live run, on its way into the log. The session is held."""
+    """One event of a live run, on its way into the log. The session is held. `seq` is the number of the first event
+    that comes of it."""
 
     conn: Conn
     run: RunRow
     event: NewEvent
     retry: RetryPolicy
+    seq: int
 
 
 def apply_event(arrival: Arrival) -> list[NewEvent]:
@@ -62,6 +65,11 @@ def _run_started(a: Arrival) -> list[NewEvent]:
 def _message_stopped(a: Arrival) -> list[NewEvent]:
     """What came of it so far is to be saved."""
     mark_dirty(a.conn, a.run, within_seconds=COALESCE_SECONDS)
+    return [a.event]
+
+
+def _todos_told(a: Arrival) -> list[NewEvent]:
+    replace_todos(a.conn, a.run, _parse(TodoUpdate, a.event), seq=a.seq)
     return [a.event]
 
 
@@ -177,6 +185,7 @@ def _parse(model: type[T], event: NewEvent) -> T:
 _EFFECTS: dict[str, Callable[[Arrival], list[NewEvent]]] = {
     "run.started": _run_started,
     "message.stop": _message_stopped,
+    "todo.update": _todos_told,
     "human_loop.requested": _human_requested,
     "human_loop.applied": _human_applied,
     "usage.update": _usage,

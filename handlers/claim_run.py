@@ -8,8 +8,10 @@ from typing import Literal
 from uuid import UUID
 
 from handlers.event_log import NewEvent, append, hold_session
+from handlers.handover import UnheardRun, unheard_runs
 from handlers.settle_run import RetryPolicy, fail, finish, retry_or_fail
-from schema.events import Reason, RunFinished
+from handlers.todos import known_todos
+from schema.events import Reason, RunFinished, TodoUpdate
 from schema.executor_api import Resume
 from schema.rows import RunRow, WorkerRow
 from schema.runtime_manifest import RuntimeManifest, read_manifest
@@ -21,12 +23,15 @@ WorkerOutcome = Literal["dispatched", "superseded"]
 @dataclass(frozen=True)
 class Claimed:
     """A run in the hands of one job. `worker` as it was then: if it was active, nobody stops it while the run lives.
-    `resume` names the agent's conversation to go on with."""
+    `resume` names the agent's conversation to go on with, `todos` are the session's lists, and `unheard` the runs that
+    have to be handed over to the agent."""
 
     run: RunRow
     worker: WorkerRow | None
     manifest: RuntimeManifest
     resume: Resume | None
+    todos: list[TodoUpdate]
+    unheard: list[UnheardRun]
 
 
 def claim_run(conn: Conn, run_id: UUID, *, owner: str, lock_seconds: float) -> Claimed | None:
@@ -42,7 +47,9 @@ def claim_run(conn: Conn, run_id: UUID, *, owner: str, lock_seconds: float) -> C
         return None
     manifest = read_manifest(fetch_value(conn, "manifest_of_app", app_id=claimed.app_id) or {})
     worker = fetch_one(conn, "worker", WorkerRow, session_id=claimed.session_id)
-    return Claimed(claimed, worker, manifest, _resume(conn, claimed))
+    resume = _resume(conn, claimed)
+    todos = known_todos(conn, claimed.session_id)
+    return Claimed(claimed, worker, manifest, resume, todos, unheard_runs(conn, claimed, resume))
 
 
 def hold_claim(conn: Conn, run: RunRow, *, lock_seconds: float) -> bool:

@@ -90,16 +90,16 @@ class ToolCall(Wire):
 
 
 class TodoItem(Wire):
-    id: str
+    id: str = Field(min_length=1, max_length=200)
     content: str
     status: Literal["pending", "in_progress", "completed"]
     priority: str | None = None
 
 
 class TodoUpdate(Wire):
-    """The whole list of one group, each time."""
+    """The whole list of one group, each time; what is not in it any more was dropped."""
 
-    group_id: str
+    group_id: str = Field(min_length=1, max_length=200)
     title: str | None = None
     items: list[TodoItem]
 
@@ -161,6 +161,15 @@ class Usage(Wire):
     context_used: int | None = None
     context_size: int | None = None
     cost: Cost | None = None
+
+
+class ConversationHandedOver(Wire):
+    """The agent was given a transcript of `runs` runs by the providers in `from`; `leftOut` older ones did not fit."""
+
+    from_: list[str] = Field(alias="from")
+    runs: int
+    left_out: int
+    tokens: int
 
 
 class RunWarning(Wire):

@@ -27,6 +27,7 @@ from executor.agents.dialogue import Dialogue
 from executor.agents.disk import disk_full, disk_is_full
 from executor.agents.endings import CANCELLED_BY_ANSWER, GO_ON, LOST, STOPPED, brief, is_urgent, settled, timed_out
 from executor.agents.failures import TurnFailed, looks_like_login, said_by
+from executor.agents.handover import first_message
 from executor.agents.install import ensure_installed
 from executor.agents.launch import command_of, environment_of, make_ready, working_folder
 from executor.agents.lines import LineTransport
@@ -34,6 +35,7 @@ from executor.agents.opening import Opened, open_session
 from executor.agents.process import AgentProcess, start_process
 from executor.agents.provider import Provider
 from executor.agents.text import Redaction
+from executor.agents.todos import TodoList
 from executor.agents.translate import Translation
 from executor.agents.turn import Listener, Stop, Turn
 from executor.agents.usage import Meter
@@ -69,7 +71,7 @@ class _Driving:
         self._cwd = working_folder(turn)
         self._redaction = Redaction(provider.secrets())
         self._meter = Meter(provider.prices)
-        self._translation = Translation(listener.say, self._meter)
+        self._translation = Translation(listener.say, self._meter, TodoList(provider.name, turn.todos))
         self._asks = Asks(listener)
         self._dialogue = Dialogue(self._translation, self._asks, cwd=self._cwd)
         self._process: AgentProcess | None = None
@@ -180,7 +182,8 @@ class _Driving:
         known = cost_before(self._turn, opened.session_id)
         self._meter.begin_turn(opened.model, before=known if opened.resumed else 0.0)
         self._dialogue.live = True
-        answer = await self._prompt(opened, GO_ON if self._continues else self._turn.prompt)
+        first = [GO_ON] if self._continues else first_message(self._turn, self._listener)
+        answer = await self._prompt(opened, *first)
         for _ in range(MOST_FOLLOWING_MESSAGES):
             following = self._dialogue.take_following_message(ended=answer.stop_reason == "cancelled")
             if following is None or self._asks.closing.is_set():
@@ -190,11 +193,11 @@ class _Driving:
             answer = await self._prompt(opened, following)
         return answer
 
-    async def _prompt(self, opened: Opened, text: str) -> PromptResponse:
+    async def _prompt(self, opened: Opened, *texts: str) -> PromptResponse:
         assert self._connection is not None
         try:
             answer = await self._answered(
-                self._connection.prompt(session_id=opened.session_id, prompt=[text_block(text)])
+                self._connection.prompt(session_id=opened.session_id, prompt=[text_block(text) for text in texts])
             )
         except RequestError as error:
             code = "login_missing" if looks_like_login(error) else "agent_error"

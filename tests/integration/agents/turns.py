@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from executor.agents.drive import take_turn
 from executor.agents.leftovers import marked_processes
 from executor.agents.provider import Provider
 from executor.agents.turn import Stop, Turn
-from schema.events import HumanRequested, MessageDelta, RunFinished, RunStarted
-from schema.executor_api import Answer, Resume
+from schema.events import HumanRequested, MessageDelta, RunFinished, RunStarted, TodoUpdate
+from schema.executor_api import Answer, Handover, Resume
 from schema.options import RunOptions
 from schema.wire import Json, Wire
 
@@ -114,6 +114,8 @@ class Place:
         timeout_seconds: float = 60,
         grace_seconds: float = 5,
         stop_after: float | None = None,
+        todos: Sequence[TodoUpdate] = (),
+        handover: Handover | None = None,
         **options: object,
     ) -> Took:
         """Run one turn to its end."""
@@ -129,6 +131,8 @@ class Place:
             home=self.folder / "home",
             timeout_seconds=timeout_seconds,
             resume=Resume(agent_session_id=resume, continuing=continuing) if resume else None,
+            todos=todos,
+            handover=handover,
         )
 
         async def act() -> Took:
