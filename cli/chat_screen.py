@@ -226,8 +226,7 @@ def resolved_words(resolved: Json) -> str:
     decision, by = resolved.get("decision"), str(resolved.get("by"))
     if by == "timeout":
         return f"nobody answered in time: {decision}"
-    who = f"decided by {by}" if by.startswith("rule:") else f"answered elsewhere by {by}"
-    return f"{who}: {decision}" + (f" ({resolved['reason']})" if resolved.get("reason") else "")
+    return f"decided by {by}: {decision}" if by.startswith("rule:") else f"answered elsewhere: {decision} (by {by})"
 
 
 def shorten(text: str, *, lines: int) -> list[str]:
