@@ -105,12 +105,13 @@ def human_request_answer(request: HumanRequestRow) -> HumanRequestAnswer:
 
 
 def shown_request_answer(request: ShownRequest) -> ShownRequestAnswer:
-    diffs = (request.tool_call or {}).get("diffs")
+    told = (request.tool_call or {}).get("diffs")
+    diffs = [each for each in told if isinstance(each, dict)] if isinstance(told, list) else None
     return ShownRequestAnswer(
         **dict(human_request_answer(request)),
         session_title=request.session_title,
         run_status=request.run_status,
-        diffs=diffs if isinstance(diffs, list) else None,
+        diffs=diffs,
         escalated_to=request.escalate_to if request.escalated_at is not None else None,
         escalated_at=request.escalated_at,
     )

@@ -11,7 +11,7 @@ from pydantic import Field
 from functions.admission import actor, permission
 from functions.answers import answer
 from functions.edge import edge
-from functions.openapi import also, conflicts
+from functions.openapi import conflicts
 from functions.parsing import page_cursor, read_page_cursor
 from functions.requests import PageQuery
 from handlers.approval_rules import add_rule, change_rule, remove_rule, rule_for, rules_seen_by
@@ -94,7 +94,7 @@ def put_rule(rule_id: UUID, json_data: ChangedRule) -> Response:
 @permission("rules:write")
 @rules.input(VersionQuery, location="query")
 @rules.output({}, status_code=204)
-@rules.doc(responses=also({**conflicts("stale_version"), 404: {}}))
+@rules.doc(responses=conflicts("stale_version"))
 def delete_rule(rule_id: UUID, query_data: VersionQuery) -> Response:
     """Put a rule out of force
 
