@@ -29,7 +29,9 @@ def _within_workspace(pattern: str) -> str:
 
 
 PathPattern = Annotated[
-    Text, Field(min_length=1, max_length=1024, pattern=PATH_PATTERN), AfterValidator(_within_workspace)
+    Text,
+    Field(min_length=1, max_length=1024, pattern=PATH_PATTERN, json_schema_extra={"pattern": PATH_PATTERN}),
+    AfterValidator(_within_workspace),
 ]
 
 
@@ -41,7 +43,13 @@ class RuleText(Request):
     effect: Effect
     tool_kind: ToolKind | None = None
     path_pattern: PathPattern | None = None
-    command_pattern: Text | None = Field(default=None, min_length=1, max_length=1024, pattern=COMMAND_PATTERN)
+    command_pattern: Text | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1024,
+        pattern=COMMAND_PATTERN,
+        json_schema_extra={"pattern": COMMAND_PATTERN},
+    )
     note: Text | None = Field(
         default=None, min_length=1, max_length=500, description="Why; an agent that is denied is told."
     )

@@ -50,7 +50,7 @@ def choices(field: Json) -> list[tuple[Any, str]]:
         named = source.get("enumNames")
         titles = named if isinstance(named, list) and len(named) == len(source["enum"]) else source["enum"]
         return [(value, str(title)) for value, title in zip(source["enum"], titles, strict=True)]
-    offered = next((source[key] for key in ("oneOf", "anyOf") if isinstance(source.get(key), list)), [])
+    offered: list[Any] = next((source[key] for key in ("oneOf", "anyOf") if isinstance(source.get(key), list)), [])
     constant = [one for one in offered if isinstance(one, dict) and "const" in one]
     return [(one["const"], str(one.get("title") or one["const"])) for one in constant]
 

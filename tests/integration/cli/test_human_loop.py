@@ -37,7 +37,13 @@ def run(served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 def asks(driver: Driver, title: str, **more: object) -> str:
     request_id = str(uuid4())
-    asked = {"requestId": request_id, "kind": "permission", "title": title, "fingerprint": "f", "options": OPTIONS}
+    asked: Json = {
+        "requestId": request_id,
+        "kind": "permission",
+        "title": title,
+        "fingerprint": "f",
+        "options": OPTIONS,
+    }
     assert driver.report(driver.event("human_loop.requested", **{**asked, **more}))[0] == 200
     return request_id
 

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from schema.wire import Json
 from tests.integration.functions.conftest import Api, Driver, answer_json
 
 pytestmark = pytest.mark.both_postgres
@@ -104,7 +105,13 @@ QUESTION = {
 def question(driver: Driver) -> str:
     """The id of an open question with a form."""
     request_id = str(uuid4())
-    asking = {"requestId": request_id, "kind": "question", "title": "Which?", "fingerprint": "f", "schema": QUESTION}
+    asking: Json = {
+        "requestId": request_id,
+        "kind": "question",
+        "title": "Which?",
+        "fingerprint": "f",
+        "schema": QUESTION,
+    }
     assert driver.report(driver.event("human_loop.requested", **asking))[0] == 200
     return request_id
 

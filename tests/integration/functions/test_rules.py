@@ -33,7 +33,13 @@ def put(api: Api, rule_id: str, **rule: object) -> tuple[int, Json]:
 def asks(driver: Driver, **tool_call: object) -> str:
     """An agent asks for permission; the request's id."""
     request_id = str(uuid4())
-    asked = {"requestId": request_id, "kind": "permission", "title": "May I?", "fingerprint": "f", "options": OPTIONS}
+    asked: Json = {
+        "requestId": request_id,
+        "kind": "permission",
+        "title": "May I?",
+        "fingerprint": "f",
+        "options": OPTIONS,
+    }
     told = driver.event("human_loop.requested", **asked, toolCall={"toolCallId": "t", **tool_call})
     assert driver.report(told)[0] == 200
     return request_id
@@ -100,7 +106,13 @@ def test_a_call_that_can_only_be_allowed_for_good_is_asked(api: Api, driver: Dri
     added(api, effect="allow")
     request_id = str(uuid4())
     always = [{"optionId": "always", "name": "Always", "kind": "allow_always"}]
-    asked = {"requestId": request_id, "kind": "permission", "title": "May I?", "fingerprint": "f", "options": always}
+    asked: Json = {
+        "requestId": request_id,
+        "kind": "permission",
+        "title": "May I?",
+        "fingerprint": "f",
+        "options": always,
+    }
     driver.report(driver.event("human_loop.requested", **asked, toolCall=runs("ls")))
     assert answer_json(api.get(f"/api/human-loop/{request_id}"))["status"] == "open"
 
@@ -108,7 +120,7 @@ def test_a_call_that_can_only_be_allowed_for_good_is_asked(api: Api, driver: Dri
 def test_no_rule_answers_a_question(api: Api, driver: Driver) -> None:
     added(api, effect="allow")
     request_id = str(uuid4())
-    asked = {"requestId": request_id, "kind": "question", "title": "Which?", "fingerprint": "f", "schema": {}}
+    asked: Json = {"requestId": request_id, "kind": "question", "title": "Which?", "fingerprint": "f", "schema": {}}
     driver.report(driver.event("human_loop.requested", **asked))
     assert answer_json(api.get(f"/api/human-loop/{request_id}"))["status"] == "open"
 

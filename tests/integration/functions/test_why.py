@@ -21,7 +21,13 @@ def driver(api: Api) -> Driver:
 @pytest.fixture
 def asked(driver: Driver) -> str:
     request_id = str(uuid4())
-    asking = {"requestId": request_id, "kind": "permission", "title": "Write a.txt", "fingerprint": "f", "options": []}
+    asking: Json = {
+        "requestId": request_id,
+        "kind": "permission",
+        "title": "Write a.txt",
+        "fingerprint": "f",
+        "options": [],
+    }
     assert driver.report(driver.event("human_loop.requested", **asking))[0] == 200
     return request_id
 

@@ -78,9 +78,7 @@ def test_a_call_that_is_not_told_as_a_whole_says_so(call: Json) -> None:
     assert not read_call(call).is_whole
 
 
-@pytest.mark.parametrize(
-    "more", [{"additionalPermissions": {"network": True}}, {"directories": []}, {"url": "x"}]
-)
+@pytest.mark.parametrize("more", [{"additionalPermissions": {"network": True}}, {"directories": []}, {"url": "x"}])
 def test_a_call_that_asks_for_more_than_its_command_says_so(more: Json) -> None:
     assert read_call({"kind": "execute", "input": {"command": "ls", "cwd": "/workspace"}}).is_only_command
     assert not read_call({"kind": "execute", "input": {"command": "ls", **more}}).is_only_command

@@ -144,7 +144,7 @@ def test_a_further_rule_never_loosens_what_was_denied_and_only_allow_rules_loose
 ) -> None:
     strictness = {"deny": 2, None: 1, "allow": 0}
     before, after = (deciding_rule(some, call) for some in (rules, [*rules, more]))
-    was, now = (strictness[found and found.effect] for found in (before, after))
+    was, now = (strictness[found.effect if found else None] for found in (before, after))
     assert now >= was if more.effect != "allow" or was == 2 else now <= was
 
 
