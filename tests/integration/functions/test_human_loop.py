@@ -144,7 +144,7 @@ def test_an_answer_that_fits_its_form_is_stored(api: Api, question: str) -> None
 
 def test_a_request_is_shown_with_what_it_is_about(api: Api, driver: Driver) -> None:
     call = {"toolCallId": "t", "kind": "edit", "diffs": [{"path": "a", "oldText": None, "newText": "b"}]}
-    asking = {
+    asking: Json = {
         "requestId": str(uuid4()),
         "kind": "permission",
         "title": "Write a",
