@@ -121,8 +121,32 @@ class HumanRequestAnswer(Wire):
     on_expiry: str
 
 
+class ShownRequestAnswer(HumanRequestAnswer):
+    """`diffs` are those of the tool call. `escalatedTo` may answer too (`user:<id>` or `role:<name>`)."""
+
+    session_title: str
+    run_status: RunStatus
+    diffs: list[Json] | None = None
+    escalated_to: str | None = None
+    escalated_at: datetime | None = None
+
+
 class HumanRequestsAnswer(Wire):
-    items: list[HumanRequestAnswer]
+    items: list[ShownRequestAnswer]
+
+
+class HumanRequestDetailAnswer(ShownRequestAnswer):
+    """`decidedBy` is a user, a rule with its version, or `timeout`; `told` what the agent was given. `history` is what
+    the log tells of it, oldest first."""
+
+    fingerprint: str
+    attempt: int
+    answer: Json | None = None
+    decided_by: str | None = None
+    decided_at: datetime | None = None
+    told: str | None = None
+    settled_at: datetime | None = None
+    history: list[Envelope]
 
 
 class RepliedAnswer(Wire):

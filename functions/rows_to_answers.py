@@ -7,13 +7,16 @@ from typing import Any
 from functions.answers import (
     Capabilities,
     HumanRequestAnswer,
+    HumanRequestDetailAnswer,
     ProviderAnswer,
     QueuedAnswer,
     RunAnswer,
     SessionAnswer,
+    ShownRequestAnswer,
     StartedAnswer,
     WaitedAnswer,
 )
+from handlers.pending import ShownRequest
 from handlers.read_run import SessionState
 from handlers.start_run import Started
 from schema.events import Envelope, Reason, RunWarning, Usage
@@ -98,6 +101,33 @@ def human_request_answer(request: HumanRequestRow) -> HumanRequestAnswer:
         requested_at=request.requested_at,
         expires_at=request.expires_at,
         on_expiry=request.on_expiry,
+    )
+
+
+def shown_request_answer(request: ShownRequest) -> ShownRequestAnswer:
+    told = (request.tool_call or {}).get("diffs")
+    diffs = [each for each in told if isinstance(each, dict)] if isinstance(told, list) else None
+    return ShownRequestAnswer(
+        **dict(human_request_answer(request)),
+        session_title=request.session_title,
+        run_status=request.run_status,
+        diffs=diffs,
+        escalated_to=request.escalate_to if request.escalated_at is not None else None,
+        escalated_at=request.escalated_at,
+    )
+
+
+def request_detail_answer(request: ShownRequest, history: list[Envelope]) -> HumanRequestDetailAnswer:
+    return HumanRequestDetailAnswer(
+        **dict(shown_request_answer(request)),
+        fingerprint=request.fingerprint,
+        attempt=request.attempt,
+        answer=request.answer,
+        decided_by=request.decided_by,
+        decided_at=request.decided_at,
+        told=request.outcome_told,
+        settled_at=request.settled_at,
+        history=history,
     )
 
 

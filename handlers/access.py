@@ -25,6 +25,8 @@ Permission = Literal[
     "runs:bind",
     "human_loop:read",
     "human_loop:reply",
+    "rules:read",
+    "rules:write",
     "providers:read",
     "queue:drain",
     "reconcile",

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from handlers.approval_rules import decide_by_rule
 from handlers.event_log import NewEvent, run_event
 from handlers.providers import can_resume
 from handlers.saving import COALESCE_SECONDS, mark_dirty
@@ -91,6 +92,8 @@ def _human_requested(a: Arrival) -> list[NewEvent]:
     )
     if not stored:
         raise Invalid("A request with this id exists already.", code="request_id_taken")
+    if decided := decide_by_rule(a.conn, a.run, asked):
+        return [a.event, *decided]
     if not execute(a.conn, "await_human", run_id=a.run.id):
         return [a.event]
     return [a.event, run_event(a.run, "run.waiting", {"status": "waiting", "provider": a.run.provider})]

@@ -29,7 +29,7 @@ from executor.agents.endings import CANCELLED_BY_ANSWER, GO_ON, LOST, STOPPED, b
 from executor.agents.failures import TurnFailed, looks_like_login, said_by
 from executor.agents.handover import first_message
 from executor.agents.install import ensure_installed
-from executor.agents.launch import command_of, environment_of, make_ready, working_folder
+from executor.agents.launch import command_of, environment_of, make_ready, working_folder, workspace_folder
 from executor.agents.lines import LineTransport
 from executor.agents.opening import Opened, open_session
 from executor.agents.process import AgentProcess, start_process
@@ -73,7 +73,7 @@ class _Driving:
         self._meter = Meter(provider.prices)
         self._translation = Translation(listener.say, self._meter, TodoList(provider.name, turn.todos))
         self._asks = Asks(listener)
-        self._dialogue = Dialogue(self._translation, self._asks, cwd=self._cwd)
+        self._dialogue = Dialogue(self._translation, self._asks, cwd=self._cwd, workspace=workspace_folder(turn))
         self._process: AgentProcess | None = None
         self._transport: LineTransport | None = None
         self._connection: ClientSideConnection | None = None
