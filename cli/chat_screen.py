@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from schema.events import (
+    Agent,
     ConversationHandedOver,
     Envelope,
     HumanApplied,
@@ -178,8 +179,8 @@ class Screen:
 
     def _show_started(self, event: Envelope) -> None:
         started = RunStarted.model_validate(event.data)
-        agent = started.agent or {}
-        name = " ".join(str(agent[key]) for key in ("name", "version") if agent.get(key)) or started.provider
+        agent = started.agent or Agent()
+        name = " ".join(filter(None, (agent.name, agent.version))) or started.provider
         self._usage = None
         self.note(f"{name}{', going on with the conversation' if started.resumed else ''}")
 

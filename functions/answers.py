@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from flask import Response
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from schema.events import Envelope, Reason, RunWarning, Usage
 from schema.rows import RunStatus
@@ -197,10 +197,14 @@ class ReconcileAnswer(Wire):
 
 
 class Capabilities(Wire):
-    """`probed` is empty until the pinned version was tried; `effective` is what a run may count on now."""
+    """`said` is what the agent of this version says of itself once it has run; `probed` what the conformance probe of
+    `probed_version` found, when it was tried; `effective` is what a run may count on."""
 
     declared: dict[str, bool]
+    said: dict[str, bool] | None = None
     probed: dict[str, bool] | None = None
+    probed_version: str | None = None
+    probed_at: AwareDatetime | None = None
     effective: dict[str, bool]
 
 

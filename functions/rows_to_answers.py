@@ -17,10 +17,10 @@ from functions.answers import (
     WaitedAnswer,
 )
 from handlers.pending import ShownRequest
+from handlers.providers import Provider
 from handlers.read_run import SessionState
 from handlers.start_run import Started
 from schema.events import Envelope, Reason, RunWarning, Usage
-from schema.executor_api import ProviderDeclared
 from schema.rows import HumanRequestRow, RunRow, SessionRow
 
 
@@ -142,18 +142,25 @@ def snapshot_message(state: SessionState) -> dict[str, Any]:
     }
 
 
-def provider_answer(provider: ProviderDeclared) -> ProviderAnswer:
-    effective = {name: declared and provider.ready for name, declared in provider.capabilities.items()}
+def provider_answer(provider: Provider) -> ProviderAnswer:
+    declared, proved = provider.declared, provider.proved
     return ProviderAnswer(
-        name=provider.name,
-        title=provider.title,
-        ready=provider.ready,
-        reason=provider.reason,
+        name=declared.name,
+        title=declared.title,
+        ready=declared.ready,
+        reason=declared.reason,
         version=provider.version,
         options=provider.options,
-        default_model=provider.default_model,
-        default_mode=provider.default_mode,
-        capabilities=Capabilities(declared=provider.capabilities, effective=effective),
+        default_model=declared.default_model,
+        default_mode=declared.default_mode,
+        capabilities=Capabilities(
+            declared=declared.capabilities,
+            said=dict(provider.said) or None,
+            probed=proved and proved.capabilities,
+            probed_version=proved and provider.version,
+            probed_at=proved and proved.at,
+            effective=provider.effective,
+        ),
     )
 
 

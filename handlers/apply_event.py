@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from handlers.approval_rules import decide_by_rule
 from handlers.event_log import NewEvent, run_event
-from handlers.providers import can_resume
+from handlers.providers import can_resume, note_agent
 from handlers.saving import COALESCE_SECONDS, mark_dirty
 from handlers.settle_run import RetryPolicy, retry_or_fail, settle
 from handlers.todos import replace_todos
@@ -49,6 +49,8 @@ def _run_started(a: Arrival) -> list[NewEvent]:
     started = _parse(RunStarted, a.event)
     execute(a.conn, "mark_prompt_delivered", run_id=a.run.id)
     began = execute(a.conn, "begin_run", run_id=a.run.id)
+    if started.agent and not a.run.bound:
+        note_agent(a.conn, a.run.provider, started.agent)
     if started.agent_session_id and can_resume(a.conn, a.run.provider):
         execute(
             a.conn,

@@ -89,9 +89,15 @@ def _settle_claim(conn: Conn, run: RunRow, settle: Callable[[RunRow], list[NewEv
 
 
 def _resume(conn: Conn, run: RunRow) -> Resume | None:
-    if not (run.prompt_delivered or run.options.get("resume", True)):
+    if not (run.prompt_delivered or _may_resume(run)):
         return None
     conversation = fetch_value(conn, "conversation", session_id=run.session_id, provider=run.provider)
     if conversation is None:
         return None
     return Resume(agent_session_id=conversation, continuing=run.prompt_delivered)
+
+
+def _may_resume(run: RunRow) -> bool:
+    """What was said when the run was asked for stands, also where a conversation of before is still known."""
+    told = {warning["code"] for warning in run.warnings}
+    return bool(run.options.get("resume", True)) and "resume_unsupported" not in told

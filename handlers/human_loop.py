@@ -11,6 +11,7 @@ from handlers.apply_event import resume_if_free
 from handlers.defer import defer_delivery
 from handlers.event_log import append, hold_session, run_event
 from handlers.pending import request_for
+from handlers.providers import Provider, find_provider
 from handlers.stop_run import StopPolicy, stop
 from schema.errors import AlreadyAnswered, CapabilityMissing, Invalid
 from schema.executor_api import Answer
@@ -60,6 +61,8 @@ def reply(conn: Conn, actor: Actor, given: Reply, *, stop_policy: StopPolicy) ->
         raise AlreadyAnswered(
             f"This request is {request.status} already.", requestId=str(request.id), requestStatus=request.status
         )
+    run = fetch_the(conn, "run_by_id", RunRow, run_id=request.run_id)
+    _refuse_unheard(None if run.bound else find_provider(conn, run.provider), request, given)
     _refuse_unfitting(request, given)
     execute(
         conn,
@@ -68,7 +71,6 @@ def reply(conn: Conn, actor: Actor, given: Reply, *, stop_policy: StopPolicy) ->
         answer=jsonb(_stored(given).to_json()),
         decided_by=actor.author,
     )
-    run = fetch_the(conn, "run_by_id", RunRow, run_id=request.run_id)
     events = [run_event(run, "human_loop.resolved", _resolved(given, actor), author=actor.author)]
     if given.decision == "cancel":
         events += stop(conn, run, author=actor.author, policy=stop_policy)
@@ -120,12 +122,21 @@ class _Id:
     id: UUID
 
 
+def _refuse_unheard(provider: Provider | None, request: HumanRequestRow, given: Reply) -> None:
+    """Raise CapabilityMissing for what the agent has no ear for, whatever it asked."""
+    effective = provider.effective if provider else {}
+    if given.arguments is not None:
+        raise CapabilityMissing("The agent cannot take edited arguments.", capability="arguments")
+    if given.decision == "answer" and request.kind != "question" and not effective.get("questions", True):
+        raise CapabilityMissing("The agent asks no questions that could be answered.", capability="questions")
+    if given.reason is not None and given.decision == "deny" and not effective.get("denyReason", True):
+        raise CapabilityMissing("The agent cannot be told a reason.", capability="denyReason")
+
+
 def _refuse_unfitting(request: HumanRequestRow, given: Reply) -> None:
     fitting = _FITTING[request.kind]
     if given.decision not in fitting:
         raise Invalid(f"A {request.kind} is answered by one of: {', '.join(fitting)}.", code="decision_does_not_fit")
-    if given.arguments is not None:
-        raise CapabilityMissing("The agent cannot take edited arguments.", capability="arguments")
     if given.decision == "answer" and given.answers is None:
         raise Invalid("An answer to a question needs `answers`.", code="answers_missing")
     if given.decision == "answer":

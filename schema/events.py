@@ -181,12 +181,25 @@ LONGEST_CONVERSATION_ID = 1000
 """Characters of an agent's own name for a conversation."""
 
 
+LONGEST_NAME = 200
+"""Characters of what an agent calls itself or its version."""
+
+
+class Agent(Wire):
+    """The program as it introduced itself. `says`: the capabilities that it spoke of, and whether it has them."""
+
+    name: str | None = None
+    title: str | None = None
+    version: Text | None = Field(default=None, min_length=1, max_length=LONGEST_NAME)
+    says: dict[Text, bool] = Field(default_factory=dict, max_length=50)
+
+
 class RunStarted(Wire):
     """The agent is up and the prompt is about to be handed over; nothing was delivered before this is acknowledged."""
 
     status: Literal["running"] = "running"
     provider: str
-    agent: Json | None = None
+    agent: Agent | None = None
     agent_session_id: str | None = Field(default=None, max_length=LONGEST_CONVERSATION_ID)
     resumed: bool = False
 

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from executor.agents.asks import Asks
 from executor.agents.costs import cost_before, keep_cost
-from executor.agents.declared import missing_login
+from executor.agents.declared import missing_login, pinned_version
 from executor.agents.dialects import RunSettings, settings_for
 from executor.agents.dialogue import Dialogue
 from executor.agents.disk import disk_full, disk_is_full
@@ -268,9 +268,10 @@ class _Driving:
             await self._asks.run_out(self._turn.timeout_seconds)
 
     def _started(self, opened: Opened) -> RunStarted:
+        version = pinned_version(self._provider) or opened.agent.version
         return RunStarted(
             provider=self._provider.name,
-            agent=opened.agent,
+            agent=opened.agent.model_copy(update={"version": version}),
             agent_session_id=opened.session_id,
             resumed=opened.resumed,
         )

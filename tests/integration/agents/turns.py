@@ -12,11 +12,14 @@ from pathlib import Path
 from executor.agents.drive import take_turn
 from executor.agents.leftovers import marked_processes
 from executor.agents.provider import Provider
+from executor.agents.registry import load_registry
 from executor.agents.turn import Stop, Turn
 from schema.events import HumanRequested, MessageDelta, RunFinished, RunStarted, TodoUpdate
 from schema.executor_api import Answer, Handover, Resume
 from schema.options import RunOptions
 from schema.wire import Json, Wire
+from tests.model_server.providers import scripted_environment, scripted_providers
+from tests.model_server.starter import ModelServer
 
 ROOT = Path(__file__).parents[3]
 AGENTS_DIR = Path(os.environ.get("AGENTS_DIR", ROOT / ".runyard/agents"))
@@ -81,6 +84,16 @@ def answering(decision: str, **fields: object) -> Decide:
         return Answer.model_validate({"request_id": request.request_id, "decision": decision, **fields})
 
     return decide
+
+
+def scripted_agent(name: str, model: ModelServer, folder: Path) -> Provider:
+    """The shipped provider, turned to the scripted model; its registry is written into the folder."""
+    file = folder / "providers.toml"
+    file.write_text(scripted_providers(model.url), encoding="utf-8")
+    environment = {**os.environ, **scripted_environment(model.url)}
+    provider = load_registry(file, agents_dir=AGENTS_DIR, environment=environment).find(name)
+    assert provider
+    return provider
 
 
 async def _when_true(condition: Callable[[], bool], act: Callable[[], None]) -> None:
