@@ -156,9 +156,9 @@ def provider_answer(provider: Provider) -> ProviderAnswer:
         capabilities=Capabilities(
             declared=declared.capabilities,
             said=dict(provider.said) or None,
-            probed=proved and proved.capabilities,
-            probed_version=proved and provider.version,
-            probed_at=proved and proved.at,
+            probed=proved.capabilities if proved else None,
+            probed_version=provider.version if proved else None,
+            probed_at=proved.at if proved else None,
             effective=provider.effective,
         ),
     )

@@ -12,7 +12,7 @@ from tests.acceptance.talk import Json, Talk, end, of_type, outcome, texts
 from tests.model_server.starter import ModelServer
 
 AGENTS = ["claude-code", "codex", "opencode"]
-WITH_QUESTIONS = ["claude-code"]
+WITH_QUESTIONS = ["claude-code", "codex"]
 pytestmark = [pytest.mark.agents, pytest.mark.stack]
 
 TOUCH: Json = {"tool": "run", "command": "touch made.txt", "escalate": True}

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from executor.agents.provider import Provider
 from schema.events import HumanRequested
@@ -17,7 +18,7 @@ from schema.executor_api import Answer
 from tests.integration.agents.turns import Decide, Place, Took, answering
 from tests.model_server.starter import Json, ModelServer
 
-TURN_SECONDS = 30.0
+TURN_SECONDS = 60.0
 DONE: Json = {"text": "That is all"}
 MODELS = {"claude-code": "sonnet", "codex": "gpt-6-luna", "opencode": "scripted/other"}
 OTHER_MODEL = {"provider": {"scripted": {"models": {"other": {"name": "Other"}}}}}
@@ -32,11 +33,15 @@ class Trial:
     model: ModelServer
     place: Place
 
-    def take(self, *steps: Json, decide: Decide | None = None, mode: str = "auto", **more: object) -> Took:
-        """One turn in which the model does these steps, and nothing of an earlier turn."""
+    def take(self, *steps: Json, decide: Decide | None = None, mode: str = "auto", **more: Any) -> Took:
+        """One turn in which the model does these steps, and nothing of an earlier turn. One that is too slow proves
+        nothing: TimeoutError."""
         self.model.reset()
         self.model.add(*steps)
-        return self.place.take(self.agent, "Do it", decide=decide, mode=mode, timeout_seconds=TURN_SECONDS, **more)
+        took = self.place.take(self.agent, "Do it", decide=decide, mode=mode, timeout_seconds=TURN_SECONDS, **more)
+        if took.code == "timeout":
+            raise TimeoutError(f"{self.agent.title} took more than {TURN_SECONDS:g} seconds")
+        return took
 
     def writes(self, name: str) -> Json:
         return {"tool": "write", "path": str(self.place.workspace / name), "content": "as scripted\n"}
@@ -146,15 +151,16 @@ def reports_its_cost(trial: Trial) -> bool:
 
 
 def shows_its_edits(trial: Trial) -> bool:
-    took = trial.take(trial.writes("made.txt"), DONE)
-    calls = [*took.of("tool.call"), *took.of("tool.update")]
-    return any("as scripted" in edit["newText"] for call in calls for edit in call.get("diffs", []))
+    """Who is asked for an edit sees it: in the request itself, or in what was said of its tool call."""
+    took = trial.take(trial.writes("made.txt"), DONE, mode="ask", decide=answering("allow"))
+    requests = [request["toolCall"] for request in took.of("human_loop.requested")]
+    calls = [*requests, *took.of("tool.call"), *took.of("tool.update")]
+    return bool(requests) and any("as scripted" in edit["newText"] for call in calls for edit in call.get("diffs", []))
 
 
 def takes_a_model(trial: Trial) -> bool:
     name = MODELS[trial.agent.name]
-    more = {"providerOptions": OTHER_MODEL} if trial.agent.name == "opencode" else {}
-    trial.take(DONE, model=name, **more)
+    trial.take(DONE, model=name, providerOptions=OTHER_MODEL if trial.agent.name == "opencode" else None)
     asked = [request["body"]["model"] for request in trial.model.state()["requests"]]
     return any(name.rpartition("/")[2] in one for one in asked)
 
