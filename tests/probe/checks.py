@@ -22,6 +22,8 @@ TURN_SECONDS = 60.0
 DONE: Json = {"text": "That is all"}
 MODELS = {"claude-code": "sonnet", "codex": "gpt-6-luna", "opencode": "scripted/other"}
 OTHER_MODEL = {"provider": {"scripted": {"models": {"other": {"name": "Other"}}}}}
+MAKES_ONE: Json = {"tool": "run", "command": "mktemp made.XXXXXX", "escalate": True}
+"""Another file each time. Of `touch` and its like Claude Code offers no lasting permission."""
 TODOS = [("Look around", "in_progress"), ("Tidy up", "pending")]
 
 
@@ -77,12 +79,12 @@ def asks_a_person(trial: Trial) -> bool:
 
 
 def remembers_a_permission(trial: Trial) -> bool:
-    """What was allowed always is not asked again."""
-    again: Json = {"tool": "run", "command": "touch again.txt", "escalate": True}
-    took = trial.take(again, again, DONE, mode="ask", decide=answering("allow_always"))
+    """What was allowed always is done again without asking."""
+    took = trial.take(MAKES_ONE, MAKES_ONE, DONE, mode="ask", decide=answering("allow_always"))
     asked = took.of("human_loop.requested")
     offered = [option["kind"] for option in asked[0]["options"]] if asked else []
-    return len(asked) == 1 and "allow_always" in offered and trial.has("again.txt")
+    made = list(trial.place.workspace.glob("made.*"))
+    return len(asked) == 1 and "allow_always" in offered and len(made) == 2
 
 
 def hears_why_not(trial: Trial) -> bool:
