@@ -11,7 +11,8 @@ import pytest
 
 from handlers.access import Actor
 from handlers.bind_run import Bind, bind_run
-from handlers.human_loop import Reply, pending, reply
+from handlers.human_loop import Reply, reply
+from handlers.pending import pending
 from handlers.providers import announce_providers, list_providers, provider_named
 from schema.errors import CapabilityMissing
 from schema.executor_api import Proved, ProviderDeclared
