@@ -10,9 +10,10 @@ import pytest
 from tests.acceptance.stack import Stack
 from tests.acceptance.talk import Json, Talk, end, of_type, outcome, texts
 from tests.model_server.starter import ModelServer
+from tests.probe.checks import MAKES_ONE
 
 AGENTS = ["claude-code", "codex", "opencode"]
-WITH_QUESTIONS = ["claude-code"]
+WITH_QUESTIONS = ["claude-code", "codex"]
 pytestmark = [pytest.mark.agents, pytest.mark.stack]
 
 TOUCH: Json = {"tool": "run", "command": "touch made.txt", "escalate": True}
@@ -32,11 +33,11 @@ def refusal(talk: Talk, request: Json, decision: str, **fields: Any) -> tuple[in
 
 @pytest.mark.parametrize("provider", AGENTS)
 def test_what_is_always_allowed_is_asked_once(stack: Stack, model: ModelServer, talk: Talk, provider: str) -> None:
-    model.add(TOUCH, TOUCH, {"text": "Twice."})
+    model.add(MAKES_ONE, MAKES_ONE, {"text": "Twice."})
     events = talk.say("Do it twice", provider=provider, options={"mode": "ask"}, answer="allow_always")
     assert outcome(events) == ("succeeded", None)
     assert [one["decision"] for one in of_type(events, "human_loop.resolved")] == ["allow_always"]
-    assert (stack.workspace(events[0]["sessionId"]) / "made.txt").exists()
+    assert len(list(stack.workspace(events[0]["sessionId"]).glob("made.*"))) == 2
 
 
 @pytest.mark.parametrize("provider", AGENTS)

@@ -16,6 +16,7 @@ from executor.agents.declared import pinned_version
 from executor.agents.proved import PROOFS, PROVED, proofs
 from executor.agents.provider import Provider
 from schema.executor_api import Proved
+from schema.logs import configure_logs
 from tests.integration.agents.turns import scripted_agent
 from tests.model_server.starter import ModelServer, model_server
 from tests.probe.checks import CHECKS, holds, silence
@@ -29,10 +30,13 @@ def main() -> int:
     names = parser.parse_args().names or PROVIDERS
     if unknown := set(names) - set(PROVIDERS):
         parser.error(f"no such agent: {', '.join(sorted(unknown))}")
-    known = proofs()
+    configure_logs("probe", level="WARNING")
+    known = dict(proofs())
     with model_server() as model:
-        found = dict(probed(name, model) for name in names)
-    PROVED.write_bytes(PROOFS.dump_json({**known, **found}, indent=2, by_alias=True) + b"\n")
+        for name in names:
+            npm, found = probed(name, model)
+            known[npm] = found
+            PROVED.write_bytes(PROOFS.dump_json(known, indent=2, by_alias=True) + b"\n")
     return 0
 
 

@@ -18,10 +18,12 @@ from schema.executor_api import Answer
 from tests.integration.agents.turns import Decide, Place, Took, answering
 from tests.model_server.starter import Json, ModelServer
 
-TURN_SECONDS = 30.0
+TURN_SECONDS = 60.0
 DONE: Json = {"text": "That is all"}
 MODELS = {"claude-code": "sonnet", "codex": "gpt-6-luna", "opencode": "scripted/other"}
 OTHER_MODEL = {"provider": {"scripted": {"models": {"other": {"name": "Other"}}}}}
+MAKES_ONE: Json = {"tool": "run", "command": "mktemp made.XXXXXX", "escalate": True}
+"""Another file each time. Of `touch` and its like Claude Code offers no lasting permission."""
 TODOS = [("Look around", "in_progress"), ("Tidy up", "pending")]
 
 
@@ -34,10 +36,14 @@ class Trial:
     place: Place
 
     def take(self, *steps: Json, decide: Decide | None = None, mode: str = "auto", **more: Any) -> Took:
-        """One turn in which the model does these steps, and nothing of an earlier turn."""
+        """One turn in which the model does these steps, and nothing of an earlier turn. One that is too slow proves
+        nothing: TimeoutError."""
         self.model.reset()
         self.model.add(*steps)
-        return self.place.take(self.agent, "Do it", decide=decide, mode=mode, timeout_seconds=TURN_SECONDS, **more)
+        took = self.place.take(self.agent, "Do it", decide=decide, mode=mode, timeout_seconds=TURN_SECONDS, **more)
+        if took.code == "timeout":
+            raise TimeoutError(f"{self.agent.title} took more than {TURN_SECONDS:g} seconds")
+        return took
 
     def writes(self, name: str) -> Json:
         return {"tool": "write", "path": str(self.place.workspace / name), "content": "as scripted\n"}
@@ -73,12 +79,12 @@ def asks_a_person(trial: Trial) -> bool:
 
 
 def remembers_a_permission(trial: Trial) -> bool:
-    """What was allowed always is not asked again."""
-    again: Json = {"tool": "run", "command": "touch again.txt", "escalate": True}
-    took = trial.take(again, again, DONE, mode="ask", decide=answering("allow_always"))
+    """What was allowed always is done again without asking."""
+    took = trial.take(MAKES_ONE, MAKES_ONE, DONE, mode="ask", decide=answering("allow_always"))
     asked = took.of("human_loop.requested")
     offered = [option["kind"] for option in asked[0]["options"]] if asked else []
-    return len(asked) == 1 and "allow_always" in offered and trial.has("again.txt")
+    made = list(trial.place.workspace.glob("made.*"))
+    return len(asked) == 1 and "allow_always" in offered and len(made) == 2
 
 
 def hears_why_not(trial: Trial) -> bool:
@@ -147,15 +153,16 @@ def reports_its_cost(trial: Trial) -> bool:
 
 
 def shows_its_edits(trial: Trial) -> bool:
-    took = trial.take(trial.writes("made.txt"), DONE)
-    calls = [*took.of("tool.call"), *took.of("tool.update")]
-    return any("as scripted" in edit["newText"] for call in calls for edit in call.get("diffs", []))
+    """Who is asked for an edit sees it: in the request itself, or in what was said of its tool call."""
+    took = trial.take(trial.writes("made.txt"), DONE, mode="ask", decide=answering("allow"))
+    requests = [request["toolCall"] for request in took.of("human_loop.requested")]
+    calls = [*requests, *took.of("tool.call"), *took.of("tool.update")]
+    return bool(requests) and any("as scripted" in edit["newText"] for call in calls for edit in call.get("diffs", []))
 
 
 def takes_a_model(trial: Trial) -> bool:
     name = MODELS[trial.agent.name]
-    more: dict[str, Any] = {"providerOptions": OTHER_MODEL} if trial.agent.name == "opencode" else {}
-    trial.take(DONE, model=name, **more)
+    trial.take(DONE, model=name, providerOptions=OTHER_MODEL if trial.agent.name == "opencode" else None)
     asked = [request["body"]["model"] for request in trial.model.state()["requests"]]
     return any(name.rpartition("/")[2] in one for one in asked)
 

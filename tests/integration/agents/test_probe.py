@@ -12,7 +12,7 @@ from tests.probe.checks import holds
 pytestmark = [pytest.mark.agents, pytest.mark.timeout(120)]
 
 
-@pytest.mark.parametrize("check", ["humanLoop", "allowAlways", "questions"])
+@pytest.mark.parametrize("check", ["allowAlways", "questions"])
 def test_what_was_proved_holds(agent: Provider, model: ModelServer, check: str) -> None:
     proved = declare(agent).proved
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
@@ -172,7 +172,8 @@ def test_what_the_agent_has_no_ear_for_is_refused_and_the_request_stays_open(
     announced(conn, proved={"questions": False, "denyReason": False}, capabilities=("questions", "denyReason"))
     taken = claim(conn, start().run.id)
     assert taken is not None
-    asked = {"requestId": str(uuid4()), "kind": "permission", "title": "Write?", "fingerprint": "f", "options": []}
+    request_id = uuid4()
+    asked = {"requestId": str(request_id), "kind": "permission", "title": "Write?", "fingerprint": "f", "options": []}
     call_back(
         conn,
         taken.run,
@@ -181,7 +182,7 @@ def test_what_the_agent_has_no_ear_for_is_refused_and_the_request_stays_open(
     )
 
     with pytest.raises(CapabilityMissing) as refused, conn.transaction():
-        reply(conn, actor, Reply(request_id=UUID(str(asked["requestId"])), **more), stop_policy=STOP)
+        reply(conn, actor, Reply(request_id=request_id, **more), stop_policy=STOP)
 
     assert refused.value.members["capability"] == missing
     assert [one.status for one in pending(conn, actor, session_id=None)] == ["open"]
