@@ -3,7 +3,7 @@ so that the log's `rule:<id>@<version>` always says what was in force."""
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Literal, NoReturn
 from uuid import UUID
 
 from handlers.access import Actor, app_by_id
@@ -20,7 +20,6 @@ from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_the, fetch_val
 from schema.wire import Json
 
 MOST_RULES_OF_A_USER = 100
-FORBIDDEN = "A rule forbids it."
 
 
 def add_rule(conn: Conn, actor: Actor, wanted: NewRule) -> ApprovalRuleRow:
@@ -108,9 +107,9 @@ def decide_by_rule(conn: Conn, run: RunRow, asked: HumanRequested) -> list[NewEv
 
 
 def _answer(rule: ApprovalRuleRow, asked: HumanRequested) -> Json:
-    if rule.effect == "allow":
-        return Answer(request_id=asked.request_id, decision="allow").to_json()
-    return Answer(request_id=asked.request_id, decision="deny", reason=rule.note or FORBIDDEN).to_json()
+    decision: Literal["allow", "deny"] = "allow" if rule.effect == "allow" else "deny"
+    reason = rule.note if decision == "deny" else None
+    return Answer(request_id=asked.request_id, decision=decision, reason=reason).to_json()
 
 
 def _can_be_told(rule: ApprovalRuleRow, asked: HumanRequested) -> bool:

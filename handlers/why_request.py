@@ -64,7 +64,13 @@ def _ended(request: ShownRequest) -> Why:
         "expired": "Nobody answered in time, so it was denied in nobody's name.",
         "cancelled": "Nobody decided it: the agent does not ask any more.",
     }
-    return Why(reason=f"{reasons[request.status]}{told}", blocked_by=[], owner=request.decided_by)
+    is_on_its_way = request.status == "expired" and request.settled_at is None
+    return Why(
+        reason=f"{reasons[request.status]}{told}",
+        blocked_by=[],
+        owner=request.decided_by,
+        next_job="deliver_answer" if is_on_its_way else None,
+    )
 
 
 _EXPLAINED: dict[str, Callable[[ShownRequest], Why]] = {
