@@ -2,6 +2,7 @@
 # make chat    talk to an agent      make chat PROVIDER=codex SESSION=<id> PROMPT="..."
 # make test    every test            make lint      what checks the code      make dev   only install what they need
 # make doctor  what is wrong here, and what to do about it
+# make probe   try what the pinned agents can do, and write it down (executor/agents/proved.json)
 # make agents  install the three agents now, instead of on their first use
 # make executor-image   build the image of Docker workers (see README)
 # make bench   the measurements      make clean-data   delete this clone's data (asks first)
@@ -13,7 +14,7 @@ READY := $(VENV)/.runyard-installed
 READY_DEV := $(VENV)/.runyard-installed-dev
 PIP := $(RUN) -m pip --disable-pip-version-check --require-virtualenv
 
-.PHONY: up chat sign-in doctor dev test lint openapi agents executor-image bench clean-data requirements venv
+.PHONY: up chat sign-in doctor dev test lint openapi agents probe executor-image bench clean-data requirements venv
 .DEFAULT_GOAL := up
 
 up: $(READY)
@@ -43,6 +44,9 @@ dev: $(READY_DEV)
 
 test: $(READY_DEV)
 	@exec $(RUN) -m pytest $(ARGS)
+
+probe: agents $(READY_DEV)
+	@AGENTS_DIR="$${AGENTS_DIR:-$(CURDIR)/.runyard/agents}" exec $(RUN) -m tests.probe $(ARGS)
 
 bench: $(READY_DEV)
 	@exec $(RUN) -m tests.benchmarks $(ARGS)

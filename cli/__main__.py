@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from cli import admin, chat, data, doctor, session_workers
+from cli import admin, chat, data, doctor, human_loop, session_workers
 from cli.up import show_database, sign_in, up
 
 ABOUT = "Runyard on one machine: start it, talk to an agent, see and change users and apps."
@@ -24,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chat.add_command(commands)
     admin.add_commands(commands)
     session_workers.add_commands(commands)
+    human_loop.add_commands(commands)
     data.add_commands(commands)
     doctor.add_commands(commands)
     asked = parser.parse_args(arguments)

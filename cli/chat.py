@@ -48,7 +48,7 @@ def chat(asked: argparse.Namespace) -> int:
     console = Console(highlight=False, markup=False)
     try:
         talk = Talk(
-            api=_api(os.environ),
+            api=api_of(os.environ),
             screen=Screen(console),
             prompt=Prompt("", asked.session, asked.provider, _options(asked)),
             on_terminal=sys.stdin.isatty(),
@@ -62,7 +62,8 @@ def chat(asked: argparse.Namespace) -> int:
         return 1
 
 
-def _api(environ: Mapping[str, str]) -> Api:
+def api_of(environ: Mapping[str, str]) -> Api:
+    """The Runyard of RUNYARD_URL and RUNYARD_TOKEN, or this clone's own. Raises ChatError."""
     places = find_places(environ)
     running = read_running(places)
     url = environ.get("RUNYARD_URL") or (running.url if running else DEFAULT_URL)

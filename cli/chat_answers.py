@@ -12,6 +12,7 @@ from typing import Any
 from cli.chat_screen import Screen, visible
 from cli.chat_wire import Reply
 from schema.events import HumanRequested, PermissionOption
+from schema.forms import choices, fault_of
 from schema.wire import Json
 
 NOBODY = "Nobody was at the terminal to allow it."
@@ -96,7 +97,7 @@ def _ask_field(name: str, field: Json, *, required: bool, ask: Ask, screen: Scre
         if not line and not required:
             return None
         try:
-            return read_field(line, field)
+            return read_fitting(line, field)
         except ValueError as error:
             screen.note(str(error), style="yellow")
 
@@ -107,6 +108,15 @@ def _show_field(name: str, field: Json, screen: Screen) -> None:
         screen.note(f"{name}: {described}", style="")
     for number, (value, title) in enumerate(choices(field), start=1):
         screen.note(f"  {number}  {title}{' (default)' if value == field.get('default') else ''}", style="")
+
+
+def read_fitting(line: str, field: Json) -> Any:
+    """What was typed, as the field's type and within its limits; raises ValueError with a sentence."""
+    value = read_field(line, field)
+    fault = fault_of(value, field)
+    if fault is not None:
+        raise ValueError(f"It {fault}.")
+    return value
 
 
 def read_field(line: str, field: Json) -> Any:
@@ -127,19 +137,6 @@ def read_field(line: str, field: Json) -> Any:
             raise ValueError("This field is needed.")
         case _:
             return line
-
-
-def choices(field: Json) -> list[tuple[Any, str]]:
-    """(value, title) of what may be chosen; empty when anything may be typed."""
-    source = field.get("items") or {} if field.get("type") == "array" else field
-    if source.get("enum"):
-        titles = source.get("enumNames") or source["enum"]
-        return [(value, str(title)) for value, title in zip(source["enum"], titles, strict=False)]
-    return [(one.get("const"), str(one.get("title") or one.get("const"))) for one in _alternatives(source)]
-
-
-def _alternatives(source: Json) -> list[Json]:
-    return [one for one in source.get("oneOf") or source.get("anyOf") or [] if isinstance(one, dict) and "const" in one]
 
 
 def _choose(line: str, offered: list[tuple[Any, str]]) -> Any:

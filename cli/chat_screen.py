@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.text import Text
 
 from schema.events import (
+    Agent,
+    ConversationHandedOver,
     Envelope,
     HumanApplied,
     HumanRequested,
@@ -35,6 +37,11 @@ OUTPUT_LINES = 6
 LINE_LENGTH = 240
 MARKS = {"pending": "☐", "in_progress": "▸", "completed": "☑", "failed": "✗"}
 STYLES = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "blocked": "red"}
+AT_THE_DEADLINE = {
+    "deny": "then it is denied in nobody's name",
+    "park": "then the run is parked, and the question stays open",
+    "escalate": "then it is put to somebody else as well",
+}
 # C0 without tab and newline, DEL, C1, and the marks that reorder text
 _STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -58,11 +65,14 @@ class Screen:
             "todo.update": self._show_todos,
             "usage.update": self._take_usage,
             "human_loop.requested": self._show_request,
+            "human_loop.escalated": self._show_escalated,
             "human_loop.resolved": self._show_resolved,
             "human_loop.applied": self._show_applied,
             "run.queued": self._show_queued,
             "run.started": self._show_started,
             "run.retrying": self._show_retrying,
+            "conversation.handed_over": self._show_handed_over,
+            "run.parked": self._show_parked,
             "run.warning": self._show_warning,
             "run.finished": self._show_finished,
             "workspace.sync_failed": self._show_sync_failed,
@@ -143,10 +153,20 @@ class Screen:
             self._show_diff(diff)
         for line in shorten(_as_text(call.get("input")), lines=OUTPUT_LINES):
             self._line(f"    {line}", "dim")
+        self._show_deadline(event.data)
+
+    def _show_escalated(self, event: Envelope) -> None:
+        self.note(f"nobody answered in time: {event.data.get('to')} may answer too", style="yellow")
+        self._show_deadline(event.data)
+
+    def _show_deadline(self, asked: Json) -> None:
+        then = AT_THE_DEADLINE.get(str(asked.get("onExpiry")))
+        if asked.get("expiresAt") and then:
+            self._line(f"    until {asked['expiresAt']}; {then}", "dim")
 
     def _show_resolved(self, event: Envelope) -> None:
         if UUID(event.data["requestId"]) not in self._answered_here:
-            self.note(f"answered elsewhere: {event.data.get('decision')} (by {event.data.get('by')})")
+            self.note(resolved_words(event.data))
 
     def _show_applied(self, event: Envelope) -> None:
         applied = HumanApplied.model_validate(event.data)
@@ -159,19 +179,27 @@ class Screen:
 
     def _show_started(self, event: Envelope) -> None:
         started = RunStarted.model_validate(event.data)
-        agent = started.agent or {}
-        name = " ".join(str(agent[key]) for key in ("name", "version") if agent.get(key)) or started.provider
+        agent = started.agent or Agent()
+        name = " ".join(filter(None, (agent.name, agent.version))) or started.provider
         self._usage = None
         self.note(f"{name}{', going on with the conversation' if started.resumed else ''}")
 
     def _show_retrying(self, event: Envelope) -> None:
         self.note(f"trying again: {_reason(event.data)}", style="yellow")
 
+    def _show_parked(self, event: Envelope) -> None:  # noqa: ARG002  it says nothing more
+        self.note("the run is parked: it goes on when it is answered, whenever that is", style="yellow")
+
     def _show_warning(self, event: Envelope) -> None:
         self.note(RunWarning.model_validate(event.data).message, style="yellow")
 
     def _show_sync_failed(self, event: Envelope) -> None:
         self.note(f"the workspace could not be saved: {_reason(event.data)}", style="yellow")
+
+    def _show_handed_over(self, event: Envelope) -> None:
+        told = ConversationHandedOver.model_validate(event.data)
+        older = f", {told.left_out} older ones left out" if told.left_out else ""
+        self.note(f"It was told what {', '.join(told.from_)} did here: {told.runs} runs{older}.")
 
     def _show_finished(self, event: Envelope) -> None:
         finished = RunFinished.model_validate(event.data)
@@ -199,6 +227,14 @@ class Screen:
 def visible(text: str) -> str:
     """The text without the characters that would move the cursor, change colours or reorder what is read."""
     return _STEERING.sub("", text.replace("\r\n", "\n"))
+
+
+def resolved_words(resolved: Json) -> str:
+    """Who decided, and what; a time-out is nobody's decision."""
+    decision, by = resolved.get("decision"), str(resolved.get("by"))
+    if by == "timeout":
+        return f"nobody answered in time: {decision}"
+    return f"decided by {by}: {decision}" if by.startswith("rule:") else f"answered elsewhere: {decision} (by {by})"
 
 
 def shorten(text: str, *, lines: int) -> list[str]:

@@ -112,38 +112,47 @@ class Api:
     def start(self, prompt: Prompt) -> Started:
         """Safe against a lost answer: the same key with each try, so one run at most."""
         headers = {"idempotency-key": str(uuid.uuid4())}
-        return _read(Started, self._send("POST", "/api/runs/start", body=prompt.to_json(), headers=headers))
+        return _read(Started, self.send("POST", "/api/runs/start", body=prompt.to_json(), headers=headers))
 
     def stop(self, run_id: UUID) -> None:
-        self._send("POST", f"/api/runs/{run_id}/stop", body={})
+        self.send("POST", f"/api/runs/{run_id}/stop", body={})
 
     def unfinished_runs(self, session_id: UUID) -> list[Known]:
         """The session's runs that have not ended, the one whose turn it is first."""
-        found = self._send("GET", f"/api/sessions/{session_id}/runs")["items"]
+        found = self.send("GET", f"/api/sessions/{session_id}/runs")["items"]
         return [run for run in (_read(Known, item) for item in reversed(found)) if run.finished_at is None]
 
     def seq_before(self, run_id: UUID) -> int:
         """The log's number before the run's first event; 0 when it has none."""
-        found = self._send("GET", f"/api/runs/{run_id}/events?limit=1")["items"]
+        found = self.send("GET", f"/api/runs/{run_id}/events?limit=1")["items"]
         return int(found[0]["seq"]) - 1 if found else 0
 
     def reply(self, request_id: UUID, reply: Reply) -> None:
         given = {"decision": reply.decision, "optionId": reply.option_id, "reason": reply.reason}
         body = {name: value for name, value in {**given, "answers": reply.answers}.items() if value is not None}
-        self._send("POST", "/api/human-loop/reply", body={"requestId": str(request_id), **body})
+        self.send("POST", "/api/human-loop/reply", body={"requestId": str(request_id), **body})
 
-    def _send(self, method: str, path: str, *, body: Json | None = None, headers: dict[str, str] | None = None) -> Any:
-        """All that we send may be sent again: starts carry a key, stops and replies are single use by themselves."""
-        for tries in range(TRIES):
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Json | None = None,
+        headers: dict[str, str] | None = None,
+        most_tries: int = TRIES,
+    ) -> Any:
+        """The answer's JSON, None when it has none. What is tried more than once may be sent again: starts carry a key,
+        stops and replies are single use by themselves."""
+        for tries in range(most_tries):
             try:
                 answer = self._http.request(method, path, json=body, headers=headers)
             except httpx.TransportError as error:
-                if tries == TRIES - 1:
+                if tries == most_tries - 1:
                     raise Unreachable(f"Nobody answers at {self.url} ({error}). Is `make up` running?") from error
                 time.sleep(FIRST_PAUSE_SECONDS * 2**tries)
                 continue
             if answer.is_success:
-                return answer.json()
+                return answer.json() if answer.content else None
             raise refusal(answer.status_code, answer.content)
         raise AssertionError("unreachable")
 

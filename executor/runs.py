@@ -184,6 +184,8 @@ class Runs:
             timeout_seconds=start.timeout_seconds,
             resume=start.resume,
             answers=tuple(start.answers),
+            todos=start.todos,
+            handover=start.handover,
         )
         delivery = self._new_delivery(run)
         live = LiveRun(

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from flask import Response
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from schema.events import Envelope, Reason, RunWarning, Usage
 from schema.rows import RunStatus
@@ -121,8 +121,32 @@ class HumanRequestAnswer(Wire):
     on_expiry: str
 
 
+class ShownRequestAnswer(HumanRequestAnswer):
+    """`diffs` are those of the tool call. `escalatedTo` may answer too (`user:<id>` or `role:<name>`)."""
+
+    session_title: str
+    run_status: RunStatus
+    diffs: list[Json] | None = None
+    escalated_to: str | None = None
+    escalated_at: datetime | None = None
+
+
 class HumanRequestsAnswer(Wire):
-    items: list[HumanRequestAnswer]
+    items: list[ShownRequestAnswer]
+
+
+class HumanRequestDetailAnswer(ShownRequestAnswer):
+    """`decidedBy` is a user, a rule with its version, or `timeout`; `told` what the agent was given. `history` is what
+    the log tells of it, oldest first."""
+
+    fingerprint: str
+    attempt: int
+    answer: Json | None = None
+    decided_by: str | None = None
+    decided_at: datetime | None = None
+    told: str | None = None
+    settled_at: datetime | None = None
+    history: list[Envelope]
 
 
 class RepliedAnswer(Wire):
@@ -173,10 +197,14 @@ class ReconcileAnswer(Wire):
 
 
 class Capabilities(Wire):
-    """`probed` is empty until the pinned version was tried; `effective` is what a run may count on now."""
+    """`said` is what the agent of this version says of itself once it has run; `probed` what the conformance probe of
+    `probed_version` found, when it was tried; `effective` is what a run may count on."""
 
     declared: dict[str, bool]
+    said: dict[str, bool] | None = None
     probed: dict[str, bool] | None = None
+    probed_version: str | None = None
+    probed_at: AwareDatetime | None = None
     effective: dict[str, bool]
 
 

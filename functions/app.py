@@ -23,6 +23,7 @@ from functions.parsing import EdgeRequest
 from functions.problems import answer_with_problems
 from functions.queue import queue
 from functions.restore_plans import restore_plans
+from functions.rules import rules
 from functions.runs import runs
 from functions.sessions import sessions
 from functions.settings import Settings
@@ -30,8 +31,10 @@ from functions.short_way import ShortWay
 from functions.snapshots import snapshots
 from functions.starting import starting
 from functions.strict_json import StrictJson
+from functions.todos import todos
 from functions.tracing import trace_requests
 from functions.version import VERSION
+from functions.why import why
 from functions.workers import workers
 from functions.workers_door import WorkersDoor
 
@@ -79,11 +82,14 @@ def create_app(settings: Settings, *, edge: Edge | None = None) -> APIFlask:
         callbacks,
         queue,
         sessions,
+        todos,
         snapshots,
         restore_plans,
         human_loop,
+        rules,
         fleet,
         workers,
+        why,
         pages,
         live,
     ):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from apiflask import APIBlueprint
 from flask import Response
 
 from functions.admission import actor, permission
-from functions.answers import HumanRequestsAnswer, RepliedAnswer, answer
+from functions.answers import HumanRequestDetailAnswer, HumanRequestsAnswer, RepliedAnswer, answer
 from functions.edge import edge
 from functions.openapi import also, conflicts
 from functions.requests import PendingQuery, ReplyBody
-from functions.rows_to_answers import human_request_answer
-from handlers.access import session_for
-from handlers.human_loop import Reply, pending, reply
+from functions.rows_to_answers import request_detail_answer, shown_request_answer
+from handlers.human_loop import Reply, reply
+from handlers.pending import history_of, pending, request_for
 
 human_loop = APIBlueprint("human_loop", __name__, tag="Human loop")
 
@@ -23,12 +25,23 @@ human_loop = APIBlueprint("human_loop", __name__, tag="Human loop")
 @human_loop.output(HumanRequestsAnswer)
 @human_loop.doc(responses=also({404: {}}))
 def list_pending(query_data: PendingQuery) -> Response:
-    """What waits for you, oldest first"""
+    """What waits for you, oldest first
+
+    In your own sessions, and what was escalated to you or a role of yours. The first 200.
+    """
     with edge().transaction() as conn:
-        if query_data.session_id is not None:
-            session_for(conn, actor(), query_data.session_id)
         found = pending(conn, actor(), session_id=query_data.session_id)
-    return answer(HumanRequestsAnswer(items=[human_request_answer(request) for request in found]))
+    return answer(HumanRequestsAnswer(items=[shown_request_answer(request) for request in found]))
+
+
+@human_loop.get("/api/human-loop/<uuid:request_id>")
+@permission("human_loop:read")
+@human_loop.output(HumanRequestDetailAnswer)
+def get_request(request_id: UUID) -> Response:
+    """A request, what was decided about it, and by whom"""
+    with edge().transaction() as conn:
+        request = request_for(conn, actor(), request_id)
+        return answer(request_detail_answer(request, history_of(conn, request)))
 
 
 @human_loop.post("/api/human-loop/reply")
@@ -40,6 +53,7 @@ def post_reply(json_data: ReplyBody) -> Response:
     """Answer a request
 
     Once: 409 `already_answered` tells the request's status. 409 `capability_missing` names what the agent cannot take.
+    Answers to a form are checked against it: 422 `answers_do_not_fit` names the fields.
     """
     given = Reply(
         request_id=json_data.request_id,

@@ -99,6 +99,13 @@ class AfterQuery(Request):
     limit: int = Field(default=200, ge=1, le=1000)
 
 
+class TodoChangesQuery(Request):
+    """Changes after a cursor."""
+
+    after: int = Field(default=0, ge=0, le=MAX_SEQ, description="The `nextCursor` of the page before.")
+    limit: int = Field(default=200, ge=1, le=1000)
+
+
 class StreamQuery(Request):
     """`Last-Event-ID` wins over the cursor."""
 

@@ -7,17 +7,20 @@ from typing import Any
 from functions.answers import (
     Capabilities,
     HumanRequestAnswer,
+    HumanRequestDetailAnswer,
     ProviderAnswer,
     QueuedAnswer,
     RunAnswer,
     SessionAnswer,
+    ShownRequestAnswer,
     StartedAnswer,
     WaitedAnswer,
 )
+from handlers.pending import ShownRequest
+from handlers.providers import Provider
 from handlers.read_run import SessionState
 from handlers.start_run import Started
 from schema.events import Envelope, Reason, RunWarning, Usage
-from schema.executor_api import ProviderDeclared
 from schema.rows import HumanRequestRow, RunRow, SessionRow
 
 
@@ -101,6 +104,33 @@ def human_request_answer(request: HumanRequestRow) -> HumanRequestAnswer:
     )
 
 
+def shown_request_answer(request: ShownRequest) -> ShownRequestAnswer:
+    told = (request.tool_call or {}).get("diffs")
+    diffs = [each for each in told if isinstance(each, dict)] if isinstance(told, list) else None
+    return ShownRequestAnswer(
+        **dict(human_request_answer(request)),
+        session_title=request.session_title,
+        run_status=request.run_status,
+        diffs=diffs,
+        escalated_to=request.escalate_to if request.escalated_at is not None else None,
+        escalated_at=request.escalated_at,
+    )
+
+
+def request_detail_answer(request: ShownRequest, history: list[Envelope]) -> HumanRequestDetailAnswer:
+    return HumanRequestDetailAnswer(
+        **dict(shown_request_answer(request)),
+        fingerprint=request.fingerprint,
+        attempt=request.attempt,
+        answer=request.answer,
+        decided_by=request.decided_by,
+        decided_at=request.decided_at,
+        told=request.outcome_told,
+        settled_at=request.settled_at,
+        history=history,
+    )
+
+
 def snapshot_message(state: SessionState) -> dict[str, Any]:
     """The first message of a socket that named no cursor."""
     return {
@@ -112,18 +142,25 @@ def snapshot_message(state: SessionState) -> dict[str, Any]:
     }
 
 
-def provider_answer(provider: ProviderDeclared) -> ProviderAnswer:
-    effective = {name: declared and provider.ready for name, declared in provider.capabilities.items()}
+def provider_answer(provider: Provider) -> ProviderAnswer:
+    declared, proved = provider.declared, provider.proved
     return ProviderAnswer(
-        name=provider.name,
-        title=provider.title,
-        ready=provider.ready,
-        reason=provider.reason,
+        name=declared.name,
+        title=declared.title,
+        ready=declared.ready,
+        reason=declared.reason,
         version=provider.version,
         options=provider.options,
-        default_model=provider.default_model,
-        default_mode=provider.default_mode,
-        capabilities=Capabilities(declared=provider.capabilities, effective=effective),
+        default_model=declared.default_model,
+        default_mode=declared.default_mode,
+        capabilities=Capabilities(
+            declared=declared.capabilities,
+            said=dict(provider.said) or None,
+            probed=proved.capabilities if proved else None,
+            probed_version=provider.version if proved else None,
+            probed_at=proved.at if proved else None,
+            effective=provider.effective,
+        ),
     )
 
 

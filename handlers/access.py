@@ -26,6 +26,8 @@ Permission = Literal[
     "runs:bind",
     "human_loop:read",
     "human_loop:reply",
+    "rules:read",
+    "rules:write",
     "providers:read",
     "queue:drain",
     "reconcile",

@@ -8,13 +8,24 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from handlers.approval_rules import decide_by_rule
 from handlers.event_log import NewEvent, run_event
 from handlers.parking import can_park, go_on_if_free
-from handlers.providers import can_resume
+from handlers.providers import can_resume, note_agent
 from handlers.saving import COALESCE_SECONDS, mark_dirty
 from handlers.settle_run import RetryPolicy, retry_or_fail, settle, void_taken
+from handlers.todos import replace_todos
 from schema.errors import Invalid
-from schema.events import AgentLost, HumanApplied, HumanRequested, RunFinished, RunStarted, RunWarning, Usage
+from schema.events import (
+    AgentLost,
+    HumanApplied,
+    HumanRequested,
+    RunFinished,
+    RunStarted,
+    RunWarning,
+    TodoUpdate,
+    Usage,
+)
 from schema.human_policy import HumanPolicy
 from schema.rows import HumanRequestRow, RunRow
 from schema.sql import Conn, execute, fetch_one, fetch_the, jsonb
@@ -25,12 +36,14 @@ T = TypeVar("T", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Arrival:
-    """One event of a live run, on its way into the log. The session is held."""
+    """One event of a live run, on its way into the log. The session is held. `seq` is the number of the first event
+    that comes of it."""
 
     conn: Conn
     run: RunRow
     event: NewEvent
     retry: RetryPolicy
+    seq: int
 
 
 def apply_event(arrival: Arrival) -> list[NewEvent]:
@@ -47,6 +60,8 @@ def _run_started(a: Arrival) -> list[NewEvent]:
     started = _parse(RunStarted, a.event)
     execute(a.conn, "mark_prompt_delivered", run_id=a.run.id)
     began = execute(a.conn, "begin_run", run_id=a.run.id)
+    if started.agent and not a.run.bound:
+        note_agent(a.conn, a.run.provider, started.agent)
     if started.agent_session_id and can_resume(a.conn, a.run.provider):
         execute(
             a.conn,
@@ -64,6 +79,11 @@ def _run_started(a: Arrival) -> list[NewEvent]:
 def _message_stopped(a: Arrival) -> list[NewEvent]:
     """What came of it so far is to be saved."""
     mark_dirty(a.conn, a.run, within_seconds=COALESCE_SECONDS)
+    return [a.event]
+
+
+def _todos_told(a: Arrival) -> list[NewEvent]:
+    replace_todos(a.conn, a.run, _parse(TodoUpdate, a.event), seq=a.seq)
     return [a.event]
 
 
@@ -93,6 +113,8 @@ def _human_requested(a: Arrival) -> list[NewEvent]:
     if stored is None:
         raise Invalid("A request with this id exists already.", code="request_id_taken")
     told = [replace(a.event, data={**a.event.data, **_expiry(stored)}), *warnings]
+    if decided := decide_by_rule(a.conn, a.run, asked):
+        return [*told, *decided]
     if not execute(a.conn, "await_human", run_id=a.run.id):
         return told
     return [*told, run_event(a.run, "run.waiting", {"status": "waiting", "provider": a.run.provider})]
@@ -202,6 +224,7 @@ def _parse(model: type[T], event: NewEvent) -> T:
 _EFFECTS: dict[str, Callable[[Arrival], list[NewEvent]]] = {
     "run.started": _run_started,
     "message.stop": _message_stopped,
+    "todo.update": _todos_told,
     "human_loop.requested": _human_requested,
     "human_loop.applied": _human_applied,
     "usage.update": _usage,

@@ -19,7 +19,7 @@ from schema.errors import (
 )
 from schema.events import EXECUTOR_MAY_NOT_AUTHOR, SourceEvent
 from schema.executor_api import CallbackAnswer, CallbackBody
-from schema.rows import RunRow
+from schema.rows import LogHead, RunRow
 from schema.signature import callback_key
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value
 
@@ -51,7 +51,7 @@ def receive_callback(conn: Conn, run_id: UUID, body: CallbackBody, *, policy: Ca
     run = _run(conn, run_id)
     _refuse_stale(run, body)
     fresh = _fresh(conn, run, body.events)
-    run, events = _apply_all(conn, run, fresh, policy=policy)
+    run, events = _apply_all(conn, run, fresh, head=head, policy=policy)
     head = append(conn, head, events)
     _extend_lease(conn, run, fresh, policy=policy)
     return CallbackAnswer(
@@ -136,7 +136,7 @@ class _StoredId:
 
 
 def _apply_all(
-    conn: Conn, run: RunRow, fresh: list[SourceEvent], *, policy: CallbackPolicy
+    conn: Conn, run: RunRow, fresh: list[SourceEvent], *, head: LogHead, policy: CallbackPolicy
 ) -> tuple[RunRow, list[NewEvent]]:
     """The run afterwards, and the events to append: the source's own and what they cause."""
     events: list[NewEvent] = []
@@ -145,7 +145,7 @@ def _apply_all(
         if new.late or not has_effect(new.type):
             events.append(new)
             continue
-        events += apply_event(Arrival(conn, run, new, policy.retry))
+        events += apply_event(Arrival(conn, run, new, policy.retry, seq=head.last_seq + len(events) + 1))
         run = _run(conn, run.id)
     return run, events
 

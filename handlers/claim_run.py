@@ -8,9 +8,11 @@ from typing import Literal
 from uuid import UUID
 
 from handlers.event_log import NewEvent, append, hold_session
+from handlers.handover import UnheardRun, unheard_runs
 from handlers.human_loop import carry_answers
 from handlers.settle_run import RetryPolicy, fail, finish, retry_or_fail
-from schema.events import Reason, RunFinished
+from handlers.todos import known_todos
+from schema.events import Reason, RunFinished, TodoUpdate
 from schema.executor_api import CarriedAnswer, Resume
 from schema.rows import RunRow, WorkerRow
 from schema.runtime_manifest import RuntimeManifest, read_manifest
@@ -22,13 +24,16 @@ WorkerOutcome = Literal["dispatched", "superseded"]
 @dataclass(frozen=True)
 class Claimed:
     """A run in the hands of one job. `worker` as it was then: if it was active, nobody stops it while the run lives.
-    `resume` names the agent's conversation to go on with, `answers` what was answered when no agent was there."""
+    `resume` names the agent's conversation to go on with, `answers` what was answered when no agent was there, `todos`
+    are the session's lists, and `unheard` the runs that have to be handed over to the agent."""
 
     run: RunRow
     worker: WorkerRow | None
     manifest: RuntimeManifest
     resume: Resume | None
     answers: list[CarriedAnswer]
+    todos: list[TodoUpdate]
+    unheard: list[UnheardRun]
 
 
 def claim_run(conn: Conn, run_id: UUID, *, owner: str, lock_seconds: float) -> Claimed | None:
@@ -44,7 +49,16 @@ def claim_run(conn: Conn, run_id: UUID, *, owner: str, lock_seconds: float) -> C
         return None
     manifest = read_manifest(fetch_value(conn, "manifest_of_app", app_id=claimed.app_id) or {})
     worker = fetch_one(conn, "worker", WorkerRow, session_id=claimed.session_id)
-    return Claimed(claimed, worker, manifest, _resume(conn, claimed), carry_answers(conn, claimed))
+    resume = _resume(conn, claimed)
+    return Claimed(
+        claimed,
+        worker,
+        manifest,
+        resume,
+        carry_answers(conn, claimed),
+        known_todos(conn, claimed.session_id),
+        unheard_runs(conn, claimed, resume),
+    )
 
 
 def hold_claim(conn: Conn, run: RunRow, *, lock_seconds: float) -> bool:
@@ -84,9 +98,15 @@ def _settle_claim(conn: Conn, run: RunRow, settle: Callable[[RunRow], list[NewEv
 
 
 def _resume(conn: Conn, run: RunRow) -> Resume | None:
-    if not (run.prompt_delivered or run.options.get("resume", True)):
+    if not (run.prompt_delivered or _may_resume(run)):
         return None
     conversation = fetch_value(conn, "conversation", session_id=run.session_id, provider=run.provider)
     if conversation is None:
         return None
     return Resume(agent_session_id=conversation, continuing=run.prompt_delivered)
+
+
+def _may_resume(run: RunRow) -> bool:
+    """What was said when the run was asked for stands, also where a conversation of before is still known."""
+    told = {warning["code"] for warning in run.warnings}
+    return bool(run.options.get("resume", True)) and "resume_unsupported" not in told

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from handlers.access import Actor, session_for
+from handlers.access import Actor
 from handlers.defer import defer_delivery
 from handlers.event_log import append, hold_session, run_event
 from handlers.parking import go_on_if_free
+from handlers.pending import request_for
+from handlers.providers import Provider, find_provider
 from handlers.stop_run import StopPolicy, stop
-from schema.errors import AlreadyAnswered, CapabilityMissing, Invalid, NotFound
+from schema.errors import AlreadyAnswered, CapabilityMissing, Invalid
 from schema.executor_api import Answer, CarriedAnswer
+from schema.forms import faults_of
 from schema.rows import HumanRequestRow, RunRow
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_the, jsonb
 from schema.wire import Json
@@ -45,26 +48,21 @@ class Delivery:
     answer: Answer
 
 
-def pending(conn: Conn, actor: Actor, *, session_id: UUID | None, limit: int = 200) -> list[HumanRequestRow]:
-    """What waits for the actor, oldest first."""
-    return fetch_all(
-        conn, "pending_human_requests", HumanRequestRow, owner_id=actor.user_id, session_id=session_id, limit=limit
-    )
-
-
 def reply(conn: Conn, actor: Actor, given: Reply, *, stop_policy: StopPolicy) -> HumanRequestRow:
     """Store the answer and defer its delivery, or stop the run when the decision is `cancel`.
 
     Raises AlreadyAnswered (with the request's status), Invalid for a decision that does not fit, and
     CapabilityMissing for what no agent can be told.
     """
-    seen = _request_for(conn, actor, given.request_id)
+    seen = request_for(conn, actor, given.request_id)
     head = hold_session(conn, seen.session_id)
-    request = _request_for(conn, actor, given.request_id)
+    request = request_for(conn, actor, given.request_id)
     if request.status != "open":
         raise AlreadyAnswered(
             f"This request is {request.status} already.", requestId=str(request.id), requestStatus=request.status
         )
+    run = fetch_the(conn, "run_by_id", RunRow, run_id=request.run_id)
+    _refuse_unheard(None if run.bound else find_provider(conn, run.provider), request, given)
     _refuse_unfitting(request, given)
     execute(
         conn,
@@ -73,7 +71,6 @@ def reply(conn: Conn, actor: Actor, given: Reply, *, stop_policy: StopPolicy) ->
         answer=jsonb(_stored(given).to_json()),
         decided_by=actor.author,
     )
-    run = fetch_the(conn, "run_by_id", RunRow, run_id=request.run_id)
     events = [run_event(run, "human_loop.resolved", _resolved(given, actor), author=actor.author)]
     if given.decision == "cancel":
         events += stop(conn, run, author=actor.author, policy=stop_policy)
@@ -82,7 +79,7 @@ def reply(conn: Conn, actor: Actor, given: Reply, *, stop_policy: StopPolicy) ->
         if run.status != "parked":
             defer_delivery(conn, request.id)
     append(conn, head, events)
-    return _request_for(conn, actor, given.request_id)
+    return request_for(conn, actor, given.request_id)
 
 
 def begin_delivery(conn: Conn, request_id: UUID) -> Delivery | None:
@@ -140,25 +137,25 @@ class _Id:
     id: UUID
 
 
-def _request_for(conn: Conn, actor: Actor, request_id: UUID) -> HumanRequestRow:
-    request = fetch_one(conn, "human_request", HumanRequestRow, request_id=request_id)
-    if request is None:
-        raise NotFound("There is no such request.", code="unknown_request")
-    try:
-        session_for(conn, actor, request.session_id)
-    except NotFound:
-        raise NotFound("There is no such request.", code="unknown_request") from None
-    return request
+def _refuse_unheard(provider: Provider | None, request: HumanRequestRow, given: Reply) -> None:
+    """Raise CapabilityMissing for what the agent has no ear for, whatever it asked."""
+    effective = provider.effective if provider else {}
+    if given.arguments is not None:
+        raise CapabilityMissing("The agent cannot take edited arguments.", capability="arguments")
+    if given.decision == "answer" and request.kind != "question" and not effective.get("questions", True):
+        raise CapabilityMissing("The agent asks no questions that could be answered.", capability="questions")
+    if given.reason is not None and given.decision == "deny" and not effective.get("denyReason", True):
+        raise CapabilityMissing("The agent cannot be told a reason.", capability="denyReason")
 
 
 def _refuse_unfitting(request: HumanRequestRow, given: Reply) -> None:
     fitting = _FITTING[request.kind]
     if given.decision not in fitting:
         raise Invalid(f"A {request.kind} is answered by one of: {', '.join(fitting)}.", code="decision_does_not_fit")
-    if given.arguments is not None:
-        raise CapabilityMissing("The agent cannot take edited arguments.", capability="arguments")
     if given.decision == "answer" and given.answers is None:
         raise Invalid("An answer to a question needs `answers`.", code="answers_missing")
+    if given.decision == "answer":
+        _refuse_faults(faults_of(given.answers or {}, request.answer_schema or {}))
     kinds = {str(option["optionId"]): str(option["kind"]) for option in request.options or []}
     if given.option_id is not None and given.option_id not in kinds:
         raise Invalid(f"The agent offers these options: {', '.join(kinds)}.", code="unknown_option")
@@ -166,6 +163,13 @@ def _refuse_unfitting(request: HumanRequestRow, given: Reply) -> None:
         raise Invalid(f"The option {given.option_id} is not a way to {given.decision}.", code="decision_does_not_fit")
     if given.decision == "allow_always" and "allow_always" not in kinds.values():
         raise CapabilityMissing("The agent offers no lasting permission here.", capability="allowAlways")
+
+
+def _refuse_faults(faults: dict[str, str]) -> None:
+    if faults:
+        errors = [{"where": f"answers.{name}"[:200], "problem": problem} for name, problem in faults.items()]
+        detail = "; ".join(f"{each['where']}: {each['problem']}" for each in errors[:3])
+        raise Invalid(detail, code="answers_do_not_fit", errors=errors[:50])
 
 
 def _agree(decision: Decision, option_kind: str) -> bool:

@@ -10,12 +10,11 @@ from uuid import UUID
 from handlers.access import Actor, app_by_id, app_named, session_for
 from handlers.defer import defer_run
 from handlers.event_log import NewEvent, append, hold_session, run_event
-from handlers.providers import provider_named, refuse_unsupported
+from handlers.providers import Provider, provider_named, refuse_unsupported
 from handlers.settle_run import finish
 from handlers.stop_run import StopPolicy, stop
 from schema.errors import Conflict, IdempotencyKeyReused, Invalid, SessionBusy
 from schema.events import Reason, RunFinished, RunWarning
-from schema.executor_api import ProviderDeclared
 from schema.human_policy import HumanPolicy, nearest, read_policy
 from schema.options import RunOptions
 from schema.rows import AppRow, LogHead, RunRow, SessionRow, UserRow
@@ -189,7 +188,7 @@ def _insert(
     *,
     session: SessionRow,
     app: AppRow,
-    provider: ProviderDeclared,
+    provider: Provider,
     options: RunOptions,
     policy: HumanPolicy,
 ) -> RunRow:
@@ -213,8 +212,8 @@ def _insert(
     )
 
 
-def _warnings(provider: ProviderDeclared, options: RunOptions) -> list[RunWarning]:
-    if options.resume and not provider.capabilities.get("resume", False):
+def _warnings(provider: Provider, options: RunOptions) -> list[RunWarning]:
+    if options.resume and not provider.can("resume"):
         message = f"{provider.title} cannot resume a conversation: each run begins a new one."
         return [RunWarning(code="resume_unsupported", message=message)]
     return []
@@ -225,10 +224,10 @@ def _queued(run: RunRow, actor: Actor, position: int) -> NewEvent:
     return run_event(run, "run.queued", data, author=actor.author)
 
 
-def _gate(conn: Conn, run: RunRow, provider: ProviderDeclared, options: RunOptions) -> list[NewEvent]:
+def _gate(conn: Conn, run: RunRow, provider: Provider, options: RunOptions) -> list[NewEvent]:
     """Say the run's warnings, and block it if it needs a person's word that the provider cannot ask for."""
     events = [run_event(run, "run.warning", dict(warning)) for warning in run.warnings]
-    if not options.require_human_loop or provider.capabilities.get("humanLoop", False):
+    if not options.require_human_loop or provider.can("humanLoop"):
         return events
     message = (
         f"{provider.title} cannot ask a person, but this run requires it. "

@@ -13,6 +13,7 @@ from uuid import UUID
 import structlog
 
 from handlers.claim_run import Claimed, abandon, claim_run, give_back, record_dispatched, refuse
+from handlers.handover import hand_over
 from handlers.settle_run import has_attempts_left
 from jobs.activate import activate, activated
 from jobs.executor_client import Endpoint, ExecutorError, Trace
@@ -21,7 +22,7 @@ from jobs.restore import RestoreIncomplete
 from jobs.validate import require_whole
 from jobs.workshop import Workshop, trace_of
 from schema.errors import WorkspaceRefused
-from schema.executor_api import Callback, LinkAgentData, StartRun
+from schema.executor_api import Callback, Handover, LinkAgentData, StartRun
 from schema.logs import log_context, trace_id
 from schema.options import RunOptions
 from schema.rows import RunRow
@@ -120,9 +121,18 @@ def _start_request(shop: Workshop, claimed: Claimed) -> StartRun:
         timeout_seconds=run.timeout_seconds,
         resume=claimed.resume,
         answers=claimed.answers,
+        todos=claimed.todos,
+        handover=_handover(shop, claimed),
         callback=Callback(url=f"{shop.settings.callback_url}/api/runs/{run.id}/callbacks", key=key),
         traceparent=run.traceparent,
     )
+
+
+def _handover(shop: Workshop, claimed: Claimed) -> Handover | None:
+    if not claimed.unheard:
+        return None
+    most = shop.settings.handover_max_tokens
+    return shop.database.transact(hand_over, claimed.run, claimed.unheard, max_tokens=most)
 
 
 def _start_when_free(shop: Workshop, endpoint: Endpoint, start: StartRun, trace: Trace) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from handlers.transcript import FEWEST_TOKENS
 from jobs.store_settings import StoreSettings
 from schema.errors import RunyardError
 from schema.signature import parse_secret
@@ -63,6 +64,7 @@ class Settings(BaseSettings):
     run_queue_lock_ms: int = Field(default=60_000, ge=1000)
     run_queue_retry_delay_ms: int = Field(default=2000, ge=0)
     run_lease_seconds: Seconds = 60
+    handover_max_tokens: int = Field(default=8000, ge=FEWEST_TOKENS, le=1_000_000)
     reconcile_seconds: int = Field(default=10, ge=1, le=59)
 
     sync_dirty_seconds: Seconds = 300

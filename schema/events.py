@@ -90,16 +90,16 @@ class ToolCall(Wire):
 
 
 class TodoItem(Wire):
-    id: str
+    id: str = Field(min_length=1, max_length=200)
     content: str
     status: Literal["pending", "in_progress", "completed"]
     priority: str | None = None
 
 
 class TodoUpdate(Wire):
-    """The whole list of one group, each time."""
+    """The whole list of one group, each time; what is not in it any more was dropped."""
 
-    group_id: str
+    group_id: str = Field(min_length=1, max_length=200)
     title: str | None = None
     items: list[TodoItem]
 
@@ -163,6 +163,15 @@ class Usage(Wire):
     cost: Cost | None = None
 
 
+class ConversationHandedOver(Wire):
+    """The agent was given a transcript of `runs` runs by the providers in `from`; `leftOut` older ones did not fit."""
+
+    from_: list[str] = Field(alias="from")
+    runs: int
+    left_out: int
+    tokens: int
+
+
 class RunWarning(Wire):
     code: str
     message: str
@@ -184,12 +193,25 @@ LONGEST_CONVERSATION_ID = 1000
 """Characters of an agent's own name for a conversation."""
 
 
+LONGEST_NAME = 200
+"""Characters of what an agent calls itself or its version."""
+
+
+class Agent(Wire):
+    """The program as it introduced itself. `says`: the capabilities that it spoke of, and whether it has them."""
+
+    name: str | None = None
+    title: str | None = None
+    version: Text | None = Field(default=None, min_length=1, max_length=LONGEST_NAME)
+    says: dict[Text, bool] = Field(default_factory=dict, max_length=50)
+
+
 class RunStarted(Wire):
     """The agent is up and the prompt is about to be handed over; nothing was delivered before this is acknowledged."""
 
     status: Literal["running"] = "running"
     provider: str
-    agent: Json | None = None
+    agent: Agent | None = None
     agent_session_id: str | None = Field(default=None, max_length=LONGEST_CONVERSATION_ID)
     resumed: bool = False
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from schema.events import SourceEvent, TodoUpdate
 from schema.options import RunOptions
@@ -142,11 +142,18 @@ class CallbackAnswer(Wire):
     stop_requested: bool = False
 
 
+class Proved(Wire):
+    """What the conformance probe (`make probe`) found of one version, by capability or option, and when."""
+
+    at: AwareDatetime
+    capabilities: dict[str, bool]
+
+
 class ProviderDeclared(Wire):
     """What one provider says of itself, read from the executor's registry.
 
-    `options` names the keys of RunOptions that it can take; `capabilities` is the declared set. `ready` is false with
-    a `reason` when its program or login is missing.
+    `options` names the keys of RunOptions that it can take; `capabilities` is the declared set; `proved` is of exactly
+    this `version`. `ready` is false with a `reason` when its program or login is missing.
     """
 
     name: Text
@@ -156,6 +163,7 @@ class ProviderDeclared(Wire):
     version: str | None = None
     options: list[str] = Field(default_factory=list)
     capabilities: dict[str, bool] = Field(default_factory=dict)
+    proved: Proved | None = None
     default_model: str | None = None
     default_mode: Literal["auto", "ask"] = "ask"
 

@@ -187,9 +187,16 @@ class WorkerRow:
 
 @dataclass(frozen=True)
 class ProviderRow:
+    """What is declared, and what is known of its version (the declared one, else the one that was seen last)."""
+
     name: str
     declared: Json
     announced_at: datetime
+    version: str | None
+    said: Json | None
+    said_at: datetime | None
+    proved: Json | None
+    proved_at: datetime | None
 
 
 @dataclass(frozen=True)

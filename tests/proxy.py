@@ -177,7 +177,7 @@ class Proxy:
         here, there = connection.client, connection.server
         if from_server:
             here, there = there, here
-        with suppress(OSError):
+        with suppress(OSError):  # a reset by one side is the end for the other, too
             while data := here.recv(CHUNK):
                 if connection.frozen.is_set():
                     break
@@ -187,8 +187,9 @@ class Proxy:
                 if from_server:
                     self._flowing.wait()
                 self._send(there, data)
-            if connection.frozen.is_set():
-                connection.let_go.wait()
+        if connection.frozen.is_set():
+            connection.let_go.wait()
+        with suppress(OSError):
             there.shutdown(socket.SHUT_WR)
 
     def _send(self, there: socket.socket, data: bytes) -> None:

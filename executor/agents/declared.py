@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from executor.agents.install import locked_version
 from executor.agents.launch import program_of
+from executor.agents.proved import proof_of
 from executor.agents.provider import Provider
 from schema.executor_api import ProviderDeclared
 
@@ -12,14 +13,16 @@ def declare(provider: Provider) -> ProviderDeclared:
     """`ready` with a reason when its program or its login is missing. A program that npm installs on first use does
     not make it unready."""
     reason = _missing_program(provider) or missing_login(provider)
+    version = pinned_version(provider)
     return ProviderDeclared(
         name=provider.name,
         title=provider.title,
         ready=reason is None,
         reason=reason,
-        version=_version(provider),
+        version=version,
         options=list(provider.options),
         capabilities=dict(provider.capabilities),
+        proved=proof_of(provider.npm, version) if provider.npm and version else None,
         default_model=provider.model,
         default_mode=provider.mode,
     )
@@ -41,6 +44,6 @@ def missing_login(provider: Provider) -> str | None:
     return f"No login is configured: set one of {', '.join(provider.login)} (see providers.toml)."
 
 
-def _version(provider: Provider) -> str | None:
+def pinned_version(provider: Provider) -> str | None:
     """The exact version of the program's package in our lock; None when npm brings nothing of it."""
     return None if provider.npm is None else locked_version(provider.npm)

@@ -67,10 +67,11 @@ class Dialogue:
     keep their order. Before `live` they are a replay of history and are dropped, but for what was paid until then.
     """
 
-    def __init__(self, translation: Translation, asks: Asks, *, cwd: Path) -> None:
+    def __init__(self, translation: Translation, asks: Asks, *, cwd: Path, workspace: Path) -> None:
         self._translation = translation
         self._asks = asks
         self._cwd = cwd
+        self._workspace = workspace
         self.session_id: str | None = None
         self.live = False
         self.denials: list[Denial] = []
@@ -106,7 +107,7 @@ class Dialogue:
         self, tool_call: ToolCallUpdate, options: list[PermissionOption], **_: Any
     ) -> RequestPermissionResponse:
         known = self._translation.known_call(tool_call.tool_call_id)
-        request = permission_request(tool_call, options, cwd=self._cwd, known=known)
+        request = permission_request(tool_call, options, cwd=self._cwd, workspace=self._workspace, known=known)
         answer = await self._asks.ask(request)
         if answer is None:
             return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from executor.agents.asks import Asks
 from executor.agents.costs import cost_before, keep_cost
-from executor.agents.declared import missing_login
+from executor.agents.declared import missing_login, pinned_version
 from executor.agents.dialects import RunSettings, settings_for
 from executor.agents.dialogue import Dialogue
 from executor.agents.disk import disk_full, disk_is_full
@@ -30,19 +30,21 @@ from executor.agents.endings import (
     LOST,
     STOPPED,
     brief,
-    first_words,
+    go_on,
     is_urgent,
     settled,
     timed_out,
 )
 from executor.agents.failures import TurnFailed, looks_like_login, said_by
+from executor.agents.handover import first_message
 from executor.agents.install import ensure_installed
-from executor.agents.launch import command_of, environment_of, make_ready, working_folder
+from executor.agents.launch import command_of, environment_of, make_ready, working_folder, workspace_folder
 from executor.agents.lines import LineTransport
 from executor.agents.opening import Opened, open_session
 from executor.agents.process import AgentProcess, start_process
 from executor.agents.provider import Provider
 from executor.agents.text import Redaction
+from executor.agents.todos import TodoList
 from executor.agents.translate import Translation
 from executor.agents.turn import Listener, Stop, Turn
 from executor.agents.usage import Meter
@@ -78,9 +80,9 @@ class _Driving:
         self._cwd = working_folder(turn)
         self._redaction = Redaction(provider.secrets())
         self._meter = Meter(provider.prices)
-        self._translation = Translation(listener.say, self._meter)
+        self._translation = Translation(listener.say, self._meter, TodoList(provider.name, turn.todos))
         self._asks = Asks(listener)
-        self._dialogue = Dialogue(self._translation, self._asks, cwd=self._cwd)
+        self._dialogue = Dialogue(self._translation, self._asks, cwd=self._cwd, workspace=workspace_folder(turn))
         self._process: AgentProcess | None = None
         self._transport: LineTransport | None = None
         self._connection: ClientSideConnection | None = None
@@ -184,7 +186,8 @@ class _Driving:
         known = cost_before(self._turn, opened.session_id)
         self._meter.begin_turn(opened.model, before=known if opened.resumed else 0.0)
         self._dialogue.live = True
-        answer = await self._prompt(opened, first_words(self._turn))
+        first = [go_on(self._turn)] if self._turn.continues else first_message(self._turn, self._listener)
+        answer = await self._prompt(opened, *first)
         for _ in range(MOST_FOLLOWING_MESSAGES):
             following = self._dialogue.take_following_message(ended=answer.stop_reason == "cancelled")
             if following is None or self._asks.closing.is_set():
@@ -195,11 +198,11 @@ class _Driving:
             answer = await self._prompt(opened, following)
         return answer
 
-    async def _prompt(self, opened: Opened, text: str) -> PromptResponse:
+    async def _prompt(self, opened: Opened, *texts: str) -> PromptResponse:
         assert self._connection is not None
         try:
             answer = await self._answered(
-                self._connection.prompt(session_id=opened.session_id, prompt=[text_block(text)])
+                self._connection.prompt(session_id=opened.session_id, prompt=[text_block(text) for text in texts])
             )
         except RequestError as error:
             code = "login_missing" if looks_like_login(error) else "agent_error"
@@ -272,9 +275,10 @@ class _Driving:
             await self._asks.run_out(self._turn.timeout_seconds)
 
     def _started(self, opened: Opened) -> RunStarted:
+        version = pinned_version(self._provider) or opened.agent.version
         return RunStarted(
             provider=self._provider.name,
-            agent=opened.agent,
+            agent=opened.agent.model_copy(update={"version": version}),
             agent_session_id=opened.session_id,
             resumed=opened.resumed,
         )

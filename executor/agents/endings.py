@@ -24,10 +24,8 @@ ASK_AGAIN = (
 LOST = "The agent was interrupted, and its conversation cannot be taken up again. A prompt is never sent twice."
 
 
-def first_words(turn: Turn) -> str:
-    """What the agent is told to begin with."""
-    if not turn.continues:
-        return turn.prompt
+def go_on(turn: Turn) -> str:
+    """What the agent is told when its turn was interrupted."""
     return GO_ON + (ASK_AGAIN if turn.answers else "")
 
 

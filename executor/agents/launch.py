@@ -48,6 +48,12 @@ def working_folder(turn: Turn) -> Path:
         return (turn.workspace / (turn.options.cwd or ".")).resolve()
 
 
+def workspace_folder(turn: Turn) -> Path:
+    """Absolute and without links, as the working folder is."""
+    with turn.account.acting():
+        return turn.workspace.resolve()
+
+
 def make_ready(provider: Provider, turn: Turn, cwd: Path) -> None:
     """What an agent finds: its working folder and its furnished home. Raises TurnFailed."""
     contents = {one.path: _content(one) for one in provider.files}

@@ -24,8 +24,7 @@ from acp.schema import (
 
 from executor.agents.dialects import RunSettings
 from executor.agents.failures import TurnFailed, looks_like_login, said_by
-from schema.events import LONGEST_CONVERSATION_ID
-from schema.wire import Json
+from schema.events import LONGEST_CONVERSATION_ID, LONGEST_NAME, Agent
 
 Begun = NewSessionResponse | ResumeSessionResponse | LoadSessionResponse
 Warn = Callable[[str, str], None]
@@ -37,7 +36,7 @@ class Opened:
     """A session ready for its prompt. `closes`: the agent offers session/close."""
 
     session_id: str
-    agent: Json | None
+    agent: Agent
     resumed: bool
     closes: bool
     model: str | None
@@ -171,9 +170,16 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "") or "none"
 
 
-def _agent(hello: InitializeResponse) -> Json | None:
+def _agent(hello: InitializeResponse) -> Agent:
+    """Of our capabilities the protocol lets an agent speak of one."""
+    capabilities = hello.agent_capabilities or AgentCapabilities()
+    sessions = capabilities.session_capabilities
+    says = {"resume": capabilities.load_session or bool(sessions and sessions.resume)}
     info = hello.agent_info
-    return None if info is None else {"name": info.name, "title": info.title, "version": info.version}
+    if info is None:
+        return Agent(says=says)
+    name, title, version = ((text or "")[:LONGEST_NAME] or None for text in (info.name, info.title, info.version))
+    return Agent(name=name, title=title, version=version, says=says)
 
 
 async def _or_fail(call: Awaitable[T], code: str, what: str) -> T:

@@ -35,9 +35,10 @@ class Choice:
 
 
 def permission_request(
-    call: ToolCallUpdate, options: list[AcpOption], *, cwd: Path, known: KnownCall
+    call: ToolCallUpdate, options: list[AcpOption], *, cwd: Path, workspace: Path, known: KnownCall
 ) -> HumanRequested:
-    """`known` is what the agent said of this tool call before; the request itself may repeat only its id."""
+    """`known` is what the agent said of this tool call before; the request itself may repeat only its id. Both folders
+    are told with it: against them its paths are read."""
     kind, title = call.kind or known.kind, call.title or known.title
     edits = edits_of(call) or known.edits
     raw_input = call.raw_input or known.raw_input
@@ -48,6 +49,8 @@ def permission_request(
         "input": cut_json(raw_input),
         "diffs": cut_edits(edits) or None,
         "locations": locations_of(call) or known.locations or None,
+        "cwd": str(cwd),
+        "workspace": str(workspace),
     }
     return HumanRequested(
         request_id=uuid4(),

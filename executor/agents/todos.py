@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+from uuid import uuid4
 
 from executor.agents.text import cut_text
 from schema.events import TodoItem, TodoUpdate
@@ -10,49 +12,56 @@ from schema.events import TodoItem, TodoUpdate
 Entry = tuple[str, Any, str | None]
 """Content, status, priority."""
 
-_STATUSES = {"pending": "pending", "in_progress": "in_progress", "completed": "completed", "cancelled": "completed"}
+CONTENT_BYTES = 4096
+_STATUSES = ("pending", "in_progress", "completed")
 
 
 class TodoList:
-    """One group. An entry keeps its id by its content, else (reworded) by its place."""
+    """One group. `known` are the session's groups as the log has them: the list goes on where earlier runs left it.
 
-    def __init__(self, group_id: str) -> None:
+    An entry keeps its id by its content, else (reworded) by its place. What is finished is not reworded, and a list of
+    which nothing is left is another list.
+    """
+
+    def __init__(self, group_id: str, known: Sequence[TodoUpdate] = ()) -> None:
         self._group_id = group_id
-        self._items: list[TodoItem] = []
-        self._made = 0
+        self._items = next((group.items for group in known if group.group_id == group_id), [])
+        self._is_told = False
 
     def replace(self, entries: list[Entry]) -> TodoUpdate | None:
-        """The list is now this one; None when nothing changed."""
+        """The list is now this one; None when the run has told that already, or there is nothing to tell."""
+        entries = [(cut_text(content, CONTENT_BYTES), status, priority) for content, status, priority in entries]
         ids = self._ids([content for content, _, _ in entries])
         items = [
-            TodoItem(id=id_, content=cut_text(content, 4096), status=_status(status), priority=priority)
+            TodoItem(id=id_, content=content, status=_status(status), priority=priority)
             for id_, (content, status, priority) in zip(ids, entries, strict=True)
         ]
-        if items == self._items:
+        if items == self._items and (self._is_told or not items):
             return None
-        self._items = items
+        self._items, self._is_told = items, True
         return TodoUpdate(group_id=self._group_id, items=items)
 
     def _ids(self, contents: list[str]) -> list[str]:
         free = {item.content: item.id for item in reversed(self._items)}
-        by_content = [free.pop(cut_text(content, 4096), None) for content in contents]
+        by_content = [free.pop(content, None) for content in contents]
         taken = {id_ for id_ in by_content if id_ is not None}
+        reworded = self._unfinished() if taken else {}
         ids: list[str] = []
-        for place, by_text in enumerate(by_content):
-            id_ = by_text or self._id_at(place, taken)
+        for place, known in enumerate(by_content):
+            by_place = reworded.get(place)
+            id_ = known or (by_place if by_place not in taken else None) or str(uuid4())
             taken.add(id_)
             ids.append(id_)
         return ids
 
-    def _id_at(self, place: int, taken: set[str]) -> str:
-        if place < len(self._items) and self._items[place].id not in taken:
-            return self._items[place].id
-        self._made += 1
-        return str(self._made)
+    def _unfinished(self) -> dict[int, str]:
+        """Ids by place."""
+        return {place: item.id for place, item in enumerate(self._items) if item.status != "completed"}
 
 
 def todos_of_tool_input(raw_input: Any) -> list[Entry] | None:
-    """The list in the input of a tool call that writes todos (OpenCode's `todowrite`); None when it is no such call."""
+    """The list in the input of a tool call that writes todos (OpenCode's `todowrite`), without what was cancelled; None
+    when it is no such call."""
     todos = raw_input.get("todos") if isinstance(raw_input, dict) else None
     if not isinstance(todos, list) or not todos:
         return None
@@ -61,11 +70,13 @@ def todos_of_tool_input(raw_input: Any) -> list[Entry] | None:
         for one in todos
         if isinstance(one, dict) and one.get("content") and "status" in one
     ]
-    return entries if len(entries) == len(todos) else None
+    if len(entries) != len(todos):
+        return None
+    return [entry for entry in entries if entry[1] != "cancelled"]
 
 
 def _status(status: Any) -> Any:
-    return _STATUSES.get(str(status), "pending")
+    return status if status in _STATUSES else "pending"
 
 
 def _text(value: Any) -> str | None:

@@ -29,10 +29,10 @@ Say = Callable[[str, Wire], None]
 class Translation:
     """What was said so far in one turn, and how the next update continues it."""
 
-    def __init__(self, say: Say, meter: Meter) -> None:
+    def __init__(self, say: Say, meter: Meter, todos: TodoList) -> None:
         self._say = say
         self._meter = meter
-        self._todos = TodoList("plan")
+        self._todos = todos
         self._message: tuple[str, str, str | None] | None = None
         self._tools = ToolCalls()
         self._usage: Usage | None = None

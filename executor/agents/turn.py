@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
 from executor.account import OURS, Account
-from schema.events import HumanRequested, RunStarted
-from schema.executor_api import Answer, CarriedAnswer, Resume
+from schema.events import HumanRequested, RunStarted, TodoUpdate
+from schema.executor_api import Answer, CarriedAnswer, Handover, Resume
 from schema.options import RunOptions
 from schema.wire import Wire
 
@@ -19,7 +20,7 @@ from schema.wire import Wire
 class Turn:
     """What an agent is asked to do. `workspace` and `home` are absolute and stay the same for the session's life.
     `disk_bytes` is what both together may take; 0 is no limit. `answers` are for what was asked by an earlier attempt,
-    and are given to the same calls when they are asked for again."""
+    and are given to the same calls when they are asked for again. `todos` are the session's lists as they are."""
 
     run_id: UUID
     session_id: UUID
@@ -32,6 +33,8 @@ class Turn:
     timeout_seconds: float | None = None
     resume: Resume | None = None
     answers: tuple[CarriedAnswer, ...] = ()
+    todos: Sequence[TodoUpdate] = ()
+    handover: Handover | None = None
     account: Account = OURS
     disk_bytes: int = 0
 

@@ -30,23 +30,6 @@ SELECT
 FROM human_requests
 WHERE human_requests.id = %(request_id)s;
 
--- name: pending_human_requests
--- What waits for the user: open requests of the sessions that they own.
-SELECT
-    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
-    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
-    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
-    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
-    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
-    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to
-FROM human_requests
-JOIN sessions ON sessions.id = human_requests.session_id AND sessions.deleted_at IS NULL
-WHERE human_requests.status = 'open'
-    AND sessions.owner_id = %(owner_id)s
-    AND (%(session_id)s::uuid IS NULL OR human_requests.session_id = %(session_id)s)
-ORDER BY human_requests.requested_at, human_requests.id
-LIMIT %(limit)s;
-
 -- name: open_human_requests_of_run
 SELECT
     human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,

@@ -2,11 +2,35 @@
 INSERT INTO providers (name, declared) VALUES (%(name)s, %(declared)s)
 ON CONFLICT (name) DO UPDATE SET declared = excluded.declared, announced_at = now();
 
+-- name: announce_proof
+INSERT INTO provider_versions (provider, version, proved, proved_at)
+VALUES (%(provider)s, %(version)s, %(proved)s, %(proved_at)s)
+ON CONFLICT (provider, version) DO UPDATE SET proved = excluded.proved, proved_at = excluded.proved_at;
+
 -- name: withdraw_providers
 DELETE FROM providers WHERE NOT (name = ANY (%(announced)s));
 
--- name: provider
-SELECT name, declared, announced_at FROM providers WHERE name = %(name)s;
+-- name: note_what_agent_says
+-- Locks nothing when it is known, which it is for all runs of a version but the first.
+INSERT INTO provider_versions (provider, version, said, said_at)
+SELECT %(provider)s, %(version)s, %(said)s, now()
+WHERE NOT EXISTS (
+        SELECT 1 FROM provider_versions
+        WHERE provider = %(provider)s AND version = %(version)s AND said = %(said)s
+    )
+ON CONFLICT (provider, version) DO UPDATE SET said = excluded.said, said_at = excluded.said_at;
 
 -- name: providers
-SELECT name, declared, announced_at FROM providers ORDER BY name;
+-- All of them, or the one that is named.
+SELECT providers.name, providers.declared, providers.announced_at,
+    known.version, known.said, known.said_at, known.proved, known.proved_at
+FROM providers
+LEFT JOIN LATERAL (
+    SELECT version, said, said_at, proved, proved_at
+    FROM provider_versions
+    WHERE provider = providers.name AND version = coalesce(providers.declared ->> 'version', version)
+    ORDER BY said_at DESC NULLS LAST
+    LIMIT 1
+) AS known ON true
+WHERE %(name)s::text IS NULL OR providers.name = %(name)s
+ORDER BY providers.name;

@@ -10,13 +10,23 @@ from tests.acceptance.stack import Stack, running_stack
 from tests.acceptance.talk import Talk
 from tests.model_server.starter import ModelServer, model_server
 
-BROKEN = """
+FURTHER = """
 [providers.absent]
 command = "no-such-program-anywhere"
 [providers.unsigned]
 command = "{python}"
 login = ["UNSIGNED_KEY"]
+
+[providers.plain]
+command = "{python}"
+args = ["-P", "{runyard}/tests/acceptance/plain_agent.py"]
+[providers.boastful]
+title = "Boastful agent"
+command = "{python}"
+args = ["-P", "{runyard}/tests/acceptance/plain_agent.py"]
+capabilities = { resume = true }
 """
+"""Programs that are missing or not signed in, and one that can do very little, by two entries."""
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +38,7 @@ def scripted_model() -> Iterator[ModelServer]:
 @pytest.fixture(scope="session")
 def stack(scripted_model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("stack")
-    with running_stack(folder, model_url=scripted_model.url, extra_providers=BROKEN) as running:
+    with running_stack(folder, model_url=scripted_model.url, extra_providers=FURTHER) as running:
         yield running
 
 

@@ -1,15 +1,14 @@
-"""G9, G10 and G11: a workspace of 50,000 small files saved, saved again after a small change, and restored.
+"""G9, G10 and G11: a workspace of 50,000 small files, and one of 2 GB, saved, saved again, changed, and restored.
 
 Ours is the whole engine, from the start of its process to its last word, against the object store for trying out on
-loopback; so is rclone. tar, zstd and restic work on the local disk alone, which favours them.
+loopback; so are `rclone sync` and `aws s3 sync`, once each where they are installed. tar, zstd and restic work on the
+local disk alone, which favours them.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import random
-import resource
 import shutil
 import subprocess
 import sys
@@ -25,22 +24,14 @@ from uuid import UUID, uuid4
 from schema.wire import Json
 from tests.benchmarks.figures import Rounds, in_turns
 from tests.benchmarks.ground import ROOT
+from tests.benchmarks.other_programs import Others
 from tests.benchmarks.report import Line, Wanted, rated
+from tests.benchmarks.trees import CHANGED, change_byte, change_files, make_large_files, make_tree
 from tests.integration.engine.places import ALL
 from tests.object_stores import RunningStore, new_server, with_bucket
 
-PACKAGES, FILES_EACH, CHANGED = 1250, 40, 20
 LINK_SECONDS = 600.0
-BARE_SCAN = """
-import os, sys
-def walk(folder):
-    with os.scandir(folder) as listing:
-        for entry in listing:
-            entry.stat(follow_symlinks=False)
-            if entry.is_dir(follow_symlinks=False):
-                walk(entry.path)
-walk(sys.argv[1])
-"""
+OBJECT_PROGRAMS = ("rclone", "aws")
 
 
 def workspaces() -> Iterator[Line]:
@@ -54,6 +45,36 @@ def workspaces() -> Iterator[Line]:
             yield from first_saves(place, others)
             yield from small_changes(place, others)
             yield from restores(place, others)
+            yield from by_other_programs("50,000 files", place, others, lambda: change_files(tree, 77))
+            shutil.rmtree(tree)
+            yield from large_files(folder / "large", store)
+
+
+def large_files(folder: Path, store: RunningStore) -> Iterator[Line]:
+    tree = folder / "tree"
+    make_large_files(tree)
+    place, others = Place(folder, tree, store), Others(folder, tree, store, into="large")
+    yield from by_other_programs("2 GB in 8 files", place, others, lambda: change_byte(tree / "model-3.bin"))
+
+
+def by_other_programs(what: str, place: Place, others: Others, change: Callable[[], None]) -> Iterator[Line]:
+    """The same four things on the same store, one round each; the larger the ratio, the slower the other program."""
+    for program in OBJECT_PROGRAMS:
+        if not shutil.which(program):
+            continue
+        target = "G9" if program == "rclone" and what.startswith("50,000") else "-"
+        wanted = Wanted(">=", 20) if target == "G9" else None
+        yield _once(target, f"{program}: first sync of {what}", others.sync(program), place.first_save(), wanted)
+        yield _once("-", f"{program}: sync of {what} without a change", others.sync(program), place.save())
+        change()
+        yield _once("-", f"{program}: sync of {what} after a small change", others.sync(program), place.save())
+        yield _once("-", f"{program}: restore of {what}", others.sync(program, back=True), place.restore())
+    peak = place.peak_bytes / 2**20
+    yield Line("-", f"memory of our engine with {what}, at most", f"{peak:.0f} MiB")
+
+
+def _once(target: str, what: str, theirs: float, ours: float, wanted: Wanted | None = None) -> Line:
+    return rated(target, f"{what}, against ours", Rounds((theirs,), (ours,)), unit="s", wanted=wanted)
 
 
 def first_saves(place: Place, others: Others) -> Iterator[Line]:
@@ -61,10 +82,6 @@ def first_saves(place: Place, others: Others) -> Iterator[Line]:
     note = f"The engine's process took at most {place.peak_bytes / 2**20:.0f} MiB of memory."
     what = "first save of 50,000 files, against `tar | zstd -3` to the local disk"
     yield rated("G9", what, rounds, unit="s", wanted=Wanted("<=", 3.5), note=note)
-    if shutil.which("rclone"):
-        once = Rounds((others.rclone(),), (place.first_save(),))
-        what = "rclone sync (32 transfers) to the same store, against our first save"
-        yield rated("G9", what, once, unit="s", wanted=Wanted(">=", 20), note="One round.")
 
 
 def small_changes(place: Place, others: Others) -> Iterator[Line]:
@@ -100,28 +117,6 @@ def running_store(folder: Path) -> Iterator[RunningStore]:
         yield with_bucket(server)
     finally:
         server.end()
-
-
-def make_tree(root: Path) -> None:
-    """Like node_modules: 50,000 files in 8,750 folders, 3.3 KB each on average, which compress to a third or so."""
-    chance = random.Random(1)
-    words = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=chance.randint(2, 11))) for _ in range(3000)]
-    signs = [" ", " ", " ", "\n  ", "(", ");\n", " = ", ".", ", ", " {\n", "}\n"]
-    for package in range(PACKAGES):
-        for number in range(FILES_EACH):
-            folder = root / f"p{package}" / ("lib", "dist/cjs", "dist/esm", "test", "types/x")[number % 5]
-            folder.mkdir(parents=True, exist_ok=True)
-            size = int(chance.lognormvariate(5.3, 1.1))
-            text = "".join(word + chance.choice(signs) for word in chance.choices(words, k=size))
-            (folder / f"m{number}.js").write_text(text[:400_000])
-
-
-def timed(command: list[str], **environment: str) -> float:
-    """Seconds."""
-    began = time.monotonic()
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    subprocess.run(command, check=True, capture_output=True, env={**inherited, **environment})
-    return time.monotonic() - began
 
 
 @dataclass
@@ -184,7 +179,6 @@ class Place:
             os.close(one)
         if done["hasIndex"] and order["kind"] == "sync":
             new.replace(self._index)
-        self.peak_bytes = max(self.peak_bytes, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
         return seconds, done["receipt"]
 
     def _talk(self, order: Json, passed: list[int]) -> Json:
@@ -201,6 +195,9 @@ class Place:
             assert engine.stdout is not None
             for message in self._answers(engine.stdout, bucket.link, order):
                 if "done" in message:
+                    _, status, usage = os.wait4(engine.pid, 0)
+                    engine.returncode = os.waitstatus_to_exitcode(status)
+                    self.peak_bytes = max(self.peak_bytes, usage.ru_maxrss * 1024)
                     return dict(message["done"])
                 engine.stdin.write(json.dumps(message).encode() + b"\n")
                 engine.stdin.flush()
@@ -217,59 +214,3 @@ class Place:
             if what == "wants" and value:
                 wanted = [(want["method"], want["key"]) for want in value]
                 yield {"links": {f"{method} {key}": link(method, key, LINK_SECONDS) for method, key in wanted}}
-
-
-def change_files(tree: Path, number: int) -> None:
-    """Other files in each round, 20 of them, in as many folders."""
-    for which in range(CHANGED):
-        package = (number * CHANGED + which) % PACKAGES
-        (tree / f"p{package}" / "lib" / "m0.js").write_text(f"changed in round {number}\n")
-
-
-@dataclass
-class Others:
-    """The same by other programs. Every figure is in seconds."""
-
-    folder: Path
-    tree: Path
-    store: RunningStore
-    numbers: Iterator[int] = field(default_factory=lambda: count(10_000))
-
-    def scan(self) -> float:
-        return timed([sys.executable, "-c", BARE_SCAN, str(self.tree)])
-
-    def pack_by_tar(self) -> float:
-        return timed(["sh", "-c", f"tar -C {self.tree} -cf - . | zstd -3 -q -f -o {self.folder}/tree.tar.zst"])
-
-    def unpack_by_tar(self, *, then: str = "true") -> float:
-        target = self.folder / "unpacked"
-        target.mkdir()
-        seconds = timed(["sh", "-c", f"zstd -dcq {self.folder}/tree.tar.zst | tar -C {target} -xf - && {then}"])
-        shutil.rmtree(target)
-        return seconds
-
-    def unpack_by_tar_and_flush(self) -> float:
-        return self.unpack_by_tar(then=f"sync -f {self.folder}")
-
-    def rclone(self) -> float:
-        told = self.store.settings
-        options = f"provider=Other,list_version=2,env_auth=true,region={told.region},endpoint='{told.endpoint_url}'"
-        where = f":s3,{options}:{told.bucket}/rclone"
-        flags = ["--transfers", "32", "--checkers", "32", "--s3-no-check-bucket", "--config", "/dev/null"]
-        keys = {"AWS_ACCESS_KEY_ID": told.access_key_id or "", "AWS_SECRET_ACCESS_KEY": told.secret_access_key or ""}
-        return timed(["rclone", "sync", *flags, str(self.tree), where], **keys)
-
-    def restic(self, *arguments: str) -> float:
-        repository = str(self.folder / "restic")
-        cache = ["--cache-dir", str(self.folder / "cache"), "--quiet"]
-        return timed(["restic", "-r", repository, *cache, *arguments], RESTIC_PASSWORD="x")
-
-    def change_for_restic(self) -> float:
-        change_files(self.tree, next(self.numbers))
-        return self.restic("backup", str(self.tree))
-
-    def restore_by_restic(self) -> float:
-        target = self.folder / "by-restic"
-        seconds = self.restic("restore", "latest", "--target", str(target))
-        shutil.rmtree(target)
-        return seconds

@@ -106,11 +106,12 @@ class DemoAgent:
         one = self._find(session_id)
         one.cancelled.clear()
         one.words_out = 0
-        text = "\n".join(block.text for block in prompt if getattr(block, "text", None))
+        texts = [block.text for block in prompt if getattr(block, "text", None)] or [""]
+        text = "\n".join(texts)
         work = Work(one, self.client)
         keep(one, text)
         try:
-            await take_prompt(work, text)
+            await take_prompt(work, texts[-1])  # what comes before it is only told
             stop: Any = "end_turn"
         except Cancelled:
             stop = "cancelled"

@@ -10,8 +10,7 @@ import pytest
 
 from executor.agents.provider import Provider
 from executor.agents.registry import load_registry
-from tests.integration.agents.turns import AGENTS_DIR, ROOT, Place
-from tests.model_server.providers import scripted_environment, scripted_providers
+from tests.integration.agents.turns import AGENTS_DIR, ROOT, Place, scripted_agent
 from tests.model_server.starter import ModelServer, model_server
 
 
@@ -43,12 +42,3 @@ def demo() -> Provider:
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path / "session")
-
-
-def scripted_agent(name: str, model: ModelServer, folder: Path) -> Provider:
-    file = folder / "providers.toml"
-    file.write_text(scripted_providers(model.url), encoding="utf-8")
-    environment = {**os.environ, **scripted_environment(model.url)}
-    provider = load_registry(file, agents_dir=AGENTS_DIR, environment=environment).find(name)
-    assert provider
-    return provider

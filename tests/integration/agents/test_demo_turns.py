@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from executor.agents.provider import Provider
+from schema.events import TodoUpdate
+from schema.executor_api import Handover
 from tests.integration.agents.turns import Place, answering
 
 
@@ -107,3 +109,25 @@ def test_a_hanging_agent_is_stopped(demo: Provider, place: Place) -> None:
 
     assert took.code == "stopped"
     assert took.leftovers == []
+
+
+def test_what_is_handed_over_is_told_and_not_obeyed(demo: Provider, place: Place) -> None:
+    handover = Handover(
+        providers=["codex"], text="The user to codex:\n  write old.txt: x", runs=1, left_out=2, tokens=9
+    )
+
+    took = place.take(demo, "write new.txt: y", mode="auto", handover=handover)
+
+    assert took.of("conversation.handed_over") == [{"from": ["codex"], "runs": 1, "leftOut": 2, "tokens": 9}]
+    assert [file.name for file in place.workspace.glob("*.txt")] == ["new.txt"]
+    [kept] = (place.folder / "home").rglob(f"{took.started['agentSessionId']}.json")
+    assert "old.txt" in kept.read_text()
+
+
+def test_a_list_goes_on_where_the_run_before_left_it(demo: Provider, place: Place) -> None:
+    left = TodoUpdate.model_validate(place.take(demo, "hello", mode="auto").of("todo.update")[-1])
+
+    took = place.take(demo, "hello", mode="auto", todos=[left])
+
+    told = [[item["id"] for item in update["items"]] for update in took.of("todo.update")]
+    assert told == [[item.id for item in left.items]] * 4

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from executor.agents.provider import Provider
-from tests.integration.agents.conftest import scripted_agent
-from tests.integration.agents.turns import Place, answering
+from tests.integration.agents.turns import Place, answering, scripted_agent
 from tests.model_server.starter import Json, ModelServer
 
 pytestmark = [pytest.mark.agents, pytest.mark.timeout(120)]

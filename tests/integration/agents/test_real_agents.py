@@ -126,7 +126,7 @@ def test_todos_are_shown(agent: Provider, model: ModelServer, place: Place) -> N
     assert [("Look around", "in_progress"), ("Tidy up", "pending")] in shown
     ids = [[item["id"] for item in group["items"]] for group in groups if len(group["items"]) == len(TODOS)]
     assert all(one == ids[0] for one in ids)
-    assert {group["groupId"] for group in groups} == {"plan"}
+    assert {group["groupId"] for group in groups} == {agent.name}
 
 
 ENDLESS: Json = {"tool": "run", "command": "touch started && tail -f /dev/null"}

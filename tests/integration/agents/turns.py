@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from executor.agents.drive import take_turn
 from executor.agents.leftovers import marked_processes
 from executor.agents.provider import Provider
+from executor.agents.registry import load_registry
 from executor.agents.turn import Stop, Turn
-from schema.events import HumanRequested, MessageDelta, RunFinished, RunStarted
-from schema.executor_api import Answer, Resume
+from schema.events import HumanRequested, MessageDelta, RunFinished, RunStarted, TodoUpdate
+from schema.executor_api import Answer, Handover, Resume
 from schema.options import RunOptions
 from schema.wire import Json, Wire
+from tests.model_server.providers import scripted_environment, scripted_providers
+from tests.model_server.starter import ModelServer
 
 ROOT = Path(__file__).parents[3]
 AGENTS_DIR = Path(os.environ.get("AGENTS_DIR", ROOT / ".runyard/agents"))
@@ -83,6 +86,16 @@ def answering(decision: str, **fields: object) -> Decide:
     return decide
 
 
+def scripted_agent(name: str, model: ModelServer, folder: Path) -> Provider:
+    """The shipped provider, turned to the scripted model; its registry is written into the folder."""
+    file = folder / "providers.toml"
+    file.write_text(scripted_providers(model.url), encoding="utf-8")
+    environment = {**os.environ, **scripted_environment(model.url)}
+    provider = load_registry(file, agents_dir=AGENTS_DIR, environment=environment).find(name)
+    assert provider
+    return provider
+
+
 async def _when_true(condition: Callable[[], bool], act: Callable[[], None]) -> None:
     while not condition():  # noqa: ASYNC110 -- files have no event
         await asyncio.sleep(0.02)
@@ -114,6 +127,8 @@ class Place:
         timeout_seconds: float = 60,
         grace_seconds: float = 5,
         stop_after: float | None = None,
+        todos: Sequence[TodoUpdate] = (),
+        handover: Handover | None = None,
         **options: object,
     ) -> Took:
         """Run one turn to its end."""
@@ -129,6 +144,8 @@ class Place:
             home=self.folder / "home",
             timeout_seconds=timeout_seconds,
             resume=Resume(agent_session_id=resume, continuing=continuing) if resume else None,
+            todos=todos,
+            handover=handover,
         )
 
         async def act() -> Took:

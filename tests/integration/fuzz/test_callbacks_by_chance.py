@@ -42,6 +42,14 @@ DATA: dict[str, Json] = {
         "contextUsed": 2,
         "cost": {"amount": 0.5, "currency": "EUR", "source": "reported"},
     },
+    "todo.update": {
+        "groupId": "g",
+        "title": "t",
+        "items": [
+            {"id": "a", "content": "c", "status": "pending", "priority": "high"},
+            {"id": "b", "content": "d", "status": "completed"},
+        ],
+    },
     "human_loop.applied": {"requestId": "00000000-0000-0000-0000-000000000001", "outcome": "void", "told": "nothing"},
     "human_loop.requested": {
         "requestId": "00000000-0000-0000-0000-000000000001",

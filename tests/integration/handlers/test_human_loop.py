@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from handlers.access import Actor
-from handlers.human_loop import Reply, begin_delivery, pending, reply, void_answer
+from handlers.human_loop import Reply, begin_delivery, reply, void_answer
+from handlers.pending import pending
 from schema.errors import AlreadyAnswered, CapabilityMissing, Invalid
 from schema.events import SourceEvent
 from schema.rows import RunRow

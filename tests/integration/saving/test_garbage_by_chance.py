@@ -92,6 +92,8 @@ class Chaos:
         self.dice.shuffle(acts)
         for done in [pool.submit(act) for act in acts]:
             done.result(60)
+        if self.dice.random() < 0.5:  # among the others a save may find the session always taken
+            self.save(self.shops[0])
 
     def collect(self, shop: Workshop) -> None:
         self.deleted += collect_garbage(shop).deleted

@@ -87,7 +87,7 @@ def test_an_edit_without_input_is_known_by_its_diffs() -> None:
         edit = FileEditToolCallContent(type="diff", path="/workspace/a", new_text=new_text)
         known = KnownCall(kind="edit", edits=[{"path": edit.path, "oldText": None, "newText": new_text}])
         call = ToolCallUpdate(tool_call_id="1", title="Edit files", kind="edit")
-        return permission_request(call, options(CODEX), cwd=CWD, known=known).fingerprint
+        return permission_request(call, options(CODEX), cwd=CWD, workspace=CWD, known=known).fingerprint
 
     assert ask("one") == ask("one") != ask("two")
 
@@ -95,8 +95,9 @@ def test_an_edit_without_input_is_known_by_its_diffs() -> None:
 def test_a_request_shows_what_was_said_of_the_call_before() -> None:
     known = KnownCall(kind="execute", title="ls", raw_input={"command": "ls"})
 
-    request = permission_request(ToolCallUpdate(tool_call_id="1"), options(CLAUDE), cwd=CWD, known=known)
+    request = permission_request(ToolCallUpdate(tool_call_id="1"), options(CLAUDE), cwd=CWD, workspace=CWD, known=known)
 
     assert request.title == "ls"
-    assert request.tool_call == {"toolCallId": "1", "title": "ls", "kind": "execute", "input": {"command": "ls"}}
+    shown = {"toolCallId": "1", "title": "ls", "kind": "execute", "input": {"command": "ls"}}
+    assert request.tool_call == {**shown, "cwd": "/workspace", "workspace": "/workspace"}
     assert [one.option_id for one in request.options or []] == [id_ for id_, _ in CLAUDE]

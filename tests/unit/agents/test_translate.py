@@ -6,6 +6,7 @@ from typing import Any
 
 from acp.schema import SessionNotification
 
+from executor.agents.todos import TodoList
 from executor.agents.translate import Translation
 from executor.agents.usage import Meter
 from schema.wire import Json, Wire
@@ -16,7 +17,7 @@ class Told:
 
     def __init__(self) -> None:
         self.events: list[tuple[str, Json]] = []
-        self.translation = Translation(self._say, Meter(None))
+        self.translation = Translation(self._say, Meter(None), TodoList("plan"))
 
     def _say(self, type_: str, data: Wire) -> None:
         self.events.append((type_, data.to_json()))
@@ -124,7 +125,7 @@ def test_a_plan_and_a_todo_tool_fill_the_same_group() -> None:
 
     groups = told.of("todo.update")
     assert [group["groupId"] for group in groups] == ["plan", "plan"]
-    assert [group["items"][0]["id"] for group in groups] == ["1", "1"]
+    assert len({group["items"][0]["id"] for group in groups}) == 1
     assert [group["items"][0]["status"] for group in groups] == ["pending", "completed"]
 
 

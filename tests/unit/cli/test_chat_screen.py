@@ -99,6 +99,30 @@ def test_answer_given_here_is_not_told_again_but_that_of_another_is(terminal: Te
     assert terminal.text == "answered elsewhere: allow (by user:x)\n"
 
 
+@pytest.mark.parametrize(
+    ("by", "told"),
+    [
+        ("rule:r@2", "decided by rule:r@2: deny\n"),
+        ("timeout", "nobody answered in time: deny\n"),
+        ("user:x", "answered elsewhere: deny (by user:x)\n"),
+    ],
+)
+def test_who_decided_is_told(terminal: Terminal, by: str, told: str) -> None:
+    terminal.show("human_loop.resolved", requestId=str(uuid4()), decision="deny", by=by)
+    assert terminal.text == told
+
+
+def test_a_request_tells_its_deadline_and_what_comes_then(terminal: Terminal) -> None:
+    asked = {"requestId": str(uuid4()), "kind": "permission", "title": "May I?", "fingerprint": "f"}
+    terminal.show("human_loop.requested", **asked, expiresAt="2026-01-02T03:04:05Z", onExpiry="deny")
+    assert terminal.text == "? May I?\n    until 2026-01-02T03:04:05Z; then it is denied in nobody's name\n"
+
+
+def test_an_escalated_request_tells_whom_it_was_put_to(terminal: Terminal) -> None:
+    terminal.show("human_loop.escalated", requestId=str(uuid4()), to="role:operator", by="timeout", onExpiry="wait")
+    assert terminal.text == "nobody answered in time: role:operator may answer too\n"
+
+
 def test_type_from_a_newer_server_is_passed_over(terminal: Terminal) -> None:
     terminal.show("weather.changed", wind=3)
     assert terminal.text == ""

@@ -1,0 +1,113 @@
+"""Rules that answer agents for people: what one says, as clients write it, and its row.
+
+Paths are those of the workspace, relative (`src/**`); a pattern that begins with `/` or `~` names places outside of it.
+Commands are matched as a whole. Patterns: `*`, `?`, and `**` for any number of folders.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, Field
+
+from schema.wire import Request, Text, Wire
+
+Effect = Literal["allow", "ask", "deny"]
+ToolKind = Literal["read", "edit", "delete", "move", "search", "execute", "think", "fetch", "switch_mode", "other"]
+"""Of the Agent Client Protocol."""
+
+_NAME = r"(?:\.?[^./\x00-\x1f][^/\x00-\x1f]*|\.\.[^/\x00-\x1f]+)"
+PATH_PATTERN = rf"^(?:~?/)?{_NAME}(?:/{_NAME}){{0,31}}$"
+COMMAND_PATTERN = r"^\S(?:[\s\S]*\S)?$"
+
+
+def _within_workspace(pattern: str) -> str:
+    return "**" if pattern == "/workspace" else pattern.removeprefix("/workspace/")
+
+
+PathPattern = Annotated[
+    Text,
+    Field(min_length=1, max_length=1024, pattern=PATH_PATTERN, json_schema_extra={"pattern": PATH_PATTERN}),
+    AfterValidator(_within_workspace),
+]
+
+
+class RuleText(Request):
+    """Every part that is given has to fit the call. Deny goes before ask, ask before allow. `deny` and `ask` fit when
+    one path of the call, or a folder above it, or one part of a command line fits; `allow` when all paths and the
+    whole command do. A command with an operator of a shell is allowed only by a pattern that is that very command."""
+
+    effect: Effect
+    tool_kind: ToolKind | None = None
+    path_pattern: PathPattern | None = None
+    command_pattern: Text | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1024,
+        pattern=COMMAND_PATTERN,
+        json_schema_extra={"pattern": COMMAND_PATTERN},
+    )
+    note: Text | None = Field(
+        default=None, min_length=1, max_length=500, description="Why; an agent that is denied is told."
+    )
+
+
+class NewRule(RuleText):
+    """For runs of one app, of one user, or of all where neither is named."""
+
+    app_id: UUID | None = None
+    user_id: UUID | Literal["me"] | None = None
+
+
+class ChangedRule(RuleText):
+    """All of what the rule says from now on. `version` is the one that is replaced; whom the rule is for stays."""
+
+    version: int = Field(ge=1, le=2**31 - 1)
+
+
+class RuleReport(Wire):
+    """One version of a rule; `retiredAt` is there when it is not in force any more."""
+
+    rule_id: UUID
+    version: int
+    app_id: UUID | None = None
+    user_id: UUID | None = None
+    effect: Effect
+    tool_kind: str | None = None
+    path_pattern: str | None = None
+    command_pattern: str | None = None
+    note: str | None = None
+    created_by: UUID | None = None
+    created_at: datetime
+    retired_at: datetime | None = None
+
+
+class RulesReport(Wire):
+    items: list[RuleReport]
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True)
+class ApprovalRuleRow:
+    """One version of a rule. It applies to runs of its app and of its user; without either, to all."""
+
+    id: UUID
+    version: int
+    app_id: UUID | None
+    user_id: UUID | None
+    effect: Effect
+    tool_kind: str | None
+    path_pattern: str | None
+    command_pattern: str | None
+    note: str | None
+    created_by: UUID | None
+    created_at: datetime
+    retired_at: datetime | None
+
+    @property
+    def author(self) -> str:
+        """As event envelopes name it."""
+        return f"rule:{self.id}@{self.version}"

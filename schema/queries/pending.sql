@@ -1,0 +1,47 @@
+-- name: pending_human_requests
+-- What waits for the user, oldest first: in sessions that they own, or escalated to them or a role of theirs.
+SELECT
+    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
+    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
+    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
+    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
+    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
+    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to,
+    sessions.owner_id, sessions.title AS session_title, runs.status AS run_status
+FROM human_requests
+JOIN sessions ON sessions.id = human_requests.session_id AND sessions.deleted_at IS NULL
+JOIN runs ON runs.id = human_requests.run_id
+WHERE human_requests.status = 'open'
+    AND (
+        sessions.owner_id = %(user_id)s
+        OR (human_requests.escalated_at IS NOT NULL AND human_requests.escalate_to = ANY(%(called)s))
+    )
+    AND (%(session_id)s::uuid IS NULL OR human_requests.session_id = %(session_id)s)
+ORDER BY human_requests.requested_at, human_requests.id
+LIMIT %(limit)s;
+
+-- name: human_request_shown
+SELECT
+    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
+    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
+    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
+    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
+    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
+    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to,
+    sessions.owner_id, sessions.title AS session_title, runs.status AS run_status
+FROM human_requests
+JOIN sessions ON sessions.id = human_requests.session_id AND sessions.deleted_at IS NULL
+JOIN runs ON runs.id = human_requests.run_id
+WHERE human_requests.id = %(request_id)s;
+
+-- name: events_of_request
+-- What the log tells of a request, oldest first.
+SELECT
+    run_events.session_id, run_events.seq, run_events.id, run_events.run_id, run_events.attempt, run_events.author,
+    run_events.type, run_events.at, run_events.late, run_events.data
+FROM run_events
+WHERE run_events.run_id = %(run_id)s
+    AND run_events.type LIKE 'human\_loop.%%'
+    AND run_events.data ->> 'requestId' = %(request_id)s::text
+ORDER BY run_events.seq
+LIMIT 100;

@@ -1,0 +1,89 @@
+-- name: replace_todos
+-- A group's list is now this one. What is told with another status or other words, or not told any more, becomes a
+-- change; an item belongs to the run that changed it last. The caller holds the session.
+WITH before AS MATERIALIZED (
+    SELECT item_id, place, content, status, priority
+    FROM todo_items
+    WHERE session_id = %(session_id)s AND group_id = %(group_id)s
+), told AS MATERIALIZED (
+    SELECT item.id, item.place, item.content, item.status, item.priority
+    FROM jsonb_to_recordset(%(items)s) AS item (id text, place integer, content text, status text, priority text)
+), now_there AS (
+    SELECT id, place, content, status, priority FROM told
+    UNION ALL
+    SELECT item_id, place, content, 'dropped', priority
+    FROM before
+    WHERE status <> 'dropped' AND NOT EXISTS (SELECT 1 FROM told WHERE told.id = before.item_id)
+), grouped AS (
+    INSERT INTO todo_groups (session_id, group_id, title, run_id, provider, seq)
+    VALUES (%(session_id)s, %(group_id)s, %(title)s, %(run_id)s, %(provider)s, %(seq)s)
+    ON CONFLICT (session_id, group_id) DO UPDATE
+    SET title = COALESCE(excluded.title, todo_groups.title),
+        run_id = excluded.run_id,
+        provider = excluded.provider,
+        seq = excluded.seq,
+        updated_at = now()
+), recorded AS (
+    INSERT INTO todo_changes (session_id, seq, run_id, group_id, item_id, content, from_status, to_status)
+    SELECT
+        %(session_id)s, %(seq)s, %(run_id)s, %(group_id)s, now_there.id, now_there.content, before.status,
+        now_there.status
+    FROM now_there
+    LEFT JOIN before ON before.item_id = now_there.id
+    WHERE (now_there.status, now_there.content) IS DISTINCT FROM (before.status, before.content)
+    ORDER BY now_there.status = 'dropped', now_there.place
+)
+INSERT INTO todo_items (session_id, group_id, item_id, place, content, status, priority, run_id)
+SELECT %(session_id)s, %(group_id)s, id, place, content, status, priority, %(run_id)s
+FROM now_there
+ON CONFLICT (session_id, group_id, item_id) DO UPDATE
+SET place = excluded.place,
+    content = excluded.content,
+    status = excluded.status,
+    priority = excluded.priority,
+    run_id = CASE
+        WHEN (todo_items.status, todo_items.content) = (excluded.status, excluded.content) THEN todo_items.run_id
+        ELSE excluded.run_id
+    END,
+    updated_at = CASE
+        WHEN (todo_items.status, todo_items.content) = (excluded.status, excluded.content) THEN todo_items.updated_at
+        ELSE now()
+    END;
+
+-- name: todos_of_session
+-- The lists as they are now, the one that was told last at the end.
+SELECT
+    todo_groups.group_id, todo_groups.title, todo_groups.provider, todo_items.item_id, todo_items.content,
+    todo_items.status, todo_items.priority, todo_items.run_id, todo_items.updated_at AS at
+FROM todo_items
+JOIN todo_groups ON todo_groups.session_id = todo_items.session_id AND todo_groups.group_id = todo_items.group_id
+WHERE todo_items.session_id = %(session_id)s AND todo_items.status <> 'dropped'
+ORDER BY todo_groups.seq, todo_groups.group_id, todo_items.place, todo_items.item_id;
+
+-- name: todos_left_by_run
+-- The lists as they were at the run's end, by each item's last change until then. Where an item stands in its list is
+-- known as it is now.
+SELECT
+    todo_groups.group_id, todo_groups.title, todo_groups.provider, todo_items.item_id, last.content,
+    last.to_status AS status, todo_items.priority, last.run_id, last.at
+FROM (
+    SELECT DISTINCT ON (group_id, item_id) group_id, item_id, content, to_status, run_id, at
+    FROM todo_changes
+    WHERE session_id = %(session_id)s
+        AND seq <= (SELECT max(run_events.seq) FROM run_events WHERE run_events.run_id = %(run_id)s AND NOT late)
+    ORDER BY group_id, item_id, number DESC
+) AS last
+JOIN todo_items
+    ON todo_items.session_id = %(session_id)s
+    AND todo_items.group_id = last.group_id
+    AND todo_items.item_id = last.item_id
+JOIN todo_groups ON todo_groups.session_id = todo_items.session_id AND todo_groups.group_id = todo_items.group_id
+WHERE last.to_status <> 'dropped'
+ORDER BY todo_groups.seq, todo_groups.group_id, todo_items.place, todo_items.item_id;
+
+-- name: todo_changes_of_run
+SELECT number, seq, at, run_id, group_id, item_id, content, from_status, to_status
+FROM todo_changes
+WHERE run_id = %(run_id)s AND number > %(after)s
+ORDER BY number
+LIMIT %(limit)s;

@@ -1,0 +1,80 @@
+"""A form's answers are judged as JSON Schema judges them, and no form of an agent's is an error."""
+
+from __future__ import annotations
+
+import jsonschema_rs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schema.forms import faults_of
+from schema.wire import Json
+from tests.thoroughness import by_chance, chances
+
+VALUES = st.one_of(
+    st.sampled_from(["a", "b", "abc", "", 0, 1, 2.5, 3.0, True, False]), st.lists(st.sampled_from(["a", "b", 1]))
+)
+SMALL = st.integers(0, 3)
+FIELDS = st.one_of(
+    st.fixed_dictionaries({"type": st.just("string")}, optional={"minLength": SMALL, "maxLength": SMALL}),
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["number", "integer"])}, optional={"minimum": SMALL, "maximum": SMALL}
+    ),
+    st.just({"type": "boolean"}),
+    st.just({"type": "string", "enum": ["a", "b"]}),
+    st.just({"type": "string", "oneOf": [{"const": "a", "title": "A"}, {"const": "abc", "title": "Abc"}]}),
+    st.fixed_dictionaries(
+        {
+            "type": st.just("array"),
+            "items": st.sampled_from([{"type": "string", "enum": ["a", "b"]}, {"type": "string"}]),
+        },
+        optional={"minItems": SMALL, "maxItems": SMALL},
+    ),
+)
+NAMES = st.sampled_from(["x", "y", "z"])
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["properties", "required", "type", "enum", "oneOf", "const", "items", "minLength", "x"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@by_chance
+@chances(500, 20_000)
+@given(st.dictionaries(NAMES, FIELDS, min_size=1), st.lists(NAMES), st.dictionaries(NAMES, VALUES))
+def test_answers_are_judged_as_json_schema_does(fields: Json, required: list[str], answers: Json) -> None:
+    needed = sorted(set(required) & set(fields))
+    form = {"type": "object", "properties": fields, "required": needed, "additionalProperties": False}
+    assert (faults_of(answers, form) == {}) == jsonschema_rs.is_valid(form, answers)
+
+
+@by_chance
+@chances(300, 20_000)
+@given(st.dictionaries(NAMES, ANYTHING), ANYTHING)
+def test_no_form_is_an_error(answers: Json, form: object) -> None:
+    faults_of(answers, form if isinstance(form, dict) else {"properties": form})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ({"type": "integer"}, "5", "must be a whole number"),
+        ({"type": "string", "enum": ["a", "b"]}, "c", "must be one of: a, b"),
+        ({"type": "string", "minLength": 3}, "a", "must be at least 3 characters"),
+        ({"type": "boolean"}, 1, "must be true or false"),
+    ],
+)
+def test_a_fault_names_its_field_and_what_is_wrong(field: Json, value: object, problem: str) -> None:
+    assert faults_of({"x": value}, {"properties": {"x": field}}) == {"x": problem}
+
+
+def test_a_needed_field_and_one_that_is_not_there_are_named() -> None:
+    faults = faults_of({"other": 1}, {"properties": {"x": {"type": "string"}}, "required": ["x"]})
+    assert faults == {"x": "is needed", "other": "is no field of this form"}
