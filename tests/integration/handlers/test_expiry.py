@@ -9,8 +9,9 @@ import pytest
 
 from handlers.access import Actor
 from handlers.expiry import expire, expired_requests
-from handlers.human_loop import begin_delivery, pending, void_answer
+from handlers.human_loop import begin_delivery, void_answer
 from handlers.parking import at_rest
+from handlers.pending import pending
 from handlers.reconcile import ExecutorFacts, ReconcileLimits, carry_out, decide, overdue_runs
 from handlers.stop_run import stop_run
 from schema.errors import AlreadyAnswered, Invalid
