@@ -23,6 +23,7 @@ from cli.places import Places, find_places
 from cli.postgres import postgres_dsn
 from handlers import access
 from schema.errors import RunyardError
+from schema.human_policy import HumanPolicy
 from schema.options import RunOptions
 from schema.rows import AppRow, Role, UserRow
 from schema.sql import Conn
@@ -39,7 +40,7 @@ class IssuedToken:
     token: str
 
 
-_NOT_IN_TABLES = frozenset({"id", "created_at", "updated_at", "manifest", "limits"})
+_NOT_IN_TABLES = frozenset({"id", "created_at", "updated_at", "manifest", "limits", "human_loop"})
 Row = UserRow | AppRow | IssuedToken
 Verb = Callable[[Conn, argparse.Namespace], Sequence[Row]]
 
@@ -76,7 +77,8 @@ def _add_app_verbs(verbs: Commands) -> None:
         parser.add_argument("--options", type=_options, help='JSON as in a run\'s options: {"mode": "ask"}')
         parser.add_argument("--manifest", type=_json_file, metavar="FILE", help="JSON: what a workspace is made of")
         parser.add_argument("--limits", type=_json_file, metavar="FILE", help="JSON: limits of the app's workers")
-    show = _add_verb(verbs, "show", "show an app with its manifest and limits", show_app)
+        parser.add_argument("--human-loop", type=_human_loop, help='when nobody answers: {"onExpiry": "deny"}')
+    show = _add_verb(verbs, "show", "show an app with all that is set of it", show_app)
     show.add_argument("name")
 
 
@@ -91,6 +93,15 @@ def _options(text: str) -> Json:
     """A run's options, checked as the API checks them."""
     try:
         return RunOptions.model_validate_json(text).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise argparse.ArgumentTypeError(": ".join([*map(str, first["loc"]), first["msg"]])) from error
+
+
+def _human_loop(text: str) -> Json:
+    """What happens when nobody answers, checked as the API checks it."""
+    try:
+        return HumanPolicy.model_validate_json(text).to_json()
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise argparse.ArgumentTypeError(": ".join([*map(str, first["loc"]), first["msg"]])) from error
@@ -171,7 +182,9 @@ def show_app(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
 
 
 def _settings(asked: argparse.Namespace) -> access.AppSettings:
-    return access.AppSettings(options=asked.options, manifest=asked.manifest, limits=asked.limits)
+    return access.AppSettings(
+        options=asked.options, manifest=asked.manifest, limits=asked.limits, human_loop=asked.human_loop
+    )
 
 
 def _print_whole(rows: Sequence[Row]) -> None:

@@ -18,7 +18,7 @@ from executor.outbox import Outbox
 from executor.processes import has_children, kill_leftovers
 from executor.spool import Spool, SpoolThread
 from schema.errors import RunyardError
-from schema.events import HumanRequested, Reason, RunFinished, RunStarted
+from schema.events import HumanApplied, HumanRequested, Reason, RunFinished, RunStarted
 from schema.executor_api import Answer
 from schema.wire import Wire
 
@@ -42,7 +42,8 @@ class LiveRun:
         self._turn = turn
         self._take_turn = take_turn
         self._spool = spool
-        self._stopped_for: Literal["request", "shutdown", "abandoned"] | None = None
+        self._stopped_for: Literal["request", "park", "shutdown", "abandoned"] | None = None
+        self._carried = list(turn.answers)
         self._asked: dict[UUID, asyncio.Future[Answer]] = {}
         self._delivery = delivery
         self._outbox = Outbox(turn.run_id, spool=spool, spooled=delivery.wake)
@@ -60,6 +61,12 @@ class LiveRun:
     def request_stop(self) -> None:
         """The user's stop: the run ends as cancelled."""
         self._stop("request")
+
+    def park(self) -> None:
+        """Nobody answers: the run is not over, but its agent ends, with what it asks left open."""
+        if self._stopped_for is None:
+            self.stop.silently = True
+        self._stop("park")
 
     def interrupt(self) -> None:
         """The executor ends: the run is not over, but its agent is."""
@@ -85,6 +92,10 @@ class LiveRun:
         await self._spool(Spool.mark_prompt_delivered, self.run_id)
 
     async def ask(self, request: HumanRequested) -> Answer | None:
+        if self._carried:
+            carried = await self._carried_for(request)
+            if carried is not None:
+                return carried
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._asked[request.request_id] = answered
         try:
@@ -100,11 +111,31 @@ class LiveRun:
         if has_children():
             await asyncio.to_thread(kill_leftovers, self._turn.session_id, self._turn.account)
         self.is_over = True
-        if outcome is not None:
+        is_parked = outcome is not None and outcome.status == "cancelled" and self._stopped_for == "park"
+        if outcome is not None and not is_parked:
+            self._void_carried("nothing: the agent's turn ended without asking for it again")
             self._outbox.put(Draft("run.finished", outcome))
         self._outbox.close()
         await self._written(writing)
+        if is_parked:
+            await self._spool(Spool.park, self.run_id)
         self._delivery.close()
+
+    async def _carried_for(self, request: HumanRequested) -> Answer | None:
+        """The answer that was given to this very call when an earlier attempt asked, used up with that. None, and all
+        others are void, when the agent asks for something else."""
+        carried = next((one for one in self._carried if one.fingerprint == request.fingerprint), None)
+        if carried is None:
+            self._void_carried(f"nothing: the agent asked for something else: {request.title}")
+            return None
+        self._carried.remove(carried)
+        is_first = await self._spool(Spool.use_answer, self.run_id, carried.answer)
+        return carried.answer if is_first else None
+
+    def _void_carried(self, told: str) -> None:
+        for carried in self._carried:
+            self.say("human_loop.applied", HumanApplied(request_id=carried.request_id, outcome="void", told=told))
+        self._carried.clear()
 
     async def _outcome(self, writing: asyncio.Task[None], delivering: asyncio.Task[None]) -> RunFinished | None:
         """How the turn ended; None when that is not to be told."""
@@ -143,13 +174,19 @@ class LiveRun:
         return None if cut_short or self._stopped_for == "abandoned" else outcome
 
     async def _answer_unless_stopped(self, answered: asyncio.Future[Answer]) -> Answer | None:
-        stopping = asyncio.create_task(self.stop.wanted.wait())
+        stopping = asyncio.create_task(self._stopped_openly())
         either: set[asyncio.Future[Any]] = {answered, stopping}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
         return answered.result() if answered.done() else None
+
+    async def _stopped_openly(self) -> None:
+        """What asks is told that nobody answers any more; a silent stop leaves it waiting until it ends."""
+        await self.stop.wanted.wait()
+        if self.stop.silently:
+            await asyncio.Event().wait()
 
     async def _written(self, writing: asyncio.Task[None]) -> None:
         try:
@@ -159,8 +196,9 @@ class LiveRun:
             with contextlib.suppress(sqlite3.Error):
                 await self._spool(Spool.refuse, self.run_id, f"What it said could not be kept: {error}")
 
-    def _stop(self, why: Literal["request", "shutdown"]) -> None:
-        self._stopped_for = self._stopped_for or why
+    def _stop(self, why: Literal["request", "park", "shutdown"]) -> None:
+        if self._stopped_for is None or (self._stopped_for == "park" and why == "request"):
+            self._stopped_for = why
         self.stop.wanted.set()
 
 

@@ -73,7 +73,8 @@ def _run_routes(runs: Runs) -> list[Route]:
 
     async def stop(request: Request) -> Response:
         query = _parsed(StopRun, dict(request.query_params))
-        return _answer(await runs.stop(_id(request, "run_id"), query.claim), 202)
+        end = runs.park if query.park else runs.stop
+        return _answer(await end(_id(request, "run_id"), query.claim), 202)
 
     async def answer(request: Request) -> Response:
         run_id, request_id = _id(request, "run_id"), _id(request, "request_id")

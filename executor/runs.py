@@ -23,7 +23,7 @@ from executor.processes import kill_leftovers
 from executor.replies import NotOurs, Refused
 from executor.spool import Spool, SpooledRun, SpoolThread
 from schema.errors import NotFound, Unavailable
-from schema.events import RunWarning
+from schema.events import AgentLost
 from schema.executor_api import Answer, RunState, StartRun
 from schema.logs import log_context, trace_id
 
@@ -50,15 +50,8 @@ class Place:
     disk_bytes: int = 0
 
 
-class AgentLost(RunWarning):
-    """The executor found a run whose agent is gone. The control plane decides what becomes of it."""
-
-    code: str = "agent_lost"
-    prompt_delivered: bool
-
-
 class Runs:
-    """Starts, stops and recovers runs. `start`, `stop` and `answer` raise the errors that the edge answers with."""
+    """Starts, stops, parks and recovers runs. What it raises are the errors that the edge answers with."""
 
     def __init__(
         self,
@@ -120,6 +113,14 @@ class Runs:
             run = await self._spool(Spool.remember_stop, run_id, claim)
             if self.live is not None and self.live.run_id == run_id:
                 self.live.request_stop()
+            return self._state(run)
+
+    async def park(self, run_id: UUID, claim: int) -> RunState:
+        """End a live run's agent, but not the run; refuse later starts as `stop` does."""
+        async with self._changing:
+            run = await self._spool(Spool.remember_stop, run_id, claim)
+            if self.live is not None and self.live.run_id == run_id:
+                self.live.park()
             return self._state(run)
 
     async def state(self, run_id: UUID) -> RunState:
@@ -184,6 +185,7 @@ class Runs:
             resume=start.resume,
             todos=start.todos,
             handover=start.handover,
+            answers=tuple(start.answers),
         )
         delivery = self._new_delivery(run)
         live = LiveRun(
@@ -261,6 +263,7 @@ class Runs:
         warning = AgentLost(
             message=f"The executor was restarted {how_far} the prompt was given to the agent, which is gone.",
             prompt_delivered=run.prompt_delivered,
+            taken=await self._spool(Spool.taken_answers, run.run_id),
         )
         return await self._spool(Spool.mark_lost, run.run_id, Draft("run.warning", warning))
 
@@ -277,6 +280,9 @@ class Runs:
             open_requests=live.open_requests if live else [],
             reason=run.reason,
         )
+        if live is None and run.parked:
+            is_told = run.run_id not in self._deliveries
+            return state.model_copy(update={"state": "parked" if is_told else "stopping"})
         if live is None:
             return state
         finer = "stopping" if live.is_stopping else "waiting" if live.open_requests else run.state

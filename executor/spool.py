@@ -34,7 +34,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class SpooledRun:
-    """A run as the spool knows it. In state `finished`, `lost` and `refused` no agent of it lives."""
+    """A run as the spool knows it. In state `finished`, `lost` and `refused` no agent of it lives. `parked`: finished
+    here for now, for the run goes on later."""
 
     run_id: UUID
     attempt: int
@@ -49,6 +50,7 @@ class SpooledRun:
     last_n: int
     acked_n: int
     reason: str | None
+    parked: bool
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,10 @@ class Spool:
     def mark_prompt_delivered(self, run_id: UUID) -> None:
         self._do("mark_prompt_delivered", run_id=str(run_id))
 
+    def park(self, run_id: UUID) -> None:
+        """Its agent has ended, and nothing more of this attempt comes."""
+        self._do("park", run_id=str(run_id))
+
     def mark_lost(self, run_id: UUID, warning: Draft) -> SpooledRun:
         """Its agent is gone; the warning is its next event."""
         with self._transaction():
@@ -194,6 +200,20 @@ class Spool:
         )
         return stored.rowcount == 1
 
+    def use_answer(self, run_id: UUID, answer: Answer) -> bool:
+        """Whether this answer of an earlier attempt may be used: once. From now on the agent may have been told."""
+        used = self._do(
+            "use_answer",
+            run_id=str(run_id),
+            request_id=str(answer.request_id),
+            answer=answer.model_dump_json(by_alias=True),
+        )
+        return used.rowcount == 1
+
+    def taken_answers(self, run_id: UUID) -> list[UUID]:
+        """Requests whose answers are here, so that the agent may have been told."""
+        return [UUID(row[0]) for row in self._do("taken_answers", run_id=str(run_id))]
+
     def _append(self, run_id: UUID, drafts: list[Draft]) -> list[int]:
         last_n = self._known(run_id).last_n
         numbers = list(range(last_n + 1, last_n + 1 + len(drafts)))
@@ -245,8 +265,8 @@ class SpoolThread:
 
 
 def _run(row: sqlite3.Row) -> SpooledRun:
-    values = {**row, "run_id": UUID(row["run_id"]), "prompt_delivered": bool(row["prompt_delivered"])}
-    return SpooledRun(**values)
+    truths = {name: bool(row[name]) for name in ("prompt_delivered", "parked")}
+    return SpooledRun(**{**row, **truths, "run_id": UUID(row["run_id"])})
 
 
 @cache

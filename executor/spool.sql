@@ -15,6 +15,7 @@ CREATE TABLE IF NOT EXISTS runs (
     prompt_delivered INTEGER NOT NULL DEFAULT 0,
     last_n INTEGER NOT NULL DEFAULT 0,
     acked_n INTEGER NOT NULL DEFAULT 0,
+    -- the data of run.finished, or 'parked': the attempt has ended, the run has not
     outcome TEXT,
     reason TEXT,
     begun_at REAL NOT NULL DEFAULT (julianday('now')),
@@ -45,7 +46,7 @@ CREATE INDEX IF NOT EXISTS requests_run ON requests (run_id);
 
 -- name: run_by_id
 SELECT run_id, attempt, claim, refused_claim, epoch, state, callback_url, callback_key, traceparent,
-    prompt_delivered, last_n, acked_n, reason
+    prompt_delivered, last_n, acked_n, reason, coalesce(outcome = 'parked', 0) AS parked
 FROM runs WHERE run_id = :run_id;
 
 -- name: any_run
@@ -53,7 +54,7 @@ SELECT 1 FROM runs LIMIT 1;
 
 -- name: runs_to_recover
 SELECT run_id, attempt, claim, refused_claim, epoch, state, callback_url, callback_key, traceparent,
-    prompt_delivered, last_n, acked_n, reason
+    prompt_delivered, last_n, acked_n, reason, coalesce(outcome = 'parked', 0) AS parked
 FROM runs
 WHERE state IN ('starting', 'running') OR (state IN ('finished', 'lost') AND acked_n < last_n)
 ORDER BY begun_at;
@@ -100,6 +101,9 @@ INSERT INTO requests (request_id, run_id) VALUES (:request_id, :run_id);
 -- name: finish
 UPDATE runs SET state = 'finished', outcome = :outcome WHERE run_id = :run_id AND state <> 'refused';
 
+-- name: park
+UPDATE runs SET state = 'finished', outcome = 'parked' WHERE run_id = :run_id AND state IN ('starting', 'running');
+
 -- name: mark_prompt_delivered
 UPDATE runs SET state = 'running', prompt_delivered = 1 WHERE run_id = :run_id AND state = 'starting';
 
@@ -131,6 +135,13 @@ DELETE FROM events WHERE run_id = :run_id AND n <= :n;
 
 -- name: is_answered
 SELECT answer IS NOT NULL FROM requests WHERE run_id = :run_id AND request_id = :request_id;
+
+-- name: taken_answers
+SELECT request_id FROM requests WHERE run_id = :run_id AND answer IS NOT NULL;
+
+-- name: use_answer
+-- Given along with the attempt, to a request of an earlier one.
+INSERT INTO requests (request_id, run_id, answer) VALUES (:request_id, :run_id, :answer) ON CONFLICT DO NOTHING;
 
 -- name: store_answer
 UPDATE requests SET answer = :answer WHERE run_id = :run_id AND request_id = :request_id AND answer IS NULL;

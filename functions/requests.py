@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator
 
 from handlers.human_loop import Decision
+from schema.human_policy import HumanPolicy
 from schema.options import RunOptions
 from schema.wire import Json, Page, Request, Text
 
@@ -41,6 +42,7 @@ class StartBody(Request):
     multitask: Literal["enqueue", "reject", "interrupt"] = "enqueue"
     max_attempts: Annotated[int, Field(ge=1, le=20), BeforeValidator(_is_a_number)] | None = None
     timeout_seconds: Annotated[float, Field(gt=0, le=7 * 86400, allow_inf_nan=False, strict=True)] | None = None
+    human_loop: HumanPolicy = Field(default_factory=HumanPolicy)
 
     @field_validator("prompt")
     @classmethod

@@ -13,6 +13,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from handlers.life_cycle import LifeLimits
+from schema.errors import Invalid
+from schema.human_policy import HumanPolicy, OnExpiry, nearest
 from schema.signature import parse_secret
 
 NO_LONGER = {
@@ -82,6 +84,11 @@ class Settings(BaseSettings):
     run_lease_seconds: float = Field(default=60, gt=0, allow_inf_nan=False)
     run_queue_retry_delay_ms: int = Field(default=2000, ge=0)
     run_stop_deadline_seconds: float = Field(default=30, gt=0, allow_inf_nan=False)
+    human_loop_on_expiry: OnExpiry = "park"
+    human_loop_expiry_seconds: float = Field(default=3600, gt=0, le=31_536_000)
+    human_loop_escalate_to: str | None = None
+    human_loop_escalation_seconds: float = Field(default=3600, gt=0, le=31_536_000)
+    human_loop_then: Literal["wait", "deny", "park"] = "park"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @model_validator(mode="before")
@@ -120,6 +127,28 @@ class Settings(BaseSettings):
                 f"{self.api_threads}: callbacks need threads that no stream can take"
             )
         return self
+
+    @model_validator(mode="after")
+    def _escalates_to_somebody(self) -> Settings:
+        try:
+            nearest(self.human_policy)
+        except (Invalid, ValidationError):
+            raise ValueError(
+                "HUMAN_LOOP_ESCALATE_TO must be user:<id> or role:<name>, and is needed where "
+                "HUMAN_LOOP_ON_EXPIRY is escalate"
+            ) from None
+        return self
+
+    @property
+    def human_policy(self) -> HumanPolicy:
+        """What happens when nobody answers, where neither app nor run says otherwise."""
+        return HumanPolicy(
+            on_expiry=self.human_loop_on_expiry,
+            expiry_seconds=self.human_loop_expiry_seconds,
+            escalate_to=self.human_loop_escalate_to,
+            escalation_seconds=self.human_loop_escalation_seconds,
+            then=self.human_loop_then,
+        )
 
     @property
     def life_limits(self) -> LifeLimits:

@@ -78,11 +78,19 @@ def _start(body: StartBody) -> Started:
         multitask=body.multitask,
         max_attempts=body.max_attempts or edge().settings.run_max_attempts,
         timeout_seconds=body.timeout_seconds,
+        human_loop=body.human_loop,
         traceparent=g.traceparent,
     )
     key = idempotency()
     with edge().transaction() as conn:
-        started = start_run(conn, actor(), asked, stop_policy=edge().stop_policy, idempotency=key)
+        started = start_run(
+            conn,
+            actor(),
+            asked,
+            stop_policy=edge().stop_policy,
+            human_policy=edge().settings.human_policy,
+            idempotency=key,
+        )
     name_in_log(sessionId=started.run.session_id, runId=started.run.id)
     return started
 

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from uuid import UUID
 
 from schema.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from schema.human_policy import read_policy
 from schema.rows import AppRow, Role, SessionRow, UserRow
 from schema.runtime_manifest import read_manifest
 from schema.sql import Conn, execute, fetch_all, fetch_one, jsonb
@@ -166,6 +167,7 @@ class AppSettings:
     options: Json | None = None
     manifest: Json | None = None
     limits: Json | None = None
+    human_loop: Json | None = None
 
 
 AS_BEFORE = AppSettings()
@@ -190,11 +192,12 @@ def set_app(conn: Conn, name: str, *, provider: str | None = None, settings: App
 
 def _checked(settings: AppSettings) -> dict[str, object]:
     """As they are stored: paths normalised."""
-    manifest, limits = settings.manifest, settings.limits
+    manifest, limits, human_loop = settings.manifest, settings.limits, settings.human_loop
     return {
         "options": None if settings.options is None else jsonb(settings.options),
         "manifest": None if manifest is None else jsonb(read_manifest(manifest).stored()),
         "limits": None if limits is None else jsonb(read_limits(limits).to_json()),
+        "human_loop": None if human_loop is None else jsonb(read_policy(human_loop).to_json()),
     }
 
 

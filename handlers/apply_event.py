@@ -10,14 +10,25 @@ from pydantic import BaseModel, ValidationError
 
 from handlers.approval_rules import decide_by_rule
 from handlers.event_log import NewEvent, run_event
+from handlers.parking import can_park, go_on_if_free
 from handlers.providers import can_resume, note_agent
 from handlers.saving import COALESCE_SECONDS, mark_dirty
-from handlers.settle_run import RetryPolicy, retry_or_fail, settle
+from handlers.settle_run import RetryPolicy, retry_or_fail, settle, void_taken
 from handlers.todos import replace_todos
 from schema.errors import Invalid
-from schema.events import HumanApplied, HumanRequested, RunFinished, RunStarted, TodoUpdate, Usage
-from schema.rows import RunRow
-from schema.sql import Conn, execute, fetch_the, jsonb
+from schema.events import (
+    AgentLost,
+    HumanApplied,
+    HumanRequested,
+    RunFinished,
+    RunStarted,
+    RunWarning,
+    TodoUpdate,
+    Usage,
+)
+from schema.human_policy import HumanPolicy
+from schema.rows import HumanRequestRow, RunRow
+from schema.sql import Conn, execute, fetch_one, fetch_the, jsonb
 from schema.wire import Json
 
 T = TypeVar("T", bound=BaseModel)
@@ -78,9 +89,11 @@ def _todos_told(a: Arrival) -> list[NewEvent]:
 
 def _human_requested(a: Arrival) -> list[NewEvent]:
     asked = _parse(HumanRequested, a.event)
-    stored = execute(
+    policy, warnings = _policy(a)
+    stored = fetch_one(
         a.conn,
         "insert_human_request",
+        HumanRequestRow,
         id=asked.request_id,
         session_id=a.run.session_id,
         run_id=a.run.id,
@@ -91,14 +104,39 @@ def _human_requested(a: Arrival) -> list[NewEvent]:
         tool_call=None if asked.tool_call is None else jsonb(asked.tool_call),
         options=None if asked.options is None else jsonb([option.to_json() for option in asked.options]),
         answer_schema=None if asked.schema_ is None else jsonb(asked.schema_),
+        expires_in=None if policy.on_expiry == "wait" else policy.expiry_seconds,
+        on_expiry=policy.on_expiry,
+        expiry_seconds=policy.escalation_seconds,
+        then_on_expiry=policy.then,
+        escalate_to=policy.escalate_to,
     )
-    if not stored:
+    if stored is None:
         raise Invalid("A request with this id exists already.", code="request_id_taken")
+    event = replace(a.event, data={**a.event.data, **_expiry(stored)})
     if decided := decide_by_rule(a.conn, a.run, asked):
-        return [a.event, *decided]
+        return [event, *decided]
+    told = [event, *warnings]
     if not execute(a.conn, "await_human", run_id=a.run.id):
-        return [a.event]
-    return [a.event, run_event(a.run, "run.waiting", {"status": "waiting", "provider": a.run.provider})]
+        return told
+    return [*told, run_event(a.run, "run.waiting", {"status": "waiting", "provider": a.run.provider})]
+
+
+def _policy(a: Arrival) -> tuple[HumanPolicy, list[NewEvent]]:
+    """What happens when nobody answers, and a warning when that cannot be what was asked for."""
+    policy = HumanPolicy.model_validate({"onExpiry": "wait", **a.run.human_loop})
+    if not policy.parks or can_park(a.conn, a.run):
+        return policy, []
+    waits = {"on_expiry": "wait"} if policy.on_expiry == "park" else {"then": "wait"}
+    message = (
+        "The conversation cannot be taken up again, so the run cannot be parked: it waits for as long as it takes."
+    )
+    warning = RunWarning(code="park_unsupported", message=message)
+    return policy.model_copy(update=waits), [run_event(a.run, "run.warning", warning.to_json())]
+
+
+def _expiry(request: HumanRequestRow) -> Json:
+    expires_at = None if request.expires_at is None else request.expires_at.isoformat()
+    return {"expiresAt": expires_at, "onExpiry": request.on_expiry}
 
 
 def _human_applied(a: Arrival) -> list[NewEvent]:
@@ -108,14 +146,7 @@ def _human_applied(a: Arrival) -> list[NewEvent]:
         return [a.event]
     if not execute(a.conn, "withdraw_human_request", **told):
         raise Invalid("This run has no such request to settle.", code="unknown_request")
-    return [a.event, *resume_if_free(a.conn, a.run)]
-
-
-def resume_if_free(conn: Conn, run: RunRow) -> list[NewEvent]:
-    """The run goes on once nobody is asked any more: `run.resumed`, or nothing."""
-    if not execute(conn, "resume_run_if_free", run_id=run.id):
-        return []
-    return [run_event(run, "run.resumed", {"status": "running", "provider": run.provider})]
+    return [a.event, *go_on_if_free(a.conn, a.run)]
 
 
 def _usage(a: Arrival) -> list[NewEvent]:
@@ -142,9 +173,12 @@ def _warned(a: Arrival) -> list[NewEvent]:
     if a.event.data.get("code") != "agent_lost":
         execute(a.conn, "add_warning", run_id=a.run.id, warning=jsonb(_known_warning(a.event.data)))
         return [a.event]
+    lost = _parse(AgentLost, a.event)
+    if a.run.status == "parked":  # nobody waits for its agent
+        return [a.event, *void_taken(a.conn, a.run, lost.taken)]
     message = "The executor was restarted while the agent worked."
-    run = _without_delivery(a) if a.event.data.get("promptDelivered") is False else a.run
-    return [a.event, *retry_or_fail(a.conn, run, a.retry, code="agent_lost", message=message)]
+    run = _without_delivery(a) if lost.prompt_delivered is False else a.run
+    return [a.event, *retry_or_fail(a.conn, run, a.retry, code="agent_lost", message=message, taken=lost.taken)]
 
 
 def _without_delivery(a: Arrival) -> RunRow:
@@ -172,6 +206,7 @@ def _ready_to_end(conn: Conn, run: RunRow, finished: RunFinished) -> RunRow:
         execute(conn, "begin_cancelling", run_id=run.id, deadline_seconds=0)
     elif finished.status == "succeeded":
         execute(conn, "begin_run", run_id=run.id)
+        execute(conn, "unpark_run", run_id=run.id)
         execute(conn, "resume_run", run_id=run.id)
     return fetch_the(conn, "run_by_id", RunRow, run_id=run.id)
 

@@ -109,7 +109,7 @@ def decide_by_rule(conn: Conn, run: RunRow, asked: HumanRequested) -> list[NewEv
 def _answer(rule: ApprovalRuleRow, asked: HumanRequested) -> Json:
     decision: Literal["allow", "deny"] = "allow" if rule.effect == "allow" else "deny"
     reason = rule.note if decision == "deny" else None
-    return Answer(request_id=asked.request_id, decision=decision, reason=reason).to_json()
+    return Answer(request_id=asked.request_id, decision=decision, reason=reason, by="rule").to_json()
 
 
 def _can_be_told(rule: ApprovalRuleRow, asked: HumanRequested) -> bool:

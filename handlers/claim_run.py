@@ -9,10 +9,11 @@ from uuid import UUID
 
 from handlers.event_log import NewEvent, append, hold_session
 from handlers.handover import UnheardRun, unheard_runs
+from handlers.human_loop import carry_answers
 from handlers.settle_run import RetryPolicy, fail, finish, retry_or_fail
 from handlers.todos import known_todos
 from schema.events import Reason, RunFinished, TodoUpdate
-from schema.executor_api import Resume
+from schema.executor_api import CarriedAnswer, Resume
 from schema.rows import RunRow, WorkerRow
 from schema.runtime_manifest import RuntimeManifest, read_manifest
 from schema.sql import Conn, execute, fetch_one, fetch_value
@@ -23,8 +24,8 @@ WorkerOutcome = Literal["dispatched", "superseded"]
 @dataclass(frozen=True)
 class Claimed:
     """A run in the hands of one job. `worker` as it was then: if it was active, nobody stops it while the run lives.
-    `resume` names the agent's conversation to go on with, `todos` are the session's lists, and `unheard` the runs that
-    have to be handed over to the agent."""
+    `resume` names the agent's conversation to go on with, `todos` are the session's lists, `unheard` the runs that have
+    to be handed over to the agent, `answers` what was answered when no agent was there."""
 
     run: RunRow
     worker: WorkerRow | None
@@ -32,6 +33,7 @@ class Claimed:
     resume: Resume | None
     todos: list[TodoUpdate]
     unheard: list[UnheardRun]
+    answers: list[CarriedAnswer]
 
 
 def claim_run(conn: Conn, run_id: UUID, *, owner: str, lock_seconds: float) -> Claimed | None:
@@ -49,7 +51,8 @@ def claim_run(conn: Conn, run_id: UUID, *, owner: str, lock_seconds: float) -> C
     worker = fetch_one(conn, "worker", WorkerRow, session_id=claimed.session_id)
     resume = _resume(conn, claimed)
     todos = known_todos(conn, claimed.session_id)
-    return Claimed(claimed, worker, manifest, resume, todos, unheard_runs(conn, claimed, resume))
+    unheard = unheard_runs(conn, claimed, resume)
+    return Claimed(claimed, worker, manifest, resume, todos, unheard, carry_answers(conn, claimed))
 
 
 def hold_claim(conn: Conn, run: RunRow, *, lock_seconds: float) -> bool:

@@ -8,7 +8,7 @@ from uuid import UUID
 from schema.sql import Conn, fetch_value, jsonb
 from schema.wire import Json
 
-Task = Literal["execute_run", "stop_run", "deliver_answer", "perform_operation", "sync_workspace"]
+Task = Literal["execute_run", "stop_run", "park_run", "deliver_answer", "perform_operation", "sync_workspace"]
 
 
 def defer_run(conn: Conn, run_id: UUID, *, delay_seconds: float = 0) -> None:
@@ -19,6 +19,11 @@ def defer_run(conn: Conn, run_id: UUID, *, delay_seconds: float = 0) -> None:
 def defer_stop(conn: Conn, run_id: UUID) -> None:
     """Have the run's executor told to stop it."""
     _defer(conn, "stop_run", {"run_id": str(run_id)}, queue="control")
+
+
+def defer_park(conn: Conn, run_id: UUID) -> None:
+    """Have the agent of a parked run ended."""
+    _defer(conn, "park_run", {"run_id": str(run_id)}, queue="control")
 
 
 def defer_delivery(conn: Conn, request_id: UUID) -> None:

@@ -7,14 +7,14 @@ from typing import Literal
 from uuid import UUID
 
 from handlers.access import Actor
-from handlers.apply_event import resume_if_free
 from handlers.defer import defer_delivery
 from handlers.event_log import append, hold_session, run_event
+from handlers.parking import go_on_if_free
 from handlers.pending import request_for
 from handlers.providers import Provider, find_provider
 from handlers.stop_run import StopPolicy, stop
 from schema.errors import AlreadyAnswered, CapabilityMissing, Invalid
-from schema.executor_api import Answer
+from schema.executor_api import Answer, CarriedAnswer
 from schema.forms import faults_of
 from schema.rows import HumanRequestRow, RunRow
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_the, jsonb
@@ -75,38 +75,53 @@ def reply(conn: Conn, actor: Actor, given: Reply, *, stop_policy: StopPolicy) ->
     if given.decision == "cancel":
         events += stop(conn, run, author=actor.author, policy=stop_policy)
     else:
-        events += resume_if_free(conn, run)
-        defer_delivery(conn, request.id)
+        events += go_on_if_free(conn, run)
+        if run.status != "parked":
+            defer_delivery(conn, request.id)
     append(conn, head, events)
     return request_for(conn, actor, given.request_id)
 
 
 def begin_delivery(conn: Conn, request_id: UUID) -> Delivery | None:
-    """The answer to hand over now; None when there is nothing to deliver any more."""
+    """The answer to hand over now; None when the agent that asked is not there any more: then it was told, or it is
+    carried to the run's next attempt."""
     request = fetch_one(conn, "human_request", HumanRequestRow, request_id=request_id)
     if request is None:
         return None
     hold_session(conn, request.session_id)
-    if not execute(conn, "deliver_human_request", request_id=request_id):
+    request = fetch_one(conn, "deliver_human_request", HumanRequestRow, request_id=request_id)
+    if request is None:
         return None
-    run = fetch_one(conn, "run_by_id", RunRow, run_id=request.run_id)
-    request = fetch_one(conn, "human_request", HumanRequestRow, request_id=request_id)
-    if run is None or request is None or run.is_final or run.attempt != request.attempt:
-        return None
+    run = fetch_the(conn, "run_by_id", RunRow, run_id=request.run_id)
     return Delivery(request=request, run=run, answer=Answer.model_validate(request.answer))
 
 
+def carry_answers(conn: Conn, run: RunRow) -> list[CarriedAnswer]:
+    """What was answered when the attempt that asked had ended, for the attempt that begins now."""
+    answered = fetch_all(conn, "carry_answers", HumanRequestRow, run_id=run.id, attempt=run.attempt)
+    return [
+        CarriedAnswer(
+            request_id=request.id,
+            fingerprint=request.fingerprint,
+            title=request.title,
+            answer=Answer.model_validate(request.answer),
+        )
+        for request in answered
+    ]
+
+
 def void_answer(conn: Conn, request_id: UUID, *, told: str) -> None:
-    """The agent that asked is gone: the answer was applied to nothing, and the log says so."""
+    """Nobody waits for the answer any more: it was applied to nothing, and the log says so. One whose run was parked or
+    has lost its agent meanwhile is carried on instead."""
     request = fetch_one(conn, "human_request", HumanRequestRow, request_id=request_id)
     if request is None:
         return
     head = hold_session(conn, request.session_id)
-    if not execute(
-        conn, "settle_human_request", request_id=request_id, run_id=request.run_id, status="void", told=told
-    ):
-        return
     run = fetch_the(conn, "run_by_id", RunRow, run_id=request.run_id)
+    if run.status not in ("running", "waiting", "cancelling") or run.attempt != request.attempt:
+        return
+    if not execute(conn, "settle_human_request", request_id=request_id, run_id=run.id, status="void", told=told):
+        return
     data = {"requestId": str(request_id), "outcome": "void", "told": told}
     append(conn, head, [run_event(run, "human_loop.applied", data)])
 

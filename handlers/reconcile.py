@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from handlers.defer import defer_run
+from handlers.defer import defer_park, defer_run
 from handlers.event_log import append, hold_session
 from handlers.settle_run import RetryPolicy, cancel, retry_or_fail
 from schema.executor_api import RunState
@@ -54,6 +54,8 @@ def decide(
     been well itself."""
     if run.status == "queued":
         return Decision("dispatch", "The run was due and no job was on its way.")
+    if run.status == "parked":
+        return Decision("dispatch", "Its agent was not put to rest in time.")
     if run.status == "cancelling":
         return Decision("cancel", "The executor did not end the run before the deadline.")
     if facts.reachable and _is_at_work(run, facts.state):
@@ -94,6 +96,8 @@ def carry_out(conn: Conn, seen: RunRow, decision: Decision, *, limits: Reconcile
     policy = RetryPolicy(delay_seconds=0) if decision.at_once else policy
     if decision.action == "adopt":
         execute(conn, "extend_lease", run_id=run.id, last_n=run.last_n, lease_seconds=limits.lease_seconds)
+    elif decision.action == "dispatch" and run.status == "parked":
+        defer_park(conn, run.id)
     elif decision.action == "dispatch":
         defer_run(conn, run.id)
     elif decision.action == "cancel":

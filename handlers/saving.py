@@ -91,6 +91,11 @@ def mark_dirty(conn: Conn, run: RunRow, *, within_seconds: float | None = None) 
     execute(conn, "mark_dirty", session_id=run.session_id, within_seconds=within_seconds, was_heard=was_heard)
 
 
+def hurry_save(conn: Conn, session_id: UUID) -> None:
+    """Its agent has ended for now: what is unsaved is to be saved at once."""
+    execute(conn, "hurry_save", session_id=session_id)
+
+
 def take_due_turns(conn: Conn, *, owner: str, lock_seconds: float, at_once: int) -> list[Turn]:
     """The turns of the sessions that are to be saved now, of which the owner has so many at once at most. Safe to call
     by several at once."""

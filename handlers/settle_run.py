@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,6 +12,9 @@ from handlers.saving import COALESCE_SECONDS, mark_dirty
 from schema.events import Cost, Reason, RunFinished, Usage
 from schema.rows import HumanRequestRow, RunRow
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value, jsonb
+
+TOLD_NOTHING = "nothing: the agent that asked has ended"
+MAYBE_TOLD = "perhaps the answer: the agent ended while it was being told"
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ def settle(conn: Conn, run: RunRow, finished: RunFinished) -> tuple[RunFinished,
     if settled is None:
         raise AssertionError(f"run {run.id} was settled before")  # the caller read it under the session's lock
     execute(conn, "insert_usage", run_id=run.id, usage=jsonb(usage or {}))
-    released = release_requests(conn, run)
+    released = close_requests(conn, run)
     start_next(conn, run.session_id)
     return outcome, released
 
@@ -65,21 +69,42 @@ def cancel(conn: Conn, run: RunRow, *, message: str = "The run was stopped.", au
     return finish(conn, run, RunFinished(status="cancelled", reason=reason), author=author)
 
 
-def retry_or_fail(conn: Conn, run: RunRow, policy: RetryPolicy, *, code: str, message: str) -> list[NewEvent]:
+def retry_or_fail(
+    conn: Conn,
+    run: RunRow,
+    policy: RetryPolicy,
+    *,
+    code: str,
+    message: str,
+    taken: Collection[UUID] | None = None,
+) -> list[NewEvent]:
     """An attempt is lost: back to the queue if that repeats no side effect and attempts are left, else failed.
 
     Before the prompt was delivered the run simply starts again; afterwards only a conversation that can be resumed is
-    gone on with, and the prompt is never sent a second time.
+    gone on with, and the prompt is never sent a second time. `taken` as in `void_taken`.
     """
     if run.status == "cancelling":
         return cancel(conn, run)
     if run.bound:
         return fail(conn, run, code="driver_lost", message="What drove this run has not been heard of for too long.")
-    if run.attempt >= run.max_attempts:
+    if not has_attempts_left(conn, run):
         return fail(conn, run, code=code, message=f"{message} All {run.max_attempts} attempts are used up.")
-    if run.prompt_delivered and not _can_go_on(conn, run):
+    if run.prompt_delivered and not can_go_on(conn, run):
         return fail(conn, run, code=code, message=f"{message} Its conversation cannot be resumed.")
-    return _requeue(conn, run, policy, code=code, message=message)
+    return _requeue(conn, run, policy, code=code, message=message, taken=taken)
+
+
+def has_attempts_left(conn: Conn, run: RunRow) -> bool:
+    """Coming back from where it was parked uses none up."""
+    if run.attempt < run.max_attempts:
+        return True
+    parked: int = fetch_value(conn, "times_parked", run_id=run.id)
+    return run.attempt - parked < run.max_attempts
+
+
+def can_go_on(conn: Conn, run: RunRow) -> bool:
+    """Whether the run's conversation can be taken up by another attempt."""
+    return fetch_value(conn, "conversation_of_run", run_id=run.id) is not None
 
 
 def start_next(conn: Conn, session_id: UUID) -> None:
@@ -89,21 +114,38 @@ def start_next(conn: Conn, session_id: UUID) -> None:
         defer_run(conn, head.id)
 
 
-def release_requests(conn: Conn, run: RunRow) -> list[NewEvent]:
-    """Close what the agent of this attempt still waits for: nobody decided it, and nobody can any more."""
-    closed = fetch_all(conn, "cancel_human_requests_of_run", HumanRequestRow, run_id=run.id)
-    return [run_event(run, *_closing(request)) for request in closed]
+def close_requests(conn: Conn, run: RunRow) -> list[NewEvent]:
+    """The run has ended: close what it still waits for. Nobody decided it, and nobody can any more."""
+    closed = fetch_all(conn, "close_human_requests_of_run", HumanRequestRow, run_id=run.id, told=TOLD_NOTHING)
+    return [run_event(run, *_closing(request, TOLD_NOTHING)) for request in closed]
 
 
-def _closing(request: HumanRequestRow) -> tuple[str, dict[str, object]]:
-    if request.status == "void":
-        told = "nothing: the agent that asked has ended"
+def void_taken(conn: Conn, run: RunRow, taken: Collection[UUID] | None) -> list[NewEvent]:
+    """The agent of this attempt is gone: void are answers that it may have been told, for none is told twice. These are
+    the ones that its executor had `taken`; if that is not known, all that it was given."""
+    known = None if taken is None else list(taken)
+    void = fetch_all(conn, "void_taken_answers", HumanRequestRow, run_id=run.id, taken=known, told=MAYBE_TOLD)
+    return [run_event(run, *_closing(request, MAYBE_TOLD)) for request in void]
+
+
+def _carry_on(conn: Conn, run: RunRow, taken: Collection[UUID] | None) -> list[NewEvent]:
+    """The run goes on by another attempt, and so do answers that nobody was told; open questions end with who asked."""
+    events = void_taken(conn, run, taken)
+    closed = fetch_all(conn, "cancel_open_human_requests", HumanRequestRow, run_id=run.id, told=TOLD_NOTHING)
+    execute(conn, "take_back_answers", run_id=run.id)
+    return [*events, *(run_event(run, *_closing(request, TOLD_NOTHING)) for request in closed)]
+
+
+def _closing(request: HumanRequestRow, told: str) -> tuple[str, dict[str, object]]:
+    if request.answer is not None:
         return "human_loop.applied", {"requestId": str(request.id), "outcome": "void", "told": told}
     return "human_loop.resolved", {"requestId": str(request.id), "decision": "cancel", "by": SYSTEM}
 
 
-def _requeue(conn: Conn, run: RunRow, policy: RetryPolicy, *, code: str, message: str) -> list[NewEvent]:
-    released = release_requests(conn, run)
+def _requeue(
+    conn: Conn, run: RunRow, policy: RetryPolicy, *, code: str, message: str, taken: Collection[UUID] | None
+) -> list[NewEvent]:
+    released = _carry_on(conn, run, taken)
     mark_dirty(conn, run, within_seconds=COALESCE_SECONDS)
     fetch_one(conn, "requeue_run", RunRow, run_id=run.id, error=message, delay_seconds=policy.delay_seconds)
     defer_run(conn, run.id, delay_seconds=policy.delay_seconds)
@@ -116,10 +158,6 @@ def _requeue(conn: Conn, run: RunRow, policy: RetryPolicy, *, code: str, message
         "resuming": run.prompt_delivered,
     }
     return [*released, run_event(run, "run.retrying", data)]
-
-
-def _can_go_on(conn: Conn, run: RunRow) -> bool:
-    return fetch_value(conn, "conversation_of_run", run_id=run.id) is not None
 
 
 def _as_recorded(run: RunRow, finished: RunFinished) -> RunFinished:

@@ -13,13 +13,15 @@ from handlers.event_log import NewEvent, append, hold_session, run_event
 from handlers.providers import Provider, provider_named, refuse_unsupported
 from handlers.settle_run import finish
 from handlers.stop_run import StopPolicy, stop
-from schema.errors import Conflict, IdempotencyKeyReused, SessionBusy
+from schema.errors import Conflict, IdempotencyKeyReused, Invalid, SessionBusy
 from schema.events import Reason, RunFinished, RunWarning
+from schema.human_policy import HumanPolicy, nearest, read_policy
 from schema.options import RunOptions
-from schema.rows import AppRow, LogHead, RunRow, SessionRow
+from schema.rows import AppRow, LogHead, RunRow, SessionRow, UserRow
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_the, fetch_value, jsonb
 
 TITLE_LENGTH = 80
+NO_POLICY = HumanPolicy()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,7 @@ class Start:
     multitask: Literal["enqueue", "reject", "interrupt"] = "enqueue"
     max_attempts: int
     timeout_seconds: float | None = None
+    human_loop: HumanPolicy = NO_POLICY
     traceparent: str
 
 
@@ -55,9 +58,15 @@ class Started:
 
 
 def start_run(
-    conn: Conn, actor: Actor, start: Start, *, stop_policy: StopPolicy, idempotency: Idempotency | None = None
+    conn: Conn,
+    actor: Actor,
+    start: Start,
+    *,
+    stop_policy: StopPolicy,
+    human_policy: HumanPolicy = NO_POLICY,
+    idempotency: Idempotency | None = None,
 ) -> Started:
-    """Enqueue a run in its session (a new one if none is named).
+    """Enqueue a run in its session (a new one if none is named). `human_policy` is the deployment's.
 
     Raises NotFound, CapabilityMissing, SessionBusy, IdempotencyKeyReused, Conflict; nothing is stored then.
     """
@@ -69,8 +78,9 @@ def start_run(
     provider = provider_named(conn, start.provider or app.provider)
     options = _with_defaults(app, start.options)
     refuse_unsupported(provider, options)
+    policy = _human_policy(conn, start.human_loop, app, human_policy)
     events = _make_room(conn, actor, start, session, stop_policy=stop_policy)
-    run = _insert(conn, actor, start, session=session, app=app, provider=provider, options=options)
+    run = _insert(conn, actor, start, session=session, app=app, provider=provider, options=options, policy=policy)
     position = fetch_value(conn, "queue_position", run_id=run.id)
     events.append(_queued(run, actor, position))
     events += _gate(conn, run, provider, options)
@@ -146,6 +156,18 @@ def _with_defaults(app: AppRow, options: RunOptions) -> RunOptions:
     return RunOptions.model_validate({**app.options, **asked})
 
 
+def _human_policy(conn: Conn, own: HumanPolicy, app: AppRow, deployment: HumanPolicy) -> HumanPolicy:
+    """What the run, its app and the deployment say, the nearest first. Raises Invalid when nobody is there to escalate
+    to."""
+    policy = nearest(own, read_policy(app.human_loop), deployment)
+    kind, _, name = (policy.escalate_to or "").partition(":")
+    if policy.on_expiry == "escalate" and kind == "user":
+        user = fetch_one(conn, "user_by_id", UserRow, user_id=UUID(name))
+        if user is None or user.disabled_at is not None:
+            raise Invalid(f"There is no user {name} to escalate to.", code="unknown_user")
+    return policy
+
+
 def _make_room(
     conn: Conn, actor: Actor, start: Start, session: SessionRow, *, stop_policy: StopPolicy
 ) -> list[NewEvent]:
@@ -168,6 +190,7 @@ def _insert(
     app: AppRow,
     provider: Provider,
     options: RunOptions,
+    policy: HumanPolicy,
 ) -> RunRow:
     return fetch_the(
         conn,
@@ -185,6 +208,7 @@ def _insert(
         first=start.multitask == "interrupt",
         max_attempts=start.max_attempts,
         timeout_seconds=start.timeout_seconds,
+        human_loop=jsonb(policy.to_json()),
     )
 
 

@@ -1,4 +1,4 @@
-"""Stop a run: at once while it is queued, else by asking its executor, with a deadline."""
+"""Stop a run: at once while it is queued or parked, else by asking its executor, with a deadline."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ def stop(conn: Conn, run: RunRow, *, author: str, policy: StopPolicy) -> list[Ne
     cancelling = fetch_one(conn, "begin_cancelling", RunRow, run_id=run.id, deadline_seconds=policy.deadline_seconds)
     if cancelling is None:
         return []
+    if run.status == "parked" and run.lease_expires_at is None:
+        return cancel(conn, cancelling, message="The run was stopped while it was parked.", author=author)
     if not run.bound:
         defer_stop(conn, run.id)
     return [run_event(run, "run.cancelling", {"status": "cancelling", "provider": run.provider}, author=author)]

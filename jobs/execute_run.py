@@ -14,6 +14,7 @@ import structlog
 
 from handlers.claim_run import Claimed, abandon, claim_run, give_back, record_dispatched, refuse
 from handlers.handover import hand_over
+from handlers.settle_run import has_attempts_left
 from jobs.activate import activate, activated
 from jobs.executor_client import Endpoint, ExecutorError, Trace
 from jobs.hosts import HostFailed
@@ -121,6 +122,7 @@ def _start_request(shop: Workshop, claimed: Claimed) -> StartRun:
         resume=claimed.resume,
         todos=claimed.todos,
         handover=_handover(shop, claimed),
+        answers=claimed.answers,
         callback=Callback(url=f"{shop.settings.callback_url}/api/runs/{run.id}/callbacks", key=key),
         traceparent=run.traceparent,
     )
@@ -161,7 +163,7 @@ def _after_error(shop: Workshop, run: RunRow, error: ExecutorError) -> Outcome:
 
 def _without_workspace(shop: Workshop, run: RunRow, error: RestoreIncomplete) -> Outcome:
     """A run never starts on half a workspace: another attempt, and after the last one blocked, with what to do."""
-    if run.attempt < run.max_attempts:
+    if shop.database.transact(has_attempts_left, run):
         return _given_back(shop, run, code=error.problem_code, message=error.detail)
     return _refused(shop, run, code=error.problem_code, message=error.detail)
 

@@ -175,9 +175,10 @@ class ExecutorClient:
         call = _call(endpoint, "GET", f"/runs/{run_id}", trace.headers("run.state"), timeout=HEALTH_SECONDS)
         return self._known(RunState, call, ONCE)
 
-    def stop_run(self, endpoint: Endpoint, run_id: UUID, *, claim: int, trace: Trace) -> RunState | None:
-        """What the executor makes of it; None when it does not know the run and nothing has to be remembered."""
-        call = _call(endpoint, "DELETE", f"/runs/{run_id}?claim={claim}", trace.headers("run.stop"))
+    def stop_run(self, at: Endpoint, run_id: UUID, *, claim: int, trace: Trace, parks: bool = False) -> RunState | None:
+        """None when it does not know the run and nothing has to be remembered. `parks`: its agent ends, not the run."""
+        query = f"claim={claim}&park=true" if parks else f"claim={claim}"
+        call = _call(at, "DELETE", f"/runs/{run_id}?{query}", trace.headers("run.park" if parks else "run.stop"))
         return self._known(RunState, call, self._rules)
 
     def answer(self, endpoint: Endpoint, run_id: UUID, answer: Answer, trace: Trace) -> None:

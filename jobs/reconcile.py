@@ -1,4 +1,5 @@
-"""One pass over the runs that are overdue: ask each executor, decide, carry out. Also answers left undelivered."""
+"""One pass over the runs that are overdue: ask each executor, decide, carry out. Also answers left undelivered, and
+requests that nobody answered in time."""
 
 from __future__ import annotations
 
@@ -22,6 +23,7 @@ from handlers.reconcile import (
 from handlers.worker import live_sessions
 from jobs.activate import activate
 from jobs.executor_client import ExecutorError
+from jobs.expire_requests import expire_requests
 from jobs.hosts import HostFacts, HostFailed
 from jobs.restore import RestoreIncomplete
 from jobs.workshop import Workshop, trace_of
@@ -65,6 +67,7 @@ def reconcile_runs(shop: Workshop) -> Reconciliation:
     runs = shop.database.transact(overdue_runs, shop.limits)
     reasons = [done for run in runs if (done := _reconcile(shop, run)) is not None]
     redeliver(shop)
+    expire_requests(shop)
     counts: Counter[str] = Counter(done.action for done in reasons)
     return Reconciliation(scanned=len(runs), reasons=reasons, **counts)
 
@@ -120,7 +123,7 @@ def _carried_out(conn: Conn, shop: Workshop, run: RunRow, decision: Decision) ->
 
 
 def _facts(shop: Workshop, run: RunRow) -> ExecutorFacts:
-    if run.bound or run.status in ("queued", "cancelling"):
+    if run.bound or run.status in ("queued", "parked", "cancelling"):
         return UNREACHABLE
     facts = shop.host.facts(run.session_id)
     if facts.state == "dead" and run.lease_expires_at is not None:

@@ -34,22 +34,23 @@ def stop_run(shop: Workshop, run_id: UUID) -> None:
             _log.warning("run.stop_untold", why=error.detail)
 
 
-def _stop(shop: Workshop, run: RunRow) -> None:
-    endpoint = _endpoint(shop, run)
-    if endpoint is None:
-        _settle(shop, run, "The run was stopped before it began.")
-        return
-    state = shop.executors.stop_run(endpoint, run.id, claim=run.claim, trace=trace_of(run))
-    if state is None or state.state == "refused":
-        _settle(shop, run, "The run was stopped; no agent was at work on it.")
-
-
-def _endpoint(shop: Workshop, run: RunRow) -> Endpoint | None:
-    """None when there is no place for an executor. A dead one is started again: it ends what its agent has left."""
+def endpoint_of(shop: Workshop, run: RunRow) -> Endpoint | None:
+    """Where the run's executor answers; None when there is no place for one. A dead one is started again: it ends what
+    its agent has left."""
     facts = shop.host.facts(run.session_id)
     if not facts.has_place(run.epoch or 1):
         return None
     return facts.endpoint or activate(shop, run.session_id).endpoint
+
+
+def _stop(shop: Workshop, run: RunRow) -> None:
+    endpoint = endpoint_of(shop, run)
+    if endpoint is None:
+        _settle(shop, run, "The run was stopped before it began.")
+        return
+    state = shop.executors.stop_run(endpoint, run.id, claim=run.claim, trace=trace_of(run))
+    if state is None or state.state in ("refused", "parked"):
+        _settle(shop, run, "The run was stopped; no agent was at work on it.")
 
 
 def _settle(shop: Workshop, run: RunRow, message: str) -> None:

@@ -37,6 +37,12 @@ def stop_run(context: JobContext, run_id: str) -> None:
     stop_run(_workshop(context), UUID(run_id))
 
 
+def park_run(context: JobContext, run_id: str) -> None:
+    from jobs.park_run import park_run
+
+    park_run(_workshop(context), UUID(run_id))
+
+
 def deliver_answer(context: JobContext, request_id: str) -> None:
     from jobs.deliver_answer import deliver_answer
 
@@ -97,6 +103,7 @@ def register(app: procrastinate.App) -> None:
     for task, queue, retry in (
         (execute_run, RUNS, WHILE_POSTGRES_RETURNS),
         (stop_run, CONTROL, WHILE_POSTGRES_RETURNS),
+        (park_run, CONTROL, WHILE_POSTGRES_RETURNS),
         (deliver_answer, CONTROL, UNTIL_DELIVERED),
         (perform_operation, CONTROL, WHILE_POSTGRES_RETURNS),
         (sync_workspace, CONTROL, WHILE_POSTGRES_RETURNS),

@@ -23,6 +23,7 @@ from jobs.claims import Claims
 from jobs.database import CONNECT, Database, open_database
 from jobs.duties import Duty, Presence, doing, raise_alarms
 from jobs.executor_client import Endpoint, ExecutorClient, RetryRules
+from jobs.expire_requests import expire_requests
 from jobs.hosts import Host
 from jobs.hosts.docker import DockerHost, DockerHostSettings
 from jobs.hosts.engine import Engine
@@ -52,6 +53,7 @@ PROVIDERS_SECONDS = 2.0
 ALARMS_SECONDS = 15.0
 STORE_SECONDS = 5.0
 SAVING_SECONDS = 1.0
+EXPIRY_SECONDS = 1.0
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -157,6 +159,7 @@ def _duties(shop: Workshop, presence: Presence) -> list[Duty]:
         Duty("claims", shop.claims.hold_all, shop.claims.interval_seconds),
         Duty("turns", shop.turns.hold_all, shop.turns.interval_seconds),
         Duty("saving", lambda: save_due(shop), SAVING_SECONDS),
+        Duty("expiry", lambda: expire_requests(shop), EXPIRY_SECONDS),
         Duty("alarms", partial(raise_alarms, shop.database), ALARMS_SECONDS),
     ]
 

@@ -177,6 +177,18 @@ class RunWarning(Wire):
     message: str
 
 
+class AgentLost(RunWarning):
+    """The executor found a run whose agent is gone. The control plane decides what becomes of it.
+
+    `taken`: the requests whose answers it had, so that the agent may have been told; absent from an older executor.
+    """
+
+    code: str = "agent_lost"
+    message: str = ""
+    prompt_delivered: bool | None = None
+    taken: list[UUID] | None = None
+
+
 LONGEST_CONVERSATION_ID = 1000
 """Characters of an agent's own name for a conversation."""
 

@@ -31,7 +31,8 @@ class Resume(Wire):
 
 
 class Answer(Wire):
-    """`POST /runs/{runId}/human-loop/{requestId}`: the stored answer, delivered any number of times, applied once."""
+    """`POST /runs/{runId}/human-loop/{requestId}`: the stored answer, delivered any number of times, applied once.
+    `by`: what has decided; an agent is never told that a person did when nobody answered in time."""
 
     request_id: UUID
     decision: Literal["allow", "allow_always", "deny", "answer", "cancel"]
@@ -39,6 +40,7 @@ class Answer(Wire):
     reason: str | None = None
     answers: Json | None = None
     arguments: Json | None = None
+    by: Literal["person", "rule", "timeout"] = "person"
 
 
 class CarriedAnswer(Wire):

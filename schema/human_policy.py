@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
-from schema.wire import Request, Text
+from schema.errors import Invalid
+from schema.wire import Json, Request, Text
 
 OnExpiry = Literal["wait", "deny", "park", "escalate"]
 
@@ -23,3 +24,28 @@ class HumanPolicy(Request):
     )
     escalation_seconds: float | None = Field(default=None, gt=0, le=31_536_000)
     then: Literal["wait", "deny", "park"] | None = None
+
+    @property
+    def parks(self) -> bool:
+        """Whether it may end in parking."""
+        return self.on_expiry == "park" or (self.on_expiry == "escalate" and self.then == "park")
+
+
+def read_policy(given: Json) -> HumanPolicy:
+    """Raises Invalid with what is wrong first."""
+    try:
+        return HumanPolicy.model_validate(given)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+    raise Invalid(f"{'.'.join(map(str, fault['loc'])) or 'humanLoop'}: {fault['msg']}", code="bad_human_loop")
+
+
+def nearest(*policies: HumanPolicy) -> HumanPolicy:
+    """What holds, the nearest policy first. Raises Invalid when it escalates and nobody says to whom."""
+    said: Json = {}
+    for policy in reversed(policies):
+        said |= policy.to_json()
+    found = HumanPolicy.model_validate(said)
+    if found.on_expiry == "escalate" and found.escalate_to is None:
+        raise Invalid("To escalate needs escalateTo: user:<id> or role:<name>.", code="escalate_to_missing")
+    return found

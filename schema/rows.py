@@ -38,7 +38,8 @@ class UserRow:
 
 @dataclass(frozen=True)
 class AppRow:
-    """`manifest` and `limits` as in schema/runtime_manifest.py and schema/worker_limits.py."""
+    """`manifest`, `limits` and `human_loop` as in schema/runtime_manifest.py, schema/worker_limits.py and
+    schema/human_policy.py."""
 
     id: UUID
     name: str
@@ -47,6 +48,7 @@ class AppRow:
     options: Json
     manifest: Json
     limits: Json
+    human_loop: Json
     created_at: datetime
     updated_at: datetime
 

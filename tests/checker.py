@@ -93,7 +93,13 @@ LAWS: dict[str, LiteralString] = {
         HAVING count(u.run_id) <> CASE WHEN runs.finished_at IS NULL THEN 0 ELSE 1 END""",
     "it has ended and something is still asked": """
         SELECT h.id, h.status::text FROM human_requests AS h JOIN runs ON runs.id = h.run_id
-        WHERE runs.finished_at IS NOT NULL AND h.status IN ('open', 'answered', 'delivering')""",
+        WHERE runs.finished_at IS NOT NULL AND h.settled_at IS NULL""",
+    "it waits for nobody": """
+        SELECT runs.id, runs.status::text FROM runs
+        WHERE runs.status IN ('waiting', 'parked')
+            AND NOT EXISTS (SELECT 1 FROM human_requests AS h WHERE h.run_id = runs.id AND h.status = 'open')""",
+    "its agent was not put to rest": """
+        SELECT id, 'parked since ' || parked_at FROM runs WHERE status = 'parked' AND lease_expires_at IS NOT NULL""",
     "it is live without a live lease": """
         SELECT id, status || ', lease ' || COALESCE(lease_expires_at::text, 'none')
             || ', lock ' || COALESCE(lock_expires_at::text, 'none')

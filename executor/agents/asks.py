@@ -41,12 +41,12 @@ class Asks:
             if not self._open:
                 self._none_open.set()
 
-    def say_applied(self, request: HumanRequested, told: str, *, cancels: bool) -> None:
+    def say_applied(self, answer: Answer, told: str, *, cancels: bool) -> None:
         """Once the agent's pipe has taken the answer that is being returned now, say so; `void` if it could not."""
 
         def say(*, sent: bool) -> None:
             outcome, words = ("applied", told) if sent else ("void", "The agent had ended before it could be told.")
-            applied = {"request_id": request.request_id, "outcome": outcome, "told": words}
+            applied = {"request_id": answer.request_id, "outcome": outcome, "told": words}
             self._listener.say("human_loop.applied", HumanApplied.model_validate(applied))
             if cancels:
                 self.cancelled.set()

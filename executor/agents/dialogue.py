@@ -29,6 +29,7 @@ from executor.agents.asks import Asks
 from executor.agents.permissions import choose, permission_request, question_request
 from executor.agents.text import clean_json
 from executor.agents.translate import Translation
+from schema.events import HumanRequested
 from schema.executor_api import Answer
 
 _log = structlog.get_logger(__name__)
@@ -36,16 +37,27 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Denial:
-    """What a person did not allow. The protocol has no place for the reason, and some agents can only be denied by
-    an option that also ends their turn: both are made good by a following message."""
+    """What was not allowed, or not answered. The protocol has no place for the reason, and some agents can only be
+    denied by an option that also ends their turn: both are made good by a following message."""
 
-    title: str
-    reason: str | None
+    request: HumanRequested
+    answer: Answer
     ended_the_turn: bool
 
+    @property
+    def reason(self) -> str | None:
+        return self.answer.reason
+
     def as_message(self) -> str:
+        """It never says that a person said no when none did."""
+        verb = "answer" if self.request.kind == "question" else "allow"
+        denied = {
+            "person": f"I did not {verb} this",
+            "rule": f"A rule does not {verb} this",
+            "timeout": f"This was not {verb}ed",
+        }
         because = f" The reason given: {self.reason}" if self.reason else ""
-        return f"[Runyard] I did not allow this: {self.title}.{because} Go on with the task without it."
+        return f"[Runyard] {denied[self.answer.by]}: {self.request.title}.{because} Go on with the task without it."
 
 
 class Dialogue:
@@ -100,9 +112,9 @@ class Dialogue:
         if answer is None:
             return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
         choice = choose(answer, options)
-        self._asks.say_applied(request, choice.told, cancels=choice.option_id is None)
+        self._asks.say_applied(answer, choice.told, cancels=choice.option_id is None)
         if answer.decision == "deny":
-            self.denials.append(Denial(request.title, answer.reason, choice.denies_and_ends_the_turn))
+            self.denials.append(Denial(request, answer, choice.denies_and_ends_the_turn))
         if choice.option_id is None:
             return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
         return RequestPermissionResponse(outcome=AllowedOutcome(outcome="selected", option_id=choice.option_id))
@@ -116,7 +128,9 @@ class Dialogue:
         if answer is None:
             return CancelElicitationResponse(action="cancel")
         response = _elicited(answer)
-        self._asks.say_applied(request, response.action, cancels=response.action == "cancel")
+        self._asks.say_applied(answer, response.action, cancels=response.action == "cancel")
+        if response.action == "decline":
+            self.denials.append(Denial(request, answer, ended_the_turn=False))
         return response
 
     async def ext_method(self, method: str, _params: dict[str, Any]) -> dict[str, Any]:

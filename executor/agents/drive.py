@@ -25,7 +25,16 @@ from executor.agents.declared import missing_login, pinned_version
 from executor.agents.dialects import RunSettings, settings_for
 from executor.agents.dialogue import Dialogue
 from executor.agents.disk import disk_full, disk_is_full
-from executor.agents.endings import CANCELLED_BY_ANSWER, GO_ON, LOST, STOPPED, brief, is_urgent, settled, timed_out
+from executor.agents.endings import (
+    CANCELLED_BY_ANSWER,
+    LOST,
+    STOPPED,
+    brief,
+    first_words,
+    is_urgent,
+    settled,
+    timed_out,
+)
 from executor.agents.failures import TurnFailed, looks_like_login, said_by
 from executor.agents.handover import first_message
 from executor.agents.install import ensure_installed
@@ -153,15 +162,10 @@ class _Driving:
                 self._opened = await self._answered(opening)
         except TimeoutError:
             raise TurnFailed("agent_silent", self._silence()) from None
-        if self._continues and not self._opened.resumed:
+        if self._turn.continues and not self._opened.resumed:
             raise TurnFailed("agent_lost", LOST)
         self._dialogue.session_id = self._opened.session_id
         return self._opened
-
-    @property
-    def _continues(self) -> bool:
-        """The prompt may have reached an agent before: it is never sent again."""
-        return self._turn.resume is not None and self._turn.resume.continuing
 
     async def _start(self) -> ClientSideConnection:
         self._process = await start_process(
@@ -182,7 +186,7 @@ class _Driving:
         known = cost_before(self._turn, opened.session_id)
         self._meter.begin_turn(opened.model, before=known if opened.resumed else 0.0)
         self._dialogue.live = True
-        first = [GO_ON] if self._continues else first_message(self._turn, self._listener)
+        first = [first_words(self._turn)] if self._turn.continues else first_message(self._turn, self._listener)
         answer = await self._prompt(opened, *first)
         for _ in range(MOST_FOLLOWING_MESSAGES):
             following = self._dialogue.take_following_message(ended=answer.stop_reason == "cancelled")
@@ -190,6 +194,7 @@ class _Driving:
                 break
             self._translation.end_message("denied")
             self._translation.end_calls()
+            self._translation.say_as_user(following)
             answer = await self._prompt(opened, following)
         return answer
 
@@ -252,6 +257,8 @@ class _Driving:
 
     async def _break_off(self, work: asyncio.Future[RunFinished], *, seconds: float) -> None:
         """Open requests are answered as cancelled, the agent is told to cancel, and gets so many seconds for it."""
+        if self._stop.silently:
+            return
         self._asks.closing.set()
         if self._dialogue.live and self._connection is not None and self._opened is not None:
             await asyncio.sleep(0)

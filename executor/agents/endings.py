@@ -1,4 +1,4 @@
-"""How a turn ends when its agent answers, is stopped, or takes too long."""
+"""What a turn begins with, and how it ends when its agent answers, is stopped, or takes too long."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from acp.schema import PromptResponse
 from pydantic import ValidationError
 
 from executor.agents.failures import TurnFailed
+from executor.agents.turn import Turn
 from schema.events import Reason, RunFinished
 
 STOPPED = RunFinished(status="cancelled", reason=Reason(code="stopped", message="The run was stopped."))
@@ -17,7 +18,17 @@ GO_ON = (
     "You were interrupted while you worked on my last message. Look at what is done already and go on from there; "
     "do not start over."
 )
+ASK_AGAIN = (
+    " If you were waiting for my permission or my answer, ask for it again exactly as before: the answer is there now."
+)
 LOST = "The agent was interrupted, and its conversation cannot be taken up again. A prompt is never sent twice."
+
+
+def first_words(turn: Turn) -> str:
+    """What the agent is told to begin with."""
+    if not turn.continues:
+        return turn.prompt
+    return GO_ON + (ASK_AGAIN if turn.answers else "")
 
 
 def is_urgent(finished: RunFinished) -> bool:

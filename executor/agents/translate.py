@@ -63,6 +63,12 @@ class Translation:
             self._message = None
             self._say("message.stop", MessageStop(message_id=message_id, stop_reason=stop_reason))
 
+    def say_as_user(self, text: str) -> None:
+        """What the agent is told on its user's behalf, so that the log has it word for word."""
+        message_id = str(uuid4())
+        self._say("message.delta", MessageDelta(message_id=message_id, role="user", text=text))
+        self._say("message.stop", MessageStop(message_id=message_id, stop_reason="sent"))
+
     def known_call(self, tool_call_id: str) -> KnownCall:
         """What was said of this tool call; nothing, when it is new."""
         return self._tools.known(tool_call_id)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from executor.account import OURS, Account
 from schema.events import HumanRequested, RunStarted, TodoUpdate
-from schema.executor_api import Answer, Handover, Resume
+from schema.executor_api import Answer, CarriedAnswer, Handover, Resume
 from schema.options import RunOptions
 from schema.wire import Wire
 
@@ -19,7 +19,8 @@ from schema.wire import Wire
 @dataclass(frozen=True, kw_only=True)
 class Turn:
     """What an agent is asked to do. `workspace` and `home` are absolute and stay the same for the session's life.
-    `disk_bytes` is what both together may take; 0 is no limit. `todos` are the session's lists as they are."""
+    `disk_bytes` is what both together may take; 0 is no limit. `todos` are the session's lists as they are. `answers`
+    are for what was asked by an earlier attempt, and are given to the same calls when they are asked for again."""
 
     run_id: UUID
     session_id: UUID
@@ -33,8 +34,14 @@ class Turn:
     resume: Resume | None = None
     todos: Sequence[TodoUpdate] = ()
     handover: Handover | None = None
+    answers: tuple[CarriedAnswer, ...] = ()
     account: Account = OURS
     disk_bytes: int = 0
+
+    @property
+    def continues(self) -> bool:
+        """The prompt may have reached an agent before: it is never sent again."""
+        return self.resume is not None and self.resume.continuing
 
 
 class Listener(Protocol):
@@ -47,12 +54,18 @@ class Listener(Protocol):
         """Record `run.started` and wait until the control plane has it: only then may the prompt leave."""
 
     async def ask(self, request: HumanRequested) -> Answer | None:
-        """Record `human_loop.requested` and wait for the answer; None when the turn is being stopped."""
+        """Record `human_loop.requested` and wait for the answer; None when the turn is being stopped. One that is there
+        from an earlier attempt comes at once, and keeps the id of the request that it was given to."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Stop:
-    """Set once, when the turn has to end; the agent gets `grace_seconds` before its process group is killed."""
+    """Set once, when the turn has to end; the agent gets `grace_seconds` before its process group is killed.
+
+    `silently`: the run goes on later, by another process of the agent. This one is told nothing, for whatever it were
+    told it would remember as a person's word.
+    """
 
     wanted: asyncio.Event
     grace_seconds: float
+    silently: bool = False

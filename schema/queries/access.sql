@@ -27,26 +27,26 @@ INSERT INTO access_tokens (digest, user_id, label) VALUES (%(digest)s, %(user_id
 ON CONFLICT (digest) DO NOTHING;
 
 -- name: apps
-SELECT id, name, version, provider, options, manifest, limits, created_at, updated_at
+SELECT id, name, version, provider, options, manifest, limits, human_loop, created_at, updated_at
 FROM apps
 WHERE archived_at IS NULL
 ORDER BY name;
 
 -- name: app_by_id
-SELECT id, name, version, provider, options, manifest, limits, created_at, updated_at
+SELECT id, name, version, provider, options, manifest, limits, human_loop, created_at, updated_at
 FROM apps
 WHERE id = %(app_id)s AND archived_at IS NULL;
 
 -- name: app_by_name
-SELECT id, name, version, provider, options, manifest, limits, created_at, updated_at
+SELECT id, name, version, provider, options, manifest, limits, human_loop, created_at, updated_at
 FROM apps
 WHERE name = %(name)s AND archived_at IS NULL;
 
 -- name: insert_app
-INSERT INTO apps (name, provider, options, manifest, limits)
-VALUES (%(name)s, %(provider)s, %(options)s, %(manifest)s, %(limits)s)
+INSERT INTO apps (name, provider, options, manifest, limits, human_loop)
+VALUES (%(name)s, %(provider)s, %(options)s, %(manifest)s, %(limits)s, %(human_loop)s)
 ON CONFLICT (name) DO NOTHING
-RETURNING id, name, version, provider, options, manifest, limits, created_at, updated_at;
+RETURNING id, name, version, provider, options, manifest, limits, human_loop, created_at, updated_at;
 
 -- name: update_app
 UPDATE apps
@@ -54,7 +54,8 @@ SET provider = COALESCE(%(provider)s, provider),
     options = COALESCE(%(options)s, options),
     manifest = COALESCE(%(manifest)s, manifest),
     limits = COALESCE(%(limits)s, limits),
+    human_loop = COALESCE(%(human_loop)s, human_loop),
     version = version + 1,
     updated_at = now()
 WHERE name = %(name)s AND archived_at IS NULL
-RETURNING id, name, version, provider, options, manifest, limits, created_at, updated_at;
+RETURNING id, name, version, provider, options, manifest, limits, human_loop, created_at, updated_at;

@@ -1,12 +1,23 @@
 -- name: insert_human_request
+-- No row when there is a request with this id. `expires_in` is in seconds, null is never; `expiry_seconds` is what those
+-- get to whom it is escalated.
 INSERT INTO human_requests (
-    id, session_id, run_id, attempt, kind, title, fingerprint, tool_call, options, answer_schema
+    id, session_id, run_id, attempt, kind, title, fingerprint, tool_call, options, answer_schema, expires_at, on_expiry,
+    expiry_seconds, then_on_expiry, escalate_to
 )
 VALUES (
     %(id)s, %(session_id)s, %(run_id)s, %(attempt)s, %(kind)s, %(title)s, %(fingerprint)s, %(tool_call)s, %(options)s,
-    %(answer_schema)s
+    %(answer_schema)s, now() + make_interval(secs => %(expires_in)s::double precision), %(on_expiry)s,
+    %(expiry_seconds)s, %(then_on_expiry)s, %(escalate_to)s
 )
-ON CONFLICT (id) DO NOTHING;
+ON CONFLICT (id) DO NOTHING
+RETURNING
+    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
+    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
+    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
+    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
+    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
+    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to;
 
 -- name: human_request
 SELECT
@@ -36,27 +47,42 @@ UPDATE human_requests
 SET status = 'answered', answer = %(answer)s, decided_by = %(decided_by)s, decided_at = now()
 WHERE id = %(request_id)s AND status = 'open';
 
--- name: deliver_human_request
-UPDATE human_requests
-SET status = 'delivering'
-WHERE id = %(request_id)s AND status IN ('answered', 'delivering');
+-- name: expired_human_requests
+-- Whose time is over, and whose run still waits or is parked.
+SELECT human_requests.id
+FROM human_requests
+JOIN runs ON runs.id = human_requests.run_id AND runs.finished_at IS NULL AND runs.status <> 'cancelling'
+WHERE human_requests.status = 'open' AND human_requests.expires_at <= now()
+ORDER BY human_requests.expires_at
+LIMIT %(limit)s;
 
--- name: settle_human_request
-UPDATE human_requests
-SET status = %(status)s, outcome_told = %(told)s, settled_at = now()
-WHERE id = %(request_id)s AND run_id = %(run_id)s AND status IN ('answered', 'delivering');
+-- name: expired_human_request
+-- The request, if it is due to expire still.
+SELECT
+    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
+    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
+    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
+    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
+    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
+    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to
+FROM human_requests
+JOIN runs ON runs.id = human_requests.run_id AND runs.finished_at IS NULL AND runs.status <> 'cancelling'
+WHERE human_requests.id = %(request_id)s AND human_requests.status = 'open' AND human_requests.expires_at <= now();
 
--- name: withdraw_human_request
--- The agent asks no more; nobody had decided.
+-- name: expire_human_request
+-- Decided by nobody: its status stays `expired`, whatever becomes of the answer.
 UPDATE human_requests
-SET status = 'cancelled', outcome_told = %(told)s, settled_at = now()
-WHERE id = %(request_id)s AND run_id = %(run_id)s AND status = 'open';
+SET status = 'expired', answer = %(answer)s, decided_by = 'timeout', decided_at = now()
+WHERE id = %(request_id)s AND status = 'open';
 
--- name: cancel_human_requests_of_run
--- The run has ended or begins anew: what is open was never decided, what is answered was never applied.
+-- name: escalate_human_request
 UPDATE human_requests
-SET status = CASE WHEN status = 'open' THEN 'cancelled' ELSE 'void' END::human_request_status, settled_at = now()
-WHERE run_id = %(run_id)s AND status IN ('open', 'answered', 'delivering')
+SET escalated_at = now(),
+    on_expiry = COALESCE(then_on_expiry, 'wait'),
+    expires_at = CASE
+        WHEN COALESCE(then_on_expiry, 'wait') <> 'wait' THEN now() + make_interval(secs => expiry_seconds)
+    END
+WHERE id = %(request_id)s AND status = 'open'
 RETURNING
     human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
     human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
@@ -65,12 +91,137 @@ RETURNING
     human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
     human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to;
 
+-- name: leave_human_request_open
+-- From now on for as long as it takes.
+UPDATE human_requests SET expires_at = NULL WHERE id = %(request_id)s AND status = 'open';
+
+-- name: deliver_human_request
+-- From now on the attempt that asked may have been told. Answered by nobody it stays `expired`.
+UPDATE human_requests
+SET status = CASE human_requests.status WHEN 'expired' THEN human_requests.status ELSE 'delivering' END,
+    carried_to = human_requests.attempt
+FROM runs
+WHERE human_requests.id = %(request_id)s
+    AND human_requests.answer IS NOT NULL
+    AND human_requests.settled_at IS NULL
+    AND human_requests.status IN ('answered', 'delivering', 'expired')
+    AND runs.id = human_requests.run_id
+    AND runs.attempt = human_requests.attempt
+    AND runs.status IN ('running', 'waiting')
+RETURNING
+    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
+    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
+    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
+    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
+    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
+    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to;
+
+-- name: carry_answers
+-- What was answered when the attempt that asked had ended: given to the run's next one.
+UPDATE human_requests SET carried_to = %(attempt)s
+WHERE run_id = %(run_id)s
+    AND answer IS NOT NULL
+    AND settled_at IS NULL
+    AND status IN ('answered', 'expired')
+RETURNING
+    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
+    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
+    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
+    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
+    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
+    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to;
+
+-- name: settle_human_request
+UPDATE human_requests
+SET status = CASE status WHEN 'expired' THEN status ELSE %(status)s::human_request_status END,
+    outcome_told = %(told)s,
+    settled_at = now()
+WHERE id = %(request_id)s
+    AND run_id = %(run_id)s
+    AND answer IS NOT NULL
+    AND settled_at IS NULL
+    AND status IN ('answered', 'delivering', 'expired');
+
+-- name: withdraw_human_request
+-- The agent asks no more; nobody had decided.
+UPDATE human_requests
+SET status = 'cancelled', outcome_told = %(told)s, settled_at = now()
+WHERE id = %(request_id)s AND run_id = %(run_id)s AND status = 'open';
+
+-- name: close_human_requests_of_run
+-- The run has ended: what is open was never decided, what is answered was never applied.
+UPDATE human_requests
+SET status = CASE status WHEN 'open' THEN 'cancelled' WHEN 'expired' THEN 'expired' ELSE 'void' END::human_request_status,
+    outcome_told = %(told)s,
+    settled_at = now()
+WHERE run_id = %(run_id)s AND settled_at IS NULL AND status IN ('open', 'answered', 'delivering', 'expired')
+RETURNING
+    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
+    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
+    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
+    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
+    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
+    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to;
+
+-- name: cancel_open_human_requests
+-- Nobody had decided, and the agent that asked has ended.
+UPDATE human_requests
+SET status = 'cancelled', outcome_told = %(told)s, settled_at = now()
+WHERE run_id = %(run_id)s AND status = 'open'
+RETURNING
+    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
+    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
+    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
+    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
+    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
+    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to;
+
+-- name: void_taken_answers
+-- The attempt has ended, and may have been told these: they are not told again. `taken` by its executor's word; if that
+-- is not known (null), whatever the attempt's executor was given since the attempt had begun.
+UPDATE human_requests
+SET status = CASE human_requests.status WHEN 'expired' THEN 'expired' ELSE 'void' END::human_request_status,
+    outcome_told = %(told)s,
+    settled_at = now()
+FROM runs
+WHERE runs.id = %(run_id)s
+    AND human_requests.run_id = runs.id
+    AND human_requests.answer IS NOT NULL
+    AND human_requests.settled_at IS NULL
+    AND human_requests.status IN ('answered', 'delivering', 'expired')
+    AND CASE
+        WHEN %(taken)s::uuid[] IS NULL
+            THEN runs.status <> 'starting' AND human_requests.carried_to IS NOT DISTINCT FROM runs.attempt
+        ELSE human_requests.id = ANY(%(taken)s::uuid[])
+    END
+RETURNING
+    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
+    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
+    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
+    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
+    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
+    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to;
+
+-- name: take_back_answers
+-- The attempt that was given them has ended, and certainly was not told.
+UPDATE human_requests
+SET status = CASE status WHEN 'expired' THEN status ELSE 'answered' END, carried_to = NULL
+WHERE run_id = %(run_id)s
+    AND answer IS NOT NULL
+    AND settled_at IS NULL
+    AND status IN ('answered', 'delivering', 'expired');
+
 -- name: answers_to_deliver
 -- Answers whose delivery was deferred but has not happened for a while.
 SELECT human_requests.id
 FROM human_requests
-JOIN runs ON runs.id = human_requests.run_id AND runs.finished_at IS NULL
-WHERE human_requests.status IN ('answered', 'delivering')
+JOIN runs
+    ON runs.id = human_requests.run_id
+    AND runs.attempt = human_requests.attempt
+    AND runs.status IN ('running', 'waiting')
+WHERE human_requests.answer IS NOT NULL
+    AND human_requests.settled_at IS NULL
+    AND human_requests.status IN ('answered', 'delivering', 'expired')
     AND human_requests.decided_at < now() - make_interval(secs => %(older_than_seconds)s)
 ORDER BY human_requests.decided_at
 LIMIT %(limit)s;

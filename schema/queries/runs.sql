@@ -2,7 +2,7 @@
 -- At the end of the session's queue, or at its front. A live run keeps its place, for it may come back to the queue.
 INSERT INTO runs (
     session_id, user_id, app_id, app_version, provider, prompt, options, warnings, traceparent, position, max_attempts,
-    timeout_seconds
+    timeout_seconds, human_loop
 )
 VALUES (
     %(session_id)s, %(user_id)s, %(app_id)s, %(app_version)s, %(provider)s, %(prompt)s, %(options)s, %(warnings)s,
@@ -15,7 +15,7 @@ VALUES (
         ),
         0
     ),
-    %(max_attempts)s, %(timeout_seconds)s
+    %(max_attempts)s, %(timeout_seconds)s, %(human_loop)s
 )
 RETURNING
     runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
@@ -192,6 +192,39 @@ WHERE id = %(run_id)s
     AND status = 'waiting'
     AND NOT EXISTS (SELECT 1 FROM human_requests WHERE run_id = %(run_id)s AND status = 'open');
 
+-- name: park_run
+-- Its agent may be there still: the lease says so, until the agent is known to have ended (`run_is_at_rest`).
+UPDATE runs SET status = 'parked', parked_at = now()
+WHERE id = %(run_id)s AND status = 'waiting' AND NOT bound;
+
+-- name: run_is_at_rest
+UPDATE runs SET lease_expires_at = NULL WHERE id = %(run_id)s AND attempt = %(attempt)s AND status = 'parked';
+
+-- name: unpark_run
+-- parked -> waiting: its agent came to an end of its own.
+UPDATE runs SET status = 'waiting' WHERE id = %(run_id)s AND status = 'parked';
+
+-- name: queue_parked_run_if_free
+-- parked -> queued: nobody is asked any more, and no agent is there. Before all others of its session: it is mid-turn.
+UPDATE runs
+SET status = 'queued',
+    claimed_by = NULL,
+    next_attempt_at = now(),
+    position = LEAST(
+        runs.position,
+        (
+            SELECT min(other.position) - 1 FROM runs AS other
+            WHERE other.session_id = runs.session_id AND other.status = 'queued'
+        )
+    )
+WHERE runs.id = %(run_id)s
+    AND runs.status = 'parked'
+    AND runs.lease_expires_at IS NULL
+    AND NOT EXISTS (SELECT 1 FROM human_requests WHERE run_id = %(run_id)s AND status = 'open');
+
+-- name: times_parked
+SELECT count(*) FROM run_events WHERE run_id = %(run_id)s AND type = 'run.parked';
+
 -- name: record_usage
 UPDATE runs SET usage = %(usage)s WHERE id = %(run_id)s;
 
@@ -285,8 +318,8 @@ INSERT INTO idempotency_keys (user_id, key, body_digest, run_id)
 VALUES (%(user_id)s, %(key)s, %(body_digest)s, %(run_id)s);
 
 -- name: runs_to_reconcile
--- Whatever is overdue: a claim that was not finished, a lease that ran out, a cancellation past its deadline,
--- a due run at the head of its queue that nobody has taken.
+-- Whatever is overdue: a claim that was not finished, a lease that ran out, a cancellation past its deadline, a parked
+-- run whose agent was not put to rest, a due run at the head of its queue that nobody has taken.
 SELECT
     runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
     runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
@@ -302,6 +335,11 @@ WHERE runs.finished_at IS NULL
         (runs.status = 'starting' AND COALESCE(runs.lease_expires_at, runs.lock_expires_at) < now())
         OR (runs.status IN ('running', 'waiting') AND runs.lease_expires_at < now())
         OR (runs.status = 'cancelling' AND runs.cancel_deadline_at < now())
+        OR (
+            runs.status = 'parked'
+            AND runs.lease_expires_at IS NOT NULL
+            AND runs.parked_at < now() - make_interval(secs => %(undispatched_seconds)s)
+        )
         OR (
             runs.status = 'queued'
             AND runs.next_attempt_at < now() - make_interval(secs => %(undispatched_seconds)s)

@@ -59,7 +59,9 @@ WHERE runs.id = %(run_id)s
 -- name: take_back_delivery
 -- The agent of this attempt was certainly not given the prompt. Whether one of an earlier attempt was, the log tells.
 UPDATE runs
-SET prompt_delivered = COALESCE(
+SET prompt_delivered = EXISTS (
+    SELECT 1 FROM run_events WHERE run_events.run_id = runs.id AND run_events.type = 'run.parked'
+) OR COALESCE(
     (
         SELECT (run_events.data ->> 'resuming')::boolean
         FROM run_events

@@ -14,6 +14,11 @@ WHERE session_workers.session_id = %(session_id)s
     AND session_logs.session_id = session_workers.session_id
     AND (session_workers.status = 'active' OR (%(was_heard)s AND session_workers.status <> 'absent'));
 
+-- name: hurry_save
+-- What is unsaved is to be saved now. A save that failed keeps its pause.
+UPDATE session_workers SET next_sync_at = LEAST(next_sync_at, now())
+WHERE session_id = %(session_id)s AND dirty_since IS NOT NULL AND (sync_failures = 0 OR next_sync_at IS NULL);
+
 -- name: saving_state
 -- All that decides about saving a session, at one moment. `run_id` is the run that works there, else the last that did.
 -- `is_whole`: the place was not left half restored, or empty where a snapshot belongs.
@@ -54,7 +59,10 @@ LEFT JOIN snapshots AS head ON head.id = worker.head_snapshot
 LEFT JOIN runs AS live
     ON live.session_id = worker.session_id
     AND NOT live.bound
-    AND live.status IN ('starting', 'running', 'waiting', 'cancelling')
+    AND (
+        live.status IN ('starting', 'running', 'waiting', 'cancelling')
+        OR (live.status = 'parked' AND live.lease_expires_at IS NOT NULL)
+    )
 LEFT JOIN LATERAL (
     SELECT runs.id, runs.traceparent FROM runs
     WHERE runs.session_id = worker.session_id AND NOT runs.bound AND runs.attempt > 0

@@ -14,7 +14,7 @@ ORDER BY session_id;
 
 -- name: watched_worker
 -- All that decides about a worker's life but what its host says and whether it is saved. `needed_by` is the run that is
--- at work in it or due next; a parked one keeps its place in the session, not its worker.
+-- at work in it or due next; a parked one keeps its place in the session, not its worker, once its agent has ended.
 SELECT
     worker.session_id, worker.status, worker.status_since, worker.epoch, worker.host, worker.base_url,
     worker.last_error, worker.dirty_since, worker.synced_at, worker.sync_failures, worker.next_sync_at,
@@ -24,7 +24,7 @@ SELECT
         WHERE runs.session_id = worker.session_id
             AND runs.finished_at IS NULL
             AND NOT runs.bound
-            AND runs.status <> 'parked'
+            AND (runs.status <> 'parked' OR runs.lease_expires_at IS NOT NULL)
         ORDER BY runs.status = 'queued', runs.position
         LIMIT 1
     ) AS needed_by,
@@ -221,7 +221,7 @@ SELECT pg_advisory_lock(hashtextextended('runyard worker ' || %(session_id)s::te
 -- Whose run an executor has in hand, going by what was heard of it.
 SELECT runs.session_id, runs.epoch
 FROM runs
-WHERE runs.status IN ('starting', 'running', 'waiting', 'cancelling')
+WHERE runs.status IN ('starting', 'running', 'waiting', 'parked', 'cancelling')
     AND NOT runs.bound
     AND runs.lease_expires_at IS NOT NULL
 ORDER BY runs.session_id;

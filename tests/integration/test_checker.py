@@ -103,6 +103,9 @@ CORRUPTIONS = {
         INSERT INTO human_requests (id, session_id, run_id, attempt, kind, title, fingerprint)
         SELECT gen_random_uuid(), session_id, id, 1, 'permission', 'May I?', 'x' FROM runs WHERE finished_at IS NOT NULL
         """,
+    "it waits for nobody": "UPDATE runs SET status = 'waiting' WHERE status = 'running'",
+    "its agent was not put to rest": "UPDATE runs SET status = 'waiting' WHERE status = 'running';"
+    " UPDATE runs SET status = 'parked' WHERE status = 'waiting'",
     "it is live without a live lease": "UPDATE runs SET lease_expires_at = now() - interval '1 s'"
     " WHERE status = 'running'",
     "it is due, first in its queue": "DELETE FROM runs WHERE status = 'running'",

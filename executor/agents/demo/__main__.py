@@ -10,6 +10,7 @@ A line of the prompt can ask for more; then only what its lines ask for is done,
     run: <command>          run a shell command, after asking in mode `ask`
     ask: <question>         ask the person a question with a free answer, and say the answer
     say: <text>             answer with this text
+    [<who>] <text>          take note of what a program in between says
     sleep <seconds>         work for so long (a stop ends it)
     flood <count>           stream so many words
     output <bytes>          a tool call with an output of so many bytes
@@ -19,6 +20,8 @@ A line of the prompt can ask for more; then only what its lines ask for is done,
     hang                    never answer, and ignore a cancel
     refuse                  end the turn with the stop reason `refusal`
     background              start a process that would outlive the agent
+
+Ended while it asks something, it asks the same again when the conversation is taken up and a prompt asks for nothing.
 
 It speaks through the same package as the real agents' client, and knows nothing of Runyard.
 """

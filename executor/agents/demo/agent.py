@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from acp.schema import (
     UserMessageChunk,
 )
 
-from executor.agents.demo.conversation import MODELS, Conversation, keep, kept_file
+from executor.agents.demo.conversation import MODELS, Conversation, keep, kept_file, take_up
 from executor.agents.demo.orders import take_prompt
 from executor.agents.demo.work import Cancelled, Refused, Work
 
@@ -109,10 +108,10 @@ class DemoAgent:
         one.words_out = 0
         texts = [block.text for block in prompt if getattr(block, "text", None)] or [""]
         text = "\n".join(texts)
-        work = Work(one, self.client)
+        work = Work(one, self.client, texts[-1])  # what comes before it is only told
         keep(one, text)
         try:
-            await take_prompt(work, texts[-1])  # what comes before it is only told
+            await take_prompt(work, texts[-1])
             stop: Any = "end_turn"
         except Cancelled:
             stop = "cancelled"
@@ -120,13 +119,14 @@ class DemoAgent:
             stop = "refusal"
         usage = await work.say_usage(text)
         one.prompts.append(text)
+        keep(one)
         return PromptResponse(stop_reason=stop, usage=usage)
 
     def _take_up(self, session_id: str, cwd: str) -> Conversation:
         kept = kept_file(session_id)
         if not session_id.isalnum() or not kept.is_file():
             raise RequestError.resource_not_found(session_id)
-        one = Conversation(id=session_id, cwd=Path(cwd), prompts=json.loads(kept.read_text(encoding="utf-8")))
+        one = take_up(session_id, Path(cwd))
         self._conversations[one.id] = one
         return one
 

@@ -20,12 +20,19 @@ from executor.agents.demo.work import Refused, Work
 
 
 async def take_prompt(work: Work, prompt: str) -> None:
-    """Do what the lines ask for, in their order; when none asks for anything, show everything once."""
-    found = [(order, match[1]) for line in prompt.splitlines() for pattern, order in ORDERS if (match := pattern(line))]
-    for order, rest in found:
+    """Do what the lines ask for, in their order. When none asks for anything, go on with what the person was asked when
+    the agent ended; when there was nothing, show everything once."""
+    lines = prompt.splitlines()
+    found = [
+        (n, order, match[1]) for n, line in enumerate(lines) for pattern, order in ORDERS if (match := pattern(line))
+    ]
+    asked, work.one.asking = work.one.asking, None
+    for n, order, rest in found:
+        work.ahead = "\n".join(lines[n:])
         await order(work, rest.strip())
     if not found:
-        await _show(work, prompt)
+        work.ahead = prompt
+        await (take_prompt(work, asked) if asked else _show(work, prompt))
 
 
 async def _show(work: Work, prompt: str) -> None:
@@ -80,7 +87,8 @@ async def _run(work: Work, rest: str) -> None:
 async def _ask(work: Work, rest: str) -> None:
     form = {"type": "object", "properties": {"answer": {"type": "string", "title": rest}}, "required": ["answer"]}
     mode = ElicitationFormSessionMode.model_validate({"sessionId": work.one.id, "requestedSchema": form})
-    answer = await work.client.create_elicitation(rest, mode)
+    with work.asking():
+        answer = await work.client.create_elicitation(rest, mode)
     content = answer.content if isinstance(answer, AcceptElicitationResponse) else None
     said = json.dumps(content, default=str) if content else "nothing"
     await work.say(f"You answered {said}.")
@@ -94,6 +102,10 @@ async def _sleep(work: Work, rest: str) -> None:
 
 async def _say(work: Work, rest: str) -> None:
     await work.say(rest)
+
+
+async def _take_note(work: Work, _: str) -> None:
+    await work.say("I have taken note of that.")
 
 
 async def _flood(work: Work, rest: str) -> None:
@@ -148,6 +160,7 @@ ORDERS: list[tuple[Callable[[str], re.Match[str] | None], Callable[[Work, str], 
     (_line(r"run: (.+)"), _run),
     (_line(r"ask: (.+)"), _ask),
     (_line(r"say: (.+)"), _say),
+    (_line(r"\[\w+\] (.+)"), _take_note),
     (_line(r"sleep ([0-9.]+)"), _sleep),
     (_line(r"flood ([0-9]+)"), _flood),
     (_line(r"output ([0-9]+)"), _output),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from acp.interfaces import Client
@@ -26,7 +28,7 @@ from acp.schema import (
     UsageUpdate,
 )
 
-from executor.agents.demo.conversation import Conversation
+from executor.agents.demo.conversation import Conversation, keep
 
 WORD_SECONDS = 0.012
 CONTEXT_SIZE = 100_000
@@ -44,9 +46,11 @@ class Refused(Exception):
 class Work:
     """What the demo agent can do in a turn, step by step, each step told to the client."""
 
-    def __init__(self, conversation: Conversation, client: Client) -> None:
+    def __init__(self, conversation: Conversation, client: Client, prompt: str) -> None:
         self.one = conversation
         self.client = client
+        self.ahead = self._prompt = prompt
+        """The part of the prompt that is not done."""
         self._calls = 0
 
     async def say_usage(self, prompt: str) -> Usage:
@@ -125,19 +129,29 @@ class Work:
     async def may(self, call: str, title: str, kind: Any, raw_input: dict[str, Any]) -> bool:
         if self.one.mode == "auto" or self.one.always:
             return True
-        answer = await self.client.request_permission(
-            self.one.id,
-            ToolCallUpdate(tool_call_id=call, title=title, kind=kind, raw_input=raw_input),
-            [
-                PermissionOption(option_id="allow", name="Yes", kind="allow_once"),
-                PermissionOption(option_id="always", name="Yes, always in this session", kind="allow_always"),
-                PermissionOption(option_id="decline", name="No", kind="reject_once"),
-            ],
-        )
+        with self.asking():
+            answer = await self.client.request_permission(
+                self.one.id,
+                ToolCallUpdate(tool_call_id=call, title=title, kind=kind, raw_input=raw_input),
+                [
+                    PermissionOption(option_id="allow", name="Yes", kind="allow_once"),
+                    PermissionOption(option_id="always", name="Yes, always in this session", kind="allow_always"),
+                    PermissionOption(option_id="decline", name="No", kind="reject_once"),
+                ],
+            )
         if not isinstance(answer.outcome, AllowedOutcome):
             raise Cancelled
         self.one.always = answer.outcome.option_id == "always"
         return answer.outcome.option_id in ("allow", "always")
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """What the person is asked inside the block is asked again if the agent is ended meanwhile."""
+        self.one.asking = self.ahead
+        keep(self.one, self._prompt)
+        yield
+        self.one.asking = None
+        keep(self.one, self._prompt)
 
     async def begin_tool(self, title: str, kind: Any, raw_input: dict[str, Any]) -> str:
         self._calls += 1

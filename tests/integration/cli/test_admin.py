@@ -88,6 +88,14 @@ def test_an_app_has_a_manifest_and_limits(run: Run, tmp_path: Path) -> None:
     assert "Hello" not in run("apps", "list")[1]
 
 
+def test_an_app_says_what_happens_when_nobody_answers(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    (changed,) = read(run, "apps", "set", "default", "--human-loop", '{"onExpiry": "deny", "expirySeconds": 60}')
+    assert changed["humanLoop"] == {"onExpiry": "deny", "expirySeconds": 60}
+    with pytest.raises(SystemExit):
+        run("apps", "set", "default", "--human-loop", '{"onExpiry": "shrug"}')
+    assert "onExpiry" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("option", "text", "said"),
     [

@@ -57,6 +57,26 @@ def test_the_alias_of_a_provider_is_taken(api: Api, conn: psycopg.Connection) ->
     assert answer_json(api.get(f"/api/runs/{run['runId']}"))["provider"] == "codex"
 
 
+def test_a_run_says_what_happens_when_nobody_answers_and_its_app_the_rest(api: Api, conn: psycopg.Connection) -> None:
+    conn.execute("""UPDATE apps SET human_loop = '{"onExpiry": "deny", "expirySeconds": 60}'""")
+    run = api.start(humanLoop={"expirySeconds": 5})
+    stored = conn.execute("SELECT human_loop FROM runs WHERE id = %s", (run["runId"],)).fetchone()
+    assert stored is not None
+    assert (stored[0]["onExpiry"], stored[0]["expirySeconds"], stored[0]["then"]) == ("deny", 5, "park")
+
+
+@pytest.mark.parametrize(
+    ("policy", "code"),
+    [
+        ({"onExpiry": "escalate"}, "escalate_to_missing"),
+        ({"onExpiry": "escalate", "escalateTo": "user:00000000-0000-4000-8000-000000000000"}, "unknown_user"),
+    ],
+)
+def test_a_run_must_escalate_to_somebody(api: Api, policy: dict[str, str], code: str) -> None:
+    answer = api.post(START, {"prompt": "x", "humanLoop": policy})
+    assert (answer.status_code, answer_json(answer)["code"]) == (422, code)
+
+
 def test_the_same_key_and_body_start_one_run(api: Api) -> None:
     first = api.post(START, {"prompt": "x", "multitask": "enqueue"}, headers={"Idempotency-Key": "k"})
     again = api.post(START, {"multitask": "enqueue", "prompt": "x"}, headers={"Idempotency-Key": "k"})

@@ -37,6 +37,7 @@ KNOWN = SpooledRun(
     last_n=1,
     acked_n=1,
     reason=None,
+    parked=False,
 )
 
 

@@ -69,6 +69,7 @@ def says(state: str, *, attempt: int = 2, last_n: int = 5, acked_n: int = 5) -> 
     ("status", "facts", "well", "action"),
     [
         ("queued", SILENT, None, "dispatch"),
+        ("parked", SILENT, None, "dispatch"),
         ("cancelling", SILENT, None, "cancel"),
         ("cancelling", says("stopping"), 600.0, "cancel"),
         ("running", says("running"), None, "adopt"),
