@@ -112,9 +112,10 @@ def _human_requested(a: Arrival) -> list[NewEvent]:
     )
     if stored is None:
         raise Invalid("A request with this id exists already.", code="request_id_taken")
-    told = [replace(a.event, data={**a.event.data, **_expiry(stored)}), *warnings]
+    event = replace(a.event, data={**a.event.data, **_expiry(stored)})
     if decided := decide_by_rule(a.conn, a.run, asked):
-        return [*told, *decided]
+        return [event, *decided]
+    told = [event, *warnings]
     if not execute(a.conn, "await_human", run_id=a.run.id):
         return told
     return [*told, run_event(a.run, "run.waiting", {"status": "waiting", "provider": a.run.provider})]
