@@ -44,7 +44,7 @@ def settle(conn: Conn, run: RunRow, finished: RunFinished) -> tuple[RunFinished,
         raise AssertionError(f"run {run.id} was settled before")  # the caller read it under the session's lock
     execute(conn, "insert_usage", run_id=run.id, usage=jsonb(usage or {}))
     released = release_requests(conn, run)
-    start_next(conn, run.session_id)
+    start_next(conn, run)
     return outcome, released
 
 
@@ -82,11 +82,17 @@ def retry_or_fail(conn: Conn, run: RunRow, policy: RetryPolicy, *, code: str, me
     return _requeue(conn, run, policy, code=code, message=message)
 
 
-def start_next(conn: Conn, session_id: UUID) -> None:
-    """Defer the job of the session's next queued run; only the head of a queue ever has one."""
-    head = fetch_one(conn, "head_of_queue", RunRow, session_id=session_id)
-    if head is not None:
-        defer_run(conn, head.id)
+def start_next(conn: Conn, run: RunRow) -> None:
+    """The run has ended or is parked: defer the jobs of its session's next one (only the head of a queue ever has one)
+    and of one that a limit held for a place such as this."""
+    ended = {"session_id": run.session_id, "app_id": run.app_id, "user_id": run.user_id}
+    for each in fetch_all(conn, "runs_to_start", _Id, **ended):
+        defer_run(conn, each.id)
+
+
+@dataclass(frozen=True)
+class _Id:
+    id: UUID
 
 
 def release_requests(conn: Conn, run: RunRow) -> list[NewEvent]:
