@@ -69,6 +69,7 @@ class Screen:
             "human_loop.resolved": self._show_resolved,
             "human_loop.applied": self._show_applied,
             "run.queued": self._show_queued,
+            "run.held": self._show_held,
             "run.started": self._show_started,
             "run.retrying": self._show_retrying,
             "conversation.handed_over": self._show_handed_over,
@@ -183,6 +184,9 @@ class Screen:
         name = " ".join(filter(None, (agent.name, agent.version))) or started.provider
         self._usage = None
         self.note(f"{name}{', going on with the conversation' if started.resumed else ''}")
+
+    def _show_held(self, event: Envelope) -> None:
+        self.note(str(event.data.get("message", "")))
 
     def _show_retrying(self, event: Envelope) -> None:
         self.note(f"trying again: {_reason(event.data)}", style="yellow")

@@ -9,6 +9,7 @@ from flask import Response
 from pydantic import AwareDatetime, Field
 
 from schema.events import Envelope, Reason, RunWarning, Usage
+from schema.queue_api import QueueItem
 from schema.rows import RunStatus
 from schema.wire import Json, Wire
 from schema.worker_api import WorkerReport
@@ -164,6 +165,17 @@ class QueuedAnswer(Wire):
     lock_expires_at: datetime | None = None
     next_attempt_at: datetime | None = None
     last_error: str | None = None
+    revision: int
+    held_by: str | None = Field(default=None, description="The limit that keeps it here: system, app or user.")
+    held_position: int | None = Field(default=None, description="Runs that the same limit holds before this one.")
+
+
+class SessionQueueAnswer(Wire):
+    """A session's queue in its order. `nextCursor` is there when there may be more."""
+
+    live: RunAnswer | None = None
+    items: list[QueueItem]
+    next_cursor: int | None = None
 
 
 class DrainAnswer(Wire):

@@ -1,4 +1,4 @@
-"""The queue of runs, and what only the job worker can do to it: asked for here, done there, waited for."""
+"""The queue of runs: seen and edited here; what only the job worker can do to it is asked for here and waited for."""
 
 from __future__ import annotations
 
@@ -10,14 +10,26 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from functions.admission import actor, permission
-from functions.answers import DrainAnswer, QueuedAnswer, ReconcileAnswer, answer
+from functions.answers import (
+    DrainAnswer,
+    QueuedAnswer,
+    ReconcileAnswer,
+    SessionQueueAnswer,
+    StatusAnswer,
+    answer,
+)
 from functions.edge import edge
-from functions.requests import DrainBody, Nothing
-from functions.rows_to_answers import queued_answer
+from functions.openapi import conflicts
+from functions.requests import DrainBody, EditQueuedBody, Nothing, QueueQuery, RemoveQueuedQuery
+from functions.rows_to_answers import queued_answer, run_answer
+from functions.starting import refuse_large_prompt
 from functions.streams import Place
 from handlers.operations import operation, request_operation
+from handlers.queue import edit_queued, remove_queued, session_queue
 from handlers.read_run import queue_position, run_for
+from handlers.run_limits import held_position
 from schema.errors import Unavailable
+from schema.queue_api import QueueItem
 from schema.rows import OperationRow
 from schema.wire import Json
 
@@ -33,7 +45,52 @@ def get_queued(run_id: UUID) -> Response:
     """Where a run stands in the queue"""
     with edge().transaction() as conn:
         run = run_for(conn, actor(), run_id)
-        return answer(queued_answer(run, position=queue_position(conn, run)))
+        held = held_position(conn, run.id) if run.held_by else None
+        return answer(queued_answer(run, position=queue_position(conn, run), held_position=held))
+
+
+@queue.get("/api/sessions/<uuid:session_id>/queue")
+@permission("runs:read")
+@queue.input(QueueQuery, location="query")
+@queue.output(SessionQueueAnswer)
+def get_session_queue(session_id: UUID, query_data: QueueQuery) -> Response:
+    """A session's live run and what is queued behind it"""
+    with edge().transaction() as conn:
+        found = session_queue(conn, actor(), session_id, after=query_data.cursor, limit=query_data.limit)
+    live = None if found.live is None else run_answer(found.live)
+    return answer(SessionQueueAnswer(live=live, items=found.items, next_cursor=found.next_position))
+
+
+@queue.patch("/api/runs/queue/<uuid:run_id>")
+@permission("runs:start")
+@queue.input(EditQueuedBody)
+@queue.output(QueueItem)
+@queue.doc(responses=conflicts("stale_revision", "not_queued", "capability_missing"))
+def edit_queued_run(run_id: UUID, json_data: EditQueuedBody) -> Response:
+    """Edit or move a queued run
+
+    409 `stale_revision` tells the run as it is now; 409 `not_queued` that it has begun, or the one beside which it was
+    to go.
+    """
+    refuse_large_prompt(json_data.prompt or "")
+    with edge().transaction() as conn:
+        item = edit_queued(conn, actor(), run_id, json_data.edit)
+    return answer(item)
+
+
+@queue.delete("/api/runs/queue/<uuid:run_id>")
+@permission("runs:stop")
+@queue.input(RemoveQueuedQuery, location="query")
+@queue.output(StatusAnswer)
+@queue.doc(responses=conflicts("stale_revision", "not_queued"))
+def remove_queued_run(run_id: UUID, query_data: RemoveQueuedQuery) -> Response:
+    """Take a run out of the queue
+
+    It is cancelled. 409 `not_queued` when it has begun: that takes a stop.
+    """
+    with edge().transaction() as conn:
+        run = remove_queued(conn, actor(), run_id, revision=query_data.revision)
+    return answer(StatusAnswer(run_id=run.id, status=run.status))
 
 
 @queue.post("/api/runs/queue/drain")

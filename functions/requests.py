@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from handlers.human_loop import Decision
+from handlers.queue import Place, QueueEdit
 from schema.human_policy import HumanPolicy
 from schema.options import RunOptions
 from schema.wire import Json, Page, Request, Text
@@ -27,6 +28,13 @@ def _is_a_number(value: object) -> object:
     return value
 
 
+def _not_blank(prompt: str) -> str:
+    if not prompt.strip():
+        raise ValueError("must not be empty")
+    return prompt
+
+
+Prompt = Annotated[Text, Field(min_length=1, json_schema_extra={"pattern": r"\S"}), AfterValidator(_not_blank)]
 Whole = Annotated[int, BeforeValidator(_is_a_number)]
 Title = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
 
@@ -34,7 +42,7 @@ Title = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
 class StartBody(Request):
     """A run to be started. Without a session a new one is made; without a provider the app's is taken."""
 
-    prompt: Text = Field(min_length=1, json_schema_extra={"pattern": r"\S"})
+    prompt: Prompt
     provider: Text | None = Field(default=None, min_length=1, max_length=100)
     app_id: UUID | None = None
     session_id: UUID | None = None
@@ -43,13 +51,6 @@ class StartBody(Request):
     max_attempts: Annotated[int, Field(ge=1, le=20), BeforeValidator(_is_a_number)] | None = None
     timeout_seconds: Annotated[float, Field(gt=0, le=7 * 86400, allow_inf_nan=False, strict=True)] | None = None
     human_loop: HumanPolicy = Field(default_factory=HumanPolicy)
-
-    @field_validator("prompt")
-    @classmethod
-    def _not_blank(cls, prompt: str) -> str:
-        if not prompt.strip():
-            raise ValueError("must not be empty")
-        return prompt
 
 
 class BindBody(Request):
@@ -79,6 +80,53 @@ class ReplyBody(Request):
     reason: Text | None = Field(default=None, max_length=10_000)
     answers: Json | None = None
     arguments: Json | None = None
+
+
+class BeforeRun(Request):
+    before: UUID
+
+
+class AfterRun(Request):
+    after: UUID
+
+
+class EditQueuedBody(Request):
+    """What is to be changed of a queued run; what is left out stays. `revision` is the one that you have seen; `place`
+    is where it goes in its session's queue."""
+
+    revision: Whole = Field(ge=1)
+    prompt: Prompt | None = None
+    options: RunOptions | None = None
+    place: Literal["first", "last"] | BeforeRun | AfterRun | None = None
+
+    @property
+    def edit(self) -> QueueEdit:
+        return QueueEdit(revision=self.revision, prompt=self.prompt, options=self.options, place=self._place)
+
+    @property
+    def _place(self) -> Place | None:
+        match self.place:
+            case None:
+                return None
+            case BeforeRun(before=other):
+                return Place("before", other)
+            case AfterRun(after=other):
+                return Place("after", other)
+            case end:
+                return Place(end)
+
+
+class RemoveQueuedQuery(Request):
+    """With `revision` the run is only removed if nobody has edited it since."""
+
+    revision: int | None = Field(default=None, ge=1)
+
+
+class QueueQuery(Request):
+    """A page of a queue; `cursor` is the `nextCursor` of the page before."""
+
+    cursor: int | None = Field(default=None, ge=-(2**63), le=MAX_SEQ)
+    limit: int = Field(default=100, ge=1, le=500)
 
 
 class DrainBody(Request):

@@ -60,7 +60,7 @@ def waited_answer(run: RunRow, events: list[Envelope]) -> WaitedAnswer:
     return WaitedAnswer(run=run_answer(run), events=events, warnings=_warnings(run))
 
 
-def queued_answer(run: RunRow, *, position: int) -> QueuedAnswer:
+def queued_answer(run: RunRow, *, position: int, held_position: int | None) -> QueuedAnswer:
     return QueuedAnswer(
         run_id=run.id,
         status=run.status,
@@ -71,6 +71,9 @@ def queued_answer(run: RunRow, *, position: int) -> QueuedAnswer:
         lock_expires_at=run.lock_expires_at,
         next_attempt_at=run.next_attempt_at if run.status == "queued" else None,
         last_error=run.last_error,
+        revision=run.revision,
+        held_by=run.held_by,
+        held_position=held_position,
     )
 
 

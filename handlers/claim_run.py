@@ -10,13 +10,15 @@ from uuid import UUID
 from handlers.event_log import NewEvent, append, hold_session
 from handlers.handover import UnheardRun, unheard_runs
 from handlers.human_loop import carry_answers
+from handlers.run_limits import NO_LIMITS, RunLimits, is_held, wake_next
 from handlers.settle_run import RetryPolicy, fail, finish, retry_or_fail
 from handlers.todos import known_todos
 from schema.events import Reason, RunFinished, TodoUpdate
 from schema.executor_api import CarriedAnswer, Resume
 from schema.rows import RunRow, WorkerRow
 from schema.runtime_manifest import RuntimeManifest, read_manifest
-from schema.sql import Conn, execute, fetch_one, fetch_value
+from schema.sql import Conn, execute, fetch_one, fetch_the, fetch_value
+from schema.wire import Json
 
 WorkerOutcome = Literal["dispatched", "superseded"]
 
@@ -36,18 +38,33 @@ class Claimed:
     unheard: list[UnheardRun]
 
 
-def claim_run(conn: Conn, run_id: UUID, *, owner: str, lock_seconds: float) -> Claimed | None:
-    """Take the run if it is due and first in its session's queue; None if it is not there to be taken."""
+@dataclass(frozen=True)
+class _App:
+    manifest: Json
+    concurrent_runs: int | None
+
+
+def claim_run(
+    conn: Conn, run_id: UUID, *, owner: str, lock_seconds: float, limits: RunLimits = NO_LIMITS
+) -> Claimed | None:
+    """Take the run if it is due, first in its session's queue and within all limits; None if it is not there to be
+    taken, or held."""
     run = fetch_one(conn, "run_by_id", RunRow, run_id=run_id)
-    if run is None or run.is_final:
+    if run is None or run.status != "queued":
         return None
     head = hold_session(conn, run.session_id)
+    app = fetch_the(conn, "app_at_claim", _App, app_id=run.app_id)
+    is_limited = limits.are_set or app.concurrent_runs is not None
+    if is_limited and is_held(conn, head, run, limits):
+        return None
     claimed = fetch_one(
         conn, "claim_run", RunRow, run_id=run_id, owner=owner, epoch=head.epoch, lock_seconds=lock_seconds
     )
+    if is_limited or run.held_by is not None:
+        wake_next(conn, limits)
     if claimed is None:
         return None
-    manifest = read_manifest(fetch_value(conn, "manifest_of_app", app_id=claimed.app_id) or {})
+    manifest = read_manifest(app.manifest or {})
     worker = fetch_one(conn, "worker", WorkerRow, session_id=claimed.session_id)
     resume = _resume(conn, claimed)
     return Claimed(

@@ -27,6 +27,7 @@ def park(conn: Conn, run: RunRow) -> list[NewEvent]:
     if not execute(conn, "park_run", run_id=run.id):
         return []
     defer_park(conn, run.id)
+    start_next(conn, run)
     return [run_event(run, "run.parked", {"status": "parked", "provider": run.provider})]
 
 
@@ -53,7 +54,7 @@ def go_on_if_free(conn: Conn, run: RunRow) -> list[NewEvent]:
         return [run_event(run, "run.resumed", {"status": "running", "provider": run.provider})]
     if not execute(conn, "queue_parked_run_if_free", run_id=run.id):
         return []
-    start_next(conn, run.session_id)
+    start_next(conn, run)
     return [run_event(run, "run.resumed", {"status": "queued", "provider": run.provider})]
 
 

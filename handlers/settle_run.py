@@ -48,7 +48,7 @@ def settle(conn: Conn, run: RunRow, finished: RunFinished) -> tuple[RunFinished,
         raise AssertionError(f"run {run.id} was settled before")  # the caller read it under the session's lock
     execute(conn, "insert_usage", run_id=run.id, usage=jsonb(usage or {}))
     released = close_requests(conn, run)
-    start_next(conn, run.session_id)
+    start_next(conn, run)
     return outcome, released
 
 
@@ -107,11 +107,17 @@ def can_go_on(conn: Conn, run: RunRow) -> bool:
     return fetch_value(conn, "conversation_of_run", run_id=run.id) is not None
 
 
-def start_next(conn: Conn, session_id: UUID) -> None:
-    """Defer the job of the session's next queued run; only the head of a queue ever has one."""
-    head = fetch_one(conn, "head_of_queue", RunRow, session_id=session_id)
-    if head is not None:
-        defer_run(conn, head.id)
+def start_next(conn: Conn, run: RunRow) -> None:
+    """The run has ended or is parked: defer the jobs of its session's next one (only the head of a queue ever has one)
+    and of one that a limit held for a place such as this."""
+    ended = {"session_id": run.session_id, "app_id": run.app_id, "user_id": run.user_id}
+    for each in fetch_all(conn, "runs_to_start", _Id, **ended):
+        defer_run(conn, each.id)
+
+
+@dataclass(frozen=True)
+class _Id:
+    id: UUID
 
 
 def close_requests(conn: Conn, run: RunRow) -> list[NewEvent]:

@@ -11,6 +11,7 @@ from handlers.access import Actor, app_by_id, app_named, session_for
 from handlers.defer import defer_run
 from handlers.event_log import NewEvent, append, hold_session, run_event
 from handlers.providers import Provider, provider_named, refuse_unsupported
+from handlers.run_limits import put_first
 from handlers.settle_run import finish
 from handlers.stop_run import StopPolicy, stop
 from schema.errors import Conflict, IdempotencyKeyReused, Invalid, SessionBusy
@@ -76,7 +77,7 @@ def start_run(
             return _started(conn, known)
     session, app, head = _session(conn, actor, start)
     provider = provider_named(conn, start.provider or app.provider)
-    options = _with_defaults(app, start.options)
+    options = with_defaults(app, start.options)
     refuse_unsupported(provider, options)
     policy = _human_policy(conn, start.human_loop, app, human_policy)
     events = _make_room(conn, actor, start, session, stop_policy=stop_policy)
@@ -85,11 +86,18 @@ def start_run(
     events.append(_queued(run, actor, position))
     events += _gate(conn, run, provider, options)
     if position == 0 and not _is_blocked(events):
-        defer_run(conn, run.id)
+        _send(conn, start, run)
     append(conn, head, events)
     if idempotency is not None:
         _remember(conn, actor, idempotency, run)
     return Started(run=_again(conn, run), seq=head.last_seq, queue_position=position)
+
+
+def _send(conn: Conn, start: Start, run: RunRow) -> None:
+    if start.multitask == "interrupt":
+        put_first(conn, run.id, session_id=run.session_id)
+    else:
+        defer_run(conn, run.id)
 
 
 def _known_run(conn: Conn, actor: Actor, idempotency: Idempotency) -> RunRow | None:
@@ -150,7 +158,7 @@ def title_of(prompt: str) -> str:
     return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1] + "…"
 
 
-def _with_defaults(app: AppRow, options: RunOptions) -> RunOptions:
+def with_defaults(app: AppRow, options: RunOptions) -> RunOptions:
     """The app's options, overruled by those of the request."""
     asked = options.model_dump(by_alias=True, exclude_unset=True)
     return RunOptions.model_validate({**app.options, **asked})
@@ -177,8 +185,8 @@ def _make_room(
     others = fetch_all(conn, "unsettled_runs_of_session", RunRow, session_id=session.id)
     if others and start.multitask == "reject":
         raise SessionBusy(runId=str(others[0].id))
-    live = [run for run in others if run.status != "queued"]
-    return [event for run in live for event in stop(conn, run, author=actor.author, policy=stop_policy)]
+    begun = [run for run in others if run.status != "queued" or run.attempt > 0]
+    return [event for run in begun for event in stop(conn, run, author=actor.author, policy=stop_policy)]
 
 
 def _insert(
@@ -203,7 +211,7 @@ def _insert(
         provider=provider.name,
         prompt=start.prompt,
         options=jsonb(options.to_json()),
-        warnings=jsonb([warning.to_json() for warning in _warnings(provider, options)]),
+        warnings=jsonb([warning.to_json() for warning in warnings_of(provider, options)]),
         traceparent=start.traceparent,
         first=start.multitask == "interrupt",
         max_attempts=start.max_attempts,
@@ -212,7 +220,8 @@ def _insert(
     )
 
 
-def _warnings(provider: Provider, options: RunOptions) -> list[RunWarning]:
+def warnings_of(provider: Provider, options: RunOptions) -> list[RunWarning]:
+    """What the run's people are told of what the provider does otherwise than asked."""
     if options.resume and not provider.can("resume"):
         message = f"{provider.title} cannot resume a conversation: each run begins a new one."
         return [RunWarning(code="resume_unsupported", message=message)]
@@ -227,7 +236,7 @@ def _queued(run: RunRow, actor: Actor, position: int) -> NewEvent:
 def _gate(conn: Conn, run: RunRow, provider: Provider, options: RunOptions) -> list[NewEvent]:
     """Say the run's warnings, and block it if it needs a person's word that the provider cannot ask for."""
     events = [run_event(run, "run.warning", dict(warning)) for warning in run.warnings]
-    if not options.require_human_loop or provider.can("humanLoop"):
+    if not cannot_ask(provider, options):
         return events
     message = (
         f"{provider.title} cannot ask a person, but this run requires it. "
@@ -235,6 +244,11 @@ def _gate(conn: Conn, run: RunRow, provider: Provider, options: RunOptions) -> l
     )
     blocked = RunFinished(status="blocked", reason=Reason(code="capability_missing", message=message))
     return [*events, *finish(conn, run, blocked)]
+
+
+def cannot_ask(provider: Provider, options: RunOptions) -> bool:
+    """Whether the options require a person's word that the provider cannot ask for."""
+    return options.require_human_loop and not provider.can("humanLoop")
 
 
 def _is_blocked(events: list[NewEvent]) -> bool:

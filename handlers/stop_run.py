@@ -33,7 +33,8 @@ def stop_run(conn: Conn, actor: Actor, run_id: UUID, *, policy: StopPolicy) -> R
 def stop(conn: Conn, run: RunRow, *, author: str, policy: StopPolicy) -> list[NewEvent]:
     """The events of stopping it; none if it is being stopped or has ended. The caller holds the session."""
     if run.status == "queued":
-        return cancel(conn, run, message="The run was stopped before it began.", author=author)
+        message = "The run was stopped before it began." if run.attempt == 0 else "The run was stopped."
+        return cancel(conn, run, message=message, author=author)
     cancelling = fetch_one(conn, "begin_cancelling", RunRow, run_id=run.id, deadline_seconds=policy.deadline_seconds)
     if cancelling is None:
         return []

@@ -40,7 +40,9 @@ _log = structlog.stdlib.get_logger(__name__)
 def execute_run(shop: Workshop, run_id: UUID) -> Outcome:
     """What became of it; `nothing_to_do` when the run is not there to be taken, `left` when it is another's."""
     settings = shop.settings
-    claimed = shop.database.transact(claim_run, run_id, owner=shop.claimer, lock_seconds=settings.lock_seconds)
+    claimed = shop.database.transact(
+        claim_run, run_id, owner=shop.claimer, lock_seconds=settings.lock_seconds, limits=shop.run_limits
+    )
     if claimed is None:
         return "nothing_to_do"
     run = claimed.run

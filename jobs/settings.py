@@ -43,7 +43,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 class Settings(BaseSettings):
     """Times carry their unit in the name. `executor_max_retries` counts the calls after the first one; 0 as
-    `worker_idle_stop_seconds` or `worker_remove_after_seconds` is never."""
+    `worker_idle_stop_seconds` or `worker_remove_after_seconds` is never, as a `run_limit` it is none."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     run_queue_retry_delay_ms: int = Field(default=2000, ge=0)
     run_lease_seconds: Seconds = 60
     handover_max_tokens: int = Field(default=8000, ge=FEWEST_TOKENS, le=1_000_000)
+    run_limit: int = Field(default=0, ge=0, le=1_000_000)
+    run_limit_per_app: int = Field(default=0, ge=0, le=1_000_000)
+    run_limit_per_user: int = Field(default=0, ge=0, le=1_000_000)
     reconcile_seconds: int = Field(default=10, ge=1, le=59)
 
     sync_dirty_seconds: Seconds = 300

@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg
 import structlog
 
+from handlers.run_limits import wake_missed
 from handlers.sessions import worker_limits
 from jobs import tasks
 from jobs.app import app
@@ -54,6 +55,7 @@ ALARMS_SECONDS = 15.0
 STORE_SECONDS = 5.0
 SAVING_SECONDS = 1.0
 EXPIRY_SECONDS = 1.0
+HELD_SECONDS = 1.0
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -158,6 +160,7 @@ def _duties(shop: Workshop, presence: Presence) -> list[Duty]:
         Duty("executors", lambda: look_after_executors(shop), EXECUTORS_SECONDS),
         Duty("claims", shop.claims.hold_all, shop.claims.interval_seconds),
         Duty("turns", shop.turns.hold_all, shop.turns.interval_seconds),
+        Duty("held", partial(shop.database.transact, wake_missed, shop.run_limits), HELD_SECONDS),
         Duty("saving", lambda: save_due(shop), SAVING_SECONDS),
         Duty("expiry", lambda: expire_requests(shop), EXPIRY_SECONDS),
         Duty("alarms", partial(raise_alarms, shop.database), ALARMS_SECONDS),

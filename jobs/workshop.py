@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from handlers.life_cycle import LifeLimits
 from handlers.reconcile import ReconcileLimits
+from handlers.run_limits import RunLimits
 from handlers.settle_run import RetryPolicy
 from jobs.claims import Claims
 from jobs.database import Database
@@ -43,6 +44,13 @@ class Workshop:
     @property
     def retry_policy(self) -> RetryPolicy:
         return RetryPolicy(delay_seconds=self.settings.retry_delay_seconds)
+
+    @property
+    def run_limits(self) -> RunLimits:
+        settings = self.settings
+        return RunLimits(
+            system=settings.run_limit, per_app=settings.run_limit_per_app, per_user=settings.run_limit_per_user
+        )
 
     @property
     def limits(self) -> ReconcileLimits:

@@ -87,6 +87,18 @@ class SessionBusy(Conflict):
     code = "session_busy"
 
 
+class NotQueued(Conflict):
+    """The run is not in the queue, or not any more."""
+
+    code = "not_queued"
+
+
+class StaleRevision(Conflict):
+    """The run has been edited since; `run` is how it is now."""
+
+    code = "stale_revision"
+
+
 class Invalid(RunyardError):
     """The request cannot be understood."""
 

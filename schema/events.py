@@ -13,6 +13,8 @@ from schema.wire import Json, Request, Text, Wire
 EXECUTOR_MAY_NOT_AUTHOR = frozenset(
     {
         "run.queued",
+        "run.queue_edited",
+        "run.held",
         "run.waiting",
         "run.parked",
         "run.resumed",

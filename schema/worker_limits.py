@@ -1,4 +1,4 @@
-"""Limits of an app's workers; what is left out is the deployment's default."""
+"""Limits of an app and its workers; what is left out is the deployment's default."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ DAY_SECONDS = 86_400
 
 class WorkerLimits(Request):
     """`cpus` in whole and parts of processors; `processes` counts threads too, as the kernel does. A worker idle for
-    `idleStopSeconds` is saved and stopped; one stopped for `removeAfterSeconds` is removed."""
+    `idleStopSeconds` is saved and stopped; one stopped for `removeAfterSeconds` is removed. Of the app's runs
+    `concurrentRuns` are live at once, at most."""
 
     cpus: float | None = Field(default=None, ge=0.1, le=256, allow_inf_nan=False)
     memory_bytes: int | None = Field(default=None, ge=256 * MEBIBYTE, le=4096 * 1024 * MEBIBYTE)
@@ -21,6 +22,7 @@ class WorkerLimits(Request):
     disk_bytes: int | None = Field(default=None, ge=64 * MEBIBYTE, le=1024 * 1024 * 16 * MEBIBYTE)
     idle_stop_seconds: int | None = Field(default=None, ge=1, le=30 * DAY_SECONDS)
     remove_after_seconds: int | None = Field(default=None, ge=1, le=3650 * DAY_SECONDS)
+    concurrent_runs: int | None = Field(default=None, ge=1, le=1_000_000)
 
 
 def read_limits(given: Json) -> WorkerLimits:

@@ -97,27 +97,6 @@ WHERE ahead.session_id = mine.session_id
     AND ahead.id <> mine.id
     AND (ahead.status <> 'queued' OR ahead.position < mine.position);
 
--- name: head_of_queue
--- The session's next run, if nothing of it is live.
-SELECT
-    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
-    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
-    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
-    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
-    runs.held_by, runs.held_since, runs.revision
-FROM runs
-WHERE runs.session_id = %(session_id)s
-    AND runs.status = 'queued'
-    AND NOT EXISTS (
-        SELECT 1 FROM runs AS live
-        WHERE live.session_id = %(session_id)s
-            AND live.status IN ('starting', 'running', 'waiting', 'parked', 'cancelling')
-    )
-ORDER BY runs.position
-LIMIT 1;
-
 -- name: claim_run
 -- Taken only when due, first in its session's queue, and with nothing live beside it. The caller holds the session.
 UPDATE runs
@@ -128,7 +107,9 @@ SET status = 'starting',
     epoch = %(epoch)s,
     last_n = 0,
     lock_expires_at = now() + make_interval(secs => %(lock_seconds)s),
-    lease_expires_at = NULL
+    lease_expires_at = NULL,
+    held_by = NULL,
+    held_since = NULL
 WHERE runs.id = %(run_id)s
     AND runs.status = 'queued'
     AND runs.next_attempt_at <= now()
@@ -255,7 +236,9 @@ SET status = %(status)s,
     stop_reason = %(stop_reason)s,
     usage = COALESCE(%(usage)s, usage),
     lock_expires_at = NULL,
-    lease_expires_at = NULL
+    lease_expires_at = NULL,
+    held_by = NULL,
+    held_since = NULL
 WHERE id = %(run_id)s AND finished_at IS NULL
 RETURNING
     runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
@@ -319,7 +302,7 @@ VALUES (%(user_id)s, %(key)s, %(body_digest)s, %(run_id)s);
 
 -- name: runs_to_reconcile
 -- Whatever is overdue: a claim that was not finished, a lease that ran out, a cancellation past its deadline, a parked
--- run whose agent was not put to rest, a due run at the head of its queue that nobody has taken.
+-- run whose agent was not put to rest, a due run at the head of its queue that nobody has taken and no limit holds.
 SELECT
     runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
     runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
@@ -342,6 +325,7 @@ WHERE runs.finished_at IS NULL
         )
         OR (
             runs.status = 'queued'
+            AND runs.held_by IS NULL
             AND runs.next_attempt_at < now() - make_interval(secs => %(undispatched_seconds)s)
             AND NOT EXISTS (
                 SELECT 1 FROM runs AS other
@@ -389,10 +373,11 @@ WHERE runs.status = 'starting'
     );
 
 -- name: due_runs
--- Heads of their sessions' queues that could start now, oldest first.
+-- Heads of their sessions' queues that could start now, oldest first; not those that a limit holds.
 SELECT runs.id
 FROM runs
 WHERE runs.status = 'queued'
+    AND runs.held_by IS NULL
     AND runs.next_attempt_at <= now()
     AND NOT EXISTS (
         SELECT 1 FROM runs AS other

@@ -14,19 +14,21 @@ ORDER BY session_id;
 
 -- name: watched_worker
 -- All that decides about a worker's life but what its host says and whether it is saved. `needed_by` is the run that is
--- at work in it or due next; a parked one keeps its place in the session, not its worker, once its agent has ended.
+-- at work in it or due next; a parked one keeps its place in the session, not its worker, once its agent has ended, and
+-- so does one that a limit holds.
 SELECT
     worker.session_id, worker.status, worker.status_since, worker.epoch, worker.host, worker.base_url,
     worker.last_error, worker.dirty_since, worker.synced_at, worker.sync_failures, worker.next_sync_at,
     worker.head_snapshot, worker.sync_error, worker.idle_since, worker.restored_at, apps.limits, now() AS at,
     (
-        SELECT runs.id FROM runs
-        WHERE runs.session_id = worker.session_id
-            AND runs.finished_at IS NULL
-            AND NOT runs.bound
-            AND (runs.status <> 'parked' OR runs.lease_expires_at IS NOT NULL)
-        ORDER BY runs.status = 'queued', runs.position
-        LIMIT 1
+        SELECT first.id
+        FROM (
+            SELECT runs.id, runs.status, runs.held_by, runs.lease_expires_at FROM runs
+            WHERE runs.session_id = worker.session_id AND runs.finished_at IS NULL AND NOT runs.bound
+            ORDER BY runs.status = 'queued', runs.position
+            LIMIT 1
+        ) AS first
+        WHERE (first.status <> 'parked' OR first.lease_expires_at IS NOT NULL) AND first.held_by IS NULL
     ) AS needed_by,
     GREATEST(
         worker.idle_since,
@@ -209,9 +211,6 @@ WHERE session_id = %(session_id)s
 -- name: insert_audit
 INSERT INTO audit_log (actor, action, session_id, detail)
 VALUES (%(actor)s, %(action)s, %(session_id)s, %(detail)s);
-
--- name: manifest_of_app
-SELECT manifest FROM apps WHERE id = %(app_id)s;
 
 -- name: hold_worker
 -- Held by the connection, not by a transaction.

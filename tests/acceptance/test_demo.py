@@ -79,9 +79,31 @@ def test_runs_of_a_session_wait_for_each_other_and_those_of_others_do_not(talk: 
 def test_an_interrupting_run_ends_the_one_before(talk: Talk) -> None:
     slow = talk.start("sleep 60", options={"mode": "auto"})
     talk.watch(slow, until="run.started")
+    patient = talk.start("write a.txt: b", sessionId=slow["sessionId"], options={"mode": "auto"})
     urgent = talk.start("hello", sessionId=slow["sessionId"], multitask="interrupt", options={"mode": "auto"})
     assert outcome(talk.watch(urgent)) == ("succeeded", None)
     assert talk.run(slow["runId"])["status"] == "cancelled"
+    assert outcome(talk.watch(patient)) == ("succeeded", None)
+    ends = [seq_of(talk, run, "run.finished") for run in (slow, urgent, patient)]
+    starts = [seq_of(talk, run, "run.started") for run in (urgent, patient)]
+    assert sorted([*starts, *ends]) == [ends[0], starts[0], ends[1], starts[1], ends[2]]
+
+
+def test_a_queued_prompt_edited_and_moved_is_what_is_done(talk: Talk) -> None:
+    slow = talk.start("sleep 1", options={"mode": "auto"})
+    first, second = [
+        talk.start(f"say: {word}", sessionId=slow["sessionId"], options={"mode": "auto"}) for word in ("one", "two")
+    ]
+    changes = {"revision": 1, "prompt": "say: three", "place": {"before": first["runId"]}}
+    edited = talk.http.patch(f"/api/runs/queue/{second['runId']}", json=changes)
+    assert (edited.status_code, edited.json()["revision"]) == (200, 2)
+    said = [texts(talk.watch(run)) for run in (second, first)]
+    assert ("three" in said[0], "one" in said[1]) == (True, True)
+    assert seq_of(talk, second, "run.finished") < seq_of(talk, first, "run.started")
+
+
+def seq_of(talk: Talk, run: Json, type_: str) -> int:
+    return next(int(event["seq"]) for event in talk.events(run["runId"]) if event["type"] == type_)
 
 
 def test_a_permission_can_be_answered_by_another_client_later(stack: Stack, talk: Talk) -> None:

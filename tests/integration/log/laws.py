@@ -15,7 +15,8 @@ _RUNS = """
 SELECT runs.id, runs.status::text, usage_log.run_id IS NOT NULL,
     (SELECT count(*) FROM human_requests WHERE run_id = runs.id AND status IN ('open', 'answered', 'delivering')),
     (SELECT count(*) FROM procrastinate_jobs AS job
-     WHERE job.task_name = 'execute_run' AND job.status = 'todo' AND job.args ->> 'run_id' = runs.id::text)
+     WHERE job.task_name = 'execute_run' AND job.status = 'todo' AND job.args ->> 'run_id' = runs.id::text),
+    runs.held_by IS NOT NULL
 FROM runs LEFT JOIN usage_log ON usage_log.run_id = runs.id
 WHERE runs.session_id = %s
 ORDER BY runs.status = 'queued', runs.position
@@ -48,7 +49,7 @@ def _of_the_runs(conn: psycopg.Connection, session_id: UUID) -> Iterator[str]:
     live = [run_id for run_id, status, *_ in runs if status in LIVE]
     if len(live) > 1:
         yield f"{len(live)} runs live at once"
-    for run_id, status, is_settled, waiting, _ in runs:
+    for run_id, status, is_settled, waiting, *_ in runs:
         is_final = status in FINAL
         if is_settled != is_final:
             yield f"run {run_id} is {status}, and its usage is {'' if is_settled else 'not '}settled"
@@ -56,8 +57,11 @@ def _of_the_runs(conn: psycopg.Connection, session_id: UUID) -> Iterator[str]:
             yield f"run {run_id} has ended, and {waiting} requests of it wait"
         yield from _of_a_runs_end(conn, run_id, is_final=is_final)
     queued = [run for run in runs if run[1] == "queued"]
-    if queued and not live and not queued[0][4]:
-        yield f"run {queued[0][0]} is next, and no job will start it"
+    if queued and not live and not any(queued[0][4:]):
+        yield f"run {queued[0][0]} is next, no job will start it, and no limit holds it"
+    held = [run[0] for run in runs if run[5]]
+    if set(held) - {run[0] for run in queued[:1]}:
+        yield f"runs {held} are held, but they are not all next"
 
 
 def _of_a_runs_end(conn: psycopg.Connection, run_id: UUID, *, is_final: bool) -> Iterator[str]:

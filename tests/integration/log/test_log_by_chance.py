@@ -83,9 +83,9 @@ class Log(RuleBasedStateMachine):
         session.runs.append(run)
         place = len(session.queue)
         if multitask == "interrupt":
+            for begun in [each for each in session.queue if each.status != "queued" or each.attempt]:
+                begun.stop()
             place = 1 if session.live else 0
-            if session.live:
-                session.live.stop()
         session.queue.insert(place, run)
         assert answer["queuePosition"] == place
 

@@ -1,0 +1,231 @@
+-- name: queued_runs
+-- The session's queued runs (or the one run) in their order; `ahead` is how many of the session come before each.
+SELECT
+    queued.id, queued.session_id, queued.user_id, queued.provider, queued.prompt, queued.options, queued.position,
+    queued.ahead, queued.attempt, queued.revision, queued.created_at, queued.held_by, queued.held_since
+FROM (
+    SELECT
+        runs.id, runs.session_id, runs.user_id, runs.provider, runs.prompt, runs.options, runs.position, runs.attempt,
+        runs.revision, runs.created_at, runs.held_by, runs.held_since,
+        row_number() OVER (ORDER BY runs.position) - 1 + (
+            SELECT count(*) FROM runs AS live
+            WHERE live.session_id = %(session_id)s
+                AND live.status IN ('starting', 'running', 'waiting', 'parked', 'cancelling')
+        ) AS ahead
+    FROM runs
+    WHERE runs.session_id = %(session_id)s AND runs.status = 'queued'
+) AS queued
+WHERE (%(run_id)s::uuid IS NULL OR queued.id = %(run_id)s)
+    AND (%(after)s::bigint IS NULL OR queued.position > %(after)s)
+ORDER BY queued.position
+LIMIT %(limit)s;
+
+-- name: live_run
+SELECT
+    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
+    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
+    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
+    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
+    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
+    runs.held_by, runs.held_since, runs.revision
+FROM runs
+WHERE runs.session_id = %(session_id)s AND runs.status IN ('starting', 'running', 'waiting', 'parked', 'cancelling');
+
+-- name: edit_queued_run
+UPDATE runs
+SET prompt = COALESCE(%(prompt)s, prompt),
+    options = COALESCE(%(options)s, options),
+    warnings = COALESCE(%(warnings)s, warnings),
+    revision = revision + 1
+WHERE id = %(run_id)s AND status = 'queued' AND attempt = 0 AND revision = %(revision)s;
+
+-- name: waiting_runs
+-- Those of the session's queue that have not begun, and so may change places.
+SELECT id, position FROM runs
+WHERE session_id = %(session_id)s AND status = 'queued' AND attempt = 0
+ORDER BY position;
+
+-- name: last_position_taken
+-- Behind which every run that has not begun comes; null if there is nothing to be behind of. What is being cancelled
+-- does not come back to its place.
+SELECT max(position) FROM runs
+WHERE session_id = %(session_id)s
+    AND finished_at IS NULL
+    AND status <> 'cancelling'
+    AND NOT (status = 'queued' AND attempt = 0);
+
+-- name: place_run
+UPDATE runs SET position = %(position)s WHERE id = %(run_id)s;
+
+-- name: space_out_queue
+-- The same order, with room between all.
+UPDATE runs SET position = COALESCE(%(after)s::bigint, 0) + spaced.number * %(gap)s
+FROM (
+    SELECT id, row_number() OVER (ORDER BY position) AS number
+    FROM runs
+    WHERE session_id = %(session_id)s AND status = 'queued' AND attempt = 0
+) AS spaced
+WHERE runs.id = spaced.id;
+
+-- name: head_of_queue
+-- The session's next run, if nothing of it is live.
+SELECT runs.id
+FROM runs
+WHERE runs.session_id = %(session_id)s
+    AND runs.status = 'queued'
+    AND NOT EXISTS (
+        SELECT 1 FROM runs AS live
+        WHERE live.session_id = %(session_id)s
+            AND live.status IN ('starting', 'running', 'waiting', 'parked', 'cancelling')
+    )
+ORDER BY runs.position
+LIMIT 1;
+
+-- name: runs_to_start
+-- Whom the end or the parking of a run lets go: the session's next run if nothing of it is live, and whoever has been
+-- held longest by a limit that the run took a place of. The claim decides whose turn it is.
+(
+    SELECT held.id
+    FROM runs AS held
+    WHERE held.held_by IS NOT NULL
+        AND (
+            held.held_by = 'system'
+            OR (held.held_by = 'app' AND held.app_id = %(app_id)s)
+            OR (held.held_by = 'user' AND held.user_id = %(user_id)s)
+        )
+    ORDER BY held.held_since
+    LIMIT 1
+)
+UNION
+(
+    SELECT runs.id
+    FROM runs
+    WHERE runs.session_id = %(session_id)s
+        AND runs.status = 'queued'
+        AND NOT EXISTS (
+            SELECT 1 FROM runs AS live
+            WHERE live.session_id = %(session_id)s
+                AND live.status IN ('starting', 'running', 'waiting', 'parked', 'cancelling')
+        )
+    ORDER BY runs.position
+    LIMIT 1
+);
+
+-- name: app_at_claim
+SELECT manifest, (limits ->> 'concurrentRuns')::int AS concurrent_runs FROM apps WHERE id = %(app_id)s;
+
+-- name: lock_run_limits
+SELECT pg_advisory_xact_lock(hashtextextended('runyard run limits', 0));
+
+-- name: whose_turn
+-- What keeps the run that asks (there may be none), and which of the others that limits hold may go. A turn is of a run
+-- that is due, first in its session and has a place under each limit (0 is none); turns go to the user with the fewest
+-- live runs, then to who has been held longest. Parked and bound runs take no place.
+WITH live AS MATERIALIZED (
+    SELECT user_id, app_id FROM runs
+    WHERE status IN ('starting', 'running', 'waiting', 'cancelling') AND NOT bound
+), of_users AS (
+    SELECT user_id, count(*) AS live FROM live GROUP BY user_id
+), of_apps AS (
+    SELECT app_id, count(*) AS live FROM live GROUP BY app_id
+), candidates AS (
+    SELECT
+        runs.id, runs.user_id, runs.app_id, COALESCE(runs.held_since, now()) AS since,
+        COALESCE(of_users.live, 0) AS of_user, COALESCE(of_apps.live, 0) AS of_app,
+        COALESCE((apps.limits ->> 'concurrentRuns')::int, %(per_app)s) AS per_app
+    FROM runs
+    JOIN apps ON apps.id = runs.app_id
+    LEFT JOIN of_users ON of_users.user_id = runs.user_id
+    LEFT JOIN of_apps ON of_apps.app_id = runs.app_id
+    WHERE (
+            runs.id = %(run_id)s::uuid
+            OR (runs.held_by IS NOT NULL AND (%(system)s = 0 OR (SELECT count(*) FROM live) < %(system)s))
+        )
+        AND runs.status = 'queued'
+        AND runs.next_attempt_at <= now()
+        AND NOT EXISTS (
+            SELECT 1 FROM runs AS other
+            WHERE other.session_id = runs.session_id
+                AND other.finished_at IS NULL
+                AND (other.status <> 'queued' OR other.position < runs.position)
+        )
+), judged AS (
+    SELECT
+        id, user_id, app_id, since, of_user, per_app,
+        CASE
+            WHEN %(system)s > 0 AND (SELECT count(*) FROM live) >= %(system)s THEN 'system'
+            WHEN per_app > 0 AND of_app >= per_app THEN 'app'
+            WHEN %(per_user)s > 0 AND of_user >= %(per_user)s THEN 'user'
+        END AS reached
+    FROM candidates
+), others AS (
+    SELECT id, user_id, app_id, since, of_user FROM judged
+    WHERE reached IS NULL AND id IS DISTINCT FROM %(run_id)s::uuid
+)
+SELECT
+    (
+        SELECT COALESCE(
+            mine.reached,
+            (
+                SELECT CASE
+                    WHEN %(system)s > 0 THEN 'system'
+                    WHEN mine.per_app > 0 AND others.app_id = mine.app_id THEN 'app'
+                    ELSE 'user'
+                END
+                FROM others
+                WHERE (others.of_user, others.since, others.id) < (mine.of_user, mine.since, mine.id)
+                    AND (
+                        %(system)s > 0
+                        OR (mine.per_app > 0 AND others.app_id = mine.app_id)
+                        OR (%(per_user)s > 0 AND others.user_id = mine.user_id)
+                    )
+                LIMIT 1
+            )
+        )
+        FROM judged AS mine
+        WHERE mine.id = %(run_id)s::uuid
+    ) AS held_by,
+    (SELECT id FROM others ORDER BY of_user, since, id LIMIT 1) AS next_run_id;
+
+-- name: hold_run
+-- Whether it was not held before; no row when nothing changes.
+UPDATE runs SET held_by = %(held_by)s, held_since = COALESCE(held_since, now())
+WHERE id = %(run_id)s AND status = 'queued' AND held_by IS DISTINCT FROM %(held_by)s
+RETURNING held_since = now();
+
+-- name: take_over_hold
+-- The run that is first now waits in the place of the one that was, if a limit holds that.
+WITH was AS (
+    SELECT id, held_by, held_since FROM runs
+    WHERE session_id = %(session_id)s AND held_by IS NOT NULL AND id <> %(run_id)s
+), let_go AS (
+    UPDATE runs SET held_by = NULL, held_since = NULL FROM was WHERE runs.id = was.id
+)
+UPDATE runs SET held_by = was.held_by, held_since = was.held_since FROM was WHERE runs.id = %(run_id)s;
+
+-- name: runs_held_before
+-- How many that the same limit holds have their turn before the run.
+WITH of_users AS (
+    SELECT user_id, count(*) AS live FROM runs
+    WHERE status IN ('starting', 'running', 'waiting', 'cancelling') AND NOT bound
+    GROUP BY user_id
+)
+SELECT count(*)::int
+FROM runs AS mine
+JOIN runs AS other ON other.held_by IS NOT NULL
+LEFT JOIN of_users AS of_me ON of_me.user_id = mine.user_id
+LEFT JOIN of_users AS of_other ON of_other.user_id = other.user_id
+WHERE mine.id = %(run_id)s
+    AND (
+        mine.held_by = 'system'
+        OR (mine.held_by = 'app' AND other.app_id = mine.app_id)
+        OR (mine.held_by = 'user' AND other.user_id = mine.user_id)
+    )
+    AND (COALESCE(of_other.live, 0), other.held_since, other.id) < (COALESCE(of_me.live, 0), mine.held_since, mine.id);
+
+-- name: job_is_on_its_way
+SELECT EXISTS (
+    SELECT 1 FROM procrastinate_jobs
+    WHERE task_name = 'execute_run' AND status = 'todo' AND args ->> 'run_id' = %(run_id)s::text
+);
