@@ -133,4 +133,16 @@ READING = """## How each is measured
 - **G15** the start of everything to ready; a prompt to the agent's first event; the latter of a real agent against the
   bare agent (`take_turn`).
 - **sockets** resident memory and threads of the API process for open, idle WebSockets.
+
+## What stands in the way
+- **G1** The plain insert writes one table with one index. Ours locks and changes two rows a call (the log's head; the
+  run's lease and high-water mark), reads the events from JSON and keeps two indexes, of which the run's own costs about
+  a fifth. One row for both, and no second index, is what is left to try.
+- **G4** With two cores for clients, server and database the wait is for a core: the next row shows that grouping makes
+  throughput here and no longer changes the tail.
+- **G7** A start writes session, run, event and job, and its claim is a second transaction, where the baseline inserts one
+  row; the drain's rounds lie far apart on two cores.
+- **G10** and **G11** The start of the engine's process and its reading of the last scan are a third of a small save; a
+  restore is bound by the file system's making of 50,000 files, which restic does in the same time without flushing them.
+- **G14** Each event is put into words by the database and framed by itself, which `COPY` need not do.
 """

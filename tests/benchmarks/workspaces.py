@@ -80,7 +80,7 @@ def _once(target: str, what: str, theirs: float, ours: float, wanted: Wanted | N
 def first_saves(place: Place, others: Others) -> Iterator[Line]:
     rounds = in_turns(place.first_save, others.pack_by_tar)
     note = f"The engine's process took at most {place.peak_bytes / 2**20:.0f} MiB of memory."
-    what = "first save of 50,000 files, against `tar | zstd -3` to the local disk"
+    what = "first save of 50,000 files, against `tar \\| zstd -3` to the local disk"
     yield rated("G9", what, rounds, unit="s", wanted=Wanted("<=", 3.5), note=note)
 
 
