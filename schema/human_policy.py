@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from schema.errors import Invalid
-from schema.wire import Json, Request, Text
+from schema.wire import Json, Request
 
 OnExpiry = Literal["wait", "deny", "park", "escalate"]
 
@@ -19,7 +19,7 @@ class HumanPolicy(Request):
 
     on_expiry: OnExpiry | None = None
     expiry_seconds: float | None = Field(default=None, gt=0, le=31_536_000)
-    escalate_to: Text | None = Field(
+    escalate_to: str | None = Field(
         default=None, pattern=r"^(user:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|role:(admin|operator|member))$"
     )
     escalation_seconds: float | None = Field(default=None, gt=0, le=31_536_000)
