@@ -196,7 +196,7 @@ def _stage(order: RestoreOrder, plan: Plan, manifest: Manifest | None, places: l
                 place.staging.make_folder(step.place)
             elif step.action == "write":
                 place.staging.write(step.place, plan.content(step), mode=int(step.mode or "644", 8))
-            elif step.action == "keep" and step.path != TOP:
+            elif step.reason == "in_place" and step.path != TOP:  # other reasons also keep away what is not there
                 place.staging.protect(step.place)
     if manifest is not None:
         fetch = Fetch(manifest, session_id=order.session_id, talk=talk)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -76,11 +77,13 @@ def restored(worker: Worker, objects: Objects, snapshot_id: str | None, **change
 
 def engines_of(worker: Worker) -> list[psutil.Process]:
     assert worker.process is not None
-    return [
-        child
-        for child in psutil.Process(worker.process.pid).children()
-        if "executor.saving" in " ".join(child.cmdline())
-    ]
+    return [child for child in psutil.Process(worker.process.pid).children() if is_engine(child)]
+
+
+def is_engine(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):  # it has just ended
+        return "executor.saving" in " ".join(process.cmdline())
+    return False
 
 
 def kill_engine(worker: Worker) -> None:
