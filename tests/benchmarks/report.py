@@ -135,14 +135,14 @@ READING = """## How each is measured
 - **sockets** resident memory and threads of the API process for open, idle WebSockets.
 
 ## What stands in the way
-- **G1** The plain insert writes one table with one index. Ours locks and changes two rows a call (the log's head; the
-  run's lease and high-water mark), reads the events from JSON and keeps two indexes, of which the run's own costs about
-  a fifth. One row for both, and no second index, is what is left to try.
-- **G4** With two cores for clients, server and database the wait is for a core: the next row shows that grouping makes
-  throughput here and no longer changes the tail.
-- **G7** A start writes session, run, event and job, and its claim is a second transaction, where the baseline inserts one
-  row; the drain's rounds lie far apart on two cores.
-- **G10** and **G11** The engine is a process that starts, imports and reads its last scan before it compares anything; a
-  restore is bound by the making of 50,000 files, and flushes them, which restic does not.
+- **G1** The plain insert writes one table with one index. Ours locks and changes two rows a call (the log's head;
+  the run's lease and high-water mark), reads the events from JSON and keeps two indexes, of which the run's own
+  costs about a fifth. One row for both, and no second index, is what is left to try.
+- **G4** With two cores for clients, server and database the wait is for a core: the next row shows that grouping
+  makes throughput here and no longer changes the tail.
+- **G7** A start writes session, run, event and job, and its claim is a second transaction, where the baseline
+  inserts one row; the drain's rounds lie far apart on two cores.
+- **G10** and **G11** The engine is a process that starts, imports and reads its last scan before it compares
+  anything; a restore is bound by the making of 50,000 files, and flushes them, which restic does not.
 - **G14** Each event is put into words by the database and framed by itself, which `COPY` need not do.
 """
