@@ -99,6 +99,21 @@ def test_no_seed_goes_through_a_link(place: Place, tmp_path: Path) -> None:
     assert list(outside.iterdir()) == []
 
 
+def test_a_mount_point_that_is_not_made_keeps_nothing_of_the_session_away(place: Place) -> None:
+    (place.workspace / "a").write_text("of the session")
+    place.save()
+    fresh = place.another("used")
+    (fresh.workspace / "a/deep").mkdir(parents=True)
+    there = list(_on_disk(fresh).things.values())
+    assert place.head is not None
+    saved = Snapshot(place.head, found_in(place.manifest()))
+    manifest = read_manifest({"mountPoints": ["/workspace/a/b/c"]})
+    plan = make_plan(manifest, runtime_version=None, snapshot=saved, existing=there)
+    assert ("a/b/c", "in_the_way") in {(each.path, each.reason) for layer in plan.layers for each in layer.entries}
+    fresh.restore(place.head, plan.to_json())
+    assert (fresh.workspace / "a").read_text() == "of the session"
+
+
 def test_cleanup_leaves_what_is_protected(place: Place) -> None:
     for path in ("tmp/a/b", "tmp/c", "a/x.pid", "a/keep.pid", "b.txt"):
         (place.workspace / path).parent.mkdir(parents=True, exist_ok=True)
