@@ -68,7 +68,7 @@ def queued_answer(run: RunRow, *, position: int, held_position: int | None) -> Q
         attempts=run.attempt,
         max_attempts=run.max_attempts,
         claimed_by=run.claimed_by,
-        lock_expires_at=run.lock_expires_at,
+        lock_expires_at=None if run.lease_expires_at else run.lock_expires_at,
         next_attempt_at=run.next_attempt_at if run.status == "queued" else None,
         last_error=run.last_error,
         revision=run.revision,

@@ -6,7 +6,7 @@ Whoever calls these holds the worker's lock, so that an epoch is never begun twi
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from handlers.event_log import NewEvent, append, hold_session
 from handlers.saving import forget_unsaved, unsaved
 from handlers.settle_run import RetryPolicy, retry_or_fail
 from schema.errors import NotFound
-from schema.rows import LogHead, RunRow, WorkerStatus
+from schema.rows import RunRow, WorkerStatus
 from schema.runtime_manifest import RuntimeManifest, read_manifest
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value, jsonb
 from schema.wire import Json
@@ -122,7 +122,7 @@ def _begin_epoch(conn: Conn, found: _Activation, retry: RetryPolicy) -> None:
     epoch: int = fetch_value(conn, "next_epoch", session_id=found.session_id)
     execute(conn, "run_follows_epoch", session_id=found.session_id, epoch=epoch)
     forget_unsaved(conn, found.session_id)
-    append(conn, LogHead(head.session_id, head.last_seq, epoch), events)
+    append(conn, replace(head, epoch=epoch), events)
 
 
 def _what_may_be_missing(conn: Conn, found: _Activation, runs: list[RunRow]) -> list[NewEvent]:

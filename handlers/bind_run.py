@@ -13,7 +13,7 @@ from schema.errors import Conflict, SessionBusy
 from schema.events import RunStarted
 from schema.rows import AppRow, RunRow, SessionRow
 from schema.signature import callback_key
-from schema.sql import Conn, fetch_all, fetch_one
+from schema.sql import Conn, execute, fetch_all, fetch_one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +60,10 @@ def bind_run(conn: Conn, actor: Actor, bind: Bind, *, secret: bytes, lease_secon
         prompt=bind.prompt,
         traceparent=bind.traceparent,
         epoch=head.epoch,
-        lease_seconds=lease_seconds,
     )
     if run is None:  # another has bound it, in another session, since we looked
         raise _run_exists()
+    execute(conn, "extend_lease", run_id=run.id, numbered=0, lease_seconds=lease_seconds)
     queued = {"status": "queued", "provider": run.provider, "prompt": run.prompt, "bound": True}
     started = {**RunStarted(provider=run.provider).to_json(), "bound": True}
     events = [run_event(run, "run.queued", queued, author=actor.author), run_event(run, "run.started", started)]

@@ -50,7 +50,7 @@ def receive_callback(conn: Conn, run_id: UUID, body: CallbackBody, *, policy: Ca
     head = hold_session(conn, _run(conn, run_id).session_id)
     run = _run(conn, run_id)
     _refuse_stale(run, body)
-    fresh = _fresh(conn, run, body.events)
+    fresh = _fresh(conn, run, body.events, head=head)
     run, events = _apply_all(conn, run, fresh, head=head, policy=policy)
     head = append(conn, head, events)
     _extend_lease(conn, run, fresh, policy=policy)
@@ -76,29 +76,36 @@ def _refuse_stale(run: RunRow, body: CallbackBody) -> None:
         raise StaleAttempt(attempt=run.attempt)
 
 
-def _fresh(conn: Conn, run: RunRow, events: list[SourceEvent]) -> list[SourceEvent]:
+def _fresh(conn: Conn, run: RunRow, events: list[SourceEvent], *, head: LogHead) -> list[SourceEvent]:
     """The events that are not in the log yet."""
     for event in events:
         if event.type in EXECUTOR_MAY_NOT_AUTHOR:
             raise Invalid(f"A source may not author {event.type}.", code="type_not_authorable", type=event.type)
     numbered = [event for event in events if event.n is not None]
     if len(numbered) == len(events):
-        return _fresh_by_number(conn, run, events)
+        return _fresh_by_number(conn, run, events, head=head)
     if numbered or not run.bound:
         raise Invalid("Number every event of the run by `n`, or (for a bound run) none.", code="n_missing")
     return _fresh_by_id(conn, run, events)
 
 
-def _fresh_by_number(conn: Conn, run: RunRow, events: list[SourceEvent]) -> list[SourceEvent]:
+def _fresh_by_number(conn: Conn, run: RunRow, events: list[SourceEvent], *, head: LogHead) -> list[SourceEvent]:
+    last_n = head.last_n if head.run_id == run.id else _last_number(conn, run)
     numbers = [event.n or 0 for event in events]
-    known = [event for event in events if (event.n or 0) <= run.last_n]
-    fresh = [event for event in events if (event.n or 0) > run.last_n]
-    expected = list(range(run.last_n + 1, run.last_n + 1 + len(fresh)))
+    known = [event for event in events if (event.n or 0) <= last_n]
+    fresh = [event for event in events if (event.n or 0) > last_n]
+    expected = list(range(last_n + 1, last_n + 1 + len(fresh)))
     if [event.n for event in fresh] != expected or numbers != sorted(set(numbers)):
-        raise EventGap(f"Send again from n = {run.last_n + 1}, in order.", expected=run.last_n + 1)
+        raise EventGap(f"Send again from n = {last_n + 1}, in order.", expected=last_n + 1)
     if known:
         _refuse_other_ids(conn, run, known)
     return fresh
+
+
+def _last_number(conn: Conn, run: RunRow) -> int:
+    """Of the attempt's events in the log; 0 when there are none."""
+    found: int | None = fetch_value(conn, "last_number", run_id=run.id, attempt=run.attempt)
+    return found or 0
 
 
 @dataclass(frozen=True)
@@ -165,8 +172,6 @@ def _new_event(run: RunRow, event: SourceEvent) -> NewEvent:
 
 
 def _extend_lease(conn: Conn, run: RunRow, fresh: list[SourceEvent], *, policy: CallbackPolicy) -> None:
-    last_n = max([run.last_n, *(event.n or 0 for event in fresh)])
-    if run.is_final or run.status == "queued":
-        execute(conn, "record_last_n", run_id=run.id, last_n=last_n)
-    else:
-        execute(conn, "extend_lease", run_id=run.id, last_n=last_n, lease_seconds=policy.lease_seconds)
+    """Nothing of a run that has lost its place as the session's live one."""
+    numbered = sum(event.n is not None for event in fresh)
+    execute(conn, "extend_lease", run_id=run.id, numbered=numbered, lease_seconds=policy.lease_seconds)

@@ -85,7 +85,7 @@ def hold_claim(conn: Conn, run: RunRow, *, lock_seconds: float) -> bool:
 
 def record_dispatched(conn: Conn, run: RunRow, *, lease_seconds: float) -> WorkerOutcome:
     """The executor has the run. `superseded` means that it was stopped or claimed by another meanwhile."""
-    touched = execute(conn, "record_dispatched", run_id=run.id, claim=run.claim, lease_seconds=lease_seconds)
+    touched = execute(conn, "record_dispatched", run_id=run.id, attempt=run.attempt, lease_seconds=lease_seconds)
     return "dispatched" if touched else "superseded"
 
 

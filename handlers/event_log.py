@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -56,7 +56,7 @@ def append(conn: Conn, head: LogHead, events: Sequence[NewEvent]) -> LogHead:
         return head
     rows = [_row(i, event) for i, event in enumerate(events, start=1)]
     execute(conn, "append_events", session_id=head.session_id, count=len(rows), events=jsonb(rows))
-    grown = LogHead(session_id=head.session_id, last_seq=head.last_seq + len(rows), epoch=head.epoch)
+    grown = replace(head, last_seq=head.last_seq + len(rows))
     note_append(head.session_id, grown.last_seq)
     return grown
 

@@ -1,22 +1,25 @@
 """Callbacks that only continue a log: those of many runs are stored by one statement, a transaction of its own.
 
-Such a call changes no run but its lease, so there is nothing to decide in between. The statement takes only sessions
-that nobody holds just then: it waits for nobody, deadlocks with nobody, and leaves whatever it did not take, or what
-does not fit, to `receive_callback`.
+Such a call changes nothing but its log's head, so there is nothing to decide in between. The statement takes only
+sessions that nobody holds just then: it waits for nobody, deadlocks with nobody, and leaves whatever it did not take,
+or what does not fit, to `receive_callback`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from uuid import UUID
 
 from handlers.apply_event import has_effect
 from handlers.event_log import EXECUTOR, note_append
 from schema.events import EXECUTOR_MAY_NOT_AUTHOR, SourceEvent
 from schema.executor_api import CallbackAnswer, CallbackBody
-from schema.sql import Conn, fetch_all, jsonb
-from schema.wire import Json
+from schema.sql import Conn, fetch_all
+
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,23 @@ def is_plain(body: CallbackBody) -> bool:
 
 def receive_plain_calls(conn: Conn, calls: Sequence[PlainCall], *, lease_seconds: float) -> dict[UUID, CallbackAnswer]:
     """Store the calls, at most one a run, each all or nothing; the answers by run, without those not taken."""
+    events = [event for call in calls for event in call.body.events]
     taken = fetch_all(
         conn,
         "receive_plain_calls",
         _Taken,
-        calls=jsonb([_row(n, call) for n, call in enumerate(calls)]),
-        events=jsonb([row for n, call in enumerate(calls) for row in _event_rows(n, call)]),
+        run_ids=_array(str(call.run_id) for call in calls),
+        epochs=_array(str(call.body.epoch) for call in calls),
+        attempts=_array(str(call.body.attempt) for call in calls),
+        generations=_array(str(call.generation) for call in calls),
+        before_ns=_array(_before(call.body.events) for call in calls),
+        counts=_array(str(len(call.body.events)) for call in calls),
+        events_before=_array(map(str, accumulate((len(call.body.events) for call in calls[:-1]), initial=0))),
+        calls=_array(str(number) for number, call in enumerate(calls, start=1) for _ in call.body.events),
+        ids=_array(str(event.id) for event in events),
+        types=_array(event.type for event in events),
+        ats=_array(event.at.isoformat() for event in events),
+        datas=_array(_quoted(_json(event.data)) for event in events),
         author=EXECUTOR,
         lease_seconds=lease_seconds,
     )
@@ -64,23 +78,19 @@ def _continues(event: SourceEvent, n: int) -> bool:
     return event.n == n and not has_effect(event.type) and event.type not in EXECUTOR_MAY_NOT_AUTHOR
 
 
-def _row(number: int, call: PlainCall) -> Json:
-    body = call.body
-    return {
-        "call": number,
-        "run_id": str(call.run_id),
-        "epoch": body.epoch,
-        "attempt": body.attempt,
-        "generation": call.generation,
-        "before_n": body.events[0].n - 1 if body.events and body.events[0].n else None,
-        "count": len(body.events),
-    }
+def _array(elements: Iterable[str]) -> str:
+    """PostgreSQL's literal, which costs a fraction of what psycopg takes for a list. Elements that are no ids, numbers,
+    times or types of events are to be `_quoted`."""
+    return "{" + ",".join(elements) + "}"
 
 
-def _event_rows(number: int, call: PlainCall) -> Iterator[Json]:
-    for i, event in enumerate(call.body.events, start=1):
-        at = event.at.isoformat()
-        yield {"call": number, "i": i, "id": str(event.id), "type": event.type, "at": at, "data": event.data}
+def _quoted(element: str) -> str:
+    return '"' + element.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _before(events: Sequence[SourceEvent]) -> str:
+    """The number before the first; a heartbeat continues wherever the log ends."""
+    return str(events[0].n - 1) if events and events[0].n else "NULL"
 
 
 def _answer(taken: _Taken, count: int) -> CallbackAnswer:

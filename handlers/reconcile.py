@@ -95,7 +95,7 @@ def carry_out(conn: Conn, seen: RunRow, decision: Decision, *, limits: Reconcile
         return False
     policy = RetryPolicy(delay_seconds=0) if decision.at_once else policy
     if decision.action == "adopt":
-        execute(conn, "extend_lease", run_id=run.id, last_n=run.last_n, lease_seconds=limits.lease_seconds)
+        execute(conn, "extend_lease", run_id=run.id, numbered=0, lease_seconds=limits.lease_seconds)
     elif decision.action == "dispatch" and run.status == "parked":
         defer_park(conn, run.id)
     elif decision.action == "dispatch":
@@ -133,7 +133,12 @@ def _is_at_work(run: RunRow, state: RunState | None) -> bool:
 
 
 def _is_as_seen(run: RunRow, seen: RunRow) -> bool:
-    return (run.status, run.claim, run.attempt, run.last_n) == (seen.status, seen.claim, seen.attempt, seen.last_n)
+    return (run.status, run.claim, run.attempt, run.lease_expires_at) == (
+        seen.status,
+        seen.claim,
+        seen.attempt,
+        seen.lease_expires_at,
+    )
 
 
 def _overdue(conn: Conn, limits: ReconcileLimits, *, run_id: UUID | None, limit: int) -> list[RunRow]:

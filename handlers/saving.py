@@ -87,7 +87,7 @@ def mark_dirty(conn: Conn, run: RunRow, *, within_seconds: float | None = None) 
     for it. The caller holds the session. A bound run works in no workspace of ours."""
     if run.bound or run.attempt == 0:
         return
-    was_heard = run.lease_expires_at is not None or run.last_n > 0 or run.prompt_delivered
+    was_heard = run.lease_expires_at is not None or run.prompt_delivered
     execute(conn, "mark_dirty", session_id=run.session_id, within_seconds=within_seconds, was_heard=was_heard)
 
 

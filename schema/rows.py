@@ -67,7 +67,8 @@ class SessionRow:
 
 @dataclass(frozen=True)
 class RunRow:
-    """One agent turn. `claim`, `attempt`, `epoch` and `key_generation` fence its writers, see design.md."""
+    """One agent turn. `claim`, `attempt`, `epoch` and `key_generation` fence its writers, see design.md.
+    `lease_expires_at` is the log head's; as long as there is none, `lock_expires_at` counts."""
 
     id: UUID
     session_id: UUID
@@ -90,7 +91,6 @@ class RunRow:
     key_generation: int
     previous_key_until: datetime | None
     epoch: int | None
-    last_n: int
     prompt_delivered: bool
     lease_expires_at: datetime | None
     next_attempt_at: datetime
@@ -131,11 +131,14 @@ class EventRow:
 
 @dataclass(frozen=True)
 class LogHead:
-    """The head of a session's log; holding its row lock is holding the session."""
+    """The head of a session's log; holding its row lock is holding the session. `run_id` is the session's live run, if
+    it has one, and `last_n` the last event of its attempt that is in the log, by its source's numbering."""
 
     session_id: UUID
     last_seq: int
     epoch: int
+    run_id: UUID | None
+    last_n: int
 
 
 @dataclass(frozen=True)

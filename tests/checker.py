@@ -64,9 +64,27 @@ LAWS: dict[str, LiteralString] = {
         FROM run_events WHERE n IS NOT NULL GROUP BY run_id, attempt
         HAVING min(n) <> 1 OR max(n) <> count(*) OR count(DISTINCT n) <> count(*)""",
     "last_n is not what is stored": """
-        SELECT runs.id, 'last_n ' || runs.last_n || ', stored ' || COALESCE(max(e.n), 0)
-        FROM runs LEFT JOIN run_events AS e ON e.run_id = runs.id AND e.attempt = runs.attempt
-        GROUP BY runs.id HAVING runs.last_n <> COALESCE(max(e.n), 0)""",
+        SELECT log.run_id, 'last_n ' || log.last_n || ', stored ' || COALESCE(max(e.n), 0)
+        FROM session_logs AS log LEFT JOIN run_events AS e ON e.run_id = log.run_id AND e.attempt = log.attempt
+        GROUP BY log.session_id HAVING log.last_n <> COALESCE(max(e.n), 0)""",
+    "its log's head does not say that it writes there": """
+        SELECT COALESCE(runs.id, log.session_id), 'run ' || COALESCE(runs.status::text, 'none') || ', head '
+            || COALESCE(log.run_id::text, 'none')
+        FROM session_logs AS log
+        FULL JOIN (
+            SELECT * FROM runs WHERE status IN ('starting', 'running', 'waiting', 'parked', 'cancelling')
+        ) AS runs ON runs.session_id = log.session_id
+        WHERE (log.run_id, log.attempt, log.run_epoch, log.key_generation)
+                IS DISTINCT FROM (runs.id, runs.attempt, runs.epoch, runs.key_generation)
+            OR log.stop_requested <> (COALESCE(runs.status::text, '') = 'cancelling')""",
+    "its events stand elsewhere than it says": """
+        SELECT runs.id, 'from ' || min(e.seq) || ' to ' || max(e.seq) || ', noted ' || COALESCE(runs.first_seq, 0)
+            || ' to ' || COALESCE(runs.last_seq, 0)
+        FROM runs JOIN run_events AS e ON e.run_id = runs.id
+        GROUP BY runs.id
+        HAVING min(e.seq) IS DISTINCT FROM runs.first_seq
+            OR (max(e.seq) IS DISTINCT FROM runs.last_seq
+                AND NOT EXISTS (SELECT 1 FROM session_logs AS log WHERE log.run_id = runs.id))""",
     "an event comes after the end without being late": """
         SELECT e.run_id, e.type || ' at ' || e.seq || ', ended at ' || f.seq
         FROM run_events AS f JOIN run_events AS e ON e.run_id = f.run_id AND e.seq > f.seq
@@ -99,13 +117,15 @@ LAWS: dict[str, LiteralString] = {
         WHERE runs.status IN ('waiting', 'parked')
             AND NOT EXISTS (SELECT 1 FROM human_requests AS h WHERE h.run_id = runs.id AND h.status = 'open')""",
     "its agent was not put to rest": """
-        SELECT id, 'parked since ' || parked_at FROM runs WHERE status = 'parked' AND lease_expires_at IS NOT NULL""",
+        SELECT runs.id, 'parked since ' || runs.parked_at
+        FROM runs JOIN session_logs AS log ON log.run_id = runs.id
+        WHERE runs.status = 'parked' AND log.lease_expires_at IS NOT NULL""",
     "it is live without a live lease": """
-        SELECT id, status || ', lease ' || COALESCE(lease_expires_at::text, 'none')
+        SELECT id, status || ', lease ' || COALESCE(log.lease_expires_at::text, 'none')
             || ', lock ' || COALESCE(lock_expires_at::text, 'none')
-        FROM runs
-        WHERE (status = 'starting' AND COALESCE(lease_expires_at, lock_expires_at, '-infinity') < now())
-            OR (status IN ('running', 'waiting') AND COALESCE(lease_expires_at, '-infinity') < now())
+        FROM runs LEFT JOIN session_logs AS log ON log.run_id = runs.id
+        WHERE (status = 'starting' AND COALESCE(log.lease_expires_at, lock_expires_at, '-infinity') < now())
+            OR (status IN ('running', 'waiting') AND COALESCE(log.lease_expires_at, '-infinity') < now())
             OR (status = 'cancelling' AND COALESCE(cancel_deadline_at, '-infinity') < now())""",
     "it is due, first in its queue, and nobody will take it": """
         SELECT runs.id, 'due since ' || runs.next_attempt_at FROM runs

@@ -27,16 +27,23 @@ ORDER BY other.started_at DESC, other.id;
 -- name: words_and_deeds_before
 -- What a run's agent said, without its thoughts, and did: the newest first.
 SELECT
-    seq,
-    type = 'message.delta' AS is_said,
-    COALESCE(data ->> 'messageId', data ->> 'toolCallId', '') AS part_of,
-    data ->> 'text' AS text,
-    left(data ->> 'title', 1000) AS title,
-    data ->> 'status' AS status
-FROM run_events
-WHERE run_id = %(run_id)s
-    AND seq < %(before)s
-    AND NOT late
-    AND (type IN ('tool.call', 'tool.update') OR (type = 'message.delta' AND data ->> 'role' = 'assistant'))
-ORDER BY seq DESC
-LIMIT %(limit)s;
+    event.seq,
+    event.type = 'message.delta' AS is_said,
+    COALESCE(event.data ->> 'messageId', event.data ->> 'toolCallId', '') AS part_of,
+    event.data ->> 'text' AS text,
+    left(event.data ->> 'title', 1000) AS title,
+    event.data ->> 'status' AS status
+FROM run_spans AS span
+CROSS JOIN LATERAL (
+    SELECT seq, type, data
+    FROM run_events
+    WHERE session_id = span.session_id
+        AND seq BETWEEN span.first_seq AND LEAST(span.last_seq, %(before)s::bigint - 1)
+        AND run_id = span.run_id
+        AND NOT late
+        AND (type IN ('tool.call', 'tool.update') OR (type = 'message.delta' AND data ->> 'role' = 'assistant'))
+    ORDER BY seq DESC
+    LIMIT %(limit)s
+) AS event
+WHERE span.run_id = %(run_id)s
+ORDER BY event.seq DESC;

@@ -1,67 +1,74 @@
 -- name: hold_session
 -- The session's mutex; every verb that changes runs, requests or the log of a session takes it first.
-SELECT session_id, last_seq, epoch FROM session_logs WHERE session_id = %(session_id)s FOR UPDATE;
+SELECT session_id, last_seq, epoch, run_id, last_n FROM session_logs WHERE session_id = %(session_id)s FOR UPDATE;
 
 -- name: append_events
--- Gives the next numbers of the session's log. The caller holds the session.
+-- Gives the next numbers of the session's log. The caller holds the session. The last event of who has the pen is the
+-- log's; those of other runs are noted here.
 WITH head AS (
     UPDATE session_logs
     SET last_seq = last_seq + %(count)s
     WHERE session_id = %(session_id)s
-    RETURNING last_seq - %(count)s AS base
+    RETURNING last_seq - %(count)s AS base, run_id
+), event AS MATERIALIZED (
+    SELECT i, id, run_id, attempt, n, author, type, at, late, data
+    FROM
+        jsonb_to_recordset(%(events)s) AS event (
+            i bigint, id uuid, run_id uuid, attempt integer, n bigint, author text, type text, at timestamptz,
+            late boolean, data jsonb
+        )
+), noted AS (
+    UPDATE runs SET first_seq = COALESCE(runs.first_seq, head.base + span.first), last_seq = head.base + span.last
+    FROM head, (SELECT run_id, min(i) AS first, max(i) AS last FROM event GROUP BY run_id) AS span
+    WHERE runs.id = span.run_id AND (runs.first_seq IS NULL OR runs.id IS DISTINCT FROM head.run_id)
 )
 INSERT INTO run_events (session_id, seq, id, run_id, attempt, n, author, type, at, late, data)
 SELECT
     %(session_id)s, head.base + event.i, event.id, event.run_id, event.attempt, event.n, event.author, event.type,
     COALESCE(event.at, now()), event.late, event.data
-FROM head,
-    jsonb_to_recordset(%(events)s) AS event (
-        i bigint, id uuid, run_id uuid, attempt integer, n bigint, author text, type text, at timestamptz, late boolean,
-        data jsonb
-    );
+FROM head, event;
 
 -- name: receive_plain_calls
--- Calls of many runs, each of which continues its run's log where it ends. Sessions that are held are passed over.
--- Their events come apart from them, by the number of the call: taken out of each call they would be copied once more.
--- Both rows are locked, so that what is compared is what is there now and not what was there when this began.
-WITH held AS MATERIALIZED (
-    SELECT
-        call.call, call.run_id, log.session_id, log.last_seq, run.attempt, run.status, run.last_n, call.count
-    FROM
-        jsonb_to_recordset(%(calls)s) AS call (
-            call integer, run_id uuid, epoch integer, attempt integer, generation integer, before_n bigint, count bigint
-        )
-    JOIN runs AS run ON run.id = call.run_id
-    JOIN session_logs AS log ON log.session_id = run.session_id
-    WHERE run.epoch = call.epoch
-        AND run.attempt = call.attempt
-        AND run.key_generation = call.generation
-        AND run.last_n = COALESCE(call.before_n, run.last_n)
-        AND run.status IN ('starting', 'running', 'waiting', 'parked', 'cancelling')
-    FOR UPDATE OF log, run SKIP LOCKED
+-- Calls of many runs, each of which continues its run's log where it ends. Sessions that are held are passed over, and so
+-- is a head that moved between the look and its lock: what was locked is taken by its place, at no cost.
+-- `calls` tells of each event the number of its call, from 1; `events_before` of each call how many events come first.
+WITH head AS (
+    UPDATE session_logs
+    SET last_seq = last_seq + held.count,
+        last_n = last_n + held.count,
+        lease_expires_at = now() + make_interval(secs => %(lease_seconds)s)
+    FROM (
+        SELECT log.ctid AS place, call.number, call.count, call.events_before
+        FROM
+            unnest(
+                %(run_ids)s::uuid[], %(epochs)s::integer[], %(attempts)s::integer[], %(generations)s::integer[],
+                %(before_ns)s::bigint[], %(counts)s::bigint[], %(events_before)s::bigint[]
+            ) WITH ORDINALITY AS call (run_id, epoch, attempt, generation, before_n, count, events_before, number)
+        JOIN session_logs AS log
+            ON log.run_id = call.run_id
+            AND log.run_epoch = call.epoch
+            AND log.attempt = call.attempt
+            AND log.key_generation = call.generation
+            AND log.last_n = COALESCE(call.before_n, log.last_n)
+        FOR NO KEY UPDATE OF log SKIP LOCKED
+    ) AS held
+    WHERE session_logs.ctid = held.place
+    RETURNING
+        held.number, session_logs.session_id, session_logs.run_id, session_logs.attempt, session_logs.last_seq,
+        session_logs.stop_requested, session_logs.last_seq - held.count - held.events_before AS seq_base,
+        session_logs.last_n - held.count - held.events_before AS n_base
 ), appended AS (
     INSERT INTO run_events (session_id, seq, id, run_id, attempt, n, author, type, at, late, data)
     SELECT
-        held.session_id, held.last_seq + event.i, event.id, held.run_id, held.attempt, held.last_n + event.i,
+        head.session_id, head.seq_base + event.place, event.id, head.run_id, head.attempt, head.n_base + event.place,
         %(author)s, event.type, event.at, false, event.data
     FROM
-        jsonb_to_recordset(%(events)s) AS event (
-            call integer, i bigint, id uuid, type text, at timestamptz, data jsonb
-        )
-    JOIN held ON held.call = event.call
-), grown AS (
-    UPDATE session_logs SET last_seq = held.last_seq + held.count
-    FROM held
-    WHERE session_logs.session_id = held.session_id AND held.count > 0
-), heard_of AS (
-    UPDATE runs
-    SET last_n = held.last_n + held.count,
-        lease_expires_at = now() + make_interval(secs => %(lease_seconds)s),
-        lock_expires_at = NULL
-    FROM held
-    WHERE runs.id = held.run_id
+        unnest(
+            %(calls)s::integer[], %(ids)s::uuid[], %(types)s::text[], %(ats)s::timestamptz[], %(datas)s::jsonb[]
+        ) WITH ORDINALITY AS event (call, id, type, at, data, place)
+    JOIN head ON head.number = event.call
 )
-SELECT run_id, session_id, last_seq + count AS last_seq, status = 'cancelling' AS stop_requested FROM held;
+SELECT run_id, session_id, last_seq, stop_requested FROM head;
 
 -- name: session_events_after
 SELECT session_id, seq, id, run_id, attempt, author, type, at, late, data
@@ -88,19 +95,55 @@ ORDER BY seq
 LIMIT %(limit)s;
 
 -- name: run_events_after
-SELECT session_id, seq, id, run_id, attempt, author, type, at, late, data
-FROM run_events
-WHERE run_id = %(run_id)s AND seq > %(after)s
-ORDER BY seq
-LIMIT %(limit)s;
+SELECT
+    event.session_id, event.seq, event.id, event.run_id, event.attempt, event.author, event.type, event.at, event.late,
+    event.data
+FROM run_spans AS span
+CROSS JOIN LATERAL (
+    SELECT session_id, seq, id, run_id, attempt, author, type, at, late, data
+    FROM run_events
+    WHERE session_id = span.session_id
+        AND seq BETWEEN GREATEST(span.first_seq, %(after)s::bigint + 1) AND span.last_seq
+        AND run_id = span.run_id
+    ORDER BY seq
+    LIMIT %(limit)s
+) AS event
+WHERE span.run_id = %(run_id)s
+ORDER BY event.seq;
 
 -- name: stored_numbers
 -- What is stored under the numbers of a source, newest first; bounded by how many are asked for.
-SELECT n, id
-FROM run_events
-WHERE run_id = %(run_id)s AND attempt = %(attempt)s AND n BETWEEN %(low)s AND %(high)s
-ORDER BY seq DESC
-LIMIT %(high)s - %(low)s + 1;
+SELECT event.n, event.id
+FROM run_spans AS span
+CROSS JOIN LATERAL (
+    SELECT n, id
+    FROM run_events
+    WHERE session_id = span.session_id
+        AND seq BETWEEN span.first_seq AND span.last_seq
+        AND run_id = span.run_id
+        AND attempt = %(attempt)s
+        AND n BETWEEN %(low)s AND %(high)s
+    ORDER BY seq DESC
+    LIMIT %(high)s - %(low)s + 1
+) AS event
+WHERE span.run_id = %(run_id)s;
+
+-- name: last_number
+-- Of the run's attempt, for one that has not got the pen any more; no row when nothing is stored of it.
+SELECT event.n
+FROM run_spans AS span
+CROSS JOIN LATERAL (
+    SELECT n
+    FROM run_events
+    WHERE session_id = span.session_id
+        AND seq BETWEEN span.first_seq AND span.last_seq
+        AND run_id = span.run_id
+        AND attempt = %(attempt)s
+        AND n IS NOT NULL
+    ORDER BY seq DESC
+    LIMIT 1
+) AS event
+WHERE span.run_id = %(run_id)s;
 
 -- name: stored_ids
 SELECT id FROM run_events WHERE run_id = %(run_id)s AND n IS NULL AND id = ANY (%(ids)s);

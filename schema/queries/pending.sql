@@ -39,8 +39,12 @@ WHERE human_requests.id = %(request_id)s;
 SELECT
     run_events.session_id, run_events.seq, run_events.id, run_events.run_id, run_events.attempt, run_events.author,
     run_events.type, run_events.at, run_events.late, run_events.data
-FROM run_events
-WHERE run_events.run_id = %(run_id)s
+FROM run_spans AS span
+JOIN run_events
+    ON run_events.session_id = span.session_id
+    AND run_events.seq BETWEEN span.first_seq AND span.last_seq
+    AND run_events.run_id = span.run_id
+WHERE span.run_id = %(run_id)s
     AND run_events.type LIKE 'human\_loop.%%'
     AND run_events.data ->> 'requestId' = %(request_id)s::text
 ORDER BY run_events.seq

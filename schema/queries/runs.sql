@@ -21,7 +21,8 @@ RETURNING
     runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
     runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.prompt_delivered, (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at,
+    runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
     runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
     runs.held_by, runs.held_since, runs.revision;
@@ -30,18 +31,19 @@ RETURNING
 -- No row when there is a run with this id.
 INSERT INTO runs (
     id, session_id, user_id, app_id, app_version, provider, prompt, traceparent, position, max_attempts, bound, status,
-    attempt, epoch, started_at, lease_expires_at
+    attempt, epoch, started_at
 )
 VALUES (
     %(run_id)s, %(session_id)s, %(user_id)s, %(app_id)s, %(app_version)s, %(provider)s, %(prompt)s, %(traceparent)s, 0,
-    1, true, 'running', 1, %(epoch)s, now(), now() + make_interval(secs => %(lease_seconds)s)
+    1, true, 'running', 1, %(epoch)s, now()
 )
 ON CONFLICT (id) DO NOTHING
 RETURNING
     runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
     runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.prompt_delivered, (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at,
+    runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
     runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
     runs.held_by, runs.held_since, runs.revision;
@@ -51,7 +53,8 @@ SELECT
     runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
     runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.prompt_delivered, (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at,
+    runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
     runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
     runs.held_by, runs.held_since, runs.revision
@@ -63,7 +66,8 @@ SELECT
     runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
     runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.prompt_delivered, (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at,
+    runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
     runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
     runs.held_by, runs.held_since, runs.revision
@@ -78,7 +82,8 @@ SELECT
     runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
     runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.prompt_delivered, (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at,
+    runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
     runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
     runs.held_by, runs.held_since, runs.revision
@@ -105,9 +110,7 @@ SET status = 'starting',
     attempt = runs.attempt + 1,
     claimed_by = %(owner)s,
     epoch = %(epoch)s,
-    last_n = 0,
     lock_expires_at = now() + make_interval(secs => %(lock_seconds)s),
-    lease_expires_at = NULL,
     held_by = NULL,
     held_since = NULL
 WHERE runs.id = %(run_id)s
@@ -126,7 +129,8 @@ RETURNING
     runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
     runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.prompt_delivered, (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at,
+    runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
     runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
     runs.held_by, runs.held_since, runs.revision;
@@ -138,18 +142,17 @@ SET lock_expires_at = now() + make_interval(secs => %(lock_seconds)s)
 WHERE id = %(run_id)s AND claim = %(claim)s AND status = 'starting';
 
 -- name: record_dispatched
--- The executor has the run: from now on its heartbeats hold the lease.
-UPDATE runs
-SET lease_expires_at = GREATEST(lease_expires_at, now() + make_interval(secs => %(lease_seconds)s)),
-    lock_expires_at = NULL
-WHERE id = %(run_id)s AND claim = %(claim)s AND finished_at IS NULL AND status <> 'queued';
+-- The executor has the run: from now on its heartbeats hold the lease. A claim lasts as long as its attempt and nobody
+-- asks for a stop, so the head alone tells.
+UPDATE session_logs
+SET lease_expires_at = GREATEST(lease_expires_at, now() + make_interval(secs => %(lease_seconds)s))
+WHERE run_id = %(run_id)s AND attempt = %(attempt)s AND NOT stop_requested;
 
 -- name: extend_lease
-UPDATE runs
-SET lease_expires_at = now() + make_interval(secs => %(lease_seconds)s),
-    lock_expires_at = NULL,
-    last_n = %(last_n)s
-WHERE id = %(run_id)s;
+-- `numbered`: how many events of the source's numbering are new.
+UPDATE session_logs
+SET lease_expires_at = now() + make_interval(secs => %(lease_seconds)s), last_n = last_n + %(numbered)s
+WHERE run_id = %(run_id)s;
 
 -- name: begin_run
 UPDATE runs
@@ -179,7 +182,13 @@ UPDATE runs SET status = 'parked', parked_at = now()
 WHERE id = %(run_id)s AND status = 'waiting' AND NOT bound;
 
 -- name: run_is_at_rest
-UPDATE runs SET lease_expires_at = NULL WHERE id = %(run_id)s AND attempt = %(attempt)s AND status = 'parked';
+-- The caller holds the session.
+UPDATE session_logs SET lease_expires_at = NULL
+FROM runs
+WHERE session_logs.run_id = %(run_id)s
+    AND session_logs.attempt = %(attempt)s
+    AND runs.id = session_logs.run_id
+    AND runs.status = 'parked';
 
 -- name: unpark_run
 -- parked -> waiting: its agent came to an end of its own.
@@ -200,11 +209,11 @@ SET status = 'queued',
     )
 WHERE runs.id = %(run_id)s
     AND runs.status = 'parked'
-    AND runs.lease_expires_at IS NULL
+    AND NOT EXISTS (SELECT 1 FROM session_logs WHERE run_id = %(run_id)s AND lease_expires_at IS NOT NULL)
     AND NOT EXISTS (SELECT 1 FROM human_requests WHERE run_id = %(run_id)s AND status = 'open');
 
 -- name: times_parked
-SELECT count(*) FROM run_events WHERE run_id = %(run_id)s AND type = 'run.parked';
+SELECT count(*) FROM run_events WHERE run_id = %(run_id)s AND n IS NULL AND type = 'run.parked';
 
 -- name: record_usage
 UPDATE runs SET usage = %(usage)s WHERE id = %(run_id)s;
@@ -222,7 +231,8 @@ RETURNING
     runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
     runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.prompt_delivered, (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at,
+    runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
     runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
     runs.held_by, runs.held_since, runs.revision;
@@ -236,7 +246,6 @@ SET status = %(status)s,
     stop_reason = %(stop_reason)s,
     usage = COALESCE(%(usage)s, usage),
     lock_expires_at = NULL,
-    lease_expires_at = NULL,
     held_by = NULL,
     held_since = NULL
 WHERE id = %(run_id)s AND finished_at IS NULL
@@ -244,7 +253,8 @@ RETURNING
     runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
     runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.prompt_delivered, (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at,
+    runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
     runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
     runs.held_by, runs.held_since, runs.revision;
@@ -255,7 +265,6 @@ UPDATE runs
 SET status = 'queued',
     claimed_by = NULL,
     lock_expires_at = NULL,
-    lease_expires_at = NULL,
     last_error = %(error)s,
     next_attempt_at = now() + make_interval(secs => %(delay_seconds)s)
 WHERE id = %(run_id)s AND status IN ('starting', 'running', 'waiting')
@@ -263,7 +272,8 @@ RETURNING
     runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
     runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.prompt_delivered, (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at,
+    runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
     runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
     runs.held_by, runs.held_since, runs.revision;
@@ -282,7 +292,8 @@ RETURNING
     runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
     runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.prompt_delivered, (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at,
+    runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
     runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
     runs.held_by, runs.held_since, runs.revision;
@@ -307,20 +318,22 @@ SELECT
     runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
     runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.prompt_delivered, head.lease_expires_at,
+    runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
     runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
     runs.held_by, runs.held_since, runs.revision
 FROM runs
+LEFT JOIN session_logs AS head ON head.run_id = runs.id
 WHERE runs.finished_at IS NULL
     AND (%(run_id)s::uuid IS NULL OR runs.id = %(run_id)s)
     AND (
-        (runs.status = 'starting' AND COALESCE(runs.lease_expires_at, runs.lock_expires_at) < now())
-        OR (runs.status IN ('running', 'waiting') AND runs.lease_expires_at < now())
+        (runs.status = 'starting' AND COALESCE(head.lease_expires_at, runs.lock_expires_at) < now())
+        OR (runs.status IN ('running', 'waiting') AND head.lease_expires_at < now())
         OR (runs.status = 'cancelling' AND runs.cancel_deadline_at < now())
         OR (
             runs.status = 'parked'
-            AND runs.lease_expires_at IS NOT NULL
+            AND head.lease_expires_at IS NOT NULL
             AND runs.parked_at < now() - make_interval(secs => %(undispatched_seconds)s)
         )
         OR (
@@ -352,14 +365,16 @@ SELECT
     runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
     runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.prompt_delivered, head.lease_expires_at,
+    runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
     runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
     runs.held_by, runs.held_since, runs.revision
 FROM runs
+JOIN session_logs AS head ON head.run_id = runs.id
 WHERE runs.status = 'starting'
     AND runs.finished_at IS NULL
-    AND runs.lease_expires_at IS NULL
+    AND head.lease_expires_at IS NULL
     AND NOT runs.bound
     AND (%(run_id)s::uuid IS NULL OR runs.id = %(run_id)s)
     AND NOT EXISTS (
@@ -390,7 +405,4 @@ ORDER BY runs.next_attempt_at
 LIMIT %(limit)s;
 
 -- name: first_seq_of_run
-SELECT COALESCE(min(seq), 1) FROM run_events WHERE run_id = %(run_id)s;
-
--- name: record_last_n
-UPDATE runs SET last_n = %(last_n)s WHERE id = %(run_id)s;
+SELECT COALESCE(first_seq, 1) FROM runs WHERE id = %(run_id)s;

@@ -60,12 +60,13 @@ WHERE runs.id = %(run_id)s
 -- The agent of this attempt was certainly not given the prompt. Whether one of an earlier attempt was, the log tells.
 UPDATE runs
 SET prompt_delivered = EXISTS (
-    SELECT 1 FROM run_events WHERE run_events.run_id = runs.id AND run_events.type = 'run.parked'
+    SELECT 1 FROM run_events
+    WHERE run_events.run_id = runs.id AND run_events.n IS NULL AND run_events.type = 'run.parked'
 ) OR COALESCE(
     (
         SELECT (run_events.data ->> 'resuming')::boolean
         FROM run_events
-        WHERE run_events.run_id = runs.id AND run_events.type = 'run.retrying'
+        WHERE run_events.run_id = runs.id AND run_events.n IS NULL AND run_events.type = 'run.retrying'
         ORDER BY run_events.seq DESC
         LIMIT 1
     ),

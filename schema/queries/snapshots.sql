@@ -61,7 +61,7 @@ LEFT JOIN runs AS live
     AND NOT live.bound
     AND (
         live.status IN ('starting', 'running', 'waiting', 'cancelling')
-        OR (live.status = 'parked' AND live.lease_expires_at IS NOT NULL)
+        OR (live.status = 'parked' AND log.lease_expires_at IS NOT NULL)
     )
 LEFT JOIN LATERAL (
     SELECT runs.id, runs.traceparent FROM runs

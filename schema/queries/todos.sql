@@ -70,7 +70,21 @@ FROM (
     SELECT DISTINCT ON (group_id, item_id) group_id, item_id, content, to_status, run_id, at
     FROM todo_changes
     WHERE session_id = %(session_id)s
-        AND seq <= (SELECT max(run_events.seq) FROM run_events WHERE run_events.run_id = %(run_id)s AND NOT late)
+        AND seq <= (
+            SELECT event.seq
+            FROM run_spans AS span
+            CROSS JOIN LATERAL (
+                SELECT seq
+                FROM run_events
+                WHERE session_id = span.session_id
+                    AND seq BETWEEN span.first_seq AND span.last_seq
+                    AND run_id = span.run_id
+                    AND NOT late
+                ORDER BY seq DESC
+                LIMIT 1
+            ) AS event
+            WHERE span.run_id = %(run_id)s
+        )
     ORDER BY group_id, item_id, number DESC
 ) AS last
 JOIN todo_items

@@ -1,11 +1,19 @@
 -- name: run_history
 -- What happened to a run lately, newest first, without what its agent said.
-SELECT run_events.at, run_events.type AS what, run_events.data AS detail
-FROM run_events
-WHERE run_events.run_id = %(run_id)s
-    AND (run_events.type LIKE 'run.%%' OR run_events.type LIKE 'human\_loop.%%' OR run_events.type LIKE 'workspace.%%')
-ORDER BY run_events.seq DESC
-LIMIT %(limit)s;
+SELECT event.at, event.type AS what, event.data AS detail
+FROM run_spans AS span
+CROSS JOIN LATERAL (
+    SELECT seq, at, type, data
+    FROM run_events
+    WHERE session_id = span.session_id
+        AND seq BETWEEN span.first_seq AND span.last_seq
+        AND run_id = span.run_id
+        AND (type LIKE 'run.%%' OR type LIKE 'human\_loop.%%' OR type LIKE 'workspace.%%')
+    ORDER BY seq DESC
+    LIMIT %(limit)s
+) AS event
+WHERE span.run_id = %(run_id)s
+ORDER BY event.seq DESC;
 
 -- name: run_is_due
 SELECT next_attempt_at <= now() FROM runs WHERE id = %(run_id)s;

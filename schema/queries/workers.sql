@@ -23,12 +23,13 @@ SELECT
     (
         SELECT first.id
         FROM (
-            SELECT runs.id, runs.status, runs.held_by, runs.lease_expires_at FROM runs
+            SELECT runs.id, runs.status, runs.held_by FROM runs
             WHERE runs.session_id = worker.session_id AND runs.finished_at IS NULL AND NOT runs.bound
             ORDER BY runs.status = 'queued', runs.position
             LIMIT 1
         ) AS first
-        WHERE (first.status <> 'parked' OR first.lease_expires_at IS NOT NULL) AND first.held_by IS NULL
+        LEFT JOIN session_logs AS log ON log.run_id = first.id
+        WHERE (first.status <> 'parked' OR log.lease_expires_at IS NOT NULL) AND first.held_by IS NULL
     ) AS needed_by,
     GREATEST(
         worker.idle_since,
@@ -109,7 +110,12 @@ UPDATE session_logs SET epoch = epoch + 1 WHERE session_id = %(session_id)s RETU
 -- name: run_follows_epoch
 -- A run on its way into the new place goes there.
 UPDATE runs SET epoch = %(epoch)s
-WHERE session_id = %(session_id)s AND status = 'starting' AND lease_expires_at IS NULL AND NOT bound;
+FROM session_logs AS log
+WHERE log.session_id = %(session_id)s
+    AND runs.id = log.run_id
+    AND runs.status = 'starting'
+    AND log.lease_expires_at IS NULL
+    AND NOT runs.bound;
 
 -- name: run_of_lost_place
 -- The run that was at work in a place that is gone.
@@ -117,16 +123,18 @@ SELECT
     runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
     runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.last_n, runs.prompt_delivered, runs.lease_expires_at, runs.next_attempt_at, runs.timeout_seconds,
+    runs.prompt_delivered, head.lease_expires_at,
+    runs.next_attempt_at, runs.timeout_seconds,
     runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
     runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
     runs.held_by, runs.held_since, runs.revision
 FROM runs
-WHERE session_id = %(session_id)s
-    AND NOT bound
+JOIN session_logs AS head ON head.run_id = runs.id
+WHERE runs.session_id = %(session_id)s
+    AND NOT runs.bound
     AND (
-        (status = 'starting' AND lease_expires_at IS NOT NULL)
-        OR status IN ('running', 'waiting', 'cancelling')
+        (runs.status = 'starting' AND head.lease_expires_at IS NOT NULL)
+        OR runs.status IN ('running', 'waiting', 'cancelling')
     );
 
 -- name: begin_restore
@@ -220,9 +228,10 @@ SELECT pg_advisory_lock(hashtextextended('runyard worker ' || %(session_id)s::te
 -- Whose run an executor has in hand, going by what was heard of it.
 SELECT runs.session_id, runs.epoch
 FROM runs
+JOIN session_logs AS log ON log.run_id = runs.id
 WHERE runs.status IN ('starting', 'running', 'waiting', 'parked', 'cancelling')
     AND NOT runs.bound
-    AND runs.lease_expires_at IS NOT NULL
+    AND log.lease_expires_at IS NOT NULL
 ORDER BY runs.session_id;
 
 -- name: announce_presence

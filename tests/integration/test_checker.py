@@ -92,7 +92,7 @@ CORRUPTIONS = {
     "its numbers are not 1 to last_seq": "DELETE FROM run_events WHERE seq = 3",
     "an event is there twice": "UPDATE run_events SET id = (SELECT id FROM run_events WHERE n = 2) WHERE n = 3",
     "the source's numbers have holes": "UPDATE run_events SET n = 9 WHERE n = 5",
-    "last_n is not what is stored": "UPDATE runs SET last_n = 77 WHERE finished_at IS NOT NULL",
+    "last_n is not what is stored": "UPDATE session_logs SET last_n = 77 WHERE run_id IS NOT NULL",
     "an event comes after the end": "UPDATE run_events SET late = false",
     "an event is late although": "UPDATE run_events SET late = true WHERE n = 2",
     "it has not exactly one end": "UPDATE run_events SET type = 'message.delta' WHERE type = 'run.finished'",
@@ -106,8 +106,10 @@ CORRUPTIONS = {
     "it waits for nobody": "UPDATE runs SET status = 'waiting' WHERE status = 'running'",
     "its agent was not put to rest": "UPDATE runs SET status = 'waiting' WHERE status = 'running';"
     " UPDATE runs SET status = 'parked' WHERE status = 'waiting'",
-    "it is live without a live lease": "UPDATE runs SET lease_expires_at = now() - interval '1 s'"
-    " WHERE status = 'running'",
+    "its log's head does not say": "UPDATE session_logs SET attempt = 7 WHERE run_id IS NOT NULL",
+    "its events stand elsewhere": "UPDATE runs SET last_seq = 2 WHERE finished_at IS NOT NULL",
+    "it is live without a live lease": "UPDATE session_logs SET lease_expires_at = now() - interval '1 s'"
+    " WHERE run_id IS NOT NULL",
     "it is due, first in its queue": "DELETE FROM runs WHERE status = 'running'",
     "two of its runs are live": "DROP INDEX runs_one_live_per_session;"
     " UPDATE runs SET status = 'starting', claim = 1, lock_expires_at = now() + interval '1 h'"

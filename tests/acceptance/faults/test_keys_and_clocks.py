@@ -24,13 +24,13 @@ def test_a_clock_that_jumped_by_ten_minutes_is_refused_with_a_sentence_about_it(
     plane: Plane, talk: Talk, jump: timedelta
 ) -> None:
     driver = plane.bind()
-    lease = plane.one("SELECT lease_expires_at FROM runs WHERE id = %s", driver.run_id)
+    lease = plane.one("SELECT lease_expires_at FROM session_logs WHERE run_id = %s", driver.run_id)
     body = driver.body(driver.delta("from another time"))
     headers = signed_headers(driver.key, body, now=datetime.now(UTC) + jump)
     status, said = driver.report_raw_as(body, headers)
     assert (status, said["code"]) == (401, "bad_signature")
     assert "clock" in said["detail"]
-    assert plane.one("SELECT lease_expires_at FROM runs WHERE id = %s", driver.run_id) == lease
+    assert plane.one("SELECT lease_expires_at FROM session_logs WHERE run_id = %s", driver.run_id) == lease
     assert len(talk.events(str(driver.run_id))) == 2
     assert driver.report_raw(body)[0] == 200, "the clock is right again"
     assert driver.finish()[0] == 200
@@ -40,7 +40,7 @@ def test_times_of_events_move_no_lease(plane: Plane) -> None:
     driver = plane.bind()
     event = {**driver.delta("from the future"), "at": (datetime.now(UTC) + timedelta(hours=10)).isoformat()}
     assert driver.report(event)[0] == 200
-    ahead = "SELECT lease_expires_at BETWEEN now() AND now() + interval '61 s' FROM runs WHERE id = %s"
+    ahead = "SELECT lease_expires_at BETWEEN now() AND now() + interval '61 s' FROM session_logs WHERE run_id = %s"
     assert plane.one(ahead, driver.run_id) is True
     assert driver.finish()[0] == 200
 

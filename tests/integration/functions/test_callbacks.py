@@ -49,7 +49,7 @@ def test_the_next_run_of_the_session_starts_when_it_ends(api: Api, driver: Drive
 
 
 def test_a_heartbeat_extends_the_lease(driver: Driver, conn: psycopg.Connection) -> None:
-    lease = "SELECT lease_expires_at FROM runs"
+    lease = "SELECT lease_expires_at FROM session_logs"
     before = conn.execute(lease).fetchone()
     assert driver.report() == (200, {"accepted": 0, "duplicates": 0, "lastSeq": 2, "stopRequested": False})
     after = conn.execute(lease).fetchone()

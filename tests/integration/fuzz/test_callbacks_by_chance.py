@@ -128,9 +128,9 @@ def kept(conn: psycopg.Connection) -> Kept:
 
     def count(driver: Driver) -> tuple[int, int]:
         found = conn.execute(
-            """SELECT (SELECT count(*) FROM run_events WHERE run_id = runs.id AND n IS NOT NULL), last_n
-            FROM runs WHERE id = %s""",
-            (driver.run_id,),
+            """SELECT count(n), (SELECT last_n FROM session_logs WHERE run_id = %(run_id)s)
+            FROM run_events WHERE run_id = %(run_id)s""",
+            {"run_id": driver.run_id},
         ).fetchone()
         assert found is not None
         return found[0], found[1]

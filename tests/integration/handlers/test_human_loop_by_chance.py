@@ -176,7 +176,9 @@ class HumanLoop(RuleBasedStateMachine):
     @rule()
     def lose_the_place(self) -> None:
         """Nobody will ever say what its agent was told."""
-        self.conn.execute("UPDATE runs SET lease_expires_at = now() - interval '1 s' WHERE id = %s", (self.run_id,))
+        self.conn.execute(
+            "UPDATE session_logs SET lease_expires_at = now() - interval '1 s' WHERE run_id = %s", (self.run_id,)
+        )
         [seen] = [run for run in overdue_runs(self.conn, LIMITS) if run.id == self.run_id]
         decision = decide(seen, ExecutorFacts(reachable=False), well_for_seconds=1e9, limits=LIMITS)
         with self.conn.transaction():

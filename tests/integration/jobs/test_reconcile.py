@@ -28,9 +28,11 @@ def _the_control_plane_is_well(shop: Workshop, runs: Runs) -> None:
 
 
 def overdue(runs: Runs, run_id: UUID) -> None:
+    expire = "UPDATE session_logs SET lease_expires_at = now() - interval '1 s' WHERE run_id = %s"
+    runs.conn.execute(expire, (run_id,))
     runs.conn.execute(
-        "UPDATE runs SET lease_expires_at = now() - interval '1 s', lock_expires_at = now() - interval '1 s',"
-        " cancel_deadline_at = now() - interval '1 s' WHERE id = %s",
+        "UPDATE runs SET lock_expires_at = now() - interval '1 s', cancel_deadline_at = now() - interval '1 s'"
+        " WHERE id = %s",
         (run_id,),
     )
 

@@ -61,9 +61,9 @@ class World:
 
     def give_up(self, run_id: UUID) -> None:
         """Nothing was heard of the run for too long, and a reconciler comes by."""
-        past = """UPDATE runs SET lease_expires_at = now() - interval '1 s', cancel_deadline_at = now() - interval '1 s'
-            WHERE id = %s"""
-        self.conn.execute(past, (run_id,))
+        expire = "UPDATE session_logs SET lease_expires_at = now() - interval '1 s' WHERE run_id = %s"
+        self.conn.execute(expire, (run_id,))
+        self.conn.execute("UPDATE runs SET cancel_deadline_at = now() - interval '1 s' WHERE id = %s", (run_id,))
         with self.conn.transaction():
             [seen] = [run for run in overdue_runs(self.conn, LIMITS) if run.id == run_id]
             decision = decide(seen, ExecutorFacts(reachable=False), well_for_seconds=1e9, limits=LIMITS)

@@ -224,7 +224,7 @@ def test_reply_against_stop_and_withdrawal(conn: Conn, start: StartOne, actor: A
 
 
 def overdue(conn: Conn, run: RunRow) -> RunRow:
-    conn.execute("UPDATE runs SET lease_expires_at = now() - interval '1 s' WHERE id = %s", (run.id,))
+    conn.execute("UPDATE session_logs SET lease_expires_at = now() - interval '1 s' WHERE run_id = %s", (run.id,))
     return run_now(conn, run.id)
 
 

@@ -94,13 +94,19 @@ class Session:
         return run_now(self.conn, run.id)
 
     def say(self, run: RunRow, type_: str, **data: object) -> None:
-        call_back(self.conn, run, event(run_now(self.conn, run.id).last_n + 1, type_, dict(data)))
+        call_back(self.conn, run, event(self.next_n(run), type_, dict(data)))
+
+    def next_n(self, run: RunRow) -> int:
+        """The number of the next event that its executor says."""
+        found = self.conn.execute("SELECT last_n + 1 FROM session_logs WHERE run_id = %s", (run.id,)).fetchone()
+        assert found is not None
+        return int(found[0])
 
     def stop_message(self, run: RunRow) -> None:
         self.say(run, "message.stop", messageId="m", stopReason="end_turn")
 
     def end_run(self, run: RunRow) -> None:
-        call_back(self.conn, run, finished(run_now(self.conn, run.id).last_n + 1))
+        call_back(self.conn, run, finished(self.next_n(run)))
 
     def run(self) -> RunRow:
         """A run from its begin to its end."""

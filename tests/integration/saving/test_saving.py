@@ -151,9 +151,9 @@ def test_a_run_that_began_and_ended_while_the_one_before_was_saved_stays_unsaved
 def test_a_parked_run_does_not_shut_the_gate_once_its_agent_has_ended(shop: Workshop, session: Session) -> None:
     run = session.begin_run()
     session.conn.execute("UPDATE runs SET status = 'waiting' WHERE id = %s", (run.id,))
-    session.conn.execute("UPDATE runs SET status = 'parked', lease_expires_at = now() WHERE id = %s", (run.id,))
+    session.conn.execute("UPDATE runs SET status = 'parked' WHERE id = %s", (run.id,))
     assert why(session) == "live_run"
-    session.conn.execute("UPDATE runs SET lease_expires_at = NULL WHERE id = %s", (run.id,))
+    session.conn.execute("UPDATE session_logs SET lease_expires_at = NULL WHERE run_id = %s", (run.id,))
     assert why(session) == "unsaved"
     session.make_due()
     assert save_all(shop, session) == ["saved"]

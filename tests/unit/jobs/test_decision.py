@@ -36,7 +36,6 @@ RUN = RunRow(
     key_generation=1,
     previous_key_until=None,
     epoch=1,
-    last_n=5,
     prompt_delivered=True,
     lease_expires_at=NOW,
     next_attempt_at=NOW,
