@@ -47,31 +47,32 @@ def is_plain(body: CallbackBody) -> bool:
 
 def receive_plain_calls(conn: Conn, calls: Sequence[PlainCall], *, lease_seconds: float) -> dict[UUID, CallbackAnswer]:
     """Store the calls, at most one a run, each all or nothing; the answers by run, without those not taken."""
-    events = [event for call in calls for event in call.body.events]
-    taken = fetch_all(
-        conn,
-        "receive_plain_calls",
-        _Taken,
-        run_ids=_array(str(call.run_id) for call in calls),
-        epochs=_array(str(call.body.epoch) for call in calls),
-        attempts=_array(str(call.body.attempt) for call in calls),
-        generations=_array(str(call.generation) for call in calls),
-        before_ns=_array(_before(call.body.events) for call in calls),
-        counts=_array(str(len(call.body.events)) for call in calls),
-        events_before=_array(map(str, accumulate((len(call.body.events) for call in calls[:-1]), initial=0))),
-        calls=_array(str(number) for number, call in enumerate(calls, start=1) for _ in call.body.events),
-        ids=_array(str(event.id) for event in events),
-        types=_array(event.type for event in events),
-        ats=_array(event.at.isoformat() for event in events),
-        datas=_array(_quoted(_json(event.data)) for event in events),
-        author=EXECUTOR,
-        lease_seconds=lease_seconds,
-    )
+    given = parameters(calls)
+    taken = fetch_all(conn, "receive_plain_calls", _Taken, **given, author=EXECUTOR, lease_seconds=lease_seconds)
     counts = {call.run_id: len(call.body.events) for call in calls}
     for each in taken:
         if counts[each.run_id]:
             note_append(each.session_id, each.last_seq)
     return {each.run_id: _answer(each, counts[each.run_id]) for each in taken}
+
+
+def parameters(calls: Sequence[PlainCall]) -> dict[str, str]:
+    """The calls and their events as the statement takes them: arrays."""
+    events = [event for call in calls for event in call.body.events]
+    counts = [len(call.body.events) for call in calls]
+    return {
+        "run_ids": _array(str(call.run_id) for call in calls),
+        "epochs": _array(str(call.body.epoch) for call in calls),
+        "attempts": _array(str(call.body.attempt) for call in calls),
+        "generations": _array(str(call.generation) for call in calls),
+        "before_ns": _array(_before(call.body.events) for call in calls),
+        "counts": _array(map(str, counts)),
+        "events_before": _array(map(str, accumulate(counts[:-1], initial=0))),
+        "ids": _array(str(event.id) for event in events),
+        "types": _array(event.type for event in events),
+        "ats": _array(event.at.isoformat() for event in events),
+        "datas": _array(_quoted(_json(event.data)) for event in events),
+    }
 
 
 def _continues(event: SourceEvent, n: int) -> bool:

@@ -30,43 +30,46 @@ FROM head, event;
 
 -- name: receive_plain_calls
 -- Calls of many runs, each of which continues its run's log where it ends. Sessions that are held are passed over, and so
--- is a head that moved between the look and its lock: what was locked is taken by its place, at no cost.
--- `calls` tells of each event the number of its call, from 1; `events_before` of each call how many events come first.
+-- is a head that moved between the look and its lock: what was locked is taken by its place, at next to no cost.
+-- `events_before` says of each call how many of the events belong to calls before it.
 WITH head AS (
     UPDATE session_logs
-    SET last_seq = last_seq + held.count,
-        last_n = last_n + held.count,
+    SET last_seq = session_logs.last_seq + call.count,
+        last_n = session_logs.last_n + call.count,
         lease_expires_at = now() + make_interval(secs => %(lease_seconds)s)
-    FROM (
-        SELECT log.ctid AS place, call.number, call.count, call.events_before
-        FROM
-            unnest(
-                %(run_ids)s::uuid[], %(epochs)s::integer[], %(attempts)s::integer[], %(generations)s::integer[],
-                %(before_ns)s::bigint[], %(counts)s::bigint[], %(events_before)s::bigint[]
-            ) WITH ORDINALITY AS call (run_id, epoch, attempt, generation, before_n, count, events_before, number)
-        JOIN session_logs AS log
-            ON log.run_id = call.run_id
+    FROM
+        unnest(
+            %(run_ids)s::uuid[], %(epochs)s::integer[], %(attempts)s::integer[], %(generations)s::integer[],
+            %(before_ns)s::bigint[], %(counts)s::integer[], %(events_before)s::integer[]
+        ) AS call (run_id, epoch, attempt, generation, before_n, count, events_before)
+    CROSS JOIN LATERAL (
+        SELECT log.ctid AS place
+        FROM session_logs AS log
+        WHERE log.run_id = call.run_id
             AND log.run_epoch = call.epoch
             AND log.attempt = call.attempt
             AND log.key_generation = call.generation
             AND log.last_n = COALESCE(call.before_n, log.last_n)
-        FOR NO KEY UPDATE OF log SKIP LOCKED
+        FOR NO KEY UPDATE SKIP LOCKED
     ) AS held
     WHERE session_logs.ctid = held.place
     RETURNING
-        held.number, session_logs.session_id, session_logs.run_id, session_logs.attempt, session_logs.last_seq,
-        session_logs.stop_requested, session_logs.last_seq - held.count - held.events_before AS seq_base,
-        session_logs.last_n - held.count - held.events_before AS n_base
+        session_logs.session_id, session_logs.run_id, session_logs.attempt, session_logs.last_seq, session_logs.last_n,
+        session_logs.stop_requested, call.count, call.events_before + 1 AS first, call.events_before + call.count AS last
 ), appended AS (
     INSERT INTO run_events (session_id, seq, id, run_id, attempt, n, author, type, at, late, data)
     SELECT
-        head.session_id, head.seq_base + event.place, event.id, head.run_id, head.attempt, head.n_base + event.place,
-        %(author)s, event.type, event.at, false, event.data
-    FROM
-        unnest(
-            %(calls)s::integer[], %(ids)s::uuid[], %(types)s::text[], %(ats)s::timestamptz[], %(datas)s::jsonb[]
-        ) WITH ORDINALITY AS event (call, id, type, at, data, place)
-    JOIN head ON head.number = event.call
+        head.session_id, head.last_seq - head.count + event.place, event.id, head.run_id, head.attempt,
+        head.last_n - head.count + event.place, %(author)s, event.type, event.at, false, event.data
+    FROM head
+    CROSS JOIN LATERAL (
+        SELECT
+            generate_series(1, head.count) AS place,
+            unnest((%(ids)s::uuid[])[head.first : head.last]) AS id,
+            unnest((%(types)s::text[])[head.first : head.last]) AS type,
+            unnest((%(ats)s::timestamptz[])[head.first : head.last]) AS at,
+            unnest((%(datas)s::jsonb[])[head.first : head.last]) AS data
+    ) AS event
 )
 SELECT run_id, session_id, last_seq, stop_requested FROM head;
 

@@ -13,6 +13,9 @@ from uuid import UUID
 import psycopg
 
 from cli.postgres import embedded_binaries
+from handlers.event_log import EXECUTOR
+from handlers.plain_calls import PlainCall, parameters
+from schema.executor_api import CallbackBody
 from schema.sql import queries
 from tests.benchmarks.figures import in_turns
 from tests.benchmarks.ground import Source, fresh_database, make_sources, running_server, serving
@@ -21,7 +24,6 @@ from tests.benchmarks.report import Line, Wanted, rated
 
 CLIENTS, SECONDS, EVENTS = 16, 4, 10
 LISTENERS = 4
-CALL = {"call": 0, "epoch": 1, "attempt": 1, "generation": 1, "count": EVENTS}
 RAW_TABLE = """
 CREATE TABLE IF NOT EXISTS raw_events (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, session_id uuid NOT NULL, id uuid NOT NULL, run_id uuid,
@@ -35,10 +37,8 @@ RAW_INSERT = (
     + ", ".join(RAW_ROW.format(i=i) for i in range(EVENTS))
     + ";\n\\set n :n + 10\n"
 )
-CALLS = (
-    "jsonb_build_array(:call::jsonb || jsonb_build_object("
-    "'run_id', :prefix || lpad(:client_id::text, 12, '0'), 'before_n', :n::bigint))"
-)
+RUN_ID = "('{' || :prefix || lpad(:client_id::text, 12, '0') || '}')"
+BEFORE_N = "('{' || :n || '}')"
 
 
 def ingest() -> Iterator[Line]:
@@ -60,14 +60,10 @@ def _by_sql(dsn: str) -> Line:
 def _ours(dsn: str, number: int) -> float:
     prefix = f"{number:08d}-0000-4000-8000-"
     sources = make_sources(dsn, CLIENTS, run_id=lambda i: UUID(f"{prefix}{i:012d}"))
-    statement = queries()["receive_plain_calls"].decode().replace("%(calls)s", CALLS)
-    statement = (
-        statement.replace("%(events)s", ":events::jsonb")
-        .replace("%(author)s", "'executor'")
-        .replace("%(lease_seconds)s", "60")
-    )
-    statement = re.sub(r"^--.*\n", "", statement, flags=re.MULTILINE)
-    variables = {"prefix": prefix, "call": json.dumps(CALL), "events": _events(sources[0]), "n": "0"}
+    statement = re.sub(r"^--.*\n", "", queries()["receive_plain_calls"].decode(), flags=re.MULTILINE)
+    statement = statement.replace("%(run_ids)s", RUN_ID).replace("%(before_ns)s", BEFORE_N)
+    statement = re.sub(r"%\((\w+)\)s", r":\1", statement)
+    variables = {**_call(sources[0]), "prefix": prefix, "n": "0"}
     per_second, calls = _pgbench(dsn, f"{statement};\n\\set n :n + {EVENTS}\n", variables)
     with psycopg.connect(dsn) as conn:
         stored = conn.execute(
@@ -89,8 +85,11 @@ def _raw(dsn: str) -> float:
     return _pgbench(dsn, RAW_INSERT, variables)[0] * EVENTS
 
 
-def _events(source: Source) -> str:
-    return json.dumps([{**event, "call": 0, "i": i} for i, event in enumerate(source.events(EVENTS), start=1)])
+def _call(source: Source) -> dict[str, str]:
+    """What is given to the statement, as it is given: of one call, without its run and number."""
+    body = CallbackBody.model_validate({"epoch": 1, "attempt": 1, "events": source.events(EVENTS)})
+    given = {**parameters([PlainCall(source.run_id, body, generation=1)]), "author": EXECUTOR, "lease_seconds": "60"}
+    return {name: str(value) for name, value in given.items() if name not in ("run_ids", "before_ns")}
 
 
 def _pgbench(dsn: str, script: str, variables: dict[str, str]) -> tuple[float, int]:

@@ -135,9 +135,8 @@ READING = """## How each is measured
 - **sockets** resident memory and threads of the API process for open, idle WebSockets.
 
 ## What stands in the way
-- **G1** The plain insert writes one table with one index. Ours locks and changes two rows a call (the log's head;
-  the run's lease and high-water mark), reads the events from JSON and keeps two indexes, of which the run's own
-  costs about a fifth. One row for both, and no second index, is what is left to try.
+- **G1** The plain insert is one simple plan over one table. Ours finds, locks and changes the log's head besides, and
+  to set out on that plan costs about as much as to carry it out; the flush that both wait for hides a part of it.
 - **G4** With two cores for clients, server and database the wait is for a core: the next row shows that grouping
   makes throughput here and no longer changes the tail.
 - **G7** A start writes session, run, event and job, and its claim is a second transaction, where the baseline
