@@ -1,5 +1,6 @@
 """Named queries: every statement stands in schema/queries/*.sql under `-- name: ...`, and is called by that name.
 
+Columns that many statements name stand once, under `-- columns: ...`, and `{...}` in any statement means them.
 Parameters are `%(name)s`; values of type dict and list are passed as jsonb where wrapped by `jsonb()`.
 """
 
@@ -17,22 +18,32 @@ from psycopg.types.json import Jsonb
 T = TypeVar("T")
 Conn = Connection[Any]
 QUERIES = Path(__file__).parent / "queries"
-_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+_HEADING = re.compile(r"^-- (name|columns): (\w+)\n", re.MULTILINE)
+_COLUMNS = re.compile(r"\{(\w+)\}")
 
 jsonb = Jsonb
 
 
 @cache
 def queries() -> dict[str, bytes]:
-    """All statements by name; a name that stands twice is an error."""
-    found: dict[str, bytes] = {}
+    """All statements by name; a name that stands twice, or columns that stand nowhere, are an error."""
+    written = _written()
+    return {name: _with_columns(text, written).encode() for (kind, name), text in written.items() if kind == "name"}
+
+
+def _written() -> dict[tuple[str, str], str]:
+    found: dict[tuple[str, str], str] = {}
     for file in sorted(QUERIES.glob("*.sql")):
-        parts = _NAME.split(file.read_text())
-        for name, statement in zip(parts[1::2], parts[2::2], strict=True):
-            if name in found:
-                raise ValueError(f"query {name} stands twice, the second time in {file.name}")
-            found[name] = statement.strip().rstrip(";").encode()
+        parts = _HEADING.split(file.read_text())
+        for kind, name, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+            if (kind, name) in found:
+                raise ValueError(f"{kind} {name} stands twice, the second time in {file.name}")
+            found[kind, name] = text.strip().rstrip(";")
     return found
+
+
+def _with_columns(statement: str, written: dict[tuple[str, str], str]) -> str:
+    return _COLUMNS.sub(lambda meant: written["columns", meant[1]], statement)
 
 
 def fetch_one(conn: Conn, name: str, row: type[T], /, **params: object) -> T | None:

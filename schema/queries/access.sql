@@ -26,19 +26,22 @@ RETURNING id, name, role, created_at, disabled_at;
 INSERT INTO access_tokens (digest, user_id, label) VALUES (%(digest)s, %(user_id)s, %(label)s)
 ON CONFLICT (digest) DO NOTHING;
 
+-- columns: app
+    id, name, version, provider, options, manifest, limits, human_loop, created_at, updated_at
+
 -- name: apps
-SELECT id, name, version, provider, options, manifest, limits, human_loop, created_at, updated_at
+SELECT {app}
 FROM apps
 WHERE archived_at IS NULL
 ORDER BY name;
 
 -- name: app_by_id
-SELECT id, name, version, provider, options, manifest, limits, human_loop, created_at, updated_at
+SELECT {app}
 FROM apps
 WHERE id = %(app_id)s AND archived_at IS NULL;
 
 -- name: app_by_name
-SELECT id, name, version, provider, options, manifest, limits, human_loop, created_at, updated_at
+SELECT {app}
 FROM apps
 WHERE name = %(name)s AND archived_at IS NULL;
 
@@ -46,7 +49,7 @@ WHERE name = %(name)s AND archived_at IS NULL;
 INSERT INTO apps (name, provider, options, manifest, limits, human_loop)
 VALUES (%(name)s, %(provider)s, %(options)s, %(manifest)s, %(limits)s, %(human_loop)s)
 ON CONFLICT (name) DO NOTHING
-RETURNING id, name, version, provider, options, manifest, limits, human_loop, created_at, updated_at;
+RETURNING {app};
 
 -- name: update_app
 UPDATE apps
@@ -58,4 +61,4 @@ SET provider = COALESCE(%(provider)s, provider),
     version = version + 1,
     updated_at = now()
 WHERE name = %(name)s AND archived_at IS NULL
-RETURNING id, name, version, provider, options, manifest, limits, human_loop, created_at, updated_at;
+RETURNING {app};

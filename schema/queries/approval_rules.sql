@@ -1,11 +1,13 @@
+-- columns: rule
+    id, version, app_id, user_id, effect, tool_kind, path_pattern, command_pattern, note, created_by, created_at,
+    retired_at
+
 -- name: insert_approval_rule
 INSERT INTO approval_rules (app_id, user_id, effect, tool_kind, path_pattern, command_pattern, note, created_by)
 VALUES (
     %(app_id)s, %(user_id)s, %(effect)s, %(tool_kind)s, %(path_pattern)s, %(command_pattern)s, %(note)s, %(created_by)s
 )
-RETURNING
-    id, version, app_id, user_id, effect, tool_kind, path_pattern, command_pattern, note, created_by, created_at,
-    retired_at;
+RETURNING {rule};
 
 -- name: replace_approval_rule
 -- The next version, if the one that is in force is the one that was seen. Whom the rule is for stays.
@@ -22,9 +24,7 @@ SELECT
     seen.id, seen.version + 1, seen.app_id, seen.user_id, %(effect)s, %(tool_kind)s, %(path_pattern)s,
     %(command_pattern)s, %(note)s, %(created_by)s
 FROM seen
-RETURNING
-    id, version, app_id, user_id, effect, tool_kind, path_pattern, command_pattern, note, created_by, created_at,
-    retired_at;
+RETURNING {rule};
 
 -- name: retire_approval_rule
 UPDATE approval_rules
@@ -33,9 +33,7 @@ WHERE id = %(rule_id)s AND retired_at IS NULL AND (%(version)s::integer IS NULL 
 
 -- name: approval_rule
 -- That version of a rule, or its newest.
-SELECT
-    id, version, app_id, user_id, effect, tool_kind, path_pattern, command_pattern, note, created_by, created_at,
-    retired_at
+SELECT {rule}
 FROM approval_rules
 WHERE id = %(rule_id)s AND (%(version)s::integer IS NULL OR version = %(version)s)
 ORDER BY version DESC
@@ -43,9 +41,7 @@ LIMIT 1;
 
 -- name: approval_rules_seen
 -- Those in force that the user may see, newest first: their own and those for everyone, or (`all`) every one.
-SELECT
-    id, version, app_id, user_id, effect, tool_kind, path_pattern, command_pattern, note, created_by, created_at,
-    retired_at
+SELECT {rule}
 FROM approval_rules
 WHERE retired_at IS NULL
     AND (%(all)s::boolean OR user_id IS NULL OR user_id = %(user_id)s)
@@ -55,9 +51,7 @@ ORDER BY created_at DESC, id DESC
 LIMIT %(limit)s;
 
 -- name: approval_rules_of_run
-SELECT
-    id, version, app_id, user_id, effect, tool_kind, path_pattern, command_pattern, note, created_by, created_at,
-    retired_at
+SELECT {rule}
 FROM approval_rules
 WHERE retired_at IS NULL
     AND (app_id IS NULL OR app_id = %(app_id)s)

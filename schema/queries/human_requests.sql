@@ -1,3 +1,12 @@
+-- columns: human_request
+-- Of HumanRequestRow.
+    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
+    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
+    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
+    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
+    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
+    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to
+
 -- name: insert_human_request
 -- No row when there is a request with this id. `expires_in` is in seconds, null is never; `expiry_seconds` is what those
 -- get to whom it is escalated.
@@ -11,33 +20,15 @@ VALUES (
     %(expiry_seconds)s, %(then_on_expiry)s, %(escalate_to)s
 )
 ON CONFLICT (id) DO NOTHING
-RETURNING
-    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
-    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
-    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
-    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
-    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
-    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to;
+RETURNING {human_request};
 
 -- name: human_request
-SELECT
-    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
-    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
-    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
-    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
-    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
-    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to
+SELECT {human_request}
 FROM human_requests
 WHERE human_requests.id = %(request_id)s;
 
 -- name: open_human_requests_of_run
-SELECT
-    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
-    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
-    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
-    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
-    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
-    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to
+SELECT {human_request}
 FROM human_requests
 WHERE human_requests.run_id = %(run_id)s AND human_requests.status = 'open';
 
@@ -58,13 +49,7 @@ LIMIT %(limit)s;
 
 -- name: expired_human_request
 -- The request, if it is due to expire still.
-SELECT
-    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
-    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
-    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
-    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
-    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
-    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to
+SELECT {human_request}
 FROM human_requests
 JOIN runs ON runs.id = human_requests.run_id AND runs.finished_at IS NULL AND runs.status <> 'cancelling'
 WHERE human_requests.id = %(request_id)s AND human_requests.status = 'open' AND human_requests.expires_at <= now();
@@ -83,13 +68,7 @@ SET escalated_at = now(),
         WHEN COALESCE(then_on_expiry, 'wait') <> 'wait' THEN now() + make_interval(secs => expiry_seconds)
     END
 WHERE id = %(request_id)s AND status = 'open'
-RETURNING
-    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
-    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
-    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
-    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
-    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
-    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to;
+RETURNING {human_request};
 
 -- name: leave_human_request_open
 -- From now on for as long as it takes.
@@ -108,13 +87,7 @@ WHERE human_requests.id = %(request_id)s
     AND runs.id = human_requests.run_id
     AND runs.attempt = human_requests.attempt
     AND runs.status IN ('running', 'waiting')
-RETURNING
-    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
-    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
-    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
-    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
-    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
-    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to;
+RETURNING {human_request};
 
 -- name: carry_answers
 -- What was answered when the attempt that asked had ended: given to the run's next one.
@@ -123,13 +96,7 @@ WHERE run_id = %(run_id)s
     AND answer IS NOT NULL
     AND settled_at IS NULL
     AND status IN ('answered', 'expired')
-RETURNING
-    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
-    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
-    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
-    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
-    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
-    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to;
+RETURNING {human_request};
 
 -- name: settle_human_request
 UPDATE human_requests
@@ -155,26 +122,14 @@ SET status = CASE status WHEN 'open' THEN 'cancelled' WHEN 'expired' THEN 'expir
     outcome_told = %(told)s,
     settled_at = now()
 WHERE run_id = %(run_id)s AND settled_at IS NULL AND status IN ('open', 'answered', 'delivering', 'expired')
-RETURNING
-    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
-    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
-    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
-    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
-    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
-    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to;
+RETURNING {human_request};
 
 -- name: cancel_open_human_requests
 -- Nobody had decided, and the agent that asked has ended.
 UPDATE human_requests
 SET status = 'cancelled', outcome_told = %(told)s, settled_at = now()
 WHERE run_id = %(run_id)s AND status = 'open'
-RETURNING
-    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
-    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
-    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
-    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
-    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
-    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to;
+RETURNING {human_request};
 
 -- name: void_taken_answers
 -- The attempt has ended, and may have been told these: they are not told again. `taken` by its executor's word; if that
@@ -194,13 +149,7 @@ WHERE runs.id = %(run_id)s
             THEN runs.status <> 'starting' AND human_requests.carried_to IS NOT DISTINCT FROM runs.attempt
         ELSE human_requests.id = ANY(%(taken)s::uuid[])
     END
-RETURNING
-    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
-    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
-    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
-    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
-    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
-    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to;
+RETURNING {human_request};
 
 -- name: take_back_answers
 -- The attempt that was given them has ended, and certainly was not told.

@@ -1,12 +1,7 @@
 -- name: pending_human_requests
 -- What waits for the user, oldest first: in sessions that they own, or escalated to them or a role of theirs.
 SELECT
-    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
-    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
-    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
-    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
-    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
-    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to,
+    {human_request},
     sessions.owner_id, sessions.title AS session_title, runs.status AS run_status
 FROM human_requests
 JOIN sessions ON sessions.id = human_requests.session_id AND sessions.deleted_at IS NULL
@@ -22,12 +17,7 @@ LIMIT %(limit)s;
 
 -- name: human_request_shown
 SELECT
-    human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
-    human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,
-    human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
-    human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
-    human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
-    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to,
+    {human_request},
     sessions.owner_id, sessions.title AS session_title, runs.status AS run_status
 FROM human_requests
 JOIN sessions ON sessions.id = human_requests.session_id AND sessions.deleted_at IS NULL

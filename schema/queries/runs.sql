@@ -1,3 +1,13 @@
+-- columns: run
+-- Of RunRow. The lease is kept by the log's head, for as long as the run has the pen.
+    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
+    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
+    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
+    runs.prompt_delivered, runs.next_attempt_at, runs.timeout_seconds, runs.cancel_deadline_at, runs.last_error,
+    runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason, runs.created_at, runs.started_at,
+    runs.finished_at, runs.human_loop, runs.parked_at, runs.held_by, runs.held_since, runs.revision,
+    (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at
+
 -- name: insert_run
 -- At the end of the session's queue, or at its front. A live run keeps its place, for it may come back to the queue.
 INSERT INTO runs (
@@ -17,15 +27,7 @@ VALUES (
     ),
     %(max_attempts)s, %(timeout_seconds)s, %(human_loop)s
 )
-RETURNING
-    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
-    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
-    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.prompt_delivered, (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at,
-    runs.next_attempt_at, runs.timeout_seconds,
-    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
-    runs.held_by, runs.held_since, runs.revision;
+RETURNING {run};
 
 -- name: insert_bound_run
 -- No row when there is a run with this id.
@@ -38,39 +40,15 @@ VALUES (
     1, true, 'running', 1, %(epoch)s, now()
 )
 ON CONFLICT (id) DO NOTHING
-RETURNING
-    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
-    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
-    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.prompt_delivered, (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at,
-    runs.next_attempt_at, runs.timeout_seconds,
-    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
-    runs.held_by, runs.held_since, runs.revision;
+RETURNING {run};
 
 -- name: run_by_id
-SELECT
-    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
-    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
-    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.prompt_delivered, (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at,
-    runs.next_attempt_at, runs.timeout_seconds,
-    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
-    runs.held_by, runs.held_since, runs.revision
+SELECT {run}
 FROM runs
 WHERE runs.id = %(run_id)s;
 
 -- name: runs_of_session
-SELECT
-    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
-    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
-    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.prompt_delivered, (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at,
-    runs.next_attempt_at, runs.timeout_seconds,
-    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
-    runs.held_by, runs.held_since, runs.revision
+SELECT {run}
 FROM runs
 WHERE runs.session_id = %(session_id)s
     AND (%(before_at)s::timestamptz IS NULL OR (runs.created_at, runs.id) < (%(before_at)s, %(before_id)s::uuid))
@@ -78,15 +56,7 @@ ORDER BY runs.created_at DESC, runs.id DESC
 LIMIT %(limit)s;
 
 -- name: unsettled_runs_of_session
-SELECT
-    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
-    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
-    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.prompt_delivered, (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at,
-    runs.next_attempt_at, runs.timeout_seconds,
-    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
-    runs.held_by, runs.held_since, runs.revision
+SELECT {run}
 FROM runs
 WHERE runs.session_id = %(session_id)s AND runs.finished_at IS NULL
 ORDER BY runs.status = 'queued', runs.position;
@@ -125,15 +95,7 @@ WHERE runs.id = %(run_id)s
                 OR (other.status = 'queued' AND other.position < runs.position)
             )
     )
-RETURNING
-    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
-    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
-    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.prompt_delivered, (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at,
-    runs.next_attempt_at, runs.timeout_seconds,
-    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
-    runs.held_by, runs.held_since, runs.revision;
+RETURNING {run};
 
 -- name: hold_claim
 -- The claimer is still at it.
@@ -227,15 +189,7 @@ SET status = 'cancelling',
     claim = claim + 1,
     cancel_deadline_at = now() + make_interval(secs => %(deadline_seconds)s)
 WHERE id = %(run_id)s AND status IN ('starting', 'running', 'waiting', 'parked')
-RETURNING
-    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
-    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
-    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.prompt_delivered, (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at,
-    runs.next_attempt_at, runs.timeout_seconds,
-    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
-    runs.held_by, runs.held_since, runs.revision;
+RETURNING {run};
 
 -- name: settle_run
 UPDATE runs
@@ -249,15 +203,7 @@ SET status = %(status)s,
     held_by = NULL,
     held_since = NULL
 WHERE id = %(run_id)s AND finished_at IS NULL
-RETURNING
-    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
-    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
-    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.prompt_delivered, (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at,
-    runs.next_attempt_at, runs.timeout_seconds,
-    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
-    runs.held_by, runs.held_since, runs.revision;
+RETURNING {run};
 
 -- name: requeue_run
 -- live -> queued: a later attempt of the same run.
@@ -268,15 +214,7 @@ SET status = 'queued',
     last_error = %(error)s,
     next_attempt_at = now() + make_interval(secs => %(delay_seconds)s)
 WHERE id = %(run_id)s AND status IN ('starting', 'running', 'waiting')
-RETURNING
-    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
-    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
-    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.prompt_delivered, (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at,
-    runs.next_attempt_at, runs.timeout_seconds,
-    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
-    runs.held_by, runs.held_since, runs.revision;
+RETURNING {run};
 
 -- name: insert_usage
 INSERT INTO usage_log (run_id, session_id, user_id, app_id, provider, usage)
@@ -288,15 +226,7 @@ UPDATE runs
 SET key_generation = key_generation + 1,
     previous_key_until = now() + make_interval(secs => %(overlap_seconds)s)
 WHERE id = %(run_id)s AND finished_at IS NULL
-RETURNING
-    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
-    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
-    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.prompt_delivered, (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at,
-    runs.next_attempt_at, runs.timeout_seconds,
-    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
-    runs.held_by, runs.held_since, runs.revision;
+RETURNING {run};
 
 -- name: previous_key_is_valid
 SELECT previous_key_until > now() FROM runs WHERE id = %(run_id)s;
@@ -314,15 +244,7 @@ VALUES (%(user_id)s, %(key)s, %(body_digest)s, %(run_id)s);
 -- name: runs_to_reconcile
 -- Whatever is overdue: a claim that was not finished, a lease that ran out, a cancellation past its deadline, a parked
 -- run whose agent was not put to rest, a due run at the head of its queue that nobody has taken and no limit holds.
-SELECT
-    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
-    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
-    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.prompt_delivered, head.lease_expires_at,
-    runs.next_attempt_at, runs.timeout_seconds,
-    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
-    runs.held_by, runs.held_since, runs.revision
+SELECT {run}
 FROM runs
 LEFT JOIN session_logs AS head ON head.run_id = runs.id
 WHERE runs.finished_at IS NULL
@@ -361,15 +283,7 @@ LIMIT %(limit)s;
 -- name: orphaned_runs
 -- Claimed, not yet with an executor, and the claimer's lock (announce_presence) is not held. A lock's key of 64 bits is
 -- shown as two halves.
-SELECT
-    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
-    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
-    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.prompt_delivered, head.lease_expires_at,
-    runs.next_attempt_at, runs.timeout_seconds,
-    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
-    runs.held_by, runs.held_since, runs.revision
+SELECT {run}
 FROM runs
 JOIN session_logs AS head ON head.run_id = runs.id
 WHERE runs.status = 'starting'

@@ -119,15 +119,7 @@ WHERE log.session_id = %(session_id)s
 
 -- name: run_of_lost_place
 -- The run that was at work in a place that is gone.
-SELECT
-    runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
-    runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
-    runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
-    runs.prompt_delivered, head.lease_expires_at,
-    runs.next_attempt_at, runs.timeout_seconds,
-    runs.cancel_deadline_at, runs.last_error, runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason,
-    runs.created_at, runs.started_at, runs.finished_at, runs.human_loop, runs.parked_at,
-    runs.held_by, runs.held_since, runs.revision
+SELECT {run}
 FROM runs
 JOIN session_logs AS head ON head.run_id = runs.id
 WHERE runs.session_id = %(session_id)s
