@@ -32,7 +32,7 @@ from schema.errors import Forbidden, Invalid, NotFound, Unauthenticated, Unavail
 SERVER_OPTIONS = {"ping_interval": 20, "max_message_size": 65_536}
 TICK_SECONDS = 20.0
 GOODBYE_SECONDS = 1.0
-SENT_TOGETHER = 250
+SENT_TOGETHER = 1000
 TEXT_FRAME = 0x81
 KIND = b'{"kind":"event",'
 SLOW_READER, LOGIN_EXPIRED, FORBIDDEN, RESTART = 4008, 4401, 4403, 1012

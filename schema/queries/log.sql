@@ -75,14 +75,14 @@ LIMIT %(limit)s;
 -- of one text, for rows of their own would cost more. The texts are joined in pairs, so that long ones are copied seldom.
 -- A type needs no escapes, nor do the two authors of nearly everything. A log has no gaps, so its numbers say where a
 -- page ends: with LIMIT a planner that expects few events would fetch and sort all that follow. A timestamp's own text
--- costs half of to_char's, but leaves out the zeros at its end.
+-- costs half of to_char's, but leaves out the zeros at its end. What is the same in every row is made once.
 SELECT min(seq), string_agg(json, E'\n')
 FROM (
     SELECT
         seq,
         (
             '{"seq":' || seq || ',"id":"' || id
-            || ('","sessionId":"' || session_id || '"' || COALESCE(',"runId":"' || run_id || '"', ''))
+            || ((SELECT '","sessionId":"' || %(session_id)s || '"') || COALESCE(',"runId":"' || run_id || '"', ''))
         ) || (
             COALESCE(',"attempt":' || attempt, '') || ',"author":'
             || CASE WHEN author IN ('executor', 'system') THEN '"' || author || '"' ELSE to_json(author)::text END
