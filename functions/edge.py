@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,12 +26,14 @@ from schema.executor_api import CallbackAnswer
 from schema.sql import Conn
 
 CALLBACK_CONNECTIONS = 8
+READERS_AHEAD = 4
 NAME = "runyard"
 
 
 @dataclass(frozen=True)
 class Edge:
-    """`callbacks` is a pool of its own, so that heartbeats get through when all others are taken."""
+    """`callbacks` is a pool of its own, so that heartbeats get through when all others are taken. `ahead` reads on for
+    whoever still sends; a function has no threads for that."""
 
     settings: Settings
     database: Database
@@ -41,6 +44,7 @@ class Edge:
     duties: Duties
     intake: Intake
     is_resident: bool
+    ahead: Executor | None = None
 
     def start(self) -> None:
         """After fork. The database need not be there yet."""
@@ -99,6 +103,7 @@ def resident_edge(settings: Settings) -> Edge:
         streams=Streams(settings.api_streams_max),
         duties=duties,
         is_resident=True,
+        ahead=ThreadPoolExecutor(READERS_AHEAD, thread_name_prefix="ahead"),
     )
 
 

@@ -18,16 +18,17 @@ from functions.edge import Edge
 from functions.log_watch import Reader
 from functions.streams import Place
 from handlers.access import Actor, session_for
-from handlers.event_log import WrittenEvent, run_events, written_events
+from handlers.event_log import WrittenEvents, run_events, written_events
 from handlers.read_run import run_for
 from schema.errors import Conflict
 from schema.events import Envelope
 from schema.sql import Conn
 
 PAGE = 200
-SMALLEST_PAGE, LARGEST_PAGE, PAGE_BYTES = 10, 1000, 1024 * 1024
+SMALLEST_PAGE, LARGEST_PAGE, PAGE_BYTES = 10, 3000, 1024 * 1024
 RECHECK_SECONDS = 15.0
 RETRY_SECONDS = 1.0
+NOTHING_WRITTEN = WrittenEvents()
 _log = structlog.get_logger("functions.reading")
 
 
@@ -48,13 +49,13 @@ class Batch:
     another reason, when there are none. `is_full` when there may be more already."""
 
     events: Sequence[Envelope] = ()
-    written: Sequence[WrittenEvent] = ()
+    written: WrittenEvents = NOTHING_WRITTEN
     is_full: bool = False
     is_last: bool = False
 
     def cursor_after(self, cursor: int) -> int:
         """Where to read on."""
-        return max(cursor, *(each[-1].seq for each in (self.events, self.written) if each), 0)
+        return max(cursor, self.written.last_seq, self.events[-1].seq if self.events else 0)
 
 
 def refuse_cursor_ahead(last_seq: int, cursor: int) -> None:
@@ -68,24 +69,46 @@ def follow(edge: Edge, followed: Followed, *, after: int, place: Place, tick_sec
 
     Waits out a database that is away. Raises Unauthenticated and NotFound when the reader may not go on.
     """
-    cursor, checked_at, limit = after, time.monotonic(), PAGE
+    pages = _Pages(edge, followed, after)
     with edge.watch.reading(followed.session_id, place.bell) as reader:
+        read: Callable[[], Batch | None] = pages.next
         while not edge.streams.is_ending:
-            must_check = time.monotonic() - checked_at >= RECHECK_SECONDS
-            batch = _read(edge, followed, cursor, limit=limit, must_check=must_check)
+            batch = read()
+            read = pages.next
             if batch is None:
                 place.bell.wait(RETRY_SECONDS)
                 yield Batch()
                 continue
-            if must_check:
-                checked_at = time.monotonic()
-            cursor = batch.cursor_after(cursor)
+            if batch.is_full and edge.ahead is not None:
+                read = edge.ahead.submit(pages.next).result
             yield batch
-            limit = _next_limit(batch, limit)
             if batch.is_last:
                 return
             if not batch.is_full:
-                yield from _wait(edge, reader, cursor, tick_seconds=tick_seconds)
+                yield from _wait(edge, reader, pages.cursor, tick_seconds=tick_seconds)
+
+
+class _Pages:
+    """What is followed, page by page. The next one is read while a full one is being sent; never more than that one."""
+
+    def __init__(self, edge: Edge, followed: Followed, after: int) -> None:
+        self._edge = edge
+        self._followed = followed
+        self._checked_at = time.monotonic()
+        self._limit = PAGE
+        self.cursor = after
+
+    def next(self) -> Batch | None:
+        """What comes after the cursor; None when the database does not answer."""
+        must_check = time.monotonic() - self._checked_at >= RECHECK_SECONDS
+        batch = _read(self._edge, self._followed, self.cursor, limit=self._limit, must_check=must_check)
+        if batch is None:
+            return None
+        if must_check:
+            self._checked_at = time.monotonic()
+        self._limit = _next_limit(batch, self._limit)
+        self.cursor = batch.cursor_after(self.cursor)
+        return batch
 
 
 def _wait(edge: Edge, reader: Reader, cursor: int, *, tick_seconds: float) -> Iterator[Batch]:
@@ -99,9 +122,9 @@ def _wait(edge: Edge, reader: Reader, cursor: int, *, tick_seconds: float) -> It
 
 def _next_limit(batch: Batch, limit: int) -> int:
     """As many events as make about PAGE_BYTES, going by those just read."""
-    if not batch.written:
+    if not (written := batch.written.json):
         return limit
-    size = sum(len(event.json) for event in batch.written) // len(batch.written)
+    size = sum(map(len, written)) // len(written)
     return max(SMALLEST_PAGE, min(LARGEST_PAGE, PAGE_BYTES // size))
 
 
@@ -122,8 +145,8 @@ def _read(edge: Edge, followed: Followed, cursor: int, *, limit: int, must_check
         return None
 
 
-def _written(events: list[WrittenEvent], limit: int) -> Batch:
-    return Batch(written=events, is_full=len(events) == limit)
+def _written(events: WrittenEvents, limit: int) -> Batch:
+    return Batch(written=events, is_full=len(events.json) == limit)
 
 
 def _read_run(conn: Conn, followed: Followed, run_id: UUID, cursor: int) -> Batch:

@@ -89,19 +89,25 @@ def session_events(conn: Conn, session_id: UUID, *, after: int, limit: int) -> l
 
 
 @dataclass(frozen=True)
-class WrittenEvent:
-    """An event as its readers get it: `json` is that of its Envelope."""
+class WrittenEvents:
+    """Events of a session in order, each as its readers get it: the JSON of its Envelope. A log has no gaps, so the
+    first number tells the others."""
 
-    seq: int
-    json: str
+    first_seq: int = 0
+    json: Sequence[bytes] = ()
+
+    @property
+    def last_seq(self) -> int:
+        """One before the first when there are none."""
+        return self.first_seq + len(self.json) - 1
 
 
-def written_events(conn: Conn, session_id: UUID, *, after: int, limit: int) -> list[WrittenEvent]:
-    """Events of the session with a number above `after`, in order, at most `limit`."""
+def written_events(conn: Conn, session_id: UUID, *, after: int, limit: int) -> WrittenEvents:
+    """Events of the session with a number above `after`, at most `limit`."""
     with conn.cursor() as cursor:
         asked = {"session_id": session_id, "after": after, "limit": limit}
-        rows = cursor.execute(queries()["written_events_after"], asked).fetchall()
-    return [WrittenEvent(seq, json) for seq, json in rows]
+        first_seq, lines = cursor.execute(queries()["written_events_after"], asked).fetchall()[0]
+    return WrittenEvents(first_seq, lines.encode().split(b"\n")) if lines else WrittenEvents(after + 1)
 
 
 def run_events(conn: Conn, run_id: UUID, *, after: int, limit: int) -> list[Envelope]:

@@ -90,7 +90,9 @@ def start_run(
     append(conn, head, events)
     if idempotency is not None:
         _remember(conn, actor, idempotency, run)
-    return Started(run=_again(conn, run), seq=head.last_seq, queue_position=position)
+    if _is_blocked(events) or start.multitask == "interrupt":
+        run = _again(conn, run)  # it is over already, or was held
+    return Started(run=run, seq=head.last_seq, queue_position=position)
 
 
 def _send(conn: Conn, start: Start, run: RunRow) -> None:

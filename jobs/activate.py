@@ -57,8 +57,8 @@ def activate(shop: Workshop, session_id: UUID, *, run: RunRow | None = None) -> 
     Raises HostFailed, RestoreIncomplete, WorkspaceRefused, and ExecutorError.
     """
     with log_context(sessionId=session_id), holding_worker(shop, session_id, seconds=WAIT_SECONDS):
-        at_work = _at_work(shop, session_id, shop.database.transact(worker_of, session_id))
-        return at_work or _activate(shop, session_id, run)
+        worker = shop.database.call(worker_of, session_id)
+        return _at_work(shop, session_id, worker) or _activate(shop, session_id, worker, run)
 
 
 def activated(shop: Workshop, run: RunRow, worker: WorkerRow | None) -> Activated:
@@ -99,13 +99,10 @@ def _at_work(shop: Workshop, session_id: UUID, worker: WorkerRow | None) -> Acti
     return Activated(facts.endpoint, worker.epoch)
 
 
-def _activate(shop: Workshop, session_id: UUID, run: RunRow | None) -> Activated:
+def _activate(shop: Workshop, session_id: UUID, worker: WorkerRow | None, run: RunRow | None) -> Activated:
+    has_place = shop.host.facts(session_id).has_place if worker is not None else _has_none
     begun = shop.database.transact(
-        begin_activation,
-        session_id,
-        host=shop.host.name,
-        has_place=shop.host.facts(session_id).has_place,
-        retry=shop.retry_policy,
+        begin_activation, session_id, host=shop.host.name, has_place=has_place, retry=shop.retry_policy
     )
     try:
         endpoint = shop.host.ensure_started(session_id, begun.epoch)
@@ -113,9 +110,14 @@ def _activate(shop: Workshop, session_id: UUID, run: RunRow | None) -> Activated
     except RunyardError as error:
         shop.database.transact(worker_lost, session_id, epoch=begun.epoch, error=error.detail)
         raise
-    if not shop.database.transact(worker_active, session_id, epoch=begun.epoch, base_url=endpoint.base_url):
+    if not shop.database.call(worker_active, session_id, epoch=begun.epoch, base_url=endpoint.base_url):
         raise EpochMoved
     return Activated(endpoint, begun.epoch)
+
+
+def _has_none(_epoch: int) -> bool:
+    """Of a session that never had a worker."""
+    return False
 
 
 def _fill(shop: Workshop, session_id: UUID, endpoint: Endpoint, begun: Begun, run: RunRow | None) -> None:

@@ -37,7 +37,7 @@ class Claims:
 
     def stands(self, run: RunRow) -> bool:
         """Whether the run is still this job's: not stopped, and not claimed by another meanwhile."""
-        return self._database.transact(hold_claim, run, lock_seconds=self._lock_seconds)
+        return self._database.call(hold_claim, run, lock_seconds=self._lock_seconds)
 
     def hold_all(self) -> None:
         with self._lock:

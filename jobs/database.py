@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,14 +36,16 @@ CONNECT: dict[str, Any] = {
 STATEMENT_SECONDS = 30
 CHECKOUT_SECONDS = 5.0
 RECONNECT_SECONDS = 5.0
+MOST_ALONE = 64
+"""Connections that somebody has alone: each activation, stop and removal under way holds one."""
 
 
 @dataclass(frozen=True)
 class Database:
-    """One per process. `dsn` is for the few connections that somebody must have alone."""
+    """One per process. `alone` are the connections that somebody must have alone."""
 
-    dsn: str
     pool: ConnectionPool[Conn]
+    alone: ConnectionPool[Conn]
     hints: Hints
 
     def transact(self, verb: Callable[Concatenate[Conn, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -53,10 +56,15 @@ class Database:
             self.hints.send(heads)
         return outcome
 
+    def call(self, verb: Callable[Concatenate[Conn, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a verb of one statement that appends nothing: it is a transaction by itself, two round trips less."""
+        with self.pool.connection() as conn:
+            return verb(conn, *args, **kwargs)
+
     @contextmanager
     def dedicated(self) -> Iterator[Conn]:
-        """A connection of its own, outside of any transaction: locks of its session go with it."""
-        with psycopg.connect(self.dsn, **CONNECT) as conn:
+        """A connection of its own, outside of any transaction: its advisory locks end just after the block."""
+        with self.alone.connection() as conn:
             yield conn
 
 
@@ -64,26 +72,53 @@ class Database:
 def open_database(dsn: str, *, connections: int) -> Iterator[Database]:
     """The pool opens in the background: PostgreSQL may come later. A short reconnect time-out keeps its pauses short,
     so that it is back within seconds of PostgreSQL's return."""
-    pool = ConnectionPool(
-        dsn,
-        min_size=1,
-        max_size=connections,
-        timeout=CHECKOUT_SECONDS,
-        reconnect_timeout=RECONNECT_SECONDS,
-        check=ConnectionPool.check_connection,
-        configure=_configure,
-        kwargs=CONNECT,
-        open=False,
-        name="verbs",
-    )
+    pool = _pool(dsn, "verbs", size=connections, configure=_configure)
+    alone = _pool(dsn, "alone", size=MOST_ALONE, reset=_unlock)
     hints = Hints(partial(psycopg.connect, dsn, **CONNECT, options="-c synchronous_commit=off"))
     try:
         pool.open()
-        yield Database(dsn, pool, hints)
+        alone.open()
+        yield Database(pool, alone, hints)
     finally:
+        alone.close()
         pool.close()
         hints.close()
 
 
+def _pool(
+    dsn: str,
+    name: str,
+    *,
+    size: int,
+    configure: Callable[[Conn], None] | None = None,
+    reset: Callable[[Conn], None] | None = None,
+) -> ConnectionPool[Conn]:
+    return ConnectionPool(
+        dsn,
+        min_size=1,
+        max_size=size,
+        timeout=CHECKOUT_SECONDS,
+        reconnect_timeout=RECONNECT_SECONDS,
+        check=_refuse_ended,
+        configure=configure,
+        reset=reset,
+        kwargs=CONNECT,
+        open=False,
+        name=name,
+    )
+
+
+def _refuse_ended(conn: Conn) -> None:
+    """A server that ends a connection says so, and says nothing else unasked: what can be read needs no round trip."""
+    poll = select.poll()
+    poll.register(conn.fileno(), select.POLLIN)
+    if poll.poll(0):
+        raise psycopg.OperationalError("the server has ended the connection")
+
+
 def _configure(conn: Conn) -> None:
     conn.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")
+
+
+def _unlock(conn: Conn) -> None:
+    conn.execute("SELECT pg_advisory_unlock_all()")

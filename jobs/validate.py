@@ -15,8 +15,10 @@ from schema.runtime_manifest import RuntimeManifest
 
 def require_whole(shop: Workshop, endpoint: Endpoint, manifest: RuntimeManifest, trace: Trace) -> None:
     """Raises RuntimeVersionMismatch, RequiredPathsMissing or PathOutsideWorkspace, each with its paths and what to do;
-    and ExecutorError."""
+    and ExecutorError. No executor is asked where the manifest wants nothing."""
     required = [path.absolute for path in manifest.required_paths]
+    if not required and manifest.runtime_version is None:
+        return
     found = look_for(shop, endpoint, required, trace)
     version = str(found.found.get("runtimeVersion"))
     if manifest.runtime_version not in (None, version):

@@ -110,20 +110,37 @@ def _replay(dsn: str, api: Gunicorn) -> Line:
         for _ in range(REPLAYED // PAGE):
             head = hold_session(conn, source.session_id)
             append(conn, head, [NewEvent(type="message.delta", data=data, run_id=source.run_id)] * PAGE)
-    rounds = in_turns(lambda: _replayed(dsn, api, source.session_id), lambda: _copied(dsn, source.session_id), rounds=5)
+    size = _size_of_replay(dsn, api, source.session_id)
+    rounds = in_turns(
+        lambda: _replayed(dsn, api, source.session_id, size), lambda: _copied(dsn, source.session_id), rounds=9
+    )
     return rated("G14", "replay of 10,000 events", rounds, unit="events/s", wanted=Wanted(">=", 0.5))
 
 
-def _replayed(dsn: str, api: Gunicorn, session_id: UUID) -> float:
-    token, count, rest = make_token(dsn), 0, b""
-    began = time.perf_counter()
-    sock = open_socket(api.port, token, session_id, after=2)
-    with sock:
+def _size_of_replay(dsn: str, api: Gunicorn, session_id: UUID) -> int:
+    """How many bytes the frames are that bring all events."""
+    count, size, rest = 0, 0, b""
+    with open_socket(api.port, make_token(dsn), session_id, after=2) as sock:
         while count < REPLAYED:
             chunk = sock.recv(1 << 20)
             assert chunk, "the server closed the connection"
+            size += len(chunk)
             count, rest = count_frames(rest + chunk, count)
-    return REPLAYED / (time.perf_counter() - began)
+    return size - len(rest)
+
+
+def _replayed(dsn: str, api: Gunicorn, session_id: UUID, size: int) -> float:
+    """Events a second until the last byte of so many is there. To count frames while they come would take a core."""
+    token, chunks = make_token(dsn), []
+    began = time.perf_counter()
+    with open_socket(api.port, token, session_id, after=2) as sock:
+        while size > 0:
+            chunks.append(sock.recv(1 << 20))
+            assert chunks[-1], "the server closed the connection"
+            size -= len(chunks[-1])
+    took = time.perf_counter() - began
+    assert count_frames(b"".join(chunks), 0) == (REPLAYED, b"")
+    return REPLAYED / took
 
 
 def _copied(dsn: str, session_id: UUID) -> float:

@@ -247,7 +247,7 @@ def test_a_reader_whose_login_has_ended_reads_no_further(
     )
     with edge.streams.place() as place:
         batches = follow(edge, followed, after=0, place=place, tick_seconds=0.05)
-        assert [event.seq for event in next(batches).written] == [1, 2]
+        assert next(batches).written.last_seq == 2
         conn.execute("UPDATE access_tokens SET revoked_at = now()")
         with pytest.raises(Unauthenticated):
             list(batches)

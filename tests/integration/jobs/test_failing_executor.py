@@ -79,11 +79,11 @@ def test_a_refusal_fails_the_run_at_once(shop: Workshop, runs: Runs, stand_in: S
     assert "prompt: too odd" in (failed.reason_message or "")
 
 
-def test_a_missing_required_path_blocks_the_run(shop: Workshop, runs: Runs, stand_in: StandIn) -> None:
-    run = runs.start()
-    stand_in.fail(Reply(200, {"linked": []}), Reply(200, {"ok": False, "missing": ["a.txt"], "found": {}}))
-    assert execute_run(shop, run.id) == "ended"
-    assert (runs.row(run.id).status, runs.row(run.id).reason_code) == ("blocked", "required_paths_missing")
+def test_an_executor_is_asked_for_its_workspace_only_where_the_app_wants_something(
+    shop: Workshop, runs: Runs, stand_in: StandIn
+) -> None:
+    assert execute_run(shop, runs.start().id) == "started"
+    assert [seen.path for seen in stand_in.seen] == ["/workspace/link-agent-data", "/runs"]
 
 
 def test_a_run_of_a_newer_claim_is_left_alone(shop: Workshop, runs: Runs, stand_in: StandIn) -> None:
@@ -95,8 +95,8 @@ def test_a_run_of_a_newer_claim_is_left_alone(shop: Workshop, runs: Runs, stand_
 
 def test_a_busy_executor_is_waited_for(shop: Workshop, runs: Runs, stand_in: StandIn) -> None:
     run = runs.start()
-    linked, valid = Reply(200, {"linked": []}), Reply(200, {"ok": True, "missing": [], "found": {}})
-    stand_in.fail(linked, valid, *[Reply(409, {"code": "busy"})] * 3)
+    linked = Reply(200, {"linked": []})
+    stand_in.fail(linked, *[Reply(409, {"code": "busy"})] * 3)
     assert execute_run(shop, run.id) == "started"
 
 
@@ -130,8 +130,7 @@ def test_a_stop_while_the_run_is_handed_over_reaches_the_executor(
     shop: Workshop, runs: Runs, stand_in: StandIn
 ) -> None:
     run = runs.start()
-    valid = Reply(200, {"ok": True, "missing": [], "found": {}}, meanwhile=lambda: runs.stop(run.id))
-    stand_in.fail(Reply(200, {"linked": []}), valid)
+    stand_in.fail(Reply(200, {"linked": []}, meanwhile=lambda: runs.stop(run.id)))
     assert execute_run(shop, run.id) == "superseded"
     assert [call.method for call in stand_in.seen[-2:]] == ["POST", "DELETE"]
     assert stand_in.seen[-1].path == f"/runs/{run.id}?claim=1"

@@ -9,8 +9,7 @@ from wsproto import ConnectionType
 from wsproto.connection import Connection
 from wsproto.events import TextMessage
 
-from functions.live import frame
-from handlers.event_log import WrittenEvent
+from functions.live import frames
 
 
 @pytest.mark.parametrize(
@@ -18,6 +17,8 @@ from handlers.event_log import WrittenEvent
 )
 def test_a_frame_is_read_as_it_was_meant(size: int) -> None:
     peer = Connection(ConnectionType.CLIENT)
-    peer.receive_data(frame(WrittenEvent(7, json.dumps({"seq": 7, "data": "ü" + "x" * size}, ensure_ascii=False))))
-    text = "".join(str(event.data) for event in peer.events() if isinstance(event, TextMessage))
-    assert json.loads(text) == {"kind": "event", "seq": 7, "data": "ü" + "x" * size}
+    events = [{"seq": seq, "data": "ü" + "x" * size} for seq in (7, 8)]
+    peer.receive_data(frames([json.dumps(event, ensure_ascii=False).encode() for event in events]))
+    parts = [event for event in peer.events() if isinstance(event, TextMessage)]
+    texts = "".join(str(part.data) + "\n" * part.message_finished for part in parts).splitlines()
+    assert [json.loads(text) for text in texts] == [{"kind": "event", **event} for event in events]
