@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from uuid import UUID
 
 import zstandard
 
+from executor.saving.index import Known
 from executor.saving.talk import Talk
 from executor.saving.transfer import put_object
 from schema.snapshot_manifest import Entry, File, LargeFile, Manifest, Part, Stored
@@ -80,13 +81,16 @@ class Contents:
             data, self._pack = bytes(self._pack), bytearray()
             self._send(self._pack_number, data, is_pack=True)
 
-    def is_current(self, entry: Entry, *, of_head: bool) -> Entry | None:
-        """A known entry as it is in this snapshot; None when its bytes have to be brought again."""
-        if of_head:
-            return None if self._retired and self.is_retired(entry) else entry
-        return self._relocated(entry)
+    def found_again(self, known: Mapping[str, Known]) -> dict[str, Known]:
+        """Entries of another snapshot than the one before, as they are in this one: those whose bytes are here too."""
+        current = ((self._relocated(entry), stamp) for entry, stamp in known.values())
+        return {entry.path: (entry, stamp) for entry, stamp in current if entry is not None}
 
-    def is_retired(self, entry: Entry | None) -> bool:
+    @property
+    def has_retired(self) -> bool:
+        return bool(self._retired)
+
+    def is_retired(self, entry: Entry) -> bool:
         return isinstance(entry, File) and entry.size > 0 and entry.pack in self._retired
 
     def retire(self, needed: Iterable[Entry | None]) -> bool:
