@@ -40,6 +40,7 @@ class Index(Struct, frozen=True, kw_only=True):
 
 Known = tuple[Entry, Stamp]
 """An entry of the last scan, and what it was like if it is a file (File or LargeFile)."""
+_FILES = (File, LargeFile)
 _decoder = msgspec.msgpack.Decoder(Index)
 
 
@@ -83,7 +84,7 @@ def is_unchanged(seen: os.stat_result, known: Known) -> bool:
     entry, stamp = known
     return (
         stamp == (seen.st_ctime_ns, seen.st_ino)
-        and isinstance(entry, File | LargeFile)
+        and isinstance(entry, _FILES)
         and entry.mtime_ns == seen.st_mtime_ns
         and entry.size == seen.st_size
     )

@@ -27,7 +27,6 @@ from executor.saving.reading import (
 from executor.saving.scan import Scan, scan, scan_kept, text_of
 from executor.saving.snapshot import SaveOrder, Skip, count_changed, make_manifest, new_receipt, unchanged_receipt
 from executor.saving.talk import Talk
-from executor.saving.transfer import get_object, put_object
 from schema.object_keys import manifest_key
 from schema.snapshot_manifest import (
     MAX_STORED_BYTES,
@@ -84,13 +83,16 @@ def save(order: SaveOrder, *, index: Index | None, talk: Talk) -> Outcome:
         return Outcome(
             receipt, None if is_known and not (agent and agent.unread) else index_of(head, digest=head_digest)
         )
+    from executor.saving.transfer import put_object
+
     manifest = make_manifest(order, roots, objects, head)
-    data = write_manifest(manifest)
-    digest = manifest_digest(data)
-    with ThreadPoolExecutor(1) as sending:
+    with ThreadPoolExecutor(1) as sending:  # while it is compressed, and on its way, the rest is made ready
+        packed = sending.submit(write_manifest, manifest)
+        changed = count_changed(head, manifest)
+        data = packed.result()
+        digest = manifest_digest(data)
         sent = sending.submit(put_object, talk, manifest_key(order.session_id, order.snapshot_id), data)
         new_index = index_of(manifest, digest=digest)
-        changed = count_changed(head, manifest)
         sent.result()
     receipt = new_receipt(
         manifest, digest, len(data), changed=changed, uploaded=contents.uploaded, skipped=skipped, began=began
@@ -111,6 +113,8 @@ def _head(order: SaveOrder, index: Index | None, talk: Talk) -> tuple[Manifest |
         return None, ""
     if index is not None and index.manifest.snapshot_id == order.head and index.manifest.session_id == order.session_id:
         return index.manifest, index.digest
+    from executor.saving.transfer import get_object
+
     key = manifest_key(order.session_id, order.head)
     data = get_object(talk, key, size=None, limit=MAX_STORED_BYTES, digest=order.head_digest)
     return read_manifest(data, session_id=order.session_id, snapshot_id=order.head), manifest_digest(data)

@@ -117,7 +117,7 @@ def _list_folder(  # noqa: C901 - the inner loop of every save: a call for each 
     ignores: Ignores | None,
     result: Scan,
 ) -> list[str]:
-    prefix, folders = f"{folder}/" if folder else "", []
+    prefix, folders, entries = f"{folder}/" if folder else "", [], result.entries
     for one in names:
         path = prefix + one.name
         try:
@@ -134,21 +134,21 @@ def _list_folder(  # noqa: C901 - the inner loop of every save: a call for each 
         elif kind == stat.S_IFREG:
             first = text if seen.st_nlink == 1 else result.first_of.setdefault((seen.st_dev, seen.st_ino), text)
             if first != text:
-                result.entries.append(_once(HardLink(text, first), before))
+                entries.append(_once(HardLink(text, first), before))
             elif before is not None and is_unchanged(seen, before):
-                result.entries.append(before[0])
+                entries.append(before[0])
                 result.stamps[text] = before[1]
             else:
-                result.unread.append((len(result.entries), path))
-                result.entries.append(None)
+                result.unread.append((len(entries), path))
+                entries.append(None)
         elif kind == stat.S_IFDIR:
             if path != STAGING:
                 folders.append(path)
-                result.entries.append(_once(Folder(text, seen.st_mode & _BITS, seen.st_mtime_ns), before))
+                entries.append(_once(Folder(text, seen.st_mode & _BITS, seen.st_mtime_ns), before))
         elif kind == stat.S_IFLNK:
             target = _target(descriptor, one.name)
             if target:
-                result.entries.append(_once(Symlink(text, seen.st_mtime_ns, text_of(target)), before))
+                entries.append(_once(Symlink(text, seen.st_mtime_ns, text_of(target)), before))
         else:
             result.skipped.append((path, _KINDS.get(kind, "device")))
     return folders
