@@ -40,8 +40,10 @@ Size = Annotated[int, Meta(ge=0, le=1 << 53)]
 Index = Annotated[int, Meta(ge=0, le=10_000_000)]
 Mode = Annotated[int, Meta(ge=0, le=0o7777)]
 Time = Annotated[int, Meta(ge=-(1 << 62), le=1 << 62)]
-Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Digest = Annotated[str, Meta(min_length=64, max_length=64)]
+"""In hexadecimal: that is seen to for all digests at once, which takes a tenth of the time of a pattern for each."""
 _UNSAFE = re.compile(rb"(?:^|/)(?:\.{0,2})(?:/|$)|\x00")
+_NO_NAMES = frozenset({"", ".", ".."})
 _LONG_NAME = re.compile(rb"[^/]{256}")
 
 
@@ -120,6 +122,7 @@ class HardLink(Struct, frozen=True, array_like=True, tag="h", forbid_unknown_fie
 
 
 Entry = Folder | File | LargeFile | Symlink | HardLink
+_FILES = (File, LargeFile)
 
 
 class Roots(Struct, frozen=True, forbid_unknown_fields=True):
@@ -208,6 +211,7 @@ def read_manifest(data: bytes, *, session_id: UUID, snapshot_id: UUID, digest: s
         raise BadManifest(f"The manifest is of version {manifest.version}; this Runyard reads {VERSION}.")
     if (manifest.session_id, manifest.snapshot_id) != (session_id, snapshot_id):
         raise BadManifest("The manifest is of another session or snapshot.")
+    _check_digests(manifest)
     _check_objects(manifest.objects)
     for entries in (manifest.roots.workspace, manifest.roots.agent):
         _check_entries(entries, manifest.objects)
@@ -227,6 +231,15 @@ def _decompressed(data: bytes) -> bytes:
     return raw
 
 
+def _check_digests(manifest: Manifest) -> None:
+    entries = (*manifest.roots.workspace, *manifest.roots.agent)
+    files = [entry for entry in entries if isinstance(entry, _FILES)]
+    parts = [part for file in files if isinstance(file, LargeFile) for part in file.parts]
+    digests = "".join(one.digest for some in (manifest.objects, files, parts) for one in some)
+    if digests.encode().translate(None, b"0123456789abcdef"):
+        raise BadManifest("The manifest is not readable.")
+
+
 def _check_objects(objects: list[Stored]) -> None:
     for stored in objects:
         limit = MAX_PACK_BYTES if stored.is_pack else MAX_PART_BYTES
@@ -237,12 +250,13 @@ def _check_objects(objects: list[Stored]) -> None:
 
 def _check_entries(entries: list[Entry], objects: list[Stored]) -> None:
     kinds: dict[str, type[Entry]] = {}
-    folders = {b""}
+    folders = {""}
     for entry in entries:
-        path = path_bytes(entry.path)
-        if not is_safe_path(path) or path_text(path) != entry.path:
+        path = entry.path if not entry.path.startswith(ENCODED) else _encoded_path(entry.path)
+        parent, slash, name = path.rpartition("/")
+        if name in _NO_NAMES or "\0" in name or (slash and not parent) or not _is_short(path, name):
             raise BadManifest("The manifest has a path that leaves its root, or is too long.")
-        if path.rpartition(b"/")[0] not in folders or entry.path in kinds:
+        if parent not in folders or entry.path in kinds:
             raise BadManifest("The manifest has a path twice, or below something that is no folder.")
         kinds[entry.path] = type(entry)
         match entry:
@@ -254,8 +268,27 @@ def _check_entries(entries: list[Entry], objects: list[Stored]) -> None:
                 _check_large(entry, objects)
             case Symlink():
                 _check_symlink(entry)
-            case HardLink() if kinds.get(entry.target) not in (File, LargeFile):
+            case HardLink() if kinds.get(entry.target) not in _FILES:
                 raise BadManifest("The manifest has a hard link to something that is no file.")
+
+
+def _encoded_path(text: str) -> str:
+    """As of os.fsdecode, so that no two paths are the same text; BadManifest when it has another spelling."""
+    path = path_bytes(text)
+    if path_text(path) != text:
+        raise BadManifest("The manifest has a path that leaves its root, or is too long.")
+    return path.decode(errors="surrogateescape")
+
+
+def _is_short(path: str, name: str) -> bool:
+    """A character has four bytes at most."""
+    return (len(name) <= MAX_NAME_BYTES // 4 or len(_bytes_of(name)) <= MAX_NAME_BYTES) and (
+        len(path) <= MAX_PATH_BYTES // 4 or len(_bytes_of(path)) <= MAX_PATH_BYTES
+    )
+
+
+def _bytes_of(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")
 
 
 def _check_file(file: File, objects: list[Stored]) -> None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from uuid import UUID
 
 import zstandard
 
+from executor.saving.index import Known
 from executor.saving.talk import Talk
-from executor.saving.transfer import put_object
 from schema.snapshot_manifest import Entry, File, LargeFile, Manifest, Part, Stored
 
 PACK_BYTES = 8 << 20
@@ -70,7 +70,7 @@ class Contents:
         known = self._known_parts().get((digest, len(data)))
         if known is None:
             known = self._reserve()
-            self._send(known, data, is_pack=False)
+            self._send(known, data, digest=digest)
             self._known_parts()[digest, len(data)] = known
         return Part(offset, len(data), digest, known)
 
@@ -78,15 +78,18 @@ class Contents:
         """What is gathered so far goes its way; the next file begins another pack."""
         if self._pack:
             data, self._pack = bytes(self._pack), bytearray()
-            self._send(self._pack_number, data, is_pack=True)
+            self._send(self._pack_number, data)
 
-    def is_current(self, entry: Entry, *, of_head: bool) -> Entry | None:
-        """A known entry as it is in this snapshot; None when its bytes have to be brought again."""
-        if of_head:
-            return None if self._retired and self.is_retired(entry) else entry
-        return self._relocated(entry)
+    def found_again(self, known: Mapping[str, Known]) -> dict[str, Known]:
+        """Entries of another snapshot than the one before, as they are in this one: those whose bytes are here too."""
+        current = ((self._relocated(entry), stamp) for entry, stamp in known.values())
+        return {entry.path: (entry, stamp) for entry, stamp in current if entry is not None}
 
-    def is_retired(self, entry: Entry | None) -> bool:
+    @property
+    def has_retired(self) -> bool:
+        return bool(self._retired)
+
+    def is_retired(self, entry: Entry) -> bool:
         return isinstance(entry, File) and entry.size > 0 and entry.pack in self._retired
 
     def retire(self, needed: Iterable[Entry | None]) -> bool:
@@ -156,18 +159,21 @@ class Contents:
         self._table.append(Future())
         return len(self._table) - 1
 
-    def _send(self, number: int, data: bytes, *, is_pack: bool) -> None:
+    def _send(self, number: int, data: bytes, *, digest: str | None = None) -> None:
+        """A pack, or the part of a file with this digest."""
         with self._freed:
             self._freed.wait_for(lambda: self._free >= min(len(data), BUDGET_BYTES) or self._failed is not None)
             if self._failed is not None:
                 raise self._failed
             self._free -= len(data)
-        self._table[number] = self._pool.submit(self._upload, data, is_pack=is_pack)
+        self._table[number] = self._pool.submit(self._upload, data, digest)
 
-    def _upload(self, data: bytes, *, is_pack: bool) -> Stored:
+    def _upload(self, data: bytes, digest: str | None) -> Stored:
+        from executor.saving.transfer import put_object  # brings http.client: a save of nothing new does without
+
         raw = len(data)
         try:
-            kept, stored = _stored(data, is_pack=is_pack)
+            kept, stored = _stored(data, digest)
             del data
             put_object(self._talk, stored.key(self._session_id), kept)
         except BaseException as error:
@@ -187,12 +193,14 @@ def _all(manifest: Manifest | None) -> Iterable[Entry]:
     return () if manifest is None else (*manifest.roots.workspace, *manifest.roots.agent)
 
 
-def _stored(data: bytes, *, is_pack: bool) -> tuple[bytes, Stored]:
-    """The object's bytes, and what the manifest says of it."""
+def _stored(data: bytes, digest: str | None) -> tuple[bytes, Stored]:
+    """The object's bytes, and what the manifest says of it. A part, whose digest is known, is kept as it is unless
+    compression makes it smaller by a sixteenth."""
     raw, packed = len(data), _compressed(data)
-    is_zstd = is_pack or len(packed) < raw - raw // 16
-    kept = packed if is_zstd else data
-    return kept, Stored(hashlib.sha256(kept).hexdigest(), len(kept), raw, is_pack, is_zstd)
+    if digest is not None and len(packed) >= raw - raw // 16:
+        return data, Stored(digest, size=raw, raw=raw, is_pack=False, is_zstd=False)
+    packed_digest = hashlib.sha256(packed).hexdigest()
+    return packed, Stored(packed_digest, size=len(packed), raw=raw, is_pack=digest is None, is_zstd=True)
 
 
 def _compressed(data: bytes) -> bytes:

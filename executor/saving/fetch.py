@@ -13,7 +13,7 @@ from uuid import UUID
 import zstandard
 
 from executor.saving.index import Stamp, stamp_of
-from executor.saving.paths import CREATE, FOLDER, WRITE, open_below, opened, split
+from executor.saving.paths import CREATE, FOLDER, WRITE, flush_file_system, open_below, opened, split
 from executor.saving.staging import Staging
 from executor.saving.talk import Talk
 from executor.saving.transfer import ObjectDamaged, get_object
@@ -31,6 +31,8 @@ from schema.snapshot_manifest import (
 )
 
 THREADS = 4
+FLUSHED_BYTES = 32 << 20
+"""So much is written before the disk is told to take it, while more is fetched: the last flush finds little left."""
 _BLOCK = 1 << 16
 _ZEROS = bytes(_BLOCK)
 _own = threading.local()
@@ -59,6 +61,8 @@ class Fetch:
         self._late: list[tuple[Staging, list[Entry]]] = []
         self._failed = False
         self._writing = threading.Lock()
+        self._flushing = threading.Lock()
+        self._unflushed = 0
         self.bytes_to_write = 0
 
     def add(self, staging: Staging, entries: list[Entry]) -> None:
@@ -130,10 +134,24 @@ class Fetch:
         del data
         with self._writing:  # several writers of small files would mostly wait for the interpreter's lock
             _write_files(wanted.files, raw, lambda: self._failed)
-        for staging, path, part in wanted.parts:
-            _write_part(staging, path, part, raw)
+        if wanted.parts:
+            digest = hashlib.sha256(raw).hexdigest() if stored.is_zstd else stored.digest
+            for staging, path, part in wanted.parts:
+                _write_part(staging, path, part, raw, digest)
         written = sum(file.size for _, _, file in wanted.files) + sum(part.size for _, _, part in wanted.parts)
         self._talk.add(files=len(wanted.files), amount=written)
+        self._flush_now_and_then(wanted, written)
+
+    def _flush_now_and_then(self, wanted: Wanted, written: int) -> None:
+        with self._writing:
+            self._unflushed += written
+        if self._unflushed < FLUSHED_BYTES or not self._flushing.acquire(blocking=False):
+            return
+        try:
+            self._unflushed = 0
+            flush_file_system((wanted.files or wanted.parts)[0][0].new)
+        finally:
+            self._flushing.release()
 
 
 def _decompressed(data: bytes, stored: Stored) -> bytes:
@@ -185,9 +203,9 @@ def _write_file(folder: int, name: bytes, data: memoryview, file: File) -> Stamp
         os.close(descriptor)
 
 
-def _write_part(staging: Staging, path: bytes, part: Part, raw: bytes) -> None:
-    """What is nothing but zeros stays a hole: it was one, or reads the same."""
-    if hashlib.sha256(raw).hexdigest() != part.digest:
+def _write_part(staging: Staging, path: bytes, part: Part, raw: bytes, digest: str) -> None:
+    """`digest` of the bytes. What is nothing but zeros stays a hole: it was one, or reads the same."""
+    if digest != part.digest:
         raise ObjectDamaged("A part of a file of the snapshot is not what its manifest says.")
     view = memoryview(raw)
     with opened(staging.new, path, WRITE) as descriptor:

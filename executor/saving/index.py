@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from schema.snapshot_manifest import Entry, File, LargeFile, Manifest
+from schema.snapshot_manifest import Entry, File, HardLink, LargeFile, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from executor.saving.scan import Found
     from schema.workspace_api import Root
 
 VERSION = 1
@@ -40,7 +39,8 @@ class Index(Struct, frozen=True, kw_only=True):
 
 
 Known = tuple[Entry, Stamp]
-"""A file of the last scan (File or LargeFile), and what it was like."""
+"""An entry of the last scan, and what it was like if it is a file (File or LargeFile)."""
+_FILES = (File, LargeFile)
 _decoder = msgspec.msgpack.Decoder(Index)
 
 
@@ -66,21 +66,25 @@ def write_index(
     return msgspec.msgpack.encode(index)
 
 
-def known_files(index: Index | None, root: Root) -> dict[str, Known]:
-    """By path (text)."""
+def known_entries(index: Index | None, root: Root) -> dict[str, Known]:
+    """By path (text): all that can be trusted."""
     stamps = index.stamps.get(root) if index else None
     if index is None or stamps is None:
         return {}
-    return {known[0].path: known for known in zip(index.manifest.entries(root), stamps, strict=False) if known[1][1]}
+    trusted_before_ns = index.trusted_before_ns
+    return {
+        entry.path: (entry, stamp)
+        for entry, stamp in zip(index.manifest.entries(root), stamps, strict=False)
+        if stamp[0] < trusted_before_ns and (isinstance(entry, HardLink) or entry.mtime_ns < trusted_before_ns)
+    }
 
 
-def is_unchanged(found: Found, known: Known, *, trusted_before_ns: int) -> bool:
+def is_unchanged(seen: os.stat_result, known: Known) -> bool:
+    """Whether this file is the one of the last scan, as it was then."""
     entry, stamp = known
     return (
-        stamp == (found.ctime_ns, found.inode)
-        and isinstance(entry, File | LargeFile)
-        and entry.mtime_ns == found.mtime_ns
-        and entry.size == found.size
-        and found.ctime_ns < trusted_before_ns
-        and found.mtime_ns < trusted_before_ns
+        stamp == (seen.st_ctime_ns, seen.st_ino)
+        and isinstance(entry, _FILES)
+        and entry.mtime_ns == seen.st_mtime_ns
+        and entry.size == seen.st_size
     )

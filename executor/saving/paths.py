@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,8 +81,7 @@ def flush_file_system(root: int) -> None:
 
 
 def _open_at_once(root: int, path: bytes, flags: int, mode: int = 0) -> int:
-    how = _How(flags, mode, _RESOLVE)
-    number = 0
+    how, number = _how(flags, mode), 0
     for _ in range(_TRIES):
         descriptor = _syscall(_OPENAT2, root, path or b".", ctypes.addressof(how), ctypes.sizeof(how))
         if descriptor >= 0:
@@ -90,6 +90,12 @@ def _open_at_once(root: int, path: bytes, flags: int, mode: int = 0) -> int:
         if number not in (errno.EAGAIN, errno.EINTR):  # EAGAIN: something was renamed while it looked
             break
     raise OSError(number, os.strerror(number), os.fsdecode(path))
+
+
+@functools.cache
+def _how(flags: int, mode: int) -> _How:
+    """The kernel only reads it."""
+    return _How(flags, mode, _RESOLVE)
 
 
 def open_step_by_step(root: int, path: bytes, flags: int, mode: int = 0) -> int:

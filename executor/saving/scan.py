@@ -1,64 +1,72 @@
-"""What is there below a root now, by lstat alone: nothing is read, no link followed, nothing waited for."""
+"""What is there below a root now, by lstat alone: nothing is read, no link followed, nothing waited for.
+
+It goes by the paths of a tree one time only, and compares each with the last scan on the way: what is as it was is the
+same entry again.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import NamedTuple
 
 from executor.saving.ignore import STAGING, Ignores
+from executor.saving.index import Known, Stamp, is_unchanged
 from executor.saving.paths import FOLDER, open_below
-from schema.snapshot_manifest import ENCODED, MAX_PATH_BYTES, path_text
+from schema.snapshot_manifest import (
+    ENCODED,
+    MAX_PATH_BYTES,
+    Entry,
+    Folder,
+    HardLink,
+    Symlink,
+    path_text,
+)
 
 _KINDS = {stat.S_IFIFO: "fifo", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
+_KIND, _BITS = 0o170000, 0o7777
 
 _name = attrgetter("name")
 
 
-class Found(NamedTuple):
-    """One path (text as of os.fsdecode). `target` is a symlink's. Times are in nanoseconds, `blocks` in 512 bytes."""
-
-    path: str
-    mode: int
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
-    device: int
-    links: int
-    blocks: int
-    target: str | None = None
-
-    @property
-    def is_file(self) -> bool:
-        return stat.S_ISREG(self.mode)
-
-
 @dataclass
 class Scan:
-    """`found` has folders before what is in them. `skipped` are (path, reason)."""
+    """A root's part of a snapshot. `entries` has folders before what is in them, and None for each file that has to be
+    read: `unread` are the numbers and paths (text as of os.fsdecode) of these. `stamps` by path (text as in manifests);
+    `skipped` are (path, reason).
+    """
 
-    found: list[Found] = field(default_factory=list)
+    entries: list[Entry | None] = field(default_factory=list)
+    unread: list[tuple[int, str]] = field(default_factory=list)
+    stamps: dict[str, Stamp] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    first_of: dict[tuple[int, int], str] = field(default_factory=dict)
+    """By device and inode: the first of the paths that are one file."""
+
+    @property
+    def present(self) -> list[Entry]:
+        return [entry for entry in self.entries if entry is not None]
 
 
-def scan(root: int, *, ignores: Ignores | None, tick: Callable[[int], None] = lambda _: None) -> Scan:
-    """All below the root's descriptor. `tick` is told now and then how many there are so far."""
+def scan(
+    root: int, *, known: Mapping[str, Known], ignores: Ignores | None, tick: Callable[[int], None] = lambda _: None
+) -> Scan:
+    """All below the root's descriptor. `known` is believed of files that are still as it says. `tick` is told now and
+    then how many paths there are so far."""
     result = Scan()
     waiting = [""]
     while waiting:
         folder = waiting.pop()
-        inner = _scan_folder(root, folder, ignores, result)
+        inner = _scan_folder(root, folder, known, ignores, result)
         waiting.extend(reversed(inner))
-        tick(len(result.found))
+        tick(len(result.entries))
     return result
 
 
-def scan_kept(root: int, *, keep: Iterable[str], drop: frozenset[str]) -> Scan:
+def scan_kept(root: int, *, known: Mapping[str, Known], keep: Iterable[str], drop: frozenset[str]) -> Scan:
     """Only the paths of `keep` and all below them, with the folders that lead there; nothing that is in `drop`."""
     kept = frozenset(keep)
     above = {"/".join(path.split("/")[:count]) for path in kept for count in range(1, path.count("/") + 1)}
@@ -66,7 +74,7 @@ def scan_kept(root: int, *, keep: Iterable[str], drop: frozenset[str]) -> Scan:
     def ignores(path: str, _name: str, _is_folder: bool) -> bool:  # noqa: FBT001 - called for every path
         return path in drop or not (path in above or is_kept(path, kept))
 
-    return scan(root, ignores=ignores)
+    return scan(root, known=known, ignores=ignores)
 
 
 def is_kept(path: str, kept: frozenset[str]) -> bool:
@@ -78,17 +86,14 @@ def is_kept(path: str, kept: frozenset[str]) -> bool:
     return False
 
 
-def is_plain(path: str) -> bool:
-    """Whether manifests spell it just so; of others `text_of` says how."""
-    return path.isascii() and not path.startswith(ENCODED)
-
-
 def text_of(path: str) -> str:
     """A path of the scan as in manifests."""
-    return path if is_plain(path) else path_text(os.fsencode(path))
+    return path if path.isascii() and not path.startswith(ENCODED) else path_text(os.fsencode(path))
 
 
-def _scan_folder(root: int, folder: str, ignores: Ignores | None, result: Scan) -> list[str]:
+def _scan_folder(
+    root: int, folder: str, known: Mapping[str, Known], ignores: Ignores | None, result: Scan
+) -> list[str]:
     """The folders in it."""
     try:
         descriptor = open_below(root, os.fsencode(folder), FOLDER)
@@ -99,57 +104,59 @@ def _scan_folder(root: int, folder: str, ignores: Ignores | None, result: Scan) 
         return []
     try:
         with os.scandir(descriptor) as listing:
-            return _list_folder(descriptor, folder, sorted(listing, key=_name), ignores, result)
+            return _list_folder(descriptor, folder, sorted(listing, key=_name), known, ignores, result)
     finally:
         os.close(descriptor)
 
 
 def _list_folder(  # noqa: C901 - the inner loop of every save: a call for each path would cost as much again
-    descriptor: int, folder: str, entries: list[os.DirEntry[str]], ignores: Ignores | None, result: Scan
+    descriptor: int,
+    folder: str,
+    names: list[os.DirEntry[str]],
+    known: Mapping[str, Known],
+    ignores: Ignores | None,
+    result: Scan,
 ) -> list[str]:
-    prefix, folders, found = f"{folder}/" if folder else "", [], result.found
-    for entry in entries:
-        path = prefix + entry.name
+    prefix, folders, entries = f"{folder}/" if folder else "", [], result.entries
+    for one in names:
+        path = prefix + one.name
         try:
-            seen = entry.stat(follow_symlinks=False)
+            seen = one.stat(follow_symlinks=False)
         except FileNotFoundError:
             continue
-        mode = seen.st_mode
-        kind = stat.S_IFMT(mode)
-        if ignores is not None and ignores(path, entry.name, kind == stat.S_IFDIR):
+        kind = seen.st_mode & _KIND
+        if ignores is not None and ignores(path, one.name, kind == stat.S_IFDIR):
             continue
-        target = None
-        if kind == stat.S_IFDIR:
-            if path == STAGING:
-                continue
-            folders.append(path)
-        elif kind == stat.S_IFLNK:
-            target = _target(descriptor, entry.name)
-        elif kind != stat.S_IFREG:
-            result.skipped.append((path, _KINDS.get(kind, "device")))
-            continue
-        if target == "":
-            continue
-        if len(path) > MAX_PATH_BYTES // 4 and len(os.fsencode(path)) > MAX_PATH_BYTES:
+        text = path if path.isascii() and not path.startswith(ENCODED) else text_of(path)
+        before = known.get(text)
+        if before is None and len(path) > MAX_PATH_BYTES // 4 and len(os.fsencode(path)) > MAX_PATH_BYTES:
             result.skipped.append((path, "too_long"))
-            if kind == stat.S_IFDIR:
-                folders.pop()
-            continue
-        found.append(
-            Found(
-                path,
-                mode,
-                seen.st_size,
-                seen.st_mtime_ns,
-                seen.st_ctime_ns,
-                seen.st_ino,
-                seen.st_dev,
-                seen.st_nlink,
-                seen.st_blocks,
-                target,
-            )
-        )
+        elif kind == stat.S_IFREG:
+            first = text if seen.st_nlink == 1 else result.first_of.setdefault((seen.st_dev, seen.st_ino), text)
+            if first != text:
+                entries.append(_once(HardLink(text, first), before))
+            elif before is not None and is_unchanged(seen, before):
+                entries.append(before[0])
+                result.stamps[text] = before[1]
+            else:
+                result.unread.append((len(entries), path))
+                entries.append(None)
+        elif kind == stat.S_IFDIR:
+            if path != STAGING:
+                folders.append(path)
+                entries.append(_once(Folder(text, seen.st_mode & _BITS, seen.st_mtime_ns), before))
+        elif kind == stat.S_IFLNK:
+            target = _target(descriptor, one.name)
+            if target:
+                entries.append(_once(Symlink(text, seen.st_mtime_ns, text_of(target)), before))
+        else:
+            result.skipped.append((path, _KINDS.get(kind, "device")))
     return folders
+
+
+def _once(entry: Entry, before: Known | None) -> Entry:
+    """The entry of the last scan itself where this is the same: what changed is counted by who is who."""
+    return before[0] if before is not None and before[0] == entry else entry
 
 
 def _target(descriptor: int, name: str) -> str:

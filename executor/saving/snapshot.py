@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from schema.object_keys import manifest_key
@@ -22,13 +22,15 @@ from schema.snapshot_manifest import (
     Roots,
     Stored,
     Symlink,
-    manifest_digest,
     path_text,
 )
 
+if TYPE_CHECKING:
+    from schema.workspace_api import Root
+
 SKIPPED_TOLD = 1000
 
-Skip = tuple[str, str, str]
+Skip = tuple["Root", str, str]
 """root, path (as of os.fsdecode), reason"""
 
 
@@ -56,22 +58,23 @@ def unchanged_receipt(head: Manifest, digest: str, *, skipped: Sequence[Skip], b
 
 def new_receipt(
     manifest: Manifest,
-    data: bytes,
+    digest: str,
+    size: int,
     *,
-    head: Manifest | None,
+    changed: int,
     uploaded: Sequence[Stored],
     skipped: Sequence[Skip],
     began: float,
 ) -> dict[str, Any]:
-    """A SyncReceipt in JSON; `data` is the manifest as it was stored."""
+    """A SyncReceipt in JSON; `digest` and `size` of the manifest as it was stored."""
     key = manifest_key(manifest.session_id, manifest.snapshot_id)
-    receipt = _receipt(manifest, manifest_digest(data), skipped=skipped, began=began)
+    receipt = _receipt(manifest, digest, skipped=skipped, began=began)
     receipt["objects"].append(key)
-    receipt["objectSizes"][key] = len(data)
+    receipt["objectSizes"][key] = size
     return receipt | {
-        "changed": count_changed(head, manifest),
+        "changed": changed,
         "uploaded": [*(stored.key(manifest.session_id) for stored in uploaded), key],
-        "uploadedBytes": sum(stored.size for stored in uploaded) + len(data),
+        "uploadedBytes": sum(stored.size for stored in uploaded) + size,
     }
 
 
@@ -94,11 +97,16 @@ def _receipt(manifest: Manifest, digest: str, *, skipped: Sequence[Skip], began:
 
 def count_changed(head: Manifest | None, manifest: Manifest) -> int:
     """Paths that are new, gone, or not what they were."""
-    old, new = [] if head is None else list(head.placed()), list(manifest.placed())
-    same = {id(entry) for _, entry in old} & {id(entry) for _, entry in new}
-    before = {(root, entry.path): _what(entry) for root, entry in old if id(entry) not in same}
-    now = {(root, entry.path): _what(entry) for root, entry in new if id(entry) not in same}
-    return sum(before.get(place) != what for place, what in now.items()) + len(before.keys() - now.keys())
+    roots: tuple[Root, Root] = ("workspace", "agent")
+    return sum(_count_changed(head.entries(root) if head else [], manifest.entries(root)) for root in roots)
+
+
+def _count_changed(old: list[Entry], new: list[Entry]) -> int:
+    """What was not touched is the same object in both, and need not be compared."""
+    olds, news = set(map(id, old)), set(map(id, new))
+    before = {entry.path: _what(entry) for entry in old if id(entry) not in news}
+    now = {entry.path: _what(entry) for entry in new if id(entry) not in olds}
+    return sum(before.get(path) != what for path, what in now.items()) + len(before.keys() - now.keys())
 
 
 def _what(entry: Entry) -> object:

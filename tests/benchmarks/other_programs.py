@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from tests.benchmarks.trees import change_files
+from tests.benchmarks.trees import change_files, left_behind
 from tests.object_stores import RunningStore
 
 BARE_SCAN = """
@@ -28,7 +27,8 @@ walk(sys.argv[1])
 
 
 def timed(command: list[str], **environment: str) -> float:
-    """Seconds."""
+    """Seconds. What others have written is on the disk before: nobody's flush takes it along."""
+    os.sync()
     began = time.monotonic()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     subprocess.run(command, check=True, capture_output=True, env={**inherited, **environment})
@@ -52,11 +52,8 @@ class Others:
         return timed(["sh", "-c", f"tar -C {self.tree} -cf - . | zstd -3 -q -f -o {self.folder}/tree.tar.zst"])
 
     def unpack_by_tar(self, *, then: str = "true") -> float:
-        target = self.folder / "unpacked"
-        target.mkdir()
-        seconds = timed(["sh", "-c", f"zstd -dcq {self.folder}/tree.tar.zst | tar -C {target} -xf - && {then}"])
-        shutil.rmtree(target)
-        return seconds
+        target = left_behind(self.folder)
+        return timed(["sh", "-c", f"zstd -dcq {self.folder}/tree.tar.zst | tar -C {target} -xf - && {then}"])
 
     def unpack_by_tar_and_flush(self) -> float:
         return self.unpack_by_tar(then=f"sync -f {self.folder}")
@@ -64,11 +61,7 @@ class Others:
     def sync(self, program: str, *, back: bool = False) -> float:
         """With `rclone` or `aws`: the tree to the store, or what is there into a new folder. Never as a multipart
         upload, which the store for trying out does not know."""
-        target = self.folder / f"by-{program}"
-        seconds = timed(self._command(program, target if back else None), **self._environment)
-        if back:
-            shutil.rmtree(target)
-        return seconds
+        return timed(self._command(program, left_behind(self.folder) if back else None), **self._environment)
 
     def _command(self, program: str, target: Path | None) -> list[str]:
         told, there = self.store.settings, f"{self.store.settings.bucket}/{program}-{self.into}"
@@ -104,7 +97,4 @@ class Others:
         return self.restic("backup", str(self.tree))
 
     def restore_by_restic(self) -> float:
-        target = self.folder / "by-restic"
-        seconds = self.restic("restore", "latest", "--target", str(target))
-        shutil.rmtree(target)
-        return seconds
+        return self.restic("restore", "latest", "--target", str(left_behind(self.folder)))

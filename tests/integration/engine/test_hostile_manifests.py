@@ -81,7 +81,22 @@ def encoded(path: str) -> str:
     return ENCODED + b64encode(path.encode()).decode()
 
 
-UNSAFE = ["", ".", "..", "../x", "/etc/passwd", "a/../../x", "a//b", "a/", "./a", "a/.", "x\0y", "a" * 256, "a/" * 2048]
+UNSAFE = [
+    "",
+    ".",
+    "..",
+    "../x",
+    "/etc/passwd",
+    "a/../../x",
+    "a//b",
+    "a/",
+    "./a",
+    "a/.",
+    "x\0y",
+    "a" * 256,
+    "ä" * 128,
+    "a/" * 2048,
+]
 HOSTILE: dict[str, tuple[bytes, Ids]] = {
     **{f"path {path[:10]!r} {len(path)}": manifest(folder("a"), file(path)) for path in UNSAFE},
     **{f"encoded {path[:10]!r} {len(path)}": manifest(file(encoded(path))) for path in UNSAFE},
@@ -99,6 +114,11 @@ HOSTILE: dict[str, tuple[bytes, Ids]] = {
     "a symlink to nothing": manifest(Symlink("a", 0, "")),
     "a symlink with a NUL": manifest(Symlink("a", 0, "x\0y")),
     "beyond its pack": manifest(file("a", offset=995)),
+    "a digest that is none": manifest(file("a", digest="g" * 64)),
+    "a digest in capitals": manifest(file("a", digest="A" * 64)),
+    "a digest in other digits": manifest(file("a", digest="\u0661" * 64)),
+    "a short digest": manifest(file("a", digest="0" * 63)),
+    "a digest of a part that is none": manifest(LargeFile("a", 0, 0, 9, "0" * 64, [Part(0, 9, "g" * 64, 1)])),
     "a pack that is not there": manifest(file("a", pack=7)),
     "a part as a pack": manifest(file("a", pack=1)),
     "a pack as a part": manifest(LargeFile("a", 0o644, 0, 1000, "0" * 64, [Part(0, 1000, "0" * 64, 0)])),
