@@ -132,6 +132,8 @@ READING = """## How each is measured
 - **G14** 10,000 events replayed to a new WebSocket, against `COPY ... TO STDOUT` of the same rows.
 - **G15** the start of everything to ready; a prompt to the agent's first event; the latter of a real agent against the
   bare agent (`take_turn`).
+- **33** 50 commands one after the other in a Docker worker, from the output of each to a reader of the session; with
+  another worker whose agent burns all that its limits (1 processor, 512 MiB, 256 processes) let it have, and without.
 - **sockets** resident memory and threads of the API process for open, idle WebSockets.
 
 ## What stands in the way
