@@ -26,7 +26,8 @@ class SyncWorkspace(Request):
     in the workspace.
 
     Also 409: `busy` with `operationId` while another operation goes on (the same `snapshot_id` again is the same
-    operation), and `workspace_not_ready` after a restore that has failed.
+    operation; one that waits for links about which nobody has asked for some seconds gives way), and
+    `workspace_not_ready` after a restore that has failed.
     """
 
     session_id: UUID

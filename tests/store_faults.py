@@ -177,6 +177,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, self.way.date)
             elif name.lower() not in {"connection", "transfer-encoding"}:
                 self.send_header(name, value)
+        if answer.length is None and self.command != "HEAD":  # it came in chunks; here its end is the connection's
+            self.send_header("connection", "close")
         self.end_headers()
         write = _counted(self._write_through, fault.cut_answer_after)
         while self.command != "HEAD" and (piece := answer.read(PIECE)):

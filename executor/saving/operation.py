@@ -38,6 +38,10 @@ class Operation:
         elif what == "homeRead":
             self.home_read.set()
 
+    def waits_unasked(self, seconds: float) -> bool:
+        """Whether it wants links, and nobody has asked about it for so long."""
+        return bool(self.wants) and asyncio.get_running_loop().time() - self.asked_at > seconds
+
     def end(self, ended: Ended) -> None:
         self.ended, self.wants = ended, {}
         if ended.receipt is not None:

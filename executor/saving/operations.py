@@ -24,9 +24,12 @@ from schema.workspace_api import Links, OperationState, RestoreWorkspace, SyncWo
 KEPT_OPERATIONS = 20
 ABANDONED_SECONDS = 120.0
 """After so long without a question an operation that waits for links is nobody's any more."""
+FORSAKEN_SECONDS = 3.0
+"""After so long a save that waits for links gives way to another: whoever asked for it has probably died."""
 HOME_SECONDS = 10.0
 """A run waits at most so long for the agent's home to be read; then the save gives way."""
 LONGEST_WAIT_SECONDS = 60.0
+ABANDONED = Ended(code="abandoned", error="Nobody gave the links that it waited for.")
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -89,6 +92,7 @@ class Operations:
     async def sync(self, asked: SyncWorkspace) -> OperationState:
         """Begin to save. The same snapshot again is the same operation."""
         self._check(asked.session_id, asked.epoch)
+        await self._end_forsaken(asked.snapshot_id)
         known = self._asked_before("sync", asked.snapshot_id)
         if known is not None:
             return known.state()
@@ -174,6 +178,15 @@ class Operations:
             raise OperationBusy(operationId=str(current.id))
         return current
 
+    async def _end_forsaken(self, snapshot_id: UUID) -> None:
+        current = self._current
+        if current is None or current.kind != "sync" or current.snapshot_id == snapshot_id:
+            return
+        if current.engine is not None and current.waits_unasked(FORSAKEN_SECONDS):
+            current.ended = ABANDONED
+            current.engine.kill()
+            await current.over.wait()
+
     def _find(self, operation_id: UUID) -> Operation:
         operation = self._known.get(operation_id)
         if operation is None:
@@ -232,7 +245,7 @@ class Operations:
         while True:
             left = operation.asked_at + ABANDONED_SECONDS - loop.time() if operation.wants else ABANDONED_SECONDS
             if left <= 0:
-                operation.ended = Ended(code="abandoned", error="Nobody gave the links that it waited for.")
+                operation.ended = ABANDONED
                 engine.kill()
                 return
             await asyncio.sleep(left)

@@ -18,6 +18,9 @@ from schema.worker_limits import WorkerLimits
 PORT = 8080
 POWERS = ["SETUID", "SETGID", "KILL"]
 PRIVATE_BYTES = 16 * 1024 * 1024
+CPU_PERIOD_MICROSECONDS = 10_000
+"""What is used up of a share is held back after slices of this. By the engine's own of 100,000 a worker may be on every
+processor for tens of milliseconds first, and its neighbours wait for so long."""
 RUN = "/run"
 """A folder in memory, for the executor alone: the providers file and secrets that it is given are nowhere else."""
 
@@ -66,7 +69,8 @@ def box_options(box: Box) -> dict[str, Any]:
         "pids_limit": box.limits.processes,
         "mem_limit": memory,
         "memswap_limit": memory,
-        "nano_cpus": int(box.limits.cpus * 1e9) if box.limits.cpus else None,
+        "cpu_period": CPU_PERIOD_MICROSECONDS if box.limits.cpus else None,
+        "cpu_quota": int(box.limits.cpus * CPU_PERIOD_MICROSECONDS) if box.limits.cpus else None,
         "ulimits": [Ulimit(name="core", soft=0, hard=0)],
         "log_config": LogConfig(type="json-file", config={"max-size": "10m", "max-file": "2"}),
         "restart_policy": {"Name": "no"},

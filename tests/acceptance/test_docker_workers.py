@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.hostile import HOSTILE
 from tests.acceptance.stack import Stack, running_stack
 from tests.acceptance.talk import Json, Talk, end, of_type, outcome, texts
 from tests.acceptance.waiting import wait_until
@@ -162,6 +163,20 @@ def test_nothing_that_an_agent_started_outlives_its_run(
     assert outcome(events) == ("succeeded", None)
     told = docker_client.api.top(f"{deployed}-{events[0]['sessionId']}-1")["Processes"]
     assert [line for line in told if "1000" in line[-1]] == []
+
+
+def test_beside_an_agent_that_takes_all_it_can_get_a_neighbour_loses_nothing(inside: Talk) -> None:
+    """Processors, memory, processes, the disk, and a flood of words; how much slower it gets `make bench` says."""
+    hostile = inside.start(HOSTILE, provider="demo", options=AUTO)
+    inside.watch(hostile, until="message.delta")
+    for words in (1000, 3000):
+        events = inside.say(f"run: seq {words}\nflood {words}", provider="demo", options=AUTO)
+        assert outcome(events) == ("succeeded", None)
+        assert [event["seq"] for event in events] == sorted({event["seq"] for event in events})
+        assert texts(events).split()[-words:] == [f"word{number}" for number in range(words)]
+    assert "finishedAt" not in inside.run(hostile["runId"])
+    assert inside.stop(hostile["runId"]).status_code in {200, 202}
+    assert end(inside.watch(hostile))["status"] == "cancelled"
 
 
 def test_the_workers_door_lets_nothing_in_but_callbacks(

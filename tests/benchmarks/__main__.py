@@ -11,6 +11,7 @@ from tests.benchmarks.delivery import delivery
 from tests.benchmarks.first_events import first_events
 from tests.benchmarks.ingest import ingest
 from tests.benchmarks.job_queue import dispatching, reclaiming
+from tests.benchmarks.neighbours import neighbours
 from tests.benchmarks.report import Line, table, write_report
 from tests.benchmarks.workspaces import workspaces
 
@@ -21,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
     "dispatching": dispatching,
     "reclaiming": reclaiming,
     "first_events": first_events,
+    "neighbours": neighbours,
     "workspaces": workspaces,
 }
 

@@ -120,6 +120,22 @@ def test_one_operation_at_a_time(worker: Worker, objects: Objects) -> None:
     assert state_of(worker, str(uuid4()))["status"] == 404
 
 
+def test_a_save_that_nobody_sees_through_gives_way_to_another(worker: Worker, objects: Objects) -> None:
+    fill(worker)
+    forsaken = ask_to_sync(worker)
+    asked: Answer = {}
+
+    def is_taken() -> bool:
+        asked.update(ask_to_sync(worker))
+        return bool(asked["status"] == 202)
+
+    wait_until(is_taken, lambda: str(asked))
+    left = state_of(worker, forsaken["operationId"])
+    assert (left["state"], left["code"]) == ("failed", "abandoned")
+    assert see_through(worker, objects, asked)["state"] == "succeeded"
+    assert engines_of(worker) == []
+
+
 def test_another_session_and_an_older_epoch_are_refused(worker: Worker) -> None:
     assert ask_to_sync(worker, sessionId=str(uuid4()))["code"] == "wrong_session"
     assert ask_to_sync(worker, epoch=2)["code"] == "stale_epoch"

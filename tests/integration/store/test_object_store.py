@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import random
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import httpx
 import pytest
 
+from executor.saving.reading import PART_BYTES
 from jobs.object_store import Bucket, make_store
 from jobs.store_errors import StoreError
 from schema.errors import NotFound
@@ -93,6 +96,20 @@ def test_a_listing_over_several_pages_is_whole(store: Bucket) -> None:
     for key in {*keys, "m", "n", "o"}:
         store.write(key, b"")
     assert {one.key for one in store.list("n/", page_keys=7)} == keys
+
+
+def test_more_than_a_store_tells_at_once_are_all_listed(store: Bucket) -> None:
+    keys = {f"n/{number:04}" for number in range(1010)}
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(lambda key: store.write(key, b""), keys))
+    assert {one.key for one in store.list("n/")} == keys
+
+
+def test_a_part_of_a_large_file_comes_back_as_it_was(store: Bucket) -> None:
+    part = random.Random(7).randbytes(PART_BYTES)
+    assert httpx.put(store.link("PUT", "part"), content=part, timeout=60).status_code == 200
+    assert httpx.get(store.link("GET", "part"), timeout=60).content == part
+    assert store.sizes(["part"]) == {"part": PART_BYTES}
 
 
 def test_more_are_deleted_than_fit_in_a_call(store: Bucket) -> None:
