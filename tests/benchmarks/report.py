@@ -149,4 +149,6 @@ READING = """## How each is measured
 - **G10** and **G11** The engine is a process that starts, imports and reads its last scan before it compares
   anything; a restore is bound by the making of 50,000 files, and flushes them, which restic does not.
 - **G14** Each event is put into words by the database and framed by itself, which `COPY` need not do.
+- **33** Two processors are shared by both workers, clients, server and database, and every hop of an event waits for
+  one; how fast a worker writes to the disk on which PostgreSQL commits is limited by nothing.
 """
