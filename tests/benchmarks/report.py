@@ -124,8 +124,8 @@ READING = """## How each is measured
 - **G8** from SIGKILL of a job worker to its run being taken from it, against procrastinate's recipe for stalled jobs,
   swept every 5 s, to the job's next start.
 - **G9** 50,000 files in 10,000 folders: the engine's process from its start to its last word, with the object store for
-  trying out on loopback; against `tar | zstd -3` into one local file, and `rclone sync` to the same store (once, with ours right before it and
-  right after).
+  trying out on loopback; against `tar | zstd -3` into one local file, and `rclone sync` to the same store (once, with
+  ours right before it and right after).
 - **G10** 20 files in 20 folders rewritten, then saved; against a process that calls lstat for each path and does
   nothing else, and `restic backup` to a repository on the local disk.
 - **G11** the restore into an empty folder, proven and flushed to the disk; against `zstd -d | tar -x`, which is
