@@ -146,6 +146,6 @@ READING = """## How each is measured
 - **G7** A start writes session, run, event and job, and its claim is a second transaction, where the baseline
   inserts one row; the drain's rounds lie far apart on two cores.
 - **G11** A restore is bound by the making of 50,000 files, one after the other; it proves each and flushes them all,
-  which tar does not. Of large files it hashes what comes, which `aws` and `rclone` do not.
+  which tar does not. Why one of large files is slower than by `aws`, beyond that flush, is not known.
 - **G14** Each event is put into words by the database and framed by itself, which `COPY` need not do.
 """
