@@ -129,7 +129,8 @@ READING = """## How each is measured
   nothing else, and `restic backup` to a repository on the local disk.
 - **G11** the restore into an empty folder, proven and flushed to the disk; against `zstd -d | tar -x`, which is
   neither, and `restic restore`.
-- **G14** 10,000 events replayed to a new WebSocket, against `COPY ... TO STDOUT` of the same rows.
+- **G14** 10,000 events replayed to a new WebSocket, until the last byte is there (frames are counted afterwards);
+  against `COPY ... TO STDOUT` of the same rows.
 - **G15** the start of everything to ready; a prompt to the agent's first event; the latter of a real agent against the
   bare agent (`take_turn`).
 - **sockets** resident memory and threads of the API process for open, idle WebSockets.
