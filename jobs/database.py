@@ -113,6 +113,7 @@ def _refuse_ended(conn: Conn) -> None:
     poll = select.poll()
     poll.register(conn.fileno(), select.POLLIN)
     if poll.poll(0):
+        conn.close()  # or the pool would take it back as a well one
         raise psycopg.OperationalError("the server has ended the connection")
 
 

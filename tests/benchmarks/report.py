@@ -131,7 +131,8 @@ READING = """## How each is measured
 - **G11** the restore into an empty folder, proven and flushed to the disk; against `zstd -d | tar -x`, which is
   neither, and `restic restore`. What was restored is removed only when all is measured: on ext4 whoever makes files in
   the minutes after many were removed takes up to ten times as long (it passes over freed inodes one by one).
-- **G14** 10,000 events replayed to a new WebSocket, against `COPY ... TO STDOUT` of the same rows.
+- **G14** 10,000 events replayed to a new WebSocket, until the last byte is there (frames are counted afterwards);
+  against `COPY ... TO STDOUT` of the same rows.
 - **G15** the start of everything to ready; a prompt to the agent's first event; the latter of a real agent against the
   bare agent (`take_turn`).
 - All of these begin with what was written before on the disk, so that no flush takes another program's bytes along.
