@@ -113,7 +113,7 @@ def test_killed_after_the_commit_before_the_hint_readers_elsewhere_see_it_by_the
 
 
 def test_a_restart_of_every_process_marks_no_live_session_as_completed(plane: Plane, talk: Talk) -> None:
-    started = talk.start("sleep 6\nsay: still at it", options={"mode": "auto"})
+    started = talk.start("sleep 20\nsay: still at it", options={"mode": "auto"})
     plane.wait_for(started["runId"], "running")
     plane.worker.end()
     plane.api.end()
