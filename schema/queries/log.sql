@@ -92,7 +92,7 @@ FROM (
         seq,
         (
             '{"seq":' || seq || ',"id":"' || id
-            || ((SELECT '","sessionId":"' || %(session_id)s || '"') || COALESCE(',"runId":"' || run_id || '"', ''))
+            || ((SELECT '","sessionId":"' || %(session_id)s::uuid || '"') || COALESCE(',"runId":"' || run_id || '"', ''))
         ) || (
             COALESCE(',"attempt":' || attempt, '') || ',"author":'
             || CASE WHEN author IN ('executor', 'system') THEN '"' || author || '"' ELSE to_json(author)::text END
