@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -63,9 +63,13 @@ class Database:
 
     @contextmanager
     def dedicated(self) -> Iterator[Conn]:
-        """A connection of its own, outside of any transaction: its advisory locks end just after the block."""
+        """A connection of its own, outside of any transaction: its advisory locks end with the block."""
         with self.alone.connection() as conn:
-            yield conn
+            try:
+                yield conn
+            finally:
+                with suppress(psycopg.OperationalError):  # lost, and its locks with it
+                    conn.execute("SELECT pg_advisory_unlock_all()")
 
 
 @contextmanager
@@ -73,7 +77,7 @@ def open_database(dsn: str, *, connections: int) -> Iterator[Database]:
     """The pool opens in the background: PostgreSQL may come later. A short reconnect time-out keeps its pauses short,
     so that it is back within seconds of PostgreSQL's return."""
     pool = _pool(dsn, "verbs", size=connections, configure=_configure)
-    alone = _pool(dsn, "alone", size=MOST_ALONE, reset=_unlock)
+    alone = _pool(dsn, "alone", size=MOST_ALONE)
     hints = Hints(partial(psycopg.connect, dsn, **CONNECT, options="-c synchronous_commit=off"))
     try:
         pool.open()
@@ -91,7 +95,6 @@ def _pool(
     *,
     size: int,
     configure: Callable[[Conn], None] | None = None,
-    reset: Callable[[Conn], None] | None = None,
 ) -> ConnectionPool[Conn]:
     return ConnectionPool(
         dsn,
@@ -101,7 +104,6 @@ def _pool(
         reconnect_timeout=RECONNECT_SECONDS,
         check=_refuse_ended,
         configure=configure,
-        reset=reset,
         kwargs=CONNECT,
         open=False,
         name=name,
@@ -119,7 +121,3 @@ def _refuse_ended(conn: Conn) -> None:
 
 def _configure(conn: Conn) -> None:
     conn.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")
-
-
-def _unlock(conn: Conn) -> None:
-    conn.execute("SELECT pg_advisory_unlock_all()")
