@@ -1,4 +1,5 @@
-"""Callbacks that only continue a log: those of many runs are stored by one statement, a transaction of its own.
+"""Callbacks that only continue a log: those of many runs are stored by one statement, a transaction of its own. One
+that is alone has a simpler statement.
 
 Such a call changes nothing but its log's head, so there is nothing to decide in between. The statement takes only
 sessions that nobody holds just then: it waits for nobody, deadlocks with nobody, and leaves whatever it did not take,
@@ -47,8 +48,9 @@ def is_plain(body: CallbackBody) -> bool:
 
 def receive_plain_calls(conn: Conn, calls: Sequence[PlainCall], *, lease_seconds: float) -> dict[UUID, CallbackAnswer]:
     """Store the calls, at most one a run, each all or nothing; the answers by run, without those not taken."""
-    given = parameters(calls)
-    taken = fetch_all(conn, "receive_plain_calls", _Taken, **given, author=EXECUTOR, lease_seconds=lease_seconds)
+    alone = len(calls) == 1
+    name, given = ("receive_plain_call", parameters(calls[0])) if alone else ("receive_plain_calls", _all(calls))
+    taken = fetch_all(conn, name, _Taken, **given, author=EXECUTOR, lease_seconds=lease_seconds)
     counts = {call.run_id: len(call.body.events) for call in calls}
     for each in taken:
         if counts[each.run_id]:
@@ -56,18 +58,36 @@ def receive_plain_calls(conn: Conn, calls: Sequence[PlainCall], *, lease_seconds
     return {each.run_id: _answer(each, counts[each.run_id]) for each in taken}
 
 
-def parameters(calls: Sequence[PlainCall]) -> dict[str, str]:
-    """The calls and their events as the statement takes them: arrays."""
-    events = [event for call in calls for event in call.body.events]
+def parameters(call: PlainCall) -> dict[str, object]:
+    """The call as its statement takes it: its events as arrays."""
+    return {
+        "run_id": call.run_id,
+        "epoch": call.body.epoch,
+        "attempt": call.body.attempt,
+        "generation": call.generation,
+        "before_n": _before(call.body.events),
+        "count": len(call.body.events),
+        **_events(call.body.events),
+    }
+
+
+def _all(calls: Sequence[PlainCall]) -> dict[str, object]:
     counts = [len(call.body.events) for call in calls]
+    befores = [_before(call.body.events) for call in calls]
     return {
         "run_ids": _array(str(call.run_id) for call in calls),
         "epochs": _array(str(call.body.epoch) for call in calls),
         "attempts": _array(str(call.body.attempt) for call in calls),
         "generations": _array(str(call.generation) for call in calls),
-        "before_ns": _array(_before(call.body.events) for call in calls),
+        "before_ns": _array("NULL" if before is None else str(before) for before in befores),
         "counts": _array(map(str, counts)),
         "events_before": _array(map(str, accumulate(counts[:-1], initial=0))),
+        **_events([event for call in calls for event in call.body.events]),
+    }
+
+
+def _events(events: Sequence[SourceEvent]) -> dict[str, str]:
+    return {
         "ids": _array(str(event.id) for event in events),
         "types": _array(event.type for event in events),
         "ats": _array(event.at.isoformat() for event in events),
@@ -89,9 +109,9 @@ def _quoted(element: str) -> str:
     return '"' + element.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _before(events: Sequence[SourceEvent]) -> str:
+def _before(events: Sequence[SourceEvent]) -> int | None:
     """The number before the first; a heartbeat continues wherever the log ends."""
-    return str(events[0].n - 1) if events and events[0].n else "NULL"
+    return events[0].n - 1 if events and events[0].n else None
 
 
 def _answer(taken: _Taken, count: int) -> CallbackAnswer:

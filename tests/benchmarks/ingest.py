@@ -37,8 +37,7 @@ RAW_INSERT = (
     + ", ".join(RAW_ROW.format(i=i) for i in range(EVENTS))
     + ";\n\\set n :n + 10\n"
 )
-RUN_ID = "('{' || :prefix || lpad(:client_id::text, 12, '0') || '}')"
-BEFORE_N = "('{' || :n || '}')"
+RUN_ID = "(:prefix || lpad(:client_id::text, 12, '0'))"
 
 
 def ingest() -> Iterator[Line]:
@@ -60,8 +59,8 @@ def _by_sql(dsn: str) -> Line:
 def _ours(dsn: str, number: int) -> float:
     prefix = f"{number:08d}-0000-4000-8000-"
     sources = make_sources(dsn, CLIENTS, run_id=lambda i: UUID(f"{prefix}{i:012d}"))
-    statement = re.sub(r"^--.*\n", "", queries()["receive_plain_calls"].decode(), flags=re.MULTILINE)
-    statement = statement.replace("%(run_ids)s", RUN_ID).replace("%(before_ns)s", BEFORE_N)
+    statement = re.sub(r"^--.*\n", "", queries()["receive_plain_call"].decode(), flags=re.MULTILINE)
+    statement = statement.replace("%(run_id)s", RUN_ID).replace("%(before_n)s", ":n")
     statement = re.sub(r"%\((\w+)\)s", r":\1", statement)
     variables = {**_call(sources[0]), "prefix": prefix, "n": "0"}
     per_second, calls = _pgbench(dsn, f"{statement};\n\\set n :n + {EVENTS}\n", variables)
@@ -88,8 +87,8 @@ def _raw(dsn: str) -> float:
 def _call(source: Source) -> dict[str, str]:
     """What is given to the statement, as it is given: of one call, without its run and number."""
     body = CallbackBody.model_validate({"epoch": 1, "attempt": 1, "events": source.events(EVENTS)})
-    given = {**parameters([PlainCall(source.run_id, body, generation=1)]), "author": EXECUTOR, "lease_seconds": "60"}
-    return {name: str(value) for name, value in given.items() if name not in ("run_ids", "before_ns")}
+    given = {**parameters(PlainCall(source.run_id, body, generation=1)), "author": EXECUTOR, "lease_seconds": "60"}
+    return {name: str(value) for name, value in given.items() if name not in ("run_id", "before_n")}
 
 
 def _pgbench(dsn: str, script: str, variables: dict[str, str]) -> tuple[float, int]:

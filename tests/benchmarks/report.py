@@ -110,7 +110,7 @@ def write_report(lines: Sequence[Line], *, loads: tuple[float, float]) -> None:
 
 
 READING = """## How each is measured
-- **G1** pgbench (prepared, 16 clients), 10 events of about 200 bytes a call: the statement `receive_plain_calls`, a run
+- **G1** pgbench (prepared, 16 clients), 10 events of about 200 bytes a call: the statement `receive_plain_call`, a run
   a client, against a plain `INSERT` of the same 10 rows with an identity key. That every call was taken is checked.
 - **G2** callbacks of 10 over HTTP, 16 connections, 4 further connections that listen: with hints and without.
 - **G3** events a second by callbacks of 10 (signed, durable before 200), against requests a second of an empty Flask
