@@ -62,13 +62,15 @@ class RestoreOrder:
 
 @dataclass
 class Place:
-    """One root while it is restored. `entries` are those of the snapshot that are put there."""
+    """One root while it is restored. `entries` are those of the snapshot that are put there, `overwritten` the paths of
+    those that a seed takes the place of."""
 
     root: Root
     descriptor: int
     steps: dict[str, Step]
     staging: Staging
     entries: list[Entry] = field(default_factory=list)
+    overwritten: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -147,6 +149,8 @@ def _choose(order: RestoreOrder, place: Place, manifest: Manifest | None, told: 
     place.steps = {path: _as_found(place, step) for path, step in place.steps.items()}
     for entry, action in decided(manifest, place.root, place.steps) if manifest else ():
         told.count("restore" if action == "restore" else "keep")
+        if action == "write":
+            place.overwritten.add(entry.path)
         if action != "restore":
             continue
         if place.root == "agent" and not _belongs(entry, kept, dropped):
@@ -195,7 +199,8 @@ def _stage(order: RestoreOrder, plan: Plan, manifest: Manifest | None, places: l
             if step.action == "mkdir" and step.path != TOP:
                 place.staging.make_folder(step.place)
             elif step.action == "write":
-                place.staging.write(step.place, plan.content(step), mode=int(step.mode or "644", 8))
+                mode, over_folder = int(step.mode or "644", 8), step.path in place.overwritten
+                place.staging.write(step.place, plan.content(step), mode=mode, over_folder=over_folder)
             elif step.reason == "in_place" and step.path != TOP:  # other reasons also keep away what is not there
                 place.staging.protect(step.place)
     if manifest is not None:

@@ -61,8 +61,9 @@ class Staging:
             os.mkdir(name, 0o700, dir_fd=at)
         self._folders.add(path)
 
-    def write(self, path: bytes, data: bytes, *, mode: int) -> None:
-        """A file of the plan's own; it takes no folder's place."""
+    def write(self, path: bytes, data: bytes, *, mode: int, over_folder: bool = False) -> None:
+        """A file of the plan's own. It takes the place of a folder only where the snapshot, which goes before what is
+        there, has a file."""
         folder, name = split(path)
         self.make_folder(folder)
         with opened(self.new, folder) as at:
@@ -70,7 +71,8 @@ class Staging:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
                 os.fchmod(descriptor, mode)
-        self._no_folders.add(path)
+        if not over_folder:
+            self._no_folders.add(path)
 
     def protect(self, path: bytes) -> None:
         """Nothing that holds this may be replaced."""

@@ -136,8 +136,9 @@ READING = """## How each is measured
 - **G15** the start of everything to ready; a prompt to the agent's first event; the latter of a real agent against the
   bare agent (`take_turn`).
 - All of these begin with what was written before on the disk, so that no flush takes another program's bytes along.
-- **33** 50 commands one after the other in a Docker worker, from the output of each to a reader of the session; with
-  another worker whose agent burns all that its limits (1 processor, 512 MiB, 256 processes) let it have, and without.
+- **33** 300 commands one after the other in a Docker worker, from the output of each to a reader of the session; with
+  another worker whose agent burns all that its limits (half a processor, 512 MiB, 256 processes) let it have, and
+  without. Both workers together may have one of two processors: so much must be left for the control plane.
 - **sockets** resident memory and threads of the API process for open, idle WebSockets.
 
 ## What stands in the way

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 
 from executor.saving.talk import EngineFailed
 from handlers.restore_plan import Snapshot, make_plan
-from handlers.workspace_tree import Found, found_in
+from handlers.workspace_tree import Found, Kind, found_in
 from schema.errors import WorkspaceRefused
 from schema.restore_plan import ConflictPolicy, RestorePlan
 from schema.runtime_manifest import RuntimeManifest, read_manifest
@@ -135,6 +135,19 @@ def test_cleanup_leaves_what_is_protected(place: Place) -> None:
 )
 @given(manifest=manifests(), saved=TREES, there=TREES, policy=POLICIES)
 def test_the_disk_holds_what_the_plan_says(
+    objects: Objects, manifest: RuntimeManifest, saved: list[Found], there: list[Found], policy: ConflictPolicy
+) -> None:
+    _prove(objects, manifest, saved, there, policy)
+
+
+@pytest.mark.parametrize("kind", ["file", "other"])
+def test_a_seed_that_wins_over_a_saved_file_takes_the_place_of_a_folder_too(objects: Objects, kind: Kind) -> None:
+    manifest = read_manifest({"seedFiles": [{"path": "/workspace/c", "content": "of the app"}]})
+    saved, there = [Found("workspace", "c", "file")], [Found("workspace", "c/c/x", kind)]
+    _prove(objects, manifest, saved, there, "overwrite_with_seed")
+
+
+def _prove(
     objects: Objects, manifest: RuntimeManifest, saved: list[Found], there: list[Found], policy: ConflictPolicy
 ) -> None:
     with TemporaryDirectory() as folder:

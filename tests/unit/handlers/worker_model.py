@@ -38,8 +38,11 @@ def carry_out(plan: RestorePlan, disk: Disk, snapshot: Iterable[Found]) -> None:
             _remove(disk, root, path)
             disk.touched.add(((root, path), "delete"))
     for (root, path), thing in sorted(disk_of(snapshot).things.items(), key=lambda each: each[0]):
-        if decisions.of(root, path.encode()).action == "restore":
+        action = decisions.of(root, path.encode()).action
+        if action == "restore":
             _put(disk, root, path, thing)
+        elif action == "write":  # over what the snapshot has there, which is no folder
+            _make_room(disk, root, path, thing)
     for layer in plan.layers:
         for entry in layer.entries:
             path = path_bytes(entry.path).decode()
@@ -66,10 +69,14 @@ def _make(disk: Disk, root: Root, path: str, kind: str) -> None:
 
 
 def _put(disk: Disk, root: Root, path: str, thing: Found) -> None:
+    _make_room(disk, root, path, thing)
+    disk.things[root, path] = thing
+
+
+def _make_room(disk: Disk, root: Root, path: str, thing: Found) -> None:
     there = disk.things.get((root, path))
     if there is not None and there.kind != thing.kind:
         _remove(disk, root, path)
-    disk.things[root, path] = thing
 
 
 def _remove(disk: Disk, root: Root, path: str) -> None:
