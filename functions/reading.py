@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
 import structlog
 from psycopg import OperationalError
+from psycopg.errors import ProgramLimitExceeded
 
 from functions.edge import Edge
 from functions.log_watch import Reader
@@ -80,7 +82,7 @@ def follow(edge: Edge, followed: Followed, *, after: int, place: Place, tick_sec
                 yield Batch()
                 continue
             if batch.is_full and edge.ahead is not None:
-                read = edge.ahead.submit(pages.next).result
+                read = edge.ahead.submit(copy_context().run, pages.next).result
             yield batch
             if batch.is_last:
                 return
@@ -101,7 +103,13 @@ class _Pages:
     def next(self) -> Batch | None:
         """What comes after the cursor; None when the database does not answer."""
         must_check = time.monotonic() - self._checked_at >= RECHECK_SECONDS
-        batch = _read(self._edge, self._followed, self.cursor, limit=self._limit, must_check=must_check)
+        try:
+            batch = _read(self._edge, self._followed, self.cursor, limit=self._limit, must_check=must_check)
+        except ProgramLimitExceeded:  # a page is one text, of less than 1 GB: these events are larger than those before
+            if self._limit == SMALLEST_PAGE:
+                raise
+            self._limit = SMALLEST_PAGE
+            return self.next()
         if batch is None:
             return None
         if must_check:
@@ -140,6 +148,8 @@ def _read(edge: Edge, followed: Followed, cursor: int, *, limit: int, must_check
             if followed.run_id is None:
                 return _written(written_events(conn, followed.session_id, after=cursor, limit=limit), limit)
             return _read_run(conn, followed, followed.run_id, cursor)
+    except ProgramLimitExceeded:
+        raise
     except OperationalError as error:
         _log.warning("a reader waits for the database", reason=str(error).splitlines()[:1])
         return None

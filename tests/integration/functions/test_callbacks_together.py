@@ -10,6 +10,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from handlers.plain_calls import PlainCall, receive_plain_calls
+from schema.executor_api import CallbackBody
 from schema.signature import signed_headers
 from tests.integration.functions.conftest import Api, Driver, Served, answer_json
 
@@ -47,6 +49,25 @@ def test_a_session_that_is_held_holds_up_no_other(served: Served, conn: psycopg.
             assert not waiting.done()
         assert waiting.result(20)[0] == 200
     assert [text for _, n, text in rows_of(conn, held) if n] == ["late"]
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_session_that_is_held_is_passed_over_at_once(
+    served: Served, conn: psycopg.Connection, database: str, *, together: bool
+) -> None:
+    held, free = served.bind(), served.bind()
+    calls = [plain(held), plain(free)] if together else [plain(held)]
+    with conn.transaction(), psycopg.connect(database) as other:
+        conn.execute("SELECT FROM session_logs WHERE session_id = %s FOR UPDATE", [held.session_id])
+        other.execute("SET statement_timeout = '5s'")
+        taken = receive_plain_calls(other, calls, lease_seconds=60)
+    assert list(taken) == ([free.run_id] if together else [])
+    assert [text for _, n, text in rows_of(conn, held) if n] == []
+
+
+def plain(driver: Driver) -> PlainCall:
+    body = {"epoch": 1, "attempt": 1, "events": [driver.delta("said")]}
+    return PlainCall(driver.run_id, CallbackBody.model_validate(body), generation=1)
 
 
 def test_calls_that_are_refused_leave_their_neighbours_alone(served: Served, conn: psycopg.Connection) -> None:
@@ -95,5 +116,5 @@ def test_a_finished_run_takes_no_plain_calls(api: Api, conn: psycopg.Connection)
     driver.finish()
     assert driver.report(driver.delta("late"))[0] == 200
     assert conn.execute(
-        "SELECT late FROM run_events WHERE run_id = %s ORDER BY seq DESC LIMIT 1", [UUID(str(driver.run_id))]
+        "SELECT late FROM run_events WHERE run_id = %s ORDER BY seq DESC LIMIT 1", [driver.run_id]
     ).fetchone() == (True,)

@@ -252,3 +252,22 @@ def test_a_reader_whose_login_has_ended_reads_no_further(
         with pytest.raises(Unauthenticated):
             list(batches)
     assert last_seqs(conn, [driver.session_id]) == {driver.session_id: 2}
+
+
+def test_events_that_make_no_one_text_are_read_in_smaller_pages(api: Api, edge: Edge, conn: psycopg.Connection) -> None:
+    driver = api.bind()
+    user = authenticate(conn, TOKEN)
+    conn.execute(
+        "INSERT INTO run_events (session_id, seq, id, author, type, at, data)"
+        " SELECT %s, 2 + i, gen_random_uuid(), 'system', 'message.delta', now(),"
+        " jsonb_build_object('text', repeat('x', 8000000)) FROM generate_series(1, 140) AS i",
+        [driver.session_id],
+    )
+    conn.execute("UPDATE session_logs SET last_seq = 142 WHERE session_id = %s", [driver.session_id])
+    followed = Followed(
+        driver.session_id, None, Actor(user.user_id, user.name, user.role), lambda c: authenticate(c, TOKEN)
+    )
+    with edge.streams.place() as place:
+        batches = follow(edge, followed, after=0, place=place, tick_seconds=0.05)
+        assert [next(batches).written.last_seq for _ in range(3)] == [10, 20, 30]
+        batches.close()
