@@ -270,4 +270,3 @@ def test_events_that_make_no_one_text_are_read_in_smaller_pages(api: Api, edge: 
     with edge.streams.place() as place:
         batches = follow(edge, followed, after=0, place=place, tick_seconds=0.05)
         assert [next(batches).written.last_seq for _ in range(3)] == [10, 20, 30]
-        batches.close()
