@@ -16,6 +16,8 @@ from schema.wire import Json
 from schema.worker_limits import read_limits
 
 Action = Literal["keep", "start", "save", "stop", "remove", "note_stopped", "note_absent"]
+EXTERNAL = "external"
+"""The host whose executors somebody else runs: none is ever due for anything."""
 START_AGAIN_SECONDS = 30.0
 
 
@@ -88,7 +90,7 @@ def assumed_facts(row: WorkerRow) -> Facts:
 
 def decide(worker: Watched, facts: Facts, unsaved: Unsaved | None, *, now: datetime, limits: LifeLimits) -> Decision:
     """Pure. `now` is database time."""
-    if worker.host == "external":
+    if worker.host == EXTERNAL:
         return Decision("keep", "Somebody else runs this executor; it is not ours to stop.")
     if not facts.has_place:
         return _without_place(worker)

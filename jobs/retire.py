@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 from pydantic import Field
 
-from handlers.life_cycle import NOW, Action, Decision, Facts, LifeLimits, limits_of
+from handlers.life_cycle import EXTERNAL, NOW, Action, Decision, Facts, LifeLimits, limits_of
 from handlers.retire import (
     Glimpse,
     Lost,
@@ -131,6 +131,8 @@ def force_remove_worker(shop: Workshop, session_id: UUID, *, actor: str, reason:
 
 def look_after_workers(shop: Workshop) -> list[Ended]:
     """One pass: what its host says of each worker against its row, and whatever is due."""
+    if shop.host.name == EXTERNAL:
+        return []
     there = shop.host.sessions()
     due = [
         each
