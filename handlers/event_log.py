@@ -106,8 +106,8 @@ def written_events(conn: Conn, session_id: UUID, *, after: int, limit: int) -> W
     """Events of the session with a number above `after`, at most `limit`."""
     with conn.cursor() as cursor:
         asked = {"session_id": session_id, "after": after, "limit": limit}
-        first_seq, lines = cursor.execute(queries()["written_events_after"], asked).fetchall()[0]
-    return WrittenEvents(first_seq, lines.encode().split(b"\n")) if lines else WrittenEvents(after + 1)
+        texts: list[tuple[int, str]] = cursor.execute(queries()["written_events_after"], asked).fetchall()
+    return WrittenEvents(after + 1, [line for _, lines in sorted(texts) for line in lines.encode().split(b"\n")])
 
 
 def run_events(conn: Conn, run_id: UUID, *, after: int, limit: int) -> list[Envelope]:

@@ -114,32 +114,40 @@ LIMIT %(limit)s;
 
 -- name: written_events_after
 -- Events of a session as readers get them: the JSON of `Envelope`, made here, where it costs a fraction, and a line each
--- of one text, for rows of their own would cost more. The texts are joined in pairs, so that long ones are copied seldom.
--- A type needs no escapes, nor do the two authors of nearly everything. A log has no gaps, so its numbers say where a
--- page ends: with LIMIT a planner that expects few events would fetch and sort all that follow. A timestamp's own text
--- costs half of to_char's, but leaves out the zeros at its end. What is the same in every row is made once.
-SELECT min(seq), string_agg(json, E'\n')
-FROM (
-    SELECT
-        seq,
-        (
-            '{"seq":' || seq || ',"id":"' || id
-            || ((SELECT '","sessionId":"' || %(session_id)s::uuid || '"') || COALESCE(',"runId":"' || run_id || '"', ''))
-        ) || (
-            COALESCE(',"attempt":' || attempt, '') || ',"author":'
-            || CASE WHEN author IN ('executor', 'system') THEN '"' || author || '"' ELSE to_json(author)::text END
-            || (
-                ',"type":"' || type || '","at":"'
-                || CASE
-                    WHEN at::timestamptz(5) <> at THEN replace((at AT TIME ZONE 'UTC')::text, ' ', 'T')
-                    ELSE replace(to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '.000000', '')
-                END
-            )
-        ) || (CASE WHEN late THEN 'Z","late":true,"data":' ELSE 'Z","data":' END || data::text || '}') AS json
-    FROM run_events
-    WHERE session_id = %(session_id)s AND seq > %(after)s AND seq <= %(after)s + %(limit)s
-    ORDER BY seq
-) AS event;
+-- of texts of 128, for rows of their own would cost more, and so would one text, which nobody can read while it is made.
+-- The parts of a line are joined in pairs, so that long ones are copied seldom. A type needs no escapes, nor do the two
+-- authors of nearly everything. A log has no gaps, so its numbers say where a text ends: with LIMIT a planner that
+-- expects few events would fetch and sort all that follow. A timestamp's own text costs half of to_char's, but leaves out
+-- the zeros at its end. What is the same in every row is made once.
+SELECT part.after, text.lines
+FROM generate_series(%(after)s::bigint, %(after)s::bigint + %(limit)s - 1, 128) AS part (after)
+CROSS JOIN LATERAL (
+    SELECT string_agg(json, E'\n') AS lines
+    FROM (
+        SELECT
+            (
+                '{"seq":' || seq || ',"id":"' || id
+                || (
+                    (SELECT '","sessionId":"' || %(session_id)s::uuid || '"')
+                    || COALESCE(',"runId":"' || run_id || '"', '')
+                )
+            ) || (
+                COALESCE(',"attempt":' || attempt, '') || ',"author":'
+                || CASE WHEN author IN ('executor', 'system') THEN '"' || author || '"' ELSE to_json(author)::text END
+                || (
+                    ',"type":"' || type || '","at":"'
+                    || CASE
+                        WHEN at::timestamptz(5) <> at THEN replace((at AT TIME ZONE 'UTC')::text, ' ', 'T')
+                        ELSE replace(to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '.000000', '')
+                    END
+                )
+            ) || (CASE WHEN late THEN 'Z","late":true,"data":' ELSE 'Z","data":' END || data::text || '}') AS json
+        FROM run_events
+        WHERE session_id = %(session_id)s AND seq > part.after AND seq <= LEAST(part.after + 128, %(after)s + %(limit)s)
+        ORDER BY seq
+    ) AS event
+) AS text
+WHERE text.lines IS NOT NULL;
 
 -- name: run_events_after
 SELECT

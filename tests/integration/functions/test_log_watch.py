@@ -260,10 +260,10 @@ def test_events_that_make_no_one_text_are_read_in_smaller_pages(api: Api, edge: 
     conn.execute(
         "INSERT INTO run_events (session_id, seq, id, author, type, at, data)"
         " SELECT %s, 2 + i, gen_random_uuid(), 'system', 'message.delta', now(),"
-        " jsonb_build_object('text', repeat('x', 8000000)) FROM generate_series(1, 140) AS i",
+        " jsonb_build_object('text', repeat('x', 9000000)) FROM generate_series(1, 130) AS i",
         [driver.session_id],
     )
-    conn.execute("UPDATE session_logs SET last_seq = 142 WHERE session_id = %s", [driver.session_id])
+    conn.execute("UPDATE session_logs SET last_seq = 132 WHERE session_id = %s", [driver.session_id])
     followed = Followed(
         driver.session_id, None, Actor(user.user_id, user.name, user.role), lambda c: authenticate(c, TOKEN)
     )
