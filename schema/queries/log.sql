@@ -99,9 +99,12 @@ WITH head AS (
         head.session_id, head.seq_before + event.place, event.id, head.run_id, head.attempt, head.n_before + event.place,
         %(author)s, event.type, event.at, false, event.data
     FROM head
-    CROSS JOIN
-        unnest(%(ids)s::uuid[], %(types)s::text[], %(ats)s::timestamptz[], %(datas)s::jsonb[])
-            WITH ORDINALITY AS event (id, type, at, data, place)
+    CROSS JOIN (
+        SELECT
+            generate_series(1, %(count)s::integer) AS place, unnest(%(ids)s::uuid[]) AS id,
+            unnest(%(types)s::text[]) AS type, unnest(%(ats)s::timestamptz[]) AS at,
+            unnest(%(datas)s::jsonb[]) AS data
+    ) AS event
 )
 SELECT run_id, session_id, last_seq, stop_requested FROM head;
 
