@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [names...]`: measure, print the table; all of it together also goes to README.md."""
+"""`python -m tests.benchmarks [names...]`: measure, print the table, and write it into README.md."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.benchmarks.ingest import ingest
 from tests.benchmarks.job_queue import dispatching, reclaiming
 from tests.benchmarks.neighbours import neighbours
 from tests.benchmarks.report import Line, table, write_report
-from tests.benchmarks.workspaces import workspaces
+from tests.benchmarks.workspaces import sync_programs, workspaces
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
     "ingest": ingest,
@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
     "first_events": first_events,
     "neighbours": neighbours,
     "workspaces": workspaces,
+    "sync_programs": sync_programs,
 }
 
 
@@ -32,14 +33,13 @@ def main(names: Sequence[str]) -> int:
     if unknown:
         print(f"There is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}.")
         return 2
-    before, lines = os.getloadavg()[0], []
     for name in names or BENCHMARKS:
+        before, lines = os.getloadavg()[0], []
         for line in BENCHMARKS[name]():
             print(" | ".join(line.cells), flush=True)
             lines.append(line)
-    print("\n" + table(lines))
-    if not names:
-        write_report(lines, loads=(before, os.getloadavg()[0]))
+        write_report(name, lines, loads=(before, os.getloadavg()[0]))
+        print("\n" + table(lines))
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from tests.benchmarks.figures import Rounds
 
 FILE = Path(__file__).with_name("README.md")
 COMMAND = "make bench"
+_PART = re.compile(r"^### (\w+)\n", re.MULTILINE)
 HEAD = ("target", "what", "measured", "baseline", "ratio (rounds)", "wanted", "verdict")
 
 
@@ -92,24 +94,40 @@ def machine() -> str:
     return ", ".join(facts)
 
 
-def write_report(lines: Sequence[Line], *, loads: tuple[float, float]) -> None:
-    """Replaces the file; `loads` is the machine's load (1 minute) before and after."""
+def write_report(name: str, lines: Sequence[Line], *, loads: tuple[float, float]) -> None:
+    """Replaces what the file says of this benchmark; the others keep theirs. `loads` is the machine's load (1 minute)
+    before and after."""
+    parts = {**_written(), name: _part(lines, loads)}
+    FILE.write_text(INTRODUCTION + "".join(f"\n### {name}\n{part.strip()}\n" for name, part in parts.items()) + READING)
+
+
+def _written() -> dict[str, str]:
+    """The parts of the file by benchmark."""
+    figures = FILE.read_text().partition(INTRODUCTION)[2].partition(READING.splitlines()[1])[0]
+    _, *parts = _PART.split(figures)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def _part(lines: Sequence[Line], loads: tuple[float, float]) -> str:
     notes = [f"- {line.target}, {line.what}: {line.note}" for line in lines if line.note]
-    parts = [
-        "# Measurements\n",
-        f"Written by `{COMMAND}` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.\n",
-        f"Machine: {machine()}. Client, server and database share it; load average {loads[0]:.1f} before, "
-        f"{loads[1]:.1f} after.\n",
-        "Each ratio is ours to the baseline of the same round; both sides take turns, three rounds or more, and the "
-        "median counts. Absolute figures are worth little: they move by 10 to 40 % from run to run.\n",
-        table(lines),
-        "## Notes\n" + "\n".join(notes) + "\n" if notes else "",
-        READING,
-    ]
-    FILE.write_text("\n".join(part for part in parts if part))
+    when = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    told = f"Until {when} on {machine()}; load average {loads[0]:.1f} before, {loads[1]:.1f} after.\n"
+    return "\n".join([told, table(lines), *notes])
 
 
-READING = """## How each is measured
+INTRODUCTION = f"""# Measurements
+
+Written by `{COMMAND}`; `{COMMAND} ARGS="ingest callbacks"` measures some of it again and writes that part anew.
+
+Each ratio is ours to the baseline of the same round; both sides take turns, three rounds or more, and the median
+counts. Absolute figures are worth little: they move by 10 to 40 % from run to run. Clients, servers and database share
+the machine.
+
+## Figures
+"""
+
+READING = """
+## How each is measured
 - **G1** pgbench (prepared, 16 clients), 10 events of about 200 bytes a call: the statement `receive_plain_call`, a run
   a client, against a plain `INSERT` of the same 10 rows with an identity key. That every call was taken is checked.
 - **G2** callbacks of 10 over HTTP, 16 connections, 4 further connections that listen: with hints and without.

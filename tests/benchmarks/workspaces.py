@@ -35,26 +35,33 @@ OBJECT_PROGRAMS = ("rclone", "aws")
 
 
 def workspaces() -> Iterator[Line]:
-    """The table's rows."""
+    """The engine against programs that work on the local disk."""
+    with _ground() as (folder, store):
+        make_tree(folder / "tree")
+        place, others = Place(folder, folder / "tree", store), Others(folder, folder / "tree", store)
+        yield from first_saves(place, others)
+        yield from small_changes(place, others)
+        yield from restores(place, others)
+
+
+def sync_programs() -> Iterator[Line]:
+    """The engine against programs that bring files to the same store."""
+    with _ground() as (folder, store):
+        tree, large = folder / "tree", folder / "large"
+        make_tree(tree)
+        place, others = Place(folder, tree, store), Others(folder, tree, store)
+        yield from by_other_programs("50,000 files", place, others, lambda: change_files(tree, 77))
+        make_large_files(large / "tree")
+        place, others = Place(large, large / "tree", store), Others(large, large / "tree", store, into="large")
+        yield from by_other_programs("2 GB in 8 files", place, others, lambda: change_byte(place.tree / "model-3.bin"))
+
+
+@contextmanager
+def _ground() -> Iterator[tuple[Path, RunningStore]]:
     with tempfile.TemporaryDirectory(prefix="runyard-bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         with running_store(folder / "server") as store:
-            tree = folder / "tree"
-            make_tree(tree)
-            place, others = Place(folder, tree, store), Others(folder, tree, store)
-            yield from first_saves(place, others)
-            yield from small_changes(place, others)
-            yield from restores(place, others)
-            yield from by_other_programs("50,000 files", place, others, lambda: change_files(tree, 77))
-            shutil.rmtree(tree)
-            yield from large_files(folder / "large", store)
-
-
-def large_files(folder: Path, store: RunningStore) -> Iterator[Line]:
-    tree = folder / "tree"
-    make_large_files(tree)
-    place, others = Place(folder, tree, store), Others(folder, tree, store, into="large")
-    yield from by_other_programs("2 GB in 8 files", place, others, lambda: change_byte(tree / "model-3.bin"))
+            yield folder, store
 
 
 def by_other_programs(what: str, place: Place, others: Others, change: Callable[[], None]) -> Iterator[Line]:
