@@ -14,6 +14,7 @@ from handlers.human_loop import reply
 from jobs.deliver_answer import deliver_answer
 from jobs.execute_run import execute_run
 from jobs.executor_client import ExecutorError
+from jobs.retire import look_after_workers
 from jobs.stop_run import stop_run
 from jobs.workshop import Workshop
 from schema.events import SourceEvent
@@ -54,6 +55,15 @@ def test_an_executor_has_the_run_with_all_that_it_needs(shop: Workshop, runs: Ru
     assert call.body["callback"]["url"].endswith(f"/api/runs/{run.id}/callbacks")
     assert call.body["callback"]["key"].startswith("whsec_")
     assert call.body["traceparent"] == run.traceparent
+
+
+def test_executors_of_others_are_never_due_for_anything(shop: Workshop, runs: Runs, stand_in: StandIn) -> None:
+    """Nor asked: with many sessions that would cost the job worker seconds, again and again."""
+    for _ in range(3):
+        assert execute_run(shop, runs.start().id) == "started"
+    before = len(stand_in.seen)
+    assert look_after_workers(shop) == []
+    assert len(stand_in.seen) == before
 
 
 def test_an_unreachable_executor_costs_an_attempt_until_none_is_left(
