@@ -103,7 +103,7 @@ class WrittenEvents:
 
 
 def written_events(conn: Conn, session_id: UUID, *, after: int, limit: int) -> WrittenEvents:
-    """Events of the session with a number above `after`, at most `limit`."""
+    """Events of the session with a number above `after`, at most `limit`, which is at most 3,072."""
     with conn.cursor() as cursor:
         asked = {"session_id": session_id, "after": after, "limit": limit}
         texts: list[tuple[int, str]] = cursor.execute(queries()["written_events_after"], asked).fetchall()

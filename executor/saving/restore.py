@@ -7,6 +7,7 @@ import errno
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -114,9 +115,10 @@ def restore(order: RestoreOrder, *, talk: Talk) -> Restored:
             for place in places:
                 place.staging.close()
         _finish_folders(places)
-        for place in places:
-            flush_file_system(place.descriptor)
-        index = _index(manifest, digest, places) if manifest else None
+        with ThreadPoolExecutor(1) as meanwhile:
+            flushed = meanwhile.submit(_flush, places)
+            index = _index(manifest, digest, places) if manifest else None
+            flushed.result()
     return Restored(_receipt(order, digest, places, told, began), index)
 
 
@@ -280,6 +282,11 @@ def _finish_folders(places: list[Place]) -> None:
                 with opened(place.descriptor, path_bytes(entry.path)) as folder:
                     os.fchmod(folder, entry.mode)
                     os.utime(folder, ns=(entry.mtime_ns, entry.mtime_ns))
+
+
+def _flush(places: list[Place]) -> None:
+    for place in places:
+        flush_file_system(place.descriptor)
 
 
 def _index(manifest: Manifest, digest: str | None, places: list[Place]) -> bytes:
