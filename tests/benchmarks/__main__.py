@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from tests.benchmarks.callbacks import callbacks
 from tests.benchmarks.delivery import delivery
@@ -13,7 +14,7 @@ from tests.benchmarks.ingest import ingest
 from tests.benchmarks.job_queue import dispatching, reclaiming
 from tests.benchmarks.neighbours import neighbours
 from tests.benchmarks.report import Line, table, write_report
-from tests.benchmarks.workspaces import sync_programs, workspaces
+from tests.benchmarks.workspaces import sync_program, workspaces
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
     "ingest": ingest,
@@ -24,7 +25,8 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
     "first_events": first_events,
     "neighbours": neighbours,
     "workspaces": workspaces,
-    "sync_programs": sync_programs,
+    "rclone": partial(sync_program, "rclone"),
+    "aws": partial(sync_program, "aws"),
 }
 
 
