@@ -116,9 +116,9 @@ def restore(order: RestoreOrder, *, talk: Talk) -> Restored:
                 place.staging.close()
         _finish_folders(places)
         with ThreadPoolExecutor(1) as meanwhile:
-            flushed = meanwhile.submit(_flush, places)
+            flushed = meanwhile.map(flush_file_system, [place.descriptor for place in places])
             index = _index(manifest, digest, places) if manifest else None
-            flushed.result()
+            list(flushed)  # raises what a flush raised
     return Restored(_receipt(order, digest, places, told, began), index)
 
 
@@ -282,11 +282,6 @@ def _finish_folders(places: list[Place]) -> None:
                 with opened(place.descriptor, path_bytes(entry.path)) as folder:
                     os.fchmod(folder, entry.mode)
                     os.utime(folder, ns=(entry.mtime_ns, entry.mtime_ns))
-
-
-def _flush(places: list[Place]) -> None:
-    for place in places:
-        flush_file_system(place.descriptor)
 
 
 def _index(manifest: Manifest, digest: str | None, places: list[Place]) -> bytes:
