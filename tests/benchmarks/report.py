@@ -169,7 +169,6 @@ READING = """
   the executor is called twice, where the baseline inserts one row. The drain's rounds lie far apart on two cores.
 - **G11** A restore is bound by the making of 50,000 files, one after the other; it proves each and flushes them all,
   which tar does not. Why one of large files is slower than by `aws`, beyond that flush, is not known.
-- **G15** The first event of a demo run waits for the start of an executor, which is mostly the interpreter's.
 - **33** With a whole processor for each of both workers it was 2.2 and 3.1: none was left for the control plane. How
   fast a worker writes to the disk on which PostgreSQL commits is limited by nothing.
 """
