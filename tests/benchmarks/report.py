@@ -170,8 +170,8 @@ READING = """
   the job's way to its worker 2, the claim 3, the session's worker 2, the linking of the agent's data 1.5 to 2, the run's
   call 1. The drain's rounds lie far apart on two cores.
 - **G11** A restore is bound by the making of 50,000 files, one after the other; it proves each and flushes them all,
-  which tar does not. The same is why one of 2 GB may take twice as long as by `rclone` or `aws`, which leave the bytes
-  to the page cache: a first one took 8.5 s, of which the disk took most, and the next two 4.2 and 4.7; `rclone` took 5.5.
+  which tar does not. One of 2 GB takes 4 to 10 s, where `rclone` and `aws` take 5: three in a row took 8.5, 4.2 and 4.7 s,
+  and 7.9, 6.0 and 5.1 s without any flush. What makes the first ones slow is not known.
 - **33** With a whole processor for each of both workers it was 2.2 and 3.1: none was left for the control plane. How
   fast a worker writes to the disk on which PostgreSQL commits is limited by nothing.
 """
