@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cli.docker_workers import worker_gateway
 from cli.object_store import store_environment
 from cli.places import CLONE, find_places
-from cli.running import read_running
+from cli.running import read_running, told
 from cli.supervisor import StartFailed
 from cli.up import environment, port_of
 
@@ -34,12 +34,13 @@ def doctor(asked: argparse.Namespace) -> int:
             print("Runyard is not running for this clone: start it with make up. Or set DATABASE_URL and what else")
             print("the job worker of another deployment is told (README: Settings).")
             return 1
+        environ = told(places, environ)
         try:
             gateway = worker_gateway(places, environ)
         except StartFailed as error:
             print(error)
             return 1
-        told = environment(places, port=port_of(environ), environ=environ, gateway=gateway)
-        environ = {**told, **store_environment(places, environ, gateway=gateway)}
+        of_all = environment(places, port=port_of(environ), environ=environ, gateway=gateway)
+        environ = {**of_all, **store_environment(places, environ, gateway=gateway)}
     command = [sys.executable, "-m", "jobs", "doctor", *(["--json"] if asked.json else [])]
     return subprocess.run(command, cwd=CLONE, env=environ, check=False).returncode

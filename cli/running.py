@@ -63,6 +63,17 @@ def read_running(places: Places) -> Running | None:
     return Running(pid=found["pid"], url=found["url"], children=children)
 
 
+def told(places: Places, environ: Mapping[str, str]) -> dict[str, str]:
+    """The settings of what runs here, for other commands of the same clone: those that its supervisor was given, which
+    this shell may not have. What this shell says otherwise where nothing runs, or DATABASE_URL names another Runyard.
+    """
+    running = None if environ.get("DATABASE_URL") else read_running(places)
+    try:
+        return dict(environ) if running is None else psutil.Process(running.pid).environ()
+    except psutil.Error:
+        return dict(environ)
+
+
 def forget_running(places: Places) -> None:
     places.running.unlink(missing_ok=True)
 

@@ -19,6 +19,8 @@ import psycopg
 
 from cli.admin import NoDatabase, database_url
 from cli.chat_screen import visible
+from cli.places import find_places
+from cli.running import told
 from handlers.access import actor_of, user_named
 from handlers.life_cycle import LifeLimits
 from handlers.operations import operation, request_operation
@@ -89,15 +91,19 @@ def list_all(conn: Conn, _asked: argparse.Namespace) -> Sequence[Json]:
 
 
 def show(conn: Conn, asked: argparse.Namespace) -> Sequence[Json]:
-    return [report_worker(conn, asked.session, default=limits()).to_json()]
+    return [report_worker(conn, asked.session, default=_limits()).to_json()]
 
 
 def why(conn: Conn, asked: argparse.Namespace) -> Sequence[Json]:
-    return [why_worker(conn, asked.session, default=limits()).to_json()]
+    return [why_worker(conn, asked.session, default=_limits()).to_json()]
 
 
-def limits(environ: Mapping[str, str] = os.environ) -> LifeLimits:
-    """The deployment's, if this command is given the settings that the API and the job worker are. Raises Invalid."""
+def _limits() -> LifeLimits:
+    return limits(told(find_places(), os.environ))
+
+
+def limits(environ: Mapping[str, str]) -> LifeLimits:
+    """The deployment's, by the settings that its job worker is given. Raises Invalid."""
     try:
         idle_stop = float(environ.get("WORKER_IDLE_STOP_SECONDS") or 900)
         remove_after = float(environ.get("WORKER_REMOVE_AFTER_SECONDS") or 604_800)
@@ -107,19 +113,24 @@ def limits(environ: Mapping[str, str] = os.environ) -> LifeLimits:
 
 
 def remove_worker(conn: Conn, asked: argparse.Namespace) -> Sequence[Json]:
-    arguments: Json = {"sessionId": str(asked.session)}
+    arguments = _of(asked.session)
     if asked.force is not None:
         if not asked.reason:
             raise Invalid("A forced removal needs --reason.")
-        arguments |= {"force": asked.force, "reason": asked.reason, "actor": f"operator:{getpass.getuser()}"}
+        arguments |= {"force": asked.force, "reason": asked.reason}
     return [_performed(conn, "remove_worker", arguments)]
 
 
 def _asks(kind: str) -> Verb:
     def ask(conn: Conn, asked: argparse.Namespace) -> Sequence[Json]:
-        return [_performed(conn, kind, {} if asked.session is None else {"sessionId": str(asked.session)})]
+        return [_performed(conn, kind, {} if asked.session is None else _of(asked.session))]
 
     return ask
+
+
+def _of(session_id: UUID) -> Json:
+    """One session's worker, and who asks."""
+    return {"sessionId": str(session_id), "actor": f"operator:{getpass.getuser()}"}
 
 
 def _performed(conn: Conn, kind: str, arguments: Json) -> Json:

@@ -190,12 +190,12 @@ def remove_worker(session_id: UUID, query_data: RemoveQuery) -> Response:
     written down, and answers with what is lost.
     """
     _known(session_id)
-    arguments: Json = {"sessionId": str(session_id)}
+    arguments: Json = {"sessionId": str(session_id), "actor": actor().author}
     if query_data.force is not None:
         require(actor(), "workers:force")
         if query_data.reason is None:
             raise Invalid("A forced removal needs a reason.", code="reason_missing")
-        arguments |= {"force": query_data.force, "reason": query_data.reason, "actor": actor().author}
+        arguments |= {"force": query_data.force, "reason": query_data.reason}
     done = performed("remove_worker", arguments, wait_seconds=WAIT_SECONDS)
     if "kept" in done:
         raise Conflict(done["kept"], code="worker_kept")
@@ -209,7 +209,7 @@ def _known(session_id: UUID) -> None:
 
 
 def _asked(kind: str, session_id: UUID | None = None) -> Response:
-    arguments = {} if session_id is None else {"sessionId": str(session_id)}
+    arguments = {} if session_id is None else {"sessionId": str(session_id), "actor": actor().author}
     return _answered(performed(kind, arguments, wait_seconds=WAIT_SECONDS))
 
 

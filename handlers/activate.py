@@ -54,7 +54,7 @@ class _Activation:
 
 
 def begin_activation(
-    conn: Conn, session_id: UUID, *, host: str, has_place: Callable[[int], bool], retry: RetryPolicy
+    conn: Conn, session_id: UUID, *, host: str, has_place: Callable[[int], bool], retry: RetryPolicy, why: str
 ) -> Begun:
     """The worker is starting. Where there was one and its place is gone, a new epoch begins; the first place ever is of
     the epoch that the session has."""
@@ -62,7 +62,7 @@ def begin_activation(
     if found.status is not None and not has_place(found.epoch):
         _begin_epoch(conn, found, retry)
         found = _found(conn, session_id)
-    execute(conn, "worker_starting", session_id=session_id, epoch=found.epoch, host=host)
+    execute(conn, "worker_starting", session_id=session_id, epoch=found.epoch, host=host, why=why)
     is_restored = found.restored_at is not None and found.worker_epoch == found.epoch
     manifest = read_manifest(found.manifest)
     if is_restored or (found.head_snapshot is None and not _brings_anything(manifest)):

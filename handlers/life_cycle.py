@@ -53,10 +53,15 @@ class Unsaved:
 @dataclass(frozen=True, kw_only=True)
 class LifeLimits:
     """In seconds; None is never. `idle_stop`: without a run for so long, a worker is saved and stopped; `remove_after`:
-    stopped for so long, it is removed."""
+    stopped for so long, it is removed. `asked_by`: who does not want to wait."""
 
     idle_stop: float | None
     remove_after: float | None
+    asked_by: str | None = None
+
+    def over(self, what: str) -> str:
+        """Why an end is due, the half of a sentence."""
+        return f"{self.asked_by} asked for it" if self.asked_by else f"It has been {what} for longer than its limit"
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,9 @@ class Decision:
     not_before: datetime | None = None
 
 
-NOW = LifeLimits(idle_stop=0, remove_after=0)
+def at_once(asked_by: str) -> LifeLimits:
+    """Without waiting for any limit."""
+    return LifeLimits(idle_stop=0, remove_after=0, asked_by=asked_by)
 
 
 def limits_of(app: Json, default: LifeLimits) -> LifeLimits:
@@ -130,7 +137,7 @@ def _stopped(worker: Watched, facts: Facts, unsaved: Unsaved | None, *, now: dat
     until = worker.status_since + timedelta(seconds=limits.remove_after)
     if until > now:
         return Decision("keep", "It is stopped and saved.", until)
-    return Decision("remove", "It has been stopped for longer than its limit, and all of it is saved.")
+    return Decision("remove", f"{limits.over('stopped')}, and all of it is saved.")
 
 
 def _without_executor(worker: Watched, unsaved: Unsaved | None, *, now: datetime) -> Decision:
@@ -158,7 +165,7 @@ def _with_executor(
         if idle is not None:
             return idle
     if unsaved is None:
-        return Decision("stop", "It has been idle for longer than its limit, and all of it is saved.")
+        return Decision("stop", f"{limits.over('idle')}, and all of it is saved.")
     if worker.status == "active" and facts.executor == "alive":
         return _when_due(worker, Decision("save", f"It is to be stopped. {unsaved.message}"), now=now)
     return _start_again(worker, f"It is started again to be saved. {unsaved.message}", now=now)

@@ -50,7 +50,8 @@ def may_watch(conn: Conn, actor: Actor, session_id: UUID) -> None:
 
 def list_workers(conn: Conn) -> list[WorkerReport]:
     """In short, without asking how much of each is saved."""
-    return [_report(row, sync=_sync(row), deadline=row.next_sync_at) for row in fetch_all(conn, "workers", WorkerRow)]
+    workers = fetch_all(conn, "watched_workers", Watched)
+    return [_report(worker, sync=_sync(worker), deadline=worker.next_sync_at) for worker in workers]
 
 
 def report_worker(conn: Conn, session_id: UUID, *, default: LifeLimits) -> WorkerReport:
@@ -121,16 +122,17 @@ def _next_job(worker: Watched, decision: Decision) -> str | None:
     return _JOBS.get(decision.action)
 
 
-def _report(row: WorkerRow, *, sync: WorkerSync, deadline: datetime | None) -> WorkerReport:
+def _report(worker: Watched, *, sync: WorkerSync, deadline: datetime | None) -> WorkerReport:
+    is_idle = worker.status == "active" and worker.needed_by is None
     return WorkerReport(
-        session_id=row.session_id,
-        status=row.status,
-        status_since=row.status_since,
-        epoch=row.epoch,
-        host=row.host,
-        restored_at=row.restored_at,
-        idle_since=row.idle_since,
-        last_error=row.last_error,
+        session_id=worker.session_id,
+        status=worker.status,
+        status_since=worker.status_since,
+        epoch=worker.epoch,
+        host=worker.host,
+        restored_at=worker.restored_at,
+        idle_since=worker.last_used_at if is_idle else None,
+        last_error=worker.last_error,
         sync=sync,
         next_deadline=deadline,
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from handlers.event_log import NewEvent, append, hold_session
+from handlers.event_log import SYSTEM, NewEvent, append, hold_session
 from handlers.life_cycle import Action, Decision, Facts, LifeLimits, Unsaved, Watched, decide, limits_of
 from handlers.saving import forget_unsaved, unsaved
 from handlers.worker import audit, worker_changed
@@ -94,8 +94,12 @@ def begin(
     hold_session(conn, session_id)
     decision = look(conn, session_id, facts, limits=limits)
     status = _BEGINS.get(decision.action) if decision.action in may else None
-    if status is not None and not worker_changed(conn, session_id, epoch=epoch, status=status):
+    if status is None:
+        return decision
+    if not worker_changed(conn, session_id, epoch=epoch, status=status):
         return Decision("keep", "It has moved to a newer epoch meanwhile.")
+    detail: Json = {"reason": decision.reason, "epoch": epoch}
+    audit(conn, actor=limits.asked_by or SYSTEM, action=f"worker.{status}", session_id=session_id, detail=detail)
     return decision
 
 

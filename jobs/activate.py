@@ -51,14 +51,15 @@ class Activated:
     epoch: int
 
 
-def activate(shop: Workshop, session_id: UUID, *, run: RunRow | None = None) -> Activated:
-    """Start or adopt the session's worker. `run` is the one that it is for; it follows into a new epoch.
+def activate(shop: Workshop, session_id: UUID, *, run: RunRow | None = None, why: str = "") -> Activated:
+    """Start or adopt the session's worker. `run` is the one that it is for; it follows into a new epoch. `why` is a
+    sentence for the worker's history, where it is not for a run.
 
     Raises HostFailed, RestoreIncomplete, WorkspaceRefused, and ExecutorError.
     """
     with log_context(sessionId=session_id), holding_worker(shop, session_id, seconds=WAIT_SECONDS):
         worker = shop.database.call(worker_of, session_id)
-        return _at_work(shop, session_id, worker) or _activate(shop, session_id, worker, run)
+        return _at_work(shop, session_id, worker) or _activate(shop, session_id, worker, run, why)
 
 
 def activated(shop: Workshop, run: RunRow, worker: WorkerRow | None) -> Activated:
@@ -70,9 +71,9 @@ def activated(shop: Workshop, run: RunRow, worker: WorkerRow | None) -> Activate
     return found or activate(shop, run.session_id, run=run)
 
 
-def use_worker(shop: Workshop, session_id: UUID) -> Activated:
+def use_worker(shop: Workshop, session_id: UUID, *, actor: str) -> Activated:
     """Activate, and count it as used now."""
-    found = activate(shop, session_id)
+    found = activate(shop, session_id, why=f"{actor} asked for it.")
     shop.database.transact(worker_used, session_id)
     return found
 
@@ -99,10 +100,11 @@ def _at_work(shop: Workshop, session_id: UUID, worker: WorkerRow | None) -> Acti
     return Activated(facts.endpoint, worker.epoch)
 
 
-def _activate(shop: Workshop, session_id: UUID, worker: WorkerRow | None, run: RunRow | None) -> Activated:
+def _activate(shop: Workshop, session_id: UUID, worker: WorkerRow | None, run: RunRow | None, why: str) -> Activated:
     has_place = shop.host.facts(session_id).has_place if worker is not None else _has_none
+    why = why or (f"Run {run.id} needs it." if run else "It is needed.")
     begun = shop.database.transact(
-        begin_activation, session_id, host=shop.host.name, has_place=has_place, retry=shop.retry_policy
+        begin_activation, session_id, host=shop.host.name, has_place=has_place, retry=shop.retry_policy, why=why
     )
     try:
         endpoint = shop.host.ensure_started(session_id, begun.epoch)

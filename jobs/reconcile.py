@@ -140,7 +140,7 @@ def _facts(shop: Workshop, run: RunRow) -> ExecutorFacts:
 
 def _restart(shop: Workshop, session_id: UUID) -> HostFacts:
     try:
-        return HostFacts("alive", activate(shop, session_id).endpoint)
+        return HostFacts("alive", activate(shop, session_id, why="Its executor has ended with a run in hand.").endpoint)
     except (HostFailed, RestoreIncomplete, WorkspaceRefused, ExecutorError) as error:
         _log.warning("executor.not_restarted", why=error.detail)
         return HostFacts("dead")

@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 from pydantic import Field
 
-from handlers.life_cycle import EXTERNAL, NOW, Action, Decision, Facts, LifeLimits, limits_of
+from handlers.life_cycle import EXTERNAL, Action, Decision, Facts, LifeLimits, at_once, limits_of
 from handlers.retire import (
     Glimpse,
     Lost,
@@ -42,6 +42,7 @@ MOST_STEPS = 8
 LOOK_SECONDS = 0.5
 """How long a sweep waits for a worker that somebody else starts or stops."""
 FORCE_SECONDS = 60.0
+SOMEBODY = "An operator"
 _ALL: frozenset[Action] = frozenset({"start", "save", "stop", "remove", "note_stopped", "note_absent"})
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -89,30 +90,31 @@ class Ended:
     has_failed: bool = False
 
 
-def stop_idle(shop: Workshop, session_id: UUID | None = None) -> StopSweep:
+def stop_idle(shop: Workshop, session_id: UUID | None = None, *, actor: str = SOMEBODY) -> StopSweep:
     """Save and stop what has been idle for longer than its limit; of one session, without waiting for the limit."""
     found = _glimpses(shop, session_id, "active")
-    ended = _retire_all(shop, found, at_once=session_id is not None, may=_ALL - {"remove"}, why="stop")
+    asked_by = actor if session_id else None
+    ended = _retire_all(shop, found, asked_by=asked_by, may=_ALL - {"remove"}, why="stop")
     stopped = [each for each in ended if each.status in ("stopped", "absent")]
     rest = [each for each in ended if each not in stopped]
     failed = sum(each.has_failed for each in rest)
     return StopSweep(scanned=len(found), stopped=len(stopped), failed=failed, skipped=_kept(rest))
 
 
-def remove_stopped(shop: Workshop, session_id: UUID | None = None) -> RemoveSweep:
+def remove_stopped(shop: Workshop, session_id: UUID | None = None, *, actor: str = SOMEBODY) -> RemoveSweep:
     """Remove what has been stopped for longer than its limit, saving it first if that is needed; of one session,
     without waiting for the limit."""
     found = _glimpses(shop, session_id, "stopped")
-    ended = _retire_all(shop, found, at_once=session_id is not None, may=_ALL, why="remove")
+    ended = _retire_all(shop, found, asked_by=actor if session_id else None, may=_ALL, why="remove")
     removed = [each for each in ended if each.status == "absent"]
     rest = [each for each in ended if each not in removed]
     failed = sum(each.has_failed for each in rest)
     return RemoveSweep(scanned=len(found), removed=len(removed), failed=failed, skipped=_kept(rest))
 
 
-def remove_worker(shop: Workshop, session_id: UUID) -> Removed:
+def remove_worker(shop: Workshop, session_id: UUID, *, actor: str = SOMEBODY) -> Removed:
     """Save, stop and remove it now. Raises Conflict with what keeps it."""
-    ended = _retire(shop, session_id, limits=NOW, may=_ALL, why="remove")
+    ended = _retire(shop, session_id, limits=at_once(actor), may=_ALL, why="remove")
     if ended.status != "absent":
         raise Conflict(f"The worker was not removed: {ended.reason}", code="worker_kept")
     return Removed(session_id=session_id)
@@ -141,7 +143,7 @@ def look_after_workers(shop: Workshop) -> list[Ended]:
             shop.life_limits, is_placed=each.session_id in there, is_running=there.get(each.session_id, False)
         )
     ]
-    return _retire_all(shop, due, at_once=False, may=_ALL, why="stop")
+    return _retire_all(shop, due, asked_by=None, may=_ALL, why="stop")
 
 
 def _glimpses(shop: Workshop, session_id: UUID | None, status: WorkerStatus) -> list[Glimpse]:
@@ -152,10 +154,10 @@ def _glimpses(shop: Workshop, session_id: UUID | None, status: WorkerStatus) -> 
 
 
 def _retire_all(
-    shop: Workshop, found: Iterable[Glimpse], *, at_once: bool, may: frozenset[Action], why: SyncReason
+    shop: Workshop, found: Iterable[Glimpse], *, asked_by: str | None, may: frozenset[Action], why: SyncReason
 ) -> list[Ended]:
     def retire(each: Glimpse) -> Ended:
-        limits = NOW if at_once else limits_of(each.limits, shop.life_limits)
+        limits = at_once(asked_by) if asked_by else limits_of(each.limits, shop.life_limits)
         return _retire(shop, each.session_id, limits=limits, may=may, why=why)
 
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="retire") as threads:
@@ -205,7 +207,7 @@ def _step(
 def _start_again(shop: Workshop, session_id: UUID, reason: str) -> None:
     with holding_worker(shop, session_id, seconds=LOOK_SECONDS):
         _log.warning("worker.started_again", why=reason)  # nobody else is at it
-    activate(shop, session_id)
+    activate(shop, session_id, why=reason)
 
 
 def _is_proven(shop: Workshop, session_id: UUID) -> bool:

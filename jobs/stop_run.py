@@ -40,7 +40,8 @@ def endpoint_of(shop: Workshop, run: RunRow) -> Endpoint | None:
     facts = shop.host.facts(run.session_id)
     if not facts.has_place(run.epoch or 1):
         return None
-    return facts.endpoint or activate(shop, run.session_id).endpoint
+    why = f"Its executor has ended; what the agent of run {run.id} has left is to end too."
+    return facts.endpoint or activate(shop, run.session_id, why=why).endpoint
 
 
 def _stop(shop: Workshop, run: RunRow) -> None:

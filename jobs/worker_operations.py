@@ -9,7 +9,16 @@ from pydantic import Field
 
 from handlers.retire import FORCE
 from jobs.activate import use_worker
-from jobs.retire import Removed, RemoveSweep, StopSweep, force_remove_worker, remove_stopped, remove_worker, stop_idle
+from jobs.retire import (
+    SOMEBODY,
+    Removed,
+    RemoveSweep,
+    StopSweep,
+    force_remove_worker,
+    remove_stopped,
+    remove_worker,
+    stop_idle,
+)
 from jobs.sync_workspace import save_now
 from jobs.workshop import Workshop
 from schema.errors import Conflict
@@ -18,21 +27,23 @@ from schema.wire import Json, Request, Text, Wire
 
 class OneWorker(Request):
     session_id: UUID
+    actor: Text = Field(default=SOMEBODY, max_length=200)
 
 
 class Sweep(Request):
     """All workers, or that of one session, which then does not have to wait for its limit."""
 
     session_id: UUID | None = None
+    actor: Text = Field(default=SOMEBODY, max_length=200)
 
 
 class Removal(Request):
-    """`force` is the named word; then `actor` and `reason` are written down."""
+    """`force` is the named word; then `reason` is written down."""
 
     session_id: UUID
     force: Literal["lose-unsaved-changes"] | None = None
     reason: Text = Field(default="", max_length=1000)
-    actor: Text = Field(default="", max_length=200)
+    actor: Text = Field(default=SOMEBODY, max_length=200)
 
 
 class Active(Wire):
@@ -57,7 +68,7 @@ class Kept(Wire):
 
 def activate_worker(shop: Workshop, arguments: Json) -> Active:
     asked = OneWorker.model_validate(arguments)
-    return Active(session_id=asked.session_id, epoch=use_worker(shop, asked.session_id).epoch)
+    return Active(session_id=asked.session_id, epoch=use_worker(shop, asked.session_id, actor=asked.actor).epoch)
 
 
 def sync_worker(shop: Workshop, arguments: Json) -> Saved:
@@ -66,11 +77,13 @@ def sync_worker(shop: Workshop, arguments: Json) -> Saved:
 
 
 def stop_idle_workers(shop: Workshop, arguments: Json) -> StopSweep:
-    return stop_idle(shop, Sweep.model_validate(arguments).session_id)
+    asked = Sweep.model_validate(arguments)
+    return stop_idle(shop, asked.session_id, actor=asked.actor)
 
 
 def remove_stopped_workers(shop: Workshop, arguments: Json) -> RemoveSweep:
-    return remove_stopped(shop, Sweep.model_validate(arguments).session_id)
+    asked = Sweep.model_validate(arguments)
+    return remove_stopped(shop, asked.session_id, actor=asked.actor)
 
 
 def remove_one_worker(shop: Workshop, arguments: Json) -> Removed | Kept:
@@ -79,6 +92,6 @@ def remove_one_worker(shop: Workshop, arguments: Json) -> Removed | Kept:
     try:
         if asked.force == FORCE:
             return force_remove_worker(shop, asked.session_id, actor=asked.actor, reason=asked.reason)
-        return remove_worker(shop, asked.session_id)
+        return remove_worker(shop, asked.session_id, actor=asked.actor)
     except Conflict as error:
         return Kept(session_id=asked.session_id, kept=error.detail)

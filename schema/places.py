@@ -77,7 +77,7 @@ class PlacedPath(Request):
         if not isinstance(given, dict) or not isinstance(given.get("path"), str):
             return given
         root = given.get("root")
-        if root is not None and root not in PLACES:
+        if root is not None and (not isinstance(root, str) or root not in PLACES):
             return given
         root, path = located(given["path"], root)
         return {**given, "root": root, "path": path}

@@ -32,7 +32,8 @@ class WorkerSync(Wire):
 
 
 class WorkerReport(Wire):
-    """A session's worker. `nextDeadline`: when something is done about it if nothing happens before."""
+    """A session's worker. `idleSince` is there while it is active and no run needs it; `nextDeadline` says when
+    something is done about it if nothing happens before."""
 
     session_id: UUID
     status: WorkerStatus

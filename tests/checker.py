@@ -159,7 +159,9 @@ LAWS: dict[str, LiteralString] = {
     "its worker was removed with unsaved changes": """
         SELECT w.session_id, 'dirty since ' || w.dirty_since FROM session_workers AS w
         WHERE w.status IN ('removing', 'absent') AND w.dirty_since IS NOT NULL
-            AND NOT EXISTS (SELECT 1 FROM audit_log AS a WHERE a.session_id = w.session_id)""",
+            AND NOT EXISTS (
+                SELECT 1 FROM audit_log AS a WHERE a.session_id = w.session_id AND a.action = 'worker.force_removed'
+            )""",
 }
 """Each is a query for what breaks it: the id of the session, run or request, and the particulars."""
 

@@ -5,18 +5,10 @@ SELECT
 FROM session_workers
 WHERE session_id = %(session_id)s;
 
--- name: workers
-SELECT
-    session_id, status, status_since, epoch, host, base_url, last_error, dirty_since, synced_at, sync_failures,
-    next_sync_at, head_snapshot, sync_error, idle_since, restored_at
-FROM session_workers
-ORDER BY session_id;
-
--- name: watched_worker
+-- columns: watched
 -- All that decides about a worker's life but what its host says and whether it is saved. `needed_by` is the run that is
 -- at work in it or due next; a parked one keeps its place in the session, not its worker, once its agent has ended, and
 -- so does one that a limit holds.
-SELECT
     worker.session_id, worker.status, worker.status_since, worker.epoch, worker.host, worker.base_url,
     worker.last_error, worker.dirty_since, worker.synced_at, worker.sync_failures, worker.next_sync_at,
     worker.head_snapshot, worker.sync_error, worker.idle_since, worker.restored_at, apps.limits, now() AS at,
@@ -36,10 +28,20 @@ SELECT
         (SELECT max(runs.finished_at) FROM runs WHERE runs.session_id = worker.session_id),
         (SELECT max(asked.decided_at) FROM human_requests AS asked WHERE asked.session_id = worker.session_id)
     ) AS last_used_at
+
+-- name: watched_worker
+SELECT {watched}
 FROM session_workers AS worker
 JOIN sessions ON sessions.id = worker.session_id
 JOIN apps ON apps.id = sessions.app_id
 WHERE worker.session_id = %(session_id)s;
+
+-- name: watched_workers
+SELECT {watched}
+FROM session_workers AS worker
+JOIN sessions ON sessions.id = worker.session_id
+JOIN apps ON apps.id = sessions.app_id
+ORDER BY worker.session_id;
 
 -- name: workers_of_host
 -- What tells whether a worker is worth a closer look.
@@ -65,6 +67,13 @@ LEFT JOIN session_workers AS worker ON worker.session_id = log.session_id
 WHERE log.session_id = %(session_id)s;
 
 -- name: worker_starting
+WITH told AS (
+    INSERT INTO audit_log (actor, action, session_id, detail)
+    VALUES (
+        'system', 'worker.starting', %(session_id)s,
+        jsonb_build_object('reason', %(why)s::text, 'epoch', %(epoch)s::integer)
+    )
+)
 INSERT INTO session_workers (session_id, status, epoch, host)
 VALUES (%(session_id)s, 'starting', %(epoch)s, %(host)s)
 ON CONFLICT (session_id) DO UPDATE

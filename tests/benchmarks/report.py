@@ -167,11 +167,11 @@ READING = """
   makes throughput here and no longer changes the tail. Runs lie between 0.26 and 0.35.
 - **G7** A start writes session, run, event and job; its claim is a second transaction, its worker's row a third, and
   the executor is called twice, where the baseline inserts one row. Of 14 to 16 ms the start's statements take 4 to 5,
-  the job's way to its worker 2, the claim 3, the session's worker 2, the linking of the agent's data 1.5 to 2, the run's
-  call 1. The drain's rounds lie far apart on two cores.
+  the job's way to its worker 2, the claim 3, the session's worker 2, the linking of the agent's data 1.5 to 2, the
+  run's call 1. The drain's rounds lie far apart on two cores.
 - **G11** A restore is bound by the making of 50,000 files, one after the other; it proves each and flushes them all,
-  which tar does not. One of 2 GB takes 4 to 10 s, where `rclone` and `aws` take 5: three in a row took 8.5, 4.2 and 4.7 s,
-  and 7.9, 6.0 and 5.1 s without any flush. What makes the first ones slow is not known.
+  which tar does not. One of 2 GB takes 4 to 10 s, where `rclone` and `aws` take 5: three in a row took 8.5, 4.2 and
+  4.7 s, and 7.9, 6.0 and 5.1 s without any flush. What makes the first ones slow is not known.
 - **33** With a whole processor for each of both workers it was 2.2 and 3.1: none was left for the control plane. How
   fast a worker writes to the disk on which PostgreSQL commits is limited by nothing.
 """

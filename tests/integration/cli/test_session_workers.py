@@ -87,6 +87,10 @@ def test_a_worker_is_activated_shown_and_listed(
     assert (status, removed) == (0, {"sessionId": str(session_id)})
     _, [shown], _ = run("show", str(session_id))
     assert shown["status"] == "absent"
+    _, [why], _ = run("why", str(session_id))
+    asked_for = {each["what"]: each["detail"]["reason"] for each in reversed(why["history"])}
+    assert list(asked_for) == ["worker.starting", "worker.stopping", "worker.removing"]
+    assert all("operator:" in reason for reason in asked_for.values())
 
 
 def test_what_is_not_saved_is_kept_unless_forced(
@@ -102,7 +106,7 @@ def test_what_is_not_saved_is_kept_unless_forced(
     with performing(shop, conn):
         status, [removed], _ = run("remove", str(session_id), "--force", "lose-unsaved-changes", "--reason", "a test")
     assert (status, removed["lost"]["isAnything"]) == (0, True)
-    row = conn.execute("SELECT actor, detail ->> 'reason' FROM audit_log").fetchone()
+    row = conn.execute("SELECT actor, detail ->> 'reason' FROM audit_log ORDER BY id DESC").fetchone()
     assert row is not None
     assert (row[0].split(":")[0], row[1]) == ("operator", "a test")
 

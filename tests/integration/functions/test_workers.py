@@ -85,6 +85,22 @@ def test_a_worker_says_what_is_not_saved(api: Api, conn: psycopg.Connection, ses
     )
 
 
+def test_a_worker_is_idle_from_the_end_of_its_last_run(api: Api, conn: psycopg.Connection, session_id: str) -> None:
+    conn.execute("UPDATE session_workers SET idle_since = now() - interval '1 hour'")
+
+    def idle_since() -> object:
+        alone = answer_json(api.get(f"/api/session-workers/{session_id}")).get("idleSince")
+        [listed] = answer_json(api.get("/api/session-workers"))["items"]
+        assert listed.get("idleSince") == alone
+        return alone
+
+    assert idle_since() is not None
+    run_id = api.start(sessionId=session_id)["runId"]
+    assert idle_since() is None, "a run needs it"
+    api.post(f"/api/runs/{run_id}/stop")
+    assert idle_since() == answer_json(api.get(f"/api/runs/{run_id}"))["finishedAt"]
+
+
 def test_why_says_what_comes_next_and_what_was(api: Api, conn: psycopg.Connection, session_id: str) -> None:
     conn.execute("INSERT INTO restores (session_id, epoch) VALUES (%s, 1)", (session_id,))
     why = answer_json(api.get(f"/api/why/workers/{session_id}"))
@@ -120,7 +136,9 @@ def test_what_is_done_with_one_worker_is_asked_of_the_job_worker(
 ) -> None:
     asked = perform({"sessionId": session_id})
     assert api.post(f"/api/session-workers/{session_id}/{path}").status_code == 200
-    assert asked == [(kind, {"sessionId": session_id})]
+    [(asked_kind, arguments)] = asked
+    assert (asked_kind, arguments["sessionId"]) == (kind, session_id)
+    assert arguments["actor"].startswith("user:")
 
 
 @pytest.mark.parametrize(("path", "kind"), [("idle", "stop_idle_workers"), ("stopped", "remove_stopped_workers")])

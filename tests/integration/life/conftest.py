@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from handlers.event_log import session_events
+from handlers.report_worker import fetch_history
 from handlers.saving import unsaved
 from handlers.worker import worker_of
 from jobs.execute_run import execute_run
@@ -19,6 +20,7 @@ from jobs.object_store import Bucket
 from jobs.workshop import Workshop
 from schema.events import Envelope
 from schema.rows import RunRow, WorkerRow
+from schema.worker_api import Happened
 from tests.integration.jobs.conftest import Runs, callbacks, environment, make_shop, runs
 from tests.integration.jobs.waiting import wait_until
 from tests.integration.saving.conftest import bucket
@@ -94,6 +96,11 @@ class Session:
         assert listening is not None
         assert listening.process is not None
         return listening.process
+
+    @property
+    def history(self) -> list[Happened]:
+        """Newest first."""
+        return fetch_history(self.runs.conn, self.session_id)
 
     @property
     def is_saved(self) -> bool:

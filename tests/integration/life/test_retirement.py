@@ -52,6 +52,11 @@ def test_nothing_is_stopped_before_its_limit(session: Session) -> None:
     session.age("8 days")
     look_after_workers(session.shop)
     assert session.status == "absent"
+    told = [(each.what, each.detail["reason"]) for each in session.history if each.what.startswith("worker.")]
+    assert [what for what, _ in told] == ["worker.removing", "worker.stopping", "worker.starting"]
+    assert "stopped for longer" in told[0][1]
+    assert "idle for longer" in told[1][1]
+    assert "Run " in told[2][1]
 
 
 def test_an_activation_without_a_run_brings_a_removed_worker_back(session: Session) -> None:

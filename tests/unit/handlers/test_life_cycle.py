@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from handlers.life_cycle import (
-    NOW,
     Decision,
     Facts,
     LifeLimits,
     Unsaved,
     Watched,
     assumed_facts,
+    at_once,
     decide,
     limits_of,
 )
@@ -24,6 +24,7 @@ from schema.rows import WorkerStatus
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 LIMITS = LifeLimits(idle_stop=900, remove_after=3600)
+NOW = at_once("user:7")
 UP = Facts(executor="alive", has_place=True)
 DOWN = Facts(executor="dead", has_place=True)
 GONE = Facts(executor="absent", has_place=False)
@@ -79,6 +80,12 @@ def test_a_run_keeps_its_worker_whatever_else() -> None:
     assert decided(worker(needed_by=RUN), UP, after=1e6, limits=NOW).action == "keep"
     assert decided(worker("stopping", needed_by=RUN), UP, limits=NOW).action == "keep"
     assert decided(worker(needed_by=RUN), DOWN).action == "start"
+
+
+def test_the_reason_says_who_did_not_want_to_wait() -> None:
+    assert decided(worker(), UP, limits=NOW).reason == "user:7 asked for it, and all of it is saved."
+    assert decided(worker("stopped"), DOWN, limits=NOW).reason == "user:7 asked for it, and all of it is saved."
+    assert decided(worker(), UP, after=1e6).reason.startswith("It has been idle for longer than its limit")
 
 
 def test_undelivered_events_and_a_living_agent_keep_it() -> None:

@@ -1,0 +1,46 @@
+"""What other commands of a clone learn of the Runyard that runs there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.places import Places
+from cli.running import Running, forget_running, told, write_running
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    return Places(tmp_path)
+
+
+@pytest.fixture
+def supervisor(places: Places) -> Iterator[subprocess.Popen[bytes]]:
+    program = [sys.executable, "-c", "input()"]
+    with subprocess.Popen(program, env={"WORKER_HOST": "docker"}, stdin=subprocess.PIPE) as process:
+        write_running(places, Running(pid=process.pid, url="http://127.0.0.1:1"))
+        yield process
+        process.kill()
+
+
+@pytest.mark.usefixtures("supervisor")
+def test_they_are_told_what_it_was_told(places: Places) -> None:
+    assert told(places, {"WORKER_HOST": "process", "LANG": "C"}) == {"WORKER_HOST": "docker"}
+
+
+@pytest.mark.usefixtures("supervisor")
+def test_another_deployment_is_what_the_shell_says(places: Places) -> None:
+    environ = {"DATABASE_URL": "postgresql:///other", "WORKER_HOST": "process"}
+    assert told(places, environ) == environ
+
+
+def test_where_nothing_runs_the_shell_counts(places: Places, supervisor: subprocess.Popen[bytes]) -> None:
+    supervisor.kill()
+    supervisor.wait()
+    assert told(places, {"LANG": "C"}) == {"LANG": "C"}
+    forget_running(places)
+    assert told(places, {"LANG": "C"}) == {"LANG": "C"}
