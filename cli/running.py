@@ -68,9 +68,13 @@ def told(places: Places, environ: Mapping[str, str]) -> dict[str, str]:
     this shell may not have. What this shell says otherwise where nothing runs, or DATABASE_URL names another Runyard.
     """
     running = None if environ.get("DATABASE_URL") else read_running(places)
+    if running is None:
+        return dict(environ)
     try:
-        return dict(environ) if running is None else psutil.Process(running.pid).environ()
-    except psutil.Error:
+        supervisor = psutil.Process(running.pid)
+        is_another = supervisor.create_time() > places.running.stat().st_mtime  # it was killed, and its id given again
+        return dict(environ) if is_another else supervisor.environ()
+    except (psutil.Error, FileNotFoundError):
         return dict(environ)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -36,6 +37,12 @@ def test_they_are_told_what_it_was_told(places: Places) -> None:
 def test_another_deployment_is_what_the_shell_says(places: Places) -> None:
     environ = {"DATABASE_URL": "postgresql:///other", "WORKER_HOST": "process"}
     assert told(places, environ) == environ
+
+
+@pytest.mark.usefixtures("supervisor")
+def test_a_process_that_is_younger_than_the_record_is_another(places: Places) -> None:
+    os.utime(places.running, (1, 1))
+    assert told(places, {"LANG": "C"}) == {"LANG": "C"}
 
 
 def test_where_nothing_runs_the_shell_counts(places: Places, supervisor: subprocess.Popen[bytes]) -> None:
