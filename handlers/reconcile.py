@@ -63,7 +63,7 @@ def decide(
     if claimer_is_gone:
         return Decision("retry", "The job worker that claimed the run has ended.", at_once=True)
     if facts.reachable:
-        return Decision("retry", "The executor does not know this attempt any more.")
+        return Decision("retry", _why_not_at_work(run, facts.state))
     if run.status == "starting" and run.lease_expires_at is None:
         return Decision("retry", "The job that claimed the run did not start it in time.")
     if well_for_seconds is None or well_for_seconds < limits.lease_seconds:
@@ -125,11 +125,19 @@ def seconds_since_seen(conn: Conn, part: str) -> float | None:
 
 
 def _is_at_work(run: RunRow, state: RunState | None) -> bool:
+    """Nothing that is left of a refused attempt is ever delivered."""
     return (
         state is not None
         and state.attempt == run.attempt
+        and state.state != "refused"
         and (state.state in ("starting", "running", "waiting", "stopping") or state.acked_n < state.last_n)
     )
+
+
+def _why_not_at_work(run: RunRow, state: RunState | None) -> str:
+    if state is not None and state.attempt == run.attempt and state.state == "refused":
+        return f"The executor had to give the attempt up: {(state.reason or 'it does not say why').rstrip('.')}."
+    return "The executor does not know this attempt any more."
 
 
 def _is_as_seen(run: RunRow, seen: RunRow) -> bool:

@@ -59,9 +59,11 @@ SILENT = ExecutorFacts(reachable=False)
 UNKNOWN = ExecutorFacts(reachable=True)
 
 
-def says(state: str, *, attempt: int = 2, last_n: int = 5, acked_n: int = 5) -> ExecutorFacts:
+def says(
+    state: str, *, attempt: int = 2, last_n: int = 5, acked_n: int = 5, reason: str | None = None
+) -> ExecutorFacts:
     told = {"runId": str(RUN.id), "state": state, "attempt": attempt, "claim": 1, "lastN": last_n, "ackedN": acked_n}
-    return ExecutorFacts(reachable=True, state=RunState.model_validate(told))
+    return ExecutorFacts(reachable=True, state=RunState.model_validate({**told, "reason": reason}))
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,8 @@ def says(state: str, *, attempt: int = 2, last_n: int = 5, acked_n: int = 5) -> 
         ("running", says("finished", last_n=9), 600.0, "adopt"),
         ("running", says("lost", last_n=6), 600.0, "adopt"),
         ("running", says("finished"), 600.0, "retry"),
+        ("running", says("refused"), 600.0, "retry"),
+        ("running", says("refused", last_n=9), 600.0, "retry"),
         ("running", says("running", attempt=1), 600.0, "retry"),
         ("running", UNKNOWN, None, "retry"),
         ("starting", UNKNOWN, None, "retry"),
@@ -90,6 +94,11 @@ def test_what_is_decided(status: RunStatus, facts: ExecutorFacts, well: float | 
     decision = decide(replace(RUN, status=status), facts, well_for_seconds=well, limits=LIMITS)
     assert decision.action == action
     assert decision.reason.endswith(".")
+
+
+def test_why_an_executor_gave_a_run_up_is_told() -> None:
+    facts = says("refused", last_n=9, reason="The control plane answered 413")
+    assert "answered 413." in decide(RUN, facts, well_for_seconds=600.0, limits=LIMITS).reason
 
 
 CLAIMED = replace(RUN, status="starting", lease_expires_at=None, lock_expires_at=NOW)
