@@ -262,9 +262,11 @@ class _Driving:
         self._asks.closing.set()
         if self._dialogue.live and self._connection is not None and self._opened is not None:
             await asyncio.sleep(0)
-            with contextlib.suppress(ConnectionError):
-                await self._connection.cancel(self._opened.session_id)
-            await asyncio.wait({work}, timeout=seconds)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):  # one that reads nothing cannot even be told
+                    with contextlib.suppress(ConnectionError):
+                        await self._connection.cancel(self._opened.session_id)
+                    await asyncio.wait({work})
 
     async def _time_is_up(self) -> None:
         """The run's limit counts from when the prompt is handed over; until then the start limit holds."""

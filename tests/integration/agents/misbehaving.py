@@ -161,6 +161,15 @@ def deaf() -> None:
     time.sleep(600)
 
 
+def reads_nothing() -> None:
+    """Ask until the pipe with the answers is full."""
+    open_session()
+    say("I do not read")
+    for number in range(6000):
+        send({"id": number, "method": "fs/read_text_file", "params": {"sessionId": "s1", "path": "/x" * 50}})
+    time.sleep(600)
+
+
 def flood_of_errors() -> None:
     prompt = open_session()
     write_all(b"")

@@ -125,8 +125,9 @@ def test_who_does_not_listen_is_killed_with_all_children(place: Place) -> None:
     assert took.leftovers == []
 
 
-def test_the_time_limit_ends_a_turn(place: Place) -> None:
-    took = place.take(bad("deaf"), "Hello", timeout_seconds=1, grace_seconds=0.5)
+@pytest.mark.parametrize("way", ["deaf", "reads_nothing"])
+def test_the_time_limit_ends_a_turn(place: Place, way: str) -> None:
+    took = place.take(bad(way), "Hello", timeout_seconds=1, grace_seconds=0.5)
 
     assert (took.finished.status, took.code) == ("failed", "timeout")
     assert took.leftovers == []
