@@ -1,7 +1,7 @@
 """JSON-RPC messages of an agent, one a line, read so that no line of it can end the connection.
 
-A line that is no JSON object is counted, logged and passed over; one above the limit is replaced by what can be saved
-of it. Every text in a message is cleaned here (executor/agents/text.py), before anybody sees it.
+A line that is no message is counted, logged and passed over; one that is too long or nested too deeply is replaced by
+what can be saved of it. Every text in a message is cleaned here (executor/agents/text.py), before anybody sees it.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import json
 import math
 import re
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import structlog
 
-from executor.agents.text import Redaction, clean_json, clean_text
+from executor.agents.text import MAX_DEPTH, Redaction, clean_json, clean_text, cut_depth
 
 LINE_LIMIT = 64 * 1024 * 1024
 """Bytes of one line that are kept whole; an output of 50 MB fits even with its quotes escaped."""
@@ -75,12 +75,16 @@ class LineTransport:
         text = line.decode("utf-8", "replace")
         try:
             message = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
-        except (ValueError, RecursionError):
+        except RecursionError:
+            message = rescued(text[:ENDS_KEPT], text[-ENDS_KEPT:], len(line))
+        except ValueError:
             message = None
-        if not isinstance(message, dict):
+        if not _is_message(message):
             self._count_garbage(text)
             return None
-        return clean_json(message) if _UNFIT.search(line) else message
+        if line.count(b"{") + line.count(b"[") > MAX_DEPTH:
+            message = cut_depth(message)
+        return _with_an_error_that_is_one(clean_json(message) if _UNFIT.search(line) else message)
 
     def _count_garbage(self, text: str) -> None:
         self.garbage_lines += 1
@@ -123,6 +127,19 @@ class LineTransport:
         self.long_lines += 1
         _log.warning("agent.long_line", bytes=size, count=self.long_lines)
         return json.dumps(rescued(head.decode("utf-8", "replace"), tail.decode("utf-8", "replace"), size)).encode()
+
+
+def _is_message(value: object) -> TypeGuard[dict[str, Any]]:
+    """An object, with an id (if any) that answers can be looked up by."""
+    return isinstance(value, dict) and isinstance(value.get("id"), str | int | float | None)
+
+
+def _with_an_error_that_is_one(message: dict[str, Any]) -> dict[str, Any]:
+    """An answer whose error is no object is an answer all the same, and somebody waits for it."""
+    error = message.get("error")
+    if error is None or isinstance(error, dict):
+        return message
+    return {**message, "error": {"code": -32603, "message": str(error)}}
 
 
 def rescued(head: str, tail: str, size: int) -> dict[str, Any]:

@@ -11,6 +11,10 @@ OUTPUT_LIMIT = 64 * 1024
 DELTA_LIMIT = 64 * 1024
 CHUNK_LIMIT = 1024 * 1024
 
+MAX_DEPTH = 60
+"""Levels of nesting of a message that are kept; what is said of it has fewer, and every reader can hold it."""
+NESTED_TOO_DEEPLY = "[nested too deeply]"
+
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -28,6 +32,17 @@ def clean_json(value: Any) -> Any:
     if isinstance(value, dict):
         return {clean_json(key): clean_json(item) for key, item in value.items()}
     return value
+
+
+def cut_depth(value: Any, levels: int = MAX_DEPTH) -> Any:
+    """The same JSON value with a note in place of every object and list that lies deeper."""
+    if not isinstance(value, dict | list):
+        return value
+    if not levels:
+        return NESTED_TOO_DEEPLY
+    if isinstance(value, list):
+        return [cut_depth(item, levels - 1) for item in value]
+    return {key: cut_depth(item, levels - 1) for key, item in value.items()}
 
 
 def cut_text(text: str, limit: int = OUTPUT_LIMIT) -> str:

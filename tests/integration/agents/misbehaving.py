@@ -104,6 +104,29 @@ def bad_text() -> None:
     finish(prompt)
 
 
+def answer_without_an_object_for_its_error() -> None:
+    send({"id": open_session()["id"], "error": "I would rather not"})
+    read()
+
+
+def odd_ids() -> None:
+    prompt = open_session()
+    write_all(b'{"jsonrpc": "2.0", "id": [1], "result": {}}\n{"jsonrpc": "2.0", "id": {}, "result": {}}\n')
+    say("survived")
+    finish(prompt)
+
+
+def deep_input() -> None:
+    """Levels that Python's functions cannot follow, and levels that its JSON cannot."""
+    prompt = open_session()
+    head = '{"jsonrpc": "2.0", "method": "session/update", "params": {"sessionId": "s1", "update": {"sessionUpdate": '
+    for number, levels in enumerate((90, 700, 100_000)):
+        call = f'"tool_call", "toolCallId": "{number}", "title": "nul \\u0000", "rawInput": {{"in": '
+        write_all((head + call + "[" * levels + "]" * levels + "}}}}\n").encode())
+    say("survived")
+    finish(prompt)
+
+
 def huge_output() -> None:
     prompt = open_session()
     update(sessionUpdate="tool_call", toolCallId="big", title="big", status="in_progress")

@@ -86,6 +86,29 @@ def test_text_that_nobody_can_store_is_replaced(place: Place) -> None:
     assert took.of("tool.call")[0]["title"] == "a\ufffdb"
 
 
+def test_an_error_that_is_no_object_ends_the_turn_all_the_same(place: Place) -> None:
+    took = place.take(bad("answer_without_an_object_for_its_error"), "Hello", timeout_seconds=10)
+
+    assert took.code == "agent_error"
+    assert "I would rather not" in reason(took)
+
+
+def test_answers_to_nothing_are_passed_over(place: Place) -> None:
+    took = place.take(bad("odd_ids"), "Hello")
+
+    assert (took.finished.status, took.text()) == ("succeeded", "survived")
+
+
+def test_calls_with_deep_input_are_told_without_their_depths(place: Place) -> None:
+    took = place.take(bad("deep_input"), "Hello")
+
+    assert (took.finished.status, took.text()) == ("succeeded", "survived")
+    told = took.of("tool.call")
+    assert [call["toolCallId"] for call in told] == ["0", "1", "2"]
+    assert ["nested too deeply" in json.dumps(call) for call in told[:2]] == [True, True]
+    assert "left out" in told[2]["output"]
+
+
 def test_a_50_mb_output_is_cut_with_a_note(place: Place) -> None:
     took = place.take(bad("huge_output"), "Hello")
 
