@@ -17,7 +17,8 @@ from executor.delivery import Delivery
 from executor.outbox import Outbox
 from executor.processes import has_children, kill_leftovers
 from executor.spool import Spool, SpoolThread
-from schema.errors import RunyardError
+from executor.storable import is_storable
+from schema.errors import Invalid, RunyardError
 from schema.events import HumanApplied, HumanRequested, Reason, RunFinished, RunStarted
 from schema.executor_api import Answer
 from schema.wire import Wire
@@ -96,10 +97,14 @@ class LiveRun:
             carried = await self._carried_for(request)
             if carried is not None:
                 return carried
+        asking = Draft("human_loop.requested", request)
+        if not is_storable(asking):
+            self._outbox.put(asking)  # what is told in its place says why
+            raise Invalid("Nobody can be asked this: it is too large, or its numbers are.", code="request_left_out")
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._asked[request.request_id] = answered
         try:
-            await self._outbox.put_durably(Draft("human_loop.requested", request))
+            await self._outbox.put_durably(asking)
             return await self._answer_unless_stopped(answered)
         finally:
             del self._asked[request.request_id]

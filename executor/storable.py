@@ -1,4 +1,5 @@
-"""An event's data as JSON text that PostgreSQL and every reader can hold: no NUL, no lone surrogate, no great depth."""
+"""An event's data as JSON text that PostgreSQL and every reader can hold: no NUL, no lone surrogate, no great depth,
+and no more than a callback takes."""
 
 from __future__ import annotations
 
@@ -13,6 +14,8 @@ from schema.wire import Json
 
 MAX_DEPTH = 100
 """Levels of nesting; JSON parsers on the way stop at about 200."""
+MAX_BYTES = 7 * 1024 * 1024
+"""Of one event. The control plane takes calls of 8 MiB (MAX_CALLBACK_BYTES), and one that it refuses ends the run."""
 MAX_ZEROS = 100_000
 """Of one event. PostgreSQL writes 1e308 out in full."""
 _EXPONENT = re.compile(r"e[+-]?(\d{2,3})")
@@ -27,10 +30,17 @@ def storable(draft: Draft) -> tuple[str, str]:
         return "run.warning", _written(RunWarning(code="event_left_out", message=message).to_json())
 
 
+def is_storable(draft: Draft) -> bool:
+    """Whether it would be told as it is."""
+    return storable(draft)[0] == draft.type
+
+
 def _written(data: Json) -> str:
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     if "\\u0000" in text or not _is_utf8(text):
         text = json.dumps(clean_json(data), ensure_ascii=False, separators=(",", ":"))
+    if len(text) * 4 > MAX_BYTES and len(text.encode()) > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES} bytes")
     if text.count("{") + text.count("[") > MAX_DEPTH and _depth(data) > MAX_DEPTH:
         raise ValueError("it is nested too deeply")
     if sum(map(int, _EXPONENT.findall(text))) > MAX_ZEROS and _zeros(text) > MAX_ZEROS:

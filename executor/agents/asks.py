@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 
+from acp import RequestError
+
 from executor.agents.lines import after_send
 from executor.agents.turn import Listener
+from schema.errors import Invalid
 from schema.events import HumanApplied, HumanRequested
 from schema.executor_api import Answer
 
@@ -24,7 +27,7 @@ class Asks:
         self.cancelled = asyncio.Event()
 
     async def ask(self, request: HumanRequested) -> Answer | None:
-        """The answer; None when the turn is closing."""
+        """The answer; None when the turn is closing. Raises RequestError for what nobody can be asked."""
         if self.closing.is_set():
             return None
         self._open += 1
@@ -34,6 +37,8 @@ class Asks:
         try:
             await asyncio.wait({asked, closing}, return_when=asyncio.FIRST_COMPLETED)
             return asked.result() if asked.done() else None
+        except Invalid as error:
+            raise RequestError.invalid_params({"details": error.detail}) from None
         finally:
             asked.cancel()
             closing.cancel()

@@ -7,8 +7,11 @@ from typing import Any
 
 from acp import RequestError
 
+from executor.agents.text import cut_text
 from schema.events import Reason, RunFinished
 
+LONGEST_MESSAGE = 4096
+"""Bytes; of more, head and tail."""
 AUTH_REQUIRED = -32000
 """ACP's error code for "Authentication required"."""
 
@@ -19,7 +22,7 @@ class TurnFailed(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
-        self.message = message
+        self.message = cut_text(message, LONGEST_MESSAGE)
 
     def finished(self) -> RunFinished:
         return RunFinished(status="failed", reason=Reason(code=self.code, message=self.message))
@@ -27,7 +30,7 @@ class TurnFailed(Exception):
 
 def said_by(error: RequestError) -> str:
     """The agent's own words for its error, from its message and the details that many put into `data`."""
-    message = str(error) or "no message"
+    message = cut_text(str(error), LONGEST_MESSAGE) or "no message"
     details = _details(error.data)
     return f"{message}: {details}" if details and details not in message else message
 

@@ -55,7 +55,8 @@ class Listener(Protocol):
 
     async def ask(self, request: HumanRequested) -> Answer | None:
         """Record `human_loop.requested` and wait for the answer; None when the turn is being stopped. One that is there
-        from an earlier attempt comes at once, and keeps the id of the request that it was given to."""
+        from an earlier attempt comes at once, and keeps the id of the request that it was given to. Raises Invalid
+        for a request that cannot be shown to anybody."""
 
 
 @dataclass

@@ -172,6 +172,20 @@ def no_way_out() -> None:
     finish(prompt)
 
 
+def asks_in_vain() -> None:
+    """Ask, and tell how the question was refused."""
+    prompt = open_session()
+    params = {"sessionId": "s1", "toolCall": {"toolCallId": "t", "title": "Do it"}, "options": []}
+    send({"id": 1, "method": "session/request_permission", "params": params})
+    say(json.dumps(read()["error"]))
+    finish(prompt)
+
+
+def long_error() -> None:
+    send({"id": open_session()["id"], "error": {"code": -32603, "message": "x" * 10_000_000 + " no more"}})
+    read()
+
+
 def deaf() -> None:
     """Ignore cancel, closed input and SIGTERM, with a child in another session that ignores SIGTERM too."""
     import signal

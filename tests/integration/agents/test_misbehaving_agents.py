@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from executor.agents.provider import Provider, Variable
+from schema.errors import Invalid
+from schema.events import HumanRequested
+from schema.executor_api import Answer
 from tests.integration.agents.turns import AGENTS_DIR, Place, Took, answering
 
 SCRIPT = Path(__file__).parent / "misbehaving.py"
@@ -139,6 +142,24 @@ def test_a_denial_never_becomes_consent(place: Place) -> None:
     took = place.take(bad("no_way_out"), "Hello", decide=answering("deny"))
 
     assert '"outcome": "cancelled"' in took.text()
+
+
+def test_a_request_that_nobody_can_be_asked_is_an_error_to_the_agent(place: Place) -> None:
+    def refuse(_: HumanRequested) -> Answer:
+        raise Invalid("Nobody can be asked this.")
+
+    took = place.take(bad("asks_in_vain"), "Hello", decide=refuse)
+
+    assert (took.finished.status, json.loads(took.text())["code"]) == ("succeeded", -32602)
+    assert "Nobody can be asked this." in took.text()
+
+
+def test_a_long_error_is_told_in_brief(place: Place) -> None:
+    took = place.take(bad("long_error"), "Hello")
+
+    assert took.code == "agent_error"
+    assert len(reason(took)) < 5000
+    assert reason(took).endswith("no more")
 
 
 def test_who_does_not_listen_is_killed_with_all_children(place: Place) -> None:

@@ -1,6 +1,6 @@
 """An executor whose agent does what the prompt says: a JSON list of steps. Run as a program, it is a real service.
 
-Steps: ["say", type, data], ["deltas", messageId, [text, ...]], ["ask", requestId], ["wait", file], ["spawn"],
+Steps: ["say", type, data], ["deltas", messageId, [text, ...]], ["ask", requestId, toolCall], ["wait", file], ["spawn"],
 ["ignore_stop"], ["raise", message], ["until_stopped"], ["text", file].
 """
 
@@ -62,8 +62,10 @@ class Agent:
         for text in texts:
             self._listener.say("message.delta", MessageDelta(message_id=message_id, role="assistant", text=text))
 
-    async def ask(self, request_id: str) -> None:
-        request = HumanRequested(request_id=UUID(request_id), kind="permission", title="May I?", fingerprint="f")
+    async def ask(self, request_id: str, tool_call: dict[str, Any] | None = None) -> None:
+        request = HumanRequested(
+            request_id=UUID(request_id), kind="permission", title="May I?", fingerprint="f", tool_call=tool_call
+        )
         answer = await self._listener.ask(request)
         self._listener.say("test.answered", Said(value=answer and answer.decision))
 

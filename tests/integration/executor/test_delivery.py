@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from uuid import uuid4
 
 import pytest
 
 from tests.integration.executor.conftest import Worker
 from tests.integration.executor.receiver import Answering, Receiver
+
+ZEROS = [1e308] * 1000
+"""PostgreSQL writes them out in full."""
 
 
 def numbers(events: list[dict[str, object]]) -> list[object]:
@@ -166,11 +170,18 @@ def test_what_nobody_could_read_is_left_out_aloud(worker: Worker, receiver: Rece
     nested: object = "deep"
     for _ in range(150):
         nested = {"in": nested}
-    zeros = [1e308] * 1000
-    run_id = worker.run([["say", "test.deep", nested], ["say", "test.zeros", zeros], ["say", "test.after", None]])
+    left_out = [["say", "test.deep", nested], ["say", "test.zeros", ZEROS], ["say", "test.large", "x" * 8_000_000]]
+    run_id = worker.run([*left_out, ["say", "test.after", None]])
     receiver.wait_for_event(run_id, "run.finished")
-    assert receiver.types(run_id) == ["run.started", "run.warning", "run.warning", "test.after", "run.finished"]
-    assert {each["data"]["code"] for each in receiver.events(run_id)[1:3]} == {"event_left_out"}
+    assert receiver.types(run_id) == ["run.started", *["run.warning"] * 3, "test.after", "run.finished"]
+    assert {each["data"]["code"] for each in receiver.events(run_id)[1:4]} == {"event_left_out"}
+
+
+def test_a_request_that_nobody_could_read_is_not_waited_for(worker: Worker, receiver: Receiver) -> None:
+    run_id = worker.run([["ask", str(uuid4()), {"input": ZEROS}]])
+    finished = receiver.wait_for_event(run_id, "run.finished")
+    assert receiver.types(run_id) == ["run.started", "run.warning", "run.finished"]
+    assert finished["data"]["reason"]["code"] == "request_left_out"
 
 
 def test_callbacks_carry_the_trace(worker: Worker, receiver: Receiver) -> None:
