@@ -131,12 +131,14 @@ def _head(size: int) -> bytes:
 
 
 def _refuse_bad_handshake() -> None:
-    """RFC 6455, section 4.2.1; the library would answer with a stack trace."""
+    """RFC 6455, section 4.2.1; the library would answer with a stack trace. It is not told of extensions that the peer
+    offers either: our frames have none."""
+    request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
     try:
         key = base64.b64decode(request.headers.get("Sec-WebSocket-Key", ""), validate=True)
     except (binascii.Error, ValueError):
         key = b""
-    if len(key) != 16 or request.headers.get("Sec-WebSocket-Version") != "13":
+    if request.method != "GET" or len(key) != 16 or request.headers.get("Sec-WebSocket-Version") != "13":
         raise Invalid("This is not the handshake of a WebSocket (RFC 6455, version 13).", code="bad_handshake")
 
 
@@ -152,7 +154,7 @@ def _beginning(session_id: UUID, query: SocketQuery) -> tuple[dict[str, Any] | N
 def _answer_messages(ws: Any) -> None:
     """Pings are answered; what else a newer client may say is passed over. Raises ConnectionClosed when it has gone."""
     while (text := ws.receive(timeout=0)) is not None:
-        with suppress(ValueError, AttributeError):
+        with suppress(ValueError, AttributeError, RecursionError):
             if json.loads(text).get("kind") == "ping":
                 ws.send('{"kind":"pong"}')
 

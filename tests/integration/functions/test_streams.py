@@ -27,11 +27,18 @@ from tests.integration.functions.readers import (
     sse_events,
 )
 
+HANDSHAKE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "eHh4eHh4eHh4eHh4eHh4eA==",
+}
+
 
 def test_a_ping_is_answered(served: Served) -> None:
     with opened(served, served.bind(), after=0) as ws:
         assert seqs_up_to(ws, 2) == [1, 2]
-        for nonsense in ("not json", "[]", '{"kind": "from the future"}'):
+        for nonsense in ("not json", "[]", "[" * 60_000, '{"kind": "from the future"}'):
             ws.send(nonsense)
         ws.send('{"kind": "ping"}')
         assert next_message(ws) == {"kind": "pong"}
@@ -117,10 +124,22 @@ def test_a_handshake_that_is_none_is_a_problem(served: Served) -> None:
     with served.client() as client:
         half = client.get(path, headers={"Connection": "Upgrade", "Upgrade": "websocket"})
         plain = client.get(path)
-    assert [(answer.status_code, answer.headers["content-type"]) for answer in (half, plain)] == [
+        head = client.head(path, headers=HANDSHAKE)
+    assert [(answer.status_code, answer.headers["content-type"]) for answer in (half, head, plain)] == [
+        (422, "application/problem+json"),
         (422, "application/problem+json"),
         (400, "application/problem+json"),
     ]
+
+
+def test_an_extension_that_makes_no_sense_is_not_taken(served: Served) -> None:
+    offered = {"Sec-WebSocket-Extensions": "permessage-deflate; server_max_window_bits=wide"}
+    with connect(
+        served.socket_url(served.bind().session_id),
+        additional_headers={**served.headers, **offered},
+        compression=None,
+    ) as ws:
+        assert next_message(ws)["kind"] == "snapshot"
 
 
 def test_streams_beyond_the_cap_are_refused_and_callbacks_go_on(serve: Serve) -> None:
