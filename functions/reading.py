@@ -162,10 +162,10 @@ def _written(events: WrittenEvents, limit: int) -> Batch:
 def _read_run(conn: Conn, followed: Followed, run_id: UUID, cursor: int) -> Batch:
     events = run_events(conn, run_id, after=cursor, limit=PAGE)
     has_ended = False
-    if not events and run_for(conn, followed.actor, run_id).is_final:
+    if (not events or events[-1].late) and run_for(conn, followed.actor, run_id).is_final:
         has_ended = True
         events = run_events(conn, run_id, after=cursor, limit=PAGE)  # it may have ended between the two
     for i, event in enumerate(events):
         if event.type == "run.finished" and not event.late:
             return Batch(events[: i + 1], is_last=True)
-    return Batch(events, is_full=len(events) == PAGE, is_last=has_ended and not events)
+    return Batch(events, is_full=len(events) == PAGE, is_last=has_ended and len(events) < PAGE)

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
+from functions.reading import RECHECK_SECONDS
 from tests.integration.functions.conftest import Serve, Served, wait_until
 from tests.integration.functions.readers import (
     next_message,
@@ -126,6 +127,15 @@ def test_a_stream_of_a_run_that_has_ended_ends_at_once(served: Served) -> None:
     with served.client() as client:
         answer = client.get(f"/api/runs/{driver.run_id}/stream?cursor=3")
     assert (answer.status_code, "event:" in answer.text) == (200, False)
+
+
+def test_a_stream_from_the_end_gives_what_came_late_and_ends_at_once(served: Served) -> None:
+    driver = served.bind()
+    driver.finish()
+    driver.report(driver.delta("too late"))
+    with served.client() as client:
+        answer = client.get(f"/api/runs/{driver.run_id}/stream?cursor=3", timeout=RECHECK_SECONDS / 2)
+    assert "too late" in answer.text
 
 
 @pytest.mark.both_postgres
