@@ -283,10 +283,19 @@ class Runs:
         if live is None and run.parked:
             is_told = run.run_id not in self._deliveries
             return state.model_copy(update={"state": "parked" if is_told else "stopping"})
+        if live is None and run.state in ("starting", "running") and not self._is_ending(run):
+            return state.model_copy(update={"state": "refused", "reason": "Not even its end could be kept."})
         if live is None:
             return state
         finer = "stopping" if live.is_stopping else "waiting" if live.open_requests else run.state
         return state.model_copy(update={"state": finer})
+
+    def _is_ending(self, run: SpooledRun) -> bool:
+        """Its agent has ended, and its last word is on its way to the spool."""
+        ending, living = self._live, self._living
+        if ending is None or living is None or living.done():
+            return False
+        return (ending.run_id, ending.attempt) == (run.run_id, run.attempt)
 
     def _forget(self, delivery: Delivery, run_id: UUID) -> None:
         if run_id in self._deliveries and self._deliveries[run_id][0] is delivery:

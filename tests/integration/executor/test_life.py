@@ -257,6 +257,20 @@ def test_the_logs_name_the_run_and_never_a_secret(worker: Worker, receiver: Rece
     assert "a-token-for-tests" not in log
 
 
+def test_a_run_whose_end_finds_no_place_on_the_disk_is_not_said_to_live(worker: Worker, receiver: Receiver) -> None:
+    """Stood in for by a limit of the process on the size of a file: not a byte more of the spool's log."""
+    run_id = worker.run([["wait", "go"], ["say", "test.large", "x" * 300_000], ["until_stopped"]])
+    receiver.wait_for_event(run_id, "run.started")
+    worker.wait_for_state(run_id, lambda state: bool(state["promptDelivered"]))
+    assert worker.process is not None
+    written = (worker.folder / "state" / "spool.sqlite3-wal").stat().st_size
+    psutil.Process(worker.process.pid).rlimit(psutil.RLIMIT_FSIZE, (written, psutil.RLIM_INFINITY))
+    worker.let_go_on("go")
+    worker.wait_for_state(run_id, lambda state: bool(state["state"] == "refused"))
+    psutil.Process(worker.process.pid).rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
+    receiver.wait_for_event(worker.run([]), "run.finished")
+
+
 def test_a_full_disk_fails_the_run_and_leaves_the_executor(worker: Worker, receiver: Receiver) -> None:
     """Stood in for by a limit of the process on the size of a file."""
     run_id = worker.run([["wait", "go"], ["say", "test.large", "x" * 4_000_000], ["until_stopped"]])
