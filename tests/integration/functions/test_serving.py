@@ -30,6 +30,7 @@ GOOD = {"database_url": "postgresql:///x", "secret_key": SECRET}
         ({"secret_key": "zz"}, "RUNYARD_SECRET_KEY"),
         ({"secret_key": "ab"}, "RUNYARD_SECRET_KEY"),
         ({"database_url": ""}, "DATABASE_URL"),
+        ({"database_url": "postgres//me:secret@db/x"}, "DATABASE_URL: must be an address like postgresql://"),
         ({"api_threads": 0}, "API_THREADS: input should be greater than or equal to 8."),
         ({"api_threads": "many"}, "API_THREADS"),
         ({"api_threads": 16, "api_streams_max": 16}, "API_STREAMS_MAX is 16, but it must be above 0 and below"),
