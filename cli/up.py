@@ -62,7 +62,8 @@ def up(environ: Mapping[str, str] = os.environ) -> int:
     places = find_places(environ)
     try:
         port = port_of(environ)
-        make_places(places)
+        refuse_other_users(environ)
+        keep_data(places)
         with hold_lock(places):
             return _run(places, port, environ)
     except AlreadyRunning:
@@ -96,6 +97,26 @@ def port_of(environ: Mapping[str, str]) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise CannotStart(f"RUNYARD_PORT is {text!r}, but a port is a number from 1 to 65535.")
     return int(text)
+
+
+def refuse_other_users(environ: Mapping[str, str]) -> None:
+    """There is one user here, whose token is a file. Raises CannotStart."""
+    if (environ.get("RUNYARD_AUTH") or "local") != "local":
+        raise CannotStart(
+            "make up has one local administrator, so RUNYARD_AUTH can only be local here. Unset it, or start the parts "
+            "as a deployment does (README: Deploy)."
+        )
+
+
+def keep_data(places: Places) -> None:
+    """Make the data folder and what is in it. Raises CannotStart, NotPrivate."""
+    try:
+        make_places(places)
+    except OSError as error:
+        raise CannotStart(
+            f"The data cannot be kept in {places.root}: {error.strerror or error}. Choose a folder that is yours to "
+            "write to: RUNYARD_DATA_DIR=... make up"
+        ) from error
 
 
 def say(text: str) -> None:

@@ -39,6 +39,23 @@ def test_port_that_is_none_is_said(places: Places, capsys: pytest.CaptureFixture
     assert "a port is a number from 1 to 65535" in capsys.readouterr().out
 
 
+def test_a_data_folder_that_cannot_be_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "data", Path("/proc/data")):
+        assert up({"RUNYARD_DATA_DIR": str(folder)}) == 1
+        said = capsys.readouterr().out
+        assert f"The data cannot be kept in {folder}: " in said
+        assert "RUNYARD_DATA_DIR" in said
+
+
+def test_users_of_a_deployment_are_refused_before_anything_starts(
+    places: Places, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert up({"RUNYARD_DATA_DIR": str(places.root), "RUNYARD_AUTH": "token"}) == 1
+    assert "RUNYARD_AUTH can only be local here" in capsys.readouterr().out
+    assert not places.postgres.exists()
+
+
 def test_second_start_says_where_the_first_runs(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
     write_running(places, Running(pid=4711, url="http://127.0.0.1:8085"))
     with hold_lock(places):
