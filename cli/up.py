@@ -40,7 +40,16 @@ from cli.postgres import (
 )
 from cli.postgres_account import NoAccount
 from cli.processes import last_lines, rotate_log, spawn
-from cli.running import AlreadyRunning, Running, forget_running, hold_lock, read_running, stop_leftovers, write_running
+from cli.running import (
+    AlreadyRunning,
+    Running,
+    forget_running,
+    hold_lock,
+    read_running,
+    stop_leftovers,
+    told,
+    write_running,
+)
 from cli.supervisor import Program, StartFailed, StopAsked, Supervisor, TookTooLong
 from cli.workers import agents, executors
 from schema.wire import Json
@@ -82,7 +91,8 @@ def sign_in(environ: Mapping[str, str] = os.environ) -> int:
     if running is None:
         say("Runyard is not running for this clone: start it with make up.")
         return 1
-    say(f"{running.url}/sign-in?code={new_sign_in_code(places)}")
+    url = told(places, environ).get("RUNYARD_PUBLIC_URL") or running.url
+    say(f"{url.rstrip('/')}/sign-in?code={new_sign_in_code(places)}")
     return 0
 
 
@@ -175,7 +185,7 @@ def _start(supervisor: Supervisor, places: Places, *, port: int, environ: Mappin
     supervisor.wait_until(partial(is_ready, _url(port)), seconds=READY_SECONDS, what="The API")
     say(f"API and job worker ready after {time.monotonic() - began:.1f} s")
     wait_for_providers(supervisor, places, url=_url(port))
-    say(welcome(places, url=_url(port), code=code))
+    say(welcome(places, url=env["RUNYARD_PUBLIC_URL"].rstrip("/"), code=code))
 
 
 def start_database(supervisor: Supervisor, places: Places) -> None:
@@ -210,7 +220,8 @@ def environment(places: Places, *, port: int, environ: Mapping[str, str], gatewa
         "RUNYARD_SECRET_KEY": places.secret.read_text().strip(),
         "RUNYARD_LOCAL_TOKEN_FILE": str(places.token),
         "RUNYARD_SIGN_IN_CODE_FILE": str(places.sign_in_code),
-        "RUNYARD_PUBLIC_URL": _url(port),
+        "RUNYARD_PUBLIC_URL": kept.get("RUNYARD_PUBLIC_URL") or _url(port),
+        "RUNYARD_CALLBACK_URL": kept.get("RUNYARD_CALLBACK_URL") or _url(port),
         "RUNYARD_PORT": str(port),
         "RUNYARD_DATA_DIR": str(places.root),
         **worker_environment(places, environ, gateway=gateway, port=port),

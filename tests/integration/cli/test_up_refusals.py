@@ -13,7 +13,7 @@ import pytest
 
 from cli.places import Places, make_places
 from cli.running import Running, hold_lock, write_running
-from cli.up import up
+from cli.up import environment, up
 
 
 @pytest.fixture
@@ -54,6 +54,13 @@ def test_users_of_a_deployment_are_refused_before_anything_starts(
     assert up({"RUNYARD_DATA_DIR": str(places.root), "RUNYARD_AUTH": "token"}) == 1
     assert "RUNYARD_AUTH can only be local here" in capsys.readouterr().out
     assert not places.postgres.exists()
+
+
+def test_the_public_address_is_what_was_said_and_executors_call_this_machine(places: Places) -> None:
+    told = environment(places, port=8081, environ={"RUNYARD_PUBLIC_URL": "https://runyard.example"})
+    assert told["RUNYARD_PUBLIC_URL"] == "https://runyard.example"
+    assert told["RUNYARD_CALLBACK_URL"] == "http://127.0.0.1:8081"
+    assert environment(places, port=8081, environ={})["RUNYARD_PUBLIC_URL"] == "http://127.0.0.1:8081"
 
 
 def test_second_start_says_where_the_first_runs(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
