@@ -60,8 +60,8 @@ class Settings(BaseSettings):
     runyard_public_url: WebAddress | None = None
     runyard_callback_url: WebAddress | None = None
     worker_host: Literal["process", "docker", "external"] = "process"
-    worker_idle_stop_seconds: float = Field(default=900, ge=0)
-    worker_remove_after_seconds: float = Field(default=604_800, ge=0)
+    worker_idle_stop_seconds: float = Field(default=900, ge=0, le=315_360_000)
+    worker_remove_after_seconds: float = Field(default=604_800, ge=0, le=315_360_000)
     worker_concurrency: int = Field(default=16, ge=1, le=500)
     providers_file: Path = Path("providers.toml")
     agents_dir: Path = Path(".runyard/agents")

@@ -37,6 +37,7 @@ GOOD = {"database_url": "postgresql:///x", "secret_key": SECRET}
         ({"public_url": "ftp://x"}, "RUNYARD_PUBLIC_URL: must be an address like"),
         ({"auth": "open"}, "RUNYARD_AUTH"),
         ({"run_lease_seconds": -1}, "RUN_LEASE_SECONDS"),
+        ({"worker_idle_stop_seconds": 1e12}, "WORKER_IDLE_STOP_SECONDS"),
         ({"log_level": "LOUD"}, "LOG_LEVEL"),
     ],
 )

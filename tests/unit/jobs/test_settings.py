@@ -9,6 +9,7 @@ from jobs.settings import BadSettings, Settings, dropped_settings, read_settings
 ENVIRONMENT = {"DATABASE_URL": "postgresql:///runyard", "RUNYARD_SECRET_KEY": "ab" * 32, "S3_BUCKET": "runyard"}
 
 DATABASE = "postgresql://user:password@host:port/name."
+TOO_MUCH = "input should be less than or equal to 315360000."
 ADDRESSES = (
     "RUNYARD_PUBLIC_URL",
     "RUNYARD_CALLBACK_URL",
@@ -54,6 +55,7 @@ def test_the_codes_to_retry_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
         ("DATABASE_URL", "postgres//me:secret@db/x", "DATABASE_URL: must be an address like " + DATABASE),
         *((name, "moon", f"{name}: must be an address like http://127.0.0.1:8080.") for name in ADDRESSES),
         ("S3_ACCESS_KEY_ID", "half", "S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY are set together or not at all."),
+        ("WORKER_IDLE_STOP_SECONDS", "inf", "WORKER_IDLE_STOP_SECONDS: " + TOO_MUCH),
         ("WORKER_HOST", "moon", "WORKER_HOST: input should be 'process', 'docker' or 'external'."),
         ("WORKER_HOST", "external", "WORKER_HOST=external needs EXECUTOR_BASE_URL and EXECUTOR_AUTH_TOKEN."),
         ("EXECUTOR_RETRY_STATUS_CODES", "404", "EXECUTOR_RETRY_STATUS_CODES: only 5xx may be retried."),
