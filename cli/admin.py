@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, get_args
 import psycopg
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic_core import to_json
 
 from cli.chat_screen import visible
 from cli.places import Places, find_places
@@ -130,7 +131,7 @@ def run_verb(verb: Verb, asked: argparse.Namespace) -> int:
         print(f"The database cannot be used: {error}", file=sys.stderr)
         return 1
     if asked.json:
-        print(json.dumps([{to_camel(key): value for key, value in asdict(row).items()} for row in rows], default=str))
+        print(to_json([{to_camel(key): value for key, value in asdict(row).items()} for row in rows]).decode())
     elif verb is show_app:
         _print_whole(rows)
     else:

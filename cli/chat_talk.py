@@ -102,7 +102,8 @@ class Talk:
                 self._open = {request.request_id: request, **self._open}
 
     def _reply(self, request: HumanRequested, pressed: Pressed) -> Reply | None:
-        """None when the person pressed Ctrl-C instead: then the run is stopped, which answers everything."""
+        """None when the person pressed Ctrl-C instead: then the run is stopped, which answers everything. Raises Left
+        at Ctrl-D or a terminal that is gone: the question stays open."""
         if self.allow or not self.on_terminal:
             reply = answer_alone(request, allow=self.allow)
             self.screen.note(f"→ {reply.decision}" + ("" if self.allow else f": {NOBODY} (--yes allows)"))
@@ -111,7 +112,9 @@ class Talk:
         try:
             with pressed.raising():
                 return answer(request, ask=input, screen=self.screen)
-        except (KeyboardInterrupt, EOFError):
+        except EOFError:
+            raise Left from None
+        except KeyboardInterrupt:
             self.screen.note("")
             pressed.count += 1
             return None

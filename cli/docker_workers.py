@@ -42,7 +42,7 @@ def stop_workers(places: Places, environ: Mapping[str, str]) -> None:
 def worker_environment(places: Places, environ: Mapping[str, str], *, gateway: str | None, port: int) -> dict[str, str]:
     """What all programs of the control plane are told about workers; `port` is the API's."""
     if gateway is None:
-        return {"WORKER_HOST": "process"}
+        return {"WORKER_HOST": environ.get("WORKER_HOST") or "process"}
     return {
         "WORKER_HOST": "docker",
         "WORKER_DEPLOYMENT": deployment_of(places, environ),

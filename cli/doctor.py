@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cli.docker_workers import worker_gateway
 from cli.object_store import store_environment
 from cli.places import CLONE, find_places
-from cli.running import read_running, told
+from cli.running import names_another, read_running, told
 from cli.supervisor import StartFailed
 from cli.up import environment, port_of
 
@@ -28,8 +28,8 @@ def add_commands(commands: Commands) -> None:
 def doctor(asked: argparse.Namespace) -> int:
     """The job worker's own check, told what the job worker is told."""
     environ = dict(os.environ)
-    if not environ.get("DATABASE_URL"):
-        places = find_places()
+    places = find_places()
+    if not names_another(places, environ):
         if read_running(places) is None:
             print("Runyard is not running for this clone: start it with make up. Or set DATABASE_URL and what else")
             print("the job worker of another deployment is told (README: Settings).")

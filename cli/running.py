@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 import psutil
 
 from cli.places import Places, write_private
+from cli.postgres import postgres_dsn
 from cli.processes import end, family, process_of
 from cli.workers import agents, executors
 
@@ -63,11 +64,16 @@ def read_running(places: Places) -> Running | None:
     return Running(pid=found["pid"], url=found["url"], children=children)
 
 
+def names_another(places: Places, environ: Mapping[str, str]) -> bool:
+    """Whether DATABASE_URL leads elsewhere than to this clone's own database, which `python -m cli env` prints."""
+    return environ.get("DATABASE_URL", "") not in ("", postgres_dsn(places.postgres))
+
+
 def told(places: Places, environ: Mapping[str, str]) -> dict[str, str]:
     """The settings of what runs here, for other commands of the same clone: those that its supervisor was given, which
     this shell may not have. What this shell says otherwise where nothing runs, or DATABASE_URL names another Runyard.
     """
-    running = None if environ.get("DATABASE_URL") else read_running(places)
+    running = None if names_another(places, environ) else read_running(places)
     if running is None:
         return dict(environ)
     try:

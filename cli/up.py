@@ -40,7 +40,16 @@ from cli.postgres import (
 )
 from cli.postgres_account import NoAccount
 from cli.processes import last_lines, rotate_log, spawn
-from cli.running import AlreadyRunning, Running, forget_running, hold_lock, read_running, stop_leftovers, write_running
+from cli.running import (
+    AlreadyRunning,
+    Running,
+    forget_running,
+    hold_lock,
+    read_running,
+    stop_leftovers,
+    told,
+    write_running,
+)
 from cli.supervisor import Program, StartFailed, StopAsked, Supervisor, TookTooLong
 from cli.workers import agents, executors
 from schema.wire import Json
@@ -62,7 +71,8 @@ def up(environ: Mapping[str, str] = os.environ) -> int:
     places = find_places(environ)
     try:
         port = port_of(environ)
-        make_places(places)
+        refuse_other_users(environ)
+        keep_data(places)
         with hold_lock(places):
             return _run(places, port, environ)
     except AlreadyRunning:
@@ -81,7 +91,8 @@ def sign_in(environ: Mapping[str, str] = os.environ) -> int:
     if running is None:
         say("Runyard is not running for this clone: start it with make up.")
         return 1
-    say(f"{running.url}/sign-in?code={new_sign_in_code(places)}")
+    url = told(places, environ).get("RUNYARD_PUBLIC_URL") or running.url
+    say(f"{url.rstrip('/')}/sign-in?code={new_sign_in_code(places)}")
     return 0
 
 
@@ -96,6 +107,26 @@ def port_of(environ: Mapping[str, str]) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise CannotStart(f"RUNYARD_PORT is {text!r}, but a port is a number from 1 to 65535.")
     return int(text)
+
+
+def refuse_other_users(environ: Mapping[str, str]) -> None:
+    """There is one user here, whose token is a file. Raises CannotStart."""
+    if (environ.get("RUNYARD_AUTH") or "local") != "local":
+        raise CannotStart(
+            "make up has one local administrator, so RUNYARD_AUTH can only be local here. Unset it, or start the parts "
+            "as a deployment does (README: Deploy)."
+        )
+
+
+def keep_data(places: Places) -> None:
+    """Make the data folder and what is in it. Raises CannotStart, NotPrivate."""
+    try:
+        make_places(places)
+    except OSError as error:
+        raise CannotStart(
+            f"The data cannot be kept in {places.root}: {error.strerror or error}. Choose a folder that is yours to "
+            "write to: RUNYARD_DATA_DIR=... make up"
+        ) from error
 
 
 def say(text: str) -> None:
@@ -154,7 +185,7 @@ def _start(supervisor: Supervisor, places: Places, *, port: int, environ: Mappin
     supervisor.wait_until(partial(is_ready, _url(port)), seconds=READY_SECONDS, what="The API")
     say(f"API and job worker ready after {time.monotonic() - began:.1f} s")
     wait_for_providers(supervisor, places, url=_url(port))
-    say(welcome(places, url=_url(port), code=code))
+    say(welcome(places, url=env["RUNYARD_PUBLIC_URL"].rstrip("/"), code=code))
 
 
 def start_database(supervisor: Supervisor, places: Places) -> None:
@@ -189,7 +220,8 @@ def environment(places: Places, *, port: int, environ: Mapping[str, str], gatewa
         "RUNYARD_SECRET_KEY": places.secret.read_text().strip(),
         "RUNYARD_LOCAL_TOKEN_FILE": str(places.token),
         "RUNYARD_SIGN_IN_CODE_FILE": str(places.sign_in_code),
-        "RUNYARD_PUBLIC_URL": _url(port),
+        "RUNYARD_PUBLIC_URL": kept.get("RUNYARD_PUBLIC_URL") or _url(port),
+        "RUNYARD_CALLBACK_URL": kept.get("RUNYARD_CALLBACK_URL") or _url(port),
         "RUNYARD_PORT": str(port),
         "RUNYARD_DATA_DIR": str(places.root),
         **worker_environment(places, environ, gateway=gateway, port=port),

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from handlers.life_cycle import LifeLimits
+from schema.addresses import database_address, web_address
 from schema.errors import Invalid
 from schema.human_policy import HumanPolicy, OnExpiry, nearest
 from schema.signature import parse_secret
@@ -31,13 +31,6 @@ class BadSetting(Exception):
 
 def _secret(value: object) -> bytes:
     return value if isinstance(value, bytes) else parse_secret(str(value))
-
-
-def _web_address(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
-        raise ValueError("must be an address like http://127.0.0.1:8080")
-    return value.rstrip("/")
 
 
 def _worker_bind(value: str) -> str:
@@ -62,7 +55,7 @@ class Settings(BaseSettings):
         frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True, hide_input_in_errors=True
     )
 
-    database_url: str = Field(min_length=1, repr=False)
+    database_url: Annotated[str, AfterValidator(database_address)] = Field(min_length=1, repr=False)
     database_pool_size: int = Field(default=16, ge=2, le=500)
     secret_key: Annotated[bytes, BeforeValidator(_secret)] = Field(validation_alias="RUNYARD_SECRET_KEY", repr=False)
     auth: Literal["local", "token"] = Field(default="local", validation_alias="RUNYARD_AUTH")
@@ -70,7 +63,7 @@ class Settings(BaseSettings):
     sign_in_code_file: Path | None = Field(default=None, validation_alias="RUNYARD_SIGN_IN_CODE_FILE")
     data_dir: Path | None = Field(default=None, validation_alias="RUNYARD_DATA_DIR")
     port: int = Field(default=8080, ge=1, le=65535, validation_alias="RUNYARD_PORT")
-    public_url: Annotated[str, AfterValidator(_web_address)] = Field(default="", validation_alias="RUNYARD_PUBLIC_URL")
+    public_url: Annotated[str, AfterValidator(web_address)] = Field(default="", validation_alias="RUNYARD_PUBLIC_URL")
     worker_bind: Annotated[str, AfterValidator(_worker_bind)] = Field(
         default="", validation_alias="RUNYARD_WORKER_BIND"
     )
@@ -79,8 +72,8 @@ class Settings(BaseSettings):
     max_prompt_bytes: int = Field(default=262_144, ge=1)
     max_callback_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
     run_max_attempts: int = Field(default=3, ge=1, le=20)
-    worker_idle_stop_seconds: float = Field(default=900, ge=0, allow_inf_nan=False)
-    worker_remove_after_seconds: float = Field(default=604_800, ge=0, allow_inf_nan=False)
+    worker_idle_stop_seconds: float = Field(default=900, ge=0, le=315_360_000)
+    worker_remove_after_seconds: float = Field(default=604_800, ge=0, le=315_360_000)
     run_lease_seconds: float = Field(default=60, gt=0, allow_inf_nan=False)
     run_queue_retry_delay_ms: int = Field(default=2000, ge=0)
     run_stop_deadline_seconds: float = Field(default=30, gt=0, allow_inf_nan=False)

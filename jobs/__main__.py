@@ -8,17 +8,21 @@ from __future__ import annotations
 import os
 import sys
 
-from jobs.settings import BadSettings, dropped_settings, read_settings
+from jobs.settings import BadSettings, Settings, dropped_settings, read_settings
 from schema.logs import configure_logs
 
 
 def main() -> int:
     """The exit status: 2 for settings that cannot be used."""
     try:
-        settings = read_settings()
+        return _run(read_settings())
     except BadSettings as error:
         sys.stderr.write(f"{error.detail}\n")
         return 2
+
+
+def _run(settings: Settings) -> int:
+    """Raises BadSettings also for what only the chosen host reads."""
     for sentence in dropped_settings(os.environ):
         sys.stderr.write(f"{sentence}\n")
     if sys.argv[1:2] == ["doctor"]:

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from handlers.transcript import FEWEST_TOKENS
 from jobs.store_settings import StoreSettings
+from schema.addresses import database_address, web_address
 from schema.errors import RunyardError
 from schema.signature import parse_secret
 
@@ -33,11 +34,16 @@ def _only_server_errors(codes: tuple[int, ...]) -> tuple[int, ...]:
     return codes
 
 
+def _database(given: object) -> object:
+    return database_address(given) if isinstance(given, str) else given
+
+
 def _secret(given: object) -> bytes:
     return given if isinstance(given, bytes) else parse_secret(str(given))
 
 
 StatusCodes = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split), AfterValidator(_only_server_errors)]
+WebAddress = Annotated[str, AfterValidator(web_address)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -47,15 +53,15 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
-    database_url: SecretStr = Field(min_length=1)
+    database_url: Annotated[SecretStr, BeforeValidator(_database)] = Field(min_length=1)
     runyard_secret_key: Annotated[bytes, BeforeValidator(_secret)] = Field(repr=False)
     runyard_data_dir: Path = Path(".runyard")
     runyard_port: int = Field(default=8080, ge=1, le=65535)
-    runyard_public_url: str = ""
-    runyard_callback_url: str | None = None
+    runyard_public_url: WebAddress | None = None
+    runyard_callback_url: WebAddress | None = None
     worker_host: Literal["process", "docker", "external"] = "process"
-    worker_idle_stop_seconds: float = Field(default=900, ge=0)
-    worker_remove_after_seconds: float = Field(default=604_800, ge=0)
+    worker_idle_stop_seconds: float = Field(default=900, ge=0, le=315_360_000)
+    worker_remove_after_seconds: float = Field(default=604_800, ge=0, le=315_360_000)
     worker_concurrency: int = Field(default=16, ge=1, le=500)
     providers_file: Path = Path("providers.toml")
     agents_dir: Path = Path(".runyard/agents")
@@ -74,7 +80,7 @@ class Settings(BaseSettings):
     garbage_grace_hours: float = Field(default=24, ge=0)
     message_snapshots_days: int = Field(default=7, ge=0)
 
-    executor_base_url: str | None = None
+    executor_base_url: WebAddress | None = None
     executor_auth_token: SecretStr | None = None
     executor_max_retries: int = Field(default=3, ge=0, le=20)
     executor_retry_delay_ms: int = Field(default=200, ge=0)
@@ -83,12 +89,12 @@ class Settings(BaseSettings):
     executor_start_timeout_seconds: Seconds = 60
     executor_spares: int = Field(default=1, ge=0, le=100)
 
-    s3_endpoint_url: str | None = None
+    s3_endpoint_url: WebAddress | None = None
     s3_bucket: str = ""
     s3_region: str = "us-east-1"
     s3_access_key_id: str | None = None
     s3_secret_access_key: SecretStr | None = None
-    s3_worker_endpoint_url: str | None = None
+    s3_worker_endpoint_url: WebAddress | None = None
     s3_link_seconds: int = Field(default=900, ge=30, le=604_800)
     runyard_without_store: bool = False
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from schema.addresses import database_address
 from schema.sql import Conn, fetch_all
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -55,6 +56,11 @@ def main() -> int:
     dsn = os.environ.get("DATABASE_URL")
     if not dsn:
         sys.stderr.write("Set DATABASE_URL to the database to migrate.\n")
+        return 2
+    try:
+        database_address(dsn)
+    except ValueError as error:
+        sys.stderr.write(f"DATABASE_URL: {error}.\n")
         return 2
     for name in apply_migrations(dsn) or ["nothing to do"]:
         sys.stdout.write(f"migrations: {name}\n")

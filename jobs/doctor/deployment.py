@@ -12,6 +12,8 @@ from jobs.doctor.engine import check_engine
 from jobs.executor_client import Endpoint, ExecutorClient, ExecutorError, RetryRules
 from jobs.hosts.settings import read_docker_settings
 from jobs.settings import Settings
+from schema.migrate import pending_migrations
+from schema.sql import Conn
 
 OLDEST = 150_000
 CONNECT_SECONDS = 5
@@ -22,15 +24,24 @@ def check_postgres(dsn: str) -> list[Finding]:
     try:
         with psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS) as conn:
             version = conn.info.server_version
-            row = conn.execute("SELECT to_regclass('snapshots') IS NOT NULL").fetchone()
+            pending = _pending(conn)
     except psycopg.OperationalError:
         return [Finding("postgres", "wrong", "cannot be reached, or refuses us", "check DATABASE_URL and that it runs")]
     found = f"PostgreSQL {version // 10_000}.{version % 10_000}"
     if version < OLDEST:
         return [Finding("postgres", "wrong", f"{found} is too old", "use PostgreSQL 15 or later")]
-    if row is None or not row[0]:
-        return [Finding("postgres", "wrong", f"{found}; its tables are not up to date", "run python -m schema.migrate")]
+    if pending:
+        what = f"{found}; its tables are not up to date: {', '.join(pending)}"
+        return [Finding("postgres", "wrong", what, "run python -m schema.migrate")]
     return [Finding("postgres", "ok", found)]
+
+
+def _pending(conn: Conn) -> list[str]:
+    """The migrations that are missing."""
+    try:
+        return pending_migrations(conn)
+    except psycopg.errors.UndefinedTable:
+        return ["all of them"]
 
 
 def check_providers(file: Path) -> list[Finding]:

@@ -54,6 +54,13 @@ def test_services_are_given_only_settings_that_exist(compose: dict[str, Any]) ->
     assert given <= set(fields()) | direct_reads()
 
 
+def test_every_service_takes_further_settings_and_only_the_worker_what_agents_sign_in_with(
+    compose: dict[str, Any],
+) -> None:
+    read = {name: [file["path"] for file in service["env_file"]] for name, service in own_services(compose).items()}
+    assert read == {"migrate": ["runyard.env"], "api": ["runyard.env"], "worker": ["runyard.env", "agents.env"]}
+
+
 def test_secrets_come_from_outside(compose: dict[str, Any], serverless: dict[str, Any]) -> None:
     environments = [service.get("environment", {}) for service in compose["services"].values()]
     for environment in [*environments, serverless["provider"]["environment"]]:

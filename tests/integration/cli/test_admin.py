@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,11 @@ def read(run: Run, *arguments: str) -> list[dict[str, Any]]:
 def test_added_user_is_listed(run: Run) -> None:
     read(run, "users", "add", "ada", "--role", "operator")
     assert {row["name"]: row["role"] for row in read(run, "users", "list")} == {"admin": "admin", "ada": "operator"}
+
+
+def test_times_are_written_as_on_the_wire(run: Run) -> None:
+    (admin,) = read(run, "users", "list")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", admin["createdAt"])
 
 
 def test_token_signs_its_user_in_until_the_user_is_disabled(run: Run, conn: psycopg.Connection) -> None:

@@ -106,6 +106,21 @@ def test_ctrl_c_at_a_permission_stops_the_run(chat: Chat) -> None:
     leave(terminal)
 
 
+def test_ctrl_d_at_a_permission_leaves_the_question_open(chat: Chat) -> None:
+    first = chat("--provider", "demo", "--mode", "ask")
+    first.type("write a.txt: one\n")
+    first.wait_for("cancel the run: ")
+    first.wait_until_it_waits()
+    first.type(CTRL_D)
+    first.wait_for("Come back with: make chat SESSION=")
+    assert first.wait_for_end() == 0
+    second = chat("--session", first.shown.rsplit("SESSION=", 1)[1].split()[0])
+    second.wait_for("[y] allow")
+    second.type("y\n")
+    second.wait_for("succeeded")
+    leave(second)
+
+
 def test_coming_back_shows_the_live_run_and_asks_what_is_still_open(chat: Chat, stack: Stack) -> None:
     first = chat("--provider", "demo", "--mode", "ask")
     first.type("say: before\n")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli.places import Places
+from cli.postgres import postgres_dsn
 from cli.running import Running, forget_running, told, write_running
 
 
@@ -37,6 +38,11 @@ def test_they_are_told_what_it_was_told(places: Places) -> None:
 def test_another_deployment_is_what_the_shell_says(places: Places) -> None:
     environ = {"DATABASE_URL": "postgresql:///other", "WORKER_HOST": "process"}
     assert told(places, environ) == environ
+
+
+@pytest.mark.usefixtures("supervisor")
+def test_the_address_that_env_prints_is_no_other_deployment(places: Places) -> None:
+    assert told(places, {"DATABASE_URL": postgres_dsn(places.postgres)}) == {"WORKER_HOST": "docker"}
 
 
 @pytest.mark.usefixtures("supervisor")

@@ -13,7 +13,7 @@ import pytest
 
 from cli.places import Places, make_places
 from cli.running import Running, hold_lock, write_running
-from cli.up import up
+from cli.up import environment, up
 
 
 @pytest.fixture
@@ -37,6 +37,30 @@ def test_taken_port_is_named_with_the_way_out(places: Places, capsys: pytest.Cap
 def test_port_that_is_none_is_said(places: Places, capsys: pytest.CaptureFixture[str], port: str) -> None:
     assert up({"RUNYARD_DATA_DIR": str(places.root), "RUNYARD_PORT": port}) == 1
     assert "a port is a number from 1 to 65535" in capsys.readouterr().out
+
+
+def test_a_data_folder_that_cannot_be_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "data", Path("/proc/data")):
+        assert up({"RUNYARD_DATA_DIR": str(folder)}) == 1
+        said = capsys.readouterr().out
+        assert f"The data cannot be kept in {folder}: " in said
+        assert "RUNYARD_DATA_DIR" in said
+
+
+def test_users_of_a_deployment_are_refused_before_anything_starts(
+    places: Places, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert up({"RUNYARD_DATA_DIR": str(places.root), "RUNYARD_AUTH": "token"}) == 1
+    assert "RUNYARD_AUTH can only be local here" in capsys.readouterr().out
+    assert not places.postgres.exists()
+
+
+def test_the_public_address_is_what_was_said_and_executors_call_this_machine(places: Places) -> None:
+    told = environment(places, port=8081, environ={"RUNYARD_PUBLIC_URL": "https://runyard.example"})
+    assert told["RUNYARD_PUBLIC_URL"] == "https://runyard.example"
+    assert told["RUNYARD_CALLBACK_URL"] == "http://127.0.0.1:8081"
+    assert environment(places, port=8081, environ={})["RUNYARD_PUBLIC_URL"] == "http://127.0.0.1:8081"
 
 
 def test_second_start_says_where_the_first_runs(places: Places, capsys: pytest.CaptureFixture[str]) -> None:

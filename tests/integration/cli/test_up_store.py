@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cli.docker_workers import worker_environment
 from cli.object_store import brings_own_store, choose_port, remembered_port, store_environment, without_store
 from cli.places import Places, make_places
 from tests.integration.cli.stack import Stack
@@ -21,6 +22,11 @@ def places(tmp_path: Path) -> Places:
     places = Places(tmp_path / "data")
     places.root.mkdir()
     return places
+
+
+@pytest.mark.parametrize(("said", "told"), [({}, "process"), ({"WORKER_HOST": "dokcer"}, "dokcer")])
+def test_a_host_of_workers_is_never_another_than_was_said(places: Places, said: dict[str, str], told: str) -> None:
+    assert worker_environment(places, said, gateway=None, port=8080) == {"WORKER_HOST": told}
 
 
 @pytest.mark.stack

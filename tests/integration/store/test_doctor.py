@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from jobs.doctor import Finding
@@ -86,6 +87,14 @@ def test_a_clock_that_is_wrong_is_named(object_store: RunningStore, hurt_store: 
 def test_a_database_that_cannot_be_used_is_named(empty_database: str) -> None:
     assert "schema.migrate" in check_postgres(empty_database)[0].todo
     assert "DATABASE_URL" in check_postgres("postgresql://nobody@127.0.0.1:1/nothing")[0].todo
+
+
+def test_a_database_of_an_older_release_is_named(database: str) -> None:
+    with psycopg.connect(database) as conn:
+        conn.execute("DELETE FROM _yoyo_migration WHERE migration_id = '0008.one-row-a-call'")
+    (finding,) = wrong(check_postgres(database))
+    assert "0008.one-row-a-call" in finding.what
+    assert "schema.migrate" in finding.todo
 
 
 def test_a_providers_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from jobs.hosts.settings import read_docker_settings
 from jobs.settings import BadSettings
 from schema.worker_limits import MEBIBYTE
+from tests.structure.repository import ROOT
 
 
 def test_without_any_setting_workers_are_limited_and_cut_off_from_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,3 +45,16 @@ def test_what_cannot_be_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name
     with pytest.raises(BadSettings) as refused:
         read_docker_settings()
     assert refused.value.detail.startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize("command", [[], ["doctor"]])
+def test_the_job_worker_refuses_it_with_one_sentence(command: list[str]) -> None:
+    environ = {"DATABASE_URL": "postgresql://127.0.0.1:1/x", "RUNYARD_SECRET_KEY": "ab" * 32, "WORKER_HOST": "docker"}
+    done = subprocess.run(
+        [sys.executable, "-m", "jobs", *command],
+        env={**os.environ, **environ, "RUNYARD_WITHOUT_STORE": "1", "WORKER_CPUS": "many"},
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("WORKER_CPUS: input should be a valid number")
+    assert "Traceback" not in done.stderr

@@ -8,6 +8,16 @@ from jobs.settings import BadSettings, Settings, dropped_settings, read_settings
 
 ENVIRONMENT = {"DATABASE_URL": "postgresql:///runyard", "RUNYARD_SECRET_KEY": "ab" * 32, "S3_BUCKET": "runyard"}
 
+DATABASE = "postgresql://user:password@host:port/name."
+TOO_MUCH = "input should be less than or equal to 315360000."
+ADDRESSES = (
+    "RUNYARD_PUBLIC_URL",
+    "RUNYARD_CALLBACK_URL",
+    "EXECUTOR_BASE_URL",
+    "S3_ENDPOINT_URL",
+    "S3_WORKER_ENDPOINT_URL",
+)
+
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +52,10 @@ def test_the_codes_to_retry_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
         ("DATABASE_URL", None, "DATABASE_URL: field required."),
         ("RUNYARD_SECRET_KEY", "xyz", "RUNYARD_SECRET_KEY: must be hexadecimal digits."),
         ("RUNYARD_SECRET_KEY", "abcd", "RUNYARD_SECRET_KEY: must hold at least 32 bytes, so 64 hexadecimal digits."),
+        ("DATABASE_URL", "postgres//me:secret@db/x", "DATABASE_URL: must be an address like " + DATABASE),
+        *((name, "moon", f"{name}: must be an address like http://127.0.0.1:8080.") for name in ADDRESSES),
         ("S3_ACCESS_KEY_ID", "half", "S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY are set together or not at all."),
+        ("WORKER_IDLE_STOP_SECONDS", "inf", "WORKER_IDLE_STOP_SECONDS: " + TOO_MUCH),
         ("WORKER_HOST", "moon", "WORKER_HOST: input should be 'process', 'docker' or 'external'."),
         ("WORKER_HOST", "external", "WORKER_HOST=external needs EXECUTOR_BASE_URL and EXECUTOR_AUTH_TOKEN."),
         ("EXECUTOR_RETRY_STATUS_CODES", "404", "EXECUTOR_RETRY_STATUS_CODES: only 5xx may be retried."),
