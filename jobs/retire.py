@@ -29,7 +29,7 @@ from handlers.worker import worker_changed
 from jobs.activate import WorkerBusy, activate, holding_worker
 from jobs.executor_client import ExecutorError
 from jobs.hosts import HostFailed
-from jobs.sync_workspace import NotSaved, save_now
+from jobs.sync_workspace import ANOTHERS_TURN_SECONDS, NotSaved, NotYetSaved, save_now
 from jobs.workshop import Workshop
 from schema.errors import Conflict, RunyardError
 from schema.logs import log_context
@@ -178,7 +178,7 @@ def _retire(shop: Workshop, session_id: UUID, *, limits: LifeLimits, may: frozen
                 if decision is not None:
                     reason = decision.reason
                     break
-        except WorkerBusy as error:
+        except (WorkerBusy, NotYetSaved) as error:
             reason = error.detail
         except RunyardError as error:
             _log.warning("worker.kept", code=error.problem_code, why=error.detail)
@@ -198,7 +198,8 @@ def _step(
         _start_again(shop, session_id, decision.reason)
         return None
     if decision.action in ("save", "stop"):
-        save_now(shop, session_id, why)
+        patience = ANOTHERS_TURN_SECONDS if limits.asked_by else 0  # a pass comes again
+        save_now(shop, session_id, why, wait_seconds=patience)
     if decision.action == "remove" and not _is_proven(shop, session_id):
         return None
     return None if decision.action == "save" else _end(shop, session_id, limits=limits, may=may)

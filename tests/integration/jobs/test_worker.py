@@ -144,6 +144,27 @@ def test_a_job_of_a_killed_worker_is_taken_by_another(runs: Runs, make_job_worke
     runs.wait_for(run.id, "succeeded")
 
 
+def test_a_stalled_duty_keeps_no_other_job_from_being_put_back(runs: Runs, make_job_worker: MakeWorker) -> None:
+    """Its worker is gone, and the next one of the duty is queued."""
+    defer = (
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, queueing_lock, status, scheduled_at)"
+        " VALUES ('control', %s, %s, %s, now() + %s::interval) RETURNING id"
+    )
+    duty = "remove_old_jobs"
+    with runs.conn.transaction():
+        runs.conn.execute(defer, (duty, duty, "doing", "0"))
+        runs.conn.execute(defer, (duty, duty, "todo", "1 hour"))
+        operation_id = request_operation(runs.conn, runs.actor, "reconcile_runs", {})
+        runs.conn.execute("UPDATE procrastinate_jobs SET status = 'doing' WHERE task_name = 'perform_operation'")
+    make_job_worker()
+
+    def is_done() -> bool:
+        done = operation(runs.conn, operation_id)
+        return done is not None and done.finished_at is not None
+
+    wait_until(is_done, lambda: operation(runs.conn, operation_id))
+
+
 @pytest.mark.parametrize("command", [["healthchecks"], ["worker", "--one-shot"]])
 def test_operators_can_use_the_command_line_of_the_queue(environment: dict[str, str], command: list[str]) -> None:
     env = {**os.environ, "DATABASE_URL": environment["DATABASE_URL"], "PYTHONPATH": str(ROOT)}
