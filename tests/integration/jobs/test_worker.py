@@ -14,6 +14,9 @@ import pytest
 from handlers.operations import operation, request_operation
 from handlers.providers import list_providers
 from jobs.hosts.folder import Folder
+from jobs.perform_operation import perform_operation
+from jobs.reconcile import Reconciliation
+from jobs.workshop import Workshop
 from tests.integration.jobs.conftest import ROOT, JobWorker, Runs, listeners
 from tests.integration.jobs.waiting import wait_until
 
@@ -163,6 +166,22 @@ def test_a_stalled_duty_keeps_no_other_job_from_being_put_back(runs: Runs, make_
         return done is not None and done.finished_at is not None
 
     wait_until(is_done, lambda: operation(runs.conn, operation_id))
+
+
+def test_an_operation_that_the_worker_stumbles_over_is_answered(
+    shop: Workshop, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(_shop: Workshop) -> Reconciliation:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("jobs.perform_operation.reconcile_runs", stumble)
+    with runs.conn.transaction():
+        operation_id = request_operation(runs.conn, runs.actor, "reconcile_runs", {})
+    with pytest.raises(ZeroDivisionError):
+        perform_operation(shop, operation_id)
+    done = operation(runs.conn, operation_id)
+    assert done is not None
+    assert "ZeroDivisionError" in (done.error or "")
 
 
 @pytest.mark.parametrize("command", [["healthchecks"], ["worker", "--one-shot"]])
