@@ -213,6 +213,32 @@ def test_only_the_named_force_removes_what_is_not_saved(session: Session, way: W
     assert session.say("say: hello").epoch == 2
 
 
+def test_a_forced_removal_that_is_done_once_more_takes_nothing_new(session: Session) -> None:
+    session.say("write notes.txt: one")
+    session.at_rest()
+    meant = session.epoch
+    force_remove_worker(session.shop, session.session_id, actor="user:7", reason="broken", epoch=meant)
+    session.say("write precious.txt: two")
+    with pytest.raises(Conflict, match="has a new one"):
+        force_remove_worker(session.shop, session.session_id, actor="user:7", reason="broken", epoch=meant)
+    assert (session.folder.workspace / "precious.txt").exists()
+    assert session.status == "active"
+
+
+@pytest.mark.parametrize("host", ["docker", "external"])
+def test_a_worker_of_another_host_is_not_taken_for_gone(session: Session, host: str) -> None:
+    session.say("write notes.txt: one")
+    session.at_rest()
+    session.runs.conn.execute("UPDATE session_workers SET host = %s", (host,))
+    elsewhere = session.folder.root.rename(session.folder.root.with_name("elsewhere"))
+    with pytest.raises(Conflict, match=f"on the host {host}"):
+        remove_worker(session.shop, session.session_id)
+    with pytest.raises(Conflict, match=f"on the host {host}"):
+        force_remove_worker(session.shop, session.session_id, actor="user:7", reason="moved")
+    assert (session.status, session.is_saved) == ("active", False)
+    elsewhere.rename(session.folder.root)
+
+
 def test_force_stops_at_a_live_run(session: Session) -> None:
     run = session.begin("sleep 100")
     session.runs.wait_for(run.id, "running")
