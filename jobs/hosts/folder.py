@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -83,11 +84,19 @@ class Folder:
     @property
     def epoch(self) -> int | None:
         """The epoch that it was made for; None when it is not there. One without a mark is older than marks are, and
-        then there was no epoch but the first."""
+        then there was no epoch but the first. Raises OSError."""
         try:
-            return int(self.epoch_file.read_text())
+            mark = self.epoch_file.read_text()
         except (FileNotFoundError, NotADirectoryError):
             return 1 if self.exists() else None
+        if not mark.isdecimal():
+            raise OSError(errno.EINVAL, "the mark of its epoch is damaged")
+        return int(mark)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all is there that must not be lost; its state can be made anew."""
+        return self.workspace.is_dir() and self.agent.is_dir()
 
     def make(self, epoch: int) -> None:
         for folder in (self.root, self.workspace, self.agent, self.state):

@@ -12,7 +12,7 @@ from handlers.report_worker import report_worker, why_worker
 from handlers.retire import watch
 from jobs.activate import activate
 from jobs.execute_run import execute_run
-from jobs.reconcile import look_after_executors
+from jobs.reconcile import look_after_executors, reconcile_runs
 from jobs.restore import RestoreIncomplete
 from jobs.retire import (
     force_remove_worker,
@@ -105,6 +105,33 @@ def test_a_killed_executor_whose_work_is_saved_counts_as_stopped(session: Sessio
     session.kill_executor()
     look_after_workers(session.shop)
     assert session.status == "stopped"
+
+
+def test_a_stopped_workers_lost_workspace_comes_back_from_its_snapshot(session: Session) -> None:
+    session.say("write notes.txt: remember the heron")
+    session.at_rest()
+    stop_idle(session.shop, session.id)
+    shutil.rmtree(session.folder.workspace)
+    again = session.say("read notes.txt")
+    assert "heron" in session.text(again)
+    assert session.epoch == 2
+
+
+def test_a_damaged_place_keeps_no_other_run_from_being_reconciled(session: Session) -> None:
+    run = session.begin("sleep 100")
+    session.runs.wait_for(run.id, "running")
+    session.kill_executor()
+    mark = session.folder.epoch_file.read_text()
+    session.folder.epoch_file.write_text("")
+    others = [session.runs.start("say: hello") for _ in range(4)]
+    conn = session.runs.conn
+    conn.execute("DELETE FROM procrastinate_jobs")
+    conn.execute("UPDATE runs SET next_attempt_at = now() - interval '1 hour' WHERE status = 'queued'")
+    conn.execute("UPDATE session_logs SET lease_expires_at = now() - interval '1 hour' WHERE run_id = %s", (run.id,))
+    done = reconcile_runs(session.shop)
+    assert (done.scanned, done.dispatched) == (5, len(others))
+    look_after_workers(session.shop)
+    session.folder.epoch_file.write_text(mark)
 
 
 def test_a_run_whose_folder_is_lost_gets_another_attempt_in_a_new_place(session: Session) -> None:
@@ -211,32 +238,6 @@ def test_only_the_named_force_removes_what_is_not_saved(session: Session, way: W
     assert [event.data["code"] for event in session.events("run.warning")] == ["workspace_may_miss_changes"]
     way.heal()
     assert session.say("say: hello").epoch == 2
-
-
-def test_a_forced_removal_that_is_done_once_more_takes_nothing_new(session: Session) -> None:
-    session.say("write notes.txt: one")
-    session.at_rest()
-    meant = session.epoch
-    force_remove_worker(session.shop, session.session_id, actor="user:7", reason="broken", epoch=meant)
-    session.say("write precious.txt: two")
-    with pytest.raises(Conflict, match="has a new one"):
-        force_remove_worker(session.shop, session.session_id, actor="user:7", reason="broken", epoch=meant)
-    assert (session.folder.workspace / "precious.txt").exists()
-    assert session.status == "active"
-
-
-@pytest.mark.parametrize("host", ["docker", "external"])
-def test_a_worker_of_another_host_is_not_taken_for_gone(session: Session, host: str) -> None:
-    session.say("write notes.txt: one")
-    session.at_rest()
-    session.runs.conn.execute("UPDATE session_workers SET host = %s", (host,))
-    elsewhere = session.folder.root.rename(session.folder.root.with_name("elsewhere"))
-    with pytest.raises(Conflict, match=f"on the host {host}"):
-        remove_worker(session.shop, session.session_id)
-    with pytest.raises(Conflict, match=f"on the host {host}"):
-        force_remove_worker(session.shop, session.session_id, actor="user:7", reason="moved")
-    assert (session.status, session.is_saved) == ("active", False)
-    elsewhere.rename(session.folder.root)
 
 
 def test_force_stops_at_a_live_run(session: Session) -> None:
