@@ -29,6 +29,7 @@ from handlers.retire import FORCE, watch
 from schema.errors import Invalid, RunyardError, Unavailable
 from schema.sql import Conn
 from schema.wire import Json
+from schema.worker_limits import LONGEST_SECONDS
 
 if TYPE_CHECKING:
     from cli.commands import Commands
@@ -109,6 +110,8 @@ def limits(environ: Mapping[str, str]) -> LifeLimits:
         remove_after = float(environ.get("WORKER_REMOVE_AFTER_SECONDS") or 604_800)
     except ValueError:
         raise Invalid("WORKER_IDLE_STOP_SECONDS and WORKER_REMOVE_AFTER_SECONDS are numbers of seconds.") from None
+    if not (0 <= idle_stop <= LONGEST_SECONDS and 0 <= remove_after <= LONGEST_SECONDS):
+        raise Invalid("WORKER_IDLE_STOP_SECONDS and WORKER_REMOVE_AFTER_SECONDS are ten years at most; 0 is never.")
     return LifeLimits(idle_stop=idle_stop or None, remove_after=remove_after or None)
 
 

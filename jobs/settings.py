@@ -15,6 +15,7 @@ from handlers.transcript import FEWEST_TOKENS
 from jobs.store_settings import StoreSettings
 from schema.errors import RunyardError
 from schema.signature import parse_secret
+from schema.worker_limits import LONGEST_SECONDS
 
 
 class BadSettings(RunyardError):
@@ -54,8 +55,8 @@ class Settings(BaseSettings):
     runyard_public_url: str = ""
     runyard_callback_url: str | None = None
     worker_host: Literal["process", "docker", "external"] = "process"
-    worker_idle_stop_seconds: float = Field(default=900, ge=0)
-    worker_remove_after_seconds: float = Field(default=604_800, ge=0)
+    worker_idle_stop_seconds: float = Field(default=900, ge=0, le=LONGEST_SECONDS, allow_inf_nan=False)
+    worker_remove_after_seconds: float = Field(default=604_800, ge=0, le=LONGEST_SECONDS, allow_inf_nan=False)
     worker_concurrency: int = Field(default=16, ge=1, le=500)
     providers_file: Path = Path("providers.toml")
     agents_dir: Path = Path(".runyard/agents")
