@@ -23,12 +23,13 @@ from cli.places import find_places
 from cli.running import told
 from handlers.access import actor_of, user_named
 from handlers.life_cycle import LifeLimits
-from handlers.operations import operation, request_operation
+from handlers.operations import finish_operation, operation, request_operation
 from handlers.report_worker import list_workers, report_worker, why_worker
-from handlers.retire import FORCE
+from handlers.retire import FORCE, watch
 from schema.errors import Invalid, RunyardError, Unavailable
 from schema.sql import Conn
 from schema.wire import Json
+from schema.worker_limits import LONGEST_SECONDS
 
 if TYPE_CHECKING:
     from cli.commands import Commands
@@ -109,6 +110,8 @@ def limits(environ: Mapping[str, str]) -> LifeLimits:
         remove_after = float(environ.get("WORKER_REMOVE_AFTER_SECONDS") or 604_800)
     except ValueError:
         raise Invalid("WORKER_IDLE_STOP_SECONDS and WORKER_REMOVE_AFTER_SECONDS are numbers of seconds.") from None
+    if not (0 <= idle_stop <= LONGEST_SECONDS and 0 <= remove_after <= LONGEST_SECONDS):
+        raise Invalid("WORKER_IDLE_STOP_SECONDS and WORKER_REMOVE_AFTER_SECONDS are ten years at most; 0 is never.")
     return LifeLimits(idle_stop=idle_stop or None, remove_after=remove_after or None)
 
 
@@ -117,7 +120,8 @@ def remove_worker(conn: Conn, asked: argparse.Namespace) -> Sequence[Json]:
     if asked.force is not None:
         if not asked.reason:
             raise Invalid("A forced removal needs --reason.")
-        arguments |= {"force": asked.force, "reason": asked.reason}
+        epoch = watch(conn, asked.session).epoch
+        arguments |= {"force": asked.force, "reason": asked.reason, "epoch": epoch}
     return [_performed(conn, "remove_worker", arguments)]
 
 
@@ -146,6 +150,8 @@ def _performed(conn: Conn, kind: str, arguments: Json) -> Json:
                 raise Unavailable(found.error)
             return found.result or {}
         time.sleep(LOOK_SECONDS)
+    finish_operation(conn, operation_id, error="It was given up: nobody waits for it any more.")
+    conn.commit()
     raise Unavailable("The job worker did not do it in time: does it run, and is it well?")
 
 

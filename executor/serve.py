@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import structlog
 import uvicorn
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 CALLBACK_SECONDS = 10.0
 IDLE_LOOK_SECONDS = 1.0
+LOCK_SECONDS = 0.5
+"""Long enough for whoever only looks whether an executor is at work, and holds the lock for that."""
+LOCK_POLL_SECONDS = 0.02
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -186,11 +189,20 @@ def write_port_file(file: Path, port: int) -> None:
 def _only_one(state_dir: Path) -> Iterator[None]:
     """Two executors on one spool would both be wrong. The lock goes with the process, however it ends."""
     with (state_dir / "executor.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise BadSettings(f"Another executor is using {state_dir}.") from None
+        deadline = time.monotonic() + LOCK_SECONDS
+        while not _is_locked_by_us(lock):
+            if time.monotonic() > deadline:
+                raise BadSettings(f"Another executor is using {state_dir}.")
+            time.sleep(LOCK_POLL_SECONDS)
         yield
+
+
+def _is_locked_by_us(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _failing(told: str, app: ASGIApp) -> ASGIApp:

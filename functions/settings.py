@@ -16,6 +16,7 @@ from schema.addresses import database_address, web_address
 from schema.errors import Invalid
 from schema.human_policy import HumanPolicy, OnExpiry, nearest
 from schema.signature import parse_secret
+from schema.worker_limits import LONGEST_SECONDS
 
 NO_LONGER = {
     "CONTROL_PLANE_STORAGE": "there is one storage, PostgreSQL (DATABASE_URL)",
@@ -72,8 +73,8 @@ class Settings(BaseSettings):
     max_prompt_bytes: int = Field(default=262_144, ge=1)
     max_callback_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
     run_max_attempts: int = Field(default=3, ge=1, le=20)
-    worker_idle_stop_seconds: float = Field(default=900, ge=0, le=315_360_000)
-    worker_remove_after_seconds: float = Field(default=604_800, ge=0, le=315_360_000)
+    worker_idle_stop_seconds: float = Field(default=900, ge=0, le=LONGEST_SECONDS)
+    worker_remove_after_seconds: float = Field(default=604_800, ge=0, le=LONGEST_SECONDS)
     run_lease_seconds: float = Field(default=60, gt=0, allow_inf_nan=False)
     run_queue_retry_delay_ms: int = Field(default=2000, ge=0)
     run_stop_deadline_seconds: float = Field(default=30, gt=0, allow_inf_nan=False)

@@ -20,10 +20,12 @@ from functions.openapi import conflicts
 from functions.queue import performed
 from functions.requests import Nothing
 from handlers.access import require
+from handlers.activate import require_session
 from handlers.life_cycle import LifeLimits
 from handlers.report_worker import list_workers, may_watch, report_worker, why_worker
 from handlers.retire import Lost, watch
 from schema.errors import Conflict, Invalid
+from schema.rows import WorkerRow
 from schema.wire import Json, Request, Text, Wire
 from schema.worker_api import WorkerReport, WorkerWhy
 
@@ -121,6 +123,8 @@ def activate_worker(session_id: UUID, json_data: Nothing) -> Response:  # noqa: 
 
     Where its place is gone, what is saved is restored into a new one. 503 `worker_away` when it takes too long.
     """
+    with edge().transaction() as conn:
+        require_session(conn, session_id)
     return _asked("activate_worker", session_id)
 
 
@@ -189,23 +193,23 @@ def remove_worker(session_id: UUID, query_data: RemoveQuery) -> Response:
     409 `worker_kept` with what keeps it. `force=lose-unsaved-changes` with a `reason` removes it all the same, is
     written down, and answers with what is lost.
     """
-    _known(session_id)
+    worker = _known(session_id)
     arguments: Json = {"sessionId": str(session_id), "actor": actor().author}
     if query_data.force is not None:
         require(actor(), "workers:force")
         if query_data.reason is None:
             raise Invalid("A forced removal needs a reason.", code="reason_missing")
-        arguments |= {"force": query_data.force, "reason": query_data.reason}
+        arguments |= {"force": query_data.force, "reason": query_data.reason, "epoch": worker.epoch}
     done = performed("remove_worker", arguments, wait_seconds=WAIT_SECONDS)
     if "kept" in done:
         raise Conflict(done["kept"], code="worker_kept")
     return _answered(done)
 
 
-def _known(session_id: UUID) -> None:
+def _known(session_id: UUID) -> WorkerRow:
     """Raises NotFound when the session never had a worker."""
     with edge().transaction() as conn:
-        watch(conn, session_id)
+        return watch(conn, session_id)
 
 
 def _asked(kind: str, session_id: UUID | None = None) -> Response:

@@ -70,6 +70,11 @@ def begin_activation(
     return Begun(found.epoch, manifest, _begin_restore(conn, found))
 
 
+def require_session(conn: Conn, session_id: UUID) -> None:
+    """Raises NotFound when there is none to activate a worker for."""
+    _found(conn, session_id)
+
+
 def worker_active(conn: Conn, session_id: UUID, *, epoch: int, base_url: str) -> bool:
     """Its executor answers and its place is whole. False when the session has a newer epoch."""
     return execute(conn, "worker_active", session_id=session_id, epoch=epoch, base_url=base_url) == 1

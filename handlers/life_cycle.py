@@ -100,7 +100,7 @@ def decide(worker: Watched, facts: Facts, unsaved: Unsaved | None, *, now: datet
     if worker.host == EXTERNAL:
         return Decision("keep", "Somebody else runs this executor; it is not ours to stop.")
     if not facts.has_place:
-        return _without_place(worker)
+        return _without_place(worker, unsaved)
     if worker.status in ("absent", "removing"):
         return _on_its_way_out(worker, unsaved)
     if worker.status == "stopped":
@@ -110,9 +110,11 @@ def decide(worker: Watched, facts: Facts, unsaved: Unsaved | None, *, now: datet
     return _with_executor(worker, facts, unsaved, now=now, limits=limits)
 
 
-def _without_place(worker: Watched) -> Decision:
+def _without_place(worker: Watched, unsaved: Unsaved | None) -> Decision:
     if worker.status == "absent":
         return Decision("keep", "There is no worker; the next prompt makes one.")
+    if worker.status == "removing" and unsaved is None and worker.needed_by is None:
+        return Decision("remove", "Its removal was begun, and something may be left of it.")
     return Decision("note_absent", "Its folder or volume is gone.")
 
 

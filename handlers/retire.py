@@ -116,11 +116,13 @@ def what_is_lost(conn: Conn, session_id: UUID) -> Lost:
     )
 
 
-def begin_forced_removal(conn: Conn, session_id: UUID, *, actor: str, reason: str) -> Lost:
+def begin_forced_removal(conn: Conn, session_id: UUID, *, actor: str, reason: str, epoch: int | None = None) -> Lost:
     """Past the gate, because somebody insists, which is written down with what it costs. Raises Conflict while a run is
-    at work."""
+    at work, and when the place of that epoch is not the session's any more."""
     hold_session(conn, session_id)
     worker = watch(conn, session_id)
+    if epoch not in (None, worker.epoch):
+        raise Conflict("The worker that was meant is gone; the session has a new one since.", code="stale_epoch")
     if worker.needed_by is not None:
         raise Conflict(f"Run {worker.needed_by} is at work in it or comes next: stop it first.", code="live_run")
     lost = what_is_lost(conn, session_id)

@@ -7,16 +7,18 @@ new epoch begins, and what is saved is restored before anything runs in it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
 import psycopg
 import structlog
+from psycopg_pool import PoolTimeout
 
 from handlers.activate import Begun, begin_activation, worker_active, worker_used
 from handlers.worker import hold_worker, worker_lost, worker_of
+from jobs.database import CHECKOUT_SECONDS
 from jobs.executor_client import Endpoint, Trace
 from jobs.hosts import HostFailed
 from jobs.restore import restore
@@ -81,11 +83,12 @@ def use_worker(shop: Workshop, session_id: UUID, *, actor: str) -> Activated:
 @contextmanager
 def holding_worker(shop: Workshop, session_id: UUID, *, seconds: float) -> Iterator[None]:
     """Nobody else starts, stops or removes the session's worker meanwhile. Raises WorkerBusy after `seconds`."""
-    with shop.database.dedicated() as conn:
-        conn.execute("SELECT set_config('lock_timeout', %s, false)", (f"{seconds * 1000:.0f}ms",))
+    with ExitStack() as until_done:
         try:
+            conn = until_done.enter_context(shop.database.dedicated(wait_seconds=max(seconds, CHECKOUT_SECONDS)))
+            conn.execute("SELECT set_config('lock_timeout', %s, false)", (f"{seconds * 1000:.0f}ms",))
             hold_worker(conn, session_id)
-        except psycopg.errors.LockNotAvailable:
+        except (psycopg.errors.LockNotAvailable, PoolTimeout):
             raise WorkerBusy from None
         yield
 

@@ -62,9 +62,10 @@ class Database:
             return verb(conn, *args, **kwargs)
 
     @contextmanager
-    def dedicated(self) -> Iterator[Conn]:
-        """A connection of its own, outside of any transaction: its advisory locks end with the block."""
-        with self.alone.connection() as conn:
+    def dedicated(self, *, wait_seconds: float = CHECKOUT_SECONDS) -> Iterator[Conn]:
+        """A connection of its own, outside of any transaction: its advisory locks end with the block. Raises
+        PoolTimeout when all are taken for so long."""
+        with self.alone.connection(timeout=wait_seconds) as conn:
             try:
                 yield conn
             finally:

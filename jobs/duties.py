@@ -60,6 +60,7 @@ class Presence:
         self._reclaim = reclaim
         self._give_back = give_back
         self._conn: Conn | None = None
+        self._is_announced = False
         self._connected_at = self._seen_at = -math.inf
         self._missed: set[tuple[UUID, int]] = set()
         self._missed_turns: set[Turn] = set()
@@ -88,12 +89,17 @@ class Presence:
             self._conn.close()
 
     def _connected(self) -> Conn:
+        """Announced, unless PostgreSQL has not yet noticed that the connection before this one is gone: it holds the
+        lock until then, and from then on this one must."""
         if self._conn is None or self._conn.closed:
             self._missed, self._missed_turns = set(), set()
             self._conn = psycopg.connect(self._dsn, **CONNECT)
             self._connected_at = time.monotonic()
-            if not announce_presence(self._conn, self._claimer):
+            self._is_announced = announce_presence(self._conn, self._claimer)
+            if not self._is_announced:
                 _log.warning("presence.taken", claimer=self._claimer)
+        elif not self._is_announced:
+            self._is_announced = announce_presence(self._conn, self._claimer)
         return self._conn
 
 

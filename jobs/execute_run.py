@@ -14,7 +14,7 @@ import structlog
 
 from handlers.claim_run import Claimed, abandon, claim_run, give_back, record_dispatched, refuse
 from handlers.handover import hand_over
-from handlers.settle_run import has_attempts_left
+from handlers.settle_run import RetryPolicy, has_attempts_left
 from jobs.activate import activate, activated
 from jobs.executor_client import Endpoint, ExecutorError, Trace
 from jobs.hosts import HostFailed
@@ -31,6 +31,8 @@ from schema.sql import Conn, fetch_the
 
 BUSY_SECONDS = 10.0
 BUSY_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 3600.0
+"""Of what an executor asks for by Retry-After."""
 
 Outcome = Literal["nothing_to_do", "started", "superseded", "given_back", "ended", "left"]
 
@@ -160,7 +162,8 @@ def _after_error(shop: Workshop, run: RunRow, error: ExecutorError) -> Outcome:
     if error.is_refusal:
         shop.database.transact(abandon, run, code="executor_refused", message=error.detail)
         return "ended"
-    return _given_back(shop, run, code="executor_unreachable", message=error.detail)
+    pause = min(error.retry_after or 0, LONGEST_PAUSE_SECONDS)
+    return _given_back(shop, run, code="executor_unreachable", message=error.detail, pause_seconds=pause)
 
 
 def _without_workspace(shop: Workshop, run: RunRow, error: RestoreIncomplete) -> Outcome:
@@ -175,8 +178,10 @@ def _refused(shop: Workshop, run: RunRow, *, code: str, message: str) -> Outcome
     return "ended" if shop.database.transact(refuse, run, code=code, message=message) else "superseded"
 
 
-def _given_back(shop: Workshop, run: RunRow, *, code: str, message: str) -> Outcome:
+def _given_back(shop: Workshop, run: RunRow, *, code: str, message: str, pause_seconds: float = 0) -> Outcome:
+    """`pause_seconds`: before which another attempt cannot help."""
     _log.warning("run.given_back", code=code, why=message)
-    if shop.database.transact(give_back, run, shop.retry_policy, code=code, message=message):
+    policy = RetryPolicy(delay_seconds=max(shop.retry_policy.delay_seconds, pause_seconds))
+    if shop.database.transact(give_back, run, policy, code=code, message=message):
         return "given_back"
     return "superseded"

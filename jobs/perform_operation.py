@@ -9,6 +9,7 @@ import structlog
 from pydantic import ValidationError
 
 from handlers.operations import finish_operation, operation
+from jobs.database import Away
 from jobs.drain import DrainQueue, drain_queue
 from jobs.plan_restore import PlanRestore, plan_restore
 from jobs.reconcile import reconcile_runs
@@ -42,6 +43,11 @@ def perform_operation(shop: Workshop, operation_id: UUID) -> None:
         _log.warning("operation.failed", kind=wanted.kind, why=str(error))
         _fail(shop, operation_id, str(error))
         return
+    except Away:
+        raise  # it is done once more when PostgreSQL is back
+    except Exception as error:
+        _fail(shop, operation_id, f"The job worker stumbled over it ({type(error).__name__}); its log says more.")
+        raise
     shop.database.transact(finish_operation, operation_id, result=result.to_json())
 
 

@@ -125,7 +125,11 @@ def _carried_out(conn: Conn, shop: Workshop, run: RunRow, decision: Decision) ->
 def _facts(shop: Workshop, run: RunRow) -> ExecutorFacts:
     if run.bound or run.status in ("queued", "parked", "cancelling"):
         return UNREACHABLE
-    facts = shop.host.facts(run.session_id)
+    try:
+        facts = shop.host.facts(run.session_id)
+    except HostFailed as error:  # a host that cannot tell of one session keeps no other from being looked after
+        _log.warning("worker.unknown", why=error.detail)
+        return UNREACHABLE
     if facts.state == "dead" and run.lease_expires_at is not None:
         facts = _restart(shop, run.session_id)
     if facts.endpoint is None:

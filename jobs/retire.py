@@ -29,7 +29,7 @@ from handlers.worker import worker_changed
 from jobs.activate import WorkerBusy, activate, holding_worker
 from jobs.executor_client import ExecutorError
 from jobs.hosts import HostFailed
-from jobs.sync_workspace import NotSaved, save_now
+from jobs.sync_workspace import ANOTHERS_TURN_SECONDS, NotSaved, NotYetSaved, save_now
 from jobs.workshop import Workshop
 from schema.errors import Conflict, RunyardError
 from schema.logs import log_context
@@ -114,21 +114,38 @@ def remove_stopped(shop: Workshop, session_id: UUID | None = None, *, actor: str
 
 def remove_worker(shop: Workshop, session_id: UUID, *, actor: str = SOMEBODY) -> Removed:
     """Save, stop and remove it now. Raises Conflict with what keeps it."""
+    _require_own(shop, session_id)
     ended = _retire(shop, session_id, limits=at_once(actor), may=_ALL, why="remove")
     if ended.status != "absent":
         raise Conflict(f"The worker was not removed: {ended.reason}", code="worker_kept")
     return Removed(session_id=session_id)
 
 
-def force_remove_worker(shop: Workshop, session_id: UUID, *, actor: str, reason: str) -> Removed:
-    """Remove it with what is not saved; written down, and told to its session. Raises Conflict while a run is live."""
+def force_remove_worker(
+    shop: Workshop, session_id: UUID, *, actor: str, reason: str, epoch: int | None = None
+) -> Removed:
+    """Remove it with what is not saved; written down, and told to its session. `epoch` is that of the place which was
+    meant: a job that is done once more must not take what has come since. Raises Conflict then, and while a run is
+    live."""
+    _require_own(shop, session_id)
     with log_context(sessionId=session_id), holding_worker(shop, session_id, seconds=FORCE_SECONDS):
         worker = shop.database.transact(watch, session_id)
-        lost = shop.database.transact(begin_forced_removal, session_id, actor=actor, reason=reason)
+        lost = shop.database.transact(begin_forced_removal, session_id, actor=actor, reason=reason, epoch=epoch)
         _log.warning("worker.force_removed", actor=actor, why=reason, lost=lost.is_anything)
         shop.host.remove(session_id)
         shop.database.transact(end_forced_removal, session_id, lost, epoch=worker.epoch)
     return Removed(session_id=session_id, lost=lost)
+
+
+def _require_own(shop: Workshop, session_id: UUID) -> None:
+    """Raises Conflict for a worker of another host than this job worker's, which takes its place for gone, and for one
+    that somebody else runs."""
+    worker = shop.database.transact(watch, session_id)
+    if worker.status != "absent" and (worker.host == EXTERNAL or worker.host != shop.host.name):
+        detail = (
+            f"The worker was not removed: it is on the host {worker.host}, which this job worker does not look after."
+        )
+        raise Conflict(detail, code="worker_kept")
 
 
 def look_after_workers(shop: Workshop) -> list[Ended]:
@@ -178,7 +195,7 @@ def _retire(shop: Workshop, session_id: UUID, *, limits: LifeLimits, may: frozen
                 if decision is not None:
                     reason = decision.reason
                     break
-        except WorkerBusy as error:
+        except (WorkerBusy, NotYetSaved) as error:
             reason = error.detail
         except RunyardError as error:
             _log.warning("worker.kept", code=error.problem_code, why=error.detail)
@@ -198,7 +215,8 @@ def _step(
         _start_again(shop, session_id, decision.reason)
         return None
     if decision.action in ("save", "stop"):
-        save_now(shop, session_id, why)
+        patience = ANOTHERS_TURN_SECONDS if limits.asked_by else 0  # a pass comes again
+        save_now(shop, session_id, why, wait_seconds=patience)
     if decision.action == "remove" and not _is_proven(shop, session_id):
         return None
     return None if decision.action == "save" else _end(shop, session_id, limits=limits, may=may)

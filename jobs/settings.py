@@ -16,6 +16,7 @@ from jobs.store_settings import StoreSettings
 from schema.addresses import database_address, web_address
 from schema.errors import RunyardError
 from schema.signature import parse_secret
+from schema.worker_limits import LONGEST_SECONDS
 
 
 class BadSettings(RunyardError):
@@ -60,8 +61,8 @@ class Settings(BaseSettings):
     runyard_public_url: WebAddress | None = None
     runyard_callback_url: WebAddress | None = None
     worker_host: Literal["process", "docker", "external"] = "process"
-    worker_idle_stop_seconds: float = Field(default=900, ge=0, le=315_360_000)
-    worker_remove_after_seconds: float = Field(default=604_800, ge=0, le=315_360_000)
+    worker_idle_stop_seconds: float = Field(default=900, ge=0, le=LONGEST_SECONDS)
+    worker_remove_after_seconds: float = Field(default=604_800, ge=0, le=LONGEST_SECONDS)
     worker_concurrency: int = Field(default=16, ge=1, le=500)
     providers_file: Path = Path("providers.toml")
     agents_dir: Path = Path(".runyard/agents")

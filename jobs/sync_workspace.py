@@ -65,7 +65,7 @@ class NotSaved(Unavailable):
 
 
 class NotYetSaved(NotSaved):
-    """The executor was about something else: not a failure, and to be tried again in a moment."""
+    """Another save goes on, or the executor was about something else: not a failure, and to be tried again soon."""
 
 
 def save_due(shop: Workshop) -> None:
@@ -155,7 +155,7 @@ def _own_turn(shop: Workshop, session_id: UUID, *, deadline: float) -> Turn | No
         if turn is not None or shop.database.transact(saving_state, session_id) is None:
             return turn
         if time.monotonic() > deadline or shop.closing.wait(LOOK_SECONDS):
-            raise NotSaved("Another save of this session is still going on.", code="syncing")
+            raise NotYetSaved("Another save of this session is still going on.", code="syncing")
 
 
 def _save(shop: Workshop, turn: Turn, *, reason: SyncReason | None) -> Committed | None:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import procrastinate
 from procrastinate import JobContext, RetryStrategy
+from procrastinate.jobs import Status
 
 from jobs.database import Away
 from jobs.deliver_answer import ExecutorAway
@@ -86,10 +87,14 @@ def collect_garbage(context: JobContext, timestamp: int) -> None:  # noqa: ARG00
 
 
 async def retry_stalled_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
-    """Put back the jobs of workers that are gone; the runs themselves are fenced by claims of our own."""
+    """Put back the jobs of workers that are gone; the runs themselves are fenced by claims of our own. A duty is not
+    put back, for the next one is queued already or will be: it only lets go of its lock."""
     manager = context.app.job_manager
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
-        await manager.retry_job(job)
+        if job.queueing_lock is None:
+            await manager.retry_job(job)
+        else:
+            await manager.finish_job(job, status=Status.FAILED, delete_job=False)
 
 
 async def remove_old_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
@@ -99,7 +104,10 @@ async def remove_old_jobs(context: JobContext, timestamp: int) -> None:  # noqa:
 
 
 def register(app: procrastinate.App) -> None:
-    """All tasks under their own names, so that what handlers/defer.py defers finds its task."""
+    """All tasks under their own names, so that what handlers/defer.py defers finds its task.
+
+    One pass of a duty at a time: passes that last would take place after place from the jobs of runs. Only what frees
+    the locks of workers that are gone may not wait for one."""
     for task, queue, retry in (
         (execute_run, RUNS, WHILE_POSTGRES_RETURNS),
         (stop_run, CONTROL, WHILE_POSTGRES_RETURNS),
@@ -117,7 +125,9 @@ def register(app: procrastinate.App) -> None:
         retry_stalled_jobs,
         remove_old_jobs,
     ):
-        app.task(name=duty.__name__, queue=CONTROL, queueing_lock=duty.__name__, pass_context=True)(duty)
+        name = duty.__name__
+        lock = None if duty is retry_stalled_jobs else name
+        app.task(name=name, queue=CONTROL, lock=lock, queueing_lock=name, pass_context=True)(duty)
 
 
 def schedule(app: procrastinate.App, *, reconcile_seconds: int) -> None:

@@ -38,9 +38,10 @@ class Sweep(Request):
 
 
 class Removal(Request):
-    """`force` is the named word; then `reason` is written down."""
+    """`force` is the named word; then `reason` is written down, and only what was there in `epoch` is removed."""
 
     session_id: UUID
+    epoch: int | None = None
     force: Literal["lose-unsaved-changes"] | None = None
     reason: Text = Field(default="", max_length=1000)
     actor: Text = Field(default=SOMEBODY, max_length=200)
@@ -91,7 +92,9 @@ def remove_one_worker(shop: Workshop, arguments: Json) -> Removed | Kept:
     asked = Removal.model_validate(arguments)
     try:
         if asked.force == FORCE:
-            return force_remove_worker(shop, asked.session_id, actor=asked.actor, reason=asked.reason)
+            return force_remove_worker(
+                shop, asked.session_id, actor=asked.actor, reason=asked.reason, epoch=asked.epoch
+            )
         return remove_worker(shop, asked.session_id, actor=asked.actor)
     except Conflict as error:
         return Kept(session_id=asked.session_id, kept=error.detail)

@@ -9,6 +9,7 @@ from schema.wire import Json, Request
 
 MEBIBYTE = 1024 * 1024
 DAY_SECONDS = 86_400
+LONGEST_SECONDS = 3650 * DAY_SECONDS
 
 
 class WorkerLimits(Request):
@@ -21,7 +22,7 @@ class WorkerLimits(Request):
     processes: int | None = Field(default=None, ge=32, le=100_000)
     disk_bytes: int | None = Field(default=None, ge=64 * MEBIBYTE, le=1024 * 1024 * 16 * MEBIBYTE)
     idle_stop_seconds: int | None = Field(default=None, ge=1, le=30 * DAY_SECONDS)
-    remove_after_seconds: int | None = Field(default=None, ge=1, le=3650 * DAY_SECONDS)
+    remove_after_seconds: int | None = Field(default=None, ge=1, le=LONGEST_SECONDS)
     concurrent_runs: int | None = Field(default=None, ge=1, le=1_000_000)
 
 

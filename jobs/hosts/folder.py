@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -10,14 +11,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import psutil
 
 LOG_BYTES = 10 * 1024 * 1024
 LOCK_POLL_SECONDS = 0.02
-CLOCK_SECONDS = 5.0
 
 
 class FolderBusy(Exception):
@@ -26,11 +25,11 @@ class FolderBusy(Exception):
 
 @dataclass(frozen=True)
 class Listening:
-    """What a port file says; `started_at` in seconds since 1970."""
+    """What a port file says. `lock` is the file that the executor has locked for as long as it lives."""
 
     pid: int
     port: int
-    started_at: float
+    lock: Path
 
     @property
     def base_url(self) -> str:
@@ -38,12 +37,11 @@ class Listening:
 
     @property
     def process(self) -> psutil.Process | None:
-        """The process, if it lives. One that began after the file was written is another that has the same id."""
+        """The process, if it lives. Without the lock it is another that has the same id. Clocks could not tell: when
+        the machine's is set, what they say of a process's start moves, and what was written does not."""
         try:
             process = psutil.Process(self.pid)
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return None
-            return process if process.create_time() <= self.started_at + CLOCK_SECONDS else None
+            return process if process.status() != psutil.STATUS_ZOMBIE and _is_locked(self.lock) else None
         except psutil.NoSuchProcess:
             return None
 
@@ -86,11 +84,19 @@ class Folder:
     @property
     def epoch(self) -> int | None:
         """The epoch that it was made for; None when it is not there. One without a mark is older than marks are, and
-        then there was no epoch but the first."""
+        then there was no epoch but the first. Raises OSError."""
         try:
-            return int(self.epoch_file.read_text())
+            mark = self.epoch_file.read_text()
         except (FileNotFoundError, NotADirectoryError):
             return 1 if self.exists() else None
+        if not mark.isdecimal():
+            raise OSError(errno.EINVAL, "the mark of its epoch is damaged")
+        return int(mark)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all is there that must not be lost; its state can be made anew."""
+        return self.workspace.is_dir() and self.agent.is_dir()
 
     def make(self, epoch: int) -> None:
         for folder in (self.root, self.workspace, self.agent, self.state):
@@ -116,8 +122,7 @@ class Folder:
         """None when no executor has said that it listens, or it has ended in order since."""
         try:
             found = json.loads(self.port_file.read_text())
-            started_at = datetime.fromisoformat(found["startedAt"]).timestamp()
-            return Listening(int(found["pid"]), int(found["port"]), started_at)
+            return Listening(int(found["pid"]), int(found["port"]), self.state / "executor.lock")
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -156,6 +161,18 @@ def _delete_tree(folder: Path) -> None:
             if not os.path.islink(path):
                 os.chmod(path, 0o700)
     shutil.rmtree(folder)
+
+
+def _is_locked(file: Path) -> bool:
+    """By anybody; False when there is no such file."""
+    try:
+        with file.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _lock(descriptor: int, *, deadline: float) -> None:

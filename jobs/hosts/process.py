@@ -69,7 +69,7 @@ class ProcessHost:
     def facts(self, session_id: UUID) -> HostFacts:
         folder = self._folder(session_id)
         try:
-            place_epoch = folder.epoch
+            place_epoch, is_whole = folder.epoch, folder.is_whole
         except OSError as error:
             raise HostFailed(f"The folder {folder.root} cannot be read: {error.strerror}.") from None
         if place_epoch is None:
@@ -78,7 +78,9 @@ class ProcessHost:
         if listening is not None and health is not None:
             endpoint = self._endpoint_of(listening, session_id, health.epoch)
             return HostFacts("alive", endpoint, place_epoch=place_epoch)
-        return HostFacts("dead" if self.is_dead(session_id) else "silent", place_epoch=place_epoch)
+        if not self.is_dead(session_id):
+            return HostFacts("silent", place_epoch=place_epoch)
+        return HostFacts("dead", place_epoch=place_epoch) if is_whole else GONE
 
     def is_dead(self, session_id: UUID) -> bool:
         listening = self._folder(session_id).listening()

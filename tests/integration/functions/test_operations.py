@@ -66,6 +66,13 @@ def test_a_worker_that_is_away_is_told(api: Api, monkeypatch: pytest.MonkeyPatch
     assert answer.headers["Retry-After"] == "2"
 
 
+def test_what_was_given_up_is_never_done(api: Api, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(functions.queue, "GRACE_SECONDS", 0.2)
+    api.post(RECONCILE)
+    found = conn.execute("SELECT finished_at IS NOT NULL, error FROM operations").fetchone()
+    assert found == (True, "It was given up: nobody waits for it any more.")
+
+
 def test_what_the_worker_could_not_do_is_told(api: Api, perform: object) -> None:
     perform(error="no executor answers")  # type: ignore[operator]
     answer = api.post(RECONCILE)

@@ -163,6 +163,7 @@ def test_a_forced_removal_names_its_word_reason_and_actor(api: Api, session_id: 
     assert answer_json(api.delete(f"{path}?force=lose-unsaved-changes&reason=disk")) == lost
     [(kind, arguments)] = asked
     assert (kind, arguments["force"], arguments["reason"]) == ("remove_worker", "lose-unsaved-changes", "disk")
+    assert arguments["epoch"] == 1
     assert arguments["actor"].startswith("user:")
 
 
@@ -171,6 +172,11 @@ def test_a_session_without_a_worker_is_not_found(api: Api, path: str) -> None:
     call = api.get if not path else api.post
     answer = call(f"/api/session-workers/{uuid4()}{path}")
     assert (answer.status_code, answer_json(answer)["code"]) == (404, "unknown_worker")
+
+
+def test_a_worker_is_activated_for_a_session_that_there_is(api: Api) -> None:
+    answer = api.post(f"/api/session-workers/{uuid4()}/activate")
+    assert (answer.status_code, answer_json(answer)["code"]) == (404, "unknown_session")
 
 
 def test_members_see_their_own_workers_and_operate_none(api: Api, member: str, session_id: str) -> None:

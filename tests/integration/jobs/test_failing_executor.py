@@ -197,3 +197,11 @@ def test_an_answer_that_cannot_be_delivered_is_kept_for_later(shop: Workshop, ru
     assert status_of(runs, request_id) == "delivering"
     deliver_answer(shop, request_id)
     assert stand_in.seen[-1].body["decision"] == "allow"
+
+
+def test_an_executor_that_asks_for_a_long_pause_gets_it(shop: Workshop, runs: Runs, stand_in: StandIn) -> None:
+    run = runs.start()
+    stand_in.fail(Reply(429, headers={"retry-after": "600"}))
+    assert execute_run(shop, run.id) == "given_back"
+    pause = "SELECT next_attempt_at - now() BETWEEN interval '9 minutes' AND interval '10 minutes' FROM runs"
+    assert runs.conn.execute(pause).fetchone() == (True,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -119,6 +120,34 @@ def test_a_hung_executor_is_replaced(make_shop: Make, runs: Runs) -> None:
     assert shop.host.facts(run.session_id).state == "silent"
     shop.host.ensure_started(run.session_id, 1)
     assert executor_of(shop, run.session_id).pid != hung.pid
+
+
+def test_an_executor_is_ended_after_the_clock_was_set_forward(
+    shop: Workshop, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = runs.start()
+    shop.host.ensure_started(run.session_id, 1)
+    executor, told = executor_of(shop, run.session_id), psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: told(process) + 600)
+    assert not shop.host.is_dead(run.session_id)
+    shop.host.stop(run.session_id)
+    wait_until(lambda: not executor.is_running() or executor.status() == psutil.STATUS_ZOMBIE, executor.status)
+
+
+def test_a_process_that_got_a_dead_executors_id_is_let_live(shop: Workshop, runs: Runs) -> None:
+    run = runs.start()
+    shop.host.ensure_started(run.session_id, 1)
+    folder = folder_of(shop, run.session_id)
+    executor_of(shop, run.session_id).kill()
+    wait_until(lambda: shop.host.is_dead(run.session_id), lambda: "still alive")
+    other = psutil.Popen(["sleep", "100"])
+    said = json.loads(folder.port_file.read_text())
+    folder.port_file.write_text(json.dumps({**said, "pid": other.pid}))
+    wait_until(lambda: shop.host.is_dead(run.session_id), lambda: "its lock is still held")
+    shop.host.stop(run.session_id)
+    assert other.status() != psutil.STATUS_ZOMBIE
+    other.kill()
+    other.wait()
 
 
 def test_an_executor_of_an_older_epoch_is_replaced(shop: Workshop, runs: Runs) -> None:

@@ -9,8 +9,10 @@ import psycopg
 import pytest
 
 from handlers.claim_run import claim_run, record_dispatched
-from handlers.reconcile import orphaned_runs
+from handlers.reconcile import ReconcileLimits, orphaned_runs
 from handlers.worker import announce_presence
+from jobs.duties import Presence
+from schema.rows import RunRow
 from tests.integration.jobs.conftest import JobWorker, Runs
 from tests.integration.jobs.stand_in import TOKEN, Reply, StandIn
 from tests.integration.jobs.waiting import wait_until
@@ -82,3 +84,26 @@ def test_a_claim_is_orphaned_when_its_claimers_connection_ends(runs: Runs, datab
     with runs.conn.transaction():
         record_dispatched(runs.conn, claimed.run, lease_seconds=60)
     assert orphaned_runs(runs.conn) == []
+
+
+@pytest.mark.both_postgres
+def test_a_worker_whose_lost_connection_still_held_its_lock_takes_it_when_that_ends(runs: Runs, database: str) -> None:
+    half_open = psycopg.connect(database, autocommit=True)
+    announce_presence(half_open, "one")
+    reclaimed: list[RunRow] = []
+    presence = Presence(
+        database,
+        claimer="one",
+        limits=ReconcileLimits(lease_seconds=60),
+        reclaim=reclaimed.extend,
+        give_back=lambda _turns: None,
+    )
+    presence.run_once()
+    run = runs.start()
+    with runs.conn.transaction():
+        assert claim_run(runs.conn, run.id, owner="one", lock_seconds=3600) is not None
+    half_open.close()
+    wait_until(lambda: orphaned_runs(runs.conn), lambda: "its lock is still held")
+    presence.run_once()
+    assert orphaned_runs(runs.conn) == reclaimed == []
+    presence.end()

@@ -14,6 +14,9 @@ import pytest
 from handlers.operations import operation, request_operation
 from handlers.providers import list_providers
 from jobs.hosts.folder import Folder
+from jobs.perform_operation import perform_operation
+from jobs.reconcile import Reconciliation
+from jobs.workshop import Workshop
 from tests.integration.jobs.conftest import ROOT, JobWorker, Runs, listeners
 from tests.integration.jobs.waiting import wait_until
 
@@ -142,6 +145,43 @@ def test_a_job_of_a_killed_worker_is_taken_by_another(runs: Runs, make_job_worke
     )
     make_job_worker()
     runs.wait_for(run.id, "succeeded")
+
+
+def test_a_stalled_duty_keeps_no_other_job_from_being_put_back(runs: Runs, make_job_worker: MakeWorker) -> None:
+    """Its worker is gone, and the next one of the duty is queued."""
+    defer = (
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, queueing_lock, status, scheduled_at)"
+        " VALUES ('control', %s, %s, %s, now() + %s::interval) RETURNING id"
+    )
+    duty = "remove_old_jobs"
+    with runs.conn.transaction():
+        runs.conn.execute(defer, (duty, duty, "doing", "0"))
+        runs.conn.execute(defer, (duty, duty, "todo", "1 hour"))
+        operation_id = request_operation(runs.conn, runs.actor, "reconcile_runs", {})
+        runs.conn.execute("UPDATE procrastinate_jobs SET status = 'doing' WHERE task_name = 'perform_operation'")
+    make_job_worker()
+
+    def is_done() -> bool:
+        done = operation(runs.conn, operation_id)
+        return done is not None and done.finished_at is not None
+
+    wait_until(is_done, lambda: operation(runs.conn, operation_id))
+
+
+def test_an_operation_that_the_worker_stumbles_over_is_answered(
+    shop: Workshop, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(_shop: Workshop) -> Reconciliation:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("jobs.perform_operation.reconcile_runs", stumble)
+    with runs.conn.transaction():
+        operation_id = request_operation(runs.conn, runs.actor, "reconcile_runs", {})
+    with pytest.raises(ZeroDivisionError):
+        perform_operation(shop, operation_id)
+    done = operation(runs.conn, operation_id)
+    assert done is not None
+    assert "ZeroDivisionError" in (done.error or "")
 
 
 @pytest.mark.parametrize("command", [["healthchecks"], ["worker", "--one-shot"]])

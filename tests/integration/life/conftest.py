@@ -21,11 +21,11 @@ from jobs.workshop import Workshop
 from schema.events import Envelope
 from schema.rows import RunRow, WorkerRow
 from schema.worker_api import Happened
-from tests.integration.jobs.conftest import Runs, callbacks, environment, make_shop, runs
+from tests.integration.jobs.conftest import Runs, callbacks, environment, make_job_worker, make_shop, runs
 from tests.integration.jobs.waiting import wait_until
 from tests.integration.saving.conftest import bucket
 
-__all__ = ["bucket", "callbacks", "environment", "make_shop", "runs"]
+__all__ = ["bucket", "callbacks", "environment", "make_job_worker", "make_shop", "runs"]
 
 Make = Callable[..., Workshop]
 

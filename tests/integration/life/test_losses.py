@@ -12,7 +12,7 @@ from handlers.report_worker import report_worker, why_worker
 from handlers.retire import watch
 from jobs.activate import activate
 from jobs.execute_run import execute_run
-from jobs.reconcile import look_after_executors
+from jobs.reconcile import look_after_executors, reconcile_runs
 from jobs.restore import RestoreIncomplete
 from jobs.retire import (
     force_remove_worker,
@@ -105,6 +105,33 @@ def test_a_killed_executor_whose_work_is_saved_counts_as_stopped(session: Sessio
     session.kill_executor()
     look_after_workers(session.shop)
     assert session.status == "stopped"
+
+
+def test_a_stopped_workers_lost_workspace_comes_back_from_its_snapshot(session: Session) -> None:
+    session.say("write notes.txt: remember the heron")
+    session.at_rest()
+    stop_idle(session.shop, session.id)
+    shutil.rmtree(session.folder.workspace)
+    again = session.say("read notes.txt")
+    assert "heron" in session.text(again)
+    assert session.epoch == 2
+
+
+def test_a_damaged_place_keeps_no_other_run_from_being_reconciled(session: Session) -> None:
+    run = session.begin("sleep 100")
+    session.runs.wait_for(run.id, "running")
+    session.kill_executor()
+    mark = session.folder.epoch_file.read_text()
+    session.folder.epoch_file.write_text("")
+    others = [session.runs.start("say: hello") for _ in range(4)]
+    conn = session.runs.conn
+    conn.execute("DELETE FROM procrastinate_jobs")
+    conn.execute("UPDATE runs SET next_attempt_at = now() - interval '1 hour' WHERE status = 'queued'")
+    conn.execute("UPDATE session_logs SET lease_expires_at = now() - interval '1 hour' WHERE run_id = %s", (run.id,))
+    done = reconcile_runs(session.shop)
+    assert (done.scanned, done.dispatched) == (5, len(others))
+    look_after_workers(session.shop)
+    session.folder.epoch_file.write_text(mark)
 
 
 def test_a_run_whose_folder_is_lost_gets_another_attempt_in_a_new_place(session: Session) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -14,6 +15,7 @@ import pytest
 from handlers.life_cycle import LifeLimits
 from handlers.report_worker import report_worker
 from jobs.activate import activate, holding_worker
+from jobs.database import CHECKOUT_SECONDS, MOST_ALONE
 from jobs.execute_run import execute_run
 from jobs.executor_client import Endpoint
 from jobs.hosts import Host, HostFacts
@@ -112,6 +114,22 @@ def test_a_prompt_that_comes_during_a_stop_waits_and_is_delivered_once(
     assert session.runs.types(run.id).count("run.started") == 1
     assert "heron" in session.text(done)
     assert (session.status, session.epoch) == ("active", 1)
+
+
+def test_a_start_waits_for_a_connection_as_for_the_worker(session: Session, threads: ThreadPoolExecutor) -> None:
+    session.say("say: hello")
+    session.at_rest()
+    session.kill_executor()
+    run = session.runs.start("say: again", session_id=session.session_id)
+    with ExitStack() as taken:
+        for _ in range(MOST_ALONE):
+            taken.enter_context(session.shop.database.dedicated())
+        starting = threads.submit(execute_run, session.shop, run.id)
+        wait_until(lambda: session.shop.database.alone.get_stats()["requests_waiting"], lambda: "nobody waits")
+        with pytest.raises(TimeoutError):
+            starting.result(CHECKOUT_SECONDS + 1)
+    assert starting.result(60) == "started"
+    assert session.runs.wait_for(run.id, "succeeded").attempt == 1
 
 
 def test_a_prompt_that_comes_before_the_stop_prevents_it(session: Session) -> None:

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import psycopg
+
+from handlers.saving import take_turn
+from handlers.worker import announce_presence
 from jobs.activate import activate
 from jobs.retire import look_after_workers, remove_stopped, stop_idle
+from tests.integration.jobs.conftest import JobWorker
+from tests.integration.jobs.waiting import wait_until
 from tests.integration.life.conftest import Session
 
 
@@ -66,3 +74,33 @@ def test_an_activation_without_a_run_brings_a_removed_worker_back(session: Sessi
     remove_stopped(session.shop, session.id)
     assert activate(session.shop, session.session_id).epoch == 2
     assert (session.folder.workspace / "notes.txt").read_text().strip() == "remember the heron"
+
+
+def test_passes_over_a_worker_that_is_saved_for_long_leave_room_for_runs(
+    session: Session, make_job_worker: Callable[..., JobWorker], database: str
+) -> None:
+    session.say("write notes.txt: much")
+    session.at_rest()
+    session.age("20 minutes")
+    saver, conn = psycopg.connect(database, autocommit=True), session.runs.conn
+    announce_presence(saver, "another")
+    with conn.transaction():
+        assert take_turn(conn, session.session_id, owner="another", lock_seconds=3600) is not None
+    make_job_worker(WORKER_CONCURRENCY="2", RECONCILE_SECONDS="1")
+    passes = "SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'look_after_workers' AND status = 'succeeded'"
+    wait_until(lambda: conn.execute(passes).fetchone() != (0,), lambda: "no pass has ended")
+    assert session.runs.wait_for(session.runs.start("say: hello").id, "succeeded").attempt == 1
+    assert session.status == "active"
+    saver.close()
+
+
+def test_a_pass_does_not_wait_for_a_save_that_goes_on(session: Session) -> None:
+    session.say("write notes.txt: much")
+    session.at_rest()
+    conn = session.runs.conn
+    with conn.transaction():
+        assert take_turn(conn, session.session_id, owner="another", lock_seconds=3600) is not None
+    session.age("20 minutes")
+    done = stop_idle(session.shop)
+    assert (done.stopped, done.failed) == (0, 0)
+    assert "still going on" in done.skipped[0].reason

@@ -107,9 +107,14 @@ def test_a_stopped_worker_that_holds_changes_is_started_never_removed() -> None:
     assert decided(worker("stopped"), DOWN, after=3600).action == "remove"
 
 
-@pytest.mark.parametrize("status", ["starting", "active", "stopping", "stopped", "lost", "removing"])
+@pytest.mark.parametrize("status", ["starting", "active", "stopping", "stopped", "lost"])
 def test_a_place_that_is_gone_is_noted(status: WorkerStatus) -> None:
     assert decided(worker(status), GONE).action == "note_absent"
+
+
+def test_a_removal_that_was_begun_is_carried_on_where_the_place_is_gone_already() -> None:
+    assert decided(worker("removing"), GONE).action == "remove"
+    assert decided(worker("removing"), GONE, UNSAVED).action == "note_absent"
 
 
 def test_a_place_that_turns_up_again_with_changes_is_saved_from() -> None:

@@ -59,6 +59,11 @@ def test_the_codes_to_retry_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
         ("WORKER_HOST", "moon", "WORKER_HOST: input should be 'process', 'docker' or 'external'."),
         ("WORKER_HOST", "external", "WORKER_HOST=external needs EXECUTOR_BASE_URL and EXECUTOR_AUTH_TOKEN."),
         ("EXECUTOR_RETRY_STATUS_CODES", "404", "EXECUTOR_RETRY_STATUS_CODES: only 5xx may be retried."),
+        (
+            "WORKER_REMOVE_AFTER_SECONDS",
+            "1e12",
+            "WORKER_REMOVE_AFTER_SECONDS: input should be less than or equal to 315360000.",
+        ),
         ("WORKER_CONCURRENCY", "0", "WORKER_CONCURRENCY: input should be greater than or equal to 1."),
     ],
 )
