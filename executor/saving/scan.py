@@ -127,6 +127,9 @@ def _list_folder(  # noqa: C901 - the inner loop of every save: a call for each 
         kind = seen.st_mode & _KIND
         if ignores is not None and ignores(path, one.name, kind == stat.S_IFDIR):
             continue
+        if path == STAGING:
+            result.skipped.append((path, "reserved"))
+            continue
         text = path if path.isascii() and not path.startswith(ENCODED) else text_of(path)
         before = known.get(text)
         if before is None and len(path) > MAX_PATH_BYTES // 4 and len(os.fsencode(path)) > MAX_PATH_BYTES:
@@ -142,9 +145,8 @@ def _list_folder(  # noqa: C901 - the inner loop of every save: a call for each 
                 result.unread.append((len(entries), path))
                 entries.append(None)
         elif kind == stat.S_IFDIR:
-            if path != STAGING:
-                folders.append(path)
-                entries.append(_once(Folder(text, seen.st_mode & _BITS, seen.st_mtime_ns), before))
+            folders.append(path)
+            entries.append(_once(Folder(text, seen.st_mode & _BITS, seen.st_mtime_ns), before))
         elif kind == stat.S_IFLNK:
             target = _target(descriptor, one.name)
             if target:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from executor.saving import transfer
+from executor.saving import scan, transfer
 from executor.saving.ignore import STAGING
 from executor.saving.talk import EngineFailed
 from executor.saving.transfer import ObjectDamaged, StoreFailed
@@ -172,6 +172,27 @@ def test_a_restore_over_what_is_there_replaces_the_same_paths_only(saved: Place)
 
 def plan(*entries: dict[str, str]) -> dict[str, object]:
     return {"layers": [*ALL["layers"], {"layer": "L4", "entries": list(entries)}]}
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "folder"])
+@pytest.mark.parametrize("passed_over", [STAGING, "nothing, by an older executor"])
+def test_what_has_the_name_that_restores_use_hinders_none(
+    place: Place, kind: str, passed_over: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = place.workspace / STAGING
+    if kind == "folder":
+        (odd / "new").mkdir(parents=True)
+    elif kind == "link":
+        odd.symlink_to("/etc")
+    else:
+        odd.touch()
+    (place.workspace / "precious").write_text("precious")
+    monkeypatch.setattr(scan, "STAGING", passed_over)
+    skipped = place.save().receipt["skipped"]
+    assert passed_over != STAGING or [(one["path"], one["reason"]) for one in skipped] == [(STAGING, "reserved")]
+    fresh = place.another("fresh")
+    fresh.restore(place.head)
+    assert os.listdir(fresh.workspace) == ["precious"]
 
 
 def test_what_is_in_the_way_of_a_written_file_is_not_replaced(saved: Place) -> None:
