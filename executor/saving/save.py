@@ -41,6 +41,7 @@ from schema.snapshot_manifest import (
     parts_digest,
     path_bytes,
     read_manifest,
+    time_within,
     write_manifest,
 )
 
@@ -237,7 +238,7 @@ class _Saving:
             place = before.pack, before.offset
         else:
             place = self._contents.place_small(digest, data)
-        return File(path, look.mode, look.mtime_ns, look.size, digest, *place), look
+        return File(path, look.mode, time_within(look.mtime_ns), look.size, digest, *place), look
 
     def _large(self, path: str, descriptor: int) -> tuple[Entry, Look]:
         for tries in range(TRIES):
@@ -247,8 +248,8 @@ class _Saving:
             size = max(min(before.st_size, os.fstat(descriptor).st_size), end)
             look = look_again(before, descriptor, size=size)
             if look.is_steady or tries == TRIES - 1 or size > RETRIED_BYTES:
-                entry = LargeFile(path, look.mode, look.mtime_ns, size, parts_digest(size, parts), parts)
-                return entry, look
+                digest, mtime_ns = parts_digest(size, parts), time_within(look.mtime_ns)
+                return LargeFile(path, look.mode, mtime_ns, size, digest, parts), look
         raise AssertionError("unreachable")
 
 

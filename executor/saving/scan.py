@@ -24,6 +24,7 @@ from schema.snapshot_manifest import (
     HardLink,
     Symlink,
     path_text,
+    time_within,
 )
 
 _KINDS = {stat.S_IFIFO: "fifo", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
@@ -146,11 +147,11 @@ def _list_folder(  # noqa: C901 - the inner loop of every save: a call for each 
                 entries.append(None)
         elif kind == stat.S_IFDIR:
             folders.append(path)
-            entries.append(_once(Folder(text, seen.st_mode & _BITS, seen.st_mtime_ns), before))
+            entries.append(_once(Folder(text, seen.st_mode & _BITS, time_within(seen.st_mtime_ns)), before))
         elif kind == stat.S_IFLNK:
             target = _target(descriptor, one.name)
             if target:
-                entries.append(_once(Symlink(text, seen.st_mtime_ns, text_of(target)), before))
+                entries.append(_once(Symlink(text, time_within(seen.st_mtime_ns), text_of(target)), before))
         else:
             result.skipped.append((path, _KINDS.get(kind, "device")))
     return folders
