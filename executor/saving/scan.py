@@ -29,6 +29,14 @@ from schema.snapshot_manifest import (
 
 _KINDS = {stat.S_IFIFO: "fifo", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 _KIND, _BITS = 0o170000, 0o7777
+_NOT_OPEN = {
+    errno.ENOENT: "",
+    errno.ENOTDIR: "changing",
+    errno.ELOOP: "changing",
+    errno.EACCES: "unreadable",
+    errno.EPERM: "unreadable",
+}
+"""Why there is nothing to be seen of a folder, as it is said to the user."""
 
 _name = attrgetter("name")
 
@@ -99,9 +107,11 @@ def _scan_folder(
     try:
         descriptor = open_below(root, os.fsencode(folder), FOLDER)
     except OSError as error:
-        if error.errno != errno.ENOENT and folder:
-            denied = error.errno in (errno.EACCES, errno.EPERM)
-            result.skipped.append((folder, "unreadable" if denied else "changing"))
+        if not folder or error.errno not in _NOT_OPEN:
+            raise  # a folder that is only not to be had now must not count as an empty one
+        reason = _NOT_OPEN[error.errno]
+        if reason:
+            result.skipped.append((folder, reason))
         return []
     try:
         with os.scandir(descriptor) as listing:
@@ -124,6 +134,9 @@ def _list_folder(  # noqa: C901 - the inner loop of every save: a call for each 
         try:
             seen = one.stat(follow_symlinks=False)
         except FileNotFoundError:
+            continue
+        except PermissionError:  # a folder that may be listed, and not entered
+            result.skipped.append((path, "unreadable"))
             continue
         kind = seen.st_mode & _KIND
         if ignores is not None and ignores(path, one.name, kind == stat.S_IFDIR):
