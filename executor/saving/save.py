@@ -134,6 +134,7 @@ class _Saving:
         self._head = head
         self._before: dict[str, Entry] = {}
         self._scanned: dict[Root, Scan] = {}
+        self._inodes: dict[str, int] = {}
         self._of_head = index is not None and head is not None and index.manifest.snapshot_id == head.snapshot_id
 
     def read_home(self) -> Scan:
@@ -166,10 +167,13 @@ class _Saving:
         self._before = (
             {entry.path: entry for entry in self._head.entries(root)} if self._head and scanned.unread else {}
         )
+        self._inodes = {path: inode for (_, inode), path in scanned.first_of.items()}
         self._read_files(scanned, scanned.unread, descriptor)
         if self._head is not None and scanned.present != self._head.entries(root) and self._retire():
             self._read_files(scanned, self._retired(scanned), descriptor)  # again: they are here, and the store is far
-        _drop_lost_links(scanned)
+        lost_links = self._lost_links(scanned)
+        if lost_links:
+            self._read_files(scanned, lost_links, descriptor)
         self._contents.finish_pack()
         return scanned
 
@@ -189,6 +193,14 @@ class _Saving:
             for number, entry in enumerate(scanned.entries)
             if entry is not None and self._contents.is_retired(entry)
         ]
+
+    def _lost_links(self, scanned: Scan) -> list[tuple[int, str]]:
+        """By number and path: hard links to what could not be read, or is another file by now. They are read as files
+        of their own."""
+        links = [(number, entry) for number, entry in enumerate(scanned.entries) if isinstance(entry, HardLink)]
+        files = {entry.path for entry in scanned.present if isinstance(entry, File | LargeFile)} if links else set()
+        there = files - scanned.replaced
+        return [(number, os.fsdecode(path_bytes(link.path))) for number, link in links if link.target not in there]
 
     def _read_files(self, scanned: Scan, files: list[tuple[int, str]], descriptor: int) -> None:
         """Those of one folder follow each other."""
@@ -224,6 +236,8 @@ class _Saving:
         finally:
             os.close(descriptor)
         scanned.entries[number] = entry
+        if look.inode != self._inodes.get(text, look.inode):
+            scanned.replaced.add(text)
         if look.is_steady:
             scanned.stamps[text] = look.ctime_ns, look.inode
         else:
@@ -261,13 +275,3 @@ def _open_folder(root: int, folder: str) -> int:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES):
             return -1
         raise
-
-
-def _drop_lost_links(scanned: Scan) -> None:
-    """Hard links to a file that could not be read are no links to anything."""
-    links = [(number, entry) for number, entry in enumerate(scanned.entries) if isinstance(entry, HardLink)]
-    there = {entry.path for entry in scanned.present if isinstance(entry, File | LargeFile)} if links else ()
-    for number, link in links:
-        if link.target not in there:
-            scanned.skipped.append((link.path, "unreadable"))
-            scanned.entries[number] = None

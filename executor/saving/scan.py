@@ -54,6 +54,8 @@ class Scan:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     first_of: dict[tuple[int, int], str] = field(default_factory=dict)
     """By device and inode: the first of the paths that are one file."""
+    replaced: set[str] = field(default_factory=set)
+    """Of these first paths: where another file was read than was seen before."""
 
     @property
     def present(self) -> list[Entry]:

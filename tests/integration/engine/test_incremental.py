@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from executor.saving.reading import PART_BYTES
 from schema.snapshot_manifest import LargeFile
 from tests.acceptance.waiting import wait_until
 from tests.integration.engine.places import Place
+from tests.integration.engine.trees import look
 
 
 @pytest.fixture
@@ -184,6 +186,47 @@ def test_a_file_that_changes_while_it_is_read_is_noticed_and_read_again(
     fresh = place.another("fresh")
     fresh.restore(place.head)
     assert (fresh.workspace / "busy").read_text() == "c" * 50
+
+
+def while_reading(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
+    """Do this once, when the first file is read and all others were seen only."""
+    real, changes = os.pread, iter([change])
+
+    def pread(descriptor: int, size: int, offset: int) -> bytes:
+        for each in changes:
+            each()
+        return real(descriptor, size, offset)
+
+    monkeypatch.setattr(os, "pread", pread)
+
+
+@pytest.mark.parametrize("what", ["removed", "replaced", "a folder now"])
+def test_other_names_of_a_file_that_goes_before_it_is_read_keep_its_content(
+    place: Place, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    first, other, another = (place.workspace / name for name in ("b", "c", "d"))
+    (place.workspace / "a").write_text("is read before")
+    first.write_text("precious")
+    other.hardlink_to(first)
+    another.hardlink_to(first)
+
+    def change() -> None:
+        first.unlink()
+        if what == "replaced":
+            first.write_text("new")
+        elif what == "a folder now":
+            first.mkdir()
+
+    while_reading(monkeypatch, change)
+    place.save()
+    fresh = place.another("fresh")
+    fresh.restore(place.head)
+    assert [(fresh.workspace / name).read_text() for name in ("c", "d")] == ["precious"] * 2
+    assert what != "replaced" or (fresh.workspace / "b").read_text() == "new"
+    place.save()
+    again = place.another("again")
+    again.restore(place.head)
+    assert look(again.workspace) == look(place.workspace)
 
 
 def test_a_file_that_never_stands_still_is_saved_as_it_was_read_and_named(place: Place) -> None:
