@@ -277,7 +277,7 @@ SELECT session_id FROM session_workers WHERE sync_claim > 0 ORDER BY session_id;
 
 -- name: mark_unreferenced
 -- What the store holds of a session and no snapshot names, seen now or before. What has been named since, has gone or
--- was written again is forgotten, and counts anew.
+-- was written again is forgotten, and counts anew: it is not what the owner has once failed to delete.
 WITH listed AS MATERIALIZED (
     SELECT key, last_modified
     FROM jsonb_to_recordset(%(listed)s) AS each (key text, last_modified timestamptz)
@@ -296,6 +296,12 @@ SELECT key, %(session_id)s, last_modified FROM unnamed
 ON CONFLICT (key) DO UPDATE
 SET marked_at = CASE
         WHEN unreferenced_objects.last_modified = excluded.last_modified THEN unreferenced_objects.marked_at ELSE now()
+    END,
+    doomed_by = CASE
+        WHEN
+            unreferenced_objects.last_modified = excluded.last_modified
+            OR unreferenced_objects.doomed_by IS DISTINCT FROM %(owner)s
+        THEN unreferenced_objects.doomed_by
     END,
     last_modified = excluded.last_modified;
 

@@ -179,6 +179,39 @@ def test_a_store_that_fails_leaves_garbage_for_the_next_time(
     assert object_store.keys() == named(session)
 
 
+def test_a_collection_that_failed_does_not_hinder_saves_for_longer_than_until_the_next_one(
+    make_saving_shop: Callable[..., Workshop],
+    session: Session,
+    saver: Saver,
+    hurt_store: HurtStore,
+    object_store: RunningStore,
+) -> None:
+    """What was to be deleted is saved again meanwhile."""
+    shop = make_saving_shop()
+    for files in ("ab", "a"):
+        saver.files = contents(files)
+        session.run()
+        save_all(shop, session)
+    session.conn.execute("DELETE FROM snapshots WHERE number = 1")
+    collect_garbage(shop)
+    age(session, hours=25)
+    with shop.database.dedicated() as presence:
+        assert announce_presence(presence, shop.claimer)
+        hurt_store.fail(status=403, method="POST", times=None)
+        assert collect_garbage(shop).failed == 1
+        hurt_store.heal()
+        saver.files = contents("ab")
+        session.run()
+        assert save_all(shop, session) == ["failed"], "the deletion may still be on its way"
+        session.conn.execute("UPDATE unreferenced_objects SET last_modified = last_modified - interval '1 s'")
+        collect_garbage(shop)
+        session.make_due()
+        assert save_all(shop, session) == ["saved"]
+        age(session, hours=25)
+        collect_garbage(shop)
+        assert named(session) <= object_store.keys()
+
+
 def test_other_sessions_objects_are_not_looked_at(
     shop: Workshop, make_session: Callable[[], Session], saver: Saver, object_store: RunningStore, bucket: Bucket
 ) -> None:
