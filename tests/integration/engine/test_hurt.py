@@ -111,6 +111,19 @@ def test_a_store_that_is_down_fails_a_save_and_the_next_one_makes_up_for_it(save
     assert look(there.workspace) == look(saved.workspace)
 
 
+def test_a_store_that_takes_an_upload_slowly_gets_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No second passes in which nothing is taken, and all of it takes several."""
+    monkeypatch.setattr(transfer, "TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr(transfer, "TRIES", 1)
+    place.objects.bytes_a_second = 4 << 20
+    content = os.urandom(10 << 20)
+    (place.workspace / "large").write_bytes(content)
+    place.save()
+    fresh = place.another("fresh")
+    fresh.restore(place.head)
+    assert (fresh.workspace / "large").read_bytes() == content
+
+
 def test_a_store_that_refuses_is_not_asked_again_and_again(saved: Place) -> None:
     (saved.workspace / "more").write_text("more")
     saved.objects.hurt = lambda _method, _key: 400
