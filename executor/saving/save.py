@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from executor.saving.contents import Contents
 from executor.saving.ignore import read_patterns
-from executor.saving.index import MARGIN_NS, Index, Known, Stamp, known_entries, write_index
+from executor.saving.index import MAPPED_MARGIN_NS, MARGIN_NS, Index, Known, Stamp, known_entries, write_index
 from executor.saving.paths import FOLDER, open_below, open_root
 from executor.saving.reading import (
     TRIES,
@@ -77,7 +77,8 @@ def save(order: SaveOrder, *, index: Index | None, talk: Talk) -> Outcome:
         "workspace": workspace.stamps,
         "agent": agent.stamps if agent else _trusted_stamps(index, head, "agent"),
     }
-    index_of = partial(write_index, stamps=stamps, trusted_before_ns=began_ns - MARGIN_NS)
+    margin_ns = MARGIN_NS if order.at_rest else MAPPED_MARGIN_NS
+    index_of = partial(write_index, stamps=stamps, trusted_before_ns=began_ns - margin_ns)
     if head is not None and roots == head.roots:
         receipt = unchanged_receipt(head, head_digest, skipped=skipped, began=began)
         is_known = index is not None and index.digest == head_digest and not workspace.unread

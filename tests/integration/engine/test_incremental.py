@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import threading
 import time
@@ -101,6 +102,22 @@ def test_a_file_rewritten_with_the_same_size_and_time_is_noticed(place: Place) -
         fresh = place.another(f"fresh{settle}")
         fresh.restore(place.head)
         assert (fresh.workspace / "f").read_text() == "two"
+
+
+def test_a_change_by_way_of_a_mapping_is_noticed(place: Place) -> None:
+    """The system gives a mapped file a new time at the first change, and the next when it was on the disk between."""
+    path = place.workspace / "mapped"
+    path.write_bytes(bytes(8192))
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[0] = 1
+        let_times_settle(place)
+        place.save(at_rest=False)
+        mapped[1] = 2
+    let_times_settle(place)
+    place.save()
+    fresh = place.another("fresh")
+    fresh.restore(place.head)
+    assert (fresh.workspace / "mapped").read_bytes() == path.read_bytes()
 
 
 def test_without_its_index_a_place_is_read_but_not_uploaded_again(place: Place, reads: list[int]) -> None:
