@@ -16,7 +16,7 @@ from executor.saving.index import MARGIN_NS
 from executor.saving.reading import PART_BYTES
 from schema.snapshot_manifest import LargeFile
 from tests.acceptance.waiting import wait_until
-from tests.integration.engine.places import Place
+from tests.integration.engine.places import DirectTalk, Place
 from tests.integration.engine.trees import look
 
 
@@ -162,6 +162,17 @@ def test_of_a_large_file_only_the_changed_part_is_uploaded(place: Place, monkeyp
     fresh = place.another("fresh")
     fresh.restore(place.head)
     assert (fresh.workspace / "large").read_bytes() == path.read_bytes()
+
+
+def test_reading_what_is_in_the_store_already_is_progress_too(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = place.workspace / "large"
+    path.write_bytes(os.urandom(PART_BYTES + 1))
+    place.save()
+    os.utime(path)
+    told: list[int] = []
+    monkeypatch.setattr(DirectTalk, "add", lambda _, *, files=0, amount=0: told.append(files or amount))
+    assert place.save().receipt["uploaded"] != []
+    assert told == [PART_BYTES, 1, 1]
 
 
 def test_holes_stay_holes(place: Place) -> None:
