@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -136,13 +137,14 @@ class _Saving:
         self._before: dict[str, Entry] = {}
         self._scanned: dict[Root, Scan] = {}
         self._inodes: dict[str, int] = {}
+        self._has_missed = False
         self._of_head = index is not None and head is not None and index.manifest.snapshot_id == head.snapshot_id
 
     def read_home(self) -> Scan:
         root = open_root(self._order.home)
         try:
-            known, drop = self._known("agent"), frozenset(self._order.drop)
-            return self._read("agent", root, scan_kept(root, known=known, keep=self._order.keep, drop=drop))
+            keep, drop = self._order.keep, frozenset(self._order.drop)
+            return self._look("agent", root, lambda known: scan_kept(root, known=known, keep=keep, drop=drop))
         finally:
             os.close(root)
 
@@ -150,11 +152,18 @@ class _Saving:
         root = open_root(self._order.workspace)
         try:
             self._talk.progress("scanning")
-            known, ignores = self._known("workspace"), read_patterns(self._order.ignore)
+            ignores = read_patterns(self._order.ignore)
             tick = lambda count: self._talk.progress("scanning", filesTotal=count)  # noqa: E731
-            return self._read("workspace", root, scan(root, known=known, ignores=ignores, tick=tick))
+            return self._look("workspace", root, lambda known: scan(root, known=known, ignores=ignores, tick=tick))
         finally:
             os.close(root)
+
+    def _look(self, root: Root, descriptor: int, scan_again: Callable[[dict[str, Known]], Scan]) -> Scan:
+        """Once more when files have gone before they were read: they may be elsewhere now, where nobody looked."""
+        known = self._known(root)
+        self._has_missed = False
+        scanned = self._read(root, descriptor, scan_again(known))
+        return self._read(root, descriptor, scan_again(known)) if self._has_missed else scanned
 
     def _known(self, root: Root) -> dict[str, Known]:
         """What of the last scan can stand in this snapshot as it is."""
@@ -223,12 +232,14 @@ class _Saving:
     def _read_one(self, scanned: Scan, number: int, folder: int, path: str, name: str) -> None:
         scanned.entries[number] = None
         if folder < 0:
+            self._has_missed = True
             return
         try:
             descriptor = open_file(folder, name)
         except NotReadable as error:
             if error.reason:
                 scanned.skipped.append((path, error.reason))
+            self._has_missed = self._has_missed or error.reason is None
             return
         text = text_of(path)
         try:

@@ -228,6 +228,20 @@ def while_reading(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object])
     monkeypatch.setattr(os, "pread", pread)
 
 
+def test_a_folder_that_is_renamed_before_it_is_read_is_looked_for_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place.workspace / "a").write_text("is read before")
+    folder = place.workspace / "old"
+    folder.mkdir()
+    (folder / "file").write_text("precious")
+    while_reading(monkeypatch, lambda: folder.rename(place.workspace / "new"))
+    place.save()
+    fresh = place.another("fresh")
+    fresh.restore(place.head)
+    assert look(fresh.workspace) == look(place.workspace)
+
+
 @pytest.mark.parametrize("what", ["removed", "replaced", "a folder now"])
 def test_other_names_of_a_file_that_goes_before_it_is_read_keep_its_content(
     place: Place, monkeypatch: pytest.MonkeyPatch, what: str
