@@ -99,11 +99,15 @@ WHERE session_workers.session_id = due.session_id
 RETURNING session_workers.session_id, session_workers.sync_claim AS claim;
 
 -- name: take_turn
--- Of one session, if nobody has it.
+-- Of one session, if nobody has it. A save whose turn ran out is due again, should this one not be for a save.
 UPDATE session_workers
 SET sync_claim = sync_claim + 1,
     sync_claimed_by = %(owner)s,
-    sync_lock_expires_at = now() + make_interval(secs => %(lock_seconds)s)
+    sync_lock_expires_at = now() + make_interval(secs => %(lock_seconds)s),
+    next_sync_at = CASE
+        WHEN sync_claimed_by IS NOT NULL AND dirty_since IS NOT NULL THEN COALESCE(next_sync_at, now())
+        ELSE next_sync_at
+    END
 WHERE session_id = %(session_id)s AND (sync_claimed_by IS NULL OR sync_lock_expires_at <= now())
 RETURNING session_id, sync_claim AS claim;
 

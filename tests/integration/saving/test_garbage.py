@@ -10,15 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from handlers.garbage import GarbageRules, Listed, doom_garbage
-from handlers.saving import end_turn, take_turn
+from handlers.saving import end_turn, take_due_turns, take_turn
 from handlers.worker import announce_presence
 from jobs.collect_garbage import collect_garbage
 from jobs.object_store import Bucket
-from jobs.sync_workspace import save_now
+from jobs.sync_workspace import save_due, save_now
 from jobs.workshop import Workshop
 from schema.object_keys import pack_key, session_prefix
 from tests.checker import check
-from tests.integration.saving.conftest import Session
+from tests.integration.saving.conftest import Session, due_jobs
 from tests.integration.saving.saver import Saver, contents
 from tests.integration.saving.test_saving import save_all, why
 from tests.object_stores import RunningStore
@@ -161,6 +161,18 @@ def test_a_session_that_is_being_saved_is_left_for_the_next_time(
     end_turn(session.conn, turn)
     collect_garbage(shop)
     assert not object_store.open().sizes([key])
+
+
+def test_a_save_whose_job_worker_died_is_due_although_garbage_was_collected_in_its_turn(
+    shop: Workshop, session: Session
+) -> None:
+    session.run()
+    session.make_due()
+    assert take_due_turns(session.conn, owner="dead", lock_seconds=60, at_once=4)
+    session.expire_turn()
+    assert collect_garbage(shop).sessions == 1
+    save_due(shop)
+    assert len(due_jobs(session.conn)) == 1
 
 
 def test_a_store_that_fails_leaves_garbage_for_the_next_time(
