@@ -185,11 +185,6 @@ def is_safe_path(path: bytes) -> bool:
     return len(path) <= MAX_PATH_BYTES and not _UNSAFE.search(path) and not _LONG_NAME.search(path)
 
 
-def time_within(mtime_ns: int) -> int:
-    """The time itself, or the nearest that a manifest can hold."""
-    return min(max(mtime_ns, EARLIEST), LATEST)
-
-
 def parts_digest(size: int, parts: list[Part]) -> str:
     """SHA-256 of one line for the size and one for each part."""
     lines = [f"{size}\n", *(f"{part.offset} {part.size} {part.digest}\n" for part in parts)]

@@ -25,7 +25,7 @@ from executor.saving.reading import (
     pieces,
     read_small,
 )
-from executor.saving.scan import Scan, scan, scan_kept, text_of
+from executor.saving.scan import Scan, scan, scan_kept, text_of, time_within
 from executor.saving.snapshot import SaveOrder, Skip, count_changed, make_manifest, new_receipt, unchanged_receipt
 from executor.saving.talk import Talk
 from schema.object_keys import manifest_key
@@ -42,7 +42,6 @@ from schema.snapshot_manifest import (
     parts_digest,
     path_bytes,
     read_manifest,
-    time_within,
     write_manifest,
 )
 

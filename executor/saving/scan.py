@@ -17,14 +17,15 @@ from executor.saving.ignore import STAGING, Ignores
 from executor.saving.index import Known, Stamp, is_unchanged
 from executor.saving.paths import FOLDER, open_below
 from schema.snapshot_manifest import (
+    EARLIEST,
     ENCODED,
+    LATEST,
     MAX_PATH_BYTES,
     Entry,
     Folder,
     HardLink,
     Symlink,
     path_text,
-    time_within,
 )
 
 _KINDS = {stat.S_IFIFO: "fifo", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
@@ -100,6 +101,11 @@ def is_kept(path: str, kept: frozenset[str]) -> bool:
 def text_of(path: str) -> str:
     """A path of the scan as in manifests."""
     return path if path.isascii() and not path.startswith(ENCODED) else path_text(os.fsencode(path))
+
+
+def time_within(mtime_ns: int) -> int:
+    """The time itself, or the nearest that a manifest can hold."""
+    return min(max(mtime_ns, EARLIEST), LATEST)
 
 
 def _scan_folder(
