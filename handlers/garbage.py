@@ -71,7 +71,7 @@ def doom_garbage(
     if not hold_turn(conn, turn, lock_seconds=lock_seconds):
         return []
     rows = [{"key": each.key, "last_modified": each.last_modified.isoformat()} for each in listed]
-    execute(conn, "mark_unreferenced", session_id=turn.session_id, listed=jsonb(rows))
+    execute(conn, "mark_unreferenced", session_id=turn.session_id, listed=jsonb(rows), owner=owner)
     grace = rules.grace_seconds
     doomed = fetch_all(conn, "doom_objects", _Key, session_id=turn.session_id, owner=owner, grace_seconds=grace)
     return [row.key for row in doomed]

@@ -86,8 +86,9 @@ class Progress(Wire):
 
 
 class Skipped(Wire):
-    """Something that is not in a snapshot, and why: `socket`, `device`, `fifo`, `unreadable`, `too_long`. What is
-    called `changing` is there as it was last read, while somebody was writing it. `path` as in manifests."""
+    """Something that is not in a snapshot, and why: `socket`, `device`, `fifo`, `unreadable`, `too_long`, `reserved` (a
+    name that restores use). What is called `changing` is there as it was last read, while somebody was writing it.
+    `path` as in manifests."""
 
     root: Root
     path: str

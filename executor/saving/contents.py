@@ -72,6 +72,8 @@ class Contents:
             known = self._reserve()
             self._send(known, data, digest=digest)
             self._known_parts()[digest, len(data)] = known
+        else:
+            self._talk.add(amount=len(data))  # else one that reads a huge file again would seem to stand still
         return Part(offset, len(data), digest, known)
 
     def finish_pack(self) -> None:

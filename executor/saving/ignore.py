@@ -9,7 +9,7 @@ Ignores = Callable[[str, str, bool], bool]
 """(path below the root, its last name, whether it is a folder) -> whether it is left out, with all below it."""
 
 STAGING = ".runyard-restore"
-"""A restore works in a folder of this name below each root; it is never part of a snapshot."""
+"""A restore works in a folder of this name below each root; whatever has the name is never part of a snapshot."""
 _SPECIAL = re.compile(r"[*?\[\]!\\#]|^\s|\s$|^$")
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 VERSION = 1
 MARGIN_NS = 1_000_000_000
 """A file changed this shortly before a scan began may change once more without its times moving on."""
+MAPPED_MARGIN_NS = 60_000_000_000
+"""The same while an agent is at work: who has mapped a file changes it without a trace until it was written to the
+disk, which the system does after half a minute."""
 
 Stamp = tuple[int, int]
 """ctime_ns, inode"""

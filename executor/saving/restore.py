@@ -155,9 +155,10 @@ def _choose(order: RestoreOrder, place: Place, manifest: Manifest | None, told: 
             place.overwritten.add(entry.path)
         if action != "restore":
             continue
-        if place.root == "agent" and not _belongs(entry, kept, dropped):
+        is_reserved = entry.path.partition("/")[0] == STAGING
+        if is_reserved or (place.root == "agent" and not _belongs(entry, kept, dropped)):
             told.counts["restore"] -= 1
-            told.say("agent", entry.path, "skip", "not_kept")
+            told.say(place.root, entry.path, "skip", "reserved" if is_reserved else "not_kept")
             continue
         place.entries.append(entry)
     if manifest is not None:

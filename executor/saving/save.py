@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from executor.saving.contents import Contents
 from executor.saving.ignore import read_patterns
-from executor.saving.index import MARGIN_NS, Index, Known, Stamp, known_entries, write_index
+from executor.saving.index import MAPPED_MARGIN_NS, MARGIN_NS, Index, Known, Stamp, known_entries, write_index
 from executor.saving.paths import FOLDER, open_below, open_root
 from executor.saving.reading import (
     TRIES,
@@ -24,7 +25,7 @@ from executor.saving.reading import (
     pieces,
     read_small,
 )
-from executor.saving.scan import Scan, scan, scan_kept, text_of
+from executor.saving.scan import Scan, scan, scan_kept, text_of, time_within
 from executor.saving.snapshot import SaveOrder, Skip, count_changed, make_manifest, new_receipt, unchanged_receipt
 from executor.saving.talk import Talk
 from schema.object_keys import manifest_key
@@ -76,7 +77,8 @@ def save(order: SaveOrder, *, index: Index | None, talk: Talk) -> Outcome:
         "workspace": workspace.stamps,
         "agent": agent.stamps if agent else _trusted_stamps(index, head, "agent"),
     }
-    index_of = partial(write_index, stamps=stamps, trusted_before_ns=began_ns - MARGIN_NS)
+    margin_ns = MARGIN_NS if order.at_rest else MAPPED_MARGIN_NS
+    index_of = partial(write_index, stamps=stamps, trusted_before_ns=began_ns - margin_ns)
     if head is not None and roots == head.roots:
         receipt = unchanged_receipt(head, head_digest, skipped=skipped, began=began)
         is_known = index is not None and index.digest == head_digest and not workspace.unread
@@ -133,13 +135,15 @@ class _Saving:
         self._head = head
         self._before: dict[str, Entry] = {}
         self._scanned: dict[Root, Scan] = {}
+        self._inodes: dict[str, int] = {}
+        self._has_missed = False
         self._of_head = index is not None and head is not None and index.manifest.snapshot_id == head.snapshot_id
 
     def read_home(self) -> Scan:
         root = open_root(self._order.home)
         try:
-            known, drop = self._known("agent"), frozenset(self._order.drop)
-            return self._read("agent", root, scan_kept(root, known=known, keep=self._order.keep, drop=drop))
+            keep, drop = self._order.keep, frozenset(self._order.drop)
+            return self._look("agent", root, lambda known: scan_kept(root, known=known, keep=keep, drop=drop))
         finally:
             os.close(root)
 
@@ -147,11 +151,18 @@ class _Saving:
         root = open_root(self._order.workspace)
         try:
             self._talk.progress("scanning")
-            known, ignores = self._known("workspace"), read_patterns(self._order.ignore)
+            ignores = read_patterns(self._order.ignore)
             tick = lambda count: self._talk.progress("scanning", filesTotal=count)  # noqa: E731
-            return self._read("workspace", root, scan(root, known=known, ignores=ignores, tick=tick))
+            return self._look("workspace", root, lambda known: scan(root, known=known, ignores=ignores, tick=tick))
         finally:
             os.close(root)
+
+    def _look(self, root: Root, descriptor: int, scan_again: Callable[[dict[str, Known]], Scan]) -> Scan:
+        """Once more when files have gone before they were read: they may be elsewhere now, where nobody looked."""
+        known = self._known(root)
+        self._has_missed = False
+        scanned = self._read(root, descriptor, scan_again(known))
+        return self._read(root, descriptor, scan_again(known)) if self._has_missed else scanned
 
     def _known(self, root: Root) -> dict[str, Known]:
         """What of the last scan can stand in this snapshot as it is."""
@@ -165,10 +176,13 @@ class _Saving:
         self._before = (
             {entry.path: entry for entry in self._head.entries(root)} if self._head and scanned.unread else {}
         )
+        self._inodes = {path: inode for (_, inode), path in scanned.first_of.items()}
         self._read_files(scanned, scanned.unread, descriptor)
         if self._head is not None and scanned.present != self._head.entries(root) and self._retire():
             self._read_files(scanned, self._retired(scanned), descriptor)  # again: they are here, and the store is far
-        _drop_lost_links(scanned)
+        lost_links = self._lost_links(scanned)
+        if lost_links:
+            self._read_files(scanned, lost_links, descriptor)
         self._contents.finish_pack()
         return scanned
 
@@ -188,6 +202,14 @@ class _Saving:
             for number, entry in enumerate(scanned.entries)
             if entry is not None and self._contents.is_retired(entry)
         ]
+
+    def _lost_links(self, scanned: Scan) -> list[tuple[int, str]]:
+        """By number and path: hard links to what could not be read, or is another file by now. They are read as files
+        of their own."""
+        links = [(number, entry) for number, entry in enumerate(scanned.entries) if isinstance(entry, HardLink)]
+        files = {entry.path for entry in scanned.present if isinstance(entry, File | LargeFile)} if links else set()
+        there = files - scanned.replaced
+        return [(number, os.fsdecode(path_bytes(link.path))) for number, link in links if link.target not in there]
 
     def _read_files(self, scanned: Scan, files: list[tuple[int, str]], descriptor: int) -> None:
         """Those of one folder follow each other."""
@@ -209,12 +231,14 @@ class _Saving:
     def _read_one(self, scanned: Scan, number: int, folder: int, path: str, name: str) -> None:
         scanned.entries[number] = None
         if folder < 0:
+            self._has_missed = True
             return
         try:
             descriptor = open_file(folder, name)
         except NotReadable as error:
             if error.reason:
                 scanned.skipped.append((path, error.reason))
+            self._has_missed = self._has_missed or error.reason is None
             return
         text = text_of(path)
         try:
@@ -223,6 +247,8 @@ class _Saving:
         finally:
             os.close(descriptor)
         scanned.entries[number] = entry
+        if look.inode != self._inodes.get(text, look.inode):
+            scanned.replaced.add(text)
         if look.is_steady:
             scanned.stamps[text] = look.ctime_ns, look.inode
         else:
@@ -237,7 +263,7 @@ class _Saving:
             place = before.pack, before.offset
         else:
             place = self._contents.place_small(digest, data)
-        return File(path, look.mode, look.mtime_ns, look.size, digest, *place), look
+        return File(path, look.mode, time_within(look.mtime_ns), look.size, digest, *place), look
 
     def _large(self, path: str, descriptor: int) -> tuple[Entry, Look]:
         for tries in range(TRIES):
@@ -247,8 +273,8 @@ class _Saving:
             size = max(min(before.st_size, os.fstat(descriptor).st_size), end)
             look = look_again(before, descriptor, size=size)
             if look.is_steady or tries == TRIES - 1 or size > RETRIED_BYTES:
-                entry = LargeFile(path, look.mode, look.mtime_ns, size, parts_digest(size, parts), parts)
-                return entry, look
+                digest, mtime_ns = parts_digest(size, parts), time_within(look.mtime_ns)
+                return LargeFile(path, look.mode, mtime_ns, size, digest, parts), look
         raise AssertionError("unreachable")
 
 
@@ -260,13 +286,3 @@ def _open_folder(root: int, folder: str) -> int:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES):
             return -1
         raise
-
-
-def _drop_lost_links(scanned: Scan) -> None:
-    """Hard links to a file that could not be read are no links to anything."""
-    links = [(number, entry) for number, entry in enumerate(scanned.entries) if isinstance(entry, HardLink)]
-    there = {entry.path for entry in scanned.present if isinstance(entry, File | LargeFile)} if links else ()
-    for number, link in links:
-        if link.target not in there:
-            scanned.skipped.append((link.path, "unreadable"))
-            scanned.entries[number] = None

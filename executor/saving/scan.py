@@ -17,7 +17,9 @@ from executor.saving.ignore import STAGING, Ignores
 from executor.saving.index import Known, Stamp, is_unchanged
 from executor.saving.paths import FOLDER, open_below
 from schema.snapshot_manifest import (
+    EARLIEST,
     ENCODED,
+    LATEST,
     MAX_PATH_BYTES,
     Entry,
     Folder,
@@ -28,6 +30,14 @@ from schema.snapshot_manifest import (
 
 _KINDS = {stat.S_IFIFO: "fifo", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 _KIND, _BITS = 0o170000, 0o7777
+_NOT_OPEN = {
+    errno.ENOENT: "",
+    errno.ENOTDIR: "changing",
+    errno.ELOOP: "changing",
+    errno.EACCES: "unreadable",
+    errno.EPERM: "unreadable",
+}
+"""Why there is nothing to be seen of a folder, as it is said to the user."""
 
 _name = attrgetter("name")
 
@@ -45,6 +55,8 @@ class Scan:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     first_of: dict[tuple[int, int], str] = field(default_factory=dict)
     """By device and inode: the first of the paths that are one file."""
+    replaced: set[str] = field(default_factory=set)
+    """Of these first paths: where another file was read than was seen before."""
 
     @property
     def present(self) -> list[Entry]:
@@ -91,6 +103,11 @@ def text_of(path: str) -> str:
     return path if path.isascii() and not path.startswith(ENCODED) else path_text(os.fsencode(path))
 
 
+def time_within(mtime_ns: int) -> int:
+    """The time itself, or the nearest that a manifest can hold."""
+    return min(max(mtime_ns, EARLIEST), LATEST)
+
+
 def _scan_folder(
     root: int, folder: str, known: Mapping[str, Known], ignores: Ignores | None, result: Scan
 ) -> list[str]:
@@ -98,9 +115,11 @@ def _scan_folder(
     try:
         descriptor = open_below(root, os.fsencode(folder), FOLDER)
     except OSError as error:
-        if error.errno != errno.ENOENT and folder:
-            denied = error.errno in (errno.EACCES, errno.EPERM)
-            result.skipped.append((folder, "unreadable" if denied else "changing"))
+        if not folder or error.errno not in _NOT_OPEN:
+            raise  # a folder that is only not to be had now must not count as an empty one
+        reason = _NOT_OPEN[error.errno]
+        if reason:
+            result.skipped.append((folder, reason))
         return []
     try:
         with os.scandir(descriptor) as listing:
@@ -124,8 +143,14 @@ def _list_folder(  # noqa: C901 - the inner loop of every save: a call for each 
             seen = one.stat(follow_symlinks=False)
         except FileNotFoundError:
             continue
+        except PermissionError:  # a folder that may be listed, and not entered
+            result.skipped.append((path, "unreadable"))
+            continue
         kind = seen.st_mode & _KIND
         if ignores is not None and ignores(path, one.name, kind == stat.S_IFDIR):
+            continue
+        if path == STAGING:
+            result.skipped.append((path, "reserved"))
             continue
         text = path if path.isascii() and not path.startswith(ENCODED) else text_of(path)
         before = known.get(text)
@@ -142,13 +167,12 @@ def _list_folder(  # noqa: C901 - the inner loop of every save: a call for each 
                 result.unread.append((len(entries), path))
                 entries.append(None)
         elif kind == stat.S_IFDIR:
-            if path != STAGING:
-                folders.append(path)
-                entries.append(_once(Folder(text, seen.st_mode & _BITS, seen.st_mtime_ns), before))
+            folders.append(path)
+            entries.append(_once(Folder(text, seen.st_mode & _BITS, time_within(seen.st_mtime_ns)), before))
         elif kind == stat.S_IFLNK:
             target = _target(descriptor, one.name)
             if target:
-                entries.append(_once(Symlink(text, seen.st_mtime_ns, text_of(target)), before))
+                entries.append(_once(Symlink(text, time_within(seen.st_mtime_ns), text_of(target)), before))
         else:
             result.skipped.append((path, _KINDS.get(kind, "device")))
     return folders

@@ -7,7 +7,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from executor.saving.ignore import STAGING
 from executor.saving.index import Stamp
@@ -49,6 +49,7 @@ class Staging:
         self._protected: set[bytes] = set()
         self._done: list[tuple[str, bytes, bytes]] = []
         self._times: dict[bytes, int] = {}
+        self._opened_up: dict[bytes, int] = {}
         self._taken = 0
 
     def make_folder(self, path: bytes) -> None:
@@ -87,6 +88,7 @@ class Staging:
             while waiting:
                 waiting.extend(self._merge(waiting.pop()))
             self._open_new_folders()
+            self._close_folders(but=self.solid)
         except BaseException:
             self.undo()
             raise
@@ -98,6 +100,14 @@ class Staging:
             if _is_at_or_below(path, put):
                 with opened(self._root, path) as folder:
                     os.fchmod(folder, 0o755)
+
+    def _close_folders(self, *, but: Set[bytes] = frozenset()) -> None:
+        """As they were before they were opened up, the deepest first. Those of the snapshot get its modes later."""
+        for path, mode in reversed([*self._opened_up.items()]):
+            if path not in but:
+                with opened(self._root, path) as folder:
+                    os.fchmod(folder, mode)
+        self._opened_up.clear()
 
     def take_away(self, path: bytes) -> None:
         """Remove what is there, such that it can come back."""
@@ -118,6 +128,8 @@ class Staging:
         for path, mtime_ns in self._times.items():
             with contextlib.suppress(OSError), opened(self._root, path) as at:
                 os.utime(at, ns=(mtime_ns, mtime_ns))
+        with contextlib.suppress(OSError):
+            self._close_folders()
 
     def close(self) -> None:
         """Nothing of it is left, nor of what was taken away."""
@@ -135,6 +147,9 @@ class Staging:
                 coming = os.stat(name, dir_fd=source, follow_symlinks=False)
                 there = _lstat(name, target)
                 if there is not None and stat.S_ISDIR(coming.st_mode) and stat.S_ISDIR(there.st_mode):
+                    if there.st_mode & 0o700 != 0o700:  # else neither it nor what is in it could be merged
+                        open_up(target, name)
+                        self._opened_up[path] = stat.S_IMODE(there.st_mode)
                     both.append(path)
                     continue
                 if there is not None:

@@ -10,7 +10,7 @@ import random
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import ClassVar, NoReturn, TypeVar, cast
 from urllib.parse import SplitResult, urlsplit
 
@@ -24,6 +24,7 @@ TIMEOUT_SECONDS = 30.0
 SLOWEST_SECONDS = 60.0
 SLOWEST_BYTES_A_SECOND = 100_000
 _CHUNK = 1 << 20
+_PIECE = 1 << 18
 _SLACK_BYTES = 1 << 10
 
 T = TypeVar("T")
@@ -122,12 +123,22 @@ def _call(
     parts = urlsplit(address)
     connection = _connection(parts)
     target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
-    connection.request(method, target, body=data, headers={} if data is None else {"content-length": str(len(data))})
+    headers = {} if data is None else {"content-length": str(len(data))}
+    connection.request(method, target, body=None if data is None else _pieces(data), headers=headers)
     answer = connection.getresponse()
     body = _body(answer, limit + _SLACK_BYTES)
     if answer.will_close or not answer.isclosed():
         _drop_connection()
     return answer.status, answer.headers, body
+
+
+def _pieces(data: bytes) -> Iterator[memoryview]:
+    """One by one, for the connection's time-out is for all that it is given at once."""
+    deadline = time.monotonic() + SLOWEST_SECONDS + len(data) / SLOWEST_BYTES_A_SECOND
+    for start in range(0, len(data), _PIECE):
+        if time.monotonic() > deadline:
+            raise _Again("the store took too long")
+        yield memoryview(data)[start : start + _PIECE]
 
 
 def _body(answer: http.client.HTTPResponse, limit: int) -> bytes:

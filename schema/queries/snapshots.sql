@@ -99,11 +99,15 @@ WHERE session_workers.session_id = due.session_id
 RETURNING session_workers.session_id, session_workers.sync_claim AS claim;
 
 -- name: take_turn
--- Of one session, if nobody has it.
+-- Of one session, if nobody has it. A save whose turn ran out is due again, should this one not be for a save.
 UPDATE session_workers
 SET sync_claim = sync_claim + 1,
     sync_claimed_by = %(owner)s,
-    sync_lock_expires_at = now() + make_interval(secs => %(lock_seconds)s)
+    sync_lock_expires_at = now() + make_interval(secs => %(lock_seconds)s),
+    next_sync_at = CASE
+        WHEN sync_claimed_by IS NOT NULL AND dirty_since IS NOT NULL THEN COALESCE(next_sync_at, now())
+        ELSE next_sync_at
+    END
 WHERE session_id = %(session_id)s AND (sync_claimed_by IS NULL OR sync_lock_expires_at <= now())
 RETURNING session_id, sync_claim AS claim;
 
@@ -277,7 +281,7 @@ SELECT session_id FROM session_workers WHERE sync_claim > 0 ORDER BY session_id;
 
 -- name: mark_unreferenced
 -- What the store holds of a session and no snapshot names, seen now or before. What has been named since, has gone or
--- was written again is forgotten, and counts anew.
+-- was written again is forgotten, and counts anew: it is not what the owner has once failed to delete.
 WITH listed AS MATERIALIZED (
     SELECT key, last_modified
     FROM jsonb_to_recordset(%(listed)s) AS each (key text, last_modified timestamptz)
@@ -296,6 +300,12 @@ SELECT key, %(session_id)s, last_modified FROM unnamed
 ON CONFLICT (key) DO UPDATE
 SET marked_at = CASE
         WHEN unreferenced_objects.last_modified = excluded.last_modified THEN unreferenced_objects.marked_at ELSE now()
+    END,
+    doomed_by = CASE
+        WHEN
+            unreferenced_objects.last_modified = excluded.last_modified
+            OR unreferenced_objects.doomed_by IS DISTINCT FROM %(owner)s
+        THEN unreferenced_objects.doomed_by
     END,
     last_modified = excluded.last_modified;
 

@@ -20,6 +20,8 @@ class Objects:
         self.calls: list[tuple[str, str]] = []
         self.hurt: Hurt = lambda _method, _key: None
         self.pause_seconds = 0.0
+        self.bytes_a_second = 0
+        """How fast it takes what is put; 0: at once."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -49,7 +51,7 @@ class _Handler(BaseHTTPRequestHandler):
         return
 
     def do_PUT(self) -> None:
-        data = self.rfile.read(int(self.headers["content-length"]))
+        data = self._read(int(self.headers["content-length"]))
         if self._is_fine("PUT"):
             self.objects.stored[self._key()] = data
             self._answer(200, b"")
@@ -58,6 +60,13 @@ class _Handler(BaseHTTPRequestHandler):
         if self._is_fine("GET"):
             data = self.objects.stored.get(self._key())
             self._answer(404 if data is None else 200, data or b"")
+
+    def _read(self, size: int) -> bytes:
+        rate, data = self.objects.bytes_a_second, bytearray()
+        while rate and len(data) < size:
+            data += self.rfile.read(min(1 << 16, size - len(data)))
+            time.sleep((1 << 16) / rate)
+        return bytes(data) or self.rfile.read(size)
 
     def _key(self) -> str:
         return self.path[1:].partition("?")[0]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from executor.saving import transfer
+from executor.saving import scan, transfer
 from executor.saving.ignore import STAGING
 from executor.saving.talk import EngineFailed
 from executor.saving.transfer import ObjectDamaged, StoreFailed
@@ -111,6 +111,19 @@ def test_a_store_that_is_down_fails_a_save_and_the_next_one_makes_up_for_it(save
     assert look(there.workspace) == look(saved.workspace)
 
 
+def test_a_store_that_takes_an_upload_slowly_gets_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No second passes in which nothing is taken, and all of it takes several."""
+    monkeypatch.setattr(transfer, "TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr(transfer, "TRIES", 1)
+    place.objects.bytes_a_second = 4 << 20
+    content = os.urandom(10 << 20)
+    (place.workspace / "large").write_bytes(content)
+    place.save()
+    fresh = place.another("fresh")
+    fresh.restore(place.head)
+    assert (fresh.workspace / "large").read_bytes() == content
+
+
 def test_a_store_that_refuses_is_not_asked_again_and_again(saved: Place) -> None:
     (saved.workspace / "more").write_text("more")
     saved.objects.hurt = lambda _method, _key: 400
@@ -172,6 +185,27 @@ def test_a_restore_over_what_is_there_replaces_the_same_paths_only(saved: Place)
 
 def plan(*entries: dict[str, str]) -> dict[str, object]:
     return {"layers": [*ALL["layers"], {"layer": "L4", "entries": list(entries)}]}
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "folder"])
+@pytest.mark.parametrize("passed_over", [STAGING, "nothing, by an older executor"])
+def test_what_has_the_name_that_restores_use_hinders_none(
+    place: Place, kind: str, passed_over: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = place.workspace / STAGING
+    if kind == "folder":
+        (odd / "new").mkdir(parents=True)
+    elif kind == "link":
+        odd.symlink_to("/etc")
+    else:
+        odd.touch()
+    (place.workspace / "precious").write_text("precious")
+    monkeypatch.setattr(scan, "STAGING", passed_over)
+    skipped = place.save().receipt["skipped"]
+    assert passed_over != STAGING or [(one["path"], one["reason"]) for one in skipped] == [(STAGING, "reserved")]
+    fresh = place.another("fresh")
+    fresh.restore(place.head)
+    assert os.listdir(fresh.workspace) == ["precious"]
 
 
 def test_what_is_in_the_way_of_a_written_file_is_not_replaced(saved: Place) -> None:

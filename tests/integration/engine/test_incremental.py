@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
 import os
-import threading
 import time
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from executor.saving.index import MARGIN_NS
 from executor.saving.reading import PART_BYTES
 from schema.snapshot_manifest import LargeFile
 from tests.acceptance.waiting import wait_until
-from tests.integration.engine.places import Place
+from tests.integration.engine.places import DirectTalk, Place
 
 
 @pytest.fixture
@@ -101,6 +101,22 @@ def test_a_file_rewritten_with_the_same_size_and_time_is_noticed(place: Place) -
         assert (fresh.workspace / "f").read_text() == "two"
 
 
+def test_a_change_by_way_of_a_mapping_is_noticed(place: Place) -> None:
+    """The system gives a mapped file a new time at the first change, and the next when it was on the disk between."""
+    path = place.workspace / "mapped"
+    path.write_bytes(bytes(8192))
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[0] = 1
+        let_times_settle(place)
+        place.save(at_rest=False)
+        mapped[1] = 2
+    let_times_settle(place)
+    place.save()
+    fresh = place.another("fresh")
+    fresh.restore(place.head)
+    assert (fresh.workspace / "mapped").read_bytes() == path.read_bytes()
+
+
 def test_without_its_index_a_place_is_read_but_not_uploaded_again(place: Place, reads: list[int]) -> None:
     fill(place.workspace, 50)
     (place.workspace / "large").write_bytes(os.urandom(2 << 20))
@@ -145,6 +161,17 @@ def test_of_a_large_file_only_the_changed_part_is_uploaded(place: Place, monkeyp
     assert (fresh.workspace / "large").read_bytes() == path.read_bytes()
 
 
+def test_reading_what_is_in_the_store_already_is_progress_too(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = place.workspace / "large"
+    path.write_bytes(os.urandom(PART_BYTES + 1))
+    place.save()
+    os.utime(path)
+    told: list[int] = []
+    monkeypatch.setattr(DirectTalk, "add", lambda _, *, files=0, amount=0: told.append(files or amount))
+    assert place.save().receipt["uploaded"] != []
+    assert told == [PART_BYTES, 1, 1]
+
+
 def test_holes_stay_holes(place: Place) -> None:
     path = place.workspace / "sparse"
     with path.open("wb") as file:
@@ -162,59 +189,6 @@ def test_holes_stay_holes(place: Place) -> None:
     with again.open("rb") as file:
         file.seek(20 << 30)
         assert file.read(20) == b"in the middle" + bytes(7)
-
-
-def test_a_file_that_changes_while_it_is_read_is_noticed_and_read_again(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = place.workspace / "busy"
-    path.write_text("a" * 100)
-    real, changes = os.pread, iter(["b" * 100, "c" * 50])
-
-    def pread(descriptor: int, size: int, offset: int) -> bytes:
-        data = real(descriptor, size, offset)
-        for change in changes:
-            path.write_text(change)
-            break
-        return data
-
-    monkeypatch.setattr(os, "pread", pread)
-    receipt = place.save().receipt
-    assert receipt["skipped"] == []
-    fresh = place.another("fresh")
-    fresh.restore(place.head)
-    assert (fresh.workspace / "busy").read_text() == "c" * 50
-
-
-def test_a_file_that_never_stands_still_is_saved_as_it_was_read_and_named(place: Place) -> None:
-    path = place.workspace / "log"
-    path.write_text("line\n")
-    ended = threading.Event()
-
-    def write() -> None:
-        with path.open("a") as file:
-            while not ended.is_set():
-                file.write("line\n")
-                file.flush()
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        named = False
-        for _ in range(200):
-            named = named or any(one["reason"] == "changing" for one in place.save().receipt["skipped"])
-            if named:
-                break
-    finally:
-        ended.set()
-        writer.join()
-    fresh = place.another("fresh")
-    fresh.restore(place.head)
-    assert (fresh.workspace / "log").read_text().startswith("line\n")
-    place.save()
-    again = place.another("again")
-    again.restore(place.head)
-    assert (again.workspace / "log").read_text() == path.read_text()
 
 
 def test_the_number_of_objects_stays_bounded(place: Place) -> None:

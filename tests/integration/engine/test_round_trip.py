@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from executor.saving import contents, reading
+from schema.snapshot_manifest import LATEST
 from tests.integration.engine.objects import Objects
 from tests.integration.engine.places import Place
 from tests.integration.engine.trees import TREES, Branch, Leaf, grow, look
@@ -75,3 +76,22 @@ def _plant(folder: Path, tree: dict[bytes, Leaf | Branch]) -> None:
         elif os.path.lexists(path):
             os.unlink(path)
     grow(folder, tree)
+
+
+@pytest.mark.parametrize("seconds", [7_258_118_400, 10_413_792_000], ids=["2200", "2300"])
+def test_times_beyond_what_a_manifest_can_hold_hinder_no_save(place: Place, seconds: int) -> None:
+    """What has such a time is read at each save, and comes back with the nearest time that there is."""
+    (place.workspace / "folder").mkdir()
+    for name in ("file", "link", "large", "folder"):
+        path = place.workspace / name
+        if name == "link":
+            path.symlink_to("file")
+        elif name != "folder":
+            path.write_bytes(b"x" * (reading.LARGE_BYTES if name == "large" else 1))
+        os.utime(path, (seconds, seconds), follow_symlinks=False)
+    place.save()
+    fresh = place.another("fresh")
+    fresh.restore(place.head)
+    times_there = {path.lstat().st_mtime_ns for path in fresh.workspace.iterdir()}
+    assert times_there == {min(seconds * 10**9, LATEST)}
+    assert place.save().receipt["unchanged"]

@@ -10,15 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from handlers.garbage import GarbageRules, Listed, doom_garbage
-from handlers.saving import end_turn, take_turn
+from handlers.saving import end_turn, take_due_turns, take_turn
 from handlers.worker import announce_presence
 from jobs.collect_garbage import collect_garbage
 from jobs.object_store import Bucket
-from jobs.sync_workspace import save_now
+from jobs.sync_workspace import save_due, save_now
 from jobs.workshop import Workshop
 from schema.object_keys import pack_key, session_prefix
 from tests.checker import check
-from tests.integration.saving.conftest import Session
+from tests.integration.saving.conftest import Session, due_jobs
 from tests.integration.saving.saver import Saver, contents
 from tests.integration.saving.test_saving import save_all, why
 from tests.object_stores import RunningStore
@@ -163,6 +163,18 @@ def test_a_session_that_is_being_saved_is_left_for_the_next_time(
     assert not object_store.open().sizes([key])
 
 
+def test_a_save_whose_job_worker_died_is_due_although_garbage_was_collected_in_its_turn(
+    shop: Workshop, session: Session
+) -> None:
+    session.run()
+    session.make_due()
+    assert take_due_turns(session.conn, owner="dead", lock_seconds=60, at_once=4)
+    session.expire_turn()
+    assert collect_garbage(shop).sessions == 1
+    save_due(shop)
+    assert len(due_jobs(session.conn)) == 1
+
+
 def test_a_store_that_fails_leaves_garbage_for_the_next_time(
     shop: Workshop, session: Session, saver: Saver, hurt_store: HurtStore, object_store: RunningStore
 ) -> None:
@@ -177,6 +189,39 @@ def test_a_store_that_fails_leaves_garbage_for_the_next_time(
     assert why(session) is None, "the turn was given back"
     assert collect_garbage(shop).deleted == 1
     assert object_store.keys() == named(session)
+
+
+def test_a_collection_that_failed_does_not_hinder_saves_for_longer_than_until_the_next_one(
+    make_saving_shop: Callable[..., Workshop],
+    session: Session,
+    saver: Saver,
+    hurt_store: HurtStore,
+    object_store: RunningStore,
+) -> None:
+    """What was to be deleted is saved again meanwhile."""
+    shop = make_saving_shop()
+    for files in ("ab", "a"):
+        saver.files = contents(files)
+        session.run()
+        save_all(shop, session)
+    session.conn.execute("DELETE FROM snapshots WHERE number = 1")
+    collect_garbage(shop)
+    age(session, hours=25)
+    with shop.database.dedicated() as presence:
+        assert announce_presence(presence, shop.claimer)
+        hurt_store.fail(status=403, method="POST", times=None)
+        assert collect_garbage(shop).failed == 1
+        hurt_store.heal()
+        saver.files = contents("ab")
+        session.run()
+        assert save_all(shop, session) == ["failed"], "the deletion may still be on its way"
+        session.conn.execute("UPDATE unreferenced_objects SET last_modified = last_modified - interval '1 s'")
+        collect_garbage(shop)
+        session.make_due()
+        assert save_all(shop, session) == ["saved"]
+        age(session, hours=25)
+        collect_garbage(shop)
+        assert named(session) <= object_store.keys()
 
 
 def test_other_sessions_objects_are_not_looked_at(

@@ -1,0 +1,83 @@
+"""Files and folders whose owner took the right to look into them from himself."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+
+import pytest
+
+from executor.saving import scan
+from executor.saving.paths import open_below
+from executor.saving.staging import Staging
+from tests.integration.engine.places import Place
+from tests.integration.engine.privileges import bound_by_modes
+
+
+@pytest.fixture(autouse=True)
+def without_privileges() -> Iterator[None]:
+    with bound_by_modes():
+        yield
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o400, 0o311, 0])
+def test_a_folder_that_cannot_be_looked_into_is_named_and_all_else_saved(place: Place, mode: int) -> None:
+    closed = place.workspace / "closed"
+    closed.mkdir()
+    (closed / "inside").touch()
+    (place.workspace / "open").touch()
+    closed.chmod(mode)
+    skipped = place.save().receipt["skipped"]
+    assert [one["reason"] for one in skipped] == ["unreadable"]
+    assert skipped[0]["path"] in {"closed", "closed/inside"}
+    assert {entry.path for entry in place.manifest().entries("workspace")} == {"closed", "open"}
+
+
+@pytest.mark.parametrize("folder", [b"", b"folder"])
+@pytest.mark.parametrize("number", [errno.ENFILE, errno.ENOMEM, errno.EIO])
+def test_a_folder_that_cannot_be_opened_now_is_not_saved_as_empty(
+    place: Place, folder: bytes, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place.workspace / "folder").mkdir()
+    (place.workspace / "folder" / "precious").touch()
+
+    def refused(root: int, path: bytes, flags: int) -> int:
+        if path == folder:
+            raise OSError(number, os.strerror(number))
+        return open_below(root, path, flags)
+
+    monkeypatch.setattr(scan, "open_below", refused)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        place.save()
+
+
+@pytest.mark.parametrize("mode", [0o500, 0o311, 0])
+def test_a_place_can_be_restored_again_whatever_its_folders_modes_are(place: Place, mode: int) -> None:
+    """As it is after a restore that did not come to its end."""
+    closed = place.workspace / "closed"
+    (closed / "inside").mkdir(parents=True)
+    closed.chmod(mode)
+    place.save()
+    fresh = place.another("fresh")
+    for _ in range(2):
+        fresh.restore(place.head)
+        assert stat.S_IMODE((fresh.workspace / "closed").stat().st_mode) == mode
+
+
+def test_a_restore_that_is_undone_closes_the_folders_that_it_opened(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place.workspace / "closed" / "inside").mkdir(parents=True)
+    place.save()
+    fresh = place.another("fresh")
+    (fresh.workspace / "closed").mkdir(mode=0o311)
+
+    def full(_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Staging, "_open_new_folders", full)
+    with pytest.raises(OSError, match="No space"):
+        fresh.restore(place.head)
+    assert stat.S_IMODE((fresh.workspace / "closed").stat().st_mode) == 0o311
