@@ -76,7 +76,7 @@ class Place:
             session_id=self.session_id,
             snapshot_id=uuid4(),
             head=self.head,
-            head_digest=None,
+            head_digest=self.digests.get(self.head),
             at_rest=at_rest,
             ignore=list(ignore),
             workspace=os.fsencode(self.workspace),

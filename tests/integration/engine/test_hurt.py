@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import zstandard
+from msgspec.structs import replace
 
 from executor.saving import transfer
 from executor.saving.ignore import STAGING
@@ -15,7 +19,17 @@ from executor.saving.talk import EngineFailed
 from executor.saving.transfer import ObjectDamaged, StoreFailed
 from schema.errors import RunyardError
 from schema.object_keys import manifest_key
-from schema.snapshot_manifest import BadManifest
+from schema.snapshot_manifest import (
+    BadManifest,
+    Entry,
+    File,
+    LargeFile,
+    Manifest,
+    Roots,
+    manifest_digest,
+    parts_digest,
+    write_manifest,
+)
 from tests.integration.engine.places import ALL, Place
 from tests.integration.engine.trees import look
 
@@ -74,6 +88,59 @@ def test_a_damaged_object_is_noticed_and_nothing_is_touched(saved: Place, kind: 
         there.restore(saved.head)
     assert look(there.workspace) == before
     assert not (there.workspace / STAGING).exists()
+
+
+def rewrite(saved: Place, change: Callable[[Manifest], Manifest]) -> None:
+    """As a worker would that tells untruths: its manifest fits its digest, and not what it names."""
+    assert saved.head is not None
+    data = write_manifest(change(saved.manifest()))
+    saved.objects.stored[manifest_key(saved.session_id, saved.head)] = data
+    saved.digests[saved.head] = manifest_digest(data)
+
+
+def with_other_bytes(entry: Entry) -> Entry:
+    match entry:
+        case File():
+            return replace(entry, digest="0" * 64)
+        case LargeFile():
+            parts = [replace(part, digest="0" * 64) for part in entry.parts]
+            return replace(entry, parts=parts, digest=parts_digest(entry.size, parts))
+    return entry
+
+
+@pytest.mark.parametrize("kind", [File, LargeFile], ids=["small", "large"])
+def test_a_file_that_is_not_what_its_manifest_says_is_not_restored(saved: Place, kind: type[Entry]) -> None:
+    def change(manifest: Manifest) -> Manifest:
+        entries = [with_other_bytes(each) if isinstance(each, kind) else each for each in manifest.roots.workspace]
+        return replace(manifest, roots=Roots(entries, []))
+
+    rewrite(saved, change)
+    there = used_place(saved)
+    before = look(there.workspace)
+    with pytest.raises(ObjectDamaged):
+        there.restore(saved.head)
+    assert look(there.workspace) == before
+
+
+def test_a_pack_that_would_unfold_to_more_than_its_manifest_says_is_not_unfolded(saved: Place) -> None:
+    data = bomb(b"")
+
+    def change(manifest: Manifest) -> Manifest:
+        digest = hashlib.sha256(data).hexdigest()
+        objects = [replace(each, digest=digest, size=len(data)) if each.is_pack else each for each in manifest.objects]
+        for each in objects:
+            if each.is_pack:
+                saved.objects.stored[each.key(saved.session_id)] = data
+        return replace(manifest, objects=objects)
+
+    rewrite(saved, change)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ObjectDamaged):
+            saved.another("there").restore(saved.head)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 30
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_object_that_is_gone_is_said_to_be(saved: Place) -> None:
@@ -160,6 +227,35 @@ def test_what_cannot_be_moved_into_place_is_moved_back(saved: Place, monkeypatch
     assert (look(there.workspace), look(there.home)) == before
 
 
+def test_wherever_a_restore_breaks_both_roots_are_as_before(saved: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in (saved.workspace / "folder", saved.home / "kept"):
+        folder.mkdir(exist_ok=True)
+        (folder / "saved").write_text("saved")
+    saved.save()
+    there = used_place(saved)
+    (there.home / "kept").mkdir()
+    (there.home / "kept" / "saved").write_text("what was there")
+    before = look(there.workspace), look(there.home)
+    real, broken_moves, moves = os.rename, 0, 0
+
+    def rename(name: bytes, other: bytes, **folders: int) -> None:
+        nonlocal moves
+        if not other.startswith(b"gone"):  # these clear up
+            moves += 1
+            if moves == broken_moves:
+                raise OSError(5, "the disk broke")
+        real(name, other, **folders)
+
+    monkeypatch.setattr(os, "rename", rename)
+    while moves >= broken_moves:
+        moves, broken_moves = 0, broken_moves + 1
+        with suppress(OSError):
+            there.restore(saved.head)
+        if moves >= broken_moves:
+            assert (look(there.workspace), look(there.home)) == before
+    assert broken_moves > 4
+
+
 def test_a_restore_over_what_is_there_replaces_the_same_paths_only(saved: Place) -> None:
     there = used_place(saved)
     (there.workspace / "large").mkdir()
@@ -174,12 +270,23 @@ def plan(*entries: dict[str, str]) -> dict[str, object]:
     return {"layers": [*ALL["layers"], {"layer": "L4", "entries": list(entries)}]}
 
 
-def test_what_is_in_the_way_of_a_written_file_is_not_replaced(saved: Place) -> None:
+EMPTY = hashlib.sha256(b"").hexdigest()
+BLOCKED = {
+    "a folder below a file": {"path": "own/file", "action": "mkdir", "reason": "mount_point"},
+    "a file for a folder": {"path": "mine", "action": "write", "reason": "overwrite_with_seed", "digest": EMPTY},
+    "what stays, for a saved file": {"path": "large/inside", "action": "keep", "reason": "in_place"},
+}
+
+
+@pytest.mark.parametrize("step", BLOCKED)
+def test_what_is_in_the_way_and_nobody_gave_up_is_not_replaced(saved: Place, step: str) -> None:
     there = used_place(saved)
+    for folder in ("mine", "large"):
+        (there.workspace / folder).mkdir()
+        (there.workspace / folder / "inside").write_text("somebody's")
     before = look(there.workspace)
-    blocked = {"root": "workspace", "path": "own/file", "action": "mkdir", "reason": "mount_point"}
     with pytest.raises(EngineFailed) as failed:
-        there.restore(saved.head, plan(blocked))
+        there.restore(saved.head, {**plan({"root": "workspace", **BLOCKED[step]}), "contents": {EMPTY: ""}})
     assert failed.value.problem_code == "path_blocked"
     assert look(there.workspace) == before
 
