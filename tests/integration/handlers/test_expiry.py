@@ -130,6 +130,15 @@ def test_an_escalated_request_is_open_for_longer_and_says_to_whom(conn: Conn, wa
     assert expire_all(conn) == []
 
 
+def test_two_who_see_the_same_request_expired_escalate_it_once(conn: Conn, waits: WaitWith) -> None:
+    run, request_id = waits(on_expiry="escalate", escalate_to="role:operator", escalation_seconds=60, then="deny")
+    for done in ("escalated", None):
+        with conn.transaction():
+            assert expire(conn, request_id) == done
+    assert len(told(conn, run, "human_loop.escalated")) == 1
+    assert request_now(conn, request_id).status == "open"
+
+
 def test_whom_it_is_escalated_to_may_stay_away_too(conn: Conn, waits: WaitWith) -> None:
     waits(on_expiry="escalate", escalate_to="role:operator", then="deny")
     assert [*expire_all(conn), *expire_all(conn), *expire_all(conn)] == ["escalated", "denied"]
@@ -181,6 +190,23 @@ def test_a_run_that_is_not_at_rest_comes_back_when_it_is(conn: Conn, actor: Acto
     assert run_now(conn, run.id).status == "parked"
     rest(conn, run)
     assert run_now(conn, run.id).status == "queued"
+
+
+def test_the_rest_of_an_older_attempt_tells_nothing_of_the_present_one(
+    conn: Conn, actor: Actor, waits: WaitWith
+) -> None:
+    older, request_id = waits(on_expiry="park")
+    expire_all(conn)
+    rest(conn, older)
+    give(conn, actor, request_id, decision="allow")
+    again = claim(conn, older.id)
+    assert again is not None
+    call_back(conn, again.run, started(), asked(2, uuid4()))
+    expire_all(conn)
+    rest(conn, older)
+    assert run_now(conn, older.id).lease_expires_at is not None
+    rest(conn, again.run)
+    assert run_now(conn, older.id).lease_expires_at is None
 
 
 def test_it_comes_back_only_when_nobody_is_asked_any_more(conn: Conn, actor: Actor, waits: WaitWith) -> None:
