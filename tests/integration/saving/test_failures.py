@@ -229,6 +229,43 @@ def test_what_the_store_does_not_prove_is_not_committed(
     assert_as_if_it_had_not_failed(dirty, object_store, database)
 
 
+def test_an_earlier_snapshot_told_once_more_is_not_committed(shop: Workshop, dirty: Session, saver: Saver) -> None:
+    assert save_all(shop, dirty) == ["saved"]
+    [operation] = saver.operations.values()
+    saver.files = contents("abcd")
+    dirty.run()
+    saver.tamper = lambda _: operation.receipt
+    assert save_all(shop, dirty) == ["failed"]
+    assert len(dirty.snapshots) == 1
+
+
+def test_that_nothing_changed_is_believed_of_the_last_snapshot_only(
+    shop: Workshop, dirty: Session, saver: Saver, object_store: RunningStore, database: str
+) -> None:
+    assert save_all(shop, dirty) == ["saved"]
+    dirty.run()
+    saver.tamper = lambda receipt: {**receipt, "unchanged": True, "manifestDigest": "0" * 64}
+    assert save_all(shop, dirty) == ["failed"]
+    assert why(dirty) == "unsaved"
+    saver.tamper = lambda receipt: receipt
+    dirty.make_due()
+    assert save_all(shop, dirty) == ["saved"]
+    assert_as_if_it_had_not_failed(dirty, object_store, database)
+
+
+def test_a_snapshot_that_has_gone_from_the_store_is_made_again_although_nothing_changed(
+    shop: Workshop, dirty: Session, object_store: RunningStore
+) -> None:
+    assert save_all(shop, dirty) == ["saved"]
+    [snapshot] = dirty.snapshots
+    object_store.open().delete(snapshot.objects[:1])
+    dirty.run()
+    assert save_all(shop, dirty) == ["saved"]
+    head, *_ = sorted(dirty.snapshots, key=lambda each: -each.number)
+    assert head.id == dirty.state.head_snapshot != snapshot.id
+    assert set(head.objects) <= set(object_store.keys())
+
+
 def test_an_object_that_is_cut_short_in_the_store_is_noticed_and_uploaded_again(
     shop: Workshop, dirty: Session, saver: Saver, object_store: RunningStore, database: str
 ) -> None:
@@ -245,10 +282,13 @@ def test_an_object_that_is_cut_short_in_the_store_is_noticed_and_uploaded_again(
     assert_as_if_it_had_not_failed(dirty, object_store, database)
 
 
-def test_an_operation_may_not_have_links_to_what_is_anothers(shop: Workshop, dirty: Session, executor: StandIn) -> None:
+@pytest.mark.parametrize("method", ["PUT", "GET"])
+def test_an_operation_may_not_have_links_to_what_is_anothers(
+    shop: Workshop, dirty: Session, executor: StandIn, method: str
+) -> None:
     for key in (f"sessions/{uuid4()}/packs/{'0' * 64}", f"sessions/{dirty.id}/snapshots/{uuid4()}", "../x"):
         running = {"operationId": str(uuid4()), "kind": "sync", "state": "running", "progress": {"step": "uploading"}}
-        wants = {**running, "wants": [{"method": "PUT", "key": key}]}
+        wants = {**running, "wants": [{"method": method, "key": key}]}
         executor.fail(Reply(202, {"operationId": str(uuid4())}), Reply(200, wants))
         dirty.make_due()
         assert save_all(shop, dirty) == ["failed"]
