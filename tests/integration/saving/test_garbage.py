@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from handlers.garbage import GarbageRules, Listed, doom_garbage
-from handlers.saving import end_turn, take_turn
+from handlers.garbage import GarbageRules, Listed, doom_garbage, forget_deleted, retire_snapshots
+from handlers.saving import end_turn, hold_turn, take_turn
 from handlers.worker import announce_presence
 from jobs.collect_garbage import collect_garbage
 from jobs.object_store import Bucket
@@ -242,3 +242,83 @@ def test_a_collector_whose_turn_ran_out_deletes_nothing_more(
         fault.hold.set()
         assert collecting.result(30).deleted == 0
     assert object_store.open().sizes([key])
+
+
+def test_a_collector_whose_turn_runs_out_while_it_deletes_goes_no_further(
+    shop: Workshop,
+    session: Session,
+    saver: Saver,
+    hurt_store: HurtStore,
+    bucket: Bucket,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("jobs.collect_garbage.DELETED_AT_ONCE", 1)
+    saver.files = contents("a")
+    session.run()
+    save_all(shop, session)
+    keys = [orphan(bucket, session) for _ in range(3)]
+    fault = hurt_store.hurt(Fault(method="POST", hold=threading.Event()))
+    with ThreadPoolExecutor(1) as pool:
+        collecting = pool.submit(collect_garbage, shop)
+        assert fault.met.wait(30)
+        session.expire_turn()
+        assert take_turn(session.conn, session.id, owner="another", lock_seconds=60)
+        assert fault.hold is not None
+        fault.hold.set()
+        assert collecting.result(30).deleted == 1
+    assert len(bucket.sizes(keys)) == 2
+
+
+HEAD_IS_FIRST = "UPDATE session_workers SET head_snapshot = (SELECT id FROM snapshots WHERE number = 1)"
+
+
+@pytest.mark.parametrize(
+    ("but", "let_go"),
+    [
+        ("SELECT 1", 1),
+        ("UPDATE snapshots SET reason = 'requested' WHERE number = 1", 0),
+        ("UPDATE snapshots SET at_rest = true WHERE number = 1", 0),
+        (HEAD_IS_FIRST, 0),
+    ],
+    ids=["nothing else", "it was asked for", "it is at rest", "it is the head"],
+)
+def test_only_a_save_in_the_middle_of_a_run_is_let_go(
+    shop: Workshop, session: Session, saver: Saver, but: str, let_go: int
+) -> None:
+    save_twice(shop, session, saver)
+    session.conn.execute(but)
+    assert collect_garbage(shop).retired == let_go
+
+
+def save_twice(shop: Workshop, session: Session, saver: Saver) -> None:
+    """In the middle of a run, and at its end."""
+    for files in ("a", "ab"):
+        saver.files = contents(files)
+        session.run()
+        save_all(shop, session)
+    session.conn.execute(
+        "UPDATE snapshots SET reason = 'message', at_rest = false, run_id = later.run_id"
+        " FROM snapshots AS later WHERE snapshots.number = 1 AND later.number = 2"
+    )
+
+
+def test_a_collector_that_has_lost_its_turn_decides_nothing_and_ends_the_turn_that_it_may_have_misled(
+    shop: Workshop, session: Session, saver: Saver, bucket: Bucket
+) -> None:
+    save_twice(shop, session, saver)
+    key = orphan(bucket, session)
+    listed = [Listed(each.key, each.last_modified) for each in bucket.list(session_prefix(session.id))]
+    lost = take_turn(session.conn, session.id, owner="slow", lock_seconds=60)
+    session.expire_turn()
+    present = take_turn(session.conn, session.id, owner="another", lock_seconds=60)
+    assert lost is not None
+    assert present is not None
+    with session.conn.transaction():
+        assert retire_snapshots(session.conn, lost, rules=GRACE, lock_seconds=60) == 0
+        assert doom_garbage(session.conn, lost, listed, owner="slow", rules=GRACE, lock_seconds=60) == []
+        assert retire_snapshots(session.conn, present, rules=GRACE, lock_seconds=60) == 1
+        assert key in doom_garbage(session.conn, present, listed, owner="another", rules=GRACE, lock_seconds=60)
+        forget_deleted(session.conn, present, [key], owner="another", lock_seconds=60)
+        assert hold_turn(session.conn, present, lock_seconds=60)
+        forget_deleted(session.conn, lost, [key], owner="slow", lock_seconds=60)
+        assert not hold_turn(session.conn, present, lock_seconds=60)
