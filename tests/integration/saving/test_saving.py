@@ -146,6 +146,8 @@ def test_a_run_that_began_and_ended_while_the_one_before_was_saved_stays_unsaved
     saver.before_put = meanwhile
     assert save_all(shop, session) == ["saved"]
     assert why(session) == "unsaved"
+    assert save_all(shop, session) == ["saved"]
+    assert why(session) is None
 
 
 def test_a_parked_run_does_not_shut_the_gate_once_its_agent_has_ended(shop: Workshop, session: Session) -> None:
@@ -260,6 +262,28 @@ def test_a_stale_turn_commits_nothing_even_if_it_goes_all_the_way(
     receipt = saver.operations.popitem()[1].receipt
     assert isinstance(begun, Begun)
     assert commit_sync(session.conn, begun, SyncReceipt.model_validate({**receipt, "snapshotId": str(uuid4())})) is None
+    assert len(session.snapshots) == 1
+
+
+@pytest.mark.parametrize("meanwhile", ["another has the turn", "the head is another"])
+def test_a_save_that_was_overtaken_lands_nothing_before_the_other_has(
+    shop: Workshop, session: Session, saver: Saver, meanwhile: str
+) -> None:
+    saver.files = contents("abc")
+    session.run()
+    save_all(shop, session)
+    receipt = {**saver.operations.popitem()[1].receipt, "snapshotId": str(uuid4())}
+    session.run()
+    turn = take_turn(session.conn, session.id, owner="old", lock_seconds=60)
+    assert turn is not None
+    begun = begin_sync(session.conn, turn, owner="old", lock_seconds=60)
+    assert isinstance(begun, Begun)
+    if meanwhile == "another has the turn":
+        session.expire_turn()
+        assert take_turn(session.conn, session.id, owner="new", lock_seconds=60)
+    else:
+        session.conn.execute("UPDATE session_workers SET head_snapshot = NULL")
+    assert commit_sync(session.conn, begun, SyncReceipt.model_validate(receipt)) is None
     assert len(session.snapshots) == 1
 
 
