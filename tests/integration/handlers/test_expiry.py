@@ -130,6 +130,21 @@ def test_an_escalated_request_is_open_for_longer_and_says_to_whom(conn: Conn, wa
     assert expire_all(conn) == []
 
 
+def test_a_denial_by_time_out_that_was_told_is_told_to_no_later_attempt(conn: Conn, waits: WaitWith) -> None:
+    run, request_id = waits(on_expiry="deny")
+    expire_all(conn)
+    with conn.transaction():
+        assert begin_delivery(conn, request_id) is not None
+    applied = {"requestId": str(request_id), "outcome": "applied", "told": "no"}
+    call_back(conn, run, event(3, "human_loop.applied", applied))
+    with pytest.raises(Invalid, match="no such request"):
+        call_back(conn, run, event(4, "human_loop.applied", applied))
+    call_back(conn, run, event(4, "run.warning", {"code": "agent_lost", "message": "It was restarted."}))
+    again = claim(conn, run.id)
+    assert again is not None
+    assert again.answers == []
+
+
 def test_two_who_see_the_same_request_expired_escalate_it_once(conn: Conn, waits: WaitWith) -> None:
     run, request_id = waits(on_expiry="escalate", escalate_to="role:operator", escalation_seconds=60, then="deny")
     for done in ("escalated", None):
