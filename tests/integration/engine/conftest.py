@@ -26,3 +26,13 @@ def place(tmp_path: Path, objects: Objects) -> Iterator[Place]:
     yield Place(tmp_path / "place", objects)
     os.umask(before)
     subprocess.run(["chmod", "-R", "u+rwX", tmp_path], check=False)
+
+
+@pytest.fixture
+def saved(place: Place) -> Place:
+    """With small files in a pack, and a large one in parts of which none compresses."""
+    (place.workspace / "folder").mkdir()
+    (place.workspace / "folder" / "small").write_text("small " * 1000)
+    (place.workspace / "large").write_bytes(os.urandom(2 << 20))
+    place.save()
+    return place

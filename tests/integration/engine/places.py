@@ -76,7 +76,7 @@ class Place:
             session_id=self.session_id,
             snapshot_id=uuid4(),
             head=self.head,
-            head_digest=None,
+            head_digest=self.digests.get(self.head),
             at_rest=at_rest,
             ignore=list(ignore),
             workspace=os.fsencode(self.workspace),
@@ -122,3 +122,12 @@ class Place:
         assert self.head is not None
         data = self.objects.stored[manifest_key(self.session_id, self.head)]
         return read_manifest(data, session_id=self.session_id, snapshot_id=self.head)
+
+
+def used_place(saved: Place) -> Place:
+    """Another place of the session, where something is already."""
+    there = saved.another("there")
+    (there.workspace / "folder").mkdir()
+    (there.workspace / "folder" / "small").write_text("what was there")
+    (there.workspace / "own").write_text("own")
+    return there

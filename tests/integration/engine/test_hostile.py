@@ -12,6 +12,8 @@ import pytest
 import zstandard
 
 from executor.saving import paths
+from executor.saving.paths import FOLDER, open_below, open_root
+from executor.saving.reading import NotReadable, open_file
 from executor.saving.talk import EngineFailed
 from tests.integration.engine.places import Place
 from tests.thoroughness import times
@@ -24,6 +26,60 @@ def opening(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """Both ways to open what is below a folder."""
     monkeypatch.setattr(paths, "_has_openat2", request.param == "openat2")
     return str(request.param)
+
+
+@pytest.mark.usefixtures("opening")
+@pytest.mark.parametrize(
+    "path",
+    [
+        "out",
+        "out/file",
+        "in",
+        "in/file",
+        "folder/back/file",
+        "top/file",
+        "..",
+        "../outside/file",
+        "folder/../../outside",
+    ],
+)
+def test_nothing_is_opened_through_a_link_or_above_the_folder(tmp_path: Path, path: str) -> None:
+    """Links that stay inside lead nowhere either: whoever put one there decides what is read and written."""
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    for folder in (root / "folder", outside):
+        folder.mkdir(parents=True)
+        (folder / "file").touch()
+    for link, target in {"out": "../outside", "in": "folder", "folder/back": "../folder", "top": "."}.items():
+        (root / link).symlink_to(target)
+    below = open_root(os.fsencode(root))
+    try:
+        os.close(open_below(below, b"folder/file", os.O_RDONLY))
+        with pytest.raises(OSError):
+            open_below(below, os.fsencode(path), os.O_RDONLY)
+    finally:
+        os.close(below)
+
+
+def test_a_root_that_is_a_link_is_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(NotADirectoryError):
+        open_root(os.fsencode(tmp_path / "link"))
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("kind", ["link", "fifo", "folder"])
+def test_what_took_the_place_of_a_file_since_the_scan_is_not_read(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("file")
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    folder = os.open(tmp_path, FOLDER)
+    try:
+        os.close(open_file(folder, "file"))
+        with pytest.raises(NotReadable, match="changing"):
+            open_file(folder, kind)
+    finally:
+        os.close(folder)
 
 
 @contextmanager

@@ -1,22 +1,19 @@
-"""Objects that are damaged, a store that fails, a disk that is full: a clean failure, and what was there stays."""
+"""Objects that are gone, a store that fails, a disk that is full: a clean failure, and what was there stays."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-import zstandard
 
-from executor.saving import scan, transfer
-from executor.saving.ignore import STAGING
+from executor.saving import transfer
 from executor.saving.talk import EngineFailed
 from executor.saving.transfer import ObjectDamaged, StoreFailed
 from schema.errors import RunyardError
-from schema.object_keys import manifest_key
-from schema.snapshot_manifest import BadManifest
-from tests.integration.engine.places import ALL, Place
+from tests.integration.engine.places import ALL, Place, used_place
 from tests.integration.engine.trees import look
 
 
@@ -24,56 +21,6 @@ from tests.integration.engine.trees import look
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "FIRST_PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(transfer, "LONGEST_PAUSE_SECONDS", 0.01)
-
-
-@pytest.fixture
-def saved(place: Place) -> Place:
-    """With small files in a pack, and a large one in parts of which none compresses."""
-    (place.workspace / "folder").mkdir()
-    (place.workspace / "folder" / "small").write_text("small " * 1000)
-    (place.workspace / "large").write_bytes(os.urandom(2 << 20))
-    place.save()
-    return place
-
-
-def used_place(saved: Place) -> Place:
-    """Another place of the session, where something is already."""
-    there = saved.another("there")
-    (there.workspace / "folder").mkdir()
-    (there.workspace / "folder" / "small").write_text("what was there")
-    (there.workspace / "own").write_text("own")
-    return there
-
-
-def flip(data: bytes) -> bytes:
-    middle = len(data) // 2
-    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
-
-
-def bomb(_: bytes) -> bytes:
-    return zstandard.ZstdCompressor().compress(bytes(1 << 30))
-
-
-DAMAGES: dict[str, Callable[[bytes], bytes]] = {
-    "a flipped bit": flip,
-    "truncated": lambda data: data[:-10],
-    "empty": lambda _: b"",
-    "longer": lambda data: data + b"x",
-    "a bomb": bomb,
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("kind", ["packs", "parts", "snapshots"])
-def test_a_damaged_object_is_noticed_and_nothing_is_touched(saved: Place, kind: str, damage: str) -> None:
-    there = used_place(saved)
-    before = look(there.workspace)
-    [key] = [key for key in saved.objects.stored if f"/{kind}/" in key]
-    saved.objects.stored[key] = DAMAGES[damage](saved.objects.stored[key])
-    with pytest.raises((ObjectDamaged, BadManifest)):
-        there.restore(saved.head)
-    assert look(there.workspace) == before
-    assert not (there.workspace / STAGING).exists()
 
 
 def test_an_object_that_is_gone_is_said_to_be(saved: Place) -> None:
@@ -173,6 +120,35 @@ def test_what_cannot_be_moved_into_place_is_moved_back(saved: Place, monkeypatch
     assert (look(there.workspace), look(there.home)) == before
 
 
+def test_wherever_a_restore_breaks_both_roots_are_as_before(saved: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in (saved.workspace / "folder", saved.home / "kept"):
+        folder.mkdir(exist_ok=True)
+        (folder / "saved").write_text("saved")
+    saved.save()
+    there = used_place(saved)
+    (there.home / "kept").mkdir()
+    (there.home / "kept" / "saved").write_text("what was there")
+    before = look(there.workspace), look(there.home)
+    real, broken_moves, moves = os.rename, 0, 0
+
+    def rename(name: bytes, other: bytes, **folders: int) -> None:
+        nonlocal moves
+        if not other.startswith(b"gone"):  # these clear up
+            moves += 1
+            if moves == broken_moves:
+                raise OSError(5, "the disk broke")
+        real(name, other, **folders)
+
+    monkeypatch.setattr(os, "rename", rename)
+    while moves >= broken_moves:
+        moves, broken_moves = 0, broken_moves + 1
+        with suppress(OSError):
+            there.restore(saved.head)
+        if moves >= broken_moves:
+            assert (look(there.workspace), look(there.home)) == before
+    assert broken_moves > 4
+
+
 def test_a_restore_over_what_is_there_replaces_the_same_paths_only(saved: Place) -> None:
     there = used_place(saved)
     (there.workspace / "large").mkdir()
@@ -187,33 +163,23 @@ def plan(*entries: dict[str, str]) -> dict[str, object]:
     return {"layers": [*ALL["layers"], {"layer": "L4", "entries": list(entries)}]}
 
 
-@pytest.mark.parametrize("kind", ["file", "link", "folder"])
-@pytest.mark.parametrize("passed_over", [STAGING, "nothing, by an older executor"])
-def test_what_has_the_name_that_restores_use_hinders_none(
-    place: Place, kind: str, passed_over: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    odd = place.workspace / STAGING
-    if kind == "folder":
-        (odd / "new").mkdir(parents=True)
-    elif kind == "link":
-        odd.symlink_to("/etc")
-    else:
-        odd.touch()
-    (place.workspace / "precious").write_text("precious")
-    monkeypatch.setattr(scan, "STAGING", passed_over)
-    skipped = place.save().receipt["skipped"]
-    assert passed_over != STAGING or [(one["path"], one["reason"]) for one in skipped] == [(STAGING, "reserved")]
-    fresh = place.another("fresh")
-    fresh.restore(place.head)
-    assert os.listdir(fresh.workspace) == ["precious"]
+EMPTY = hashlib.sha256(b"").hexdigest()
+BLOCKED = {
+    "a folder below a file": {"path": "own/file", "action": "mkdir", "reason": "mount_point"},
+    "a file for a folder": {"path": "mine", "action": "write", "reason": "overwrite_with_seed", "digest": EMPTY},
+    "what stays, for a saved file": {"path": "large/inside", "action": "keep", "reason": "in_place"},
+}
 
 
-def test_what_is_in_the_way_of_a_written_file_is_not_replaced(saved: Place) -> None:
+@pytest.mark.parametrize("step", BLOCKED)
+def test_what_is_in_the_way_and_nobody_gave_up_is_not_replaced(saved: Place, step: str) -> None:
     there = used_place(saved)
+    for folder in ("mine", "large"):
+        (there.workspace / folder).mkdir()
+        (there.workspace / folder / "inside").write_text("somebody's")
     before = look(there.workspace)
-    blocked = {"root": "workspace", "path": "own/file", "action": "mkdir", "reason": "mount_point"}
     with pytest.raises(EngineFailed) as failed:
-        there.restore(saved.head, plan(blocked))
+        there.restore(saved.head, {**plan({"root": "workspace", **BLOCKED[step]}), "contents": {EMPTY: ""}})
     assert failed.value.problem_code == "path_blocked"
     assert look(there.workspace) == before
 
@@ -235,16 +201,3 @@ def test_a_plan_that_is_none_is_refused(place: Place, entry: dict[str, str], tmp
         place.restore(None, plan(step))
     assert failed.value.problem_code == "bad_plan"
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["home", "place", "workspace"]
-
-
-def test_a_manifest_of_another_snapshot_is_not_taken(saved: Place) -> None:
-    first = saved.head
-    (saved.workspace / "more").write_text("more")
-    saved.save()
-    assert first is not None
-    assert saved.head is not None
-    saved.objects.stored[manifest_key(saved.session_id, saved.head)] = saved.objects.stored[
-        manifest_key(saved.session_id, first)
-    ]
-    with pytest.raises((BadManifest, ObjectDamaged)):
-        saved.another("there").restore(saved.head)

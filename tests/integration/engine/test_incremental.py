@@ -8,11 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from executor.saving import contents, reading
 from executor.saving.index import MARGIN_NS
 from executor.saving.reading import PART_BYTES
-from schema.snapshot_manifest import LargeFile
+from executor.saving.transfer import ObjectDamaged
+from schema.object_keys import manifest_key
+from schema.snapshot_manifest import LargeFile, write_manifest
 from tests.acceptance.waiting import wait_until
 from tests.integration.engine.places import DirectTalk, Place
 
@@ -57,6 +60,19 @@ def test_an_unchanged_tree_is_scanned_and_not_read(place: Place, reads: list[int
         assert second.receipt["snapshotId"] == first.receipt["snapshotId"]
         assert second.receipt["manifestDigest"] == first.receipt["manifestDigest"]
     assert (len(reads), len(place.objects.calls)) == (320, calls)
+
+
+def test_a_file_written_just_before_a_save_is_read_once_more(place: Place, reads: list[int]) -> None:
+    """It may have changed again in the same tick of the clock, and its own time may be any."""
+    (place.workspace / "f").write_text("new")
+    os.utime(place.workspace / "f", (1, 1))
+    place.save()
+    let_times_settle(place)
+    reads.clear()
+    place.save()
+    assert len(reads) == 1
+    place.save()
+    assert len(reads) == 1
 
 
 def test_only_what_changed_is_read_and_uploaded(place: Place, reads: list[int]) -> None:
@@ -127,6 +143,17 @@ def test_without_its_index_a_place_is_read_but_not_uploaded_again(place: Place, 
     assert place.save().receipt["unchanged"]
     assert len(reads) >= 51
     assert place.objects.count("PUT") == puts
+
+
+def test_without_its_index_a_damaged_head_is_not_counted_on(place: Place) -> None:
+    fill(place.workspace, 5)
+    place.save()
+    assert place.head is not None
+    place.index = None
+    manifest = replace(place.manifest(), files=4)
+    place.objects.stored[manifest_key(place.session_id, place.head)] = write_manifest(manifest)
+    with pytest.raises(ObjectDamaged):
+        place.save()
 
 
 def test_a_save_that_was_never_committed_is_not_counted_on(place: Place) -> None:
@@ -229,6 +256,22 @@ def test_of_the_home_only_what_is_kept_is_saved_and_no_login(place: Place) -> No
     assert "kept/secret" not in paths
     assert "kept/secret.more" in paths
     assert not any(path.startswith("cache") for path in paths)
+
+
+def test_of_the_home_nothing_comes_back_that_is_not_kept_any_more(place: Place) -> None:
+    fill(place.home / "kept", 3)
+    fill(place.home / "cache", 3)
+    (place.home / "kept" / "secret").write_text("a login")
+    place.keep, place.drop = ("kept", "cache"), ()
+    place.save()
+    fresh = place.another("fresh")
+    fresh.keep, fresh.drop = ("kept",), ("kept/secret",)
+    receipt = fresh.restore(place.head).receipt
+    assert {path.name for path in (fresh.home / "kept").iterdir()} == {
+        path.name for path in (place.home / "kept").iterdir()
+    } - {"secret"}
+    assert not [path for path in (fresh.home / "cache").rglob("*") if path.is_file()]
+    assert ("kept/secret", "not_kept") in {(each["path"], each["reason"]) for each in receipt["reasons"]}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executor.saving import contents, reading
+from executor.saving import contents, reading, scan
+from executor.saving.ignore import STAGING
 from schema.snapshot_manifest import LATEST
 from tests.integration.engine.objects import Objects
 from tests.integration.engine.places import Place
@@ -95,3 +96,24 @@ def test_times_beyond_what_a_manifest_can_hold_hinder_no_save(place: Place, seco
     times_there = {path.lstat().st_mtime_ns for path in fresh.workspace.iterdir()}
     assert times_there == {min(seconds * 10**9, LATEST)}
     assert place.save().receipt["unchanged"]
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "folder"])
+@pytest.mark.parametrize("passed_over", [STAGING, "nothing, by an older executor"])
+def test_what_has_the_name_that_restores_use_hinders_none(
+    place: Place, kind: str, passed_over: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = place.workspace / STAGING
+    if kind == "folder":
+        (odd / "new").mkdir(parents=True)
+    elif kind == "link":
+        odd.symlink_to("/etc")
+    else:
+        odd.touch()
+    (place.workspace / "precious").write_text("precious")
+    monkeypatch.setattr(scan, "STAGING", passed_over)
+    skipped = place.save().receipt["skipped"]
+    assert passed_over != STAGING or [(one["path"], one["reason"]) for one in skipped] == [(STAGING, "reserved")]
+    fresh = place.another("fresh")
+    fresh.restore(place.head)
+    assert os.listdir(fresh.workspace) == ["precious"]

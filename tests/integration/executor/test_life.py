@@ -49,6 +49,17 @@ def test_older_claims_attempts_and_epochs_are_refused(worker: Worker, receiver: 
     assert code(worker, uuid4(), sessionId=str(uuid4())) == (409, "wrong_session")
 
 
+def test_an_epoch_older_than_one_that_was_seen_is_refused_by_the_next_executor_too(
+    worker: Worker, receiver: Receiver
+) -> None:
+    run_id = worker.run([], epoch=5)
+    receiver.wait_for_event(run_id, "run.finished")
+    assert code(worker, uuid4(), epoch=4) == (409, "stale_epoch")
+    worker.kill()
+    worker.start()
+    assert code(worker, uuid4(), epoch=4) == (409, "stale_epoch")
+
+
 def test_a_second_run_has_to_wait_for_the_first(worker: Worker, receiver: Receiver) -> None:
     first = worker.run(WAITS_FOREVER)
     assert code(worker, uuid4()) == (409, "busy")

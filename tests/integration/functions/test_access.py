@@ -9,13 +9,15 @@ import psycopg
 import pytest
 
 from functions.admission import PUBLIC, permission_of
-from handlers.access import disable_user
+from handlers.access import Actor, Permission, disable_user, require
+from schema.errors import Forbidden
 from tests.integration.functions.conftest import Api, Driver, answer_json
 
 pytestmark = pytest.mark.both_postgres
 OPERATORS_ONLY = [
     ("POST", "/api/runs/queue/drain"),
     ("POST", "/api/reconcile/runs"),
+    ("POST", "/api/reconcile/sync"),
     ("GET", "/api/session-workers"),
     ("POST", f"/api/session-workers/{UUID(int=7)}/activate"),
     ("POST", f"/api/session-workers/{UUID(int=7)}/sync"),
@@ -89,6 +91,25 @@ def test_a_disabled_user_is_out_at_once(mia: Api, conn: psycopg.Connection) -> N
 def test_what_is_for_operators_is_refused_to_members(mia: Api, method: str, path: str) -> None:
     answer = mia.client.open(path, method=method, headers={"Authorization": f"Bearer {mia.token}"})
     assert (answer.status_code, answer_json(answer)["code"]) == (403, "forbidden")
+
+
+def test_all_that_members_may_not_do_is_named_here(api: Api) -> None:
+    app = api.client.application
+    found = {
+        (method, re.sub("<uuid:[a-z_]+>", str(UUID(int=7)), rule.rule))
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if is_beyond_members(permission_of(app.view_functions[rule.endpoint]))
+    }
+    assert found == set(OPERATORS_ONLY)
+
+
+def is_beyond_members(needed: Permission | str | None) -> bool:
+    try:
+        require(Actor(UUID(int=7), "mia", "member"), needed)  # type: ignore[arg-type]
+    except Forbidden:
+        return needed != PUBLIC
+    return False
 
 
 def test_what_is_another_users_is_not_found(mia: Api, someone_elses: Driver) -> None:

@@ -214,6 +214,18 @@ def test_both_keys_count_while_one_is_rotated(api: Api, driver: Driver) -> None:
     assert driver.report(driver.delta("new key"))[0] == 200
 
 
+def test_a_key_rotated_away_counts_for_its_time_only(api: Api, driver: Driver, conn: psycopg.Connection) -> None:
+    api.post(f"/api/runs/{driver.run_id}/bind/rotate")
+    conn.execute("UPDATE runs SET previous_key_until = now()")
+    assert driver.report(driver.delta("old key"))[0] == 401
+
+
+def test_the_key_of_a_run_that_has_ended_is_not_rotated(api: Api, driver: Driver) -> None:
+    driver.finish()
+    answer = api.post(f"/api/runs/{driver.run_id}/bind/rotate")
+    assert (answer.status_code, answer_json(answer)["code"]) == (409, "run_finished")
+
+
 def test_a_key_rotated_away_twice_is_refused(api: Api, driver: Driver) -> None:
     for _ in range(2):
         api.post(f"/api/runs/{driver.run_id}/bind/rotate")

@@ -64,9 +64,25 @@ def test_a_session_that_is_held_is_passed_over_at_once(
     assert [text for _, n, text in rows_of(conn, held) if n] == []
 
 
-def plain(driver: Driver) -> PlainCall:
-    body = {"epoch": 1, "attempt": 1, "events": [driver.delta("said")]}
-    return PlainCall(driver.run_id, CallbackBody.model_validate(body), generation=1)
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize(
+    "other", [{"epoch": 2}, {"attempt": 2}, {"generation": 2}, {"n": 2}], ids=["epoch", "attempt", "generation", "gap"]
+)
+def test_what_does_not_fit_is_not_taken_whoever_comes_with_it(
+    api: Api, conn: psycopg.Connection, other: dict[str, int], *, together: bool
+) -> None:
+    unfit, good = api.bind(), api.bind()
+    calls = [plain(unfit, **other), plain(good)] if together else [plain(unfit, **other)]
+    with conn.transaction():
+        taken = receive_plain_calls(conn, calls, lease_seconds=60)
+    assert list(taken) == ([good.run_id] if together else [])
+    assert [text for _, n, text in rows_of(conn, unfit) if n] == []
+
+
+def plain(driver: Driver, *, epoch: int = 1, attempt: int = 1, generation: int = 1, n: int = 1) -> PlainCall:
+    said = driver.event("message.delta", n=n, messageId="m1", role="assistant", text="said")
+    body = {"epoch": epoch, "attempt": attempt, "events": [said]}
+    return PlainCall(driver.run_id, CallbackBody.model_validate(body), generation)
 
 
 def test_calls_that_are_refused_leave_their_neighbours_alone(served: Served, conn: psycopg.Connection) -> None:

@@ -153,6 +153,23 @@ def test_what_is_told_here_rings_at_once_and_is_hinted_to_others(database: str, 
         assert far.wait(2, 5) is True
 
 
+def test_the_watch_is_told_of_every_call_once_it_is_committed(
+    api: Api, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[dict[UUID, int], int]] = []
+
+    def tell(heads: dict[UUID, int]) -> None:
+        [(stored,)] = conn.execute("SELECT COALESCE(max(last_seq), 0) FROM session_logs").fetchall()
+        told.append((dict(heads), stored))
+
+    monkeypatch.setattr(edge_of(api.client.application).watch, "tell", tell)
+    driver = api.bind()
+    for _ in range(2):  # a plain call, and one that has an effect
+        driver.report(driver.delta("x"))
+        driver.report(driver.event("usage.update", inputTokens=1))
+    assert [each for each in told if each[0]] == [({driver.session_id: seq}, seq) for seq in (2, 3, 4, 5, 6)]
+
+
 def test_a_ring_that_somebody_else_took_for_his_own_loses_nothing(
     database: str, pool: Pool, watches: ExitStack
 ) -> None:

@@ -6,7 +6,8 @@ import psycopg
 import pytest
 
 from handlers.access import Actor
-from handlers.claim_run import give_back, record_dispatched
+from handlers.claim_run import abandon, give_back, hold_claim, record_dispatched, refuse
+from handlers.settle_run import RetryPolicy
 from handlers.stop_run import stop_run
 from schema.errors import CapabilityMissing, EventGap, EventNumberConflict, Invalid, SessionBusy, StaleAttempt
 from schema.events import SourceEvent
@@ -139,6 +140,32 @@ def test_before_its_prompt_was_delivered_a_lost_run_starts_again(conn: Conn, sta
     again = claim(conn, taken.run.id)
     assert again is not None
     assert (again.run.attempt, again.run.claim, again.resume) == (2, 2, None)
+
+
+def test_a_lost_run_is_not_taken_before_its_pause_is_over(conn: Conn, start: StartOne) -> None:
+    taken = claim(conn, start().run.id)
+    assert taken is not None
+    with conn.transaction():
+        assert give_back(conn, taken.run, RetryPolicy(60), code="executor_unreachable", message="Nobody answered.")
+    assert claim(conn, taken.run.id) is None
+    conn.execute("UPDATE runs SET next_attempt_at = next_attempt_at - interval '61 s'")
+    assert claim(conn, taken.run.id) is not None
+
+
+def test_what_an_older_claim_says_changes_nothing(conn: Conn, start: StartOne) -> None:
+    older = claim(conn, start().run.id)
+    assert older is not None
+    with conn.transaction():
+        assert give_back(conn, older.run, NO_DELAY, code="executor_unreachable", message="Nobody answered.")
+    taken = claim(conn, older.run.id)
+    assert taken is not None
+    with conn.transaction():
+        assert not hold_claim(conn, older.run, lock_seconds=3600)
+        assert record_dispatched(conn, older.run, lease_seconds=60) == "superseded"
+        assert not give_back(conn, older.run, NO_DELAY, code="late", message="Too late.")
+        assert not refuse(conn, older.run, code="late", message="Too late.")
+        assert not abandon(conn, older.run, code="late", message="Too late.")
+    assert run_now(conn, taken.run.id) == taken.run
 
 
 def test_a_lost_run_keeps_its_turn(conn: Conn, start: StartOne) -> None:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from handlers.garbage import GarbageRules, Listed, doom_garbage
-from handlers.saving import end_turn, take_due_turns, take_turn
+from handlers.saving import take_turn
 from handlers.worker import announce_presence
 from jobs.collect_garbage import collect_garbage
 from jobs.object_store import Bucket
-from jobs.sync_workspace import save_due, save_now
+from jobs.sync_workspace import save_now
 from jobs.workshop import Workshop
 from schema.object_keys import pack_key, session_prefix
 from tests.checker import check
-from tests.integration.saving.conftest import Session, due_jobs
+from tests.integration.saving.conftest import Session
 from tests.integration.saving.saver import Saver, contents
 from tests.integration.saving.test_saving import save_all, why
 from tests.object_stores import RunningStore
-from tests.store_faults import Fault, HurtStore
+from tests.store_faults import HurtStore
 
 GRACE = GarbageRules(grace_seconds=0, kept_days=7)
 
@@ -149,32 +147,6 @@ def test_old_saves_in_the_middle_of_a_run_go_but_not_the_last_of_a_run_nor_what_
     assert [snapshot.number for snapshot in session.snapshots] == [1, 3, 6]
 
 
-def test_a_session_that_is_being_saved_is_left_for_the_next_time(
-    shop: Workshop, session: Session, bucket: Bucket, object_store: RunningStore
-) -> None:
-    turn = take_turn(session.conn, session.id, owner="another", lock_seconds=60)
-    assert turn is not None
-    key = orphan(bucket, session)
-    for _ in range(2):
-        assert collect_garbage(shop).busy == 1
-    assert object_store.open().sizes([key])
-    end_turn(session.conn, turn)
-    collect_garbage(shop)
-    assert not object_store.open().sizes([key])
-
-
-def test_a_save_whose_job_worker_died_is_due_although_garbage_was_collected_in_its_turn(
-    shop: Workshop, session: Session
-) -> None:
-    session.run()
-    session.make_due()
-    assert take_due_turns(session.conn, owner="dead", lock_seconds=60, at_once=4)
-    session.expire_turn()
-    assert collect_garbage(shop).sessions == 1
-    save_due(shop)
-    assert len(due_jobs(session.conn)) == 1
-
-
 def test_a_store_that_fails_leaves_garbage_for_the_next_time(
     shop: Workshop, session: Session, saver: Saver, hurt_store: HurtStore, object_store: RunningStore
 ) -> None:
@@ -270,20 +242,34 @@ def test_a_name_that_is_about_to_be_deleted_is_in_no_snapshot_until_it_is_over(
     assert named(session) <= object_store.keys()
 
 
-def test_a_collector_whose_turn_ran_out_deletes_nothing_more(
-    shop: Workshop, session: Session, saver: Saver, hurt_store: HurtStore, object_store: RunningStore
+HEAD_IS_FIRST = "UPDATE session_workers SET head_snapshot = (SELECT id FROM snapshots WHERE number = 1)"
+
+
+@pytest.mark.parametrize(
+    ("but", "let_go"),
+    [
+        ("SELECT 1", 1),
+        ("UPDATE snapshots SET reason = 'requested' WHERE number = 1", 0),
+        ("UPDATE snapshots SET at_rest = true WHERE number = 1", 0),
+        (HEAD_IS_FIRST, 0),
+    ],
+    ids=["nothing else", "it was asked for", "it is at rest", "it is the head"],
+)
+def test_only_a_save_in_the_middle_of_a_run_is_let_go(
+    shop: Workshop, session: Session, saver: Saver, but: str, let_go: int
 ) -> None:
-    saver.files = contents("a")
-    session.run()
-    save_all(shop, session)
-    key = orphan(object_store.open(), session)
-    fault = hurt_store.hurt(Fault(method="GET", hold=threading.Event()))
-    with ThreadPoolExecutor(1) as pool:
-        collecting = pool.submit(collect_garbage, shop)
-        assert fault.met.wait(30)
-        session.expire_turn()
-        assert take_turn(session.conn, session.id, owner="another", lock_seconds=60)
-        assert fault.hold is not None
-        fault.hold.set()
-        assert collecting.result(30).deleted == 0
-    assert object_store.open().sizes([key])
+    save_twice(shop, session, saver)
+    session.conn.execute(but)
+    assert collect_garbage(shop).retired == let_go
+
+
+def save_twice(shop: Workshop, session: Session, saver: Saver) -> None:
+    """In the middle of a run, and at its end."""
+    for files in ("a", "ab"):
+        saver.files = contents(files)
+        session.run()
+        save_all(shop, session)
+    session.conn.execute(
+        "UPDATE snapshots SET reason = 'message', at_rest = false, run_id = later.run_id"
+        " FROM snapshots AS later WHERE snapshots.number = 1 AND later.number = 2"
+    )

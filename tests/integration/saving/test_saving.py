@@ -7,13 +7,12 @@ from uuid import uuid4
 
 import pytest
 
-from handlers.saving import Begun, begin_sync, commit_sync, forget_unsaved, is_saved, take_turn, unsaved
+from handlers.saving import forget_unsaved, is_saved, take_turn, unsaved
 from jobs.sync_workspace import NotSaved, save_due, save_now, sync_workspace
 from jobs.workshop import Workshop
 from schema.object_keys import manifest_key
 from schema.snapshot_manifest import read_manifest
 from schema.sql import Conn
-from schema.workspace_api import SyncReceipt
 from tests.checker import check
 from tests.integration.saving.conftest import Session, due_jobs
 from tests.integration.saving.saver import Saver, contents
@@ -146,6 +145,8 @@ def test_a_run_that_began_and_ended_while_the_one_before_was_saved_stays_unsaved
     saver.before_put = meanwhile
     assert save_all(shop, session) == ["saved"]
     assert why(session) == "unsaved"
+    assert save_all(shop, session) == ["saved"]
+    assert why(session) is None
 
 
 def test_a_parked_run_does_not_shut_the_gate_once_its_agent_has_ended(shop: Workshop, session: Session) -> None:
@@ -207,60 +208,6 @@ def test_saving_now_waits_for_a_save_that_goes_on_and_says_when_it_does_not_end(
     assert why(session) == "syncing"
     with pytest.raises(NotSaved, match="still going on"):
         save_now(shop, session.id, "stop", wait_seconds=0)
-
-
-@pytest.mark.parametrize("moved", ["the worker", "the session"])
-def test_an_older_epoch_lands_nothing(shop: Workshop, session: Session, saver: Saver, moved: str) -> None:
-    """Fault 24: a zombie's save ends after the session has moved to another place."""
-    saver.files = contents("abc")
-    session.run()
-
-    def move(_key: str) -> None:
-        session.conn.execute("UPDATE session_logs SET epoch = 2")
-        if moved == "the worker":
-            session.conn.execute("UPDATE session_workers SET epoch = 2")
-
-    saver.before_put = move
-    assert save_all(shop, session) == ["superseded"]
-    assert session.snapshots == []
-    assert session.state.head_snapshot is None
-    assert session.events("workspace.synced") == []
-
-
-def test_a_turn_that_was_given_to_another_lands_nothing(
-    make_saving_shop: Callable[..., Workshop], session: Session, saver: Saver
-) -> None:
-    slow, other = make_saving_shop(), make_saving_shop()
-    saver.files = contents("abc")
-    session.run()
-    landed: list[str] = []
-
-    def overtaken(_key: str) -> None:
-        saver.before_put = str
-        session.expire_turn()
-        landed.extend(save_all(other, session))
-
-    saver.before_put = overtaken
-    assert save_all(slow, session) == ["superseded"]
-    assert landed == ["saved"]
-    assert [snapshot.number for snapshot in session.snapshots] == [1]
-    assert why(session) is None
-
-
-def test_a_stale_turn_commits_nothing_even_if_it_goes_all_the_way(
-    shop: Workshop, session: Session, saver: Saver
-) -> None:
-    saver.files = contents("abc")
-    session.run()
-    old = take_turn(session.conn, session.id, owner="old", lock_seconds=60)
-    assert old is not None
-    begun = begin_sync(session.conn, old, owner="old", lock_seconds=60)
-    session.expire_turn()
-    assert save_all(shop, session) == ["saved"]
-    receipt = saver.operations.popitem()[1].receipt
-    assert isinstance(begun, Begun)
-    assert commit_sync(session.conn, begun, SyncReceipt.model_validate({**receipt, "snapshotId": str(uuid4())})) is None
-    assert len(session.snapshots) == 1
 
 
 def test_an_empty_place_is_never_saved_over_what_is_saved(shop: Workshop, session: Session, saver: Saver) -> None:

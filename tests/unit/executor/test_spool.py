@@ -126,6 +126,35 @@ def test_a_refused_run_stays_refused_when_its_agent_ends(spool: Spool) -> None:
     assert spool.runs_to_recover() == []
 
 
+def test_what_is_never_taken_stays_and_is_not_waited_for(spool: Spool) -> None:
+    spool.begin_attempt(start(), refused_claim=0)
+    spool.append(RUN, [warning()])
+    assert spool.undelivered() == 1
+    spool.refuse(RUN, "because")
+    assert (numbers(spool), spool.undelivered()) == ([1], 0)
+
+
+def test_a_run_that_is_anothers_leaves_no_event_and_no_key_even_when_it_is_sent_again(spool: Spool) -> None:
+    spool.begin_attempt(start(), refused_claim=0)
+    spool.append(RUN, [warning()])
+    spool.drop(RUN, "another has it")
+    assert (numbers(spool), spool.undelivered()) == ([], 0)
+    assert spool.refresh(start()).callback_key == ""
+
+
+def test_old_runs_are_forgotten_but_not_what_they_have_to_tell(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("executor.spool.RUNS_KEPT", 1)
+    told = uuid4()
+    for run_id in (told, RUN):
+        spool.begin_attempt(start(run_id=run_id), refused_claim=0)
+        spool.append(run_id, [Draft("run.finished", RunFinished(status="succeeded"))])
+    spool.acknowledge(told, 1)
+    for _ in range(2):
+        spool.begin_attempt(start(run_id=uuid4()), refused_claim=0)
+    assert spool.run(told) is None
+    assert numbers(spool) == [1]
+
+
 def test_an_answer_is_stored_once(spool: Spool) -> None:
     spool.begin_attempt(start(), refused_claim=0)
     request = HumanRequested(request_id=uuid4(), kind="permission", title="?", fingerprint="f")
