@@ -200,12 +200,15 @@ def _record_failure(shop: Workshop, turn: Turn, error: RunyardError) -> None:
 
 
 def _carried_out(shop: Workshop, begun: Begun) -> Committed:
-    """Once more from nothing when what the last snapshot counts on has gone from the store."""
+    """Once more from nothing when what the last snapshot counts on has gone from the store. Beside an agent its home
+    is not read, and would not be in it: that waits for the run's end."""
     store, began = _store(shop), time.monotonic()
     try:
         receipt = _proven(shop, store, begun, count_on_head=True)
     except Unproven as error:
         _log.error("sync.unproven", why=error.detail)
+        if not begun.at_rest and begun.head is not None:
+            raise
         receipt = _proven(shop, store, begun, count_on_head=False)
     committed = shop.database.transact(commit_sync, begun, receipt)
     if committed is None:

@@ -97,7 +97,8 @@ class Skipped(Wire):
 
 class SyncReceipt(Wire):
     """What a save came to. `objects` are all that the snapshot needs, its manifest last; `uploaded` those that were
-    new. `unchanged`: nothing differs from `head`, so nothing was uploaded and there is no new snapshot."""
+    new. `unchanged`: nothing differs from `head`, so nothing was uploaded and there is no new snapshot. `unreadable`
+    counts what of `skipped` is so: files that the snapshot has as they were last read, if at all."""
 
     snapshot_id: UUID
     unchanged: bool = False
@@ -111,6 +112,7 @@ class SyncReceipt(Wire):
     manifest_digest: str
     skipped: list[Skipped] = Field(default_factory=list)
     skipped_total: int = 0
+    unreadable: int = 0
     seconds: float
 
 

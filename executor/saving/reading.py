@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from executor.saving.closed import open_closed_file
 from executor.saving.paths import READ
 
 TRIES = 3
@@ -36,10 +37,10 @@ class Look:
     is_steady: bool
 
 
-def open_file(folder: int, name: str) -> int:
-    """A descriptor of a regular file. Raises NotReadable."""
+def open_file(folder: int, name: str, *, opens_up: bool = False) -> int:
+    """A descriptor of a regular file; `opens_up`: also of one that its owner may not open. Raises NotReadable."""
     try:
-        descriptor = os.open(name, READ, dir_fd=folder)
+        descriptor = _open(folder, name, opens_up=opens_up)
     except FileNotFoundError:
         raise NotReadable(None) from None
     except PermissionError:
@@ -52,6 +53,15 @@ def open_file(folder: int, name: str) -> int:
         os.close(descriptor)
         raise NotReadable("changing")
     return descriptor
+
+
+def _open(folder: int, name: str, *, opens_up: bool) -> int:
+    try:
+        return os.open(name, READ, dir_fd=folder)
+    except PermissionError:
+        if not opens_up:
+            raise
+        return open_closed_file(folder, name, READ)
 
 
 def read_small(descriptor: int) -> tuple[bytes, Look] | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from executor.saving.closed import OpenedFolders
 from executor.saving.contents import Contents
 from executor.saving.ignore import read_patterns
 from executor.saving.index import MAPPED_MARGIN_NS, MARGIN_NS, Index, Known, Stamp, known_entries, write_index
@@ -143,7 +144,7 @@ class _Saving:
         root = open_root(self._order.home)
         try:
             keep, drop = self._order.keep, frozenset(self._order.drop)
-            return self._look("agent", root, lambda known: scan_kept(root, known=known, keep=keep, drop=drop))
+            return self._look("agent", root, partial(scan_kept, root, keep=keep, drop=drop))
         finally:
             os.close(root)
 
@@ -153,16 +154,21 @@ class _Saving:
             self._talk.progress("scanning")
             ignores = read_patterns(self._order.ignore)
             tick = lambda count: self._talk.progress("scanning", filesTotal=count)  # noqa: E731
-            return self._look("workspace", root, lambda known: scan(root, known=known, ignores=ignores, tick=tick))
+            return self._look("workspace", root, partial(scan, root, ignores=ignores, tick=tick))
         finally:
             os.close(root)
 
-    def _look(self, root: Root, descriptor: int, scan_again: Callable[[dict[str, Known]], Scan]) -> Scan:
+    def _look(self, root: Root, descriptor: int, scan_all: Callable[..., Scan]) -> Scan:
         """Once more when files have gone before they were read: they may be elsewhere now, where nobody looked."""
         known = self._known(root)
         self._has_missed = False
-        scanned = self._read(root, descriptor, scan_again(known))
-        return self._read(root, descriptor, scan_again(known)) if self._has_missed else scanned
+        scanned = self._look_once(root, descriptor, scan_all, known)
+        return self._look_once(root, descriptor, scan_all, known) if self._has_missed else scanned
+
+    def _look_once(self, root: Root, descriptor: int, scan_all: Callable[..., Scan], known: dict[str, Known]) -> Scan:
+        """Nothing is opened up beside an agent, which might see it."""
+        with OpenedFolders(descriptor, may_open=self._order.at_rest) as opened:
+            return self._read(root, descriptor, scan_all(known=known, opened=opened))
 
     def _known(self, root: Root) -> dict[str, Known]:
         """What of the last scan can stand in this snapshot as it is."""
@@ -230,22 +236,28 @@ class _Saving:
 
     def _read_one(self, scanned: Scan, number: int, folder: int, path: str, name: str) -> None:
         scanned.entries[number] = None
+        text = text_of(path)
         if folder < 0:
             self._has_missed = True
             return
         try:
-            descriptor = open_file(folder, name)
+            descriptor = open_file(folder, name, opens_up=self._order.at_rest)
+            try:
+                small = read_small(descriptor)
+                entry, look = self._small(text, *small) if small else self._large(text, descriptor)
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                raise NotReadable("unreadable") from None
+            finally:
+                os.close(descriptor)
         except NotReadable as error:
             if error.reason:
                 scanned.skipped.append((path, error.reason))
+            if error.reason == "unreadable":
+                scanned.entries[number] = self._as_saved(text)
             self._has_missed = self._has_missed or error.reason is None
             return
-        text = text_of(path)
-        try:
-            small = read_small(descriptor)
-            entry, look = self._small(text, *small) if small else self._large(text, descriptor)
-        finally:
-            os.close(descriptor)
         scanned.entries[number] = entry
         if look.inode != self._inodes.get(text, look.inode):
             scanned.replaced.add(text)
@@ -255,6 +267,11 @@ class _Saving:
             scanned.stamps.pop(text, None)
             scanned.skipped.append((path, "changing"))
         self._talk.add(files=1)
+
+    def _as_saved(self, path: str) -> Entry | None:
+        """What the last snapshot holds of a file that cannot be read any more."""
+        before = self._before.get(path)
+        return before if isinstance(before, File | LargeFile) else None
 
     def _small(self, path: str, data: bytes, look: Look) -> tuple[Entry, Look]:
         digest = hashlib.sha256(data).hexdigest()

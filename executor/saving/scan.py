@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 
+from executor.saving.closed import OpenedFolders
 from executor.saving.ignore import STAGING, Ignores
 from executor.saving.index import Known, Stamp, is_unchanged
 from executor.saving.paths import FOLDER, open_below
@@ -64,21 +65,28 @@ class Scan:
 
 
 def scan(
-    root: int, *, known: Mapping[str, Known], ignores: Ignores | None, tick: Callable[[int], None] = lambda _: None
+    root: int,
+    *,
+    known: Mapping[str, Known],
+    ignores: Ignores | None,
+    opened: OpenedFolders,
+    tick: Callable[[int], None] = lambda _: None,
 ) -> Scan:
     """All below the root's descriptor. `known` is believed of files that are still as it says. `tick` is told now and
-    then how many paths there are so far."""
+    then how many paths there are so far. Folders that must be `opened` up are to stay so until they are read."""
     result = Scan()
     waiting = [""]
     while waiting:
         folder = waiting.pop()
-        inner = _scan_folder(root, folder, known, ignores, result)
+        inner = _scan_folder(root, folder, known, ignores, result, opened)
         waiting.extend(reversed(inner))
         tick(len(result.entries))
     return result
 
 
-def scan_kept(root: int, *, known: Mapping[str, Known], keep: Iterable[str], drop: frozenset[str]) -> Scan:
+def scan_kept(
+    root: int, *, known: Mapping[str, Known], keep: Iterable[str], drop: frozenset[str], opened: OpenedFolders
+) -> Scan:
     """Only the paths of `keep` and all below them, with the folders that lead there; nothing that is in `drop`."""
     kept = frozenset(keep)
     above = {"/".join(path.split("/")[:count]) for path in kept for count in range(1, path.count("/") + 1)}
@@ -86,7 +94,7 @@ def scan_kept(root: int, *, known: Mapping[str, Known], keep: Iterable[str], dro
     def ignores(path: str, _name: str, _is_folder: bool) -> bool:  # noqa: FBT001 - called for every path
         return path in drop or not (path in above or is_kept(path, kept))
 
-    return scan(root, known=known, ignores=ignores)
+    return scan(root, known=known, ignores=ignores, opened=opened)
 
 
 def is_kept(path: str, kept: frozenset[str]) -> bool:
@@ -109,18 +117,26 @@ def time_within(mtime_ns: int) -> int:
 
 
 def _scan_folder(
-    root: int, folder: str, known: Mapping[str, Known], ignores: Ignores | None, result: Scan
+    root: int, folder: str, known: Mapping[str, Known], ignores: Ignores | None, result: Scan, opened: OpenedFolders
 ) -> list[str]:
     """The folders in it."""
+    before = len(result.entries)
     try:
-        descriptor = open_below(root, os.fsencode(folder), FOLDER)
+        return _look_into(root, folder, known, ignores, result)
     except OSError as error:
         if not folder or error.errno not in _NOT_OPEN:
             raise  # a folder that is only not to be had now must not count as an empty one
+        is_closed = isinstance(error, PermissionError) and len(result.entries) == before
+        if is_closed and opened.open_up(os.fsencode(folder)):
+            return _scan_folder(root, folder, known, ignores, result, opened)
         reason = _NOT_OPEN[error.errno]
         if reason:
             result.skipped.append((folder, reason))
         return []
+
+
+def _look_into(root: int, folder: str, known: Mapping[str, Known], ignores: Ignores | None, result: Scan) -> list[str]:
+    descriptor = open_below(root, os.fsencode(folder), FOLDER)
     try:
         with os.scandir(descriptor) as listing:
             return _list_folder(descriptor, folder, sorted(listing, key=_name), known, ignores, result)
@@ -142,9 +158,6 @@ def _list_folder(  # noqa: C901 - the inner loop of every save: a call for each 
         try:
             seen = one.stat(follow_symlinks=False)
         except FileNotFoundError:
-            continue
-        except PermissionError:  # a folder that may be listed, and not entered
-            result.skipped.append((path, "unreadable"))
             continue
         kind = seen.st_mode & _KIND
         if ignores is not None and ignores(path, one.name, kind == stat.S_IFDIR):

@@ -91,6 +91,7 @@ def _receipt(manifest: Manifest, digest: str, *, skipped: Sequence[Skip], began:
             for root, path, reason in skipped[:SKIPPED_TOLD]
         ],
         "skippedTotal": len(skipped),
+        "unreadable": sum(reason == "unreadable" for _, _, reason in skipped),
         "seconds": round(time.monotonic() - began, 3),
     }
 

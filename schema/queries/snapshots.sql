@@ -176,15 +176,20 @@ SET seq = GREATEST(seq, %(seq)s), at_rest = true
 WHERE id = %(id)s AND session_id = %(session_id)s;
 
 -- name: record_synced
--- `covers`: no agent was at work from the scan's begin until now.
+-- `covers`: no agent was at work from the scan's begin until now, and it read all. What it could not read is a failure,
+-- which the turn is kept for.
 UPDATE session_workers
 SET head_snapshot = %(head)s,
     synced_at = now(),
-    dirty_since = CASE WHEN %(covers)s AND dirty_seq <= %(seq)s THEN NULL ELSE dirty_since END,
-    sync_failures = 0,
+    dirty_since = CASE
+        WHEN %(covers)s AND dirty_seq <= %(seq)s THEN NULL
+        WHEN %(failed)s THEN COALESCE(dirty_since, now())
+        ELSE dirty_since
+    END,
+    sync_failures = CASE WHEN %(failed)s THEN sync_failures ELSE 0 END,
     sync_error = NULL,
-    sync_claimed_by = NULL,
-    sync_lock_expires_at = NULL
+    sync_claimed_by = CASE WHEN %(failed)s THEN sync_claimed_by END,
+    sync_lock_expires_at = CASE WHEN %(failed)s THEN sync_lock_expires_at END
 WHERE session_id = %(session_id)s AND sync_claim = %(claim)s AND sync_claimed_by IS NOT NULL AND epoch = %(epoch)s;
 
 -- name: record_sync_failed

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from executor.saving import scan
+from executor.saving import save, scan
 from executor.saving.paths import open_below
+from executor.saving.reading import read_small
 from executor.saving.staging import Staging
 from tests.integration.engine.places import Place
 from tests.integration.engine.privileges import bound_by_modes
@@ -23,15 +24,14 @@ def without_privileges() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o400, 0o311, 0])
-def test_a_folder_that_cannot_be_looked_into_is_named_and_all_else_saved(place: Place, mode: int) -> None:
+def test_beside_an_agent_a_closed_folder_stays_closed_and_all_else_is_saved(place: Place, mode: int) -> None:
     closed = place.workspace / "closed"
     closed.mkdir()
     (closed / "inside").touch()
     (place.workspace / "open").touch()
     closed.chmod(mode)
-    skipped = place.save().receipt["skipped"]
-    assert [one["reason"] for one in skipped] == ["unreadable"]
-    assert skipped[0]["path"] in {"closed", "closed/inside"}
+    skipped = place.save(at_rest=False).receipt["skipped"]
+    assert [(one["path"], one["reason"]) for one in skipped] == [("closed", "unreadable")]
     assert {entry.path for entry in place.manifest().entries("workspace")} == {"closed", "open"}
 
 
@@ -81,3 +81,56 @@ def test_a_restore_that_is_undone_closes_the_folders_that_it_opened(
     with pytest.raises(OSError, match="No space"):
         fresh.restore(place.head)
     assert stat.S_IMODE((fresh.workspace / "closed").stat().st_mode) == 0o311
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o400, 0o311, 0])
+def test_at_rest_a_closed_folder_is_saved_and_stays_closed(place: Place, mode: int) -> None:
+    for folder in ("closed/inner", "closed/inner/innermost"):
+        (place.workspace / folder).mkdir(parents=True)
+        (place.workspace / folder / "precious").write_text(folder)
+    for folder in ("closed/inner", "closed"):
+        (place.workspace / folder).chmod(mode)
+    assert place.save().receipt["skipped"] == []
+    assert stat.S_IMODE((place.workspace / "closed").stat().st_mode) == mode
+    saved = {entry.path: entry for entry in place.manifest().entries("workspace")}
+    assert {"closed/inner/precious", "closed/inner/innermost/precious"} <= saved.keys()
+    assert [saved[path].mode for path in ("closed", "closed/inner")] == [mode, mode]  # type: ignore[union-attr]
+
+
+def test_at_rest_a_closed_file_is_saved_and_stays_closed(place: Place) -> None:
+    closed = place.workspace / "closed"
+    closed.write_text("precious")
+    closed.chmod(0)
+    assert place.save().receipt["unreadable"] == 0
+    assert stat.S_IMODE(closed.stat().st_mode) == 0
+    fresh = place.another("fresh")
+    fresh.restore(place.head)
+    assert stat.S_IMODE((fresh.workspace / "closed").stat().st_mode) == 0
+    (fresh.workspace / "closed").chmod(0o400)
+    assert (fresh.workspace / "closed").read_text() == "precious"
+    assert place.save().receipt["unchanged"]
+
+
+def test_what_cannot_be_read_any_more_stays_as_it_was_saved_and_is_counted(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("bad", "good"):
+        (place.workspace / name).write_text("before")
+    place.save()
+    for name in ("bad", "good"):
+        (place.workspace / name).write_text("afterwards")
+    bad = (place.workspace / "bad").stat().st_ino
+
+    def read(descriptor: int) -> object:
+        if os.fstat(descriptor).st_ino == bad:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read_small(descriptor)
+
+    monkeypatch.setattr(save, "read_small", read)
+    receipt = place.save().receipt
+    assert receipt["unreadable"] == 1
+    assert [(one["path"], one["reason"]) for one in receipt["skipped"]] == [("bad", "unreadable")]
+    fresh = place.another("fresh")
+    fresh.restore(place.head)
+    assert (fresh.workspace / "bad").read_text() == "before"
+    assert (fresh.workspace / "good").read_text() == "afterwards"

@@ -1,4 +1,4 @@
-"""What an executor says that it has saved, and the store does not prove, is not committed."""
+"""What an executor could not read, or says that it has saved and the store does not prove, counts as unsaved."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from jobs.sync_workspace import save_now
 from jobs.workshop import Workshop
 from schema.wire import Json
 from tests.integration.saving.conftest import Session
@@ -107,3 +108,49 @@ def test_an_object_that_is_cut_short_in_the_store_is_noticed_and_uploaded_again(
     assert save_all(shop, dirty) == ["saved"]
     assert len(saver.asked) == 2, "once more, counting on nothing"
     assert_as_if_it_had_not_failed(dirty, object_store, database)
+
+
+def unreadable(receipt: Json) -> Json:
+    return {**receipt, "unreadable": 1, "skipped": [{"root": "workspace", "path": "bad", "reason": "unreadable"}]}
+
+
+def test_what_cannot_be_read_is_unsaved_although_all_else_is_saved(
+    shop: Workshop, dirty: Session, saver: Saver, object_store: RunningStore, database: str
+) -> None:
+    saver.tamper = unreadable
+    for failures in (1, 2):
+        assert save_all(shop, dirty) == ["saved"]
+        assert dirty.state.head_snapshot == dirty.snapshots[0].id
+        assert why(dirty) == "unsaved"
+        assert dirty.state.sync_failures == failures
+        assert "cannot be read: 'bad'" in (dirty.state.sync_error or "")
+        dirty.make_due()
+    saver.tamper = lambda receipt: receipt
+    assert save_all(shop, dirty) == ["saved"]
+    assert_as_if_it_had_not_failed(dirty, object_store, database)
+
+
+def test_what_turns_out_to_be_unreadable_later_is_unsaved_from_then_on(
+    shop: Workshop, dirty: Session, saver: Saver
+) -> None:
+    assert save_all(shop, dirty) == ["saved"]
+    assert why(dirty) is None
+    saver.tamper = unreadable
+    assert save_now(shop, dirty.id, "requested") is not None
+    assert why(dirty) == "unsaved"
+
+
+def test_beside_an_agent_no_snapshot_without_its_home_takes_the_place_of_one_that_has_gone(
+    shop: Workshop, dirty: Session, object_store: RunningStore
+) -> None:
+    assert save_all(shop, dirty) == ["saved"]
+    [snapshot] = dirty.snapshots
+    object_store.open().delete(snapshot.objects[:1])
+    run = dirty.begin_run()
+    dirty.stop_message(run)
+    dirty.make_due()
+    assert save_all(shop, dirty) == ["failed"]
+    dirty.end_run(run)
+    dirty.make_due()
+    assert save_all(shop, dirty) == ["saved"]
+    assert len(dirty.snapshots) == 2
