@@ -22,7 +22,6 @@ from schema.workspace_api import SyncReason, SyncReceipt
 COALESCE_SECONDS = 2.0
 """How long the saves that messages ask for wait for one another."""
 SKIPPED_KEPT = 100
-UNREADABLE_NAMED = 3
 _NO_PLACE = frozenset({"absent", "starting"})
 
 
@@ -203,8 +202,8 @@ def commit_sync(conn: Conn, begun: Begun, receipt: SyncReceipt) -> Committed | N
         return None
     if fetch_all(conn, "doomed_objects", _Key, session_id=begun.turn.session_id, keys=receipt.objects):
         raise Unavailable("Garbage is being deleted under names that the save needs.", code="objects_doomed")
-    has_failed = begun.at_rest and receipt.unreadable > 0
-    covers = begun.at_rest and state.live_run_id is None and not has_failed
+    failure = receipt.failure if begun.at_rest else None
+    covers = begun.at_rest and state.live_run_id is None and failure is None
     head = _landed(conn, begun, receipt)
     execute(
         conn,
@@ -215,19 +214,12 @@ def commit_sync(conn: Conn, begun: Begun, receipt: SyncReceipt) -> Committed | N
         head=head,
         seq=begun.seq,
         covers=covers,
-        failed=has_failed,
+        failed=failure is not None,
     )
     _say(conn, state, "workspace.synced", _synced(begun, receipt, head))
-    if has_failed:
-        fail_sync(conn, begun.turn, code="unreadable", message=_what_is_unreadable(receipt), pauses=Pauses())
+    if failure is not None:
+        fail_sync(conn, begun.turn, code="unreadable", message=failure, pauses=Pauses())
     return Committed(head, is_covering=covers and state.dirty_seq <= begun.seq)
-
-
-def _what_is_unreadable(receipt: SyncReceipt) -> str:
-    paths = [each.path for each in receipt.skipped if each.reason == "unreadable"][:UNREADABLE_NAMED]
-    named = ", ".join(f"{path!r}" for path in paths) or "of many that were left out"
-    more = f" and {receipt.unreadable - len(paths)} more" if receipt.unreadable > len(paths) else ""
-    return f"Everything else is saved, but this cannot be read: {named}{more}."
 
 
 def fail_sync(conn: Conn, turn: Turn, *, code: str, message: str, pauses: Pauses) -> Failed | None:

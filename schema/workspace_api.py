@@ -15,6 +15,7 @@ from schema.wire import Json, Request, Text, Wire
 
 Root = Literal["workspace", "agent"]
 SyncReason = Literal["message", "run", "stop", "remove", "requested", "dirty"]
+UNREADABLE_NAMED = 3
 
 
 class SyncWorkspace(Request):
@@ -114,6 +115,16 @@ class SyncReceipt(Wire):
     skipped_total: int = 0
     unreadable: int = 0
     seconds: float
+
+    @property
+    def failure(self) -> str | None:
+        """Why all is not saved, as a sentence."""
+        if not self.unreadable:
+            return None
+        paths = [each.path for each in self.skipped if each.reason == "unreadable"][:UNREADABLE_NAMED]
+        rest = self.unreadable - len(paths)
+        named = [*map(repr, paths), *([f"{rest} more"] if rest else [])]
+        return f"Everything else is saved, but this cannot be read: {', '.join(named)}."
 
 
 class RestoreReceipt(Wire):
