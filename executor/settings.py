@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from executor.account import Account
 from schema.errors import RunyardError
+from schema.executor_api import executor_id
 
 
 class BadSettings(RunyardError):
@@ -57,8 +58,8 @@ class Settings(ProviderSettings):
 
     @property
     def executor_id(self) -> str:
-        """What log lines and trace headers call this executor."""
-        return f"{self.executor_session_id}:{self.executor_epoch}"
+        """Who we are."""
+        return executor_id(self.executor_session_id, self.executor_epoch)
 
 
 T = TypeVar("T", bound=ProviderSettings)

@@ -11,7 +11,8 @@ from uuid import uuid4
 
 import pytest
 
-from jobs.executor_client import Endpoint, ExecutorClient, ExecutorError, RetryRules, Trace
+from jobs.executor_client import Endpoint, ExecutorClient, ExecutorError, RetryRules
+from jobs.trace import Trace
 from schema.executor_api import TRACE_HEADERS, LinkAgentData
 from tests.integration.jobs.stand_in import TOKEN, Reply, StandIn
 
