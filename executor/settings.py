@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from executor.account import Account
 from schema.errors import RunyardError
 from schema.executor_api import executor_id
+from schema.settings import fault_sentence
 
 
 class BadSettings(RunyardError):
@@ -70,6 +71,4 @@ def read_settings(kind: type[T]) -> T:
     try:
         return kind()
     except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        name = ".".join(str(part) for part in fault["loc"]).upper()
-        raise BadSettings(f"{name}: {fault['msg'][0].lower()}{fault['msg'][1:]}.") from None
+        raise BadSettings(fault_sentence(error, kind)) from None

@@ -15,6 +15,7 @@ from handlers.life_cycle import LifeLimits
 from schema.addresses import database_address, web_address
 from schema.errors import Invalid
 from schema.human_policy import HumanPolicy, OnExpiry, nearest
+from schema.settings import fault_sentence
 from schema.signature import parse_secret
 from schema.worker_limits import LONGEST_SECONDS
 
@@ -157,27 +158,9 @@ def read_settings(**given: Any) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise BadSetting(_sentence(error)) from None
+        raise BadSetting(fault_sentence(error, Settings)) from None
 
 
 def settings_without_meaning(environ: Mapping[str, str] = os.environ) -> list[str]:
     """A sentence for each setting that is set here but means nothing to us."""
     return [f"{name} is set but is not used: {instead}." for name, instead in NO_LONGER.items() if environ.get(name)]
-
-
-def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    message = first["msg"].removeprefix("Value error, ")
-    if not first["loc"]:
-        return f"{message}."
-    name = _variable(str(first["loc"][0]))
-    if first["type"] == "missing":
-        return f"{name} is not set."
-    return f"{name}: {message[0].lower()}{message[1:]}."
-
-
-def _variable(field: str) -> str:
-    """The environment variable of a field, which may be named by its variable already."""
-    known = Settings.model_fields.get(field)
-    alias = known.validation_alias if known else None
-    return alias if isinstance(alias, str) else field.upper()

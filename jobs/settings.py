@@ -15,6 +15,7 @@ from handlers.transcript import FEWEST_TOKENS
 from jobs.store_settings import StoreSettings
 from schema.addresses import database_address, web_address
 from schema.errors import RunyardError
+from schema.settings import fault_sentence
 from schema.signature import parse_secret
 from schema.worker_limits import LONGEST_SECONDS
 
@@ -169,10 +170,7 @@ def read_settings() -> Settings:
     try:
         return Settings(**from_environment)
     except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        name = ".".join(str(part) for part in fault["loc"][:1]).upper()
-        message = fault["msg"].removeprefix("Value error, ")
-        raise BadSettings(f"{name}: {message[0].lower()}{message[1:]}." if name else f"{message}.") from None
+        raise BadSettings(fault_sentence(error, Settings)) from None
 
 
 def dropped_settings(environ: Mapping[str, str]) -> list[str]:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from jobs.settings import BadSettings
+from schema.settings import fault_sentence
 from schema.worker_limits import MEBIBYTE, WorkerLimits
 
 
@@ -65,7 +66,4 @@ def read_docker_settings() -> DockerSettings:
     try:
         return DockerSettings(**from_environment)
     except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        name = ".".join(str(part) for part in fault["loc"][:1]).upper()
-        message = fault["msg"].removeprefix("Value error, ")
-        raise BadSettings(f"{name}: {message[0].lower()}{message[1:]}.") from None
+        raise BadSettings(fault_sentence(error, DockerSettings)) from None

@@ -49,7 +49,7 @@ def test_the_codes_to_retry_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("DATABASE_URL", None, "DATABASE_URL: field required."),
+        ("DATABASE_URL", None, "DATABASE_URL is not set."),
         ("RUNYARD_SECRET_KEY", "xyz", "RUNYARD_SECRET_KEY: must be hexadecimal digits."),
         ("RUNYARD_SECRET_KEY", "abcd", "RUNYARD_SECRET_KEY: must hold at least 32 bytes, so 64 hexadecimal digits."),
         ("DATABASE_URL", "postgres//me:secret@db/x", "DATABASE_URL: must be an address like " + DATABASE),

@@ -1,0 +1,25 @@
+"""What the settings of every part have in common: how a value that cannot be used is told."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ValidationError
+
+
+def fault_sentence(error: ValidationError, kind: type[BaseModel]) -> str:
+    """One sentence about what is wrong first, by the name of its environment variable. Never the value, which may be a
+    secret."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    message = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return f"{message}."
+    name = _variable(str(first["loc"][0]), kind)
+    if first["type"] == "missing":
+        return f"{name} is not set."
+    return f"{name}: {message[0].lower()}{message[1:]}."
+
+
+def _variable(field: str, kind: type[BaseModel]) -> str:
+    """The environment variable of a field, which may be named by its variable already."""
+    known = kind.model_fields.get(field)
+    alias = known.validation_alias if known else None
+    return alias if isinstance(alias, str) else field.upper()
