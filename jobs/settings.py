@@ -15,7 +15,7 @@ from handlers.transcript import FEWEST_TOKENS
 from jobs.store_settings import StoreSettings
 from schema.addresses import database_address, web_address
 from schema.errors import RunyardError
-from schema.settings import fault_sentence
+from schema.settings import HeartbeatSeconds, StopGraceSeconds, fault_sentence
 from schema.signature import parse_secret
 from schema.worker_limits import LONGEST_SECONDS
 
@@ -51,7 +51,9 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 class Settings(BaseSettings):
     """Times carry their unit in the name. `executor_max_retries` counts the calls after the first one; 0 as
-    `worker_idle_stop_seconds` or `worker_remove_after_seconds` is never, as a `run_limit` it is none."""
+    `worker_idle_stop_seconds` or `worker_remove_after_seconds` is never, as a `run_limit` it is none.
+    `executor_stop_grace_seconds` and `executor_heartbeat_seconds` are read here to be refused here: executors have them
+    from our environment (jobs/hosts/environment.py)."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
@@ -90,6 +92,8 @@ class Settings(BaseSettings):
     executor_timeout_seconds: Seconds = 30
     executor_start_timeout_seconds: Seconds = 60
     executor_spares: int = Field(default=1, ge=0, le=100)
+    executor_stop_grace_seconds: StopGraceSeconds = 10
+    executor_heartbeat_seconds: HeartbeatSeconds = 5
 
     s3_endpoint_url: WebAddress | None = None
     s3_bucket: str = ""

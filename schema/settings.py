@@ -1,8 +1,13 @@
-"""What the settings of every part have in common: how a value that cannot be used is told."""
+"""What the settings of several parts have in common: limits, and how a value that cannot be used is told."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ValidationError
+from typing import Annotated
+
+from pydantic import BaseModel, Field, ValidationError
+
+StopGraceSeconds = Annotated[float, Field(ge=0, le=600)]
+HeartbeatSeconds = Annotated[float, Field(gt=0, le=600)]
 
 
 def fault_sentence(error: ValidationError, kind: type[BaseModel]) -> str:

@@ -64,6 +64,12 @@ def test_the_codes_to_retry_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
             "1e12",
             "WORKER_REMOVE_AFTER_SECONDS: input should be less than or equal to 315360000.",
         ),
+        ("EXECUTOR_HEARTBEAT_SECONDS", "0", "EXECUTOR_HEARTBEAT_SECONDS: input should be greater than 0."),
+        (
+            "EXECUTOR_STOP_GRACE_SECONDS",
+            "abc",
+            "EXECUTOR_STOP_GRACE_SECONDS: input should be a valid number, unable to parse string as a number.",
+        ),
         ("WORKER_CONCURRENCY", "0", "WORKER_CONCURRENCY: input should be greater than or equal to 1."),
     ],
 )
