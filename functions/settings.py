@@ -15,7 +15,7 @@ from handlers.life_cycle import LifeLimits
 from schema.addresses import database_address, web_address
 from schema.errors import Invalid
 from schema.human_policy import HumanPolicy, OnExpiry, nearest
-from schema.settings import fault_sentence
+from schema.settings import PauseMs, Seconds, fault_sentence
 from schema.signature import parse_secret
 from schema.worker_limits import LONGEST_SECONDS
 
@@ -76,9 +76,9 @@ class Settings(BaseSettings):
     run_max_attempts: int = Field(default=3, ge=1, le=20)
     worker_idle_stop_seconds: float = Field(default=900, ge=0, le=LONGEST_SECONDS)
     worker_remove_after_seconds: float = Field(default=604_800, ge=0, le=LONGEST_SECONDS)
-    run_lease_seconds: float = Field(default=60, gt=0, allow_inf_nan=False)
-    run_queue_retry_delay_ms: int = Field(default=2000, ge=0)
-    run_stop_deadline_seconds: float = Field(default=30, gt=0, allow_inf_nan=False)
+    run_lease_seconds: Seconds = 60
+    run_queue_retry_delay_ms: PauseMs = 2000
+    run_stop_deadline_seconds: Seconds = 30
     human_loop_on_expiry: OnExpiry = "park"
     human_loop_expiry_seconds: float = Field(default=3600, gt=0, le=31_536_000)
     human_loop_escalate_to: str | None = None

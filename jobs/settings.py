@@ -15,9 +15,9 @@ from handlers.transcript import FEWEST_TOKENS
 from jobs.store_settings import StoreSettings
 from schema.addresses import database_address, web_address
 from schema.errors import RunyardError
-from schema.settings import HeartbeatSeconds, StopGraceSeconds, fault_sentence
+from schema.settings import HeartbeatSeconds, PauseMs, Seconds, StopGraceSeconds, fault_sentence
 from schema.signature import parse_secret
-from schema.worker_limits import LONGEST_SECONDS
+from schema.worker_limits import DAY_SECONDS, LONGEST_SECONDS
 
 
 class BadSettings(RunyardError):
@@ -46,7 +46,6 @@ def _secret(given: object) -> bytes:
 
 StatusCodes = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split), AfterValidator(_only_server_errors)]
 WebAddress = Annotated[str, AfterValidator(web_address)]
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class Settings(BaseSettings):
@@ -71,8 +70,8 @@ class Settings(BaseSettings):
     agents_dir: Path = Path(".runyard/agents")
 
     run_queue_owner: str = Field(default="", max_length=200)
-    run_queue_lock_ms: int = Field(default=60_000, ge=1000)
-    run_queue_retry_delay_ms: int = Field(default=2000, ge=0)
+    run_queue_lock_ms: int = Field(default=60_000, ge=1000, le=1000 * DAY_SECONDS)
+    run_queue_retry_delay_ms: PauseMs = 2000
     run_lease_seconds: Seconds = 60
     handover_max_tokens: int = Field(default=8000, ge=FEWEST_TOKENS, le=1_000_000)
     run_limit: int = Field(default=0, ge=0, le=1_000_000)
@@ -81,13 +80,13 @@ class Settings(BaseSettings):
     reconcile_seconds: int = Field(default=10, ge=1, le=59)
 
     sync_dirty_seconds: Seconds = 300
-    garbage_grace_hours: float = Field(default=24, ge=0)
-    message_snapshots_days: int = Field(default=7, ge=0)
+    garbage_grace_hours: float = Field(default=24, ge=0, le=LONGEST_SECONDS / 3600)
+    message_snapshots_days: int = Field(default=7, ge=0, le=LONGEST_SECONDS // DAY_SECONDS)
 
     executor_base_url: WebAddress | None = None
     executor_auth_token: SecretStr | None = None
     executor_max_retries: int = Field(default=3, ge=0, le=20)
-    executor_retry_delay_ms: int = Field(default=200, ge=0)
+    executor_retry_delay_ms: PauseMs = 200
     executor_retry_status_codes: StatusCodes = (500, 502, 503, 504)
     executor_timeout_seconds: Seconds = 30
     executor_start_timeout_seconds: Seconds = 60

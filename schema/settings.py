@@ -6,6 +6,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, ValidationError
 
+from schema.worker_limits import DAY_SECONDS
+
+Seconds = Annotated[float, Field(gt=0, le=DAY_SECONDS)]
+PauseMs = Annotated[int, Field(ge=0, le=1000 * DAY_SECONDS)]
 StopGraceSeconds = Annotated[float, Field(ge=0, le=600)]
 HeartbeatSeconds = Annotated[float, Field(gt=0, le=600)]
 

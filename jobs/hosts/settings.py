@@ -36,7 +36,7 @@ Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterVa
 
 
 class DockerSettings(BaseSettings):
-    """Limits are those of a worker whose app sets none; sizes in MiB."""
+    """Limits are those of a worker whose app sets none, within those of apps (WorkerLimits); sizes in MiB."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
@@ -46,9 +46,9 @@ class DockerSettings(BaseSettings):
     worker_subnet: Annotated[str, AfterValidator(_network_or_none)] = ""
     worker_cut_off: Networks = ("169.254.0.0/16",)
     worker_cpus: float = Field(default=2, ge=0.1, le=256)
-    worker_memory_mib: int = Field(default=4096, ge=256)
-    worker_processes: int = Field(default=1024, ge=32)
-    worker_disk_mib: int = Field(default=20_480, ge=64)
+    worker_memory_mib: int = Field(default=4096, ge=256, le=4096 * 1024)
+    worker_processes: int = Field(default=1024, ge=32, le=100_000)
+    worker_disk_mib: int = Field(default=20_480, ge=64, le=16 * 1024 * 1024)
 
     @property
     def limits(self) -> WorkerLimits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic.fields import FieldInfo
 
 from jobs.settings import BadSettings, Settings, dropped_settings, read_settings
 
@@ -17,6 +18,10 @@ ADDRESSES = (
     "S3_ENDPOINT_URL",
     "S3_WORKER_ENDPOINT_URL",
 )
+
+
+def is_number(field: FieldInfo) -> bool:
+    return field.annotation in (int, float)
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +88,15 @@ def test_a_bad_setting_is_named_in_one_sentence(
     with pytest.raises(BadSettings) as caught:
         read_settings()
     assert caught.value.detail == sentence
+
+
+@pytest.mark.parametrize("name", [name.upper() for name, field in Settings.model_fields.items() if is_number(field)])
+def test_every_number_has_a_greatest_value(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """PostgreSQL's intervals and the system's clocks have theirs; beyond it every use would fail."""
+    for value in ("inf", "nan", "9" * 30):
+        monkeypatch.setenv(name, value)
+        with pytest.raises(BadSettings, match=f"^{name}: input should be"):
+            read_settings()
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
