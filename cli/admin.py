@@ -26,7 +26,7 @@ from handlers import access
 from schema.errors import RunyardError
 from schema.human_policy import HumanPolicy
 from schema.options import RunOptions
-from schema.rows import AppRow, Role, UserRow
+from schema.rows import AppRow, Role, TokenRow, UserRow
 from schema.sql import Conn
 from schema.wire import Json
 
@@ -42,7 +42,7 @@ class IssuedToken:
 
 
 _NOT_IN_TABLES = frozenset({"id", "created_at", "updated_at", "manifest", "limits", "human_loop"})
-Row = UserRow | AppRow | IssuedToken
+Row = UserRow | AppRow | TokenRow | IssuedToken
 Verb = Callable[[Conn, argparse.Namespace], Sequence[Row]]
 
 
@@ -51,7 +51,7 @@ class NoDatabase(Exception):
 
 
 def add_commands(commands: Commands) -> None:
-    users = commands.add_parser("users", help="list, add and disable users; give them tokens")
+    users = commands.add_parser("users", help="list, add, disable and enable users; give and revoke their tokens")
     _add_user_verbs(users.add_subparsers(title="what to do", metavar="VERB", required=True))
     apps = commands.add_parser("apps", help="list, add and change apps")
     _add_app_verbs(apps.add_subparsers(title="what to do", metavar="VERB", required=True))
@@ -64,6 +64,13 @@ def _add_user_verbs(verbs: Commands) -> None:
     add.add_argument("--role", choices=get_args(Role), default="member", help="default: member")
     disable = _add_verb(verbs, "disable", "accept none of a user's tokens from now on", disable_user)
     disable.add_argument("name")
+    enable = _add_verb(verbs, "enable", "accept a disabled user's tokens again", enable_user)
+    enable.add_argument("name")
+    tokens = _add_verb(verbs, "tokens", "show a user's tokens by their labels, and which are revoked", list_tokens)
+    tokens.add_argument("name")
+    revoke = _add_verb(verbs, "revoke", "accept a user's tokens of one label never again", revoke_tokens)
+    revoke.add_argument("name")
+    revoke.add_argument("label")
     token = _add_verb(verbs, "token", "make a bearer token for a user; it is shown once", issue_token)
     token.add_argument("name")
     token.add_argument("--label", default="made by the command line", help="what it is for")
@@ -160,6 +167,18 @@ def add_user(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
 
 def disable_user(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
     return [access.disable_user(conn, asked.name)]
+
+
+def enable_user(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
+    return [access.enable_user(conn, asked.name)]
+
+
+def list_tokens(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
+    return access.tokens_of(conn, asked.name)
+
+
+def revoke_tokens(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
+    return access.revoke_tokens(conn, asked.name, asked.label)
 
 
 def issue_token(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:

@@ -166,7 +166,8 @@ class Screen:
             self._line(f"    until {asked['expiresAt']}; {then}", "dim")
 
     def _show_resolved(self, event: Envelope) -> None:
-        if UUID(event.data["requestId"]) not in self._answered_here:
+        """One that nobody has answered is closed by the end of its run or attempt, which is told by itself."""
+        if event.data.get("by") != "system" and UUID(event.data["requestId"]) not in self._answered_here:
             self.note(resolved_words(event.data))
 
     def _show_applied(self, event: Envelope) -> None:

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from cli.docker_workers import worker_gateway
-from cli.object_store import store_environment
+from cli.object_store import brings_own_store, store_environment
 from cli.places import CLONE, find_places
 from cli.running import names_another, read_running, told
 from cli.supervisor import StartFailed
@@ -39,6 +39,10 @@ def doctor(asked: argparse.Namespace) -> int:
             gateway = worker_gateway(places, environ)
         except StartFailed as error:
             print(error)
+            return 1
+        if not brings_own_store(environ) and not places.store_port.exists():
+            print(f"Nothing says where workspaces are saved: make up has left no {places.store_port}, and S3_BUCKET is")
+            print("not set. Start make up again; if it had S3_* settings, set them here too.")
             return 1
         of_all = environment(places, port=port_of(environ), environ=environ, gateway=gateway)
         environ = {**of_all, **store_environment(places, environ, gateway=gateway)}

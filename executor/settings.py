@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from executor.account import Account
 from schema.errors import RunyardError
+from schema.executor_api import executor_id
+from schema.settings import HeartbeatSeconds, StopGraceSeconds, fault_sentence
 
 
 class BadSettings(RunyardError):
@@ -22,7 +24,7 @@ class BadSettings(RunyardError):
 class ProviderSettings(BaseSettings):
     """Where providers are described, and where the programs of their agents are installed."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
     providers_file: Path = Path("providers.toml")
     agents_dir: Path = Path(".runyard/agents")
@@ -44,8 +46,8 @@ class Settings(ProviderSettings):
     executor_agent_uid: int | None = Field(default=None, ge=1)
     executor_agent_gid: int | None = Field(default=None, ge=1)
     executor_disk_bytes: int = Field(default=0, ge=0)
-    executor_stop_grace_seconds: float = Field(default=10, ge=0, le=600)
-    executor_heartbeat_seconds: float = Field(default=5, gt=0, le=600)
+    executor_stop_grace_seconds: StopGraceSeconds = 10
+    executor_heartbeat_seconds: HeartbeatSeconds = 5
     executor_idle_exit_seconds: float = Field(default=0, ge=0)
     executor_fail_for_tests: str = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -57,8 +59,8 @@ class Settings(ProviderSettings):
 
     @property
     def executor_id(self) -> str:
-        """What log lines and trace headers call this executor."""
-        return f"{self.executor_session_id}:{self.executor_epoch}"
+        """Who we are."""
+        return executor_id(self.executor_session_id, self.executor_epoch)
 
 
 T = TypeVar("T", bound=ProviderSettings)
@@ -69,6 +71,4 @@ def read_settings(kind: type[T]) -> T:
     try:
         return kind()
     except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        name = ".".join(str(part) for part in fault["loc"]).upper()
-        raise BadSettings(f"{name}: {fault['msg'][0].lower()}{fault['msg'][1:]}.") from None
+        raise BadSettings(fault_sentence(error, kind)) from None

@@ -15,6 +15,7 @@ from handlers.life_cycle import LifeLimits
 from schema.addresses import database_address, web_address
 from schema.errors import Invalid
 from schema.human_policy import HumanPolicy, OnExpiry, nearest
+from schema.settings import PauseMs, Seconds, fault_sentence
 from schema.signature import parse_secret
 from schema.worker_limits import LONGEST_SECONDS
 
@@ -75,9 +76,9 @@ class Settings(BaseSettings):
     run_max_attempts: int = Field(default=3, ge=1, le=20)
     worker_idle_stop_seconds: float = Field(default=900, ge=0, le=LONGEST_SECONDS)
     worker_remove_after_seconds: float = Field(default=604_800, ge=0, le=LONGEST_SECONDS)
-    run_lease_seconds: float = Field(default=60, gt=0, allow_inf_nan=False)
-    run_queue_retry_delay_ms: int = Field(default=2000, ge=0)
-    run_stop_deadline_seconds: float = Field(default=30, gt=0, allow_inf_nan=False)
+    run_lease_seconds: Seconds = 60
+    run_queue_retry_delay_ms: PauseMs = 2000
+    run_stop_deadline_seconds: Seconds = 30
     human_loop_on_expiry: OnExpiry = "park"
     human_loop_expiry_seconds: float = Field(default=3600, gt=0, le=31_536_000)
     human_loop_escalate_to: str | None = None
@@ -157,27 +158,9 @@ def read_settings(**given: Any) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise BadSetting(_sentence(error)) from None
+        raise BadSetting(fault_sentence(error, Settings)) from None
 
 
 def settings_without_meaning(environ: Mapping[str, str] = os.environ) -> list[str]:
     """A sentence for each setting that is set here but means nothing to us."""
     return [f"{name} is set but is not used: {instead}." for name, instead in NO_LONGER.items() if environ.get(name)]
-
-
-def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    message = first["msg"].removeprefix("Value error, ")
-    if not first["loc"]:
-        return f"{message}."
-    name = _variable(str(first["loc"][0]))
-    if first["type"] == "missing":
-        return f"{name} is not set."
-    return f"{name}: {message[0].lower()}{message[1:]}."
-
-
-def _variable(field: str) -> str:
-    """The environment variable of a field, which may be named by its variable already."""
-    known = Settings.model_fields.get(field)
-    alias = known.validation_alias if known else None
-    return alias if isinstance(alias, str) else field.upper()

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from schema.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from schema.human_policy import read_policy
-from schema.rows import AppRow, Role, SessionRow, UserRow
+from schema.rows import AppRow, Role, SessionRow, TokenRow, UserRow
 from schema.runtime_manifest import read_manifest
 from schema.sql import Conn, execute, fetch_all, fetch_one, jsonb
 from schema.wire import Json
@@ -127,6 +127,27 @@ def disable_user(conn: Conn, name: str) -> UserRow:
     if user is None:
         raise NotFound(f"There is no user named {name}.", code="unknown_user")
     return user
+
+
+def enable_user(conn: Conn, name: str) -> UserRow:
+    """From now on their tokens are accepted again, but for those that were revoked."""
+    user = fetch_one(conn, "enable_user", UserRow, name=name)
+    if user is None:
+        raise NotFound(f"There is no user named {name}.", code="unknown_user")
+    return user
+
+
+def tokens_of(conn: Conn, user_name: str) -> list[TokenRow]:
+    """The oldest first, revoked ones too."""
+    return fetch_all(conn, "tokens_of", TokenRow, user_id=user_named(conn, user_name).id)
+
+
+def revoke_tokens(conn: Conn, user_name: str, label: str) -> list[TokenRow]:
+    """From now on none of the user's tokens with this label is accepted, for good."""
+    revoked = fetch_all(conn, "revoke_tokens", TokenRow, user_id=user_named(conn, user_name).id, label=label)
+    if not revoked:
+        raise NotFound(f"{user_name} has no token with the label {label}.", code="unknown_token")
+    return revoked
 
 
 def issue_token(conn: Conn, user_name: str, label: str) -> str:

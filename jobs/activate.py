@@ -16,12 +16,13 @@ import psycopg
 import structlog
 from psycopg_pool import PoolTimeout
 
-from handlers.activate import Begun, begin_activation, worker_active, worker_used
+from handlers.activate import begin_activation, worker_active, worker_used
 from handlers.worker import hold_worker, worker_lost, worker_of
 from jobs.database import CHECKOUT_SECONDS
-from jobs.executor_client import Endpoint, Trace
+from jobs.executor_client import Endpoint
 from jobs.hosts import HostFailed
 from jobs.restore import restore
+from jobs.trace import Trace
 from jobs.workshop import Workshop
 from schema.errors import RunyardError
 from schema.logs import log_context
@@ -109,9 +110,13 @@ def _activate(shop: Workshop, session_id: UUID, worker: WorkerRow | None, run: R
     begun = shop.database.transact(
         begin_activation, session_id, host=shop.host.name, has_place=has_place, retry=shop.retry_policy, why=why
     )
+    run_id, traceparent = (run.id, run.traceparent) if run else (None, None)
+    trace = Trace(session_id=session_id, epoch=begun.epoch, run_id=run_id, traceparent=traceparent)
     try:
-        endpoint = shop.host.ensure_started(session_id, begun.epoch)
-        _fill(shop, session_id, endpoint, begun, run)
+        with trace.in_logs():
+            endpoint = shop.host.ensure_started(session_id, begun.epoch)
+            if begun.restoring is not None:
+                restore(shop, trace, endpoint, begun, begun.restoring, run_id=run_id)
     except RunyardError as error:
         shop.database.transact(worker_lost, session_id, epoch=begun.epoch, error=error.detail)
         raise
@@ -123,11 +128,3 @@ def _activate(shop: Workshop, session_id: UUID, worker: WorkerRow | None, run: R
 def _has_none(_epoch: int) -> bool:
     """Of a session that never had a worker."""
     return False
-
-
-def _fill(shop: Workshop, session_id: UUID, endpoint: Endpoint, begun: Begun, run: RunRow | None) -> None:
-    if begun.restoring is None:
-        return
-    run_id, traceparent = (run.id, run.traceparent) if run else (None, None)
-    trace = Trace(session_id=session_id, epoch=begun.epoch, run_id=run_id, traceparent=traceparent)
-    restore(shop, trace, endpoint, begun, begun.restoring, run_id=run_id)

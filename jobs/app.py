@@ -24,7 +24,7 @@ def database_url() -> str:
     """Raises BadSettings."""
     dsn = os.environ.get("DATABASE_URL")
     if not dsn:
-        raise BadSettings("DATABASE_URL: field required.")
+        raise BadSettings("DATABASE_URL is not set.")
     return dsn
 
 

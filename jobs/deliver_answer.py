@@ -11,7 +11,6 @@ from handlers.human_loop import Delivery, begin_delivery, void_answer
 from jobs.executor_client import ExecutorError
 from jobs.workshop import Workshop, trace_of
 from schema.errors import Unavailable
-from schema.logs import log_context, trace_id
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -28,7 +27,7 @@ def deliver_answer(shop: Workshop, request_id: UUID) -> None:
     if delivery is None:
         return
     run = delivery.run
-    with log_context(traceId=trace_id(run.traceparent), sessionId=run.session_id, runId=run.id):
+    with trace_of(run).in_logs():
         if not _is_taken(shop, delivery):
             told = "nothing: the agent that asked has ended"
             shop.database.transact(void_answer, request_id, told=told)

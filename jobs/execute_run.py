@@ -16,14 +16,14 @@ from handlers.claim_run import Claimed, abandon, claim_run, give_back, record_di
 from handlers.handover import hand_over
 from handlers.settle_run import RetryPolicy, has_attempts_left
 from jobs.activate import activate, activated
-from jobs.executor_client import Endpoint, ExecutorError, Trace
+from jobs.executor_client import Endpoint, ExecutorError
 from jobs.hosts import HostFailed
 from jobs.restore import RestoreIncomplete
+from jobs.trace import Trace
 from jobs.validate import require_whole
 from jobs.workshop import Workshop, trace_of
 from schema.errors import WorkspaceRefused
 from schema.executor_api import Callback, Handover, LinkAgentData, StartRun
-from schema.logs import log_context, trace_id
 from schema.options import RunOptions
 from schema.rows import RunRow
 from schema.signature import callback_key
@@ -48,8 +48,7 @@ def execute_run(shop: Workshop, run_id: UUID) -> Outcome:
     if claimed is None:
         return "nothing_to_do"
     run = claimed.run
-    context = log_context(traceId=trace_id(run.traceparent), sessionId=run.session_id, runId=run.id)
-    with context, shop.claims.in_hand(run):
+    with trace_of(run).in_logs(), shop.claims.in_hand(run):
         outcome = _start(shop, claimed)
         _log.info("run.job_ended", outcome=outcome, attempt=run.attempt, claim=run.claim)
     return outcome
@@ -76,8 +75,10 @@ def _hand_over(shop: Workshop, claimed: Claimed) -> Outcome:
         found = activated(shop, run, claimed.worker) if not is_last else activate(shop, run.session_id, run=run)
         if not shop.claims.stands(run):
             return "superseded"
+        there = replace(run, epoch=found.epoch)
         try:
-            return _dispatch(shop, replace(claimed, run=replace(run, epoch=found.epoch)), found.endpoint)
+            with trace_of(there).in_logs():
+                return _dispatch(shop, replace(claimed, run=there), found.endpoint)
         except ExecutorError as error:
             if is_last or error.kind != "network" or not shop.host.is_dead(run.session_id):
                 raise

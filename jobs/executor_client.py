@@ -17,6 +17,7 @@ import httpx
 import stamina
 from pydantic import ValidationError
 
+from jobs.trace import Trace
 from schema.errors import RunyardError
 from schema.executor_api import (
     AgentDataLinked,
@@ -28,7 +29,6 @@ from schema.executor_api import (
     ValidateWorkspace,
     WorkspaceFound,
 )
-from schema.logs import trace_id
 from schema.wire import Json, Wire
 from schema.workspace_api import Links, OperationState, RestoreWorkspace, SyncWorkspace
 
@@ -81,27 +81,6 @@ class Endpoint:
 
     base_url: str
     token: str = field(repr=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trace:
-    """What a call is about; its headers let one trace be followed through (TRACE_HEADERS)."""
-
-    session_id: UUID
-    epoch: int
-    run_id: UUID | None = None
-    traceparent: str | None = None
-
-    def headers(self, operation: str) -> dict[str, str]:
-        known = {
-            "x-trace-id": trace_id(self.traceparent),
-            "x-trace-session-id": str(self.session_id),
-            "x-trace-run-id": self.run_id and str(self.run_id),
-            "x-trace-executor-id": f"{self.session_id}:{self.epoch}",
-            "x-trace-operation": operation,
-            "traceparent": self.traceparent,
-        }
-        return {name: value for name, value in known.items() if value}
 
 
 @dataclass(frozen=True, kw_only=True)

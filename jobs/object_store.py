@@ -54,13 +54,14 @@ class StoredObject:
 Page: TypeAlias = list[StoredObject]
 
 
-def make_store(settings: StoreSettings) -> Bucket:
+def make_store(settings: StoreSettings, *, read_seconds: float = READ_SECONDS, attempts: int = ATTEMPTS) -> Bucket:
     """Nothing is asked of the store yet. The libraries' own debug lines hold signatures, so they are never on."""
     for chatty in ("boto3", "botocore", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    own = _client(settings, settings.endpoint_url)
+    config = _config(read_seconds=read_seconds, attempts=attempts)
+    own = _client(settings, settings.endpoint_url, config)
     elsewhere = settings.worker_endpoint_url
-    signing = own if elsewhere in {None, settings.endpoint_url} else _client(settings, elsewhere)
+    signing = own if elsewhere in {None, settings.endpoint_url} else _client(settings, elsewhere, config)
     return Bucket(settings, own, signing)
 
 
@@ -70,19 +71,22 @@ def _session() -> Any:
     return boto3.session.Session()
 
 
-def _client(settings: StoreSettings, endpoint_url: str | None) -> Any:
-    config = Config(
+def _config(*, read_seconds: float, attempts: int) -> Config:
+    return Config(
         signature_version="s3v4",
         s3={"addressing_style": "path"},
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
+        read_timeout=read_seconds,
         max_pool_connections=CONNECTIONS,
         tcp_keepalive=True,
         # Newer checksums only where an operation demands one: many stores do not know them.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
+
+
+def _client(settings: StoreSettings, endpoint_url: str | None, config: Config) -> Any:
     with translated("opening"), _opening:
         return _session().client(
             "s3",

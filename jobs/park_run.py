@@ -19,7 +19,6 @@ from jobs.stop_run import endpoint_of
 from jobs.workshop import Workshop, trace_of
 from schema.errors import Unavailable, WorkspaceRefused
 from schema.executor_api import RunState
-from schema.logs import log_context, trace_id
 from schema.rows import RunRow
 
 LOOK_SECONDS = 0.1
@@ -39,7 +38,7 @@ def park_run(shop: Workshop, run_id: UUID) -> None:
     run = shop.database.transact(run_to_park, run_id)
     if run is None:
         return
-    with log_context(traceId=trace_id(run.traceparent), sessionId=run.session_id, runId=run.id):
+    with trace_of(run).in_logs():
         try:
             heard_all = _end_agent(shop, run)
         except (ExecutorError, HostFailed, NotAtRest, RestoreIncomplete, WorkspaceRefused) as error:

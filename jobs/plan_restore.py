@@ -11,8 +11,9 @@ from uuid import UUID
 from handlers.restore_plan import Snapshot, make_plan
 from handlers.worker import worker_of
 from handlers.workspace_tree import Found, Kind
-from jobs.executor_client import Endpoint, Trace
+from jobs.executor_client import Endpoint
 from jobs.restore import saved_entries
+from jobs.trace import Trace
 from jobs.validate import look_for
 from jobs.workshop import Workshop
 from schema.errors import WorkspaceRefused

@@ -26,9 +26,9 @@ from jobs.executor_client import ExecutorError
 from jobs.expire_requests import expire_requests
 from jobs.hosts import HostFacts, HostFailed
 from jobs.restore import RestoreIncomplete
+from jobs.trace import Trace
 from jobs.workshop import Workshop, trace_of
 from schema.errors import WorkspaceRefused
-from schema.logs import log_context
 from schema.rows import RunRow
 from schema.sql import Conn, fetch_the
 from schema.wire import Wire
@@ -90,7 +90,7 @@ def look_after_executors(shop: Workshop) -> None:
     run gets another attempt in a new one, or fails."""
     for live in shop.database.transact(live_sessions):
         if shop.host.is_dead(live.session_id):
-            with log_context(sessionId=live.session_id):
+            with Trace(session_id=live.session_id, epoch=live.epoch).in_logs():
                 _log.warning("executor.dead")
                 _restart(shop, live.session_id)
     shop.host.look_after()
@@ -98,7 +98,7 @@ def look_after_executors(shop: Workshop) -> None:
 
 def _reconcile(shop: Workshop, run: RunRow, *, claimer_is_gone: bool = False) -> Reconciled | None:
     """None when the run has moved on meanwhile."""
-    with log_context(sessionId=run.session_id, runId=run.id):
+    with trace_of(run).in_logs():
         well = shop.database.transact(well_for_seconds, shop.limits)
         facts = _facts(shop, run)
         decision = decide(run, facts, well_for_seconds=well, limits=shop.limits, claimer_is_gone=claimer_is_gone)

@@ -11,8 +11,9 @@ import structlog
 from handlers.activate import Begun, Restoring, restore_failed, restored
 from handlers.restore_plan import Snapshot, make_plan
 from handlers.workspace_tree import Found, found_in
-from jobs.executor_client import Endpoint, Trace
+from jobs.executor_client import Endpoint
 from jobs.objects import Objects
+from jobs.trace import Trace
 from jobs.workshop import Workshop
 from jobs.workspace_operation import Asked, OperationFailed, see_through
 from schema.errors import RunyardError, Unavailable, WorkspaceRefused

@@ -15,8 +15,9 @@ from handlers.transcript import FEWEST_TOKENS
 from jobs.store_settings import StoreSettings
 from schema.addresses import database_address, web_address
 from schema.errors import RunyardError
+from schema.settings import HeartbeatSeconds, PauseMs, Seconds, StopGraceSeconds, fault_sentence
 from schema.signature import parse_secret
-from schema.worker_limits import LONGEST_SECONDS
+from schema.worker_limits import DAY_SECONDS, LONGEST_SECONDS
 
 
 class BadSettings(RunyardError):
@@ -45,12 +46,13 @@ def _secret(given: object) -> bytes:
 
 StatusCodes = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split), AfterValidator(_only_server_errors)]
 WebAddress = Annotated[str, AfterValidator(web_address)]
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class Settings(BaseSettings):
     """Times carry their unit in the name. `executor_max_retries` counts the calls after the first one; 0 as
-    `worker_idle_stop_seconds` or `worker_remove_after_seconds` is never, as a `run_limit` it is none."""
+    `worker_idle_stop_seconds` or `worker_remove_after_seconds` is never, as a `run_limit` it is none.
+    `executor_stop_grace_seconds` and `executor_heartbeat_seconds` are read here to be refused here: executors have them
+    from our environment (jobs/hosts/environment.py)."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
@@ -68,8 +70,8 @@ class Settings(BaseSettings):
     agents_dir: Path = Path(".runyard/agents")
 
     run_queue_owner: str = Field(default="", max_length=200)
-    run_queue_lock_ms: int = Field(default=60_000, ge=1000)
-    run_queue_retry_delay_ms: int = Field(default=2000, ge=0)
+    run_queue_lock_ms: int = Field(default=60_000, ge=1000, le=1000 * DAY_SECONDS)
+    run_queue_retry_delay_ms: PauseMs = 2000
     run_lease_seconds: Seconds = 60
     handover_max_tokens: int = Field(default=8000, ge=FEWEST_TOKENS, le=1_000_000)
     run_limit: int = Field(default=0, ge=0, le=1_000_000)
@@ -78,17 +80,19 @@ class Settings(BaseSettings):
     reconcile_seconds: int = Field(default=10, ge=1, le=59)
 
     sync_dirty_seconds: Seconds = 300
-    garbage_grace_hours: float = Field(default=24, ge=0)
-    message_snapshots_days: int = Field(default=7, ge=0)
+    garbage_grace_hours: float = Field(default=24, ge=0, le=LONGEST_SECONDS / 3600)
+    message_snapshots_days: int = Field(default=7, ge=0, le=LONGEST_SECONDS // DAY_SECONDS)
 
     executor_base_url: WebAddress | None = None
     executor_auth_token: SecretStr | None = None
     executor_max_retries: int = Field(default=3, ge=0, le=20)
-    executor_retry_delay_ms: int = Field(default=200, ge=0)
+    executor_retry_delay_ms: PauseMs = 200
     executor_retry_status_codes: StatusCodes = (500, 502, 503, 504)
     executor_timeout_seconds: Seconds = 30
     executor_start_timeout_seconds: Seconds = 60
     executor_spares: int = Field(default=1, ge=0, le=100)
+    executor_stop_grace_seconds: StopGraceSeconds = 10
+    executor_heartbeat_seconds: HeartbeatSeconds = 5
 
     s3_endpoint_url: WebAddress | None = None
     s3_bucket: str = ""
@@ -169,10 +173,7 @@ def read_settings() -> Settings:
     try:
         return Settings(**from_environment)
     except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        name = ".".join(str(part) for part in fault["loc"][:1]).upper()
-        message = fault["msg"].removeprefix("Value error, ")
-        raise BadSettings(f"{name}: {message[0].lower()}{message[1:]}." if name else f"{message}.") from None
+        raise BadSettings(fault_sentence(error, Settings)) from None
 
 
 def dropped_settings(environ: Mapping[str, str]) -> list[str]:

@@ -16,7 +16,6 @@ from jobs.hosts import HostFailed
 from jobs.restore import RestoreIncomplete
 from jobs.workshop import Workshop, trace_of
 from schema.errors import WorkspaceRefused
-from schema.logs import log_context, trace_id
 from schema.rows import RunRow
 from schema.sql import fetch_one
 
@@ -27,7 +26,7 @@ def stop_run(shop: Workshop, run_id: UUID) -> None:
     run = shop.database.transact(fetch_one, "run_by_id", RunRow, run_id=run_id)
     if run is None or run.status != "cancelling":
         return
-    with log_context(traceId=trace_id(run.traceparent), sessionId=run.session_id, runId=run.id):
+    with trace_of(run).in_logs():
         try:
             _stop(shop, run)
         except (ExecutorError, HostFailed, RestoreIncomplete, WorkspaceRefused) as error:

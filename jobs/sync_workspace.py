@@ -7,6 +7,7 @@ before they may go on. What goes wrong is recorded, and due again after a pause.
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import ClassVar, Literal
 from uuid import UUID, uuid4
@@ -30,13 +31,14 @@ from handlers.saving import (
     take_turn,
     why_unsaved,
 )
-from jobs.executor_client import Endpoint, ExecutorError, Trace
+from jobs.executor_client import Endpoint, ExecutorError
 from jobs.objects import Objects
 from jobs.proof import Unproven, prove, prove_snapshot
+from jobs.trace import Trace
 from jobs.workshop import Workshop
 from jobs.workspace_operation import Asked, Interrupted, OperationFailed, Superseded, see_through
 from schema.errors import RunyardError, Unavailable
-from schema.logs import log_context, trace_id
+from schema.logs import log_context
 from schema.object_keys import is_content_key, manifest_key
 from schema.rows import SnapshotRow
 from schema.runtime_manifest import ignore_patterns, read_manifest
@@ -162,7 +164,7 @@ def _save(shop: Workshop, turn: Turn, *, reason: SyncReason | None) -> Committed
     """None when it was nobody's to save, or there was nothing. Raises NotSaved once that is recorded; NotYetSaved,
     Superseded and Interrupted when the turn was given back."""
     begun: Begun | Reason | None = None
-    with shop.turns.in_hand(turn):
+    with shop.turns.in_hand(turn), ExitStack() as in_logs:
         try:
             begun = shop.database.transact(
                 begin_sync, turn, owner=shop.claimer, lock_seconds=shop.turns.lock_seconds, reason=reason
@@ -171,8 +173,8 @@ def _save(shop: Workshop, turn: Turn, *, reason: SyncReason | None) -> Committed
                 return None
             if isinstance(begun, Reason):
                 raise NotSaved(begun.message, code=begun.code)
-            with log_context(traceId=trace_id(begun.traceparent), runId=begun.run_id):
-                return _carried_out(shop, begun)
+            in_logs.enter_context(_trace_of(begun).in_logs())
+            return _carried_out(shop, begun)
         except (Superseded, Interrupted):
             shop.database.transact(end_turn, turn, again_in_seconds=AGAIN_SECONDS)
             raise
@@ -182,6 +184,12 @@ def _save(shop: Workshop, turn: Turn, *, reason: SyncReason | None) -> Committed
                 raise NotYetSaved(error.detail, code=_problem(error)) from None
             _record_failure(shop, turn, error)
             raise NotSaved(error.detail, code=error.problem_code) from None
+
+
+def _trace_of(begun: Begun) -> Trace:
+    return Trace(
+        session_id=begun.turn.session_id, epoch=begun.epoch, run_id=begun.run_id, traceparent=begun.traceparent
+    )
 
 
 def _passes(error: RunyardError, begun: Begun) -> bool:
@@ -240,9 +248,7 @@ class _Asking:
 
     def asked(self, endpoint: Endpoint) -> Asked:
         begun = self._begun
-        trace = Trace(
-            session_id=begun.turn.session_id, epoch=begun.epoch, run_id=begun.run_id, traceparent=begun.traceparent
-        )
+        trace = _trace_of(begun)
         return Asked(
             endpoint=endpoint,
             trace=trace,

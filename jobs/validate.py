@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from handlers.restore_plan import mismatch_detail, missing_detail
-from jobs.executor_client import Endpoint, ExecutorError, Trace
+from jobs.executor_client import Endpoint, ExecutorError
+from jobs.trace import Trace
 from jobs.workshop import Workshop
 from schema.errors import PathOutsideWorkspace, RequiredPathsMissing, RuntimeVersionMismatch
 from schema.executor_api import ValidateWorkspace, WorkspaceFound

@@ -35,7 +35,7 @@ from jobs.hosts.settings import DockerSettings, read_docker_settings
 from jobs.object_store import Bucket, Opening, make_store
 from jobs.providers import Providers
 from jobs.reconcile import look_after_executors, reclaim_runs
-from jobs.settings import Settings
+from jobs.settings import BadSettings, Settings
 from jobs.sync_workspace import give_back_turns, save_due
 from jobs.turns import Turns
 from jobs.workshop import Workshop
@@ -143,7 +143,11 @@ def make_docker_host(
 
 
 def _private(folder: Path) -> Path:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Raises BadSettings."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSettings(f"RUNYARD_DATA_DIR: {folder} cannot be made: {error.strerror}.") from None
     return folder
 
 

@@ -12,10 +12,11 @@ from handlers.run_limits import RunLimits
 from handlers.settle_run import RetryPolicy
 from jobs.claims import Claims
 from jobs.database import Database
-from jobs.executor_client import ExecutorClient, Trace
+from jobs.executor_client import ExecutorClient
 from jobs.hosts import Host
 from jobs.objects import Objects
 from jobs.settings import Settings
+from jobs.trace import Trace
 from jobs.turns import Turns
 from schema.rows import RunRow
 

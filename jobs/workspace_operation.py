@@ -13,8 +13,9 @@ from uuid import UUID
 
 import structlog
 
-from jobs.executor_client import Endpoint, Trace
+from jobs.executor_client import Endpoint
 from jobs.objects import Objects
+from jobs.trace import Trace
 from jobs.workshop import Workshop
 from schema.errors import RunyardError, Unavailable
 from schema.workspace_api import Links, OperationState, Progress, Want

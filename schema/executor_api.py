@@ -15,6 +15,11 @@ from schema.wire import Json, Request, Text, Wire
 TRACE_HEADERS = ("x-trace-id", "x-trace-session-id", "x-trace-run-id", "x-trace-executor-id", "x-trace-operation")
 
 
+def executor_id(session_id: UUID, epoch: int) -> str:
+    """What log lines and trace headers call the executor of a session's place in this epoch."""
+    return f"{session_id}:{epoch}"
+
+
 class Callback(Wire):
     """Where an attempt's events go, and the key that signs them (Standard Webhooks, `whsec_...`)."""
 

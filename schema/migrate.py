@@ -62,7 +62,13 @@ def main() -> int:
     except ValueError as error:
         sys.stderr.write(f"DATABASE_URL: {error}.\n")
         return 2
-    for name in apply_migrations(dsn) or ["nothing to do"]:
+    try:
+        applied = apply_migrations(dsn)
+    except psycopg.OperationalError as error:  # whose own text may hold a part of a password with an @ in it
+        why = error.diag.message_primary or "PostgreSQL cannot be reached, or refuses us: check DATABASE_URL"
+        sys.stderr.write(f"The database was not migrated. {why}.\n")
+        return 1
+    for name in applied or ["nothing to do"]:
         sys.stdout.write(f"migrations: {name}\n")
     return 0
 

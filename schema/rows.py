@@ -37,6 +37,15 @@ class UserRow:
 
 
 @dataclass(frozen=True)
+class TokenRow:
+    """What is known of a bearer token; the token itself is not."""
+
+    label: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True)
 class AppRow:
     """`manifest`, `limits` and `human_loop` as in schema/runtime_manifest.py, schema/worker_limits.py and
     schema/human_policy.py."""

@@ -1,4 +1,5 @@
-"""The object store, from the address to a link used as a worker would use it. The first thing wrong ends it."""
+"""The object store, from the address to a link used as a worker would use it. One that does not answer ends it: each
+check would find the same, after its own wait."""
 
 from __future__ import annotations
 
@@ -17,9 +18,12 @@ from schema.errors import NotFound
 
 SKEW = timedelta(minutes=5)
 """The store refuses from fifteen minutes on, and our own callbacks from five."""
-LINK_SECONDS = 10.0
+PATIENCE_SECONDS = 5.0
 CONTENT = b"what Runyard's doctor wrote\n" * 100
 PART = "object store"
+
+SILENT = frozenset({"network", "timeout"})
+"""Kinds of a StoreError after which nothing more is to be learned."""
 
 Check = Callable[[Bucket, str], Iterator[Finding]]
 
@@ -31,7 +35,7 @@ def check_store(settings: StoreSettings | None) -> list[Finding]:
     place = f"{PROBE_PREFIX}{secrets.token_hex(8)}/"
     found: list[Finding] = []
     try:
-        for finding in _look(make_store(settings), place):
+        for finding in _look(make_store(settings, read_seconds=PATIENCE_SECONDS, attempts=1), place):
             found.append(finding)
     except StoreError as error:
         found.append(Finding(PART, "wrong", error.detail, _todo(error)))
@@ -56,13 +60,15 @@ def _tried(check: Check, store: Bucket, place: str) -> Iterator[Finding]:
     try:
         yield from check(store, place)
     except StoreError as error:
+        if error.kind in SILENT:
+            raise
         yield Finding(PART, "wrong", error.detail, _todo(error))
 
 
 def _check_clock(store: Bucket, place: str) -> Iterator[Finding]:
     """By the Date of any answer, also of a refusal."""
     try:
-        said = httpx.get(store.link("GET", f"{place}clock"), timeout=LINK_SECONDS).headers.get("date")
+        said = httpx.get(store.link("GET", f"{place}clock"), timeout=PATIENCE_SECONDS).headers.get("date")
     except httpx.HTTPError as error:
         yield _unreachable(store, error)
         return
@@ -96,9 +102,9 @@ def _check_links(store: Bucket, place: str) -> Iterator[Finding]:
     """As a worker does, by the address that workers are given."""
     key = f"{place}linked"
     try:
-        put = httpx.put(store.link("PUT", key), content=CONTENT, timeout=LINK_SECONDS)
-        got = httpx.get(store.link("GET", key), timeout=LINK_SECONDS)
-        without = httpx.get(store.link("GET", key).partition("?")[0], timeout=LINK_SECONDS)
+        put = httpx.put(store.link("PUT", key), content=CONTENT, timeout=PATIENCE_SECONDS)
+        got = httpx.get(store.link("GET", key), timeout=PATIENCE_SECONDS)
+        without = httpx.get(store.link("GET", key).partition("?")[0], timeout=PATIENCE_SECONDS)
     except httpx.HTTPError as error:
         yield _unreachable(store, error)
         return
@@ -140,8 +146,11 @@ CHECKS: tuple[Check, ...] = (_check_objects, _check_links, _check_conditions, _c
 
 
 def _unreachable(store: Bucket, error: httpx.HTTPError) -> Finding:
-    """The kind of trouble only: its text may hold the link."""
-    where = store.settings.worker_endpoint_url or store.settings.endpoint_url or "AWS"
+    """The kind of trouble only: its text may hold the link. Raises StoreError where it is the store that is silent."""
+    settings = store.settings
+    if isinstance(error, httpx.TimeoutException) and settings.worker_endpoint_url in {None, settings.endpoint_url}:
+        raise StoreError("timeout", doing="following a link")
+    where = settings.worker_endpoint_url or settings.endpoint_url or "AWS"
     todo = "check S3_ENDPOINT_URL and S3_WORKER_ENDPOINT_URL, and that the store runs"
     return Finding(PART, "wrong", f"links to {where} do not answer ({type(error).__name__})", todo)
 

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from jobs.settings import BadSettings
+from schema.settings import fault_sentence
 from schema.worker_limits import MEBIBYTE, WorkerLimits
 
 
@@ -35,7 +36,7 @@ Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterVa
 
 
 class DockerSettings(BaseSettings):
-    """Limits are those of a worker whose app sets none; sizes in MiB."""
+    """Limits are those of a worker whose app sets none, within those of apps (WorkerLimits); sizes in MiB."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
@@ -45,9 +46,9 @@ class DockerSettings(BaseSettings):
     worker_subnet: Annotated[str, AfterValidator(_network_or_none)] = ""
     worker_cut_off: Networks = ("169.254.0.0/16",)
     worker_cpus: float = Field(default=2, ge=0.1, le=256)
-    worker_memory_mib: int = Field(default=4096, ge=256)
-    worker_processes: int = Field(default=1024, ge=32)
-    worker_disk_mib: int = Field(default=20_480, ge=64)
+    worker_memory_mib: int = Field(default=4096, ge=256, le=4096 * 1024)
+    worker_processes: int = Field(default=1024, ge=32, le=100_000)
+    worker_disk_mib: int = Field(default=20_480, ge=64, le=16 * 1024 * 1024)
 
     @property
     def limits(self) -> WorkerLimits:
@@ -65,7 +66,4 @@ def read_docker_settings() -> DockerSettings:
     try:
         return DockerSettings(**from_environment)
     except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        name = ".".join(str(part) for part in fault["loc"][:1]).upper()
-        message = fault["msg"].removeprefix("Value error, ")
-        raise BadSettings(f"{name}: {message[0].lower()}{message[1:]}.") from None
+        raise BadSettings(fault_sentence(error, DockerSettings)) from None

@@ -22,6 +22,17 @@ RETURNING id, name, role, created_at, disabled_at;
 UPDATE users SET disabled_at = COALESCE(disabled_at, now()) WHERE name = %(name)s
 RETURNING id, name, role, created_at, disabled_at;
 
+-- name: enable_user
+UPDATE users SET disabled_at = NULL WHERE name = %(name)s
+RETURNING id, name, role, created_at, disabled_at;
+
+-- name: tokens_of
+SELECT label, created_at, revoked_at FROM access_tokens WHERE user_id = %(user_id)s ORDER BY created_at, digest;
+
+-- name: revoke_tokens
+UPDATE access_tokens SET revoked_at = COALESCE(revoked_at, now()) WHERE user_id = %(user_id)s AND label = %(label)s
+RETURNING label, created_at, revoked_at;
+
 -- name: insert_token
 INSERT INTO access_tokens (digest, user_id, label) VALUES (%(digest)s, %(user_id)s, %(label)s)
 ON CONFLICT (digest) DO NOTHING;

@@ -52,3 +52,12 @@ def test_live_runs_keep_their_pen_and_all_runs_their_events(
         assert head == [("cancelling", 2, 1, 1, 1, True, True)]
         spans = conn.execute("SELECT prompt, first_seq, last_seq FROM runs ORDER BY first_seq").fetchall()
         assert spans == [("succeeded", 1, 3), ("cancelling", 2, 5)]
+
+
+def test_a_database_that_is_away_is_one_sentence_without_the_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:sec@ret@127.0.0.1:1/x")
+    assert migrate.main() == 1
+    said = "The database was not migrated. PostgreSQL cannot be reached, or refuses us: check DATABASE_URL.\n"
+    assert capsys.readouterr() == ("", said)

@@ -58,6 +58,32 @@ def test_token_signs_its_user_in_until_the_user_is_disabled(run: Run, conn: psyc
         access.authenticate(conn, issued["token"])
 
 
+def test_an_enabled_user_is_let_in_by_the_tokens_from_before(run: Run, conn: psycopg.Connection) -> None:
+    run("users", "add", "ada")
+    (issued,) = read(run, "users", "token", "ada")
+    run("users", "disable", "ada")
+    (enabled,) = read(run, "users", "enable", "ada")
+    assert enabled["disabledAt"] is None
+    assert access.authenticate(conn, issued["token"]).name == "ada"
+    assert run("users", "enable", "nobody") == (1, "", "There is no user named nobody.\n")
+
+
+def test_a_revoked_token_lets_nobody_in_and_the_others_do(run: Run, conn: psycopg.Connection) -> None:
+    run("users", "add", "ada")
+    lost, kept = (read(run, "users", "token", "ada", "--label", label)[0]["token"] for label in ("lost", "kept"))
+    assert run("users", "revoke", "ada", "lst") == (1, "", "ada has no token with the label lst.\n")
+    (revoked,) = read(run, "users", "revoke", "ada", "lost")
+    known = {row["label"]: row["revokedAt"] for row in read(run, "users", "tokens", "ada")}
+    assert known == {"lost": revoked["revokedAt"], "kept": None}
+    with pytest.raises(Unauthenticated):
+        access.authenticate(conn, lost)
+    assert access.authenticate(conn, kept).name == "ada"
+    run("users", "disable", "ada")
+    run("users", "enable", "ada")
+    with pytest.raises(Unauthenticated):
+        access.authenticate(conn, lost)
+
+
 def test_taken_name_is_refused_with_a_sentence(run: Run) -> None:
     assert run("users", "add", "admin") == (1, "", "There is a user named admin already.\n")
 

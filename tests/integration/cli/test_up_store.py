@@ -11,10 +11,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cli.__main__ import main
 from cli.docker_workers import worker_environment
 from cli.object_store import brings_own_store, choose_port, remembered_port, store_environment, without_store
 from cli.places import Places, make_places
+from cli.running import Running, write_running
 from tests.integration.cli.stack import Stack
+
+NOBODYS = 2**22
+"""A process id beyond the kernel's greatest."""
 
 
 @pytest.fixture
@@ -75,6 +80,18 @@ def test_another_store_is_taken_when_it_is_named(tmp_path: Path) -> None:
     assert brings_own_store(named)
     assert store_environment(places, named) == {name: named[name] for name in named if name != "OTHER"}
     assert without_store(named) == {"OTHER": "x"}
+
+
+def test_the_doctor_says_that_a_killed_make_up_has_left_no_store(
+    places: Places, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_places(places)
+    write_running(places, Running(pid=NOBODYS, url="http://127.0.0.1:1"))
+    for name in ("DATABASE_URL", "S3_BUCKET", "S3_ENDPOINT_URL", "RUNYARD_WITHOUT_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RUNYARD_DATA_DIR", str(places.root))
+    assert main(["doctor"]) == 1
+    assert "Start make up again" in capsys.readouterr().out
 
 
 def test_without_a_store_is_passed_on(places: Places) -> None:

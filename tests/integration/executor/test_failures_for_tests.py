@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from jobs.executor_client import Endpoint, ExecutorClient, ExecutorError, RetryRules, Trace
+from jobs.executor_client import Endpoint, ExecutorClient, ExecutorError, RetryRules
+from jobs.trace import Trace
 from schema.executor_api import ValidateWorkspace
 from tests.integration.executor.conftest import TOKEN, Worker
 

@@ -95,6 +95,18 @@ def test_an_attempt_that_was_not_begun_has_used_nothing(conn: Conn, actor: Actor
     assert carried_to_next(conn, run) == [request_id]
 
 
+def test_an_answer_that_was_carried_is_not_delivered_as_well(
+    conn: Conn, actor: Actor, waiting: tuple[RunRow, UUID]
+) -> None:
+    run, request_id = waiting
+    give(conn, actor, request_id, decision="allow")
+    lose(conn, run, 3)
+    second = claim(conn, run.id)
+    assert second is not None
+    call_back(conn, second.run, started())
+    assert begin_delivery(conn, request_id) is None
+
+
 def test_an_attempt_that_was_begun_may_have_used_what_it_was_given(
     conn: Conn, actor: Actor, waiting: tuple[RunRow, UUID]
 ) -> None:

@@ -11,7 +11,8 @@ from uuid import uuid4
 
 import pytest
 
-from jobs.executor_client import Endpoint, ExecutorClient, ExecutorError, RetryRules, Trace
+from jobs.executor_client import Call, Endpoint, ExecutorClient, ExecutorError, RetryRules
+from jobs.trace import Trace
 from schema.executor_api import TRACE_HEADERS, LinkAgentData
 from tests.integration.jobs.stand_in import TOKEN, Reply, StandIn
 
@@ -140,3 +141,20 @@ def test_an_answer_that_is_not_of_the_contract_is_an_error(client: ExecutorClien
     stand_in.fail(Reply(200, {"hello": "proxy"}))
     with pytest.raises(ExecutorError, match="not of this contract"):
         link(client, stand_in)
+
+
+def test_executors_are_reached_without_the_proxy_that_is_meant_for_agents(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    client = ExecutorClient(RULES, timeout_seconds=0.3)
+    link(client, stand_in)
+    client.close()
+    assert len(stand_in.seen) == 1
+
+
+def test_a_call_does_not_show_the_token() -> None:
+    assert TOKEN not in repr(Call("GET", "http://127.0.0.1/health", {"authorization": f"Bearer {TOKEN}"}))

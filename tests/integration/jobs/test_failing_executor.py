@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
 from handlers.callback import receive_callback
 from handlers.human_loop import Reply as Answered
@@ -19,6 +21,7 @@ from jobs.stop_run import stop_run
 from jobs.workshop import Workshop
 from schema.events import SourceEvent
 from schema.executor_api import CallbackBody
+from schema.logs import CONTEXT_KEYS, trace_id
 from schema.rows import HumanRequestRow, RunRow
 from schema.sql import fetch_the
 from schema.wire import Json
@@ -116,6 +119,27 @@ def test_a_run_that_is_not_queued_is_not_taken(shop: Workshop, runs: Runs, stand
     seen = len(stand_in.seen)
     assert execute_run(shop, run.id) == "nothing_to_do"
     assert len(stand_in.seen) == seen
+
+
+def test_every_line_about_a_run_names_the_executor_that_it_is_about(
+    shop: Workshop, runs: Runs, stand_in: StandIn
+) -> None:
+    run = runs.start()
+    stand_in.fail(Reply(503), Reply(503))
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        execute_run(shop, run.id)
+        execute_run(shop, run.id)
+        runs.stop(run.id)
+        stand_in.fail(Reply(503), Reply(503))
+        stop_run(shop, run.id)
+    assert {"run.given_back", "run.job_ended", "run.stop_untold"} <= {line["event"] for line in lines}
+    ids = {
+        "traceId": trace_id(run.traceparent),
+        "sessionId": str(run.session_id),
+        "runId": str(run.id),
+        "executorId": f"{run.session_id}:1",
+    }
+    assert [{key: line.get(key) for key in CONTEXT_KEYS} for line in lines] == [ids] * len(lines)
 
 
 def test_a_stop_that_no_executor_knows_settles_the_run(shop: Workshop, runs: Runs, stand_in: StandIn) -> None:

@@ -86,6 +86,21 @@ def test_a_worker_says_what_is_wrong_with_its_settings(environment: dict[str, st
     assert done.stderr.startswith("S3_BUCKET says where workspaces are saved")
 
 
+def test_a_worker_says_that_it_cannot_keep_workers_where_it_is_told(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    a_file = tmp_path / "file"
+    a_file.touch()
+    env = {**os.environ, **environment, "RUNYARD_DATA_DIR": str(a_file), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "jobs"], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    said = f"RUNYARD_DATA_DIR: {a_file}/workers cannot be made: Not a directory."
+    assert done.stderr.splitlines()[-1] == said
+    assert "Traceback" not in done.stderr
+
+
 def test_the_providers_of_the_registry_are_announced(runs: Runs, make_job_worker: MakeWorker) -> None:
     make_job_worker()
     wait_until(lambda: len(list_providers(runs.conn)) > 1, lambda: list_providers(runs.conn))

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
 from handlers.saving import forget_unsaved, is_saved, take_turn, unsaved
 from jobs.sync_workspace import NotSaved, save_due, save_now, sync_workspace
@@ -17,6 +19,7 @@ from tests.checker import check
 from tests.integration.saving.conftest import Session, due_jobs
 from tests.integration.saving.saver import Saver, contents
 from tests.object_stores import RunningStore
+from tests.store_faults import HurtStore
 
 
 def save_all(shop: Workshop, session: Session) -> list[str]:
@@ -46,6 +49,21 @@ def test_a_run_at_work_makes_its_worker_dirty_and_asks_for_no_save_yet(shop: Wor
     assert seconds_until_due(session) is None
     assert why(session) == "live_run"
     assert save_all(shop, session) == []
+
+
+def test_the_lines_of_a_save_name_the_executor_that_saves(
+    shop: Workshop, session: Session, saver: Saver, hurt_store: HurtStore
+) -> None:
+    saver.files = contents("abc")
+    session.run()
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        hurt_store.fail(times=None)
+        assert save_all(shop, session) == ["failed"]
+        hurt_store.heal()
+        session.make_due()
+        assert save_all(shop, session) == ["saved"]
+    assert [line["event"] for line in lines] == ["sync.failed", "sync.committed"]
+    assert [line.get("executorId") for line in lines] == [f"{session.id}:1"] * 2
 
 
 def test_a_message_asks_for_a_save_soon_and_many_for_one(shop: Workshop, session: Session, saver: Saver) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from jobs.doctor import Finding
 from jobs.doctor.deployment import check_postgres, check_providers
 from jobs.doctor.store import PART, check_store
 from tests.object_stores import ROOT, RunningStore
-from tests.store_faults import HurtStore
+from tests.store_faults import Fault, HurtStore
 
 
 def wrong(findings: list[Finding]) -> list[Finding]:
@@ -76,6 +77,21 @@ def test_a_store_that_fails_is_named(
     hurt(hurt_store)
     findings = wrong(check_store(object_store.at(hurt_store.url).settings))
     assert any(todo in finding.todo for finding in findings), findings
+
+
+@pytest.mark.parametrize("skip", [0, 1, 5])
+def test_a_store_that_does_not_answer_is_waited_for_once(
+    object_store: RunningStore, hurt_store: HurtStore, monkeypatch: pytest.MonkeyPatch, skip: int
+) -> None:
+    monkeypatch.setattr("jobs.doctor.store.PATIENCE_SECONDS", 0.5)
+    fault = hurt_store.hurt(Fault(skip=skip, times=None, hold=threading.Event()))
+    assert fault.hold is not None
+    try:
+        [finding] = wrong(check_store(object_store.at(hurt_store.url).settings))
+    finally:
+        fault.hold.set()
+    assert "does not answer in time" in finding.what
+    assert len(hurt_store.requests) <= skip + 2  # the last one clears up
 
 
 def test_a_clock_that_is_wrong_is_named(object_store: RunningStore, hurt_store: HurtStore) -> None:

@@ -54,6 +54,11 @@ def test_long_text_is_not_broken_into_lines(terminal: Terminal) -> None:
     assert "\n" not in terminal.text
 
 
+def test_a_question_that_went_with_its_run_was_answered_by_nobody(terminal: Terminal) -> None:
+    terminal.show("human_loop.resolved", requestId=str(uuid4()), decision="cancel", by="system")
+    assert terminal.text == ""
+
+
 def test_what_looks_like_markup_is_shown_as_it_is(terminal: Terminal) -> None:
     terminal.show("message.delta", messageId="1", role="assistant", text="[bold]x[/bold] [link=http://a]b[/link]")
     assert terminal.text == "[bold]x[/bold] [link=http://a]b[/link]"

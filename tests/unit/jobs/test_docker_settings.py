@@ -38,6 +38,9 @@ def test_several_networks_can_be_cut_off(monkeypatch: pytest.MonkeyPatch) -> Non
         ("WORKER_SUBNET", "all of it"),
         ("WORKER_DEPLOYMENT", "Not A Label"),
         ("WORKER_MEMORY_MIB", "1"),
+        ("WORKER_MEMORY_MIB", "9999999999"),
+        ("WORKER_PROCESSES", "9999999999"),
+        ("WORKER_DISK_MIB", "9999999999"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

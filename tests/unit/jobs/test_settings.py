@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic.fields import FieldInfo
 
 from jobs.settings import BadSettings, Settings, dropped_settings, read_settings
 
@@ -17,6 +18,10 @@ ADDRESSES = (
     "S3_ENDPOINT_URL",
     "S3_WORKER_ENDPOINT_URL",
 )
+
+
+def is_number(field: FieldInfo) -> bool:
+    return field.annotation in (int, float)
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +54,7 @@ def test_the_codes_to_retry_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("DATABASE_URL", None, "DATABASE_URL: field required."),
+        ("DATABASE_URL", None, "DATABASE_URL is not set."),
         ("RUNYARD_SECRET_KEY", "xyz", "RUNYARD_SECRET_KEY: must be hexadecimal digits."),
         ("RUNYARD_SECRET_KEY", "abcd", "RUNYARD_SECRET_KEY: must hold at least 32 bytes, so 64 hexadecimal digits."),
         ("DATABASE_URL", "postgres//me:secret@db/x", "DATABASE_URL: must be an address like " + DATABASE),
@@ -64,6 +69,12 @@ def test_the_codes_to_retry_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
             "1e12",
             "WORKER_REMOVE_AFTER_SECONDS: input should be less than or equal to 315360000.",
         ),
+        ("EXECUTOR_HEARTBEAT_SECONDS", "0", "EXECUTOR_HEARTBEAT_SECONDS: input should be greater than 0."),
+        (
+            "EXECUTOR_STOP_GRACE_SECONDS",
+            "abc",
+            "EXECUTOR_STOP_GRACE_SECONDS: input should be a valid number, unable to parse string as a number.",
+        ),
         ("WORKER_CONCURRENCY", "0", "WORKER_CONCURRENCY: input should be greater than or equal to 1."),
     ],
 )
@@ -77,6 +88,15 @@ def test_a_bad_setting_is_named_in_one_sentence(
     with pytest.raises(BadSettings) as caught:
         read_settings()
     assert caught.value.detail == sentence
+
+
+@pytest.mark.parametrize("name", [name.upper() for name, field in Settings.model_fields.items() if is_number(field)])
+def test_every_number_has_a_greatest_value(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """PostgreSQL's intervals and the system's clocks have theirs; beyond it every use would fail."""
+    for value in ("inf", "nan", "9" * 30):
+        monkeypatch.setenv(name, value)
+        with pytest.raises(BadSettings, match=f"^{name}: input should be"):
+            read_settings()
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

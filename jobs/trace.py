@@ -1,0 +1,40 @@
+"""What a call to an executor is about, as its headers and our log lines name it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from uuid import UUID
+
+from schema.executor_api import executor_id
+from schema.logs import log_context, trace_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """What a call is about; its headers and log lines let one trace be followed through (TRACE_HEADERS)."""
+
+    session_id: UUID
+    epoch: int
+    run_id: UUID | None = None
+    traceparent: str | None = None
+
+    def headers(self, operation: str) -> dict[str, str]:
+        known = {
+            "x-trace-id": trace_id(self.traceparent),
+            "x-trace-session-id": str(self.session_id),
+            "x-trace-run-id": self.run_id and str(self.run_id),
+            "x-trace-executor-id": executor_id(self.session_id, self.epoch),
+            "x-trace-operation": operation,
+            "traceparent": self.traceparent,
+        }
+        return {name: value for name, value in known.items() if value}
+
+    def in_logs(self) -> AbstractContextManager[None]:
+        """Every line that is logged inside the block names it."""
+        return log_context(
+            traceId=trace_id(self.traceparent),
+            sessionId=self.session_id,
+            runId=self.run_id,
+            executorId=executor_id(self.session_id, self.epoch),
+        )
