@@ -45,6 +45,8 @@ def chat(asked: argparse.Namespace) -> int:
     """The exit status: 0 when every run that was waited for succeeded or was stopped here."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
+    if sys.stdin.isatty():
+        import readline  # noqa: F401  input() then edits and remembers lines
     console = Console(highlight=False, markup=False)
     try:
         talk = Talk(
@@ -85,8 +87,6 @@ def send_one(talk: Talk, text: str) -> int:
 
 
 def converse(talk: Talk) -> int:
-    import readline  # noqa: F401  input() then edits and remembers lines
-
     talk.screen.note("Type a prompt (\\ at the end of a line: there is more). Ctrl-C stops a run, Ctrl-D leaves.")
     try:
         talk.catch_up()

@@ -6,10 +6,12 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from uuid import UUID
 
 import psutil
 import pytest
 
+from cli.chat_wire import Api, Reply, read_token
 from cli.places import Places
 from tests.integration.cli.stack import Stack
 from tests.integration.cli.terminal import CTRL_C, CTRL_D, Terminal
@@ -103,6 +105,20 @@ def test_ctrl_c_at_a_permission_stops_the_run(chat: Chat) -> None:
     terminal.wait_until_it_waits()
     terminal.type(CTRL_C)
     assert "elsewhere" not in terminal.wait_for("cancelled")
+    leave(terminal)
+
+
+def test_a_permission_that_is_answered_elsewhere_is_asked_no_longer(chat: Chat, stack: Stack) -> None:
+    terminal = chat("--provider", "demo", "--mode", "ask")
+    terminal.type("write a.txt: some words\n")
+    terminal.wait_for("cancel the run: ")
+    api = Api(stack.url, read_token(stack.places.token))
+    [request] = api.send("GET", "/api/human-loop/pending")["items"]
+    api.reply(UUID(request["requestId"]), Reply("allow"))
+    terminal.wait_for("answered elsewhere: allow")
+    terminal.wait_for("succeeded")
+    terminal.type("say: and on\n")
+    terminal.wait_for("succeeded")
     leave(terminal)
 
 
