@@ -132,6 +132,8 @@ def take(source: Source, fresh: tuple[Json, ...]) -> None:
         source.run.session.told.append((event["id"], is_late))
         source.stored_ids.add(event["id"])
         source.stored += 1
+        if source.is_numbered:
+            source.said[event["n"] - 1] = event  # as it was told first, maybe under another id
         if not is_late:
             _happen(source.run, event)
 
