@@ -23,7 +23,7 @@ from cli.places import find_places
 from cli.running import told
 from handlers.access import actor_of, user_named
 from handlers.life_cycle import LifeLimits
-from handlers.operations import finish_operation, operation, request_operation
+from handlers.operations import give_up, operation, request_operation
 from handlers.report_worker import list_workers, report_worker, why_worker
 from handlers.retire import FORCE, watch
 from schema.errors import Invalid, RunyardError, Unavailable
@@ -150,7 +150,7 @@ def _performed(conn: Conn, kind: str, arguments: Json) -> Json:
                 raise Unavailable(found.error)
             return found.result or {}
         time.sleep(LOOK_SECONDS)
-    finish_operation(conn, operation_id, error="It was given up: nobody waits for it any more.")
+    give_up(conn, operation_id)
     conn.commit()
     raise Unavailable("The job worker did not do it in time: does it run, and is it well?")
 

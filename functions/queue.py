@@ -24,7 +24,7 @@ from functions.requests import DrainBody, EditQueuedBody, Nothing, QueueQuery, R
 from functions.rows_to_answers import queued_answer, run_answer
 from functions.starting import refuse_large_prompt
 from functions.streams import Place
-from handlers.operations import finish_operation, operation, request_operation
+from handlers.operations import give_up, operation, request_operation
 from handlers.queue import edit_queued, remove_queued, session_queue
 from handlers.read_run import queue_position, run_for
 from handlers.run_limits import held_position
@@ -123,15 +123,14 @@ def perform(kind: str, arguments: Json, *, wait_seconds: float) -> Response:
 
 
 def performed(kind: str, arguments: Json, *, wait_seconds: float) -> Json:
-    """What the job worker answers. Raises Unavailable when it does not take it up in time, or fails. What it has not
-    taken up by then it never does: whoever asked was told that nothing came of it."""
+    """What the job worker answers. Raises Unavailable when it does not take it up in time, or fails."""
     with edge().streams.place() as place:
         with edge().transaction() as conn:
             operation_id = request_operation(conn, actor(), kind, arguments)
         done = _outcome(operation_id, place, seconds=wait_seconds + GRACE_SECONDS)
     if done is None:
         with edge().transaction() as conn:
-            finish_operation(conn, operation_id, error="It was given up: nobody waits for it any more.")
+            give_up(conn, operation_id)
         raise Unavailable("The job worker did not take it up in time: is it running?", code="worker_away")
     if done.error is not None:
         raise Unavailable(f"The job worker could not do it: {done.error}", code="operation_failed")

@@ -24,6 +24,11 @@ def operation(conn: Conn, operation_id: UUID) -> OperationRow | None:
     return fetch_one(conn, "operation", OperationRow, operation_id=operation_id)
 
 
+def give_up(conn: Conn, operation_id: UUID) -> None:
+    """What has not been taken up is never done: whoever asked for it was told that nothing came of it."""
+    finish_operation(conn, operation_id, error="It was given up: nobody waits for it any more.")
+
+
 def finish_operation(conn: Conn, operation_id: UUID, *, result: Json | None = None, error: str | None = None) -> None:
     """Record the outcome: one of result and error."""
     execute(
