@@ -195,7 +195,8 @@ def begin_sync(
 
 def commit_sync(conn: Conn, begun: Begun, receipt: SyncReceipt) -> Committed | None:
     """The save counts from now on; its objects have been proven. None when it must not: the place has moved, or another
-    has the turn. Raises Unavailable when an object that it names is about to be deleted."""
+    has the turn. What could not be read is a failure all the same. Raises Unavailable when an object that it names is
+    about to be deleted."""
     hold_session(conn, begun.turn.session_id)
     state = saving_state(conn, begun.turn.session_id)
     if state is None or not _still_stands(state, begun):

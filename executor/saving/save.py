@@ -167,7 +167,7 @@ class _Saving:
 
     def _look_once(self, root: Root, descriptor: int, scan_all: Callable[..., Scan], known: dict[str, Known]) -> Scan:
         """Nothing is opened up beside an agent, which might see it."""
-        with OpenedFolders(descriptor, may_open=self._order.at_rest) as opened:
+        with OpenedFolders(descriptor, bits=0o500, may_open=self._order.at_rest) as opened:
             return self._read(root, descriptor, scan_all(known=known, opened=opened))
 
     def _known(self, root: Root) -> dict[str, Known]:

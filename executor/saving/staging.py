@@ -7,8 +7,9 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 
+from executor.saving.closed import OpenedFolders, open_up
 from executor.saving.ignore import STAGING
 from executor.saving.index import Stamp
 from executor.saving.paths import CREATE, FOLDER, open_below, opened, split
@@ -17,6 +18,8 @@ from executor.saving.talk import EngineFailed
 _NAME = STAGING.encode()
 _NEW, _OLD, _GONE = b"new", b"old", b"gone"
 _TRIES = 100
+_ALL = 0o700
+"""What its owner needs to merge and move a folder."""
 
 
 class PathBlocked(EngineFailed):
@@ -49,7 +52,7 @@ class Staging:
         self._protected: set[bytes] = set()
         self._done: list[tuple[str, bytes, bytes]] = []
         self._times: dict[bytes, int] = {}
-        self._opened_up: dict[bytes, int] = {}
+        self._opened_up = OpenedFolders(root, bits=_ALL)
         self._taken = 0
 
     def make_folder(self, path: bytes) -> None:
@@ -88,7 +91,7 @@ class Staging:
             while waiting:
                 waiting.extend(self._merge(waiting.pop()))
             self._open_new_folders()
-            self._close_folders(but=self.solid)
+            self._opened_up.close(but=self.solid)  # these get the snapshot's modes later
         except BaseException:
             self.undo()
             raise
@@ -100,14 +103,6 @@ class Staging:
             if _is_at_or_below(path, put):
                 with opened(self._root, path) as folder:
                     os.fchmod(folder, 0o755)
-
-    def _close_folders(self, *, but: Set[bytes] = frozenset()) -> None:
-        """As they were before they were opened up, the deepest first. Those of the snapshot get its modes later."""
-        for path, mode in reversed([*self._opened_up.items()]):
-            if path not in but:
-                with opened(self._root, path) as folder:
-                    os.fchmod(folder, mode)
-        self._opened_up.clear()
 
     def take_away(self, path: bytes) -> None:
         """Remove what is there, such that it can come back."""
@@ -128,8 +123,7 @@ class Staging:
         for path, mtime_ns in self._times.items():
             with contextlib.suppress(OSError), opened(self._root, path) as at:
                 os.utime(at, ns=(mtime_ns, mtime_ns))
-        with contextlib.suppress(OSError):
-            self._close_folders()
+        self._opened_up.close()
 
     def close(self) -> None:
         """Nothing of it is left, nor of what was taken away."""
@@ -147,9 +141,8 @@ class Staging:
                 coming = os.stat(name, dir_fd=source, follow_symlinks=False)
                 there = _lstat(name, target)
                 if there is not None and stat.S_ISDIR(coming.st_mode) and stat.S_ISDIR(there.st_mode):
-                    if there.st_mode & 0o700 != 0o700:  # else neither it nor what is in it could be merged
-                        open_up(target, name)
-                        self._opened_up[path] = stat.S_IMODE(there.st_mode)
+                    if there.st_mode & _ALL != _ALL:  # else neither it nor what is in it could be merged
+                        self._opened_up.open_up(path)
                     both.append(path)
                     continue
                 if there is not None:
@@ -173,7 +166,7 @@ class Staging:
         try:
             os.rename(name, away, src_dir_fd=folder, dst_dir_fd=self._own)
         except PermissionError:  # a folder that its owner may not write cannot change its place
-            open_up(folder, name)
+            open_up(folder, name, _ALL)
             os.rename(name, away, src_dir_fd=folder, dst_dir_fd=self._own)
         self._done.append(("took", path, away))
 
@@ -206,7 +199,7 @@ def empty_folder(root: int, path: bytes) -> None:
             waiting = _empty(top, top, [])
             while waiting:
                 name = waiting.pop()
-                open_up(top, name)
+                open_up(top, name, _ALL)
                 with opened(top, name) as folder:
                     _empty(top, folder, waiting)
                 with contextlib.suppress(OSError):
@@ -229,21 +222,10 @@ def _empty(top: int, folder: int, waiting: list[bytes]) -> list[bytes]:
             waiting.append(name)
         else:
             aside = b"%s-%d-%d" % (_GONE, seen.st_ino, len(waiting))
-            open_up(folder, name)
+            open_up(folder, name, _ALL)
             os.rename(name, aside, src_dir_fd=folder, dst_dir_fd=top)
             waiting.append(aside)
     return waiting
-
-
-def open_up(folder: int, name: bytes) -> None:
-    """Let its owner read and write a folder, and no link's target in its stead."""
-    descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
-    try:
-        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
-        if mode & 0o700 != 0o700:
-            os.chmod(f"/proc/self/fd/{descriptor}", mode | 0o700)  # the only way to a folder that cannot be read
-    finally:
-        os.close(descriptor)
 
 
 def _names(folder: int) -> list[bytes]:
