@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic_core import PydanticCustomError
@@ -38,11 +39,13 @@ def validate_workspace(workspace: Path, home: Path, asked: ValidateWorkspace) ->
 
 
 def link_agent_data(home: Path) -> AgentDataLinked:
-    """Make sure that the home is there, for its owner alone, with the folders that agents count on."""
+    """Make sure that the home is there, for its owner alone, with the folders that agents count on. What an agent has
+    put in the place of one is left to it."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in HOME_FOLDERS:
-        (home / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-    return AgentDataLinked(linked=list(HOME_FOLDERS))
+        with suppress(FileExistsError, NotADirectoryError):
+            (home / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+    return AgentDataLinked(linked=[folder for folder in HOME_FOLDERS if (home / folder).is_dir()])
 
 
 def _place(roots: Mapping[Root, Path], path: str) -> Path | None:

@@ -15,7 +15,7 @@ from handlers.settle_run import RetryPolicy, fail, finish, retry_or_fail
 from handlers.todos import known_todos
 from schema.events import Reason, RunFinished, TodoUpdate
 from schema.executor_api import CarriedAnswer, Resume
-from schema.rows import RunRow, WorkerRow
+from schema.rows import LogHead, RunRow, WorkerRow
 from schema.runtime_manifest import RuntimeManifest, read_manifest
 from schema.sql import Conn, execute, fetch_one, fetch_the, fetch_value
 from schema.wire import Json
@@ -39,7 +39,10 @@ class Claimed:
 
 
 @dataclass(frozen=True)
-class _App:
+class _Held(LogHead):
+    """The head of the session that a queued run is in, and what its app says."""
+
+    was_held: bool
     manifest: Json
     concurrent_runs: int | None
 
@@ -49,22 +52,20 @@ def claim_run(
 ) -> Claimed | None:
     """Take the run if it is due, first in its session's queue and within all limits; None if it is not there to be
     taken, or held."""
-    run = fetch_one(conn, "run_by_id", RunRow, run_id=run_id)
-    if run is None or run.status != "queued":
+    head = fetch_one(conn, "hold_for_claim", _Held, run_id=run_id)
+    if head is None:
         return None
-    head = hold_session(conn, run.session_id)
-    app = fetch_the(conn, "app_at_claim", _App, app_id=run.app_id)
-    is_limited = limits.are_set or app.concurrent_runs is not None
-    if is_limited and is_held(conn, head, run, limits):
+    is_limited = limits.are_set or head.concurrent_runs is not None
+    if is_limited and is_held(conn, head, fetch_the(conn, "run_by_id", RunRow, run_id=run_id), limits):
         return None
     claimed = fetch_one(
         conn, "claim_run", RunRow, run_id=run_id, owner=owner, epoch=head.epoch, lock_seconds=lock_seconds
     )
-    if is_limited or run.held_by is not None:
+    if is_limited or head.was_held:
         wake_next(conn, limits)
     if claimed is None:
         return None
-    manifest = read_manifest(app.manifest or {})
+    manifest = read_manifest(head.manifest or {})
     worker = fetch_one(conn, "worker", WorkerRow, session_id=claimed.session_id)
     resume = _resume(conn, claimed)
     return Claimed(
@@ -76,6 +77,10 @@ def claim_run(
         known_todos(conn, claimed.session_id),
         unheard_runs(conn, claimed, resume),
     )
+
+
+def claim_stands(conn: Conn, run: RunRow) -> bool:
+    return fetch_value(conn, "claim_stands", run_id=run.id, claim=run.claim) is not None
 
 
 def hold_claim(conn: Conn, run: RunRow, *, lock_seconds: float) -> bool:

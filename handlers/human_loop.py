@@ -98,6 +98,8 @@ def begin_delivery(conn: Conn, request_id: UUID) -> Delivery | None:
 
 def carry_answers(conn: Conn, run: RunRow) -> list[CarriedAnswer]:
     """What was answered when the attempt that asked had ended, for the attempt that begins now."""
+    if run.attempt == 1:
+        return []
     answered = fetch_all(conn, "carry_answers", HumanRequestRow, run_id=run.id, attempt=run.attempt)
     return [
         CarriedAnswer(

@@ -75,6 +75,8 @@ def wake_next(conn: Conn, limits: RunLimits) -> None:
 def wake_missed(conn: Conn, limits: RunLimits) -> None:
     """As `wake_next`, unless the job is on its way: for a place whose end and whose next run missed each other, and
     for limits that were raised."""
+    if not fetch_value(conn, "any_run_is_held"):
+        return
     turn = _turn(conn, limits, run_id=None)
     if turn.next_run_id is not None and not fetch_value(conn, "job_is_on_its_way", run_id=turn.next_run_id):
         defer_run(conn, turn.next_run_id)

@@ -58,6 +58,13 @@ class Started:
     queue_position: int
 
 
+@dataclass(frozen=True)
+class _Inserted(RunRow):
+    """`ahead`: how many runs of its session come before it."""
+
+    ahead: int
+
+
 def start_run(
     conn: Conn,
     actor: Actor,
@@ -81,8 +88,9 @@ def start_run(
     refuse_unsupported(provider, options)
     policy = _human_policy(conn, start.human_loop, app, human_policy)
     events = _make_room(conn, actor, start, session, stop_policy=stop_policy)
-    run = _insert(conn, actor, start, session=session, app=app, provider=provider, options=options, policy=policy)
-    position = fetch_value(conn, "queue_position", run_id=run.id)
+    inserted = _insert(conn, actor, start, session=session, app=app, provider=provider, options=options, policy=policy)
+    run: RunRow = inserted
+    position = inserted.ahead
     events.append(_queued(run, actor, position))
     events += _gate(conn, run, provider, options)
     if position == 0 and not _is_blocked(events):
@@ -146,12 +154,17 @@ def _session(conn: Conn, actor: Actor, start: Start) -> tuple[SessionRow, AppRow
         return session, app, head
     app = app_named(conn, "default") if start.app_id is None else app_by_id(conn, start.app_id)
     session = create_session(conn, actor, app, title=title_of(start.prompt))
-    return session, app, hold_session(conn, session.id)
+    return session, app, head_of_new(session)
 
 
 def create_session(conn: Conn, actor: Actor, app: AppRow, *, title: str) -> SessionRow:
     """A new, empty session of the actor's."""
     return fetch_the(conn, "insert_session", SessionRow, owner_id=actor.user_id, app_id=app.id, title=title)
+
+
+def head_of_new(session: SessionRow) -> LogHead:
+    """Of a session of this transaction: until it is committed nobody else can hold it."""
+    return LogHead(session.id, session.last_seq, session.epoch, run_id=None, last_n=0)
 
 
 def title_of(prompt: str) -> str:
@@ -201,11 +214,11 @@ def _insert(
     provider: Provider,
     options: RunOptions,
     policy: HumanPolicy,
-) -> RunRow:
+) -> _Inserted:
     return fetch_the(
         conn,
         "insert_run",
-        RunRow,
+        _Inserted,
         session_id=session.id,
         user_id=actor.user_id,
         app_id=app.id,

@@ -65,13 +65,12 @@ def activate(shop: Workshop, session_id: UUID, *, run: RunRow | None = None, why
         return _at_work(shop, session_id, worker) or _activate(shop, session_id, worker, run, why)
 
 
-def activated(shop: Workshop, run: RunRow, worker: WorkerRow | None) -> Activated:
-    """The worker of a run that was claimed when its worker was as `worker`: at once if that is up, else activated.
+def at_work(shop: Workshop, run: RunRow, worker: WorkerRow | None) -> Activated | None:
+    """The worker of a run that was claimed when its worker was as `worker`, if that is up.
 
     No stop begins after a claim that found it active, so nothing has to be held here.
     """
-    found = _at_work(shop, run.session_id, worker) if worker is not None and worker.epoch == run.epoch else None
-    return found or activate(shop, run.session_id, run=run)
+    return _at_work(shop, run.session_id, worker) if worker is not None and worker.epoch == run.epoch else None
 
 
 def use_worker(shop: Workshop, session_id: UUID, *, actor: str) -> Activated:

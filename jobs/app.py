@@ -28,8 +28,11 @@ def database_url() -> str:
     return dsn
 
 
-async def _autocommit(conn: psycopg.AsyncConnection[Any]) -> None:
+async def _configure(conn: psycopg.AsyncConnection[Any]) -> None:
+    """What procrastinate writes here (taken, done, the next duty) is not waited for on the disk: should PostgreSQL fall
+    within that moment, a job is done once more, which every job bears. Jobs are born on other connections."""
     await conn.set_autocommit(True)
+    await conn.execute("SET synchronous_commit = off")
 
 
 def _pool(*, conninfo: Callable[[], str], **_defaults: object) -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
@@ -41,7 +44,7 @@ def _pool(*, conninfo: Callable[[], str], **_defaults: object) -> AsyncConnectio
         max_size=CONNECTIONS,
         timeout=10,
         reconnect_timeout=RECONNECT_SECONDS,
-        configure=_autocommit,
+        configure=_configure,
         open=False,
         name="queue",
     )

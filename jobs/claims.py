@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from handlers.claim_run import hold_claim
+from handlers.claim_run import claim_stands, hold_claim
 from jobs.database import Database
 from schema.rows import RunRow
 
@@ -37,10 +37,10 @@ class Claims:
 
     def stands(self, run: RunRow) -> bool:
         """Whether the run is still this job's: not stopped, and not claimed by another meanwhile."""
-        return self._database.call(hold_claim, run, lock_seconds=self._lock_seconds)
+        return self._database.call(claim_stands, run)
 
     def hold_all(self) -> None:
         with self._lock:
             runs = list(self._in_hand.values())
         for run in runs:
-            self.stands(run)
+            self._database.call(hold_claim, run, lock_seconds=self._lock_seconds)

@@ -15,7 +15,7 @@ import structlog
 from handlers.claim_run import Claimed, abandon, claim_run, give_back, record_dispatched, refuse
 from handlers.handover import hand_over
 from handlers.settle_run import RetryPolicy, has_attempts_left
-from jobs.activate import activate, activated
+from jobs.activate import activate, at_work
 from jobs.executor_client import Endpoint, ExecutorError
 from jobs.hosts import HostFailed
 from jobs.restore import RestoreIncomplete
@@ -23,7 +23,7 @@ from jobs.trace import Trace
 from jobs.validate import require_whole
 from jobs.workshop import Workshop, trace_of
 from schema.errors import WorkspaceRefused
-from schema.executor_api import Callback, Handover, LinkAgentData, StartRun
+from schema.executor_api import Callback, Handover, StartRun
 from schema.options import RunOptions
 from schema.rows import RunRow
 from schema.signature import callback_key
@@ -72,9 +72,11 @@ def _hand_over(shop: Workshop, claimed: Claimed) -> Outcome:
     """An executor may have died just before it is called: then once more, on a new one in the same place."""
     run = claimed.run
     for is_last in (False, True):
-        found = activated(shop, run, claimed.worker) if not is_last else activate(shop, run.session_id, run=run)
-        if not shop.claims.stands(run):
-            return "superseded"
+        found = None if is_last else at_work(shop, run, claimed.worker)
+        if found is None:
+            found = activate(shop, run.session_id, run=run)
+            if not shop.claims.stands(run):  # that may have taken long
+                return "superseded"
         there = replace(run, epoch=found.epoch)
         try:
             with trace_of(there).in_logs():
@@ -87,7 +89,7 @@ def _hand_over(shop: Workshop, claimed: Claimed) -> Outcome:
 
 def _dispatch(shop: Workshop, claimed: Claimed, endpoint: Endpoint) -> Outcome:
     run, trace = claimed.run, trace_of(claimed.run)
-    _make_ready(shop, claimed, endpoint, trace)
+    require_whole(shop, endpoint, claimed.manifest, trace)
     _start_when_free(shop, endpoint, _start_request(shop, claimed), trace)
     if shop.database.transact(_is_dispatched, run, lease_seconds=shop.settings.run_lease_seconds):
         return "started"
@@ -100,13 +102,6 @@ def _is_dispatched(conn: Conn, run: RunRow, *, lease_seconds: float) -> bool:
     if record_dispatched(conn, run, lease_seconds=lease_seconds) == "dispatched":
         return True
     return fetch_the(conn, "run_by_id", RunRow, run_id=run.id).claim == run.claim
-
-
-def _make_ready(shop: Workshop, claimed: Claimed, endpoint: Endpoint, trace: Trace) -> None:
-    """Make the agent's data ready and see that the workspace is what the app asks for. Raises WorkspaceRefused."""
-    run, manifest = claimed.run, claimed.manifest
-    shop.executors.link_agent_data(endpoint, LinkAgentData(session_id=run.session_id, provider=run.provider), trace)
-    require_whole(shop, endpoint, manifest, trace)
 
 
 def _start_request(shop: Workshop, claimed: Claimed) -> StartRun:

@@ -20,10 +20,8 @@ from pydantic import ValidationError
 from jobs.trace import Trace
 from schema.errors import RunyardError
 from schema.executor_api import (
-    AgentDataLinked,
     Answer,
     ExecutorHealth,
-    LinkAgentData,
     RunState,
     StartRun,
     ValidateWorkspace,
@@ -164,11 +162,6 @@ class ExecutorClient:
         path = f"/runs/{run_id}/human-loop/{answer.request_id}"
         call = _call(endpoint, "POST", path, trace.headers("human_loop.answer"), body=answer.to_json())
         self._call(call, self._rules)
-
-    def link_agent_data(self, endpoint: Endpoint, wanted: LinkAgentData, trace: Trace) -> AgentDataLinked:
-        headers = trace.headers("workspace.link_agent_data")
-        call = _call(endpoint, "POST", "/workspace/link-agent-data", headers, body=wanted.to_json())
-        return self._parsed(AgentDataLinked, self._call(call, self._rules), call)
 
     def validate(self, endpoint: Endpoint, wanted: ValidateWorkspace, trace: Trace) -> WorkspaceFound:
         headers = trace.headers("workspace.validate")

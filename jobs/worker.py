@@ -48,7 +48,7 @@ LOOK_SECONDS = 0.5
 POLL_SECONDS = 1.0
 """procrastinate forgets a notification that comes while it finds its queue empty; that job waits for the next poll."""
 HEARTBEAT_SECONDS = 5.0
-PRESENCE_SECONDS = 0.1
+PRESENCE_SECONDS = 0.25
 EXECUTORS_SECONDS = 2.0
 PROVIDERS_SECONDS = 2.0
 ALARMS_SECONDS = 15.0

@@ -14,6 +14,7 @@ from executor.agents.install import installed_program
 from executor.agents.node import find_node, path_with_python, run_by_node
 from executor.agents.provider import HomeFile, Provider
 from executor.agents.turn import Turn
+from executor.workspace import link_agent_data
 
 
 def program_of(provider: Provider) -> str | None:
@@ -71,8 +72,8 @@ def check_working_folder(folder: Path, workspace: Path) -> None:
 
 
 def furnish_home(home: Path, contents: Mapping[str, bytes]) -> None:
-    """Write the provider's files anew, mode 600, by their paths in the home."""
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Make the folders that agents count on, and write the provider's files anew, mode 600, by their paths there."""
+    link_agent_data(home)
     for path, content in contents.items():
         target = home / path
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

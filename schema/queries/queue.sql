@@ -105,8 +105,16 @@ UNION
     LIMIT 1
 );
 
--- name: app_at_claim
-SELECT manifest, (limits ->> 'concurrentRuns')::int AS concurrent_runs FROM apps WHERE id = %(app_id)s;
+-- name: hold_for_claim
+-- Takes the session of a run that is queued, as `hold_session` does, with what its app says; no row for any other run.
+SELECT
+    log.session_id, log.last_seq, log.epoch, log.run_id, log.last_n, runs.held_by IS NOT NULL AS was_held,
+    apps.manifest, (apps.limits ->> 'concurrentRuns')::int AS concurrent_runs
+FROM runs
+JOIN session_logs AS log ON log.session_id = runs.session_id
+JOIN apps ON apps.id = runs.app_id
+WHERE runs.id = %(run_id)s AND runs.status = 'queued'
+FOR UPDATE OF log;
 
 -- name: lock_run_limits
 SELECT pg_advisory_xact_lock(hashtextextended('runyard run limits', 0));
@@ -180,6 +188,9 @@ SELECT
         WHERE mine.id = %(run_id)s::uuid
     ) AS held_by,
     (SELECT id FROM others ORDER BY of_user, since, id LIMIT 1) AS next_run_id;
+
+-- name: any_run_is_held
+SELECT EXISTS (SELECT 1 FROM runs WHERE held_by IS NOT NULL);
 
 -- name: hold_run
 -- Whether it was not held before; no row when nothing changes.

@@ -27,7 +27,15 @@ VALUES (
     ),
     %(max_attempts)s, %(timeout_seconds)s, %(human_loop)s
 )
-RETURNING {run};
+RETURNING
+    {run},
+    (
+        SELECT count(*)::int
+        FROM runs AS ahead
+        WHERE ahead.session_id = runs.session_id
+            AND ahead.finished_at IS NULL
+            AND (ahead.status <> 'queued' OR ahead.position < runs.position)
+    ) AS ahead;
 
 -- name: insert_bound_run
 -- No row when there is a run with this id.
@@ -96,6 +104,9 @@ WHERE runs.id = %(run_id)s
             )
     )
 RETURNING {run};
+
+-- name: claim_stands
+SELECT 1 FROM runs WHERE id = %(run_id)s AND claim = %(claim)s AND status = 'starting';
 
 -- name: hold_claim
 -- The claimer is still at it.

@@ -78,8 +78,6 @@ def _well(seen: Seen) -> Reply:
         case "GET", ["health"]:
             health = {"sessionId": str(uuid4()), "epoch": 1, "runtimeVersion": "0", "runs": 0, "spooled": 0}
             return Reply(200, health)
-        case "POST", ["workspace", "link-agent-data"]:
-            return Reply(200, {"linked": []})
         case "POST", ["workspace", "validate"]:
             return Reply(200, {"ok": True, "missing": [], "found": {}})
         case "GET", ["runs", _]:

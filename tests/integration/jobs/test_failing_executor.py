@@ -85,7 +85,7 @@ def test_an_unreachable_executor_costs_an_attempt_until_none_is_left(
 
 def test_a_refusal_fails_the_run_at_once(shop: Workshop, runs: Runs, stand_in: StandIn) -> None:
     run = runs.start()
-    stand_in.fail(Reply(200, {"linked": []}), Reply(422, {"code": "invalid", "detail": "prompt: too odd"}))
+    stand_in.fail(Reply(422, {"code": "invalid", "detail": "prompt: too odd"}))
     assert execute_run(shop, run.id) == "ended"
     failed = runs.row(run.id)
     assert (failed.status, failed.reason_code) == ("failed", "executor_refused")
@@ -96,7 +96,7 @@ def test_an_executor_is_asked_for_its_workspace_only_where_the_app_wants_somethi
     shop: Workshop, runs: Runs, stand_in: StandIn
 ) -> None:
     assert execute_run(shop, runs.start().id) == "started"
-    assert [seen.path for seen in stand_in.seen] == ["/workspace/link-agent-data", "/runs"]
+    assert [seen.path for seen in stand_in.seen] == ["/runs"]
 
 
 def test_a_run_of_a_newer_claim_is_left_alone(shop: Workshop, runs: Runs, stand_in: StandIn) -> None:
@@ -108,8 +108,7 @@ def test_a_run_of_a_newer_claim_is_left_alone(shop: Workshop, runs: Runs, stand_
 
 def test_a_busy_executor_is_waited_for(shop: Workshop, runs: Runs, stand_in: StandIn) -> None:
     run = runs.start()
-    linked = Reply(200, {"linked": []})
-    stand_in.fail(linked, *[Reply(409, {"code": "busy"})] * 3)
+    stand_in.fail(*[Reply(409, {"code": "busy"})] * 3)
     assert execute_run(shop, run.id) == "started"
 
 
@@ -164,7 +163,8 @@ def test_a_stop_while_the_run_is_handed_over_reaches_the_executor(
     shop: Workshop, runs: Runs, stand_in: StandIn
 ) -> None:
     run = runs.start()
-    stand_in.fail(Reply(200, {"linked": []}, meanwhile=lambda: runs.stop(run.id)))
+    taken = {"runId": str(run.id), "attempt": 1, "claim": 1, "state": "starting"}
+    stand_in.fail(Reply(202, taken, meanwhile=lambda: runs.stop(run.id)))
     assert execute_run(shop, run.id) == "superseded"
     assert [call.method for call in stand_in.seen[-2:]] == ["POST", "DELETE"]
     assert stand_in.seen[-1].path == f"/runs/{run.id}?claim=1"
