@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
 
+import psutil
 import structlog
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
@@ -60,6 +63,8 @@ def refuse_beyond_loopback(settings: Settings, addresses: list[Any]) -> None:
 def begin(worker: Any) -> None:
     """After fork: open the pools, start the log watch, and let SIGTERM end the streams before anything else."""
     edge = edge_of(worker.wsgi)
+    if edge.settings.api_on_one_cpu:
+        stay_on_one_cpu()
     edge.start()
     previous = signal.getsignal(signal.SIGTERM)
 
@@ -71,6 +76,18 @@ def begin(worker: Any) -> None:
 
     signal.signal(signal.SIGTERM, end)
     structlog.get_logger("functions.serving").info("serving", pid=worker.pid)
+
+
+def stay_on_one_cpu() -> None:
+    """Keep this process's threads, those to come too, on the CPU where the kernel has put it.
+
+    Python runs one of them at a time. On several CPUs nearly every turn of one wakes another CPU, which takes as long
+    as the work itself; who wants more CPUs used starts more processes. Where the system knows nothing of it (macOS) or
+    does not allow it, nothing changes.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        with suppress(OSError):
+            os.sched_setaffinity(0, {psutil.Process().cpu_num()})
 
 
 def finish(worker: Any) -> None:

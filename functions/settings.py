@@ -70,6 +70,7 @@ class Settings(BaseSettings):
         default="", validation_alias="RUNYARD_WORKER_BIND"
     )
     api_threads: int = Field(default=96, ge=8, le=2000)
+    api_on_one_cpu: bool = True
     api_streams_max: int = Field(default=0, ge=0)
     max_prompt_bytes: int = Field(default=262_144, ge=1)
     max_callback_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from functions.app import create_app
@@ -127,3 +129,11 @@ def test_a_database_without_tables_is_not_ready(empty_database: str) -> None:
         assert (answer.status_code, answer_json(answer)["migrations"]) == (503, "pending")
     finally:
         edge.stop()
+
+
+@pytest.mark.parametrize(("wanted", "are_all"), [("1", False), ("0", True)])
+def test_a_process_stays_on_one_cpu_unless_told_otherwise(serve: Serve, wanted: str, *, are_all: bool) -> None:
+    (worker,) = psutil.Process(serve(API_ON_ONE_CPU=wanted).process.pid).children()
+    cpus = {frozenset(os.sched_getaffinity(thread.id)) for thread in worker.threads()}
+    assert len(cpus) == 1  # the threads share them
+    assert len(next(iter(cpus))) == (len(os.sched_getaffinity(0)) if are_all else 1)
