@@ -58,13 +58,6 @@ class Started:
     queue_position: int
 
 
-@dataclass(frozen=True)
-class _Inserted(RunRow):
-    """`ahead`: how many runs of its session come before it."""
-
-    ahead: int
-
-
 def start_run(
     conn: Conn,
     actor: Actor,
@@ -88,9 +81,8 @@ def start_run(
     refuse_unsupported(provider, options)
     policy = _human_policy(conn, start.human_loop, app, human_policy)
     events = _make_room(conn, actor, start, session, stop_policy=stop_policy)
-    inserted = _insert(conn, actor, start, session=session, app=app, provider=provider, options=options, policy=policy)
-    run: RunRow = inserted
-    position = inserted.ahead
+    run = _insert(conn, actor, start, session=session, app=app, provider=provider, options=options, policy=policy)
+    position = 0 if start.session_id is None else fetch_value(conn, "queue_position", run_id=run.id)
     events.append(_queued(run, actor, position))
     events += _gate(conn, run, provider, options)
     if position == 0 and not _is_blocked(events):
@@ -214,11 +206,11 @@ def _insert(
     provider: Provider,
     options: RunOptions,
     policy: HumanPolicy,
-) -> _Inserted:
+) -> RunRow:
     return fetch_the(
         conn,
         "insert_run",
-        _Inserted,
+        RunRow,
         session_id=session.id,
         user_id=actor.user_id,
         app_id=app.id,

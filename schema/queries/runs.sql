@@ -27,15 +27,7 @@ VALUES (
     ),
     %(max_attempts)s, %(timeout_seconds)s, %(human_loop)s
 )
-RETURNING
-    {run},
-    (
-        SELECT count(*)::int
-        FROM runs AS ahead
-        WHERE ahead.session_id = runs.session_id
-            AND ahead.finished_at IS NULL
-            AND (ahead.status <> 'queued' OR ahead.position < runs.position)
-    ) AS ahead;
+RETURNING {run};
 
 -- name: insert_bound_run
 -- No row when there is a run with this id.

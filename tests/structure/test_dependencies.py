@@ -26,7 +26,7 @@ AHEAD = {
 # Imported by the contracts in schema/, which the executor shares.
 SHARED = {"msgspec", "pathspec", "pydantic", "pydantic-settings", "structlog", "standardwebhooks", "zstandard"}
 # Imported by parts of those folders that only a resident server uses: its own hooks, and the migrations.
-RESIDENT = {"gunicorn", "yoyo-migrations"}
+RESIDENT = {"gunicorn", "psutil", "yoyo-migrations"}
 NAME = re.compile(r"^([A-Za-z0-9._-]+)", re.MULTILINE)
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 

@@ -131,7 +131,7 @@ def test_a_database_without_tables_is_not_ready(empty_database: str) -> None:
         edge.stop()
 
 
-@pytest.mark.parametrize(("wanted", "are_all"), [("1", False), ("0", True)])
+@pytest.mark.parametrize(("wanted", "are_all"), [("true", False), ("false", True)])
 def test_a_process_stays_on_one_cpu_unless_told_otherwise(serve: Serve, wanted: str, *, are_all: bool) -> None:
     (worker,) = psutil.Process(serve(API_ON_ONE_CPU=wanted).process.pid).children()
     cpus = {frozenset(os.sched_getaffinity(thread.id)) for thread in worker.threads()}
