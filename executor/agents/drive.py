@@ -2,8 +2,8 @@
 
 It never raises for what an agent does; how a turn failed is in RunFinished.reason. Codes: program_missing,
 install_failed, login_missing, unknown_model, unknown_mode, option_refused, agent_silent (nothing within its start
-limit), agent_crashed, protocol_error, agent_error (its model failed), agent_refused, agent_lost, max_tokens,
-max_turn_requests, timeout, disk_limit; cancelled turns have stopped, cancelled_by_answer or agent_cancelled.
+limit), home_unusable, agent_crashed, protocol_error, agent_error (its model failed), agent_refused, agent_lost,
+max_tokens, max_turn_requests, timeout, disk_limit; cancelled turns: stopped, cancelled_by_answer, agent_cancelled.
 """
 
 from __future__ import annotations

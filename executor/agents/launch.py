@@ -60,7 +60,11 @@ def make_ready(provider: Provider, turn: Turn, cwd: Path) -> None:
     contents = {one.path: _content(one) for one in provider.files}
     with turn.account.acting():
         check_working_folder(cwd, turn.workspace)
-        furnish_home(turn.home, contents)
+        try:
+            furnish_home(turn.home, contents)
+        except OSError as error:  # a full disk, or what an agent has put in the place of a folder
+            what = f"{error.filename or turn.home}: {error.strerror}"
+            raise TurnFailed("home_unusable", f"The agent's home cannot be made ready: {what}.") from None
 
 
 def check_working_folder(folder: Path, workspace: Path) -> None:

@@ -132,7 +132,7 @@ READING = """
   a client, against a plain `INSERT` of the same 10 rows with an identity key. That every call was taken is checked.
 - **G2** callbacks of 10 over HTTP, 16 connections, 4 further connections that listen: with hints and without.
 - **G3** events a second by callbacks of 10 (signed, durable before 200), against requests a second of an empty Flask
-  route under a gunicorn of the same kind and size. 16 connections each.
+  route under a gunicorn of the same kind and size, which the kernel puts where it likes. 16 connections each.
 - **G4** the 99th percentile of those callbacks, against the same route with a transaction for each request; and, as a
   stricter comparison that the target does not ask for, against our own statement with one call a transaction.
 - **G5** from the return of a commit (in another process than the server) to the frame at the client, 200 WebSockets
@@ -160,15 +160,11 @@ READING = """
 - **sockets** resident memory and threads of the API process for open, idle WebSockets.
 
 ## What stands in the way
-- **G1** Ours takes about twice the CPU of the plain insert in the database. Of what is more, about a quarter is the
-  start of its longer plan, a third the finding, locking and changing of the log's head; the rest the arrays, the
-  constraints and a key of two columns. Runs of this benchmark lie between 0.60 and 0.75 (DECISIONS.md, 49).
-- **G4** With two cores for clients, server and database the wait is for a core: the next row shows that grouping
-  makes throughput here and no longer changes the tail. Runs lie between 0.26 and 0.35.
-- **G7** A start writes session, run, event and job; its claim is a second transaction, its worker's row a third, and
-  the executor is called twice, where the baseline inserts one row. Of 14 to 16 ms the start's statements take 4 to 5,
-  the job's way to its worker 2, the claim 3, the session's worker 2, the linking of the agent's data 1.5 to 2, the
-  run's call 1. The drain's rounds lie far apart on two cores.
+- **G1** In the database ours takes a quarter more CPU than the plain insert: the start of its longer plan, the finding,
+  locking and changing of the log's head, the arrays, a key of two columns. Single rounds lie between 0.68 and 0.93.
+- **G7** A start writes session, run, event and job; its claim is a second transaction, its worker's life two more, and
+  the executor is called, where the baseline inserts one row (DECISIONS.md, 49). Of 10 to 12 ms the start's statements
+  take 4, the job's way to its worker 2, the claim 2, the session's worker 2, the run's call 1.
 - **G11** A restore is bound by the making of 50,000 files, one after the other; it proves each and flushes them all,
   which tar does not. One of 2 GB takes 4 to 10 s, where `rclone` and `aws` take 5: three in a row took 8.5, 4.2 and
   4.7 s, and 7.9, 6.0 and 5.1 s without any flush. What makes the first ones slow is not known.

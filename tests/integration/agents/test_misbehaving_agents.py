@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from executor.agents.provider import Provider, Variable
+from executor.agents.provider import HomeFile, Provider, Variable
 from schema.errors import Invalid
 from schema.events import HumanRequested
 from schema.executor_api import Answer
@@ -18,7 +18,13 @@ from tests.integration.agents.turns import AGENTS_DIR, Place, Took, answering
 SCRIPT = Path(__file__).parent / "misbehaving.py"
 
 
-def bad(way: str, *, start_seconds: float = 20, environment: tuple[Variable, ...] = ()) -> Provider:
+def bad(
+    way: str,
+    *,
+    start_seconds: float = 20,
+    environment: tuple[Variable, ...] = (),
+    files: tuple[HomeFile, ...] = (),
+) -> Provider:
     return Provider(
         name="bad",
         title="Bad agent",
@@ -27,6 +33,7 @@ def bad(way: str, *, start_seconds: float = 20, environment: tuple[Variable, ...
         agents_dir=AGENTS_DIR,
         start_seconds=start_seconds,
         environment=environment,
+        files=files,
         host_environment={"PATH": "/usr/bin:/bin"},
         options=("cwd",),
     )
@@ -62,6 +69,28 @@ def test_silence_ends_at_the_start_limit(place: Place) -> None:
 @pytest.mark.parametrize("way", ["wrong_version", "wrong_answer"])
 def test_another_protocol_is_a_protocol_error(place: Place, way: str) -> None:
     assert place.take(bad(way), "Hello").code == "protocol_error"
+
+
+def test_a_file_in_the_place_of_a_folder_of_the_home_is_left_to_the_agent(place: Place) -> None:
+    home = place.folder / "home"
+    (home / ".local").mkdir(parents=True)
+    (home / ".local/share").write_text("mine")
+    (home / ".config").write_text("mine")
+
+    assert place.take(bad("environment"), "Hello").finished.status == "succeeded"
+    assert [(home / each).read_text() for each in (".config", ".local/share")] == ["mine", "mine"]
+    assert (home / ".cache").is_dir()
+
+
+def test_a_home_that_cannot_be_made_ready_is_told_with_its_path(place: Place) -> None:
+    home = place.folder / "home"
+    home.mkdir(parents=True)
+    (home / ".config").write_text("mine")
+
+    took = place.take(bad("environment", files=(HomeFile(path=".config/agent/settings.json", content="{}"),)), "Hello")
+
+    assert (took.finished.status, took.code) == ("failed", "home_unusable")
+    assert str(home / ".config") in reason(took)
 
 
 def test_a_missing_program_is_named(place: Place) -> None:
