@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -15,7 +16,8 @@ from handlers.human_loop import Reply as Answered
 from handlers.human_loop import reply
 from jobs.deliver_answer import deliver_answer
 from jobs.execute_run import execute_run
-from jobs.executor_client import ExecutorError
+from jobs.executor_client import Endpoint, ExecutorError
+from jobs.hosts.external import ExternalHost
 from jobs.retire import look_after_workers
 from jobs.stop_run import stop_run
 from jobs.workshop import Workshop
@@ -110,6 +112,22 @@ def test_a_busy_executor_is_waited_for(shop: Workshop, runs: Runs, stand_in: Sta
     run = runs.start()
     stand_in.fail(*[Reply(409, {"code": "busy"})] * 3)
     assert execute_run(shop, run.id) == "started"
+
+
+def test_a_run_that_was_stopped_while_its_worker_started_is_given_to_no_executor(
+    shop: Workshop, runs: Runs, stand_in: StandIn
+) -> None:
+    run = runs.start()
+
+    @dataclass(frozen=True)
+    class Slow(ExternalHost):
+        def ensure_started(self, session_id: UUID, epoch: int) -> Endpoint:
+            runs.stop(run.id)
+            return super().ensure_started(session_id, epoch)
+
+    slow = replace(shop, host=Slow(Endpoint(stand_in.url, TOKEN), shop.executors))
+    assert execute_run(slow, run.id) == "superseded"
+    assert stand_in.seen == []
 
 
 def test_a_run_that_is_not_queued_is_not_taken(shop: Workshop, runs: Runs, stand_in: StandIn) -> None:

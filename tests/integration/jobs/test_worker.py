@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from handlers.operations import operation, request_operation
 from handlers.providers import list_providers
+from jobs.app import app
 from jobs.hosts.folder import Folder
 from jobs.perform_operation import perform_operation
 from jobs.reconcile import Reconciliation
@@ -211,3 +213,18 @@ def test_operators_can_use_the_command_line_of_the_queue(environment: dict[str, 
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_of_the_job_workers_commits_only_the_queues_own_are_not_waited_for(
+    shop: Workshop, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = "SELECT current_setting('synchronous_commit') AS waits"
+    monkeypatch.setenv("DATABASE_URL", database)
+
+    async def queues_own() -> str:
+        async with app.open_async():
+            return str((await app.connector.execute_query_one_async(asked))["waits"])
+
+    with shop.database.dedicated() as alone:
+        verbs = shop.database.call(lambda conn: conn.execute(asked).fetchone())
+        assert (asyncio.run(queues_own()), verbs, alone.execute(asked).fetchone()) == ("off", ("on",), ("on",))
