@@ -138,7 +138,7 @@ READING = """
 - **G5** from the return of a commit (in another process than the server) to the frame at the client, 200 WebSockets
   open; against insert, NOTIFY and a re-read by a bare listener.
 - **G7** from `start_run` to the executor's receipt of the run, against procrastinate's defer to start; and no-op jobs a
-  second through our connection pool against procrastinate's own.
+  second through our connections, whose commits are not waited for (DECISIONS.md, 53), against procrastinate's own.
 - **G8** from SIGKILL of a job worker to its run being taken from it, against procrastinate's recipe for stalled jobs,
   swept every 5 s, to the job's next start.
 - **G9** 50,000 files in 10,000 folders: the engine's process from its start to its last word, with the object store for
