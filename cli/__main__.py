@@ -7,8 +7,12 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cli import admin, chat, data, doctor, human_loop, session_workers
-from cli.up import show_database, sign_in, up
+from cli.admin import human_loop, session_workers
+from cli.admin import users as admin
+from cli.chat import command as chat
+from cli.local import clean_data as data
+from cli.local import doctor
+from cli.local.up import show_database, sign_in, up
 
 ABOUT = "Runyard on one machine: start it, talk to an agent, see and change users and apps."
 

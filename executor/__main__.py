@@ -15,7 +15,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from executor.settings import ProviderSettings, Settings, read_settings
+from executor.process.settings import ExecutorSettings, ProviderSettings, read_settings
 from schema.errors import RunyardError
 from schema.logs import configure_logs
 
@@ -42,11 +42,11 @@ def main(arguments: list[str]) -> int:
 
 
 def run_service() -> None:
-    settings = read_settings(Settings)
+    settings = read_settings(ExecutorSettings)
     os.environ.pop("EXECUTOR_AUTH_TOKEN", None)  # no program that we start may inherit it
     environment = dict(os.environ)
     configure_logs("executor", level=settings.log_level)
-    from executor import providers
+    from executor.agents import fresh_registry as providers
     from executor.serve import serve
 
     asyncio.run(
@@ -60,7 +60,8 @@ def run_service() -> None:
 
 
 def run_spare() -> None:
-    from executor import providers, serve  # noqa: F401  what takes the time
+    from executor import serve  # noqa: F401  what takes the time
+    from executor.agents import fresh_registry as providers
 
     providers.load_drivers()
     line = sys.stdin.readline()
@@ -91,7 +92,7 @@ def _write_private(path: Path, content: bytes) -> None:
 
 
 def print_providers() -> None:
-    from executor.providers import declare_providers
+    from executor.agents.fresh_registry import declare_providers
 
     declared = declare_providers(read_settings(ProviderSettings), dict(os.environ))
     sys.stdout.write(json.dumps([one.to_json() for one in declared], indent=2) + "\n")

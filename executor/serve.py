@@ -21,15 +21,15 @@ from typing import IO, TYPE_CHECKING
 import structlog
 import uvicorn
 
-from executor.account import leave_groups
-from executor.live_run import TakeTurn
-from executor.routes import DeclareProviders, make_app
-from executor.runs import Place, Runs
-from executor.saving.kept import kept_of_home
-from executor.saving.operations import Operations
-from executor.settings import BadSettings, Settings
-from executor.spool import SpoolThread
-from executor.workspace import link_agent_data
+from executor.http.routes import DeclareProviders, make_app
+from executor.process.account import leave_groups
+from executor.process.settings import BadSettings, ExecutorSettings
+from executor.runs.live_run import TakeTurn
+from executor.runs.registry import ExecutorIdentity, Runs
+from executor.runs.spool import SpoolThread
+from executor.workspaces.home_filter import kept_of_home
+from executor.workspaces.roots import link_agent_data
+from executor.workspaces.sync_operations import SyncOperations
 from schema.logs import log_context
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 async def serve(
-    settings: Settings, *, take_turn: TakeTurn, declare_providers: DeclareProviders, prepare: Callable[[], None]
+    settings: ExecutorSettings, *, take_turn: TakeTurn, declare_providers: DeclareProviders, prepare: Callable[[], None]
 ) -> None:
     """Until SIGTERM, SIGINT, or nothing to do for the idle limit. BadSettings when it cannot begin.
 
@@ -162,7 +162,7 @@ def open_spool(state_dir: Path) -> SpoolThread:
         raise BadSettings(f"The spool in {state_dir} cannot be opened: {error}.") from None
 
 
-def prepare_folders(settings: Settings) -> None:
+def prepare_folders(settings: ExecutorSettings) -> None:
     """The workspace, the agent's home and the state folder, the last one for us alone."""
     try:
         leave_groups(settings.agent_account)
@@ -210,14 +210,14 @@ def _failing(told: str, app: ASGIApp) -> ASGIApp:
     if not told:
         return app
     try:
-        from executor.failures_for_tests import failing
+        from executor.http.failures_for_tests import failing
     except ImportError:
         raise BadSettings("EXECUTOR_FAIL_FOR_TESTS: there is no such thing in this image.") from None
     return failing(app, told)
 
 
-def _place(settings: Settings) -> Place:
-    return Place(
+def _place(settings: ExecutorSettings) -> ExecutorIdentity:
+    return ExecutorIdentity(
         session_id=settings.executor_session_id,
         epoch=settings.executor_epoch,
         executor_id=settings.executor_id,
@@ -230,8 +230,8 @@ def _place(settings: Settings) -> Place:
     )
 
 
-def _saving(settings: Settings, place: Place, *, has_run: Callable[[], bool]) -> Operations:
-    return Operations(
+def _saving(settings: ExecutorSettings, place: ExecutorIdentity, *, has_run: Callable[[], bool]) -> SyncOperations:
+    return SyncOperations(
         session_id=place.session_id,
         epoch=place.epoch,
         workspace=place.workspace,
@@ -244,7 +244,7 @@ def _saving(settings: Settings, place: Place, *, has_run: Callable[[], bool]) ->
 
 
 async def _serve_until_told(
-    server: Server, listening: socket.socket, runs: Runs, saving: Operations, *, idle_seconds: float
+    server: Server, listening: socket.socket, runs: Runs, saving: SyncOperations, *, idle_seconds: float
 ) -> None:
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -268,7 +268,7 @@ async def _prepare(server: Server, prepare: Callable[[], None]) -> None:
     await asyncio.to_thread(prepare)
 
 
-async def _idle(server: Server, runs: Runs, saving: Operations, idle_seconds: float) -> None:
+async def _idle(server: Server, runs: Runs, saving: SyncOperations, idle_seconds: float) -> None:
     """Returns when no run lived, nothing waited for delivery and nobody called for so long."""
     calls, since = -1, time.monotonic()
     while time.monotonic() - since < idle_seconds:

@@ -9,34 +9,34 @@ from pathlib import Path
 
 from apiflask import APIFlask
 
-from functions.admission import enforce_permissions
-from functions.binding import binding
-from functions.callbacks import callbacks
-from functions.edge import Edge, hold, resident_edge
-from functions.fleet import fleet
-from functions.health import health
-from functions.human_loop import human_loop
-from functions.live import SERVER_OPTIONS, live
-from functions.openapi import describe
-from functions.pages import pages
-from functions.parsing import EdgeRequest
-from functions.problems import answer_with_problems
-from functions.queue import queue
-from functions.restore_plans import restore_plans
-from functions.rules import rules
-from functions.runs import runs
-from functions.sessions import sessions
-from functions.settings import Settings
-from functions.short_way import ShortWay
-from functions.snapshots import snapshots
-from functions.starting import starting
-from functions.strict_json import StrictJson
-from functions.todos import todos
-from functions.tracing import trace_requests
-from functions.version import VERSION
-from functions.why import why
-from functions.workers import workers
-from functions.workers_door import WorkersDoor
+from functions.callbacks.executor_port import ExecutorPort
+from functions.callbacks.fast_path import FastPath
+from functions.callbacks.routes import callbacks
+from functions.events.websocket import SERVER_OPTIONS, live
+from functions.http.auth import enforce_permissions
+from functions.http.openapi import describe
+from functions.http.parsing import EdgeRequest
+from functions.http.problems import answer_with_problems
+from functions.http.strict_json import StrictJson
+from functions.http.tracing import trace_requests
+from functions.human_loop.routes import human_loop
+from functions.human_loop.rules import rules
+from functions.providers.routes import fleet
+from functions.runs.bind import binding
+from functions.runs.queue import queue
+from functions.runs.routes import runs
+from functions.runs.start import starting
+from functions.runs.todos import todos
+from functions.runs.why import why
+from functions.runtime.process import ApiProcess, hold, resident_process
+from functions.runtime.settings import ApiSettings
+from functions.sessions.routes import sessions
+from functions.site.health import health
+from functions.site.pages import pages
+from functions.site.version import VERSION
+from functions.workers.routes import workers
+from functions.workspaces.restore_plans import restore_plans
+from functions.workspaces.routes import snapshots
 
 SIGNED_IN_DAYS = 30
 PAGES = Path(__file__).resolve().parent.parent / "portal" / "pages"
@@ -47,7 +47,7 @@ class EdgeApp(APIFlask):
     json_provider_class = StrictJson
 
 
-def create_app(settings: Settings, *, edge: Edge | None = None) -> APIFlask:
+def create_app(settings: ApiSettings, *, edge: ApiProcess | None = None) -> APIFlask:
     """The app over this edge (a resident server's, if none is given). `edge.start()` is the caller's to call."""
     app = EdgeApp(
         __name__,
@@ -70,7 +70,7 @@ def create_app(settings: Settings, *, edge: Edge | None = None) -> APIFlask:
         VALIDATION_ERROR_STATUS_CODE=422,
         SOCK_SERVER_OPTIONS=SERVER_OPTIONS,
     )
-    edge = edge or resident_edge(settings)
+    edge = edge or resident_process(settings)
     hold(app, edge)
     trace_requests(app)
     answer_with_problems(app)
@@ -96,12 +96,12 @@ def create_app(settings: Settings, *, edge: Edge | None = None) -> APIFlask:
         app.register_blueprint(area)
     describe(app)
     enforce_permissions(app)
-    app.wsgi_app = ShortWay(app.wsgi_app, edge)  # type: ignore[assignment, method-assign]
+    app.wsgi_app = FastPath(app.wsgi_app, edge)  # type: ignore[assignment, method-assign]
     if worker_bind := settings.worker_address:
-        app.wsgi_app = WorkersDoor(app.wsgi_app, host=worker_bind[0], port=worker_bind[1])  # type: ignore[assignment, method-assign]
+        app.wsgi_app = ExecutorPort(app.wsgi_app, host=worker_bind[0], port=worker_bind[1])  # type: ignore[assignment, method-assign]
     return app
 
 
-def _derived(settings: Settings, purpose: str) -> str:
+def _derived(settings: ApiSettings, purpose: str) -> str:
     """A key for one purpose. The cookie is named by it too: cookies know no ports, and a second clone has its own."""
     return hmac.new(settings.secret_key, purpose.encode(), hashlib.sha256).hexdigest()

@@ -12,8 +12,8 @@ from typing import Any
 from apig_wsgi import make_lambda_handler
 
 from functions.app import create_app
-from functions.edge import function_edge
-from functions.settings import Settings, read_settings
+from functions.runtime.process import function_process
+from functions.runtime.settings import ApiSettings, read_settings
 from schema.logs import configure_logs
 
 TEXT = ("text/", "application/json", "application/problem+json")
@@ -25,9 +25,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return _from_environment()(event, context)
 
 
-def make_handler(settings: Settings) -> Handler:
+def make_handler(settings: ApiSettings) -> Handler:
     made: Handler = make_lambda_handler(
-        create_app(settings, edge=function_edge(settings)), non_binary_content_type_prefixes=TEXT
+        create_app(settings, edge=function_process(settings)), non_binary_content_type_prefixes=TEXT
     )
     return made
 

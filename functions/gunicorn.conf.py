@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from functions.serving import JsonLogger, begin, finish, refuse_beyond_loopback, settings_or_exit
+from functions.runtime.serving import JsonLogger, begin, finish, refuse_beyond_loopback, settings_or_exit
 
 _settings = settings_or_exit()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from jobs.settings import BadSettings, Settings, dropped_settings, read_settings
+from jobs.runtime.settings import BadSettings, JobSettings, dropped_settings, read_settings
 from schema.logs import configure_logs
 
 
@@ -21,7 +21,7 @@ def main() -> int:
         return 2
 
 
-def _run(settings: Settings) -> int:
+def _run(settings: JobSettings) -> int:
     """Raises BadSettings also for what only the chosen host reads."""
     for sentence in dropped_settings(os.environ):
         sys.stderr.write(f"{sentence}\n")
@@ -31,7 +31,7 @@ def _run(settings: Settings) -> int:
         configure_logs("doctor", level="ERROR")
         return doctor(settings, sys.argv[2:])
     configure_logs("worker", level=settings.log_level)
-    from jobs.worker import work
+    from jobs.job_worker import work
 
     work(settings)
     return 0

@@ -14,7 +14,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from jobs import tasks
-from jobs.settings import BadSettings
+from jobs.runtime.settings import BadSettings
 
 CONNECTIONS = 5
 RECONNECT_SECONDS = 5.0

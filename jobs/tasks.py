@@ -8,10 +8,10 @@ import procrastinate
 from procrastinate import JobContext, RetryStrategy
 from procrastinate.jobs import Status
 
-from jobs.database import Away
-from jobs.deliver_answer import ExecutorAway
-from jobs.executor_client import ExecutorError
-from jobs.workshop import Workshop
+from jobs.context import TaskContext
+from jobs.human_loop.deliver import ExecutorAway
+from jobs.runtime.database import Away
+from jobs.runtime.executor_client import ExecutorError
 from schema.errors import RunyardError
 
 RUNS, CONTROL = "runs", "control"
@@ -27,61 +27,61 @@ class NoWorkshop(RunyardError):
 
 
 def execute_run(context: JobContext, run_id: str) -> str:
-    from jobs.execute_run import execute_run
+    from jobs.runs.execute import execute_run
 
     return execute_run(_workshop(context), UUID(run_id))
 
 
 def stop_run(context: JobContext, run_id: str) -> None:
-    from jobs.stop_run import stop_run
+    from jobs.runs.stop import stop_run
 
     stop_run(_workshop(context), UUID(run_id))
 
 
 def park_run(context: JobContext, run_id: str) -> None:
-    from jobs.park_run import park_run
+    from jobs.runs.park import park_run
 
     park_run(_workshop(context), UUID(run_id))
 
 
 def deliver_answer(context: JobContext, request_id: str) -> None:
-    from jobs.deliver_answer import deliver_answer
+    from jobs.human_loop.deliver import deliver_answer
 
     deliver_answer(_workshop(context), UUID(request_id))
 
 
 def perform_operation(context: JobContext, operation_id: str) -> None:
-    from jobs.perform_operation import perform_operation
+    from jobs.perform_request import perform_operation
 
     perform_operation(_workshop(context), UUID(operation_id))
 
 
 def reconcile_runs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
-    from jobs.reconcile import reconcile_runs
+    from jobs.runs.reconcile import reconcile_runs
 
     reconcile_runs(_workshop(context))
 
 
 def look_after_workers(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
-    from jobs.retire import look_after_workers
+    from jobs.workers.retirement import look_after_workers
 
     look_after_workers(_workshop(context))
 
 
 def sync_workspace(context: JobContext, session_id: str, claim: int) -> str:
-    from jobs.sync_workspace import sync_workspace
+    from jobs.workspaces.sync import sync_workspace
 
     return sync_workspace(_workshop(context), UUID(session_id), claim)
 
 
 def reconcile_syncs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
-    from jobs.reconcile_syncs import reconcile_syncs
+    from jobs.workspaces.reconcile_syncs import reconcile_syncs
 
     reconcile_syncs(_workshop(context))
 
 
 def collect_garbage(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
-    from jobs.collect_garbage import collect_garbage
+    from jobs.workspaces.collect_garbage import collect_garbage
 
     collect_garbage(_workshop(context))
 
@@ -104,7 +104,7 @@ async def remove_old_jobs(context: JobContext, timestamp: int) -> None:  # noqa:
 
 
 def register(app: procrastinate.App) -> None:
-    """All tasks under their own names, so that what handlers/defer.py defers finds its task.
+    """All tasks under their own names, so that what handlers/enqueue.py defers finds its task.
 
     One pass of a duty at a time: passes that last would take place after place from the jobs of runs. Only what frees
     the locks of workers that are gone may not wait for one."""
@@ -143,8 +143,8 @@ def schedule(app: procrastinate.App, *, reconcile_seconds: int) -> None:
         app.periodic(cron=cron)(app.tasks[name])
 
 
-def _workshop(context: JobContext) -> Workshop:
+def _workshop(context: JobContext) -> TaskContext:
     workshop = context.additional_context.get("workshop")
-    if not isinstance(workshop, Workshop):
+    if not isinstance(workshop, TaskContext):
         raise NoWorkshop
     return workshop

@@ -1,6 +1,6 @@
 """Every error that a caller can meet. `code` is stable and machine-readable; the message is a sentence for people.
 
-The edge owns the only table from these classes to HTTP: functions/problems.py.
+The edge owns the only table from these classes to HTTP: functions/http/problems.py.
 """
 
 from __future__ import annotations

@@ -199,7 +199,7 @@ class AgentDataLinked(Wire):
     linked: list[str]
 
 
-class Operation(Wire):
+class CallRecord(Wire):
     """One call that an executor answered (`GET /events`). `trace` holds those of TRACE_HEADERS that came with it."""
 
     at: datetime
@@ -209,7 +209,7 @@ class Operation(Wire):
     trace: dict[str, str]
 
 
-class Operations(Wire):
+class CallRecords(Wire):
     """The newest last."""
 
-    items: list[Operation]
+    items: list[CallRecord]

@@ -1,4 +1,5 @@
-"""A restore plan: for each path of a worker what is done there and why. Made by handlers/restore_plan.py, carried out
+"""A restore plan: for each path of a worker what is done there and why. Made by handlers/workspaces/restore_plan.py,
+carried out
 by the executor (RestoreWorkspace.plan), shown by `POST /api/runs/restore-plan`.
 
 **How to read one.** A (root, path) stands at most once in a plan, whatever the layer; `.` is the root itself and always
@@ -42,7 +43,7 @@ LAYERS: dict[Layer, str] = {
     "L3": "agent_data",
     "L4": "runtime_fixups",
 }
-Reason = Literal[
+EntryReason = Literal[
     "in_place",
     "seed",
     "seed_wins",
@@ -55,7 +56,7 @@ Reason = Literal[
     "cleanup_rule",
     "mount_point",
 ]
-REASONS: dict[Reason, str] = {
+REASONS: dict[EntryReason, str] = {
     "in_place": "it is in the worker already, and nothing else asks for this path",
     "seed": "a seed of the app, and the session has nothing there",
     "seed_wins": "a seed of the app, which replaces what the session has, as the conflict policy says",
@@ -78,7 +79,7 @@ class PlanEntry(Wire):
     root: Root
     path: str
     action: Action
-    reason: Reason
+    reason: EntryReason
     digest: str | None = None
     size: int | None = None
     mode: str | None = None

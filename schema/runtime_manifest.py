@@ -12,7 +12,7 @@
   "ignore": ["node_modules/.cache/"]
 }
 ```
-All of it is optional; a key that is not named here is an error. Paths are as in schema/places.py.
+All of it is optional; a key that is not named here is an error. Paths are as in schema/paths.py.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError, 
 from pydantic_core import ErrorDetails
 
 from schema.errors import Invalid, PathOutsideWorkspace
-from schema.places import OUTSIDE, Below, PlacedPath, not_the_root
+from schema.paths import OUTSIDE, Below, PlacedPath, not_the_root
 from schema.wire import Json, Request, Text
 
 MAX_SEED_BYTES = 262_144

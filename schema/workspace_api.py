@@ -43,7 +43,7 @@ class SyncWorkspace(Request):
 
 
 class RestoreWorkspace(Request):
-    """`POST /workspace/restore`: make the place of a session what `plan` says (handlers/restore_plan.py).
+    """`POST /workspace/restore`: make the place of a session what `plan` says (handlers/workspaces/restore_plan.py).
 
     The same epoch again, when that restore is done, answers with its receipt and writes nothing.
     """

@@ -19,8 +19,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from cli.places import socket_folder
-from cli.postgres import Postgres, embedded_binaries, postgres_dsn, start_postgres, stop_postgres
+from cli.local.data_dir import socket_folder
+from cli.local.postgres import Postgres, embedded_binaries, postgres_dsn, start_postgres, stop_postgres
 from schema.migrate import apply_migrations
 
 EMBEDDED = 18

@@ -21,7 +21,7 @@ import pytest
 from docker.errors import DockerException, ImageNotFound, NotFound
 
 from jobs.hosts.deployment import ensure_network, labels_of
-from jobs.hosts.engine import Engine
+from jobs.hosts.docker_client import DockerClient
 from tests.guards import MARK
 
 IMAGE = os.environ.get("EXECUTOR_IMAGE", "runyard-executor")
@@ -95,7 +95,7 @@ class EngineToStop:
 def deployment() -> Iterator[str]:
     """A label of its own; all that carries it is gone afterwards."""
     name = f"test-{uuid4().hex[:12]}"
-    engine = Engine()
+    engine = DockerClient()
     try:
         yield name
     finally:
@@ -103,7 +103,7 @@ def deployment() -> Iterator[str]:
         engine.close()
 
 
-def clear(engine: Engine, name: str) -> None:
+def clear(engine: DockerClient, name: str) -> None:
     for container in engine.containers(labels_of(name)):
         engine.remove_container(container.name)
     for volume in engine.volumes(labels_of(name)):
@@ -113,7 +113,7 @@ def clear(engine: Engine, name: str) -> None:
 
 def gateway_of(name: str) -> str:
     """This machine's address as the deployment's workers see it."""
-    engine = Engine()
+    engine = DockerClient()
     try:
         return ensure_network(engine, name, subnet="").gateway
     finally:

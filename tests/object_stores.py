@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.object_store import Bucket, make_store
-from jobs.store_settings import StoreSettings
+from jobs.object_store.s3 import Bucket, make_store
+from jobs.object_store.settings import StoreSettings
 from tests.store_faults import HurtStore
 
 ROOT = Path(__file__).parents[1]
@@ -43,7 +43,7 @@ class StoreServer:
     def start(self) -> None:
         """Raises AssertionError with what it said when it does not listen."""
         assert self.folder is not None
-        command = [sys.executable, "-m", "cli.trial_store", "--folder", str(self.folder / "store")]
+        command = [sys.executable, "-m", "cli.local.object_store_server", "--folder", str(self.folder / "store")]
         command += ["--key-file", str(self.folder / "key"), "--port", str(self.port)]
         with (self.folder / "store.log").open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)

@@ -14,7 +14,7 @@ from executor.agents.install import installed_program
 from executor.agents.node import find_node, path_with_python, run_by_node
 from executor.agents.provider import HomeFile, Provider
 from executor.agents.turn import Turn
-from executor.workspace import link_agent_data
+from executor.workspaces.roots import link_agent_data
 
 
 def program_of(provider: Provider) -> str | None:

@@ -13,8 +13,8 @@ from uuid import UUID
 
 import psutil
 
-from executor.account import Account
 from executor.agents.environment import SESSION_MARKER
+from executor.process.account import AgentAccount
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -38,14 +38,14 @@ def marked_processes(session_id: UUID) -> list[psutil.Process]:
     return [one for one in psutil.process_iter() if one.pid != os.getpid() and _carries(one, str(session_id))]
 
 
-def processes_of(account: Account) -> list[psutil.Process]:
+def processes_of(account: AgentAccount) -> list[psutil.Process]:
     """All processes of an account that is the agents' alone, but helpers of ours; none of our own account."""
     if not account.is_another:
         return []
     return [one for one in psutil.process_iter() if one.pid not in helpers and _runs_as(one, account.uid)]
 
 
-def kill_leftovers(session_id: UUID, account: Account, known: Iterable[psutil.Process] = ()) -> int:
+def kill_leftovers(session_id: UUID, account: AgentAccount, known: Iterable[psutil.Process] = ()) -> int:
     """Kill every process of the session's agent, `known` ones too; answers how many there were. Quick, blocking (at
     most 2 s). Repeated, because a process may start another between the look and the blow."""
     count = 0
@@ -64,7 +64,7 @@ def kill_leftovers(session_id: UUID, account: Account, known: Iterable[psutil.Pr
     return count
 
 
-def _stop_all(account: Account) -> None:
+def _stop_all(account: AgentAccount) -> None:
     """Before the first is killed, all are stopped: a fork bomb would fill each place that becomes free."""
     stopped: set[int] = set()
     for _ in range(20):

@@ -15,11 +15,11 @@ from uuid import UUID
 
 import structlog
 
-from executor.account import Account
 from executor.agents import leftovers
 from executor.agents.disk import limit_files
 from executor.agents.failures import TurnFailed
 from executor.agents.text import Redaction, clean_text
+from executor.process.account import AgentAccount
 
 STDERR_LINES_LOGGED = 200
 STDERR_LINES_KEPT = 8
@@ -33,7 +33,7 @@ class AgentProcess:
     """A running agent. `end` is to be called once, whatever happened."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, session_id: UUID, account: Account, redaction: Redaction
+        self, process: asyncio.subprocess.Process, session_id: UUID, account: AgentAccount, redaction: Redaction
     ) -> None:
         self._process = process
         self._session_id = session_id
@@ -137,7 +137,7 @@ async def start_process(
     cwd: Path,
     environment: Mapping[str, str],
     session_id: UUID,
-    account: Account,
+    account: AgentAccount,
     disk_bytes: int,
     redaction: Redaction,
 ) -> AgentProcess:
@@ -166,7 +166,7 @@ async def start_process(
     return AgentProcess(process, session_id, account, redaction)
 
 
-def _before_program(account: Account, cwd: Path, disk_bytes: int) -> None:
+def _before_program(account: AgentAccount, cwd: Path, disk_bytes: int) -> None:
     """In the new child, which is of its account by now: only that may enter the folder."""
     leftovers.die_with_parent()
     limit_files(disk_bytes)

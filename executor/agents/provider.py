@@ -9,7 +9,8 @@ from typing import Literal
 
 Mode = Literal["auto", "ask"]
 Dialect = Literal["acp", "claude-code", "codex", "opencode"]
-"""Which program's own settings `options` are mapped to; `acp` is the protocol alone (executor/agents/dialects.py)."""
+"""Which program's own settings `options` are mapped to; `acp` is the protocol alone
+(executor/agents/provider_settings.py)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
-from executor.account import OURS, Account
+from executor.process.account import OURS, AgentAccount
 from schema.events import HumanRequested, RunStarted, TodoUpdate
 from schema.executor_api import Answer, CarriedAnswer, Handover, Resume
 from schema.options import RunOptions
@@ -35,7 +35,7 @@ class Turn:
     answers: tuple[CarriedAnswer, ...] = ()
     todos: Sequence[TodoUpdate] = ()
     handover: Handover | None = None
-    account: Account = OURS
+    account: AgentAccount = OURS
     disk_bytes: int = 0
 
     @property

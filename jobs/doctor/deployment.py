@@ -8,10 +8,10 @@ from pathlib import Path
 import psycopg
 
 from jobs.doctor import Finding
-from jobs.doctor.engine import check_engine
-from jobs.executor_client import Endpoint, ExecutorClient, ExecutorError, RetryRules
+from jobs.doctor.container_engine import check_engine
 from jobs.hosts.settings import read_docker_settings
-from jobs.settings import Settings
+from jobs.runtime.executor_client import Endpoint, ExecutorClient, ExecutorError, RetryRules
+from jobs.runtime.settings import JobSettings
 from schema.migrate import pending_migrations
 from schema.sql import Conn
 
@@ -54,7 +54,7 @@ def check_providers(file: Path) -> list[Finding]:
     return [Finding("providers", "ok", ", ".join(sorted(declared)))]
 
 
-def check_host(settings: Settings) -> list[Finding]:
+def check_host(settings: JobSettings) -> list[Finding]:
     if settings.worker_host == "docker":
         return check_engine(read_docker_settings())
     if settings.worker_host == "external":

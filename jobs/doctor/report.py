@@ -11,12 +11,12 @@ from dataclasses import asdict
 from jobs.doctor import Finding
 from jobs.doctor.deployment import check_host, check_postgres, check_providers
 from jobs.doctor.store import check_store
-from jobs.settings import Settings
+from jobs.runtime.settings import JobSettings
 
 MARKS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 
 
-def doctor(settings: Settings, arguments: Sequence[str]) -> int:
+def doctor(settings: JobSettings, arguments: Sequence[str]) -> int:
     """The exit status: 1 when anything is wrong."""
     parser = argparse.ArgumentParser(prog="python -m jobs doctor", description="Say what is wrong, and what to do.")
     parser.add_argument("--json", action="store_true", help="findings as a JSON list")
@@ -26,7 +26,7 @@ def doctor(settings: Settings, arguments: Sequence[str]) -> int:
     return int(any(finding.state == "wrong" for finding in findings))
 
 
-def find_all(settings: Settings) -> list[Finding]:
+def find_all(settings: JobSettings) -> list[Finding]:
     return [
         *check_postgres(settings.dsn),
         *check_store(settings.store),

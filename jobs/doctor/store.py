@@ -11,9 +11,9 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from jobs.doctor import Finding
-from jobs.object_store import PROBE_PREFIX, Bucket, make_store
-from jobs.store_errors import StoreError
-from jobs.store_settings import StoreSettings
+from jobs.object_store.errors import StoreError
+from jobs.object_store.s3 import PROBE_PREFIX, Bucket, make_store
+from jobs.object_store.settings import StoreSettings
 from schema.errors import NotFound
 
 SKEW = timedelta(minutes=5)

@@ -1,8 +1,9 @@
 """Hosts start, stop and remove session workers. Each is a Host; which one is used is a setting.
 
 A host knows processes or containers, and places: the folder or volume that a session's workspace lies on. Rows, locks,
-what is saved and what is restored are not its business: jobs/activate.py and jobs/retire.py call it, and they hold the
-worker's lock (handlers/worker.py, hold_worker) whenever they have it start, stop or remove something.
+what is saved and what is restored are not its business: jobs/workers/activate.py and jobs/workers/retirement.py call
+it, and they hold the
+worker's lock (handlers/workers/rows.py, hold_worker) whenever they have it start, stop or remove something.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 from uuid import UUID
 
-from jobs.executor_client import Endpoint
+from jobs.runtime.executor_client import Endpoint
 from schema.errors import RunyardError
 
 

@@ -14,9 +14,9 @@ from typing import Literal
 import structlog
 
 from jobs.hosts import HostFailed
-from jobs.hosts.engine import Engine, NameTaken, Network
+from jobs.hosts.docker_client import ContainerNetwork, DockerClient, NameTaken
 from jobs.hosts.settings import read_docker_settings
-from jobs.settings import BadSettings
+from jobs.runtime.settings import BadSettings
 
 DEPLOYMENT = "runyard.deployment"
 STOP_SECONDS = 15.0
@@ -36,7 +36,7 @@ def labels_of(deployment: str) -> dict[str, str]:
     return {DEPLOYMENT: deployment}
 
 
-def ensure_network(engine: Engine, deployment: str, *, subnet: str) -> Network:
+def ensure_network(engine: DockerClient, deployment: str, *, subnet: str) -> ContainerNetwork:
     """The bridge of this deployment's workers, which cannot reach each other over it. Raises HostFailed."""
     name = f"{deployment}-workers"
     if (found := engine.network(name)) is not None:
@@ -51,7 +51,7 @@ def ensure_network(engine: Engine, deployment: str, *, subnet: str) -> Network:
     return made
 
 
-def disk_limited_by(engine: Engine, deployment: str) -> DiskLimit:
+def disk_limited_by(engine: DockerClient, deployment: str) -> DiskLimit:
     """Whether the engine can hold a volume to a size, or the executor has to watch it: found out by trying."""
     probe = f"{deployment}-quota-probe"
     try:
@@ -62,7 +62,7 @@ def disk_limited_by(engine: Engine, deployment: str) -> DiskLimit:
     return "engine"
 
 
-def stop_all(engine: Engine, labels: Mapping[str, str]) -> int:
+def stop_all(engine: DockerClient, labels: Mapping[str, str]) -> int:
     """How many ran."""
     running = [one.name for one in engine.containers(labels) if one.is_running]
     with ThreadPoolExecutor(STOPPED_AT_ONCE) as pool:
@@ -72,7 +72,7 @@ def stop_all(engine: Engine, labels: Mapping[str, str]) -> int:
 
 def main(arguments: list[str]) -> int:
     try:
-        settings, engine = read_docker_settings(), Engine()
+        settings, engine = read_docker_settings(), DockerClient()
         match arguments:
             case ["gateway"]:
                 network = ensure_network(engine, settings.worker_deployment, subnet=settings.worker_subnet)

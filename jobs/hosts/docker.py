@@ -16,11 +16,11 @@ from uuid import UUID
 
 import structlog
 
-from jobs.executor_client import Endpoint, ExecutorClient, ExecutorError
 from jobs.hosts import GONE, HostFacts, HostFailed
-from jobs.hosts.box import PORT, Box, Furniture, box_options, cutter_options
+from jobs.hosts.container import PORT, Box, Furniture, box_options, cutter_options
 from jobs.hosts.deployment import DiskLimit, disk_limited_by, ensure_network, labels_of
-from jobs.hosts.engine import Container, Engine, NameTaken
+from jobs.hosts.docker_client import Container, DockerClient, NameTaken
+from jobs.runtime.executor_client import Endpoint, ExecutorClient, ExecutorError
 from schema.executor_api import ExecutorHealth
 from schema.logs import log_context
 from schema.signature import executor_token
@@ -60,7 +60,7 @@ class DockerHost:
 
     name = "docker"
 
-    def __init__(self, settings: DockerHostSettings, *, executors: ExecutorClient, engine: Engine) -> None:
+    def __init__(self, settings: DockerHostSettings, *, executors: ExecutorClient, engine: DockerClient) -> None:
         self._settings = settings
         self._executors = executors
         self._engine = engine

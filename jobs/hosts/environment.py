@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from jobs.hosts import HostFailed
-from jobs.hosts.box import RUN, Furniture
+from jobs.hosts.container import RUN, Furniture
 
 _ALLOWED = frozenset(
     [

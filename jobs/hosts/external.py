@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from jobs.executor_client import Endpoint, ExecutorClient, ExecutorError
 from jobs.hosts import HostFacts
+from jobs.runtime.executor_client import Endpoint, ExecutorClient, ExecutorError
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class Listening:
 
 
 @dataclass(frozen=True)
-class Folder:
+class SessionFolder:
     """`<data>/workers/<session id>`: it stays when its executor ends, and holds all that the next one needs.
 
     Beside it may lie its lock, `<session id>.lock`, and what it was in older epochs, `<session id>.epoch-<number>`."""

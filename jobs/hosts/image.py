@@ -55,7 +55,7 @@ class Python:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class ImagePlan:
     """`cache` keeps the wheels between builds; `agents_dir` is where `make agents` has installed the agents."""
 
     tag: str
@@ -64,7 +64,7 @@ class Plan:
     cache: Path
 
 
-def build_image(client: docker.DockerClient, plan: Plan) -> str:
+def build_image(client: docker.DockerClient, plan: ImagePlan) -> str:
     """The image's id; an image that is made of the same already is left as it is. Raises ImageFailed."""
     content = content_digest(plan.base)
     if (found := _image_of(client, plan.tag, content)) is not None:
@@ -180,7 +180,7 @@ def _put(tar: tarfile.TarFile, file: Path, name: str) -> None:
     tar.add(file, name, recursive=False, filter=plain)
 
 
-def _build(client: docker.DockerClient, plan: Plan, context: IO[bytes], content: str) -> str:
+def _build(client: docker.DockerClient, plan: ImagePlan, context: IO[bytes], content: str) -> str:
     try:
         image, _ = client.images.build(
             fileobj=context,
@@ -206,7 +206,7 @@ def _last_lines(log: Any) -> str:
 def main() -> int:
     """BASE_IMAGE and EXECUTOR_IMAGE name what it is made from and what it is called."""
     data = Path(os.environ.get("RUNYARD_DATA_DIR") or CODE / ".runyard").absolute()
-    plan = Plan(
+    plan = ImagePlan(
         tag=os.environ.get("EXECUTOR_IMAGE") or "runyard-executor",
         base=os.environ.get("BASE_IMAGE") or "python:3.11-slim",
         agents_dir=Path(os.environ.get("AGENTS_DIR") or data / "agents").absolute(),

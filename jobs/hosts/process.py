@@ -17,10 +17,10 @@ from uuid import UUID
 import psutil
 import structlog
 
-from jobs.executor_client import Endpoint, ExecutorClient, ExecutorError
 from jobs.hosts import GONE, HostFacts, HostFailed
-from jobs.hosts.folder import Folder, FolderBusy, Listening
+from jobs.hosts.folder import FolderBusy, Listening, SessionFolder
 from jobs.hosts.spares import Assignment, Spares
+from jobs.runtime.executor_client import Endpoint, ExecutorClient, ExecutorError
 from schema.executor_api import ExecutorHealth
 from schema.logs import log_context
 from schema.signature import executor_token
@@ -115,8 +115,8 @@ class ProcessHost:
                 del self._children[session_id]
         self._spares.refill()
 
-    def _folder(self, session_id: UUID) -> Folder:
-        return Folder(self._settings.workers / str(session_id))
+    def _folder(self, session_id: UUID) -> SessionFolder:
+        return SessionFolder(self._settings.workers / str(session_id))
 
     def _health(self, session_id: UUID) -> ExecutorHealth | None:
         """Of the executor that listens for this session; None when none does, or another has its port."""
@@ -190,7 +190,7 @@ class ProcessHost:
         self._children[session_id] = child
         _log.info("executor.started", pid=child.pid, seconds=round(time.monotonic() - began, 3))
 
-    def _spawn(self, folder: Folder, session_id: UUID, epoch: int) -> subprocess.Popen[bytes]:
+    def _spawn(self, folder: SessionFolder, session_id: UUID, epoch: int) -> subprocess.Popen[bytes]:
         folder.rotate_log()
         settings = self._executor_settings(folder, session_id, epoch)
         try:
@@ -198,7 +198,7 @@ class ProcessHost:
         except OSError as error:
             raise HostFailed(f"The executor cannot be started: {error.strerror}.") from None
 
-    def _executor_settings(self, folder: Folder, session_id: UUID, epoch: int) -> dict[str, str]:
+    def _executor_settings(self, folder: SessionFolder, session_id: UUID, epoch: int) -> dict[str, str]:
         return {
             "EXECUTOR_AUTH_TOKEN": executor_token(self._settings.secret, session_id=session_id, epoch=epoch),
             "EXECUTOR_SESSION_ID": str(session_id),

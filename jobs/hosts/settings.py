@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from jobs.settings import BadSettings
+from jobs.runtime.settings import BadSettings
 from schema.settings import fault_sentence
 from schema.worker_limits import MEBIBYTE, WorkerLimits
 

@@ -15,8 +15,8 @@ import psutil
 import psycopg
 
 from handlers.event_log import NewEvent, append, hold_session
-from jobs.database import CONNECT
-from jobs.hints import Hints
+from jobs.runtime.database import CONNECT
+from jobs.runtime.notify import Notify
 from tests.benchmarks.figures import Rounds, in_turns, percentile
 from tests.benchmarks.ground import Gunicorn, Source, fresh_database, make_sources, make_token, running_server, serving
 from tests.benchmarks.load import UnexpectedAnswer
@@ -46,7 +46,7 @@ def _latency(dsn: str, api: Gunicorn) -> Iterator[Line]:
     with ExitStack() as stack:
         sockets = _opened(stack, dsn, api, [source.session_id for source in sources])
         conn = stack.enter_context(psycopg.connect(dsn, **CONNECT))
-        hints = Hints(lambda: psycopg.connect(dsn, **CONNECT, options="-c synchronous_commit=off"))
+        hints = Notify(lambda: psycopg.connect(dsn, **CONNECT, options="-c synchronous_commit=off"))
         stack.callback(hints.close)
         bare = _BareListener(dsn)
         stack.callback(bare.close)
@@ -62,7 +62,7 @@ def _latency(dsn: str, api: Gunicorn) -> Iterator[Line]:
         yield rated("G5", f"commit to frame, p{percent}", figures, unit="ms", wanted=Wanted("<=", most))
 
 
-def _sample(conn: psycopg.Connection, hints: Hints, source: Source, reader: socket.socket) -> float:
+def _sample(conn: psycopg.Connection, hints: Notify, source: Source, reader: socket.socket) -> float:
     """Milliseconds from the commit's return to the frame."""
     data = {"messageId": "m", "role": "assistant", "text": "x" * 50}
     with conn.transaction():

@@ -12,9 +12,9 @@ from pathlib import Path
 from statistics import median
 from uuid import uuid4
 
-from executor.agents.drive import take_turn
 from executor.agents.provider import Provider
 from executor.agents.registry import load_registry
+from executor.agents.run_turn import take_turn
 from executor.agents.turn import Stop, Turn
 from schema.events import HumanRequested, RunStarted
 from schema.executor_api import Answer

@@ -19,10 +19,12 @@ from uuid import UUID, uuid4
 import httpx
 import psycopg
 
-from cli.places import socket_folder
-from cli.postgres import embedded_binaries, start_postgres, stop_postgres
-from handlers.access import Actor, actor_of, issue_token, user_named
-from handlers.bind_run import Bind, bind_run
+from cli.local.data_dir import socket_folder
+from cli.local.postgres import embedded_binaries, start_postgres, stop_postgres
+from handlers.access.permissions import Actor, actor_of
+from handlers.access.tokens import issue_token
+from handlers.access.users import user_named
+from handlers.runs.bind import Bind, bind_run
 from schema.signature import signed_headers
 from schema.sql import Conn
 from schema.wire import Json

@@ -12,9 +12,9 @@ from uuid import UUID
 
 import psycopg
 
-from cli.postgres import embedded_binaries
+from cli.local.postgres import embedded_binaries
+from handlers.callbacks.append_only import PlainCall, parameters
 from handlers.event_log import EXECUTOR
-from handlers.plain_calls import PlainCall, parameters
 from schema.executor_api import CallbackBody
 from schema.sql import queries
 from tests.benchmarks.figures import in_turns

@@ -18,11 +18,12 @@ from uuid import UUID
 
 import psycopg
 
-from handlers.access import actor_of, user_named
-from handlers.providers import announce_providers
-from handlers.start_run import Start, start_run
-from handlers.stop_run import StopPolicy
-from jobs.database import CONNECT
+from handlers.access.permissions import actor_of
+from handlers.access.users import user_named
+from handlers.providers.registry import announce_providers
+from handlers.runs.start import Start, start_run
+from handlers.runs.stop import StopPolicy
+from jobs.runtime.database import CONNECT
 from schema.executor_api import ProviderDeclared
 from schema.options import RunOptions
 from schema.sql import Conn

@@ -14,7 +14,7 @@ from typing import Literal
 
 import psutil
 
-from cli.postgres import embedded_binaries
+from cli.local.postgres import embedded_binaries
 from tests.benchmarks.figures import Rounds
 
 FILE = Path(__file__).with_name("README.md")

@@ -8,39 +8,39 @@ from functools import partial
 from flask import Flask
 
 from functions.app import create_app
-from functions.database import Database
-from functions.edge import Edge, resident_edge
-from functions.intake import Intake
-from functions.log_watch import LogWatch
-from functions.settings import Settings, read_settings
-from handlers.plain_calls import PlainCall, receive_plain_calls
+from functions.runtime.callback_batching import CallbackBatcher
+from functions.runtime.database import Database
+from functions.runtime.log_notifier import LogNotifier
+from functions.runtime.process import ApiProcess, resident_process
+from functions.runtime.settings import ApiSettings, read_settings
+from handlers.callbacks.append_only import PlainCall, receive_plain_calls
 from schema.executor_api import CallbackAnswer
 
 
 def without_hints() -> Flask:
     """Appends wake the readers of this process only."""
 
-    def forget(_watch: LogWatch) -> dict[object, int]:
+    def forget(_watch: LogNotifier) -> dict[object, int]:
         return {}
 
-    LogWatch._take_hints = forget  # type: ignore[assignment,method-assign]
+    LogNotifier._take_hints = forget  # type: ignore[assignment,method-assign]
     return create_app(read_settings())
 
 
 def one_transaction_a_request() -> Flask:
     """The route as it is for calls with effects, for all calls."""
     settings = read_settings()
-    return create_app(settings, edge=replace(resident_edge(settings), intake=_Nobody()))
+    return create_app(settings, edge=replace(resident_process(settings), intake=_Nobody()))
 
 
 def one_call_a_statement() -> Flask:
     """The short way, but each request with a statement and a connection of its own."""
     settings = read_settings()
-    edge: Edge = resident_edge(settings)
+    edge: ApiProcess = resident_process(settings)
     return create_app(settings, edge=replace(edge, intake=_Single(edge.callbacks, settings)))
 
 
-class _Nobody(Intake):
+class _Nobody(CallbackBatcher):
     def __init__(self) -> None:
         super().__init__(lambda _calls: {})
 
@@ -48,8 +48,8 @@ class _Nobody(Intake):
         return None
 
 
-class _Single(Intake):
-    def __init__(self, database: Database, settings: Settings) -> None:
+class _Single(CallbackBatcher):
+    def __init__(self, database: Database, settings: ApiSettings) -> None:
         super().__init__(lambda _calls: {})
         self._database = database
         self._lease_seconds = settings.run_lease_seconds

@@ -27,7 +27,7 @@ from tests.benchmarks.ground import ROOT
 from tests.benchmarks.other_programs import Others
 from tests.benchmarks.report import Line, Wanted, rated
 from tests.benchmarks.trees import CHANGED, change_byte, change_files, left_behind, make_large_files, make_tree
-from tests.integration.engine.places import ALL
+from tests.integration.executor.snapshotter.places import ALL
 from tests.object_stores import RunningStore, new_server, with_bucket
 
 LINK_SECONDS = 600.0
@@ -191,7 +191,7 @@ class Place:
     def _talk(self, order: Json, passed: list[int]) -> Json:
         bucket = self.store.open()
         engine = subprocess.Popen(
-            [sys.executable, "-P", "-X", "utf8", "-m", "executor.saving"],
+            [sys.executable, "-P", "-X", "utf8", "-m", "executor.snapshotter"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -14,14 +14,15 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from handlers.access import actor_of, user_named
-from handlers.callback import CallbackPolicy, receive_callback
-from handlers.claim_run import claim_run
+from handlers.access.permissions import actor_of
+from handlers.access.users import user_named
+from handlers.callbacks.receive import CallbackPolicy, receive_callback
 from handlers.event_log import session_events
-from handlers.providers import announce_providers
-from handlers.settle_run import RetryPolicy
-from handlers.start_run import Start, start_run
-from handlers.stop_run import StopPolicy
+from handlers.providers.registry import announce_providers
+from handlers.runs.claim import claim_run
+from handlers.runs.settle import RetryPolicy
+from handlers.runs.start import Start, start_run
+from handlers.runs.stop import StopPolicy
 from schema.executor_api import CallbackBody
 from schema.options import RunOptions
 from schema.rows import RunRow

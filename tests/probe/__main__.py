@@ -17,7 +17,7 @@ from executor.agents.proved import PROOFS, PROVED, proofs
 from executor.agents.provider import Provider
 from schema.executor_api import Proved
 from schema.logs import configure_logs
-from tests.integration.agents.turns import scripted_agent
+from tests.integration.executor.agents.turns import scripted_agent
 from tests.model_server.starter import ModelServer, model_server
 from tests.probe.checks import CHECKS, holds, silence
 

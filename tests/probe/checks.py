@@ -15,7 +15,7 @@ from typing import Any
 from executor.agents.provider import Provider
 from schema.events import HumanRequested
 from schema.executor_api import Answer
-from tests.integration.agents.turns import Decide, Place, Took, answering
+from tests.integration.executor.agents.turns import Decide, Place, Took, answering
 from tests.model_server.starter import Json, ModelServer
 
 TURN_SECONDS = 60.0

@@ -8,11 +8,11 @@ import typing
 import pytest
 from flask import Flask
 
-from functions.admission import PUBLIC, permission_of
 from functions.app import create_app
-from functions.openapi import document
-from functions.settings import read_settings
-from handlers.access import Permission
+from functions.http.auth import PUBLIC, permission_of
+from functions.http.openapi import document
+from functions.runtime.settings import read_settings
+from handlers.access.permissions import Permission
 from tests.structure.repository import ROOT
 
 

@@ -9,11 +9,11 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-import handlers.defer
+import handlers.enqueue
 from jobs.app import app
 from schema.sql import Conn
 
-DEFER = sorted(name for name in vars(handlers.defer) if name.startswith("defer_"))
+DEFER = sorted(name for name in vars(handlers.enqueue) if name.startswith("defer_"))
 
 
 @pytest.mark.parametrize("name", DEFER)
@@ -29,8 +29,8 @@ def test_every_name_of_a_task_is_deferred_by_a_function(conn: psycopg.Connection
     for name in DEFER:
         defer(conn, name)
     deferred = {row[0] for row in conn.execute("SELECT task_name FROM procrastinate_jobs").fetchall()}
-    assert deferred == set(typing.get_args(handlers.defer.Task))
+    assert deferred == set(typing.get_args(handlers.enqueue.Task))
 
 
 def defer(conn: Conn, name: str) -> None:
-    getattr(handlers.defer, name)(conn, uuid4())
+    getattr(handlers.enqueue, name)(conn, uuid4())

@@ -32,7 +32,7 @@ from acp.schema import (
 
 from executor.agents.demo.conversation import MODELS, Conversation, keep, kept_file, take_up
 from executor.agents.demo.orders import take_prompt
-from executor.agents.demo.work import Cancelled, Refused, Work
+from executor.agents.demo.work import Cancelled, PromptRefused, Work
 
 VERSION = "1.0"
 
@@ -115,7 +115,7 @@ class DemoAgent:
             stop: Any = "end_turn"
         except Cancelled:
             stop = "cancelled"
-        except Refused:
+        except PromptRefused:
             stop = "refusal"
         usage = await work.say_usage(text)
         one.prompts.append(text)

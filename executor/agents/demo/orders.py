@@ -17,7 +17,7 @@ from acp.schema import (
 )
 
 from executor.agents.demo.conversation import keep_asking
-from executor.agents.demo.work import Refused, Work
+from executor.agents.demo.work import PromptRefused, Work
 
 
 async def take_prompt(work: Work, prompt: str) -> None:
@@ -140,7 +140,7 @@ async def _hang(work: Work, _: str) -> None:
 
 
 async def _refuse(_work: Work, _: str) -> None:
-    raise Refused
+    raise PromptRefused
 
 
 async def _error(_work: Work, rest: str) -> None:

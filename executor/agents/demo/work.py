@@ -39,7 +39,7 @@ class Cancelled(Exception):
     """The client cancelled the turn."""
 
 
-class Refused(Exception):
+class PromptRefused(Exception):
     """The prompt asked for a refusal."""
 
 

@@ -21,8 +21,8 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from handlers.access import admit_token
-from jobs.hosts.folder import Folder
+from handlers.access.tokens import admit_token
+from jobs.hosts.folder import SessionFolder
 from tests.acceptance.faults.part import Part
 from tests.acceptance.faults.tab import ReaderThread
 from tests.acceptance.stack import free_port
@@ -152,11 +152,11 @@ class Plane:
         wait_until(lambda: status() in statuses, seconds=seconds, what=lambda: f"the run is {status()}")
 
     def executor_of(self, session_id: object) -> psutil.Process | None:
-        listening = Folder(self.workers / str(session_id)).listening()
+        listening = SessionFolder(self.workers / str(session_id)).listening()
         return None if listening is None else listening.process
 
     def workspace(self, session_id: object) -> Path:
-        return Folder(self.workers / str(session_id)).workspace
+        return SessionFolder(self.workers / str(session_id)).workspace
 
     def check(self) -> None:
         """The independent checker: all is quiet within a bounded time, and then it finds nothing."""

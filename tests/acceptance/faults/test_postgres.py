@@ -18,7 +18,7 @@ import httpx
 import psycopg
 import pytest
 
-from cli.postgres import Postgres, start_postgres, stop_postgres
+from cli.local.postgres import Postgres, start_postgres, stop_postgres
 from handlers.alarms import Limits, alarms
 from tests.acceptance.faults.load import under_load, wait_for_more
 from tests.acceptance.faults.plane import Plane, running_plane

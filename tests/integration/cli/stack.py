@@ -11,14 +11,14 @@ import sys
 import httpx
 import psutil
 
-from cli.places import Places
-from cli.running import read_running
+from cli.local.data_dir import DataDir
+from cli.local.pidfile import read_running
 
 
 class Stack:
     """Started at once; `wait_until_ready` before use, `stop` at the end."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: DataDir) -> None:
         port = free_port()
         self.places = places
         self.url = f"http://127.0.0.1:{port}"

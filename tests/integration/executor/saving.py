@@ -11,9 +11,9 @@ from uuid import uuid4
 
 import psutil
 
-from tests.integration.engine.objects import Objects
-from tests.integration.engine.places import ALL
 from tests.integration.executor.conftest import Worker
+from tests.integration.executor.snapshotter.objects import Objects
+from tests.integration.executor.snapshotter.places import ALL
 
 Answer = dict[str, Any]
 
@@ -82,7 +82,7 @@ def engines_of(worker: Worker) -> list[psutil.Process]:
 
 def is_engine(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):  # it has just ended
-        return "executor.saving" in " ".join(process.cmdline())
+        return "executor.snapshotter" in " ".join(process.cmdline())
     return False
 
 

@@ -15,8 +15,8 @@ from uuid import UUID
 from executor.agents.environment import SESSION_MARKER
 from executor.agents.leftovers import become_subreaper
 from executor.agents.turn import Listener, Stop, Turn
+from executor.process.settings import ExecutorSettings, read_settings
 from executor.serve import serve
-from executor.settings import Settings, read_settings
 from schema.events import HumanRequested, MessageDelta, Reason, RunFinished, RunStarted
 from schema.executor_api import ProviderDeclared
 from schema.logs import configure_logs
@@ -103,5 +103,5 @@ def declare() -> list[ProviderDeclared]:
 if __name__ == "__main__":
     configure_logs("executor", level="DEBUG")
     asyncio.run(
-        serve(read_settings(Settings), take_turn=take_turn, declare_providers=declare, prepare=become_subreaper)
+        serve(read_settings(ExecutorSettings), take_turn=take_turn, declare_providers=declare, prepare=become_subreaper)
     )

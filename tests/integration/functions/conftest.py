@@ -24,10 +24,10 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from functions.app import create_app
-from functions.edge import edge_of
-from functions.settings import Settings, read_settings
-from handlers.access import admit_token, issue_token
-from handlers.providers import announce_providers
+from functions.runtime.process import api_process_of
+from functions.runtime.settings import ApiSettings, read_settings
+from handlers.access.tokens import admit_token, issue_token
+from handlers.providers.registry import announce_providers
 from schema.executor_api import ProviderDeclared
 from schema.signature import signed_headers
 from schema.wire import Json
@@ -147,7 +147,7 @@ def answer_json(answer: TestResponse) -> Json:
 
 
 @pytest.fixture
-def settings(database: str) -> Settings:
+def settings(database: str) -> ApiSettings:
     return read_settings(database_url=database, secret_key=SECRET, database_pool_size=4)
 
 
@@ -160,10 +160,10 @@ def provided(conn: psycopg.Connection) -> None:
 
 
 @pytest.fixture
-def api(settings: Settings, provided: None) -> Iterator[Api]:  # noqa: ARG001  for what it does
+def api(settings: ApiSettings, provided: None) -> Iterator[Api]:  # noqa: ARG001  for what it does
     """The app in this process, with its threads running."""
     app = create_app(settings)
-    edge = edge_of(app)
+    edge = api_process_of(app)
     edge.start()
     yield Api(app.test_client())
     edge.stop()

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from functions.faas import Handler, make_handler
-from functions.settings import Settings
+from functions.runtime.settings import ApiSettings
 from schema.wire import Json
 from tests.integration.functions.conftest import TOKEN, Driver, driver_of
 
@@ -48,7 +48,7 @@ def event(method: str, path: str, body: bytes | None = None, query: str = "", **
 
 
 @pytest.fixture
-def handler(settings: Settings, provided: None) -> Handler:  # noqa: ARG001  for what it does
+def handler(settings: ApiSettings, provided: None) -> Handler:  # noqa: ARG001  for what it does
     return make_handler(settings)
 
 

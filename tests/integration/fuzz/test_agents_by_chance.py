@@ -13,10 +13,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from executor.agents.provider import Provider
-from executor.coalescing import Draft
-from executor.storable import storable
+from executor.runs.coalescing import Draft
+from executor.runs.sanitize import storable
 from schema.wire import Json
-from tests.integration.agents.turns import AGENTS_DIR, Place, Took, answering
+from tests.integration.executor.agents.turns import AGENTS_DIR, Place, Took, answering
 from tests.integration.functions.conftest import Api
 from tests.thoroughness import by_chance, chances, times
 

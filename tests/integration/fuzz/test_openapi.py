@@ -16,7 +16,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from handlers.operations import finish_operation
+from handlers.job_requests import finish_operation
 from schema.wire import Json
 from tests.integration.functions.conftest import Driver, Served
 from tests.thoroughness import FULL, SEED, times

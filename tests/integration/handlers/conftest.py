@@ -8,14 +8,15 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from handlers.access import Actor, actor_of, user_named
-from handlers.callback import CallbackPolicy, receive_callback
-from handlers.claim_run import Claimed, claim_run
+from handlers.access.permissions import Actor, actor_of
+from handlers.access.users import user_named
+from handlers.callbacks.receive import CallbackPolicy, receive_callback
 from handlers.event_log import run_events
-from handlers.providers import announce_providers
-from handlers.settle_run import RetryPolicy
-from handlers.start_run import Start, Started, start_run
-from handlers.stop_run import StopPolicy
+from handlers.providers.registry import announce_providers
+from handlers.runs.claim import Claimed, claim_run
+from handlers.runs.settle import RetryPolicy
+from handlers.runs.start import Start, StartedRun, start_run
+from handlers.runs.stop import StopPolicy
 from schema.events import Envelope, SourceEvent
 from schema.executor_api import CallbackAnswer, CallbackBody, ProviderDeclared
 from schema.options import RunOptions
@@ -36,7 +37,7 @@ STOP = StopPolicy(deadline_seconds=30)
 NO_DELAY = RetryPolicy(delay_seconds=0)
 POLICY = CallbackPolicy(lease_seconds=60, retry=NO_DELAY)
 
-StartOne = Callable[..., Started]
+StartOne = Callable[..., StartedRun]
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def actor(conn: Conn) -> Actor:
 def start(conn: Conn, actor: Actor) -> StartOne:
     """Starts a run; keyword arguments overrule the defaults of `Start`."""
 
-    def start_one(prompt: str = "hello", **changes: object) -> Started:
+    def start_one(prompt: str = "hello", **changes: object) -> StartedRun:
         defaults = {"options": RunOptions(), "max_attempts": 3, "traceparent": TRACEPARENT}
         with conn.transaction():
             wanted = Start(prompt=prompt, **{**defaults, **changes})  # type: ignore[arg-type]

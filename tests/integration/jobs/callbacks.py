@@ -9,8 +9,8 @@ from uuid import UUID
 
 import psycopg
 
-from handlers.callback import CallbackPolicy, callback_keys, receive_callback
-from handlers.settle_run import RetryPolicy
+from handlers.callbacks.receive import CallbackPolicy, callback_keys, receive_callback
+from handlers.runs.settle import RetryPolicy
 from schema.errors import BadSignature, Conflict, RunyardError
 from schema.executor_api import CallbackBody
 from schema.signature import is_signed

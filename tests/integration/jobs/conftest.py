@@ -15,16 +15,17 @@ import psutil
 import psycopg
 import pytest
 
-from handlers.access import Actor, actor_of, user_named
+from handlers.access.permissions import Actor, actor_of
+from handlers.access.users import user_named
 from handlers.event_log import run_events
-from handlers.providers import announce_providers
-from handlers.start_run import Start, start_run
-from handlers.stop_run import StopPolicy
-from handlers.stop_run import stop_run as ask_to_stop
-from jobs.hosts.folder import Folder
-from jobs.settings import Settings
-from jobs.worker import open_workshop
-from jobs.workshop import Workshop
+from handlers.providers.registry import announce_providers
+from handlers.runs.start import Start, start_run
+from handlers.runs.stop import StopPolicy
+from handlers.runs.stop import stop_run as ask_to_stop
+from jobs.context import TaskContext
+from jobs.hosts.folder import SessionFolder
+from jobs.job_worker import open_workshop
+from jobs.runtime.settings import JobSettings
 from schema.events import Envelope
 from schema.executor_api import ProviderDeclared
 from schema.options import RunOptions
@@ -110,7 +111,7 @@ def environment(database: str, callbacks: CallbackServer, tmp_path: Path) -> Ite
 
 
 def end_executors(workers: Path) -> None:
-    said = [Folder(folder).listening() for folder in workers.glob("*")]
+    said = [SessionFolder(folder).listening() for folder in workers.glob("*")]
     running = [process for each in said if each is not None and (process := each.process) is not None]
     for process in running:
         process.terminate()
@@ -118,20 +119,20 @@ def end_executors(workers: Path) -> None:
     assert left == []
 
 
-def settings_of(environment: dict[str, str], **changes: object) -> Settings:
+def settings_of(environment: dict[str, str], **changes: object) -> JobSettings:
     """As read from this environment and nothing else."""
     given = {name.lower(): value for name, value in environment.items()}
-    return Settings(**{**given, **changes})  # type: ignore[arg-type]
+    return JobSettings(**{**given, **changes})  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def make_shop(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Workshop]]:
+def make_shop(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., TaskContext]]:
     """Workshops in this process, to call verbs of jobs/ on without a queue; settings are overruled by name."""
     opened = []
     for name in ("EXECUTOR_STOP_GRACE_SECONDS", "EXECUTOR_HEARTBEAT_SECONDS"):
         monkeypatch.setenv(name, environment[name])
 
-    def make(**changes: object) -> Workshop:
+    def make(**changes: object) -> TaskContext:
         opened.append(open_workshop(settings_of(environment, **changes)))
         return opened[-1].__enter__()
 
@@ -141,7 +142,7 @@ def make_shop(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> I
 
 
 @pytest.fixture
-def shop(make_shop: Callable[..., Workshop]) -> Workshop:
+def shop(make_shop: Callable[..., TaskContext]) -> TaskContext:
     return make_shop()
 
 

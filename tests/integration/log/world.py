@@ -12,9 +12,9 @@ from uuid import UUID, uuid4
 import httpx
 import psycopg
 
-from handlers.claim_run import claim_run
-from handlers.reconcile import ExecutorFacts, ReconcileLimits, carry_out, decide, overdue_runs
-from handlers.settle_run import RetryPolicy
+from handlers.runs.claim import claim_run
+from handlers.runs.reconcile import ExecutorFacts, ReconcileLimits, carry_out, decide, overdue_runs
+from handlers.runs.settle import RetryPolicy
 from schema.signature import callback_key, signed_headers
 from schema.wire import Json
 from tests.integration.functions.conftest import SECRET, Served

@@ -7,12 +7,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from handlers.access import Actor
-from handlers.callback import receive_callback
-from handlers.claim_run import Claimed, claim_run, give_back, record_dispatched
-from handlers.human_loop import Reply, reply
-from handlers.reconcile import ExecutorFacts, ReconcileLimits, carry_out, decide, overdue_runs
-from handlers.stop_run import settle_stopped, stop_run
+from handlers.access.permissions import Actor
+from handlers.callbacks.receive import receive_callback
+from handlers.human_loop.reply import GivenReply, reply
+from handlers.runs.claim import Claimed, claim_run, give_back, record_dispatched
+from handlers.runs.reconcile import ExecutorFacts, ReconcileLimits, carry_out, decide, overdue_runs
+from handlers.runs.stop import settle_stopped, stop_run
 from schema.errors import AlreadyAnswered
 from schema.events import SourceEvent
 from schema.executor_api import CallbackBody
@@ -174,7 +174,7 @@ def asking(conn: Conn, start: StartOne) -> tuple[RunRow, UUID]:
 
 
 def replying(actor: Actor, request_id: UUID) -> Act:
-    given = Reply(request_id=request_id, decision="allow", option_id="yes")
+    given = GivenReply(request_id=request_id, decision="allow", option_id="yes")
     return lambda conn: reply(conn, actor, given, stop_policy=STOP)
 
 

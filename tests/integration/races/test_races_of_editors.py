@@ -14,12 +14,12 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from handlers.access import Actor
-from handlers.claim_run import claim_run
+from handlers.access.permissions import Actor
 from handlers.event_log import append, hold_session
-from handlers.queue import Place, QueueEdit, edit_queued, remove_queued
-from handlers.settle_run import finish
-from handlers.start_run import Start, start_run
+from handlers.runs.claim import claim_run
+from handlers.runs.queue import QueueEdit, QueuePosition, edit_queued, remove_queued
+from handlers.runs.settle import finish
+from handlers.runs.start import Start, start_run
 from schema.errors import NotQueued, StaleRevision
 from schema.events import RunFinished
 from schema.options import RunOptions
@@ -77,7 +77,12 @@ class Editor:
         seen = self.some(2)
         if len(seen) == 2:
             (run_id, revision), (other, _) = seen
-            places = [Place("first"), Place("last"), Place("before", other), Place("after", other)]
+            places = [
+                QueuePosition("first"),
+                QueuePosition("last"),
+                QueuePosition("before", other),
+                QueuePosition("after", other),
+            ]
             edit = QueueEdit(revision=revision, place=self.chance.choice(places))
             item = edit_queued(self.conn, self.actor, run_id, edit)
             self.edited.append((run_id, item.revision, None))

@@ -15,13 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.access import Actor, AppSettings, actor_of, add_app, add_user
-from handlers.claim_run import claim_run
+from handlers.access.permissions import Actor, actor_of
+from handlers.access.users import add_user
+from handlers.apps.apps import AppSettings, add_app
 from handlers.event_log import append, hold_session
-from handlers.run_limits import RunLimits, wake_missed
-from handlers.settle_run import finish
-from handlers.start_run import Start, start_run
-from handlers.stop_run import stop_run
+from handlers.runs.claim import claim_run
+from handlers.runs.limits import RunLimits, wake_missed
+from handlers.runs.settle import finish
+from handlers.runs.start import Start, start_run
+from handlers.runs.stop import stop_run
 from schema.events import RunFinished
 from schema.options import RunOptions
 from schema.rows import AppRow

@@ -7,10 +7,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from handlers.access import Actor
-from handlers.bind_run import Bind, Bound, bind_run
-from handlers.sessions import delete_session, open_session
-from handlers.start_run import Idempotency, Start, Started, start_run
+from handlers.access.permissions import Actor
+from handlers.runs.bind import Bind, Bound, bind_run
+from handlers.runs.start import Idempotency, Start, StartedRun, start_run
+from handlers.sessions.edit import delete_session, open_session
 from schema.errors import Conflict, IdempotencyKeyReused, NotFound, SessionBusy
 from schema.options import RunOptions
 from schema.sql import Conn
@@ -77,7 +77,7 @@ def test_of_starts_that_take_no_queue_one_wins(conn: Conn, actor: Actor, contest
     for _ in range(ROUNDS):
         session_id = new_session(conn, actor)
         answers = contest.run(*[starting(actor, session_id, multitask="reject")] * 3)
-        assert Counter(type(answer) for answer in answers) == {Started: 1, SessionBusy: 2}
+        assert Counter(type(answer) for answer in answers) == {StartedRun: 1, SessionBusy: 2}
         assert broken_laws(conn, session_id) == []
 
 
@@ -136,7 +136,7 @@ def test_one_idempotency_key_with_two_bodies_starts_one_run(actor: Actor, contes
         key = str(uuid4())
         keys = [Idempotency(key=key, body_digest=bytes([n]) * 32) for n in range(2)]
         answers = contest.run(*[starting(actor, None, idempotency=one) for one in keys])
-        assert Counter(type(answer) for answer in answers) == {Started: 1, IdempotencyKeyReused: 1}
+        assert Counter(type(answer) for answer in answers) == {StartedRun: 1, IdempotencyKeyReused: 1}
 
 
 def test_a_session_is_put_away_or_used(conn: Conn, actor: Actor, contest: Contest) -> None:

@@ -1,0 +1,1 @@
+"""Commands for operators: users, apps, rules, session workers."""

@@ -1,0 +1,1 @@
+"""`make chat`: a terminal client of the public API."""

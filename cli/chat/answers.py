@@ -1,0 +1,177 @@
+"""How a person at the terminal answers an agent: permissions by one letter, questions field by field.
+
+Without a terminal nobody can answer: permissions are denied (or allowed, with `--yes`), questions declined. An answer
+is always given, so that no run waits for somebody who is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cli.chat.client import Reply
+from cli.chat.screen import Screen, visible
+from schema.events import HumanRequested, PermissionOption
+from schema.forms import choices, fault_of
+from schema.wire import Json
+
+NOBODY = "Nobody was at the terminal to allow it."
+WORDS = {
+    "allow_once": ("y", "allow"),
+    "allow_always": ("a", "allow always"),
+    "reject_once": ("n", "deny"),
+    "reject_always": ("n", "deny"),
+}
+
+Ask = Callable[[str], str]
+"""Shows a question and gives the line that was typed; raises EOFError and KeyboardInterrupt."""
+
+
+def answer_alone(request: HumanRequested, *, allow: bool) -> Reply:
+    """The answer when there is no terminal, or `--yes` was said."""
+    if request.kind == "permission":
+        return Reply("allow") if allow else Reply("deny")
+    return Reply("deny")
+
+
+def answer_permission(request: HumanRequested, *, ask: Ask, screen: Screen) -> Reply:
+    """Any of the agent's own options by number, or a letter; Ctrl-C and Ctrl-D are left to the caller."""
+    options = request.options or []
+    for number, option in enumerate(options, start=1):
+        screen.note(f"  {number}  {option.name}", style="")
+    letters = _letters(options)
+    question = ", ".join(f"[{letter}] {words}" for letter, words in letters.items())
+    while True:
+        reply = read_permission(ask(f"{question}: "), options)
+        if reply is not None:
+            return reply
+        screen.note(f"Type {', '.join(letters)}, or the number of one of the agent's own options.")
+
+
+def read_permission(line: str, options: Sequence[PermissionOption]) -> Reply | None:
+    """None when the line means nothing. `n because ...` carries a reason."""
+    word, _, rest = line.strip().partition(" ")
+    if word.isdecimal() and 0 < int(word) <= len(options):
+        return _reply_by_option(options[int(word) - 1])
+    match word.lower():
+        case "y" | "yes" | "allow":
+            return Reply("allow")
+        case "a" | "always":
+            return Reply("allow_always")
+        case "n" | "no" | "deny":
+            return Reply("deny", reason=rest.strip() or None)
+        case "c" | "cancel":
+            return Reply("cancel")
+        case _:
+            return None
+
+
+def answer_question(request: HumanRequested, *, ask: Ask, screen: Screen) -> Reply:
+    """The form of the request's JSON Schema, one field after the other."""
+    schema = request.schema_ or {}
+    fields: Json = schema.get("properties") or {}
+    required = set(schema.get("required") or [])
+    answers: Json = {}
+    screen.note("Empty leaves a field out; - declines to answer.")
+    for name, field in fields.items():
+        line = _ask_field(name, field, required=name in required, ask=ask, screen=screen)
+        if line is DECLINED:
+            return Reply("deny")
+        if line is not None:
+            answers[name] = line
+    return Reply("answer", answers=answers)
+
+
+DECLINED = object()
+
+
+def _ask_field(name: str, field: Json, *, required: bool, ask: Ask, screen: Screen) -> Any:
+    """The field's value, None when it is left out, DECLINED."""
+    _show_field(name, field, screen)
+    while True:
+        line = ask(f"{visible(str(field.get('title') or name))}{' (needed)' if required else ''}: ").strip()
+        if line == "-":
+            return DECLINED
+        if not line and "default" in field:
+            return field["default"]
+        if not line and not required:
+            return None
+        try:
+            return read_fitting(line, field)
+        except ValueError as error:
+            screen.note(str(error), style="yellow")
+
+
+def _show_field(name: str, field: Json, screen: Screen) -> None:
+    described = field.get("description")
+    if described:
+        screen.note(f"{name}: {described}", style="")
+    for number, (value, title) in enumerate(choices(field), start=1):
+        screen.note(f"  {number}  {title}{' (default)' if value == field.get('default') else ''}", style="")
+
+
+def read_fitting(line: str, field: Json) -> Any:
+    """What was typed, as the field's type and within its limits; raises ValueError with a sentence."""
+    value = read_field(line, field)
+    fault = fault_of(value, field)
+    if fault is not None:
+        raise ValueError(f"It {fault}.")
+    return value
+
+
+def read_field(line: str, field: Json) -> Any:
+    """What was typed, as the field's type; raises ValueError with a sentence."""
+    offered = choices(field)
+    if field.get("type") == "array":
+        return [_choose(one.strip(), offered) for one in line.split(",") if one.strip()]
+    if offered:
+        return _choose(line, offered)
+    match field.get("type"):
+        case "boolean":
+            return _yes_or_no(line)
+        case "integer":
+            return _number(line, int)
+        case "number":
+            return _number(line, float)
+        case _ if not line:
+            raise ValueError("This field is needed.")
+        case _:
+            return line
+
+
+def _choose(line: str, offered: list[tuple[Any, str]]) -> Any:
+    if not offered:
+        return line
+    if line.isdecimal() and 0 < int(line) <= len(offered):
+        return offered[int(line) - 1][0]
+    for value, title in offered:
+        if line.casefold() in {str(value).casefold(), title.casefold()}:
+            return value
+    raise ValueError("Choose by number or name: " + ", ".join(title for _, title in offered))
+
+
+def _yes_or_no(line: str) -> bool:
+    if line.lower() in {"y", "yes", "true"}:
+        return True
+    if line.lower() in {"n", "no", "false"}:
+        return False
+    raise ValueError("Type y or n.")
+
+
+def _number(line: str, kind: type[int] | type[float]) -> int | float:
+    try:
+        return kind(line)
+    except ValueError:
+        raise ValueError("Type a whole number." if kind is int else "Type a number.") from None
+
+
+def _letters(options: Sequence[PermissionOption]) -> dict[str, str]:
+    """The letters that make sense here: `always` only where the agent offers it."""
+    offered = dict(WORDS[option.kind] for option in options if option.kind in WORDS)
+    return {**(offered or {"y": "allow", "n": "deny"}), "c": "cancel the run"}
+
+
+def _reply_by_option(option: PermissionOption) -> Reply:
+    if option.kind == "allow_always":
+        return Reply("allow_always", option_id=option.option_id)
+    return Reply("allow" if option.kind == "allow_once" else "deny", option_id=option.option_id)

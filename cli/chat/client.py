@@ -1,0 +1,247 @@
+"""The chat's side of the public API: start, stop, reply, and a session's events read once each, in order.
+
+`follow` is the one contract that matters: whatever happens to the socket, it goes on after the last event that it gave,
+so the caller sees none twice and misses none.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import httpx
+from pydantic import Field, ValidationError
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from schema.events import Envelope, RunWarning
+from schema.options import RunOptions
+from schema.wire import Json, Wire
+
+T = TypeVar("T", bound=Wire)
+TICK_SECONDS = 0.1
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 5.0
+LARGEST_FRAME_BYTES = 64 * 1024 * 1024
+TRIES = 4
+FINAL_CLOSINGS = {4401: "Your login has expired: sign in again.", 4403: "You may not see this session."}
+
+
+class ChatError(Exception):
+    """The chat cannot go on with what was asked; the message is a sentence for the person."""
+
+
+class ApiRefused(ChatError):
+    """The API said no. `code` is its own stable word for why."""
+
+    def __init__(self, sentence: str, *, code: str) -> None:
+        self.code = code
+        super().__init__(sentence)
+
+
+class Unreachable(ChatError):
+    """Nobody answers at the address."""
+
+
+class Started(Wire):
+    """The answer to a start; `seq` is the log's number before the run's first event."""
+
+    run_id: UUID
+    session_id: UUID
+    status: str
+    seq: int
+    queue_position: int = 0
+    warnings: list[RunWarning] = Field(default_factory=list)
+
+
+class Known(Wire):
+    """What the API tells of a run; `finished_at` is empty as long as it lives or waits for its turn."""
+
+    run_id: UUID
+    status: str
+    prompt: str
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One request to start a run; without `session_id` a new session is made."""
+
+    text: str
+    session_id: UUID | None = None
+    provider: str | None = None
+    options: RunOptions = field(default_factory=RunOptions)
+
+    def to_json(self) -> Json:
+        options = self.options.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        session_id = str(self.session_id) if self.session_id else None
+        body = {"prompt": self.text, "sessionId": session_id, "provider": self.provider, "options": options or None}
+        return {name: value for name, value in body.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A person's answer to a request of the agent."""
+
+    decision: Literal["allow", "allow_always", "deny", "answer", "cancel"]
+    option_id: str | None = None
+    reason: str | None = None
+    answers: Json | None = None
+
+
+class Api:
+    """One address and one bearer token; holds the HTTP connections. Its methods raise Refused and Unreachable."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url.rstrip("/")
+        self.token = token
+        # A proxy of the environment has no business with our own machine.
+        self.uses_proxy = urlsplit(url).hostname not in {"127.0.0.1", "localhost", "::1"}
+        self._http = httpx.Client(
+            base_url=self.url, headers={"authorization": f"Bearer {token}"}, timeout=30, trust_env=self.uses_proxy
+        )
+
+    def start(self, prompt: Prompt) -> Started:
+        """Safe against a lost answer: the same key with each try, so one run at most."""
+        headers = {"idempotency-key": str(uuid.uuid4())}
+        return _read(Started, self.send("POST", "/api/runs/start", body=prompt.to_json(), headers=headers))
+
+    def stop(self, run_id: UUID) -> None:
+        self.send("POST", f"/api/runs/{run_id}/stop", body={})
+
+    def unfinished_runs(self, session_id: UUID) -> list[Known]:
+        """The session's runs that have not ended, the one whose turn it is first."""
+        found = self.send("GET", f"/api/sessions/{session_id}/runs")["items"]
+        return [run for run in (_read(Known, item) for item in reversed(found)) if run.finished_at is None]
+
+    def seq_before(self, run_id: UUID) -> int:
+        """The log's number before the run's first event; 0 when it has none."""
+        found = self.send("GET", f"/api/runs/{run_id}/events?limit=1")["items"]
+        return int(found[0]["seq"]) - 1 if found else 0
+
+    def reply(self, request_id: UUID, reply: Reply) -> None:
+        given = {"decision": reply.decision, "optionId": reply.option_id, "reason": reply.reason}
+        body = {name: value for name, value in {**given, "answers": reply.answers}.items() if value is not None}
+        self.send("POST", "/api/human-loop/reply", body={"requestId": str(request_id), **body})
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Json | None = None,
+        headers: dict[str, str] | None = None,
+        most_tries: int = TRIES,
+    ) -> Any:
+        """The answer's JSON, None when it has none. What is tried more than once may be sent again: starts carry a key,
+        stops and replies are single use by themselves."""
+        for tries in range(most_tries):
+            try:
+                answer = self._http.request(method, path, json=body, headers=headers)
+            except httpx.TransportError as error:
+                if tries == most_tries - 1:
+                    raise Unreachable(f"Nobody answers at {self.url} ({error}). Is `make up` running?") from error
+                time.sleep(FIRST_PAUSE_SECONDS * 2**tries)
+                continue
+            if answer.is_success:
+                return answer.json() if answer.content else None
+            raise refusal(answer.status_code, answer.content)
+        raise AssertionError("unreachable")
+
+
+def refusal(status: int, body: bytes | bytearray) -> ApiRefused:
+    """What a problem document (RFC 9457) says, as a sentence; else the status."""
+    try:
+        problem = json.loads(body)
+        sentence = problem.get("detail") or problem["title"]
+        return ApiRefused(str(sentence), code=str(problem.get("code", status)))
+    except (ValueError, KeyError, AttributeError):
+        return ApiRefused(f"The server answered with HTTP status {status}.", code=str(status))
+
+
+def follow(api: Api, session_id: UUID, *, after: int, tell: Callable[[str], None]) -> Iterator[Envelope | None]:
+    """The session's events after that number, each once and in order, for ever; None about every tenth of a second
+    in which nothing came, so that the caller can look after other things.
+
+    `tell` hears of a lost connection, once each time. Raises Refused when coming back would be refused again.
+    """
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            with _connect(api, session_id, after) as socket:
+                for envelope in _events(socket):
+                    if envelope is not None and envelope.seq > after:
+                        after, pause = envelope.seq, FIRST_PAUSE_SECONDS
+                        yield envelope
+                    elif envelope is None:
+                        yield None
+        except InvalidStatus as error:
+            if error.response.status_code not in {429, 500, 502, 503, 504}:
+                raise refusal(error.response.status_code, error.response.body or b"") from error
+        except (ConnectionClosed, InvalidHandshake, OSError):
+            pass
+        if pause == FIRST_PAUSE_SECONDS:
+            tell("the connection is lost; coming back ...")
+        yield from _idle(pause)
+        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+def _connect(api: Api, session_id: UUID, after: int) -> ClientConnection:
+    return connect(
+        f"{api.url.replace('http', 'ws', 1)}/api/sessions/{session_id}/ws?after={after}",
+        additional_headers={"Authorization": f"Bearer {api.token}"},
+        proxy=True if api.uses_proxy else None,
+        compression="deflate" if api.uses_proxy else None,
+        max_size=LARGEST_FRAME_BYTES,
+        open_timeout=10,
+        close_timeout=1,
+    )
+
+
+def _events(socket: ClientConnection) -> Iterator[Envelope | None]:
+    """Until the server says that it closes; raises Refused when that is for good, ConnectionClosed when it is gone."""
+    while True:
+        try:
+            frame = json.loads(socket.recv(timeout=TICK_SECONDS))
+        except TimeoutError:
+            yield None
+            continue
+        if frame["kind"] == "event":
+            yield Envelope.model_validate(frame)
+        elif frame["kind"] == "closing":
+            if frame["code"] in FINAL_CLOSINGS:
+                raise ApiRefused(FINAL_CLOSINGS[frame["code"]], code=str(frame["code"]))
+            return
+
+
+def _idle(seconds: float) -> Iterator[None]:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        time.sleep(TICK_SECONDS)
+        yield None
+
+
+def _read(kind: type[T], answer: Any) -> T:
+    try:
+        return kind.model_validate(answer)
+    except ValidationError as error:
+        raise ChatError(
+            f"The server's answer is not understood: {error.error_count()} faults. Is it a Runyard?"
+        ) from error
+
+
+def read_token(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except FileNotFoundError as error:
+        raise ChatError(
+            f"There is no token in {file}: start Runyard with `make up` first, or set RUNYARD_TOKEN."
+        ) from error

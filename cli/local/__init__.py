@@ -1,0 +1,1 @@
+"""`make up`: Runyard on one machine."""

@@ -1,0 +1,147 @@
+"""Bodies as they come and go, a piece at a time, and the request that they belong to."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote
+
+from starlette.requests import Request
+from starlette.types import Message, Receive
+
+from cli.local.object_store_server import refusals
+
+PIECE_BYTES = 1024 * 1024
+MAX_XML_BYTES = 4 * 1024 * 1024
+
+
+class Incoming:
+    """What comes from the client; knows whether its body has begun and ended."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.has_begun = False
+        self.is_over = False
+
+    async def __call__(self) -> Message:
+        self.has_begun = True
+        message = await self._receive()
+        self.is_over = not message.get("more_body", False)
+        return message
+
+
+class ObjectRequest:
+    """One request: the bucket and key that it is about, what its query says, the body that it must have."""
+
+    def __init__(self, request: Request, *, digest: str | None) -> None:
+        path = unquote(raw_path(request), errors="surrogateescape")
+        self.bucket, _, self.key = path.removeprefix("/").partition("/")
+        query = parse_qsl(request.url.query, keep_blank_values=True)
+        self.query = {name: value for name, value in query if not name.startswith("X-Amz-")}
+        self.request = request
+        self.digest = digest
+
+    def header(self, name: str) -> str:
+        return self.request.headers.get(name, "")
+
+    def refuse_parameters_but(self, known: set[str]) -> None:
+        """A sub-resource that is not known here must not be taken for the object itself."""
+        if set(self.query) - known:
+            raise refusals.NOT_HERE
+
+
+def raw_path(request: Request) -> str:
+    raw: bytes = request.scope["raw_path"]
+    return raw.decode("ascii", errors="replace")
+
+
+async def receive_to(draft: Path, place: ObjectRequest) -> str:
+    """Write the body to the file and sync it; its MD5. Raises Refused when it is not the body that was signed."""
+    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    size = 0
+    with draft.open("xb", buffering=0) as out:
+
+        def keep(piece: bytearray) -> None:
+            md5.update(piece)
+            sha256.update(piece)
+            _write_all(out.fileno(), piece)
+
+        async for piece in _body_in_pieces(place.request):
+            await asyncio.to_thread(keep, piece)
+            size += len(piece)
+        _compare_digests(place, md5=md5.digest(), sha256=sha256.hexdigest(), size=size)
+        await asyncio.to_thread(os.fsync, out.fileno())
+    return md5.hexdigest()
+
+
+def _write_all(descriptor: int, piece: bytearray) -> None:
+    """A write may take only a part and say so: the next one then says why."""
+    left = memoryview(piece)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+async def _body_in_pieces(request: Request) -> AsyncIterator[bytearray]:
+    piece = bytearray()
+    async for chunk in request.stream():
+        piece += chunk
+        if len(piece) >= PIECE_BYTES:
+            yield piece
+            piece = bytearray()
+    if piece:
+        yield piece
+
+
+def _compare_digests(place: ObjectRequest, *, md5: bytes, sha256: str, size: int) -> None:
+    if place.digest is not None and place.digest.lower() != sha256:
+        raise refusals.BAD_DIGEST
+    if place.header("content-length") not in {"", str(size)}:
+        raise refusals.INCOMPLETE
+    if told := place.header("content-md5"):
+        try:
+            is_it = base64.b64decode(told, validate=True) == md5
+        except binascii.Error:
+            is_it = False
+        if not is_it:
+            raise refusals.BAD_MD5
+
+
+async def whole_body(place: ObjectRequest) -> bytes:
+    body = b""
+    async for chunk in place.request.stream():
+        body += chunk
+        if len(body) > MAX_XML_BYTES:
+            raise refusals.BAD_XML
+    md5 = hashlib.md5(body, usedforsecurity=False).digest()
+    _compare_digests(place, md5=md5, sha256=hashlib.sha256(body).hexdigest(), size=len(body))
+    return body
+
+
+async def pieces(descriptor: int, *, first: int, last: int) -> AsyncIterator[bytes]:
+    try:
+        while first <= last:
+            piece = await asyncio.to_thread(os.pread, descriptor, min(PIECE_BYTES, last - first + 1), first)
+            if not piece:  # the file is shorter than its row says: the length does not match, so the client notices
+                return
+            first += len(piece)
+            yield piece
+    finally:
+        os.close(descriptor)
+
+
+def range_of(header: str, *, size: int) -> tuple[int, int]:
+    """First and last byte that were asked for; everything when the header asks for no single range."""
+    unit, _, span = header.partition("=")
+    start, dash, end = span.partition("-")
+    if unit != "bytes" or not dash or not all(part.isdecimal() or not part for part in (start, end)) or not start + end:
+        return 0, size - 1
+    first = int(start) if start else max(0, size - int(end))
+    last = min(int(end), size - 1) if start and end else size - 1
+    if first > last:
+        raise refusals.RANGE
+    return first, last

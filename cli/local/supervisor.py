@@ -1,0 +1,229 @@
+"""Keeps programs running on one machine, and ends them all when asked: one thread, one loop, woken by signals.
+
+A program that ends without being asked is started again after a pause that grows from 0.2 to 5 s. Orphans of our
+programs (executors whose job worker ended) become our children, so nothing outlives `stop`.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+from cli.local.processes import become_subreaper, descendants, describe_end, family, last_lines, signal_all
+
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 5.0
+WELL_AFTER_SECONDS = 30.0
+GRACE_SECONDS = 20.0
+
+Say = Callable[[str], None]
+
+
+class StartFailed(Exception):
+    """A part did not come up; the message says which and shows the end of its log."""
+
+
+class TookTooLong(StartFailed):
+    """What was waited for did not come, although every part lives."""
+
+
+class StopAsked(Exception):
+    """Ctrl-C or SIGTERM while starting."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """`start` gives a new process each time; `stop_signal` is how it is asked to end; `last` ends after all others."""
+
+    name: str
+    start: Callable[[], subprocess.Popen[bytes]]
+    log: Path
+    stop_signal: signal.Signals = signal.SIGTERM
+    last: bool = False
+
+
+@dataclass
+class WatchedProgram:
+    """A program and its present process; while it waits to be started again, `due` says when (monotonic seconds)."""
+
+    program: Program
+    process: subprocess.Popen[bytes]
+    since: float
+    pause: float = FIRST_PAUSE_SECONDS
+    due: float | None = None
+
+
+Strays = Callable[[], list[psutil.Process]]
+
+
+class Supervisor:
+    """Its state is its children; `on_change` is called whenever one of them is another process than before.
+
+    `strays` find, step by step, what must end too although it may not descend from us: executors, then their agents.
+    """
+
+    def __init__(self, *, say: Say, on_change: Callable[[dict[str, int]], None], strays: Sequence[Strays] = ()) -> None:
+        self._say = say
+        self._on_change = on_change
+        self._strays = strays
+        self._watched: list[WatchedProgram] = []
+        self._stops_asked = 0
+        self._woken, self._wake = socket.socketpair()
+        self._woken.settimeout(0)
+        self._wake.settimeout(0)
+
+    def listen_to_signals(self) -> None:
+        """From here on Ctrl-C, SIGTERM and a closed terminal mean an orderly stop; main thread only."""
+        become_subreaper()
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(sig, self._ask_stop)
+        signal.signal(signal.SIGCHLD, lambda _sig, _frame: None)
+
+    def start(self, program: Program) -> subprocess.Popen[bytes]:
+        watched = WatchedProgram(program, program.start(), time.monotonic())
+        self._watched.append(watched)
+        self._tell_change()
+        return watched.process
+
+    def run_to_end(self, program: Program, *, seconds: float) -> None:
+        """Run something that ends by itself. Raises StartFailed when it fails, StopAsked."""
+        process = program.start()
+        try:
+            self._wait(lambda: process.poll() is not None, seconds=seconds, what=program.name)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        if process.returncode != 0:
+            raise StartFailed(_sentence(program, f"{describe_end(process.returncode)}"))
+
+    def wait_until(self, condition: Callable[[], bool], *, seconds: float, what: str) -> None:
+        """Raises StartFailed as soon as any program ends, or after that many seconds; StopAsked."""
+        self._wait(lambda: self._all_live() and condition(), seconds=seconds, what=what)
+
+    def watch(self) -> None:
+        """Until a stop is asked for: start again what ends."""
+        while not self._stops_asked:
+            self.run_once()
+            self._sleep(self._seconds_to_next_start())
+
+    def run_once(self) -> None:
+        self._reap_orphans()
+        for watched in self._watched:
+            if watched.due is None and watched.process.poll() is not None:
+                self._plan_restart(watched, describe_end(watched.process.returncode))
+            if watched.due is not None and time.monotonic() >= watched.due:
+                self._restart(watched)
+
+    def stop(self) -> None:
+        """First what takes work, then whatever it left (executors, then their agents), at last the database."""
+        asked = self._stops_asked
+        first = [watched for watched in self._watched if not watched.program.last]
+        last = [watched for watched in self._watched if watched.program.last]
+        self._end(_living(first), asked=asked)
+        kept = {member.pid for process in _living(last) for member in family(process)}
+        for find in (*self._strays, psutil.Process().children, descendants):
+            self._end([process for process in find() if process.pid not in kept], asked=asked)
+        for watched in last:
+            self._end(_living([watched]), first=watched.program.stop_signal, asked=asked)
+        self._end(descendants(), first=signal.SIGKILL, asked=asked)
+        self._watched.clear()
+
+    def _end(self, processes: Sequence[psutil.Process], *, asked: int, first: signal.Signals = signal.SIGTERM) -> None:
+        """Ask, wait up to the grace, or until the person asks again to stop, then kill."""
+        signal_all(processes, first)
+        deadline = time.monotonic() + GRACE_SECONDS
+        left = list(processes)
+        while left and time.monotonic() < deadline and self._stops_asked <= asked:
+            _, left = psutil.wait_procs(left, timeout=0.05)
+        signal_all(left, signal.SIGKILL)
+        psutil.wait_procs(left, timeout=5)
+
+    def _all_live(self) -> bool:
+        self._reap_orphans()
+        for watched in self._watched:
+            if watched.process.poll() is not None:
+                raise StartFailed(_sentence(watched.program, describe_end(watched.process.returncode)))
+        return True
+
+    def _wait(self, condition: Callable[[], bool], *, seconds: float, what: str) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if self._stops_asked:
+                raise StopAsked
+            if time.monotonic() > deadline:
+                raise TookTooLong(f"{what} was not ready within {seconds:.0f} s.")
+            self._sleep(0.03)
+        if self._stops_asked:
+            raise StopAsked
+
+    def _plan_restart(self, watched: WatchedProgram, how: str) -> None:
+        if time.monotonic() - watched.since > WELL_AFTER_SECONDS:
+            watched.pause = FIRST_PAUSE_SECONDS
+        self._say(f"{watched.program.name} {how}; starting it again in {watched.pause:g} s (see {watched.program.log})")
+        watched.due = time.monotonic() + watched.pause
+        watched.pause = min(watched.pause * 2, LONGEST_PAUSE_SECONDS)
+
+    def _restart(self, watched: WatchedProgram) -> None:
+        try:
+            watched.process = watched.program.start()
+        except (OSError, subprocess.SubprocessError) as error:
+            self._plan_restart(watched, f"could not be started: {error}")
+            return
+        watched.since, watched.due = time.monotonic(), None
+        self._tell_change()
+
+    def _seconds_to_next_start(self) -> float:
+        """A second at most: a wake that got lost costs no more."""
+        dues = [watched.due - time.monotonic() for watched in self._watched if watched.due is not None]
+        return max(0.0, min([1.0, *dues]))
+
+    def _reap_orphans(self) -> None:
+        """Adopted processes that ended are ours to wait for; those that we started are their Popen's."""
+        ours = {watched.process.pid for watched in self._watched}
+        while sys.platform == "linux" and (pid := _ended_child()) is not None:
+            if pid in ours:
+                next(watched for watched in self._watched if watched.process.pid == pid).process.poll()
+            else:
+                os.waitpid(pid, 0)
+
+    def _sleep(self, seconds: float) -> None:
+        if self._stops_asked:
+            return
+        if select.select([self._woken], [], [], seconds)[0]:
+            self._woken.recv(4096)
+
+    def _ask_stop(self, _sig: int, _frame: FrameType | None) -> None:
+        self._stops_asked += 1
+
+    def _tell_change(self) -> None:
+        living = [watched for watched in self._watched if watched.process.poll() is None]
+        self._on_change({watched.program.name: watched.process.pid for watched in living})
+
+
+def _ended_child() -> int | None:
+    try:
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    return ended.si_pid if ended is not None else None
+
+
+def _living(watched: Sequence[WatchedProgram]) -> list[psutil.Process]:
+    return [psutil.Process(one.process.pid) for one in watched if one.process.poll() is None]
+
+
+def _sentence(program: Program, how: str) -> str:
+    return f"The {program.name} {how} while starting. The end of {program.log}:\n{last_lines(program.log)}"

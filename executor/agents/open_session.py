@@ -1,0 +1,192 @@
+"""From a connected agent to a session that is ready for its prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from acp import PROTOCOL_VERSION, RequestError
+from acp.client import ClientSideConnection
+from acp.schema import (
+    AgentCapabilities,
+    ClientCapabilities,
+    ElicitationCapabilities,
+    ElicitationFormCapabilities,
+    Implementation,
+    InitializeResponse,
+    LoadSessionResponse,
+    NewSessionResponse,
+    ResumeSessionResponse,
+    SessionConfigOptionSelect,
+)
+
+from executor.agents.failures import TurnFailed, looks_like_login, said_by
+from executor.agents.provider_settings import RunSettings
+from schema.events import LONGEST_CONVERSATION_ID, LONGEST_NAME, Agent
+
+Begun = NewSessionResponse | ResumeSessionResponse | LoadSessionResponse
+Warn = Callable[[str, str], None]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A session ready for its prompt. `closes`: the agent offers session/close."""
+
+    session_id: str
+    agent: Agent
+    resumed: bool
+    closes: bool
+    model: str | None
+
+
+async def open_session(
+    connection: ClientSideConnection,
+    *,
+    cwd: Path,
+    settings: RunSettings,
+    authenticate: str | None,
+    earlier: str | None,
+    warn: Warn,
+) -> Opened:
+    """Initialize, sign in if configured, begin or go on with a session, set model and mode. Raises TurnFailed."""
+    hello = await _initialize(connection)
+    if authenticate:
+        await _or_fail(connection.authenticate(authenticate), "login_missing", "could not be signed in")
+    capabilities = hello.agent_capabilities or AgentCapabilities()
+    taken_up = await _go_on(connection, capabilities, cwd=cwd, settings=settings, earlier=earlier, warn=warn)
+    begun: Begun = taken_up or await _begin(connection, cwd, settings)
+    session_id = begun.session_id if isinstance(begun, NewSessionResponse) else str(earlier)
+    model = await _set_model(connection, session_id, begun, settings.model)
+    await _set_mode(connection, session_id, begun, settings.mode)
+    offered = capabilities.session_capabilities
+    return Opened(
+        session_id=session_id,
+        agent=_agent(hello),
+        resumed=taken_up is not None,
+        closes=bool(offered and offered.close),
+        model=model,
+    )
+
+
+async def _initialize(connection: ClientSideConnection) -> InitializeResponse:
+    offered = ClientCapabilities(elicitation=ElicitationCapabilities(form=ElicitationFormCapabilities()))
+    hello = await _or_fail(
+        connection.initialize(
+            PROTOCOL_VERSION, client_capabilities=offered, client_info=Implementation(name="runyard", version="1")
+        ),
+        "protocol_error",
+        "refused to be initialized",
+    )
+    if hello.protocol_version != PROTOCOL_VERSION:
+        raise TurnFailed("protocol_error", f"The agent speaks version {hello.protocol_version} of the protocol, not 1.")
+    return hello
+
+
+async def _go_on(
+    connection: ClientSideConnection,
+    capabilities: AgentCapabilities,
+    *,
+    cwd: Path,
+    settings: RunSettings,
+    earlier: str | None,
+    warn: Warn,
+) -> ResumeSessionResponse | LoadSessionResponse | None:
+    """The earlier conversation taken up again; None (with a warning) when the agent cannot, or there is none."""
+    if earlier is None:
+        return None
+    sessions = capabilities.session_capabilities
+    try:
+        if sessions and sessions.resume:
+            return await connection.resume_session(earlier, str(cwd), mcp_servers=[], **settings.session_meta)
+        if capabilities.load_session:
+            return await connection.load_session(str(cwd), earlier, mcp_servers=[], **settings.session_meta)
+        why = "The agent cannot take up an earlier conversation"
+    except RequestError as error:
+        if looks_like_login(error):
+            raise TurnFailed("login_missing", f"The agent is not signed in: {said_by(error)}") from None
+        why = f"The agent could not take up the earlier conversation ({said_by(error)})"
+    warn("resume_unavailable", f"{why}; it starts a new one and remembers nothing of before.")
+    return None
+
+
+async def _begin(connection: ClientSideConnection, cwd: Path, settings: RunSettings) -> NewSessionResponse:
+    begun = await _or_fail(
+        connection.new_session(str(cwd), mcp_servers=[], **settings.session_meta),
+        "agent_refused",
+        "refused to begin a session",
+    )
+    if len(begun.session_id) > LONGEST_CONVERSATION_ID:
+        message = f"The agent's id of the session has {len(begun.session_id)} characters."
+        raise TurnFailed("protocol_error", f"{message} At most {LONGEST_CONVERSATION_ID} are kept.")
+    return begun
+
+
+async def _set_model(connection: ClientSideConnection, session_id: str, begun: Begun, model: str | None) -> str | None:
+    option = _select(begun, "model")
+    if model is None:
+        return option.current_value if option else None
+    if option is None:
+        raise TurnFailed("unknown_model", f"The agent offers no choice of models, so {model!r} cannot be used.")
+    known = _listed(_values(option))
+    await _or_fail(
+        connection.set_config_option(config_id=option.id, session_id=session_id, value=model),
+        "unknown_model",
+        f"does not take the model {model!r} (it lists {known})",
+    )
+    return model
+
+
+async def _set_mode(connection: ClientSideConnection, session_id: str, begun: Begun, mode: str | None) -> None:
+    if mode is None:
+        return
+    option = _select(begun, "mode")
+    known = [one.id for one in begun.modes.available_modes] if begun.modes else _values(option) if option else []
+    if mode not in known:
+        raise TurnFailed("unknown_mode", f"The agent does not know the mode {mode!r}; it knows {_listed(known)}.")
+    setting: Awaitable[Any] = (
+        connection.set_session_mode(session_id=session_id, mode_id=mode)
+        if begun.modes or option is None
+        else connection.set_config_option(config_id=option.id, session_id=session_id, value=mode)
+    )
+    await _or_fail(setting, "unknown_mode", f"refused the mode {mode!r}")
+
+
+def _select(begun: Begun, category: str) -> SessionConfigOptionSelect | None:
+    selects = [one for one in begun.config_options or [] if isinstance(one, SessionConfigOptionSelect)]
+    return next((one for one in selects if one.category == category or one.id == category), None)
+
+
+def _values(option: SessionConfigOptionSelect) -> list[str]:
+    values: list[str] = []
+    for one in option.options:
+        values += [one.value] if hasattr(one, "value") else [inner.value for inner in one.options]
+    return values
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "") or "none"
+
+
+def _agent(hello: InitializeResponse) -> Agent:
+    """Of our capabilities the protocol lets an agent speak of one."""
+    capabilities = hello.agent_capabilities or AgentCapabilities()
+    sessions = capabilities.session_capabilities
+    says = {"resume": capabilities.load_session or bool(sessions and sessions.resume)}
+    info = hello.agent_info
+    if info is None:
+        return Agent(says=says)
+    name, title, version = ((text or "")[:LONGEST_NAME] or None for text in (info.name, info.title, info.version))
+    return Agent(name=name, title=title, version=version, says=says)
+
+
+async def _or_fail(call: Awaitable[T], code: str, what: str) -> T:
+    """The answer, or TurnFailed: `login_missing` when that is what the agent says, else `code`."""
+    try:
+        return await call
+    except RequestError as error:
+        if looks_like_login(error):
+            raise TurnFailed("login_missing", f"The agent is not signed in: {said_by(error)}") from None
+        raise TurnFailed(code, f"The agent {what}: {said_by(error)}") from None

@@ -1,0 +1,1 @@
+"""The executor as a process: settings, accounts, children, egress."""

@@ -1,0 +1,1 @@
+"""Runs in an executor: spool, delivery, fences."""

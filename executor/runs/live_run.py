@@ -1,0 +1,211 @@
+"""One live run: an agent's turn, with what it says on its way to the spool and from there to the control plane."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+from uuid import UUID
+
+import structlog
+
+from executor.agents.turn import Listener, Stop, Turn
+from executor.process.children import has_children, kill_leftovers
+from executor.runs.coalescing import Draft
+from executor.runs.delivery import AttemptDelivery
+from executor.runs.outbox import Outbox
+from executor.runs.sanitize import is_storable
+from executor.runs.spool import Spool, SpoolThread
+from schema.errors import Invalid, RunyardError
+from schema.events import HumanApplied, HumanRequested, Reason, RunFinished, RunStarted
+from schema.executor_api import Answer
+from schema.wire import Wire
+
+MARGIN_SECONDS = 5.0
+"""How much longer than its grace a stopped turn may take before it is cut off."""
+
+TakeTurn = Callable[[Turn, Listener, Stop], Awaitable[RunFinished]]
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class LiveRun:
+    """It lives in the task of `live`. To the agent's side it is the turn's Listener."""
+
+    def __init__(
+        self, turn: Turn, *, take_turn: TakeTurn, spool: SpoolThread, delivery: AttemptDelivery, grace_seconds: float
+    ) -> None:
+        self.run_id = turn.run_id
+        self.attempt = turn.attempt
+        self.stop = Stop(asyncio.Event(), grace_seconds)
+        self._turn = turn
+        self._take_turn = take_turn
+        self._spool = spool
+        self._stopped_for: Literal["request", "park", "shutdown", "abandoned"] | None = None
+        self._carried = list(turn.answers)
+        self._asked: dict[UUID, asyncio.Future[Answer]] = {}
+        self._delivery = delivery
+        self._outbox = Outbox(turn.run_id, spool=spool, spooled=delivery.wake)
+        self.is_over = False
+        """No agent of it lives any more, and its end is being told: the session's next run may begin."""
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._stopped_for is not None
+
+    @property
+    def open_requests(self) -> list[UUID]:
+        return [request_id for request_id, answered in self._asked.items() if not answered.done()]
+
+    def request_stop(self) -> None:
+        """The user's stop: the run ends as cancelled."""
+        self._stop("request")
+
+    def park(self) -> None:
+        """Nobody answers: the run is not over, but its agent ends, with what it asks left open."""
+        if self._stopped_for is None:
+            self.stop.silently = True
+        self._stop("park")
+
+    def interrupt(self) -> None:
+        """The executor ends: the run is not over, but its agent is."""
+        self._stop("shutdown")
+
+    def abandon(self) -> None:
+        """The run is not ours any more: its agent has to go at once, and nothing of it is told."""
+        self._stopped_for = "abandoned"
+        self._outbox.close()
+        self.stop.wanted.set()
+
+    def hand_over(self, answer: Answer) -> None:
+        answered = self._asked.get(answer.request_id)
+        if answered is not None and not answered.done():
+            answered.set_result(answer)
+
+    def say(self, type_: str, data: Wire) -> None:
+        self._outbox.put(Draft(type_, data))
+
+    async def begin(self, started: RunStarted) -> None:
+        n = await self._outbox.put_durably(Draft("run.started", started))
+        await self._delivery.wait_acknowledged(n)
+        await self._spool(Spool.mark_prompt_delivered, self.run_id)
+
+    async def ask(self, request: HumanRequested) -> Answer | None:
+        if self._carried:
+            carried = await self._carried_for(request)
+            if carried is not None:
+                return carried
+        asking = Draft("human_loop.requested", request)
+        if not is_storable(asking):
+            self._outbox.put(asking)  # what is told in its place says why
+            raise Invalid("Nobody can be asked this: it is too large, or its numbers are.", code="request_left_out")
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._asked[request.request_id] = answered
+        try:
+            await self._outbox.put_durably(asking)
+            return await self._answer_unless_stopped(answered)
+        finally:
+            del self._asked[request.request_id]
+
+    async def live(self, delivering: asyncio.Task[None]) -> None:
+        """Until the agent has ended and its last word is in the spool; the delivery goes on after that."""
+        writing = asyncio.create_task(self._outbox.write())
+        outcome = await self._outcome(writing, delivering)
+        if has_children():
+            await asyncio.to_thread(kill_leftovers, self._turn.session_id, self._turn.account)
+        self.is_over = True
+        is_parked = outcome is not None and outcome.status == "cancelled" and self._stopped_for == "park"
+        if outcome is not None and not is_parked:
+            self._void_carried("nothing: the agent's turn ended without asking for it again")
+            self._outbox.put(Draft("run.finished", outcome))
+        self._outbox.close()
+        await self._written(writing)
+        if is_parked:
+            await self._spool(Spool.park, self.run_id)
+        self._delivery.close()
+
+    async def _carried_for(self, request: HumanRequested) -> Answer | None:
+        """The answer that was given to this very call when an earlier attempt asked, used up with that. None, and all
+        others are void, when the agent asks for something else."""
+        carried = next((one for one in self._carried if one.fingerprint == request.fingerprint), None)
+        if carried is None:
+            self._void_carried(f"nothing: the agent asked for something else: {request.title}")
+            return None
+        self._carried.remove(carried)
+        is_first = await self._spool(Spool.use_answer, self.run_id, carried.answer)
+        return carried.answer if is_first else None
+
+    def _void_carried(self, told: str) -> None:
+        for carried in self._carried:
+            self.say("human_loop.applied", HumanApplied(request_id=carried.request_id, outcome="void", told=told))
+        self._carried.clear()
+
+    async def _outcome(self, writing: asyncio.Task[None], delivering: asyncio.Task[None]) -> RunFinished | None:
+        """How the turn ended; None when that is not to be told."""
+        acting = asyncio.create_task(self._act())
+        stopping = asyncio.create_task(self.stop.wanted.wait())
+        await asyncio.wait({acting, stopping, writing, delivering}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        self.stop.wanted.set()
+        if self._stopped_for != "abandoned":
+            await asyncio.wait({acting}, timeout=self.stop.grace_seconds + MARGIN_SECONDS)
+        return self._unless_interrupted(await self._cut_off(acting))
+
+    async def _act(self) -> RunFinished:
+        try:
+            return await self._take_turn(self._turn, self, self.stop)
+        except RunyardError as error:
+            return _failed(error.problem_code, error.detail)
+        except Exception:  # noqa: BLE001 - the outermost loop of a turn: whatever breaks in it ends it alone
+            _log.exception("turn.broke")
+            return _failed("executor_error", "Something went wrong inside the executor; its log has the details.")
+
+    async def _cut_off(self, acting: asyncio.Task[RunFinished]) -> RunFinished:
+        """Its outcome; a turn that did not end by itself is cancelled, which kills its agent."""
+        if not acting.done():
+            acting.cancel()
+            await asyncio.wait({acting}, timeout=MARGIN_SECONDS)
+        if acting.done() and not acting.cancelled():
+            return acting.result()
+        return RunFinished(
+            status="cancelled", reason=Reason(code="stopped_by_force", message="The agent did not stop in time.")
+        )
+
+    def _unless_interrupted(self, outcome: RunFinished) -> RunFinished | None:
+        """A turn that the executor's own end cut short stays open: the next start reports it as lost."""
+        cut_short = self._stopped_for == "shutdown" and outcome.status != "succeeded"
+        return None if cut_short or self._stopped_for == "abandoned" else outcome
+
+    async def _answer_unless_stopped(self, answered: asyncio.Future[Answer]) -> Answer | None:
+        stopping = asyncio.create_task(self._stopped_openly())
+        either: set[asyncio.Future[Any]] = {answered, stopping}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+        return answered.result() if answered.done() else None
+
+    async def _stopped_openly(self) -> None:
+        """What asks is told that nobody answers any more; a silent stop leaves it waiting until it ends."""
+        await self.stop.wanted.wait()
+        if self.stop.silently:
+            await asyncio.Event().wait()
+
+    async def _written(self, writing: asyncio.Task[None]) -> None:
+        try:
+            await writing
+        except sqlite3.Error as error:
+            _log.exception("spool.broken")
+            with contextlib.suppress(sqlite3.Error):
+                await self._spool(Spool.refuse, self.run_id, f"What it said could not be kept: {error}")
+
+    def _stop(self, why: Literal["request", "park", "shutdown"]) -> None:
+        if self._stopped_for is None or (self._stopped_for == "park" and why == "request"):
+            self._stopped_for = why
+        self.stop.wanted.set()
+
+
+def _failed(code: str, message: str) -> RunFinished:
+    return RunFinished(status="failed", reason=Reason(code=code, message=message))

@@ -1,1 +1,0 @@
-"""Saves and restores a session's two roots. `python -m executor.saving` is the engine, a process of its own."""

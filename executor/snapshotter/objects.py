@@ -1,0 +1,213 @@
+"""The objects of a new snapshot: those of the one before, by content, and new ones on their way to the store.
+
+At most BUDGET_BYTES of content are in memory at a time; whoever brings more waits until some of it is in the store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from uuid import UUID
+
+import zstandard
+
+from executor.snapshotter.index import Known
+from executor.snapshotter.protocol import ExecutorChannel
+from schema.snapshot_manifest import Entry, File, LargeFile, Manifest, Part, Stored
+
+PACK_BYTES = 8 << 20
+BUDGET_BYTES = 48 << 20
+THREADS = 4
+LEVEL = 3
+SMALL_PACK_BYTES = 1 << 20
+SMALL_PACKS = 16
+DEAD_SHARE = 3
+"""A pack of which less than a third is still needed is written anew; more than SMALL_PACKS small ones become one."""
+
+_own = threading.local()
+
+
+class Contents:
+    """Where each content is. `table` is what entries point into: the objects of the snapshot before, then new ones."""
+
+    def __init__(self, head: Manifest | None, *, session_id: UUID, talk: ExecutorChannel) -> None:
+        self._session_id = session_id
+        self._talk = talk
+        self._head = head
+        self._table: list[Stored | Future[Stored]] = list(head.objects) if head else []
+        self._small: dict[str, tuple[int, int]] | None = None
+        self._parts: dict[tuple[str, int], int] | None = None
+        self._retired: set[int] = set()
+        self._pack = bytearray()
+        self._pack_number = 0
+        self._pool = ThreadPoolExecutor(THREADS, "upload")
+        self._free = BUDGET_BYTES
+        self._freed = threading.Condition()
+        self._failed: BaseException | None = None
+        self.uploaded: list[Stored] = []
+
+    def place_small(self, digest: str, data: bytes) -> tuple[int, int]:
+        """(pack, offset) of these bytes, which are put into a new pack unless they are known."""
+        if not data:
+            return 0, 0
+        known = self._small_places().get(digest)
+        if known is not None:
+            return known
+        if len(self._pack) + len(data) > PACK_BYTES and self._pack:
+            self.finish_pack()
+        if not self._pack:
+            self._pack_number = self._reserve()
+        place = self._pack_number, len(self._pack)
+        self._pack += data
+        self._small_places()[digest] = place
+        return place
+
+    def place_part(self, offset: int, data: bytes) -> Part:
+        digest = hashlib.sha256(data).hexdigest()
+        known = self._known_parts().get((digest, len(data)))
+        if known is None:
+            known = self._reserve()
+            self._send(known, data, digest=digest)
+            self._known_parts()[digest, len(data)] = known
+        else:
+            self._talk.add(amount=len(data))  # else one that reads a huge file again would seem to stand still
+        return Part(offset, len(data), digest, known)
+
+    def finish_pack(self) -> None:
+        """What is gathered so far goes its way; the next file begins another pack."""
+        if self._pack:
+            data, self._pack = bytes(self._pack), bytearray()
+            self._send(self._pack_number, data)
+
+    def found_again(self, known: Mapping[str, Known]) -> dict[str, Known]:
+        """Entries of another snapshot than the one before, as they are in this one: those whose bytes are here too."""
+        current = ((self._relocated(entry), stamp) for entry, stamp in known.values())
+        return {entry.path: (entry, stamp) for entry, stamp in current if entry is not None}
+
+    @property
+    def has_retired(self) -> bool:
+        return bool(self._retired)
+
+    def is_retired(self, entry: Entry) -> bool:
+        return isinstance(entry, File) and entry.size > 0 and entry.pack in self._retired
+
+    def retire(self, needed: Iterable[Entry | None]) -> bool:
+        """Give up packs of which little is `needed`, or that are small and many. Whether there are any: what is needed
+        of them has to be brought again."""
+        if self._head is None:
+            return False
+        live: dict[int, int] = defaultdict(int)
+        before = len(self._head.objects)
+        for entry in needed:
+            if type(entry) is File and entry.size and entry.pack < before:
+                live[entry.pack] += entry.size
+        objects = self._head.objects
+        dead = {pack for pack, size in live.items() if size * DEAD_SHARE < objects[pack].raw}
+        small = {pack for pack in live if objects[pack].size < SMALL_PACK_BYTES and objects[pack].raw < PACK_BYTES // 2}
+        retired = dead | (small if len(small) > SMALL_PACKS else set())
+        if retired:
+            self._small = {digest: place for digest, place in self._small_places().items() if place[0] not in retired}
+            self._retired |= retired
+        return bool(retired)
+
+    def finish(self) -> list[Stored]:
+        """All objects, once everything new is in the store; raises what went wrong with one."""
+        self.finish_pack()
+        try:
+            return [one if isinstance(one, Stored) else one.result() for one in self._table]
+        finally:
+            self._pool.shutdown(cancel_futures=True)
+
+    def _relocated(self, entry: Entry) -> Entry | None:
+        if isinstance(entry, File):
+            place = self._small_places().get(entry.digest) if entry.size else (0, 0)
+            if place is None:
+                return None
+            return File(entry.path, entry.mode, entry.mtime_ns, entry.size, entry.digest, *place)
+        if not isinstance(entry, LargeFile):
+            return None
+        parts = []
+        for part in entry.parts:
+            known = self._known_parts().get((part.digest, part.size))
+            if known is None:
+                return None
+            parts.append(Part(part.offset, part.size, part.digest, known))
+        return LargeFile(entry.path, entry.mode, entry.mtime_ns, entry.size, entry.digest, parts)
+
+    def _small_places(self) -> dict[str, tuple[int, int]]:
+        if self._small is None:
+            self._small = {
+                entry.digest: (entry.pack, entry.offset)
+                for entry in _all(self._head)
+                if isinstance(entry, File) and entry.size and entry.pack not in self._retired
+            }
+        return self._small
+
+    def _known_parts(self) -> dict[tuple[str, int], int]:
+        if self._parts is None:
+            self._parts = {
+                (part.digest, part.size): part.object
+                for entry in _all(self._head)
+                if isinstance(entry, LargeFile)
+                for part in entry.parts
+            }
+        return self._parts
+
+    def _reserve(self) -> int:
+        """The number of an object that is yet to be sent."""
+        self._table.append(Future())
+        return len(self._table) - 1
+
+    def _send(self, number: int, data: bytes, *, digest: str | None = None) -> None:
+        """A pack, or the part of a file with this digest."""
+        with self._freed:
+            self._freed.wait_for(lambda: self._free >= min(len(data), BUDGET_BYTES) or self._failed is not None)
+            if self._failed is not None:
+                raise self._failed
+            self._free -= len(data)
+        self._table[number] = self._pool.submit(self._upload, data, digest)
+
+    def _upload(self, data: bytes, digest: str | None) -> Stored:
+        from executor.snapshotter.transfer import put_object  # brings http.client: a save of nothing new does without
+
+        raw = len(data)
+        try:
+            kept, stored = _stored(data, digest)
+            del data
+            put_object(self._talk, stored.key(self._session_id), kept)
+        except BaseException as error:
+            self._failed = error  # whoever reads on for this snapshot reads in vain
+            raise
+        else:
+            self.uploaded.append(stored)
+            self._talk.add(amount=raw)
+            return stored
+        finally:
+            with self._freed:
+                self._free += raw
+                self._freed.notify_all()
+
+
+def _all(manifest: Manifest | None) -> Iterable[Entry]:
+    return () if manifest is None else (*manifest.roots.workspace, *manifest.roots.agent)
+
+
+def _stored(data: bytes, digest: str | None) -> tuple[bytes, Stored]:
+    """The object's bytes, and what the manifest says of it. A part, whose digest is known, is kept as it is unless
+    compression makes it smaller by a sixteenth."""
+    raw, packed = len(data), _compressed(data)
+    if digest is not None and len(packed) >= raw - raw // 16:
+        return data, Stored(digest, size=raw, raw=raw, is_pack=False, is_zstd=False)
+    packed_digest = hashlib.sha256(packed).hexdigest()
+    return packed, Stored(packed_digest, size=len(packed), raw=raw, is_pack=digest is None, is_zstd=True)
+
+
+def _compressed(data: bytes) -> bytes:
+    """A compressor cannot be shared by threads."""
+    if not hasattr(_own, "compressor"):
+        _own.compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
+    packed: bytes = _own.compressor.compress(data)
+    return packed

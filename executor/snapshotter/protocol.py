@@ -1,0 +1,95 @@
+"""The engine's side of the talk with the executor: JSON lines on standard input and output.
+
+In: the order, then `{"links": {"PUT key": address}}`. Out: `{"wants": [...]}` (all that is waited for now),
+`{"progress": {...}}`, `{"homeRead": true}`, and last `{"done": receipt}` or `{"failed": {"code", "error"}}`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from typing import Any, Literal
+
+from schema.errors import RunyardError
+
+PROGRESS_SECONDS = 0.2
+Method = Literal["GET", "PUT"]
+ProgressStep = Literal["scanning", "uploading", "downloading", "writing"]
+
+
+class EngineFailed(RunyardError):
+    """The workspace could not be saved or restored."""
+
+    code = "saving_failed"
+
+
+class ExecutorChannel:
+    """`link` may be called from any thread. When the executor is gone, so is the engine."""
+
+    def __init__(self) -> None:
+        self._writing = threading.Lock()
+        self._changed = threading.Condition()
+        self._wanted: dict[str, int | None] = {}
+        self._links: dict[str, str] = {}
+        self._progress: dict[str, Any] = {"step": "waiting", "files": 0, "bytes": 0}
+        self._said_at = 0.0
+
+    def order(self) -> dict[str, Any]:
+        """The first line; after it links are listened for."""
+        line = sys.stdin.buffer.readline()
+        if not line:
+            os._exit(1)
+        threading.Thread(target=self._listen, daemon=True).start()
+        order: dict[str, Any] = json.loads(line)
+        return order
+
+    def link(self, method: Method, key: str, size: int | None) -> str:
+        """An address for this object, which works now and is used once."""
+        name = f"{method} {key}"
+        with self._changed:
+            self._wanted[name] = size
+            self._say_wants()
+            while name not in self._links:
+                self._changed.wait()
+            return self._links.pop(name)
+
+    def progress(self, step: ProgressStep, **counts: int | None) -> None:
+        """Told at most every so often; a new step at once."""
+        is_new = step != self._progress["step"]
+        self._progress.update(step=step, **counts)
+        if is_new or time.monotonic() - self._said_at > PROGRESS_SECONDS:
+            self._said_at = time.monotonic()
+            self.say("progress", self._progress)
+
+    def add(self, *, files: int = 0, amount: int = 0) -> None:
+        """So many files and bytes more are done."""
+        with self._writing:
+            self._progress["files"] += files
+            self._progress["bytes"] += amount
+        self.progress(self._progress["step"])
+
+    def say(self, what: str, value: object) -> None:
+        line = json.dumps({what: value}, separators=(",", ":")).encode() + b"\n"
+        with self._writing:
+            sys.stdout.buffer.write(line)
+            sys.stdout.buffer.flush()
+
+    def _listen(self) -> None:
+        for line in sys.stdin.buffer:
+            with self._changed:
+                for name, address in json.loads(line)["links"].items():
+                    if self._wanted.pop(name, False) is not False:
+                        self._links[name] = address
+                self._say_wants()
+                self._changed.notify_all()
+        os._exit(1)
+
+    def _say_wants(self) -> None:
+        wants = [
+            {"method": name[:3], "key": name[4:], **({} if size is None else {"size": size})}
+            for name, size in self._wanted.items()
+        ]
+        self.say("wants", wants)

@@ -1,0 +1,297 @@
+"""Saves both roots as one snapshot: scan, read what changed, upload what is new, the manifest last."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from executor.snapshotter.ignore import read_patterns
+from executor.snapshotter.index import MAPPED_MARGIN_NS, MARGIN_NS, Index, Known, Stamp, known_entries, write_index
+from executor.snapshotter.objects import Contents
+from executor.snapshotter.paths import FOLDER, open_below, open_root
+from executor.snapshotter.protocol import ExecutorChannel
+from executor.snapshotter.scan import Scan, scan, scan_kept, text_of, time_within
+from executor.snapshotter.snapshot import SaveOrder, Skip, count_changed, make_manifest, new_receipt, unchanged_receipt
+from executor.snapshotter.stable_read import TRIES, Look, NotReadable, look_again, open_file, pieces, read_small
+from executor.snapshotter.temporary_access import OpenedFolders
+from schema.object_keys import manifest_key
+from schema.snapshot_manifest import (
+    MAX_STORED_BYTES,
+    Entry,
+    File,
+    HardLink,
+    LargeFile,
+    Manifest,
+    Part,
+    Roots,
+    manifest_digest,
+    parts_digest,
+    path_bytes,
+    read_manifest,
+    write_manifest,
+)
+
+if TYPE_CHECKING:
+    from schema.workspace_api import Root
+
+RETRIED_BYTES = 256 << 20
+"""A larger file that changes while it is read is taken as it came: the next save reads it again."""
+
+
+@dataclass(frozen=True)
+class SaveOutcome:
+    """`receipt` is a SyncReceipt in JSON; `index` is for the next save, None when the last one still holds."""
+
+    receipt: dict[str, Any]
+    index: bytes | None
+
+
+def save(order: SaveOrder, *, index: Index | None, talk: ExecutorChannel) -> SaveOutcome:
+    """Raises EngineFailed and its kinds; then nothing is changed but objects that no snapshot names."""
+    began_ns, began = time.time_ns(), time.monotonic()
+    head, head_digest = _head(order, index, talk)
+    contents = Contents(head, session_id=order.session_id, talk=talk)
+    saving = _Saving(order, contents, index, head, talk)
+    agent = saving.read_home() if order.at_rest else None
+    talk.say("homeRead", {})
+    workspace = saving.read_workspace()
+    objects = contents.finish()
+    roots = Roots(workspace.present, agent.present if agent else (head.roots.agent if head else []))
+    skipped: list[Skip] = [("workspace", *each) for each in workspace.skipped]
+    skipped += [("agent", *each) for each in agent.skipped] if agent else []
+    stamps: dict[Root, dict[str, Stamp]] = {
+        "workspace": workspace.stamps,
+        "agent": agent.stamps if agent else _trusted_stamps(index, head, "agent"),
+    }
+    margin_ns = MARGIN_NS if order.at_rest else MAPPED_MARGIN_NS
+    index_of = partial(write_index, stamps=stamps, trusted_before_ns=began_ns - margin_ns)
+    if head is not None and roots == head.roots:
+        receipt = unchanged_receipt(head, head_digest, skipped=skipped, began=began)
+        is_known = index is not None and index.digest == head_digest and not workspace.unread
+        return SaveOutcome(
+            receipt, None if is_known and not (agent and agent.unread) else index_of(head, digest=head_digest)
+        )
+    from executor.snapshotter.transfer import put_object
+
+    manifest = make_manifest(order, roots, objects, head)
+    with ThreadPoolExecutor(1) as sending:  # while it is compressed, and on its way, the rest is made ready
+        packed = sending.submit(write_manifest, manifest)
+        changed = count_changed(head, manifest)
+        data = packed.result()
+        digest = manifest_digest(data)
+        sent = sending.submit(put_object, talk, manifest_key(order.session_id, order.snapshot_id), data)
+        new_index = index_of(manifest, digest=digest)
+        sent.result()
+    receipt = new_receipt(
+        manifest, digest, len(data), changed=changed, uploaded=contents.uploaded, skipped=skipped, began=began
+    )
+    return SaveOutcome(receipt, new_index)
+
+
+def _trusted_stamps(index: Index | None, head: Manifest | None, root: Root) -> dict[str, Stamp]:
+    """Of a root that is not scanned now: what the last scan could trust already."""
+    if index is None or head is None or index.manifest.snapshot_id != head.snapshot_id:
+        return {}
+    return {path: stamp for path, (_, stamp) in known_entries(index, root).items()}
+
+
+def _head(order: SaveOrder, index: Index | None, talk: ExecutorChannel) -> tuple[Manifest | None, str]:
+    """The manifest of the snapshot before, and its digest: the index has it, unless that one was saved elsewhere."""
+    if order.head is None:
+        return None, ""
+    if index is not None and index.manifest.snapshot_id == order.head and index.manifest.session_id == order.session_id:
+        return index.manifest, index.digest
+    from executor.snapshotter.transfer import get_object
+
+    key = manifest_key(order.session_id, order.head)
+    data = get_object(talk, key, size=None, limit=MAX_STORED_BYTES, digest=order.head_digest)
+    return read_manifest(data, session_id=order.session_id, snapshot_id=order.head), manifest_digest(data)
+
+
+class _Saving:
+    """One save under way."""
+
+    def __init__(
+        self, order: SaveOrder, contents: Contents, index: Index | None, head: Manifest | None, talk: ExecutorChannel
+    ) -> None:
+        self._order = order
+        self._contents = contents
+        self._index = index
+        self._talk = talk
+        self._head = head
+        self._before: dict[str, Entry] = {}
+        self._scanned: dict[Root, Scan] = {}
+        self._inodes: dict[str, int] = {}
+        self._has_missed = False
+        self._of_head = index is not None and head is not None and index.manifest.snapshot_id == head.snapshot_id
+
+    def read_home(self) -> Scan:
+        root = open_root(self._order.home)
+        try:
+            keep, drop = self._order.keep, frozenset(self._order.drop)
+            return self._look("agent", root, partial(scan_kept, root, keep=keep, drop=drop))
+        finally:
+            os.close(root)
+
+    def read_workspace(self) -> Scan:
+        root = open_root(self._order.workspace)
+        try:
+            self._talk.progress("scanning")
+            ignores = read_patterns(self._order.ignore)
+            tick = lambda count: self._talk.progress("scanning", filesTotal=count)  # noqa: E731
+            return self._look("workspace", root, partial(scan, root, ignores=ignores, tick=tick))
+        finally:
+            os.close(root)
+
+    def _look(self, root: Root, descriptor: int, scan_all: Callable[..., Scan]) -> Scan:
+        """Once more when files have gone before they were read: they may be elsewhere now, where nobody looked."""
+        known = self._known(root)
+        self._has_missed = False
+        scanned = self._look_once(root, descriptor, scan_all, known)
+        return self._look_once(root, descriptor, scan_all, known) if self._has_missed else scanned
+
+    def _look_once(self, root: Root, descriptor: int, scan_all: Callable[..., Scan], known: dict[str, Known]) -> Scan:
+        """Nothing is opened up beside an agent, which might see it."""
+        with OpenedFolders(descriptor, bits=0o500, may_open=self._order.at_rest) as opened:
+            return self._read(root, descriptor, scan_all(known=known, opened=opened))
+
+    def _known(self, root: Root) -> dict[str, Known]:
+        """What of the last scan can stand in this snapshot as it is."""
+        known = known_entries(self._index, root)
+        return known if self._of_head else self._contents.found_again(known)
+
+    def _read(self, root: Root, descriptor: int, scanned: Scan) -> Scan:
+        """With the entries of all files."""
+        self._scanned[root] = scanned
+        scanned.unread += self._retired(scanned)
+        self._before = (
+            {entry.path: entry for entry in self._head.entries(root)} if self._head and scanned.unread else {}
+        )
+        self._inodes = {path: inode for (_, inode), path in scanned.first_of.items()}
+        self._read_files(scanned, scanned.unread, descriptor)
+        if self._head is not None and scanned.present != self._head.entries(root) and self._retire():
+            self._read_files(scanned, self._retired(scanned), descriptor)  # again: they are here, and the store is far
+        lost_links = self._lost_links(scanned)
+        if lost_links:
+            self._read_files(scanned, lost_links, descriptor)
+        self._contents.finish_pack()
+        return scanned
+
+    def _retire(self) -> bool:
+        """What the other root needs of a pack counts too: as it is by now, or else as it was."""
+        assert self._head is not None
+        roots: tuple[Root, Root] = ("workspace", "agent")
+        entries = (self._scanned[root].entries if root in self._scanned else self._head.entries(root) for root in roots)
+        return self._contents.retire(entry for of_root in entries for entry in of_root)
+
+    def _retired(self, scanned: Scan) -> list[tuple[int, str]]:
+        """Files whose bytes are in a pack that is given up, by number and path."""
+        if not self._contents.has_retired:
+            return []
+        return [
+            (number, os.fsdecode(path_bytes(entry.path)))
+            for number, entry in enumerate(scanned.entries)
+            if entry is not None and self._contents.is_retired(entry)
+        ]
+
+    def _lost_links(self, scanned: Scan) -> list[tuple[int, str]]:
+        """By number and path: hard links to what could not be read, or is another file by now. They are read as files
+        of their own."""
+        links = [(number, entry) for number, entry in enumerate(scanned.entries) if isinstance(entry, HardLink)]
+        files = {entry.path for entry in scanned.present if isinstance(entry, File | LargeFile)} if links else set()
+        there = files - scanned.replaced
+        return [(number, os.fsdecode(path_bytes(link.path))) for number, link in links if link.target not in there]
+
+    def _read_files(self, scanned: Scan, files: list[tuple[int, str]], descriptor: int) -> None:
+        """Those of one folder follow each other."""
+        self._talk.progress("uploading", filesTotal=len(files))
+        at, folder = -1, None
+        try:
+            for number, path in files:
+                name_at = path.rfind("/")
+                parent = path[: max(name_at, 0)]
+                if parent != folder:
+                    if at >= 0:
+                        os.close(at)
+                    at, folder = _open_folder(descriptor, parent), parent
+                self._read_one(scanned, number, at, path, path[name_at + 1 :])
+        finally:
+            if at >= 0:
+                os.close(at)
+
+    def _read_one(self, scanned: Scan, number: int, folder: int, path: str, name: str) -> None:
+        scanned.entries[number] = None
+        text = text_of(path)
+        if folder < 0:
+            self._has_missed = True
+            return
+        try:
+            descriptor = open_file(folder, name, opens_up=self._order.at_rest)
+            try:
+                small = read_small(descriptor)
+                entry, look = self._small(text, *small) if small else self._large(text, descriptor)
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                raise NotReadable("unreadable") from None
+            finally:
+                os.close(descriptor)
+        except NotReadable as error:
+            if error.reason:
+                scanned.skipped.append((path, error.reason))
+            if error.reason == "unreadable":
+                scanned.entries[number] = self._as_saved(text)
+            self._has_missed = self._has_missed or error.reason is None
+            return
+        scanned.entries[number] = entry
+        if look.inode != self._inodes.get(text, look.inode):
+            scanned.replaced.add(text)
+        if look.is_steady:
+            scanned.stamps[text] = look.ctime_ns, look.inode
+        else:
+            scanned.stamps.pop(text, None)
+            scanned.skipped.append((path, "changing"))
+        self._talk.add(files=1)
+
+    def _as_saved(self, path: str) -> Entry | None:
+        """What the last snapshot holds of a file that cannot be read any more."""
+        before = self._before.get(path)
+        return before if isinstance(before, File | LargeFile) else None
+
+    def _small(self, path: str, data: bytes, look: Look) -> tuple[Entry, Look]:
+        digest = hashlib.sha256(data).hexdigest()
+        before = self._before.get(path)
+        if isinstance(before, File) and before.digest == digest and not self._contents.is_retired(before):
+            place = before.pack, before.offset
+        else:
+            place = self._contents.place_small(digest, data)
+        return File(path, look.mode, time_within(look.mtime_ns), look.size, digest, *place), look
+
+    def _large(self, path: str, descriptor: int) -> tuple[Entry, Look]:
+        for tries in range(TRIES):
+            before = os.fstat(descriptor)
+            parts: list[Part] = [self._contents.place_part(*piece) for piece in pieces(descriptor, before)]
+            end = parts[-1].offset + parts[-1].size if parts else 0
+            size = max(min(before.st_size, os.fstat(descriptor).st_size), end)
+            look = look_again(before, descriptor, size=size)
+            if look.is_steady or tries == TRIES - 1 or size > RETRIED_BYTES:
+                digest, mtime_ns = parts_digest(size, parts), time_within(look.mtime_ns)
+                return LargeFile(path, look.mode, mtime_ns, size, digest, parts), look
+        raise AssertionError("unreachable")
+
+
+def _open_folder(root: int, folder: str) -> int:
+    """-1 when it is gone, or is a folder no more."""
+    try:
+        return open_below(root, os.fsencode(folder), FOLDER)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES):
+            return -1
+        raise

@@ -1,0 +1,185 @@
+"""Moves objects by pre-signed links, and nothing else: whatever goes wrong on the way is tried again, with a new link
+where the old one is not taken any more. Each thread keeps its connection."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import http.client
+import random
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import ClassVar, NoReturn, TypeVar, cast
+from urllib.parse import SplitResult, urlsplit
+
+from executor.snapshotter.protocol import EngineFailed, ExecutorChannel, Method
+
+TRIES = 8
+DAMAGED_TRIES = 3
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 10.0
+TIMEOUT_SECONDS = 30.0
+SLOWEST_SECONDS = 60.0
+SLOWEST_BYTES_A_SECOND = 100_000
+_CHUNK = 1 << 20
+_PIECE = 1 << 18
+_SLACK_BYTES = 1 << 10
+
+T = TypeVar("T")
+Answer = tuple[int, http.client.HTTPMessage, bytes]
+"""Status, headers, body."""
+_own = threading.local()
+
+
+class StoreFailed(EngineFailed):
+    """The object store could not be reached, or refused."""
+
+    code: ClassVar[str] = "store_failed"
+
+
+class ObjectDamaged(EngineFailed):
+    """An object in the store is not what was saved."""
+
+    code: ClassVar[str] = "object_damaged"
+
+
+class _Again(Exception):
+    """Worth another try, with a new link; `after` so many seconds, when the store said so."""
+
+    def __init__(self, why: str, *, after: float | None = None) -> None:
+        self.after = after
+        super().__init__(why)
+
+
+def put_object(talk: ExecutorChannel, key: str, data: bytes) -> None:
+    """Raises StoreFailed after many tries."""
+
+    def put(address: str) -> None:
+        status, headers, _ = _call("PUT", address, data, limit=1 << 16)
+        if status not in (200, 201, 204, 412):  # 412: it is there already, and its name is its content
+            _refuse(status, headers, f"The store answered {status} to an upload.")
+
+    _persist(lambda: put(talk.link("PUT", key, len(data))))
+
+
+def get_object(talk: ExecutorChannel, key: str, *, size: int | None, limit: int, digest: str | None) -> bytes:
+    """The object's bytes, at most `limit`, of this size and SHA-256 where they are known. Raises StoreFailed, or
+    ObjectDamaged when what comes is, time and again, something else."""
+
+    def get(address: str) -> bytes:
+        status, headers, data = _call("GET", address, None, limit=limit if size is None else size)
+        if status == 404:
+            raise ObjectDamaged("An object of the snapshot is not in the store.", code="object_missing", key=key)
+        if status != 200:
+            _refuse(status, headers, f"The store answered {status} to a download.")
+        return data
+
+    def get_whole() -> bytes:
+        data = get(talk.link("GET", key, size))
+        is_whole = (size is None or len(data) == size) and len(data) <= limit
+        if not is_whole or (digest is not None and hashlib.sha256(data).hexdigest() != digest):
+            raise _Damaged
+        return data
+
+    return _persist(get_whole)
+
+
+class _Damaged(_Again):
+    def __init__(self) -> None:
+        super().__init__("what came was cut off or altered")
+
+
+def _persist(attempt: Callable[[], T]) -> T:
+    pause = FIRST_PAUSE_SECONDS
+    for tries in range(1, TRIES + 1):
+        try:
+            return attempt()
+        except (_Again, OSError, http.client.HTTPException) as error:
+            _drop_connection()
+            if isinstance(error, _Damaged) and tries >= DAMAGED_TRIES:
+                raise ObjectDamaged("An object of the snapshot is damaged in the store.") from None
+            if tries == TRIES:
+                raise StoreFailed(f"The object store failed {TRIES} times, last with: {error!r}") from None
+            after = error.after if isinstance(error, _Again) else None
+            time.sleep(min(after or pause * random.uniform(0.5, 1.5), LONGEST_PAUSE_SECONDS))  # noqa: S311 - jitter
+            pause *= 2
+    raise AssertionError("unreachable")
+
+
+def _refuse(status: int, headers: http.client.HTTPMessage, why: str) -> NoReturn:
+    """Another try, with another link, where that can help: 401 and 403 are what an expired one gets."""
+    if status in (401, 403, 408, 409, 425, 429) or status >= 500:
+        after = headers.get("retry-after", "")
+        raise _Again(why, after=float(after) if after.isdigit() else None)
+    raise StoreFailed(why)
+
+
+def _call(
+    method: Method, address: str, data: bytes | None, *, limit: int
+) -> tuple[int, http.client.HTTPMessage, bytes]:
+    """Status, headers and body, of which no more than `limit` bytes and a few are read."""
+    parts = urlsplit(address)
+    connection = _connection(parts)
+    target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+    headers = {} if data is None else {"content-length": str(len(data))}
+    connection.request(method, target, body=None if data is None else _pieces(data), headers=headers)
+    answer = connection.getresponse()
+    body = _body(answer, limit + _SLACK_BYTES)
+    if answer.will_close or not answer.isclosed():
+        _drop_connection()
+    return answer.status, answer.headers, body
+
+
+def _pieces(data: bytes) -> Iterator[memoryview]:
+    """One by one, for the connection's time-out is for all that it is given at once."""
+    deadline = time.monotonic() + SLOWEST_SECONDS + len(data) / SLOWEST_BYTES_A_SECOND
+    for start in range(0, len(data), _PIECE):
+        if time.monotonic() > deadline:
+            raise _Again("the store took too long")
+        yield memoryview(data)[start : start + _PIECE]
+
+
+def _body(answer: http.client.HTTPResponse, limit: int) -> bytes:
+    """`read(n)` of http.client tells nothing of a body that ends early; a length that was not met is for the caller."""
+    received = bytearray()
+    deadline = time.monotonic() + SLOWEST_SECONDS + limit / SLOWEST_BYTES_A_SECOND
+    while len(received) < limit:
+        if time.monotonic() > deadline:
+            raise _Again("the answer took too long")
+        chunk = answer.read(min(_CHUNK, limit - len(received)))
+        if not chunk:
+            break
+        received += chunk
+    return bytes(received)
+
+
+def _connection(parts: SplitResult) -> http.client.HTTPConnection:
+    place = (parts.scheme, parts.netloc)
+    if getattr(_own, "place", None) == place:
+        return cast(http.client.HTTPConnection, _own.connection)
+    _drop_connection()
+    host, port = parts.hostname or "", parts.port
+    if parts.scheme == "https":
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            host, port, timeout=TIMEOUT_SECONDS, context=_tls_context()
+        )
+    elif parts.scheme == "http":
+        connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
+    else:
+        raise StoreFailed("A link of the object store is neither http nor https.")
+    _own.place, _own.connection = place, connection
+    return connection
+
+
+def _drop_connection() -> None:
+    if getattr(_own, "place", None) is not None:
+        _own.connection.close()
+        _own.place = None
+
+
+@functools.cache
+def _tls_context() -> ssl.SSLContext:
+    """The system's certificates."""
+    return ssl.create_default_context()

@@ -1,0 +1,1 @@
+"""Saves and restores, as the executor starts and watches them."""

@@ -1,0 +1,120 @@
+"""The engine as the executor sees it: a child process that is given an order, asks for links, and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from executor.process.account import AgentAccount
+from schema.wire import Json
+
+CODE = Path(__file__).parents[2]
+INDEX = "scan.index"
+INHERITED = ("PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
+LINE_BYTES = 64 << 20
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class SnapshotterResult:
+    """`receipt` of what was done, or `code` and `error` of what was not."""
+
+    receipt: Json | None = None
+    code: str = "engine_died"
+    error: str = "The process that saves and restores was killed."
+
+
+class SnapshotterProcess:
+    """`run` it once. `on_line` is told whatever the engine says before its last word."""
+
+    def __init__(
+        self, *, state_dir: Path, account: AgentAccount, on_line: Callable[[str, Json | list[Json]], None]
+    ) -> None:
+        self._state_dir = state_dir
+        self._account = account
+        self._on_line = on_line
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def run(self, order: Json) -> SnapshotterResult:
+        """The last scan's index goes along by descriptor, for its folder is closed to the agent's account; the new one
+        takes its place when all went well."""
+        new = self._state_dir / f"{INDEX}.new"
+        index_in = _opened(self._state_dir / INDEX)
+        index_out = os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        inherited = [one for one in (index_in, index_out) if one is not None]
+        try:
+            process = self._process = await self._start(inherited)
+        finally:
+            for descriptor in inherited:
+                os.close(descriptor)
+        from executor.agents.leftovers import helpers
+
+        helpers.add(process.pid)
+        try:
+            self._write({**order, "indexIn": index_in, "indexOut": index_out})
+            ended = await self._listen(process, new)
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+            helpers.discard(process.pid)
+            new.unlink(missing_ok=True)
+        return ended
+
+    def give_links(self, links: dict[str, str]) -> None:
+        self._write({"links": links})
+
+    def kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
+    async def _start(self, inherited: list[int]) -> asyncio.subprocess.Process:
+        environment = {
+            name: os.environ[name] for name in ("PATH", "SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ
+        }
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-P", "-X", "utf8", "-m", "executor.snapshotter"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd="/",
+            env={**environment, "PYTHONPATH": str(CODE), "PYTHONDONTWRITEBYTECODE": "1"},
+            pass_fds=inherited,
+            limit=LINE_BYTES,
+            **self._account.of_children(),
+        )
+
+    async def _listen(self, process: asyncio.subprocess.Process, new_index: Path) -> SnapshotterResult:
+        assert process.stdout is not None
+        async for line in process.stdout:
+            [(what, value)] = json.loads(line).items()
+            if what == "done":
+                if value["hasIndex"]:
+                    new_index.replace(self._state_dir / INDEX)
+                return SnapshotterResult(receipt=value["receipt"])
+            if what == "failed":
+                return SnapshotterResult(code=value["code"], error=value["error"])
+            self._on_line(what, value)
+        _log.warning("engine.died", status=await process.wait())
+        return SnapshotterResult()
+
+    def _write(self, message: Json) -> None:
+        """To an engine that has just died it is lost, as it should be."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+
+
+def _opened(path: Path) -> int | None:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None

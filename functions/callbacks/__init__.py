@@ -1,0 +1,1 @@
+"""Callbacks of executors and of drivers of bound runs."""

@@ -1,0 +1,41 @@
+"""The address at which only workers knock: agents live behind it too, so nothing but callbacks is to be had there."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+_CALLBACKS = re.compile(r"/api/runs/[0-9A-Fa-f-]{36}/callbacks")
+_PROBLEM = {"type": "about:blank", "title": "Not Found", "status": 404, "code": "not_found"}
+
+
+class ExecutorPort:
+    """A WSGI application before all others. Callbacks are signed, run by run."""
+
+    def __init__(self, app: WSGIApplication, *, host: str, port: int) -> None:
+        self._app = app
+        self._host = host
+        self._port = port
+
+    def __call__(self, wsgi: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        is_callback = wsgi["REQUEST_METHOD"] == "POST" and _CALLBACKS.fullmatch(wsgi["PATH_INFO"])
+        if is_callback or not self._came_in_here(wsgi):
+            return self._app(wsgi, start_response)
+        content = json.dumps(_PROBLEM).encode()
+        headers = [("Content-Type", "application/problem+json"), ("Content-Length", str(len(content)))]
+        start_response("404 Not Found", headers)
+        return [content]
+
+    def _came_in_here(self, wsgi: WSGIEnvironment) -> bool:
+        """By the socket itself: what a client says of the host proves nothing."""
+        connection = wsgi.get("gunicorn.socket")
+        if not isinstance(connection, socket.socket):
+            return False
+        try:
+            name = connection.getsockname()
+        except OSError:  # it is gone already
+            return True
+        return isinstance(name, tuple) and name[1] == self._port and self._host in (name[0], "0.0.0.0")  # noqa: S104

@@ -1,0 +1,85 @@
+"""The short way of callbacks that only continue a log: past Flask, whose part of such a call would be the larger one.
+
+Whatever is not plain, not signed with the run's first key, or not as it should be, goes on to the route as it came:
+there is one place that refuses, and one that does what has effects.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from io import BytesIO
+from typing import Any
+from uuid import UUID
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from psycopg import OperationalError
+from pydantic import ValidationError
+
+from functions.http.openapi import WEBHOOK_HEADERS
+from functions.http.strict_json import read_storable
+from functions.http.tracing import continued
+from functions.runtime.process import ApiProcess
+from handlers.callbacks.append_only import PlainCall, is_plain
+from schema.errors import Unavailable
+from schema.executor_api import CallbackAnswer, CallbackBody
+from schema.logs import trace_id
+from schema.signature import callback_key, is_signed
+
+FAILURE = "runyard.failure"
+"""Where the route finds why a plain call could not be stored."""
+FIRST_GENERATION = 1
+_PATH = re.compile(r"/api/runs/([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})/callbacks")
+_KEYS = {name: f"HTTP_{name.upper().replace('-', '_')}" for name in WEBHOOK_HEADERS}
+
+
+class FastPath:
+    """A WSGI application before the app's own."""
+
+    def __init__(self, app: WSGIApplication, edge: ApiProcess) -> None:
+        self._app = app
+        self._edge = edge
+
+    def __call__(self, wsgi: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        found = _PATH.fullmatch(wsgi["PATH_INFO"]) if wsgi["REQUEST_METHOD"] == "POST" else None
+        size = wsgi.get("CONTENT_LENGTH") or ""
+        if found is None or not size.isdecimal() or int(size) > self._edge.settings.max_callback_bytes:
+            return self._app(wsgi, start_response)
+        raw = wsgi["wsgi.input"].read(int(size))
+        wsgi["wsgi.input"] = BytesIO(raw)  # for the route, should it go on
+        try:
+            received = self._receive(UUID(found[1]), raw, wsgi)
+        except (OperationalError, Unavailable) as error:
+            wsgi[FAILURE] = error
+            received = None
+        if received is None:
+            return self._app(wsgi, start_response)
+        return _answer(received, wsgi, start_response)
+
+    def _receive(self, run_id: UUID, raw: bytes, wsgi: WSGIEnvironment) -> CallbackAnswer | None:
+        try:
+            body = CallbackBody.model_validate(read_storable(raw))
+        except (ValueError, ValidationError):
+            return None
+        if not is_plain(body) or not self._is_signed(run_id, body, raw, wsgi):
+            return None
+        return self._edge.intake.receive(PlainCall(run_id, body, FIRST_GENERATION))
+
+    def _is_signed(self, run_id: UUID, body: CallbackBody, raw: bytes, wsgi: Mapping[str, Any]) -> bool:
+        """By the key that every run has unless somebody rotated it, so that no query is needed to know it."""
+        secret = self._edge.settings.secret_key
+        key = callback_key(secret, run_id=run_id, attempt=body.attempt, generation=FIRST_GENERATION)
+        return is_signed([key], raw, {name: wsgi.get(found, "") for name, found in _KEYS.items()})
+
+
+def _answer(received: CallbackAnswer, wsgi: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    content = received.model_dump_json(by_alias=True, exclude_none=True).encode()
+    traceparent = continued(wsgi.get("HTTP_TRACEPARENT"))
+    headers = [
+        ("Content-Type", "application/json"),
+        ("Content-Length", str(len(content))),
+        ("traceparent", traceparent),
+        ("x-trace-id", trace_id(traceparent) or ""),
+    ]
+    start_response("200 OK", headers)
+    return [content]

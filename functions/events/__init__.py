@@ -1,0 +1,1 @@
+"""Following a session log: WebSocket and server-sent events."""

@@ -1,0 +1,173 @@
+"""Following a log: replay and live are one path, shared by WebSocket and SSE.
+
+Read the rows after the cursor; when there are none, wait for the bell; read again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import copy_context
+from dataclasses import dataclass
+from functools import partial
+from uuid import UUID
+
+import structlog
+from psycopg import OperationalError
+from psycopg.errors import ProgramLimitExceeded
+
+from functions.runtime.log_notifier import Reader
+from functions.runtime.process import ApiProcess
+from functions.runtime.stream_slots import StreamSlot
+from handlers.access.permissions import Actor, session_for
+from handlers.event_log import WrittenEvents, run_events, written_events
+from handlers.runs.read import run_for
+from schema.errors import Conflict
+from schema.events import Envelope
+from schema.sql import Conn
+
+PAGE = 200
+SMALLEST_PAGE, LARGEST_PAGE, PAGE_BYTES = 10, 3000, 1024 * 1024
+RECHECK_SECONDS = 15.0
+RETRY_SECONDS = 1.0
+NOTHING_WRITTEN = WrittenEvents()
+_log = structlog.get_logger("functions.events.follow")
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What is followed, and for whom: a session's log, or the part of it that is one run's."""
+
+    session_id: UUID
+    run_id: UUID | None
+    actor: Actor
+    authenticate: Callable[[Conn], Actor]
+    """Raises Unauthenticated once the login has expired."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Events in order: of a run, or `written` ones of a session. None came for the time of a tick, or the bell rang for
+    another reason, when there are none. `is_full` when there may be more already."""
+
+    events: Sequence[Envelope] = ()
+    written: WrittenEvents = NOTHING_WRITTEN
+    is_full: bool = False
+    is_last: bool = False
+
+    def cursor_after(self, cursor: int) -> int:
+        """Where to read on."""
+        return max(cursor, self.written.last_seq, self.events[-1].seq if self.events else 0)
+
+
+def refuse_cursor_ahead(last_seq: int, cursor: int) -> None:
+    """A cursor beyond the log is not this log's: its reader would silently miss what comes up to it."""
+    if cursor > last_seq:
+        raise Conflict(f"The log ends at {last_seq}: read it again from a cursor within it.", code="bad_cursor")
+
+
+def follow(
+    edge: ApiProcess, followed: Followed, *, after: int, place: StreamSlot, tick_seconds: float
+) -> Iterator[Batch]:
+    """Every event after the cursor exactly once and in order, in batches, until the run or the server ends.
+
+    Waits out a database that is away. Raises Unauthenticated and NotFound when the reader may not go on.
+    """
+    pages = _Pages(edge, followed, after)
+    with edge.watch.reading(followed.session_id, place.bell) as reader:
+        read: Callable[[], Batch | None] = pages.next
+        while not edge.streams.is_ending:
+            batch = read()
+            read = pages.next
+            if batch is None:
+                place.bell.wait(RETRY_SECONDS)
+                yield Batch()
+                continue
+            if batch.is_full and edge.ahead is not None:
+                read = edge.ahead.submit(copy_context().run, pages.next).result
+            yield batch
+            if batch.is_last:
+                return
+            if not batch.is_full:
+                yield from _wait(edge, reader, pages.cursor, tick_seconds=tick_seconds)
+
+
+class _Pages:
+    """What is followed, page by page. The next one is read while a full one is being sent; never more than that one."""
+
+    def __init__(self, edge: ApiProcess, followed: Followed, after: int) -> None:
+        self._edge = edge
+        self._followed = followed
+        self._checked_at = time.monotonic()
+        self._limit = PAGE
+        self.cursor = after
+
+    def next(self) -> Batch | None:
+        """What comes after the cursor; None when the database does not answer."""
+        must_check = time.monotonic() - self._checked_at >= RECHECK_SECONDS
+        try:
+            batch = _read(self._edge, self._followed, self.cursor, limit=self._limit, must_check=must_check)
+        except ProgramLimitExceeded:  # a page is one text, of less than 1 GB: these events are larger than those before
+            if self._limit == SMALLEST_PAGE:
+                raise
+            self._limit = SMALLEST_PAGE
+            return self.next()
+        if batch is None:
+            return None
+        if must_check:
+            self._checked_at = time.monotonic()
+        self._limit = _next_limit(batch, self._limit)
+        self.cursor = batch.cursor_after(self.cursor)
+        return batch
+
+
+def _wait(edge: ApiProcess, reader: Reader, cursor: int, *, tick_seconds: float) -> Iterator[Batch]:
+    """Until the log may have grown; an empty batch each time that the bell rang for nothing, or nothing rang."""
+    until = time.monotonic() + RECHECK_SECONDS
+    while not edge.streams.is_ending and (left := until - time.monotonic()) > 0:
+        if reader.wait(cursor, min(tick_seconds, left)):
+            return
+        yield Batch()
+
+
+def _next_limit(batch: Batch, limit: int) -> int:
+    """As many events as make about PAGE_BYTES, going by those just read."""
+    if not (written := batch.written.json):
+        return limit
+    size = sum(map(len, written)) // len(written)
+    return max(SMALLEST_PAGE, min(LARGEST_PAGE, PAGE_BYTES // size))
+
+
+def _read(edge: ApiProcess, followed: Followed, cursor: int, *, limit: int, must_check: bool) -> Batch | None:
+    """The next page; None when the database does not answer."""
+    try:
+        if followed.run_id is None and not must_check:
+            read = partial(written_events, session_id=followed.session_id, after=cursor, limit=limit)
+            return _written(edge.database.call_alone(read), limit)
+        with edge.database.transaction() as conn:
+            if must_check:
+                session_for(conn, followed.authenticate(conn), followed.session_id)
+            if followed.run_id is None:
+                return _written(written_events(conn, followed.session_id, after=cursor, limit=limit), limit)
+            return _read_run(conn, followed, followed.run_id, cursor)
+    except ProgramLimitExceeded:
+        raise
+    except OperationalError as error:
+        _log.warning("a reader waits for the database", reason=str(error).splitlines()[:1])
+        return None
+
+
+def _written(events: WrittenEvents, limit: int) -> Batch:
+    return Batch(written=events, is_full=len(events.json) == limit)
+
+
+def _read_run(conn: Conn, followed: Followed, run_id: UUID, cursor: int) -> Batch:
+    events = run_events(conn, run_id, after=cursor, limit=PAGE)
+    has_ended = False
+    if (not events or events[-1].late) and run_for(conn, followed.actor, run_id).is_final:
+        has_ended = True
+        events = run_events(conn, run_id, after=cursor, limit=PAGE)  # it may have ended between the two
+    for i, event in enumerate(events):
+        if event.type == "run.finished" and not event.late:
+            return Batch(events[: i + 1], is_last=True)
+    return Batch(events, is_full=len(events) == PAGE, is_last=has_ended and len(events) < PAGE)

@@ -1,0 +1,61 @@
+"""A run's events as server-sent events (WHATWG HTML, section 9.2)."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+
+import structlog
+from flask import Response, request
+
+from functions.events.follow import Followed, follow
+from functions.runtime.process import ApiProcess
+from functions.runtime.socket_deadline import has_hung_up, watch_for_dead_peer
+from functions.runtime.stream_slots import StreamSlot
+from schema.errors import RunyardError
+from schema.events import Envelope
+
+PING_SECONDS = 15.0
+TICK_SECONDS = 3.0
+SEND_SECONDS = 5.0
+RETRY_MILLISECONDS = 1000
+_log = structlog.get_logger("functions.events.sse")
+
+
+def stream_response(edge: ApiProcess, followed: Followed, *, after: int, place: StreamSlot, **headers: str) -> Response:
+    """The answer that follows the log. It leaves its place when it ends, however it ends."""
+    sock: socket.socket | None = request.environ.get("gunicorn.socket")
+    if sock is not None:
+        sock.settimeout(SEND_SECONDS)  # a reader that takes nothing for so long is cut
+        watch_for_dead_peer(sock)
+    chunks = _follow(edge, followed, after=after, place=place, sock=sock)
+    response = Response(chunks, mimetype="text/event-stream")
+    response.call_on_close(place.leave)
+    response.headers.update({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    response.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
+    return response
+
+
+def frame(event: Envelope) -> str:
+    data = event.model_dump_json(by_alias=True, exclude_none=True)
+    return f"id: {event.seq}\nevent: {event.type}\ndata: {data}\n\n"
+
+
+def _follow(
+    edge: ApiProcess, followed: Followed, *, after: int, place: StreamSlot, sock: socket.socket | None
+) -> Iterator[str]:
+    yield f"retry: {RETRY_MILLISECONDS}\n\n"  # with it the headers go out
+    written_at = time.monotonic()
+    try:
+        for batch in follow(edge, followed, after=after, place=place, tick_seconds=TICK_SECONDS):
+            if batch.events:
+                yield "".join(map(frame, batch.events))
+                written_at = time.monotonic()
+            elif time.monotonic() - written_at >= PING_SECONDS:
+                yield ": ping\n\n"
+                written_at = time.monotonic()
+            if not edge.is_resident or (sock is not None and has_hung_up(sock)):
+                return
+    except RunyardError as error:  # the login has expired, or the session is gone
+        _log.info("a stream ended", reason=error.problem_code)

@@ -1,0 +1,120 @@
+"""Who is asking, and may they: every route names its permission, and this is where it is enforced, before the view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from flask import Flask, current_app, g, request, session
+
+from functions.runtime.process import api_process
+from handlers.access.permissions import Actor, Permission, require
+from handlers.access.tokens import authenticate, authenticate_user
+from schema.errors import Forbidden, Unauthenticated
+from schema.sql import Conn
+
+View = TypeVar("View", bound=Callable[..., Any])
+PUBLIC: Final = "public"
+SIGNED_IN_USER: Final = "user"
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def permission(name: Permission) -> Callable[[View], View]:
+    """The view is for users whose role includes it."""
+
+    def declare(view: View) -> View:
+        view.__permission__ = name  # type: ignore[attr-defined]
+        return view
+
+    return declare
+
+
+def public(reason: str) -> Callable[[View], View]:
+    """The view is for everyone, for this reason."""
+
+    def declare(view: View) -> View:
+        view.__permission__ = PUBLIC  # type: ignore[attr-defined]
+        view.__public_because__ = reason  # type: ignore[attr-defined]
+        return view
+
+    return declare
+
+
+def enforce_permissions(app: Flask) -> None:
+    """Call it when all routes are registered: one that declares nothing is an error at start."""
+    undeclared = [
+        rule.rule for rule in app.url_map.iter_rules() if permission_of(app.view_functions[rule.endpoint]) is None
+    ]
+    if undeclared:
+        raise AssertionError(f"routes without a permission: {undeclared}")
+    app.before_request(_enforce)
+
+
+def permission_of(view: Callable[..., Any]) -> Permission | str | None:
+    """What the view declares."""
+    declared: str | None = getattr(view, "__permission__", None)
+    return declared
+
+
+def actor() -> Actor:
+    """The user on whose behalf this request is done."""
+    found: Actor = g.actor
+    return found
+
+
+def authenticator() -> Callable[[Conn], Actor]:
+    """Authenticates as this request does, and goes on to do so after it: for streams, which outlive a login.
+
+    Raises Unauthenticated, and Forbidden for a browser's request that comes from another site.
+    """
+    header = request.headers.get("Authorization")
+    if header is not None:
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise Unauthenticated("Send `Authorization: Bearer` and a token.")
+        return lambda conn: authenticate(conn, token.strip())
+    user_id = session.get(SIGNED_IN_USER) if api_process().settings.auth == "local" else None
+    if user_id is None:
+        raise Unauthenticated()
+    _refuse_other_sites()
+    return lambda conn: authenticate_user(conn, UUID(user_id))
+
+
+def who_is_asking() -> Actor | None:
+    """For public pages: the signed-in user, if any."""
+    try:
+        recognise = authenticator()
+        with api_process().database.transaction() as conn:
+            return recognise(conn)
+    except Unauthenticated:
+        return None
+
+
+def _enforce() -> None:
+    view = current_app.view_functions.get(request.endpoint or "")
+    if view is None:  # no such route: its problem is on the way
+        return
+    needed = permission_of(view)
+    if needed == PUBLIC:
+        return
+    recognise = authenticator()
+    with api_process().database.transaction() as conn:
+        g.actor = recognise(conn)
+    require(g.actor, needed)  # type: ignore[arg-type]
+
+
+def _refuse_other_sites() -> None:
+    """A browser sends the cookie along whatever page asks; only our own pages may change things or open a socket."""
+    if request.method in _SAFE and request.headers.get("Upgrade") is None:
+        return
+    origin = request.headers.get("Origin")
+    ours = {_origin(api_process().settings.public_url), _origin(request.host_url)}
+    if origin is None or _origin(origin) not in ours:
+        raise Forbidden("A signed-in browser may do this from Runyard's own pages only.", code="bad_origin")
+
+
+def _origin(address: str) -> tuple[str, str]:
+    parts = urlsplit(address)
+    return parts.scheme.lower(), parts.netloc.lower()

@@ -1,0 +1,90 @@
+"""Parsing what APIFlask's decorators do not reach: signed bodies, headers, the queries of sockets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+from flask import Request, request
+from pydantic import BaseModel, ValidationError
+
+from functions.http.problems import MalformedJson
+from functions.http.schemas import IDEMPOTENCY_KEY, LAST_EVENT_ID
+from handlers.runs.start import Idempotency
+from schema.errors import Invalid
+
+Model = TypeVar("Model", bound=BaseModel)
+MAX_WAIT_SECONDS = 60
+_PREFERRED_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?:$|[,;])", re.IGNORECASE)
+_KEY = re.compile(IDEMPOTENCY_KEY)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class EdgeRequest(Request):
+    """A request whose empty body is an empty object, and whose malformed body is a problem with a reason."""
+
+    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:  # noqa: FBT001, FBT002  Flask's
+        if not self.get_data():
+            return {}
+        value = super().get_json(force=force, silent=silent, cache=cache)
+        if value is None:  # APIFlask would take it for an empty object
+            raise Invalid("The body is null, not an object.")
+        return value
+
+    def on_json_loading_failed(self, e: ValueError | None) -> Any:
+        raise MalformedJson(f"The body is not JSON: {e}.")
+
+
+def parsed(model: type[Model], value: object, *, where: str) -> Model:
+    """The value as the model; raises Invalid with the fields that do not fit, and nothing of the input."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        found = [
+            {"where": ".".join([where, *map(str, each["loc"])])[:200], "problem": each["msg"]}
+            for each in error.errors(include_url=False, include_input=False, include_context=False)[:50]
+        ]
+        detail = "; ".join(f"{each['where']}: {each['problem']}" for each in found[:3])
+        raise Invalid(detail, errors=found) from None
+
+
+def last_event_id() -> int | None:
+    """The number that a reconnecting EventSource sends; raises Invalid for anything else."""
+    text = request.headers.get("Last-Event-ID", "").strip()
+    if not re.fullmatch(LAST_EVENT_ID, text):
+        raise Invalid("Last-Event-ID is not the number of an event.", code="bad_cursor")
+    return int(text) if text else None
+
+
+def preferred_wait_seconds() -> int:
+    """What `Prefer: wait=N` (RFC 7240) asks for, at most MAX_WAIT_SECONDS; 0 without it."""
+    found = _PREFERRED_WAIT.search(request.headers.get("Prefer", ""))
+    return min(int(found[1]), MAX_WAIT_SECONDS) if found else 0
+
+
+def idempotency() -> Idempotency | None:
+    """The key of this request and the digest of its body, whatever the order of its keys."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not _KEY.fullmatch(key):
+        raise Invalid("Idempotency-Key has 1 to 255 visible ASCII characters.", code="bad_idempotency_key")
+    body = json.dumps(request.get_json(force=True), sort_keys=True, separators=(",", ":"))
+    return Idempotency(key=key, body_digest=hashlib.sha256(body.encode()).digest())
+
+
+def page_cursor(created_at: datetime, id_: UUID) -> str:
+    """Where the next page of a list that is newest first begins: PAGE_CURSOR."""
+    return f"{round((created_at - _EPOCH) / timedelta(microseconds=1))}-{id_}"
+
+
+def read_page_cursor(cursor: str | None) -> tuple[str, UUID] | None:
+    """As handlers.runs.read takes it."""
+    if cursor is None:
+        return None
+    microseconds, _, id_ = cursor.partition("-")
+    return (_EPOCH + timedelta(microseconds=int(microseconds))).isoformat(), UUID(id_)

@@ -1,0 +1,141 @@
+"""Errors become RFC 9457 problems here, and only here: the one table from error classes to HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import structlog
+from apiflask import APIFlask
+from apiflask.exceptions import HTTPError
+from flask import Response
+from psycopg import DataError, OperationalError
+from werkzeug.exceptions import HTTPException
+
+from functions.http.tracing import current_trace_id
+from schema.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    RunyardError,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
+
+RETRY_SECONDS = 2
+_log = structlog.get_logger("functions.http.problems")
+
+
+class MalformedJson(Invalid):
+    """The body is not JSON."""
+
+    code = "malformed_json"
+
+
+STATUS: tuple[tuple[type[RunyardError], HTTPStatus], ...] = (
+    (MalformedJson, HTTPStatus.BAD_REQUEST),
+    (Invalid, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (Unauthenticated, HTTPStatus.UNAUTHORIZED),
+    (Forbidden, HTTPStatus.FORBIDDEN),
+    (NotFound, HTTPStatus.NOT_FOUND),
+    (Conflict, HTTPStatus.CONFLICT),
+    (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (RunyardError, HTTPStatus.INTERNAL_SERVER_ERROR),
+)
+"""The first class that fits counts."""
+
+_HEADERS = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": str(RETRY_SECONDS)},
+}
+_CODES = {
+    HTTPStatus.BAD_REQUEST: "bad_request",
+    HTTPStatus.NOT_FOUND: "no_such_route",
+    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge.code,
+    HTTPStatus.UNPROCESSABLE_ENTITY: Invalid.code,
+    HTTPStatus.INTERNAL_SERVER_ERROR: RunyardError.code,
+}
+
+
+def answer_with_problems(app: APIFlask) -> None:
+    """Have every error of the app answered as a problem."""
+    app.error_processor(_validation_problem)
+    app.register_error_handler(HTTPException, _http_problem)
+    app.register_error_handler(RunyardError, known_problem)
+    app.register_error_handler(OperationalError, _database_away)
+    app.register_error_handler(DataError, _unstorable)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def problem(
+    status: int,
+    *,
+    code: str,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    members: Mapping[str, object] | None = None,
+) -> Response:
+    """An `application/problem+json` answer; `members` are the extension members."""
+    at = HTTPStatus(status)
+    body = {
+        "type": f"urn:runyard:problem:{code}",
+        "title": at.phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "traceId": current_trace_id() or "",
+        **{name: value for name, value in (members or {}).items() if value is not None},
+    }
+    return Response(
+        json.dumps(body, ensure_ascii=False, default=str),
+        status=status,
+        mimetype="application/problem+json",
+        headers={**_HEADERS.get(at, {}), **(headers or {})},
+    )
+
+
+def known_problem(error: RunyardError) -> Response:
+    status = next(status for class_, status in STATUS if isinstance(error, class_))
+    return problem(status, code=error.problem_code, detail=error.detail, members=error.members)
+
+
+def _validation_problem(error: HTTPError) -> Response:
+    """The fields and what is wrong with them; never what was sent."""
+    found = [
+        {"where": f"{location}.{field}"[:200], "problem": message}
+        for location, fields in dict(error.detail or {}).items()
+        for field, messages in fields.items()
+        for message in messages
+    ]
+    detail = "; ".join(f"{each['where']}: {each['problem']}" for each in found[:3]) or str(error.message)
+    code = _CODES.get(HTTPStatus(error.status_code), "invalid")
+    return problem(error.status_code, code=code, detail=detail, members={"errors": found[:50] or None})
+
+
+def _http_problem(error: HTTPException) -> Response | HTTPException:
+    if error.response is not None or (error.code or 500) < 400:  # a redirect, or an answer that was raised
+        return error
+    status = error.code or 500
+    headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
+    code = _CODES.get(HTTPStatus(status), HTTPStatus(status).phrase.lower().replace(" ", "_"))
+    return problem(status, code=code, detail=error.description or error.name, headers=headers)
+
+
+def _database_away(error: OperationalError) -> Response:
+    _log.warning("the database did not answer", reason=type(error).__name__, detail=str(error).splitlines()[:1])
+    return problem(503, code="database_unavailable", detail="The database does not answer. Try again shortly.")
+
+
+def _unstorable(error: DataError) -> Response:
+    _log.warning("the database refused a value", reason=type(error).__name__)
+    return problem(422, code=Invalid.code, detail="A value of the request cannot be stored.")
+
+
+def _unexpected(error: Exception) -> Response:
+    _log.error("a request failed", exc_info=error)
+    return problem(500, code=RunyardError.code, detail="Something went wrong in Runyard. Its log names the trace.")

@@ -1,0 +1,82 @@
+"""Types that request bodies, queries and answers of several rooms share. An unknown key is an error."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from flask import Response
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+
+from schema.events import Envelope
+from schema.wire import Page, Request, Text, Wire
+
+MAX_SEQ = 2**63 - 1
+LAST_EVENT_ID = r"^[0-9]{0,18}$"
+IDEMPOTENCY_KEY = r"^[\x21-\x7e]{1,255}$"
+PAGE_CURSOR = r"^[0-9]{1,17}-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+"""When the page's last thing was made, in microseconds since 1970, and its id: whatever fits this is a cursor."""
+Cursor = Annotated[int, Field(ge=0, le=MAX_SEQ, description="The number (seq) of the last event that you have.")]
+
+
+def is_a_number(value: object) -> object:
+    """JSON knows 5 and 5.0 as the same number, and "5" and true as none."""
+    if isinstance(value, (str, bool)):
+        raise ValueError("must be a number")  # noqa: TRY004  pydantic reads ValueErrors
+    return value
+
+
+def not_blank(prompt: str) -> str:
+    if not prompt.strip():
+        raise ValueError("must not be empty")
+    return prompt
+
+
+Prompt = Annotated[Text, Field(min_length=1, json_schema_extra={"pattern": r"\S"}), AfterValidator(not_blank)]
+Whole = Annotated[int, BeforeValidator(is_a_number)]
+Title = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+
+
+class Nothing(Request):
+    """A call without a body, or with an empty object."""
+
+
+class AfterQuery(Request):
+    """Events after a number."""
+
+    after: Cursor = 0
+    limit: int = Field(default=200, ge=1, le=1000)
+
+
+class StreamQuery(Request):
+    """`Last-Event-ID` wins over the cursor."""
+
+    cursor: Cursor = 0
+
+
+class SocketQuery(Request):
+    """Without `after` a snapshot comes first."""
+
+    after: Cursor | None = None
+
+
+class PageQuery(Page):
+    """A page of things, newest first; `cursor` is the `nextCursor` of the page before."""
+
+    cursor: str | None = Field(default=None, pattern=PAGE_CURSOR)
+
+
+def answer(body: Wire, status: int = 200, **headers: str) -> Response:
+    """The JSON answer; names of headers are written with underscores."""
+    return Response(
+        body.model_dump_json(by_alias=True, exclude_none=True),
+        status=status,
+        mimetype="application/json",
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+    )
+
+
+class EventsAnswer(Wire):
+    """`nextCursor` is there when there may be more."""
+
+    items: list[Envelope]
+    next_cursor: int | None = None

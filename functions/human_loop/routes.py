@@ -1,0 +1,74 @@
+"""What agents ask of people, and the answers."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from functions.http.auth import actor, permission
+from functions.http.openapi import also, conflicts
+from functions.http.schemas import answer
+from functions.human_loop.presenters import request_detail_answer, shown_request_answer
+from functions.human_loop.schemas import (
+    HumanRequestDetailAnswer,
+    HumanRequestsAnswer,
+    PendingQuery,
+    RepliedAnswer,
+    ReplyBody,
+)
+from functions.runtime.process import api_process
+from handlers.human_loop.pending import history_of, pending, request_for
+from handlers.human_loop.reply import GivenReply, reply
+
+human_loop = APIBlueprint("human_loop", __name__, tag="Human loop")
+
+
+@human_loop.get("/api/human-loop/pending")
+@permission("human_loop:read")
+@human_loop.input(PendingQuery, location="query")
+@human_loop.output(HumanRequestsAnswer)
+@human_loop.doc(responses=also({404: {}}))
+def list_pending(query_data: PendingQuery) -> Response:
+    """What waits for you, oldest first
+
+    In your own sessions, and what was escalated to you or a role of yours. The first 200.
+    """
+    with api_process().transaction() as conn:
+        found = pending(conn, actor(), session_id=query_data.session_id)
+    return answer(HumanRequestsAnswer(items=[shown_request_answer(request) for request in found]))
+
+
+@human_loop.get("/api/human-loop/<uuid:request_id>")
+@permission("human_loop:read")
+@human_loop.output(HumanRequestDetailAnswer)
+def get_request(request_id: UUID) -> Response:
+    """A request, what was decided about it, and by whom"""
+    with api_process().transaction() as conn:
+        request = request_for(conn, actor(), request_id)
+        return answer(request_detail_answer(request, history_of(conn, request)))
+
+
+@human_loop.post("/api/human-loop/reply")
+@permission("human_loop:reply")
+@human_loop.input(ReplyBody)
+@human_loop.output(RepliedAnswer)
+@human_loop.doc(responses=conflicts("already_answered", "capability_missing"))
+def post_reply(json_data: ReplyBody) -> Response:
+    """Answer a request
+
+    Once: 409 `already_answered` tells the request's status. 409 `capability_missing` names what the agent cannot take.
+    Answers to a form are checked against it: 422 `answers_do_not_fit` names the fields.
+    """
+    given = GivenReply(
+        request_id=json_data.request_id,
+        decision=json_data.decision,
+        option_id=json_data.option_id,
+        reason=json_data.reason,
+        answers=json_data.answers,
+        arguments=json_data.arguments,
+    )
+    with api_process().transaction() as conn:
+        request = reply(conn, actor(), given, stop_policy=api_process().stop_policy)
+    return answer(RepliedAnswer(request_id=request.id, status=request.status))

@@ -1,0 +1,76 @@
+"""Bodies, queries and answers of the routes of the human loop."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import Field
+
+from handlers.human_loop.reply import Decision
+from schema.events import Envelope
+from schema.rows import RunStatus
+from schema.wire import Json, Request, Text, Wire
+
+
+class ReplyBody(Request):
+    """An answer to what an agent asks. `arguments` (edited arguments) are refused: no agent takes them yet."""
+
+    request_id: UUID
+    decision: Decision
+    option_id: Text | None = Field(default=None, max_length=200)
+    reason: Text | None = Field(default=None, max_length=10_000)
+    answers: Json | None = None
+    arguments: Json | None = None
+
+
+class PendingQuery(Request):
+    session_id: UUID | None = None
+
+
+class HumanRequestAnswer(Wire):
+    request_id: UUID
+    session_id: UUID
+    run_id: UUID
+    kind: str
+    status: str
+    title: str
+    tool_call: Json | None = None
+    options: list[Json] | None = None
+    schema_: Json | None = Field(default=None, alias="schema")
+    requested_at: datetime
+    expires_at: datetime | None = None
+    on_expiry: str
+
+
+class ShownRequestAnswer(HumanRequestAnswer):
+    """`diffs` are those of the tool call. `escalatedTo` may answer too (`user:<id>` or `role:<name>`)."""
+
+    session_title: str
+    run_status: RunStatus
+    diffs: list[Json] | None = None
+    escalated_to: str | None = None
+    escalated_at: datetime | None = None
+
+
+class HumanRequestsAnswer(Wire):
+    items: list[ShownRequestAnswer]
+
+
+class HumanRequestDetailAnswer(ShownRequestAnswer):
+    """`decidedBy` is a user, a rule with its version, or `timeout`; `told` what the agent was given. `history` is what
+    the log tells of it, oldest first."""
+
+    fingerprint: str
+    attempt: int
+    answer: Json | None = None
+    decided_by: str | None = None
+    decided_at: datetime | None = None
+    told: str | None = None
+    settled_at: datetime | None = None
+    history: list[Envelope]
+
+
+class RepliedAnswer(Wire):
+    request_id: UUID
+    status: str

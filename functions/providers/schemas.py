@@ -1,0 +1,35 @@
+"""Answers of the routes of providers."""
+
+from __future__ import annotations
+
+from pydantic import AwareDatetime
+
+from schema.wire import Wire
+
+
+class Capabilities(Wire):
+    """`said` is what the agent of this version says of itself once it has run; `probed` what the conformance probe of
+    `probed_version` found, when it was tried; `effective` is what a run may count on."""
+
+    declared: dict[str, bool]
+    said: dict[str, bool] | None = None
+    probed: dict[str, bool] | None = None
+    probed_version: str | None = None
+    probed_at: AwareDatetime | None = None
+    effective: dict[str, bool]
+
+
+class ProviderAnswer(Wire):
+    name: str
+    title: str
+    ready: bool
+    reason: str | None = None
+    version: str | None = None
+    options: list[str]
+    default_model: str | None = None
+    default_mode: str
+    capabilities: Capabilities
+
+
+class ProvidersAnswer(Wire):
+    items: list[ProviderAnswer]

@@ -1,0 +1,152 @@
+"""The queue of runs: seen and edited here; what only the job worker can do to it is asked for here and waited for."""
+
+from __future__ import annotations
+
+import json
+import time
+from uuid import UUID
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from functions.http.auth import actor, permission
+from functions.http.openapi import conflicts
+from functions.http.schemas import Nothing, answer
+from functions.runs.presenters import queued_answer, run_answer
+from functions.runs.schemas import (
+    DrainAnswer,
+    DrainBody,
+    EditQueuedBody,
+    QueuedAnswer,
+    QueueQuery,
+    ReconcileAnswer,
+    RemoveQueuedQuery,
+    SessionQueueAnswer,
+    StatusAnswer,
+)
+from functions.runs.start import refuse_large_prompt
+from functions.runtime.process import api_process
+from functions.runtime.stream_slots import StreamSlot
+from handlers.job_requests import give_up, operation, request_operation
+from handlers.runs.limits import held_position
+from handlers.runs.queue import edit_queued, remove_queued, session_queue
+from handlers.runs.read import queue_position, run_for
+from schema.errors import Unavailable
+from schema.queue_api import QueueItem
+from schema.rows import OperationRow
+from schema.wire import Json
+
+GRACE_SECONDS = 10.0
+LOOK_SECONDS = 0.1
+queue = APIBlueprint("queue", __name__, tag="Queue")
+
+
+@queue.get("/api/runs/queue/<uuid:run_id>")
+@permission("runs:read")
+@queue.output(QueuedAnswer)
+def get_queued(run_id: UUID) -> Response:
+    """Where a run stands in the queue"""
+    with api_process().transaction() as conn:
+        run = run_for(conn, actor(), run_id)
+        held = held_position(conn, run.id) if run.held_by else None
+        return answer(queued_answer(run, position=queue_position(conn, run), held_position=held))
+
+
+@queue.get("/api/sessions/<uuid:session_id>/queue")
+@permission("runs:read")
+@queue.input(QueueQuery, location="query")
+@queue.output(SessionQueueAnswer)
+def get_session_queue(session_id: UUID, query_data: QueueQuery) -> Response:
+    """A session's live run and what is queued behind it"""
+    with api_process().transaction() as conn:
+        found = session_queue(conn, actor(), session_id, after=query_data.cursor, limit=query_data.limit)
+    live = None if found.live is None else run_answer(found.live)
+    return answer(SessionQueueAnswer(live=live, items=found.items, next_cursor=found.next_position))
+
+
+@queue.patch("/api/runs/queue/<uuid:run_id>")
+@permission("runs:start")
+@queue.input(EditQueuedBody)
+@queue.output(QueueItem)
+@queue.doc(responses=conflicts("stale_revision", "not_queued", "capability_missing"))
+def edit_queued_run(run_id: UUID, json_data: EditQueuedBody) -> Response:
+    """Edit or move a queued run
+
+    409 `stale_revision` tells the run as it is now; 409 `not_queued` that it has begun, or the one beside which it was
+    to go.
+    """
+    refuse_large_prompt(json_data.prompt or "")
+    with api_process().transaction() as conn:
+        item = edit_queued(conn, actor(), run_id, json_data.edit)
+    return answer(item)
+
+
+@queue.delete("/api/runs/queue/<uuid:run_id>")
+@permission("runs:stop")
+@queue.input(RemoveQueuedQuery, location="query")
+@queue.output(StatusAnswer)
+@queue.doc(responses=conflicts("stale_revision", "not_queued"))
+def remove_queued_run(run_id: UUID, query_data: RemoveQueuedQuery) -> Response:
+    """Take a run out of the queue
+
+    It is cancelled. 409 `not_queued` when it has begun: that takes a stop.
+    """
+    with api_process().transaction() as conn:
+        run = remove_queued(conn, actor(), run_id, revision=query_data.revision)
+    return answer(StatusAnswer(run_id=run.id, status=run.status))
+
+
+@queue.post("/api/runs/queue/drain")
+@permission("queue:drain")
+@queue.input(DrainBody)
+@queue.output(DrainAnswer)
+def drain_queue(json_data: DrainBody) -> Response:
+    """Claim and start runs here and now
+
+    Then counts what settled within the wait. 503 `worker_away` when no job worker takes it up.
+    """
+    return perform("drain_queue", json_data.model_dump(by_alias=True), wait_seconds=json_data.wait_seconds)
+
+
+@queue.post("/api/reconcile/runs")
+@permission("reconcile")
+@queue.input(Nothing)
+@queue.output(ReconcileAnswer)
+def reconcile_runs(json_data: Nothing) -> Response:  # noqa: ARG001
+    """Find overdue runs, and adopt, retry or end them
+
+    503 `worker_away` when no job worker takes it up.
+    """
+    return perform("reconcile_runs", {}, wait_seconds=0)
+
+
+def perform(kind: str, arguments: Json, *, wait_seconds: float) -> Response:
+    """Have the job worker do it, and answer with its result."""
+    return Response(json.dumps(performed(kind, arguments, wait_seconds=wait_seconds)), mimetype="application/json")
+
+
+def performed(kind: str, arguments: Json, *, wait_seconds: float) -> Json:
+    """What the job worker answers. Raises Unavailable when it does not take it up in time, or fails."""
+    with api_process().streams.place() as place:
+        with api_process().transaction() as conn:
+            operation_id = request_operation(conn, actor(), kind, arguments)
+        done = _outcome(operation_id, place, seconds=wait_seconds + GRACE_SECONDS)
+    if done is None:
+        with api_process().transaction() as conn:
+            give_up(conn, operation_id)
+        raise Unavailable("The job worker did not take it up in time: is it running?", code="worker_away")
+    if done.error is not None:
+        raise Unavailable(f"The job worker could not do it: {done.error}", code="operation_failed")
+    return done.result or {}
+
+
+def _outcome(operation_id: UUID, place: StreamSlot, *, seconds: float) -> OperationRow | None:
+    """The finished operation; None if it did not finish in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not api_process().streams.is_ending:
+        with api_process().transaction() as conn:
+            found = operation(conn, operation_id)
+        if found is not None and found.finished_at is not None:
+            return found
+        place.bell.wait(LOOK_SECONDS)
+    return None

@@ -1,0 +1,214 @@
+"""Bodies, queries and answers of the routes of runs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BeforeValidator, Field
+
+from functions.http.schemas import MAX_SEQ, Prompt, Title, Whole, is_a_number
+from handlers.runs.queue import QueueEdit, QueuePosition
+from schema.events import Envelope, Reason, RunWarning, Usage
+from schema.human_policy import HumanPolicy
+from schema.options import RunOptions
+from schema.queue_api import QueueItem
+from schema.rows import RunStatus
+from schema.wire import Request, Text, Wire
+
+
+class StartBody(Request):
+    """A run to be started. Without a session a new one is made; without a provider the app's is taken."""
+
+    prompt: Prompt
+    provider: Text | None = Field(default=None, min_length=1, max_length=100)
+    app_id: UUID | None = None
+    session_id: UUID | None = None
+    options: RunOptions = Field(default_factory=RunOptions)
+    multitask: Literal["enqueue", "reject", "interrupt"] = "enqueue"
+    max_attempts: Annotated[int, Field(ge=1, le=20), BeforeValidator(is_a_number)] | None = None
+    timeout_seconds: Annotated[float, Field(gt=0, le=7 * 86400, allow_inf_nan=False, strict=True)] | None = None
+    human_loop: HumanPolicy = Field(default_factory=HumanPolicy)
+
+
+class BindBody(Request):
+    """A run that something else drives. `provider` is a free name: what drives it is not of the registry."""
+
+    provider: Text = Field(min_length=1, max_length=100)
+    session_id: UUID | None = None
+    prompt: Text = Field(default="", max_length=262_144)
+    title: Title | None = None
+
+
+class BeforeRun(Request):
+    before: UUID
+
+
+class AfterRun(Request):
+    after: UUID
+
+
+class EditQueuedBody(Request):
+    """What is to be changed of a queued run; what is left out stays. `revision` is the one that you have seen; `place`
+    is where it goes in its session's queue."""
+
+    revision: Whole = Field(ge=1)
+    prompt: Prompt | None = None
+    options: RunOptions | None = None
+    place: Literal["first", "last"] | BeforeRun | AfterRun | None = None
+
+    @property
+    def edit(self) -> QueueEdit:
+        return QueueEdit(revision=self.revision, prompt=self.prompt, options=self.options, place=self._place)
+
+    @property
+    def _place(self) -> QueuePosition | None:
+        match self.place:
+            case None:
+                return None
+            case BeforeRun(before=other):
+                return QueuePosition("before", other)
+            case AfterRun(after=other):
+                return QueuePosition("after", other)
+            case end:
+                return QueuePosition(end)
+
+
+class RemoveQueuedQuery(Request):
+    """With `revision` the run is only removed if nobody has edited it since."""
+
+    revision: int | None = Field(default=None, ge=1)
+
+
+class QueueQuery(Request):
+    """A page of a queue; `cursor` is the `nextCursor` of the page before."""
+
+    cursor: int | None = Field(default=None, ge=-(2**63), le=MAX_SEQ)
+    limit: int = Field(default=100, ge=1, le=500)
+
+
+class DrainBody(Request):
+    """Claim and start at most `limit` runs, then count what settles within the wait."""
+
+    limit: Whole = Field(default=10, ge=1, le=100)
+    wait_seconds: float = Field(default=0, ge=0, le=60, allow_inf_nan=False, strict=True)
+
+
+class TodoChangesQuery(Request):
+    """Changes after a cursor."""
+
+    after: int = Field(default=0, ge=0, le=MAX_SEQ, description="The `nextCursor` of the page before.")
+    limit: int = Field(default=200, ge=1, le=1000)
+
+
+class RunAnswer(Wire):
+    run_id: UUID
+    session_id: UUID
+    provider: str
+    status: RunStatus
+    reason: Reason | None = None
+    stop_reason: str | None = None
+    attempt: int
+    max_attempts: int
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    usage: Usage | None = None
+    queue_position: int | None = Field(default=None, description="Runs before this one; for queued runs only.")
+    bound: bool
+    prompt: str
+    warnings: list[RunWarning]
+
+
+class StartedAnswer(Wire):
+    """`seq` is the cursor from which a reader misses nothing of the run."""
+
+    run_id: UUID
+    session_id: UUID
+    status: RunStatus
+    seq: int
+    queue_position: int
+    warnings: list[RunWarning]
+
+
+class WaitedAnswer(Wire):
+    """To `Prefer: wait`, when the run ended in time."""
+
+    run: RunAnswer
+    events: list[Envelope]
+    warnings: list[RunWarning]
+
+
+class StatusAnswer(Wire):
+    run_id: UUID
+    status: RunStatus
+
+
+class BoundAnswer(Wire):
+    """The key is told here and never again."""
+
+    run_id: UUID
+    session_id: UUID
+    attempt: int
+    epoch: int
+    callback_url: str
+    callback_key: str
+
+
+class RunsAnswer(Wire):
+    items: list[RunAnswer]
+    next_cursor: str | None = None
+
+
+class QueuedAnswer(Wire):
+    run_id: UUID
+    status: RunStatus
+    position: int
+    attempts: int
+    max_attempts: int
+    claimed_by: str | None = None
+    lock_expires_at: datetime | None = None
+    next_attempt_at: datetime | None = None
+    last_error: str | None = None
+    revision: int
+    held_by: str | None = Field(default=None, description="The limit that keeps it here: system, app or user.")
+    held_position: int | None = Field(default=None, description="Runs that the same limit holds before this one.")
+
+
+class SessionQueueAnswer(Wire):
+    """A session's queue in its order. `nextCursor` is there when there may be more."""
+
+    live: RunAnswer | None = None
+    items: list[QueueItem]
+    next_cursor: int | None = None
+
+
+class DrainAnswer(Wire):
+    claimed: int
+    started: int
+    succeeded: int
+    retried: int
+    failed: int
+    canceled: int
+
+
+class ReconciledAnswer(Wire):
+    """What was done about one run, and why."""
+
+    run_id: UUID
+    action: str
+    reason: str
+
+
+class ReconcileAnswer(Wire):
+    """Counts by what was done, and a reason for each run."""
+
+    scanned: int
+    adopted: int = 0
+    dispatched: int = 0
+    retried: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    waiting: int = 0
+    reasons: list[ReconciledAnswer]

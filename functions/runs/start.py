@@ -1,0 +1,141 @@
+"""A prompt comes in: as JSON at once, as a stream of the run's events, or as JSON when the run has ended."""
+
+from __future__ import annotations
+
+import time
+
+from apiflask import APIBlueprint
+from flask import Response, g, request
+
+from functions.events.follow import Followed, follow
+from functions.events.sse import stream_response
+from functions.http.auth import actor, authenticator, permission
+from functions.http.openapi import also, conflicts, takes_headers
+from functions.http.parsing import idempotency, preferred_wait_seconds
+from functions.http.schemas import answer
+from functions.http.tracing import name_in_log
+from functions.runs.presenters import started_answer, waited_answer
+from functions.runs.schemas import StartBody, StartedAnswer
+from functions.runtime.process import api_process
+from functions.runtime.stream_slots import StreamSlot
+from handlers.runs.read import run_for
+from handlers.runs.start import Start, StartedRun, start_run
+from schema.errors import TooLarge
+from schema.events import Envelope
+
+WAIT_TICK_SECONDS = 0.25
+STREAMED_OR_WAITED = (
+    "With `Accept: text/event-stream` the run's events as they come; with `Prefer: wait=N` the run and its events, if "
+    "it ended in time"
+)
+CONFLICTS = conflicts("capability_missing", "session_busy", "idempotency_key_reused", "other_app")
+starting = APIBlueprint("starting", __name__, tag="Runs")
+
+
+@starting.post("/api/runs/start")
+@permission("runs:start")
+@starting.input(StartBody)
+@starting.output(StartedAnswer, status_code=202, description="Accepted: the run is queued")
+@starting.doc(
+    responses=also({200: {"description": STREAMED_OR_WAITED}, **CONFLICTS}),
+    extensions=takes_headers("Idempotency-Key", "Prefer", "traceparent"),
+)
+def post_start(json_data: StartBody) -> Response:
+    """Start a run
+
+    The same `Idempotency-Key` with the same body starts one run only.
+    """
+    if request.accept_mimetypes.best_match(["application/json", "text/event-stream"]) == "text/event-stream":
+        return _start_and_stream(json_data)
+    seconds = preferred_wait_seconds()
+    return _start_and_wait(json_data, seconds) if seconds else _accepted(_start(json_data))
+
+
+@starting.post("/api/runs/queue/enqueue")
+@permission("runs:start")
+@starting.input(StartBody)
+@starting.output(StartedAnswer, status_code=202, description="Accepted: the run is queued")
+@starting.doc(responses=CONFLICTS, extensions=takes_headers("Idempotency-Key", "traceparent"))
+def enqueue_run(json_data: StartBody) -> Response:
+    """Start a run, never as a stream"""
+    return _accepted(_start(json_data))
+
+
+def refuse_large_prompt(prompt: str) -> None:
+    limit = api_process().settings.max_prompt_bytes
+    if len(prompt.encode()) > limit:
+        raise TooLarge(f"A prompt has at most {limit} bytes of UTF-8.", code="prompt_too_large")
+
+
+def _start(body: StartBody) -> StartedRun:
+    refuse_large_prompt(body.prompt)
+    asked = Start(
+        prompt=body.prompt,
+        provider=body.provider,
+        app_id=body.app_id,
+        session_id=body.session_id,
+        options=body.options,
+        multitask=body.multitask,
+        max_attempts=body.max_attempts or api_process().settings.run_max_attempts,
+        timeout_seconds=body.timeout_seconds,
+        human_loop=body.human_loop,
+        traceparent=g.traceparent,
+    )
+    key = idempotency()
+    with api_process().transaction() as conn:
+        started = start_run(
+            conn,
+            actor(),
+            asked,
+            stop_policy=api_process().stop_policy,
+            human_policy=api_process().settings.human_policy,
+            idempotency=key,
+        )
+    name_in_log(sessionId=started.run.session_id, runId=started.run.id)
+    return started
+
+
+def _accepted(started: StartedRun, **headers: str) -> Response:
+    return answer(started_answer(started), 202, Location=f"/api/runs/{started.run.id}", **headers)
+
+
+def _followed(started: StartedRun) -> Followed:
+    return Followed(started.run.session_id, started.run.id, actor(), authenticator())
+
+
+def _start_and_stream(body: StartBody) -> Response:
+    """The place comes first: without one nothing is started."""
+    place = api_process().streams.take()
+    try:
+        started = _start(body)
+        location = f"/api/runs/{started.run.id}"
+        return stream_response(api_process(), _followed(started), after=started.seq, place=place, Location=location)
+    except BaseException:
+        place.leave()
+        raise
+
+
+def _start_and_wait(body: StartBody, seconds: int) -> Response:
+    with api_process().streams.place() as place:
+        started = _start(body)
+        events = _events_until_end(started, place, seconds=seconds)
+    if events is None:
+        return _accepted(started, Preference_Applied=f"wait={seconds}")
+    with api_process().transaction() as conn:
+        run = run_for(conn, actor(), started.run.id)
+    return answer(waited_answer(run, events), 200, Preference_Applied=f"wait={seconds}")
+
+
+def _events_until_end(started: StartedRun, place: StreamSlot, *, seconds: int) -> list[Envelope] | None:
+    """All events of the run; None if it did not end in time."""
+    deadline = time.monotonic() + seconds
+    events: list[Envelope] = []
+    for batch in follow(
+        api_process(), _followed(started), after=started.seq, place=place, tick_seconds=WAIT_TICK_SECONDS
+    ):
+        events += batch.events
+        if batch.is_last:
+            return events
+        if time.monotonic() >= deadline:
+            break
+    return None

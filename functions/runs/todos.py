@@ -1,0 +1,145 @@
+"""What agents mean to do: a session's lists as they are, as a run left them, and what a run changed in them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from apiflask import APIBlueprint
+from flask import Response
+from pydantic import Field
+
+from functions.http.auth import actor, permission
+from functions.http.schemas import answer
+from functions.runs.schemas import TodoChangesQuery
+from functions.runtime.process import api_process
+from handlers.access.permissions import session_for
+from handlers.runs.read import run_for
+from handlers.runs.todos import TodoChange, TodoGroup, TodoRow, todo_changes, todos_of_run, todos_of_session
+from schema.wire import Wire
+
+todos = APIBlueprint("todos", __name__, tag="Todos")
+
+
+class TodoAnswer(Wire):
+    """`runId` is the run that changed it last, at `updatedAt`."""
+
+    id: str
+    content: str
+    status: str
+    priority: str | None = None
+    run_id: UUID
+    updated_at: datetime
+
+
+class TodoGroupAnswer(Wire):
+    """The list of one provider's agents. `runId` is the run that last changed one of its items."""
+
+    group_id: str
+    title: str | None = None
+    provider: str
+    run_id: UUID
+    updated_at: datetime
+    items: list[TodoAnswer]
+
+
+class TodosAnswer(Wire):
+    groups: list[TodoGroupAnswer]
+
+
+class TodoChangeAnswer(Wire):
+    """One change of an item: of its status, or of its words (then both are the same)."""
+
+    seq: int = Field(description="The number of the event that told it.")
+    at: datetime
+    run_id: UUID
+    group_id: str
+    item_id: str
+    content: str
+    from_: str | None = Field(default=None, alias="from", description="Absent when the item was new.")
+    to: str = Field(description="`dropped` when it is in the list no more.")
+
+
+class TodoChangesAnswer(Wire):
+    """`nextCursor` is there when there may be more."""
+
+    items: list[TodoChangeAnswer]
+    next_cursor: int | None = None
+
+
+@todos.get("/api/sessions/<uuid:session_id>/todos")
+@permission("runs:read")
+@todos.output(TodosAnswer)
+def get_session_todos(session_id: UUID) -> Response:
+    """A session's todos as they are
+
+    They carry over from run to run, and from provider to provider.
+    """
+    with api_process().transaction() as conn:
+        session_for(conn, actor(), session_id)
+        found = todos_of_session(conn, session_id)
+    return answer(TodosAnswer(groups=[_group(group) for group in found]))
+
+
+@todos.get("/api/runs/<uuid:run_id>/todos")
+@permission("runs:read")
+@todos.output(TodosAnswer)
+def get_todos(run_id: UUID) -> Response:
+    """The session's todos as a run left them
+
+    While it has not ended, as they are.
+    """
+    with api_process().transaction() as conn:
+        found = todos_of_run(conn, run_for(conn, actor(), run_id))
+    return answer(TodosAnswer(groups=[_group(group) for group in found]))
+
+
+@todos.get("/api/runs/<uuid:run_id>/todos/events")
+@permission("runs:read")
+@todos.input(TodoChangesQuery, location="query")
+@todos.output(TodoChangesAnswer)
+def get_todo_changes(run_id: UUID, query_data: TodoChangesQuery) -> Response:
+    """What a run changed in the todos, oldest first"""
+    with api_process().transaction() as conn:
+        run_for(conn, actor(), run_id)
+        found = todo_changes(conn, run_id, after=query_data.after, limit=query_data.limit)
+    cursor = found[-1].number if len(found) == query_data.limit else None
+    return answer(TodoChangesAnswer(items=[_change(each) for each in found], next_cursor=cursor))
+
+
+def _group(group: TodoGroup) -> TodoGroupAnswer:
+    first, latest = group.first, group.latest
+    return TodoGroupAnswer(
+        group_id=first.group_id,
+        title=first.title,
+        provider=first.provider,
+        run_id=latest.run_id,
+        updated_at=latest.at,
+        items=[_item(item) for item in group.items],
+    )
+
+
+def _item(item: TodoRow) -> TodoAnswer:
+    return TodoAnswer(
+        id=item.item_id,
+        content=item.content,
+        status=item.status,
+        priority=item.priority,
+        run_id=item.run_id,
+        updated_at=item.at,
+    )
+
+
+def _change(change: TodoChange) -> TodoChangeAnswer:
+    return TodoChangeAnswer.model_validate(
+        {
+            "seq": change.seq,
+            "at": change.at,
+            "run_id": change.run_id,
+            "group_id": change.group_id,
+            "item_id": change.item_id,
+            "content": change.content,
+            "from": change.from_status,
+            "to": change.to_status,
+        }
+    )

@@ -1,0 +1,1 @@
+"""What an API process holds: settings, connections, notifier, limits."""

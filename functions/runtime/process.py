@@ -1,0 +1,149 @@
+"""What one process of the edge holds, and its ways to the database: for people, and apart from them for callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from uuid import UUID
+
+from flask import Flask, current_app
+
+from functions.runtime.callback_batching import CallbackBatcher
+from functions.runtime.database import Database, OneConnection, Pool
+from functions.runtime.log_notifier import LogNotifier, NoNotifier, Notifier
+from functions.runtime.periodic import Periodic
+from functions.runtime.settings import ApiSettings
+from functions.runtime.stream_slots import StreamSlots
+from handlers.callbacks.append_only import PlainCall, receive_plain_calls
+from handlers.callbacks.receive import CallbackPolicy
+from handlers.event_log import noting_appends
+from handlers.runs.settle import RetryPolicy
+from handlers.runs.stop import StopPolicy
+from schema.executor_api import CallbackAnswer
+from schema.sql import Conn
+
+CALLBACK_CONNECTIONS = 8
+READERS_AHEAD = 4
+NAME = "runyard"
+
+
+@dataclass(frozen=True)
+class ApiProcess:
+    """`callbacks` is a pool of its own, so that heartbeats get through when all others are taken. `ahead` reads on for
+    whoever still sends; a function has no threads for that."""
+
+    settings: ApiSettings
+    database: Database
+    callbacks: Database
+    housekeeping: Database
+    watch: Notifier
+    streams: StreamSlots
+    duties: Periodic
+    intake: CallbackBatcher
+    is_resident: bool
+    ahead: Executor | None = None
+
+    def start(self) -> None:
+        """After fork. The database need not be there yet."""
+        self.database.open()
+        self.callbacks.open()
+        self.housekeeping.open()
+        self.watch.start()
+
+    def stop(self) -> None:
+        self.streams.end_all()
+        self.watch.stop()
+        self.database.close()
+        self.callbacks.close()
+        self.housekeeping.close()
+
+    @contextmanager
+    def transaction(self, *, snapshot: bool = False) -> Iterator[Conn]:
+        """A request's one transaction. After its commit, readers of the logs that grew are told."""
+        with noting_appends() as heads:
+            with self.database.transaction(snapshot=snapshot) as conn:
+                yield conn
+            self.watch.tell(heads)
+
+    @contextmanager
+    def callback_transaction(self) -> Iterator[Conn]:
+        with noting_appends() as heads:
+            with self.callbacks.transaction() as conn:
+                yield conn
+            self.watch.tell(heads)
+
+    @property
+    def stop_policy(self) -> StopPolicy:
+        return StopPolicy(deadline_seconds=self.settings.run_stop_deadline_seconds)
+
+    @property
+    def callback_policy(self) -> CallbackPolicy:
+        retry = RetryPolicy(delay_seconds=self.settings.run_queue_retry_delay_ms / 1000)
+        return CallbackPolicy(lease_seconds=self.settings.run_lease_seconds, retry=retry)
+
+
+def resident_process(settings: ApiSettings) -> ApiProcess:
+    """For a server process."""
+    dsn = settings.database_url
+    database = Pool(dsn, size=settings.database_pool_size, name="api", wait_seconds=5)
+    callbacks = Pool(dsn, size=CALLBACK_CONNECTIONS, name="callbacks", wait_seconds=5, plans_once=True)
+    housekeeping = Pool(dsn, size=2, name="housekeeping", wait_seconds=5)
+    duties = Periodic(settings, housekeeping)
+    watch = LogNotifier(dsn, housekeeping, duties=[duties.run_once])
+    return ApiProcess(
+        settings=settings,
+        database=database,
+        callbacks=callbacks,
+        housekeeping=housekeeping,
+        watch=watch,
+        intake=make_batcher(callbacks, watch, settings),
+        streams=StreamSlots(settings.api_streams_max),
+        duties=duties,
+        is_resident=True,
+        ahead=ThreadPoolExecutor(READERS_AHEAD, thread_name_prefix="ahead"),
+    )
+
+
+def function_process(settings: ApiSettings) -> ApiProcess:
+    """For a function: one connection, no threads."""
+    database = OneConnection(settings.database_url)
+    watch = NoNotifier(settings.database_url)
+    return ApiProcess(
+        settings=settings,
+        database=database,
+        callbacks=database,
+        housekeeping=database,
+        watch=watch,
+        intake=make_batcher(database, watch, settings),
+        streams=StreamSlots(settings.api_streams_max),
+        duties=Periodic(settings, database),
+        is_resident=False,
+    )
+
+
+def make_batcher(database: Database, watch: Notifier, settings: ApiSettings) -> CallbackBatcher:
+    def write(calls: Sequence[PlainCall]) -> dict[UUID, CallbackAnswer]:
+        with noting_appends() as heads:
+            store = partial(receive_plain_calls, calls=calls, lease_seconds=settings.run_lease_seconds)
+            answers = database.call_alone(store)
+            watch.tell(heads)
+        return answers
+
+    return CallbackBatcher(write)
+
+
+def hold(app: Flask, api_process: ApiProcess) -> None:
+    app.extensions[NAME] = api_process
+
+
+def api_process_of(app: Flask) -> ApiProcess:
+    found: ApiProcess = app.extensions[NAME]
+    return found
+
+
+def api_process() -> ApiProcess:
+    """The edge of the app that serves this request."""
+    return api_process_of(current_app)

@@ -1,0 +1,167 @@
+"""What the HTTP edge is told by its environment: read once, at the entry point; a bad value is one sentence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from handlers.workers.lifecycle import LifeLimits
+from schema.addresses import database_address, web_address
+from schema.errors import Invalid
+from schema.human_policy import HumanPolicy, OnExpiry, nearest
+from schema.settings import PauseMs, Seconds, fault_sentence
+from schema.signature import parse_secret
+from schema.worker_limits import LONGEST_SECONDS
+
+NO_LONGER = {
+    "CONTROL_PLANE_STORAGE": "there is one storage, PostgreSQL (DATABASE_URL)",
+    "CONTROL_PLANE_DOCKER": "where workers run is set by WORKER_HOST",
+    "FILE_BROWSER_ROOT": "files are read from the workspaces and snapshots of sessions",
+}
+"""Settings that other systems of this kind have, and what stands in their place."""
+
+
+class BadSetting(Exception):
+    """One sentence about the first setting that cannot be used."""
+
+
+def _secret(value: object) -> bytes:
+    return value if isinstance(value, bytes) else parse_secret(str(value))
+
+
+def _worker_bind(value: str) -> str:
+    host, _, port = value.partition(":")
+    if value and not ip_address(host).is_private:
+        raise ValueError("must be a private address of this machine, such as the gateway of the workers' network")
+    if value and not port and ip_address(host).is_unspecified:
+        raise ValueError("needs a port of its own when it is every address")
+    if port and not (port.isdecimal() and 0 < int(port) < 65536):
+        raise ValueError("has a port that is none")
+    return value
+
+
+class ApiSettings(BaseSettings):
+    """Sizes are in bytes. Fields without an alias are named like their variable, in lower case.
+
+    `auth`: "local" has one local administrator and listens on loopback only; "token" knows only the users and tokens
+    that `python -m cli users` makes.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True, hide_input_in_errors=True
+    )
+
+    database_url: Annotated[str, AfterValidator(database_address)] = Field(min_length=1, repr=False)
+    database_pool_size: int = Field(default=16, ge=2, le=500)
+    secret_key: Annotated[bytes, BeforeValidator(_secret)] = Field(validation_alias="RUNYARD_SECRET_KEY", repr=False)
+    auth: Literal["local", "token"] = Field(default="local", validation_alias="RUNYARD_AUTH")
+    local_token_file: Path | None = Field(default=None, validation_alias="RUNYARD_LOCAL_TOKEN_FILE")
+    sign_in_code_file: Path | None = Field(default=None, validation_alias="RUNYARD_SIGN_IN_CODE_FILE")
+    data_dir: Path | None = Field(default=None, validation_alias="RUNYARD_DATA_DIR")
+    port: int = Field(default=8080, ge=1, le=65535, validation_alias="RUNYARD_PORT")
+    public_url: Annotated[str, AfterValidator(web_address)] = Field(default="", validation_alias="RUNYARD_PUBLIC_URL")
+    worker_bind: Annotated[str, AfterValidator(_worker_bind)] = Field(
+        default="", validation_alias="RUNYARD_WORKER_BIND"
+    )
+    api_threads: int = Field(default=96, ge=8, le=2000)
+    api_on_one_cpu: bool = True
+    api_streams_max: int = Field(default=0, ge=0)
+    max_prompt_bytes: int = Field(default=262_144, ge=1)
+    max_callback_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
+    run_max_attempts: int = Field(default=3, ge=1, le=20)
+    worker_idle_stop_seconds: float = Field(default=900, ge=0, le=LONGEST_SECONDS)
+    worker_remove_after_seconds: float = Field(default=604_800, ge=0, le=LONGEST_SECONDS)
+    run_lease_seconds: Seconds = 60
+    run_queue_retry_delay_ms: PauseMs = 2000
+    run_stop_deadline_seconds: Seconds = 30
+    human_loop_on_expiry: OnExpiry = "park"
+    human_loop_expiry_seconds: float = Field(default=3600, gt=0, le=31_536_000)
+    human_loop_escalate_to: str | None = None
+    human_loop_escalation_seconds: float = Field(default=3600, gt=0, le=31_536_000)
+    human_loop_then: Literal["wait", "deny", "park"] = "park"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_derived(cls, given: Any) -> Any:
+        """Defaults that follow from other settings."""
+        if not isinstance(given, dict):
+            return given
+        port = given.get("RUNYARD_PORT", given.get("port", 8080))
+        if not {"RUNYARD_PUBLIC_URL", "public_url"} & given.keys():
+            given = {**given, "public_url": f"http://127.0.0.1:{port}"}
+        threads = str(given.get("api_threads", 96))
+        if "api_streams_max" not in given and threads.isdecimal():
+            given = {**given, "api_streams_max": int(threads) * 3 // 4}
+        return given
+
+    @property
+    def worker_address(self) -> tuple[str, int] | None:
+        """Where workers knock, at the API's port unless another is given; None when they have no door of their own."""
+        host, _, port = self.worker_bind.partition(":")
+        return (host, int(port or self.port)) if host else None
+
+    @model_validator(mode="after")
+    def _only_local_has_a_local_administrator(self) -> ApiSettings:
+        if self.auth != "local" and (self.local_token_file or self.sign_in_code_file):
+            raise ValueError(
+                f"RUNYARD_LOCAL_TOKEN_FILE and RUNYARD_SIGN_IN_CODE_FILE belong to RUNYARD_AUTH=local, not {self.auth}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _streams_leave_threads(self) -> ApiSettings:
+        if not 0 < self.api_streams_max < self.api_threads:
+            raise ValueError(
+                f"API_STREAMS_MAX is {self.api_streams_max}, but it must be above 0 and below API_THREADS, "
+                f"{self.api_threads}: callbacks need threads that no stream can take"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _escalates_to_somebody(self) -> ApiSettings:
+        try:
+            nearest(self.human_policy)
+        except (Invalid, ValidationError):
+            raise ValueError(
+                "HUMAN_LOOP_ESCALATE_TO must be user:<id> or role:<name>, and is needed where "
+                "HUMAN_LOOP_ON_EXPIRY is escalate"
+            ) from None
+        return self
+
+    @property
+    def human_policy(self) -> HumanPolicy:
+        """What happens when nobody answers, where neither app nor run says otherwise."""
+        return HumanPolicy(
+            on_expiry=self.human_loop_on_expiry,
+            expiry_seconds=self.human_loop_expiry_seconds,
+            escalate_to=self.human_loop_escalate_to,
+            escalation_seconds=self.human_loop_escalation_seconds,
+            then=self.human_loop_then,
+        )
+
+    @property
+    def life_limits(self) -> LifeLimits:
+        """Of workers whose app has none of its own; 0 is never."""
+        return LifeLimits(
+            idle_stop=self.worker_idle_stop_seconds or None, remove_after=self.worker_remove_after_seconds or None
+        )
+
+
+def read_settings(**given: Any) -> ApiSettings:
+    """The settings of this process; `given` overrules the environment. Raises BadSetting."""
+    try:
+        return ApiSettings(**given)
+    except ValidationError as error:
+        raise BadSetting(fault_sentence(error, ApiSettings)) from None
+
+
+def settings_without_meaning(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """A sentence for each setting that is set here but means nothing to us."""
+    return [f"{name} is set but is not used: {instead}." for name, instead in NO_LONGER.items() if environ.get(name)]

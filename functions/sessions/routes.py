@@ -1,0 +1,115 @@
+"""Sessions: opened, listed, renamed, put away; their runs and their logs."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from functions.events.follow import refuse_cursor_ahead
+from functions.http.auth import actor, permission
+from functions.http.openapi import conflicts
+from functions.http.parsing import page_cursor, read_page_cursor
+from functions.http.schemas import AfterQuery, EventsAnswer, PageQuery, answer
+from functions.runs.presenters import run_answer
+from functions.runs.routes import events_answer
+from functions.runs.schemas import RunsAnswer
+from functions.runtime.process import api_process
+from functions.sessions.presenters import session_answer
+from functions.sessions.schemas import OpenSessionBody, RenameSessionBody, SessionAnswer, SessionsAnswer
+from handlers.access.permissions import session_for
+from handlers.event_log import session_events
+from handlers.runs.read import queue_position, runs_of, sessions_of
+from handlers.sessions.edit import delete_session, open_session, rename_session
+
+sessions = APIBlueprint("sessions", __name__, tag="Sessions")
+
+
+@sessions.get("/api/sessions")
+@permission("sessions:read")
+@sessions.input(PageQuery, location="query")
+@sessions.output(SessionsAnswer)
+def list_sessions(query_data: PageQuery) -> Response:
+    """Your sessions, newest first"""
+    before = read_page_cursor(query_data.cursor)
+    with api_process().transaction() as conn:
+        found = sessions_of(conn, actor(), before=before, limit=query_data.limit)
+    last = found[-1] if len(found) == query_data.limit else None
+    cursor = page_cursor(last.created_at, last.id) if last else None
+    return answer(SessionsAnswer(items=[session_answer(each) for each in found], next_cursor=cursor))
+
+
+@sessions.post("/api/sessions")
+@permission("sessions:write")
+@sessions.input(OpenSessionBody)
+@sessions.output(SessionAnswer, status_code=201)
+def create_session(json_data: OpenSessionBody) -> Response:
+    """Open a session"""
+    with api_process().transaction() as conn:
+        session = open_session(conn, actor(), title=json_data.title, app_id=json_data.app_id)
+    return answer(session_answer(session), 201, Location=f"/api/sessions/{session.id}")
+
+
+@sessions.get("/api/sessions/<uuid:session_id>")
+@permission("sessions:read")
+@sessions.output(SessionAnswer)
+def get_session(session_id: UUID) -> Response:
+    """A session"""
+    with api_process().transaction() as conn:
+        return answer(session_answer(session_for(conn, actor(), session_id)))
+
+
+@sessions.patch("/api/sessions/<uuid:session_id>")
+@permission("sessions:write")
+@sessions.input(RenameSessionBody)
+@sessions.output(SessionAnswer)
+def patch_session(session_id: UUID, json_data: RenameSessionBody) -> Response:
+    """Rename a session"""
+    with api_process().transaction() as conn:
+        return answer(session_answer(rename_session(conn, actor(), session_id, title=json_data.title)))
+
+
+@sessions.delete("/api/sessions/<uuid:session_id>")
+@permission("sessions:write")
+@sessions.output({}, status_code=204)
+@sessions.doc(responses=conflicts("session_busy"))
+def remove_session(session_id: UUID) -> Response:
+    """Put a session away
+
+    409 `session_busy` while a run of it has not ended. What it owns is kept.
+    """
+    with api_process().transaction() as conn:
+        delete_session(conn, actor(), session_id)
+    return Response(status=204)
+
+
+@sessions.get("/api/sessions/<uuid:session_id>/runs")
+@permission("runs:read")
+@sessions.input(PageQuery, location="query")
+@sessions.output(RunsAnswer)
+def list_runs(session_id: UUID, query_data: PageQuery) -> Response:
+    """A session's runs, newest first"""
+    before = read_page_cursor(query_data.cursor)
+    with api_process().transaction() as conn:
+        session_for(conn, actor(), session_id)
+        found = runs_of(conn, session_id, before=before, limit=query_data.limit)
+        items = [
+            run_answer(run, queue_position=queue_position(conn, run) if run.status == "queued" else None)
+            for run in found
+        ]
+    last = found[-1] if len(found) == query_data.limit else None
+    return answer(RunsAnswer(items=items, next_cursor=page_cursor(last.created_at, last.id) if last else None))
+
+
+@sessions.get("/api/sessions/<uuid:session_id>/events")
+@permission("runs:read")
+@sessions.input(AfterQuery, location="query")
+@sessions.output(EventsAnswer)
+@sessions.doc(responses=conflicts("bad_cursor"))
+def get_session_events(session_id: UUID, query_data: AfterQuery) -> Response:
+    """A page of a session's log, oldest first"""
+    with api_process().transaction() as conn:
+        refuse_cursor_ahead(session_for(conn, actor(), session_id).last_seq, query_data.after)
+        events = session_events(conn, session_id, after=query_data.after, limit=query_data.limit)
+    return answer(events_answer(events, limit=query_data.limit))

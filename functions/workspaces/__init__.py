@@ -1,0 +1,1 @@
+"""Routes of snapshots and restore plans."""

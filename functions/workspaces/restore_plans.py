@@ -1,0 +1,84 @@
+"""The dry run of a restore: what a worker would be given, before anything is written."""
+
+from __future__ import annotations
+
+from typing import Literal
+from uuid import UUID
+
+from apiflask import APIBlueprint
+from flask import Response
+from pydantic import Field
+
+from functions.http.auth import actor, permission
+from functions.http.schemas import answer
+from functions.runs.queue import performed
+from functions.runtime.process import api_process
+from handlers.workers.restore_dry_run import asked_plan, found_at
+from handlers.workspaces.restore_plan import make_plan
+from schema.errors import PathOutsideWorkspace, RequiredPathsMissing, RuntimeVersionMismatch, SeedConflict
+from schema.restore_plan import ConflictPolicy, PlanOutcome, ShownPlan
+from schema.wire import Json, Request, Text, Wire
+
+REFUSALS = (RequiredPathsMissing, PathOutsideWorkspace, RuntimeVersionMismatch, SeedConflict)
+restore_plans = APIBlueprint("restore_plans", __name__, tag="Saved workspaces")
+
+
+class RestorePlanBody(Request):
+    """`manifest`, or else that of the app, or else that of the session's app. Without `existingPaths` (absolute; a
+    folder ends in a slash) the session's worker is asked what is there, or its newest snapshot is taken."""
+
+    session_id: UUID | None = None
+    app_id: UUID | None = None
+    manifest: Json | None = None
+    runtime_version: Text | None = Field(default=None, min_length=1, max_length=100)
+    conflict_policy: ConflictPolicy = "keep_session"
+    existing_paths: list[Text] | None = Field(default=None, max_length=10_000)
+
+
+class RestorePlanAnswer(Wire):
+    """Each root has an entry for `.`; what holds for a path is its own entry, or else the nearest one above it that
+    keeps, restores or deletes."""
+
+    ok: Literal[True] = True
+    plan: ShownPlan
+
+
+@restore_plans.post("/api/runs/restore-plan")
+@permission("sessions:read")
+@restore_plans.input(RestorePlanBody)
+@restore_plans.output(RestorePlanAnswer)
+def post_restore_plan(json_data: RestorePlanBody) -> Response:
+    """Plan a restore, and write nothing
+
+    422 with `ok: false`, `reason` and `paths` for `required_paths_missing`, `path_outside_workspace`,
+    `runtime_version_mismatch` and (conflict policy `fail`) `seed_conflict`. 503 `worker_away` when a worker or snapshot
+    is to be looked into and no job worker takes it up.
+    """
+    body = json_data
+    with api_process().transaction() as conn:
+        asked = asked_plan(conn, actor(), session_id=body.session_id, app_id=body.app_id, manifest=body.manifest)
+    if asked.must_look and body.existing_paths is None:
+        return answer(RestorePlanAnswer(plan=_looked_for(body, asked.manifest.stored())))
+    plan = make_plan(
+        asked.manifest,
+        runtime_version=body.runtime_version,
+        snapshot=None,
+        existing=found_at(body.existing_paths or ()),
+        conflict_policy=body.conflict_policy,
+    )
+    return answer(RestorePlanAnswer(plan=plan.shown()))
+
+
+def _looked_for(body: RestorePlanBody, manifest: Json) -> ShownPlan:
+    """By the job worker, which reaches the session's worker and the object store."""
+    arguments = {
+        "sessionId": str(body.session_id),
+        "manifest": manifest,
+        "runtimeVersion": body.runtime_version,
+        "conflictPolicy": body.conflict_policy,
+    }
+    done = PlanOutcome.model_validate(performed("plan_restore", arguments, wait_seconds=0))
+    if done.plan is not None:
+        return done.plan
+    refusal = next(each for each in REFUSALS if each.code == done.reason)
+    raise refusal(done.detail, paths=done.paths)

@@ -1,0 +1,174 @@
+"""What was saved of sessions and what was put back; and the saves that have waited for too long."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from apiflask import APIBlueprint
+from flask import Response
+from pydantic import Field
+
+from functions.http.auth import actor, permission
+from functions.http.parsing import page_cursor, read_page_cursor
+from functions.http.schemas import Nothing, PageQuery, answer
+from functions.runs.queue import perform
+from functions.runtime.process import api_process
+from handlers.workspaces.snapshots import restores_of, snapshot_for, snapshots_of
+from schema.rows import RestoreRow, SnapshotRow
+from schema.wire import Json, Wire
+from schema.workspace_api import Skipped, SyncReason
+
+snapshots = APIBlueprint("snapshots", __name__, tag="Saved workspaces")
+
+
+class SnapshotAnswer(Wire):
+    """One saved state of a session. `changed` counts the paths that differ from the one before."""
+
+    snapshot_id: UUID
+    number: int
+    run_id: UUID | None = None
+    reason: SyncReason
+    files: int
+    bytes: int
+    changed: int
+    created_at: datetime
+    skipped: list[Skipped] = Field(description="What is not in it, and why; the first of it.")
+
+
+class SnapshotsAnswer(Wire):
+    items: list[SnapshotAnswer]
+    next_cursor: str | None = None
+
+
+class SnapshotDetailAnswer(SnapshotAnswer):
+    """`seq` is the session's last event that is in it for certain; `atRest`: no agent was at work, so that its home was
+    saved too, and not taken from the snapshot before."""
+
+    epoch: int
+    seq: int
+    at_rest: bool
+    uploaded_bytes: int
+    objects: int
+    manifest_digest: str
+
+
+class RestoreAnswer(Wire):
+    restore_id: UUID
+    epoch: int
+    snapshot_id: UUID | None = None
+    state: str
+    receipt: Json | None = None
+    error: str | None = None
+    started_at: datetime
+    finished_at: datetime | None = None
+
+
+class RestoresAnswer(Wire):
+    items: list[RestoreAnswer]
+    next_cursor: str | None = None
+
+
+class ReconciledSyncAnswer(Wire):
+    """What is being done about one session, and why."""
+
+    session_id: UUID
+    action: str
+    reason: str
+
+
+class SyncReconciliationAnswer(Wire):
+    """Counts: `asked` to be saved now, `syncing` just now, `waiting` out the pause after a failure."""
+
+    scanned: int
+    asked: int = 0
+    syncing: int = 0
+    waiting: int = 0
+    reasons: list[ReconciledSyncAnswer]
+
+
+@snapshots.get("/api/sessions/<uuid:session_id>/snapshots")
+@permission("snapshots:read")
+@snapshots.input(PageQuery, location="query")
+@snapshots.output(SnapshotsAnswer)
+def list_snapshots(session_id: UUID, query_data: PageQuery) -> Response:
+    """What was saved of a session, newest first"""
+    before, limit = read_page_cursor(query_data.cursor), query_data.limit
+    with api_process().transaction() as conn:
+        found = snapshots_of(conn, actor(), session_id, before=before, limit=limit)
+    cursor = page_cursor(found[-1].created_at, found[-1].id) if len(found) == limit else None
+    return answer(SnapshotsAnswer(items=[_snapshot(each) for each in found], next_cursor=cursor))
+
+
+@snapshots.get("/api/sessions/<uuid:session_id>/snapshots/<uuid:snapshot_id>")
+@permission("snapshots:read")
+@snapshots.output(SnapshotDetailAnswer)
+def get_snapshot(session_id: UUID, snapshot_id: UUID) -> Response:
+    """One saved state of a session"""
+    with api_process().transaction() as conn:
+        found = snapshot_for(conn, actor(), session_id, snapshot_id)
+    return answer(_detail(found))
+
+
+@snapshots.get("/api/sessions/<uuid:session_id>/restores")
+@permission("snapshots:read")
+@snapshots.input(PageQuery, location="query")
+@snapshots.output(RestoresAnswer)
+def list_restores(session_id: UUID, query_data: PageQuery) -> Response:
+    """What was put into new places of a session's workspace, newest first, each with its receipt"""
+    before, limit = read_page_cursor(query_data.cursor), query_data.limit
+    with api_process().transaction() as conn:
+        found = restores_of(conn, actor(), session_id, before=before, limit=limit)
+    cursor = page_cursor(found[-1].started_at, found[-1].id) if len(found) == limit else None
+    return answer(RestoresAnswer(items=[_restore(each) for each in found], next_cursor=cursor))
+
+
+@snapshots.post("/api/reconcile/sync")
+@permission("reconcile")
+@snapshots.input(Nothing)
+@snapshots.output(SyncReconciliationAnswer)
+def reconcile_syncs(json_data: Nothing) -> Response:  # noqa: ARG001
+    """Find changes that have waited for too long, and have them saved
+
+    503 `worker_away` when no job worker takes it up.
+    """
+    return perform("reconcile_syncs", {}, wait_seconds=0)
+
+
+def _snapshot(row: SnapshotRow) -> SnapshotAnswer:
+    return SnapshotAnswer(
+        snapshot_id=row.id,
+        number=row.number,
+        run_id=row.run_id,
+        reason=row.reason,
+        files=row.files,
+        bytes=row.bytes,
+        changed=row.changed,
+        created_at=row.created_at,
+        skipped=[Skipped.model_validate(each) for each in row.skipped],
+    )
+
+
+def _detail(row: SnapshotRow) -> SnapshotDetailAnswer:
+    return SnapshotDetailAnswer(
+        **_snapshot(row).model_dump(),
+        epoch=row.epoch,
+        seq=row.seq,
+        at_rest=row.at_rest,
+        uploaded_bytes=row.uploaded_bytes,
+        objects=len(row.objects),
+        manifest_digest=row.manifest_digest,
+    )
+
+
+def _restore(row: RestoreRow) -> RestoreAnswer:
+    return RestoreAnswer(
+        restore_id=row.id,
+        epoch=row.epoch,
+        snapshot_id=row.snapshot_id,
+        state=row.state,
+        receipt=row.receipt,
+        error=row.error,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )

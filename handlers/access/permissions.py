@@ -1,0 +1,78 @@
+"""Who may do what: roles, permissions, and which sessions a user may see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+from uuid import UUID
+
+from schema.errors import Forbidden, NotFound
+from schema.rows import Role, SessionRow, UserRow
+from schema.sql import Conn, fetch_one
+
+Permission = Literal[
+    "sessions:read",
+    "sessions:write",
+    "snapshots:read",
+    "runs:read",
+    "runs:start",
+    "runs:stop",
+    "runs:bind",
+    "human_loop:read",
+    "human_loop:reply",
+    "rules:read",
+    "rules:write",
+    "providers:read",
+    "queue:drain",
+    "reconcile",
+    "workers:list",
+    "workers:read",
+    "workers:operate",
+    "workers:force",
+]
+PERMISSIONS: frozenset[Permission] = frozenset(get_args(Permission))
+_OPERATORS_ONLY: frozenset[Permission] = frozenset(
+    {"queue:drain", "reconcile", "workers:list", "workers:operate", "workers:force"}
+)
+_OF_ROLE: dict[Role, frozenset[Permission]] = {
+    "admin": PERMISSIONS,
+    "operator": PERMISSIONS,
+    "member": PERMISSIONS - _OPERATORS_ONLY,
+}
+
+
+@dataclass(frozen=True)
+class Actor:
+    """The user on whose behalf a request is done."""
+
+    user_id: UUID
+    name: str
+    role: Role
+
+    @property
+    def author(self) -> str:
+        """As event envelopes name them."""
+        return f"user:{self.user_id}"
+
+
+def actor_of(user: UserRow) -> Actor:
+    return Actor(user_id=user.id, name=user.name, role=user.role)
+
+
+def require(actor: Actor, permission: Permission) -> None:
+    """Raise Forbidden unless the actor's role grants it."""
+    if permission not in _OF_ROLE[actor.role]:
+        raise Forbidden(f"Your role, {actor.role}, does not include {permission}.")
+
+
+def may_see(actor: Actor, session: SessionRow) -> bool:
+    """A session is its owner's; admins see every one."""
+    return session.owner_id == actor.user_id or actor.role == "admin"
+
+
+def session_for(conn: Conn, actor: Actor, session_id: UUID) -> SessionRow:
+    """The session if the actor may see it; NotFound otherwise, so that ids of others tell nothing."""
+    session = fetch_one(conn, "session_by_id", SessionRow, session_id=session_id)
+    if session is None or not may_see(actor, session):
+        raise NotFound("There is no such session.", code="unknown_session")
+    return session

@@ -1,0 +1,73 @@
+"""Apps: what an operator sets of them, checked when it is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from schema.errors import Conflict, NotFound
+from schema.human_policy import read_policy
+from schema.rows import AppRow
+from schema.runtime_manifest import read_manifest
+from schema.sql import Conn, fetch_all, fetch_one, jsonb
+from schema.wire import Json
+from schema.worker_limits import read_limits
+
+
+def list_apps(conn: Conn) -> list[AppRow]:
+    return fetch_all(conn, "apps", AppRow)
+
+
+def app_named(conn: Conn, name: str) -> AppRow:
+    app = fetch_one(conn, "app_by_name", AppRow, name=name)
+    if app is None:
+        raise NotFound(f"There is no app named {name}.", code="unknown_app")
+    return app
+
+
+def app_by_id(conn: Conn, app_id: UUID) -> AppRow:
+    app = fetch_one(conn, "app_by_id", AppRow, app_id=app_id)
+    if app is None:
+        raise NotFound("There is no such app.", code="unknown_app")
+    return app
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppSettings:
+    """What an operator sets of an app; None is left as it is, or empty for a new one. Checked when it is written."""
+
+    options: Json | None = None
+    manifest: Json | None = None
+    limits: Json | None = None
+    human_loop: Json | None = None
+
+
+AS_BEFORE = AppSettings()
+
+
+def add_app(conn: Conn, name: str, provider: str, settings: AppSettings = AS_BEFORE) -> AppRow:
+    """The new app; raises Conflict when the name is taken, Invalid and PathOutsideWorkspace for bad settings."""
+    given = {key: value or jsonb({}) for key, value in _checked(settings).items()}
+    app = fetch_one(conn, "insert_app", AppRow, name=name, provider=provider, **given)
+    if app is None:
+        raise Conflict(f"There is an app named {name} already.", code="app_exists")
+    return app
+
+
+def set_app(conn: Conn, name: str, *, provider: str | None = None, settings: AppSettings = AS_BEFORE) -> AppRow:
+    """Change what is given and count the app's version up. Raises as add_app, and NotFound."""
+    app = fetch_one(conn, "update_app", AppRow, name=name, provider=provider, **_checked(settings))
+    if app is None:
+        raise NotFound(f"There is no app named {name}.", code="unknown_app")
+    return app
+
+
+def _checked(settings: AppSettings) -> dict[str, object]:
+    """As they are stored: paths normalised."""
+    manifest, limits, human_loop = settings.manifest, settings.limits, settings.human_loop
+    return {
+        "options": None if settings.options is None else jsonb(settings.options),
+        "manifest": None if manifest is None else jsonb(read_manifest(manifest).stored()),
+        "limits": None if limits is None else jsonb(read_limits(limits).to_json()),
+        "human_loop": None if human_loop is None else jsonb(read_policy(human_loop).to_json()),
+    }

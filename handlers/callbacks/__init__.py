@@ -1,0 +1,1 @@
+"""Callbacks: events that executors report."""

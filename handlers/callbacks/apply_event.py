@@ -1,0 +1,234 @@
+"""What an event does besides being written down: each type's effect on the run, its requests and its usage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from handlers.event_log import NewEvent, run_event
+from handlers.human_loop.approval_rules import decide_by_rule
+from handlers.providers.registry import can_resume, note_agent
+from handlers.runs.parking import can_park, go_on_if_free
+from handlers.runs.settle import RetryPolicy, retry_or_fail, settle, void_taken
+from handlers.runs.todos import replace_todos
+from handlers.workspaces.sync import COALESCE_SECONDS, mark_dirty
+from schema.errors import Invalid
+from schema.events import (
+    AgentLost,
+    HumanApplied,
+    HumanRequested,
+    RunFinished,
+    RunStarted,
+    RunWarning,
+    TodoUpdate,
+    Usage,
+)
+from schema.human_policy import HumanPolicy
+from schema.rows import HumanRequestRow, RunRow
+from schema.sql import Conn, execute, fetch_one, fetch_the, jsonb
+from schema.wire import Json
+
+T = TypeVar("T", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One event of a live run, on its way into the log. The session is held. `seq` is the number of the first event
+    that comes of it."""
+
+    conn: Conn
+    run: RunRow
+    event: NewEvent
+    retry: RetryPolicy
+    seq: int
+
+
+def apply_event(arrival: Arrival) -> list[NewEvent]:
+    """Do what the event's type does; the events to append, its own among them. Raises Invalid for unfit data."""
+    return _EFFECTS[arrival.event.type](arrival)
+
+
+def has_effect(type_: str) -> bool:
+    """Whether the type does anything but being written down."""
+    return type_ in _EFFECTS
+
+
+def _run_started(a: Arrival) -> list[NewEvent]:
+    started = _parse(RunStarted, a.event)
+    execute(a.conn, "mark_prompt_delivered", run_id=a.run.id)
+    began = execute(a.conn, "begin_run", run_id=a.run.id)
+    if started.agent and not a.run.bound:
+        note_agent(a.conn, a.run.provider, started.agent)
+    if started.agent_session_id and can_resume(a.conn, a.run.provider):
+        execute(
+            a.conn,
+            "remember_conversation",
+            session_id=a.run.session_id,
+            provider=a.run.provider,
+            agent_session_id=started.agent_session_id,
+            run_id=a.run.id,
+        )
+    mark_dirty(a.conn, a.run)
+    status = "running" if began else a.run.status
+    return [replace(a.event, data={**a.event.data, "status": status, "provider": a.run.provider})]
+
+
+def _message_stopped(a: Arrival) -> list[NewEvent]:
+    """What came of it so far is to be saved."""
+    mark_dirty(a.conn, a.run, within_seconds=COALESCE_SECONDS)
+    return [a.event]
+
+
+def _todos_told(a: Arrival) -> list[NewEvent]:
+    replace_todos(a.conn, a.run, _parse(TodoUpdate, a.event), seq=a.seq)
+    return [a.event]
+
+
+def _human_requested(a: Arrival) -> list[NewEvent]:
+    asked = _parse(HumanRequested, a.event)
+    policy, warnings = _policy(a)
+    stored = fetch_one(
+        a.conn,
+        "insert_human_request",
+        HumanRequestRow,
+        id=asked.request_id,
+        session_id=a.run.session_id,
+        run_id=a.run.id,
+        attempt=a.run.attempt,
+        kind=asked.kind,
+        title=asked.title,
+        fingerprint=asked.fingerprint,
+        tool_call=None if asked.tool_call is None else jsonb(asked.tool_call),
+        options=None if asked.options is None else jsonb([option.to_json() for option in asked.options]),
+        answer_schema=None if asked.schema_ is None else jsonb(asked.schema_),
+        expires_in=None if policy.on_expiry == "wait" else policy.expiry_seconds,
+        on_expiry=policy.on_expiry,
+        expiry_seconds=policy.escalation_seconds,
+        then_on_expiry=policy.then,
+        escalate_to=policy.escalate_to,
+    )
+    if stored is None:
+        raise Invalid("A request with this id exists already.", code="request_id_taken")
+    event = replace(a.event, data={**a.event.data, **_expiry(stored)})
+    if decided := decide_by_rule(a.conn, a.run, asked):
+        return [event, *decided]
+    told = [event, *warnings]
+    if not execute(a.conn, "await_human", run_id=a.run.id):
+        return told
+    return [*told, run_event(a.run, "run.waiting", {"status": "waiting", "provider": a.run.provider})]
+
+
+def _policy(a: Arrival) -> tuple[HumanPolicy, list[NewEvent]]:
+    """What happens when nobody answers, and a warning when that cannot be what was asked for."""
+    policy = HumanPolicy.model_validate({"onExpiry": "wait", **a.run.human_loop})
+    if not policy.parks or can_park(a.conn, a.run):
+        return policy, []
+    waits = {"on_expiry": "wait"} if policy.on_expiry == "park" else {"then": "wait"}
+    message = (
+        "The conversation cannot be taken up again, so the run cannot be parked: it waits for as long as it takes."
+    )
+    warning = RunWarning(code="park_unsupported", message=message)
+    return policy.model_copy(update=waits), [run_event(a.run, "run.warning", warning.to_json())]
+
+
+def _expiry(request: HumanRequestRow) -> Json:
+    expires_at = None if request.expires_at is None else request.expires_at.isoformat()
+    return {"expiresAt": expires_at, "onExpiry": request.on_expiry}
+
+
+def _human_applied(a: Arrival) -> list[NewEvent]:
+    applied = _parse(HumanApplied, a.event)
+    told = {"request_id": applied.request_id, "run_id": a.run.id, "told": applied.told}
+    if execute(a.conn, "settle_human_request", status=applied.outcome, **told):
+        return [a.event]
+    if not execute(a.conn, "withdraw_human_request", **told):
+        raise Invalid("This run has no such request to settle.", code="unknown_request")
+    return [a.event, *go_on_if_free(a.conn, a.run)]
+
+
+def _usage(a: Arrival) -> list[NewEvent]:
+    used = merged_usage(Usage.model_validate(a.run.usage or {}), _parse(Usage, a.event))
+    execute(a.conn, "record_usage", run_id=a.run.id, usage=jsonb(used.to_json()))
+    return [a.event]
+
+
+def merged_usage(known: Usage, told: Usage) -> Usage:
+    """The greater of each bucket, for counts come partial and repeated; the context and the cost as told last."""
+    buckets = ("input_tokens", "output_tokens", "cached_read_tokens", "cached_write_tokens")
+    greatest = {
+        name: max((n for n in (getattr(known, name), getattr(told, name)) if n is not None), default=None)
+        for name in buckets
+    }
+    latest = {
+        name: getattr(known, name) if getattr(told, name) is None else getattr(told, name)
+        for name in ("context_used", "context_size", "cost")
+    }
+    return Usage(**greatest, **latest)
+
+
+def _warned(a: Arrival) -> list[NewEvent]:
+    if a.event.data.get("code") != "agent_lost":
+        execute(a.conn, "add_warning", run_id=a.run.id, warning=jsonb(_known_warning(a.event.data)))
+        return [a.event]
+    lost = _parse(AgentLost, a.event)
+    if a.run.status == "parked":  # nobody waits for its agent
+        return [a.event, *void_taken(a.conn, a.run, lost.taken)]
+    message = "The executor was restarted while the agent worked."
+    run = _without_delivery(a) if lost.prompt_delivered is False else a.run
+    return [a.event, *retry_or_fail(a.conn, run, a.retry, code="agent_lost", message=message, taken=lost.taken)]
+
+
+def _without_delivery(a: Arrival) -> RunRow:
+    """The executor had said that the agent was ready, but it knows that it did not hand the prompt over after that."""
+    execute(a.conn, "take_back_delivery", run_id=a.run.id)
+    execute(a.conn, "forget_empty_conversation", run_id=a.run.id)
+    return fetch_the(a.conn, "run_by_id", RunRow, run_id=a.run.id)
+
+
+def _known_warning(data: Json) -> Json:
+    return {"code": str(data.get("code", "warning")), "message": str(data.get("message", ""))}
+
+
+def _finished(a: Arrival) -> list[NewEvent]:
+    finished = _parse(RunFinished, a.event)
+    if finished.status in ("failed", "blocked") and finished.reason is None:
+        raise Invalid("A run that did not succeed needs a reason.", code="reason_missing")
+    outcome, released = settle(a.conn, _ready_to_end(a.conn, a.run, finished), finished)
+    return [*released, replace(a.event, data=outcome.to_json())]
+
+
+def _ready_to_end(conn: Conn, run: RunRow, finished: RunFinished) -> RunRow:
+    """The run on the way that leads to the end its source tells: the table of transitions knows no shortcuts."""
+    if finished.status == "cancelled":
+        execute(conn, "begin_cancelling", run_id=run.id, deadline_seconds=0)
+    elif finished.status == "succeeded":
+        execute(conn, "begin_run", run_id=run.id)
+        execute(conn, "unpark_run", run_id=run.id)
+        execute(conn, "resume_run", run_id=run.id)
+    return fetch_the(conn, "run_by_id", RunRow, run_id=run.id)
+
+
+def _parse(model: type[T], event: NewEvent) -> T:
+    try:
+        return model.model_validate(event.data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Invalid(
+            f"The data of {event.type} does not fit: {where}: {first['msg']}.", code="bad_event_data"
+        ) from None
+
+
+_EFFECTS: dict[str, Callable[[Arrival], list[NewEvent]]] = {
+    "run.started": _run_started,
+    "message.stop": _message_stopped,
+    "todo.update": _todos_told,
+    "human_loop.requested": _human_requested,
+    "human_loop.applied": _human_applied,
+    "usage.update": _usage,
+    "run.warning": _warned,
+    "run.finished": _finished,
+}

@@ -1,0 +1,177 @@
+"""Events arrive from where a run is done: each is stored once, in order, and does its work in the same transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC
+from uuid import UUID
+
+from handlers.callbacks.apply_event import Arrival, apply_event, has_effect
+from handlers.event_log import EXECUTOR, NewEvent, append, hold_session
+from handlers.runs.settle import RetryPolicy
+from schema.errors import (
+    EventGap,
+    EventNumberConflict,
+    Invalid,
+    NotFound,
+    StaleAttempt,
+    StaleEpoch,
+)
+from schema.events import EXECUTOR_MAY_NOT_AUTHOR, SourceEvent
+from schema.executor_api import CallbackAnswer, CallbackBody
+from schema.rows import LogHead, RunRow
+from schema.signature import callback_key
+from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value
+
+
+@dataclass(frozen=True)
+class CallbackPolicy:
+    """`lease_seconds`: how long a run lives without being heard of."""
+
+    lease_seconds: float
+    retry: RetryPolicy
+
+
+def callback_keys(conn: Conn, secret: bytes, *, run_id: UUID, attempt: int) -> list[str]:
+    """The keys that may sign this attempt's callbacks now: two while a bound run's key is being rotated."""
+    run = _run(conn, run_id)
+    generations = [run.key_generation]
+    if fetch_value(conn, "previous_key_is_valid", run_id=run_id):
+        generations.append(run.key_generation - 1)
+    return [callback_key(secret, run_id=run_id, attempt=attempt, generation=generation) for generation in generations]
+
+
+def receive_callback(conn: Conn, run_id: UUID, body: CallbackBody, *, policy: CallbackPolicy) -> CallbackAnswer:
+    """Store a call's events, all or nothing; no events is a heartbeat. The signature was checked by the caller.
+
+    Raises StaleEpoch, StaleAttempt, EventGap (with the number expected), EventNumberConflict, and Invalid for a type
+    that an executor may not author or data that does not fit its type.
+    """
+    head = hold_session(conn, _run(conn, run_id).session_id)
+    run = _run(conn, run_id)
+    _refuse_stale(run, body)
+    fresh = _fresh(conn, run, body.events, head=head)
+    run, events = _apply_all(conn, run, fresh, head=head, policy=policy)
+    head = append(conn, head, events)
+    _extend_lease(conn, run, fresh, policy=policy)
+    return CallbackAnswer(
+        accepted=len(fresh),
+        duplicates=len(body.events) - len(fresh),
+        last_seq=head.last_seq,
+        stop_requested=run.status == "cancelling",
+    )
+
+
+def _run(conn: Conn, run_id: UUID) -> RunRow:
+    run = fetch_one(conn, "run_by_id", RunRow, run_id=run_id)
+    if run is None:
+        raise NotFound("There is no such run.", code="unknown_run")
+    return run
+
+
+def _refuse_stale(run: RunRow, body: CallbackBody) -> None:
+    if run.epoch is None or body.epoch != run.epoch:
+        raise StaleEpoch(epoch=run.epoch)
+    if body.attempt != run.attempt or run.status == "queued":
+        raise StaleAttempt(attempt=run.attempt)
+
+
+def _fresh(conn: Conn, run: RunRow, events: list[SourceEvent], *, head: LogHead) -> list[SourceEvent]:
+    """The events that are not in the log yet."""
+    for event in events:
+        if event.type in EXECUTOR_MAY_NOT_AUTHOR:
+            raise Invalid(f"A source may not author {event.type}.", code="type_not_authorable", type=event.type)
+    numbered = [event for event in events if event.n is not None]
+    if len(numbered) == len(events):
+        return _fresh_by_number(conn, run, events, head=head)
+    if numbered or not run.bound:
+        raise Invalid("Number every event of the run by `n`, or (for a bound run) none.", code="n_missing")
+    return _fresh_by_id(conn, run, events)
+
+
+def _fresh_by_number(conn: Conn, run: RunRow, events: list[SourceEvent], *, head: LogHead) -> list[SourceEvent]:
+    last_n = head.last_n if head.run_id == run.id else _last_number(conn, run)
+    numbers = [event.n or 0 for event in events]
+    known = [event for event in events if (event.n or 0) <= last_n]
+    fresh = [event for event in events if (event.n or 0) > last_n]
+    expected = list(range(last_n + 1, last_n + 1 + len(fresh)))
+    if [event.n for event in fresh] != expected or numbers != sorted(set(numbers)):
+        raise EventGap(f"Send again from n = {last_n + 1}, in order.", expected=last_n + 1)
+    if known:
+        _refuse_other_ids(conn, run, known)
+    return fresh
+
+
+def _last_number(conn: Conn, run: RunRow) -> int:
+    """Of the attempt's events in the log; 0 when there are none."""
+    found: int | None = fetch_value(conn, "last_number", run_id=run.id, attempt=run.attempt)
+    return found or 0
+
+
+@dataclass(frozen=True)
+class _StoredNumber:
+    n: int
+    id: UUID
+
+
+def _refuse_other_ids(conn: Conn, run: RunRow, known: list[SourceEvent]) -> None:
+    stored = fetch_all(
+        conn,
+        "stored_numbers",
+        _StoredNumber,
+        run_id=run.id,
+        attempt=run.attempt,
+        low=known[0].n,
+        high=known[-1].n,
+    )
+    ids = {row.n: row.id for row in stored}
+    for event in known:
+        if ids.get(event.n or 0) != event.id:
+            raise EventNumberConflict(f"n = {event.n} was stored with another id.", n=event.n)
+
+
+def _fresh_by_id(conn: Conn, run: RunRow, events: list[SourceEvent]) -> list[SourceEvent]:
+    unique = {event.id: event for event in events}
+    stored = fetch_all(conn, "stored_ids", _StoredId, run_id=run.id, ids=list(unique))
+    known = {row.id for row in stored}
+    return [event for id_, event in unique.items() if id_ not in known]
+
+
+@dataclass(frozen=True)
+class _StoredId:
+    id: UUID
+
+
+def _apply_all(
+    conn: Conn, run: RunRow, fresh: list[SourceEvent], *, head: LogHead, policy: CallbackPolicy
+) -> tuple[RunRow, list[NewEvent]]:
+    """The run afterwards, and the events to append: the source's own and what they cause."""
+    events: list[NewEvent] = []
+    for event in fresh:
+        new = _new_event(run, event)
+        if new.late or not has_effect(new.type):
+            events.append(new)
+            continue
+        events += apply_event(Arrival(conn, run, new, policy.retry, seq=head.last_seq + len(events) + 1))
+        run = _run(conn, run.id)
+    return run, events
+
+
+def _new_event(run: RunRow, event: SourceEvent) -> NewEvent:
+    return NewEvent(
+        type=event.type,
+        data=event.data,
+        author=EXECUTOR,
+        run_id=run.id,
+        attempt=run.attempt,
+        id=event.id,
+        n=event.n,
+        at=event.at.astimezone(UTC),
+        late=run.is_final or run.status == "queued",
+    )
+
+
+def _extend_lease(conn: Conn, run: RunRow, fresh: list[SourceEvent], *, policy: CallbackPolicy) -> None:
+    """Nothing of a run that has lost its place as the session's live one."""
+    numbered = sum(event.n is not None for event in fresh)
+    execute(conn, "extend_lease", run_id=run.id, numbered=numbered, lease_seconds=policy.lease_seconds)

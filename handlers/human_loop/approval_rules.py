@@ -1,0 +1,147 @@
+"""Rules that answer agents in place of people: who may write them, and what they decide. Each change is a new version,
+so that the log's `rule:<id>@<version>` always says what was in force."""
+
+from __future__ import annotations
+
+from typing import Literal, NoReturn
+from uuid import UUID
+
+from handlers.access.permissions import Actor
+from handlers.apps.apps import app_by_id
+from handlers.enqueue import defer_delivery
+from handlers.event_log import NewEvent, run_event
+from handlers.human_loop.rule_matching import deciding_rule
+from handlers.human_loop.tool_call import read_call
+from schema.approval_rules import ApprovalRuleRow, ChangedRule, NewRule, RuleText
+from schema.errors import Conflict, Forbidden, NotFound
+from schema.events import HumanRequested
+from schema.executor_api import Answer
+from schema.rows import RunRow, UserRow
+from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_the, fetch_value, jsonb
+from schema.wire import Json
+
+MOST_RULES_OF_A_USER = 100
+
+
+def add_rule(conn: Conn, actor: Actor, wanted: NewRule) -> ApprovalRuleRow:
+    """Everyone writes their own; operators write those of apps, of others and of all. Raises Forbidden, NotFound."""
+    user_id = actor.user_id if wanted.user_id == "me" else wanted.user_id
+    _refuse_unless_own(actor, user_id)
+    if wanted.app_id is not None:
+        app_by_id(conn, wanted.app_id)
+    if user_id is not None:
+        _refuse_one_more(conn, user_id)
+    return fetch_the(
+        conn,
+        "insert_approval_rule",
+        ApprovalRuleRow,
+        app_id=wanted.app_id,
+        user_id=user_id,
+        created_by=actor.user_id,
+        **_columns(wanted),
+    )
+
+
+def change_rule(conn: Conn, actor: Actor, rule_id: UUID, changed: ChangedRule) -> ApprovalRuleRow:
+    """The next version. Raises NotFound, Forbidden, and Conflict `stale_version` with the version in force."""
+    _refuse_unless_own(actor, rule_for(conn, actor, rule_id).user_id)
+    found = fetch_one(
+        conn,
+        "replace_approval_rule",
+        ApprovalRuleRow,
+        rule_id=rule_id,
+        version=changed.version,
+        created_by=actor.user_id,
+        **_columns(changed),
+    )
+    if found is None:
+        _refuse_stale(conn, actor, rule_id)
+    return found
+
+
+def remove_rule(conn: Conn, actor: Actor, rule_id: UUID, *, version: int | None) -> None:
+    """From now on it decides nothing. Raises as change_rule."""
+    _refuse_unless_own(actor, rule_for(conn, actor, rule_id).user_id)
+    if not execute(conn, "retire_approval_rule", rule_id=rule_id, version=version):
+        _refuse_stale(conn, actor, rule_id)
+
+
+def rules_seen_by(
+    conn: Conn, actor: Actor, *, app_id: UUID | None, before: tuple[str, UUID] | None, limit: int
+) -> list[ApprovalRuleRow]:
+    """Those in force, newest first: operators see all, others their own and those that are for everyone."""
+    at, last_id = before or (None, None)
+    return fetch_all(
+        conn,
+        "approval_rules_seen",
+        ApprovalRuleRow,
+        all=actor.role != "member",
+        user_id=actor.user_id,
+        app_id=app_id,
+        before_at=at,
+        before_id=last_id,
+        limit=limit,
+    )
+
+
+def rule_for(conn: Conn, actor: Actor, rule_id: UUID, *, version: int | None = None) -> ApprovalRuleRow:
+    """That version of the rule, also of one that is not in force any more, or the newest. Raises NotFound."""
+    rule = fetch_one(conn, "approval_rule", ApprovalRuleRow, rule_id=rule_id, version=version)
+    if rule is None or (actor.role == "member" and rule.user_id not in (None, actor.user_id)):
+        raise NotFound("There is no such rule.", code="unknown_rule")
+    return rule
+
+
+def decide_by_rule(conn: Conn, run: RunRow, asked: HumanRequested) -> list[NewEvent]:
+    """If a rule decides the request that has just been stored: its answer, on its way to the agent, and the event that
+    says so; else nothing, and a person is asked."""
+    if asked.kind != "permission":
+        return []
+    rules = fetch_all(conn, "approval_rules_of_run", ApprovalRuleRow, app_id=run.app_id, user_id=run.user_id)
+    rule = deciding_rule(rules, read_call(asked.tool_call or {})) if rules else None
+    if rule is None or not _can_be_told(rule, asked):
+        return []
+    answer = _answer(rule, asked)
+    execute(conn, "answer_human_request", request_id=asked.request_id, answer=jsonb(answer), decided_by=rule.author)
+    defer_delivery(conn, asked.request_id)
+    return [run_event(run, "human_loop.resolved", {**answer, "by": rule.author}, author=rule.author)]
+
+
+def _answer(rule: ApprovalRuleRow, asked: HumanRequested) -> Json:
+    decision: Literal["allow", "deny"] = "allow" if rule.effect == "allow" else "deny"
+    reason = rule.note if decision == "deny" else None
+    return Answer(request_id=asked.request_id, decision=decision, reason=reason, by="rule").to_json()
+
+
+def _can_be_told(rule: ApprovalRuleRow, asked: HumanRequested) -> bool:
+    """A rule allows one call: where an agent can only be allowed for good, a person decides."""
+    return rule.effect == "deny" or any(option.kind == "allow_once" for option in asked.options or [])
+
+
+def _refuse_unless_own(actor: Actor, user_id: UUID | None) -> None:
+    if actor.role == "member" and user_id != actor.user_id:
+        raise Forbidden("You may write your own rules; those of apps and of everyone are the operators'.")
+
+
+def _refuse_one_more(conn: Conn, user_id: UUID) -> None:
+    if fetch_one(conn, "user_by_id", UserRow, user_id=user_id) is None:
+        raise NotFound("There is no such user.", code="unknown_user")
+    if fetch_value(conn, "approval_rules_of_user", user_id=user_id) >= MOST_RULES_OF_A_USER:
+        raise Conflict(f"A user has at most {MOST_RULES_OF_A_USER} rules.", code="too_many_rules")
+
+
+def _refuse_stale(conn: Conn, actor: Actor, rule_id: UUID) -> NoReturn:
+    now = rule_for(conn, actor, rule_id)
+    if now.retired_at is not None:
+        raise NotFound("This rule is not in force any more.", code="unknown_rule")
+    raise Conflict("The rule was changed meanwhile: look at it again.", code="stale_version", version=now.version)
+
+
+def _columns(text: RuleText) -> dict[str, object]:
+    return {
+        "effect": text.effect,
+        "tool_kind": text.tool_kind,
+        "path_pattern": text.path_pattern,
+        "command_pattern": text.command_pattern,
+        "note": text.note,
+    }

@@ -1,0 +1,179 @@
+"""Store a person's answer to a request, once, with who gave it; deliver it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from handlers.access.permissions import Actor
+from handlers.enqueue import defer_delivery
+from handlers.event_log import append, hold_session, run_event
+from handlers.human_loop.pending import request_for
+from handlers.providers.registry import RegisteredProvider, find_provider
+from handlers.runs.parking import go_on_if_free
+from handlers.runs.stop import StopPolicy, stop
+from schema.errors import AlreadyAnswered, CapabilityMissing, Invalid
+from schema.executor_api import Answer
+from schema.forms import faults_of
+from schema.rows import HumanRequestRow, RunRow
+from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_the, jsonb
+from schema.wire import Json
+
+Decision = Literal["allow", "allow_always", "deny", "answer", "cancel"]
+_FITTING: dict[str, tuple[Decision, ...]] = {
+    "permission": ("allow", "allow_always", "deny", "cancel"),
+    "question": ("answer", "deny", "cancel"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenReply:
+    """A person's answer. `option_id` picks one of the agent's own options; `answers` fills a question's form."""
+
+    request_id: UUID
+    decision: Decision
+    option_id: str | None = None
+    reason: str | None = None
+    answers: Json | None = None
+    arguments: Json | None = None
+
+
+@dataclass(frozen=True)
+class AnswerDelivery:
+    """A stored answer on its way to the executor of its run."""
+
+    request: HumanRequestRow
+    run: RunRow
+    answer: Answer
+
+
+def reply(conn: Conn, actor: Actor, given: GivenReply, *, stop_policy: StopPolicy) -> HumanRequestRow:
+    """Store the answer and defer its delivery, or stop the run when the decision is `cancel`.
+
+    Raises AlreadyAnswered (with the request's status), Invalid for a decision that does not fit, and
+    CapabilityMissing for what no agent can be told.
+    """
+    seen = request_for(conn, actor, given.request_id)
+    head = hold_session(conn, seen.session_id)
+    request = request_for(conn, actor, given.request_id)
+    if request.status != "open":
+        raise AlreadyAnswered(
+            f"This request is {request.status} already.", requestId=str(request.id), requestStatus=request.status
+        )
+    run = fetch_the(conn, "run_by_id", RunRow, run_id=request.run_id)
+    _refuse_unheard(None if run.bound else find_provider(conn, run.provider), request, given)
+    _refuse_unfitting(request, given)
+    execute(
+        conn,
+        "answer_human_request",
+        request_id=request.id,
+        answer=jsonb(_stored(given).to_json()),
+        decided_by=actor.author,
+    )
+    events = [run_event(run, "human_loop.resolved", _resolved(given, actor), author=actor.author)]
+    if given.decision == "cancel":
+        events += stop(conn, run, author=actor.author, policy=stop_policy)
+    else:
+        events += go_on_if_free(conn, run)
+        if run.status != "parked":
+            defer_delivery(conn, request.id)
+    append(conn, head, events)
+    return request_for(conn, actor, given.request_id)
+
+
+def begin_delivery(conn: Conn, request_id: UUID) -> AnswerDelivery | None:
+    """The answer to hand over now; None when the agent that asked is not there any more: then it was told, or it is
+    carried to the run's next attempt."""
+    request = fetch_one(conn, "human_request", HumanRequestRow, request_id=request_id)
+    if request is None:
+        return None
+    hold_session(conn, request.session_id)
+    request = fetch_one(conn, "deliver_human_request", HumanRequestRow, request_id=request_id)
+    if request is None:
+        return None
+    run = fetch_the(conn, "run_by_id", RunRow, run_id=request.run_id)
+    return AnswerDelivery(request=request, run=run, answer=Answer.model_validate(request.answer))
+
+
+def void_answer(conn: Conn, request_id: UUID, *, told: str) -> None:
+    """Nobody waits for the answer any more: it was applied to nothing, and the log says so. One whose run was parked or
+    has lost its agent meanwhile is carried on instead."""
+    request = fetch_one(conn, "human_request", HumanRequestRow, request_id=request_id)
+    if request is None:
+        return
+    head = hold_session(conn, request.session_id)
+    run = fetch_the(conn, "run_by_id", RunRow, run_id=request.run_id)
+    if run.status not in ("running", "waiting", "cancelling") or run.attempt != request.attempt:
+        return
+    if not execute(conn, "settle_human_request", request_id=request_id, run_id=run.id, status="void", told=told):
+        return
+    data = {"requestId": str(request_id), "outcome": "void", "told": told}
+    append(conn, head, [run_event(run, "human_loop.applied", data)])
+
+
+def undelivered(conn: Conn, *, older_than_seconds: float, limit: int = 100) -> list[UUID]:
+    """Requests whose answer should have been delivered by now."""
+    rows = fetch_all(conn, "answers_to_deliver", _Id, older_than_seconds=older_than_seconds, limit=limit)
+    return [row.id for row in rows]
+
+
+@dataclass(frozen=True)
+class _Id:
+    id: UUID
+
+
+def _refuse_unheard(provider: RegisteredProvider | None, request: HumanRequestRow, given: GivenReply) -> None:
+    """Raise CapabilityMissing for what the agent has no ear for, whatever it asked."""
+    effective = provider.effective if provider else {}
+    if given.arguments is not None:
+        raise CapabilityMissing("The agent cannot take edited arguments.", capability="arguments")
+    if given.decision == "answer" and request.kind != "question" and not effective.get("questions", True):
+        raise CapabilityMissing("The agent asks no questions that could be answered.", capability="questions")
+    if given.reason is not None and given.decision == "deny" and not effective.get("denyReason", True):
+        raise CapabilityMissing("The agent cannot be told a reason.", capability="denyReason")
+
+
+def _refuse_unfitting(request: HumanRequestRow, given: GivenReply) -> None:
+    fitting = _FITTING[request.kind]
+    if given.decision not in fitting:
+        raise Invalid(f"A {request.kind} is answered by one of: {', '.join(fitting)}.", code="decision_does_not_fit")
+    if given.decision == "answer" and given.answers is None:
+        raise Invalid("An answer to a question needs `answers`.", code="answers_missing")
+    if given.decision == "answer":
+        _refuse_faults(faults_of(given.answers or {}, request.answer_schema or {}))
+    kinds = {str(option["optionId"]): str(option["kind"]) for option in request.options or []}
+    if given.option_id is not None and given.option_id not in kinds:
+        raise Invalid(f"The agent offers these options: {', '.join(kinds)}.", code="unknown_option")
+    if given.option_id is not None and not _agree(given.decision, kinds[given.option_id]):
+        raise Invalid(f"The option {given.option_id} is not a way to {given.decision}.", code="decision_does_not_fit")
+    if given.decision == "allow_always" and "allow_always" not in kinds.values():
+        raise CapabilityMissing("The agent offers no lasting permission here.", capability="allowAlways")
+
+
+def _refuse_faults(faults: dict[str, str]) -> None:
+    if faults:
+        errors = [{"where": f"answers.{name}"[:200], "problem": problem} for name, problem in faults.items()]
+        detail = "; ".join(f"{each['where']}: {each['problem']}" for each in errors[:3])
+        raise Invalid(detail, code="answers_do_not_fit", errors=errors[:50])
+
+
+def _agree(decision: Decision, option_kind: str) -> bool:
+    """Whether the picked option says what the decision says, so that the log cannot tell another story."""
+    if decision == "deny":
+        return option_kind.startswith("reject")
+    return option_kind == {"allow": "allow_once", "allow_always": "allow_always"}.get(decision)
+
+
+def _stored(given: GivenReply) -> Answer:
+    return Answer(
+        request_id=given.request_id,
+        decision=given.decision,
+        option_id=given.option_id,
+        reason=given.reason,
+        answers=given.answers,
+    )
+
+
+def _resolved(given: GivenReply, actor: Actor) -> Json:
+    return {**_stored(given).to_json(), "by": actor.author}

@@ -1,0 +1,84 @@
+"""Which rule decides a call: deny before ask before allow, and what is not known for certain is asked.
+
+A rule that forbids or asks looks for its patterns anywhere in the call: one path, or one part of a command line. A rule
+that allows must cover all of it: every path, and the whole command, which no operator of a shell may divide.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from handlers.human_loop.patterns import path_matches, text_matches
+from handlers.human_loop.tool_call import FILE_KINDS, AskedCall
+from schema.approval_rules import ApprovalRuleRow
+
+_OPERATORS = re.compile(r"[;&|`<>\n\r]|\$[({]")
+_DIVIDERS = re.compile(r"[;&|`<>\n\r()]")
+
+
+def deciding_rule(rules: Sequence[ApprovalRuleRow], call: AskedCall) -> ApprovalRuleRow | None:
+    """The rule that denies or allows the call; None when a person is to be asked."""
+    strict = [rule for rule in rules if rule.effect != "allow"]
+    for rule in strict:
+        if rule.effect == "deny" and _is_about(rule, call):
+            return rule
+    if any(_may_be_about(rule, call) for rule in strict):
+        return None
+    return next((rule for rule in rules if rule.effect == "allow" and _covers(rule, call)), None)
+
+
+def _is_about(rule: ApprovalRuleRow, call: AskedCall) -> bool:
+    return (
+        rule.tool_kind in (None, call.kind)
+        and (rule.path_pattern is None or _lies_in(call.paths, rule.path_pattern))
+        and (rule.command_pattern is None or _runs(call, rule.command_pattern))
+    )
+
+
+def _may_be_about(rule: ApprovalRuleRow, call: AskedCall) -> bool:
+    """As far as is known: a command may touch the files that it names, and a call do more than it tells."""
+    if call.kind is not None and rule.tool_kind not in (None, call.kind):
+        return False
+    if not call.is_whole:
+        return True
+    return (rule.path_pattern is None or _lies_in(call.paths | call.mentions, rule.path_pattern)) and (
+        rule.command_pattern is None or _runs(call, rule.command_pattern)
+    )
+
+
+def _covers(rule: ApprovalRuleRow, call: AskedCall) -> bool:
+    return (
+        rule.tool_kind in (None, call.kind)
+        and (rule.path_pattern is None or _covers_paths(rule, call))
+        and (rule.command_pattern is None or _covers_command(rule.command_pattern, call))
+    )
+
+
+def _covers_paths(rule: ApprovalRuleRow, call: AskedCall) -> bool:
+    """What a command or an unknown tool does to a file, its path does not tell: such a rule has to name it too."""
+    is_of_files = call.command is None and (rule.tool_kind is not None or call.kind in FILE_KINDS)
+    if rule.command_pattern is None and not is_of_files:
+        return False
+    pattern = rule.path_pattern or ""
+    return call.is_whole and bool(call.paths) and all(path_matches(path, pattern) for path in call.paths)
+
+
+def _covers_command(pattern: str, call: AskedCall) -> bool:
+    if call.command is None or not (call.is_whole and call.is_only_command):
+        return False
+    if call.command == pattern:
+        return True
+    return _OPERATORS.search(call.command) is None and text_matches(call.command, pattern)
+
+
+def _lies_in(paths: frozenset[str], pattern: str) -> bool:
+    """Whether one of the paths, or a folder above it, is named."""
+    return any(path_matches(path, f"{pattern}/**") for path in paths)
+
+
+def _runs(call: AskedCall, pattern: str) -> bool:
+    if call.command is None:
+        return False
+    parts = {call.command, *(part.strip() for part in _DIVIDERS.split(call.command))}
+    return any(text_matches(part, pattern) for part in parts if part)

@@ -1,0 +1,138 @@
+"""What a tool call would do, as far as rules can tell: its kind, its command, and the paths that it names.
+
+Agents write these JSON objects, each its own way; a call that is not understood as a whole says so.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from schema.paths import PLACES, TOP
+from schema.wire import Json
+
+FILE_KINDS = frozenset({"read", "edit", "delete", "move", "search"})
+LONGEST_COMMAND = 4000
+"""Characters. Executors cut longer texts in the middle; what is cut is not judged by what is left."""
+LONGEST_PATH = 1024
+MOST_PATHS = 200
+
+_NAMES_A_PATH = re.compile(
+    r"(path|file|folder|dir|directory|directories|cwd|source|destination|target|uri)s?$", re.IGNORECASE
+)
+_IS_LIKE_A_PATH = re.compile(r"^(/|~|file:)|(^|/)\.\.(/|$)")
+_BETWEEN_WORDS = re.compile(r"[\s;&|`<>(){}\"'=,:]+")
+_TEXTS = frozenset(
+    {"command", "cmd", "content", "contents", "description", "diff", "newstr", "newstring", "newtext", "oldstr"}
+    | {"oldstring", "oldtext", "patch", "prompt", "text"}
+)
+_OF_A_COMMAND = frozenset({"command", "cmd", "cwd", "workdir", "description", "timeout", "timeoutms"})
+_SHELLS = frozenset({"bash", "sh", "zsh", "dash"})
+
+
+@dataclass(frozen=True)
+class AskedCall:
+    """Paths are relative to the workspace, or absolute when they lie outside; `mentions` are words of the command that
+    may be paths. `is_whole`: nothing that it would do was cut off or left unsaid. `is_only_command`: it asks for
+    nothing besides running `command`."""
+
+    kind: str | None
+    command: str | None = None
+    paths: frozenset[str] = frozenset()
+    mentions: frozenset[str] = frozenset()
+    is_whole: bool = True
+    is_only_command: bool = False
+
+
+def read_call(tool_call: Json) -> AskedCall:
+    """Never raises, whatever the object holds."""
+    kind = tool_call["kind"] if isinstance(tool_call.get("kind"), str) else None
+    given = tool_call.get("input")
+    fields = given if isinstance(given, dict) else {}
+    command = None if kind in FILE_KINDS else _command(fields)
+    texts = list(_path_texts(tool_call, fields))
+    words = _BETWEEN_WORDS.split(command or "") if len(command or "") <= LONGEST_COMMAND else []
+    is_whole = (
+        (given is None or isinstance(given, dict))
+        and len(texts) <= MOST_PATHS
+        and all(len(text) <= LONGEST_PATH for text in texts)
+        and len(command or "") <= LONGEST_COMMAND
+        and (command is not None or kind != "execute")
+        and (bool(texts) or kind not in FILE_KINDS - {"search"})
+    )
+    return AskedCall(
+        kind=kind,
+        command=command,
+        paths=frozenset(_place(text, tool_call) for text in texts[:MOST_PATHS]),
+        mentions=frozenset(_place(word, tool_call) for word in words if word),
+        is_whole=is_whole,
+        is_only_command=command is not None and {_plain(key) for key in fields} <= _OF_A_COMMAND,
+    )
+
+
+def _command(fields: Json) -> str | None:
+    """As a shell is given it. None when there is none, or more than one."""
+    given = [fields[key] for key in ("command", "cmd") if fields.get(key)]
+    if len(given) != 1:
+        return None
+    match given[0]:
+        case str(line):
+            return line.strip() or None
+        case [str(shell), "-c" | "-lc", str(script)] if posixpath.basename(shell) in _SHELLS:
+            return script.strip() or None
+        case [*words] if all(isinstance(word, str) for word in words):
+            return shlex.join(words)
+        case _:
+            return None
+
+
+def _path_texts(tool_call: Json, fields: Json) -> Iterator[str]:
+    for told in (tool_call.get("locations"), tool_call.get("diffs")):
+        for each in told if isinstance(told, list) else []:
+            if isinstance(each, dict) and isinstance(each.get("path"), str):
+                yield each["path"]
+    for key, text in _texts(fields):
+        if _plain(key) not in _TEXTS and (_NAMES_A_PATH.search(key) or _is_like_a_path(text)):
+            yield text
+
+
+def _texts(fields: Json) -> Iterator[tuple[str, str]]:
+    """Every text within, with its key. Inner keys are texts too: some agents name files by them."""
+    rest: list[tuple[str, object]] = list(fields.items())
+    while rest:
+        key, value = rest.pop()
+        if isinstance(value, str):
+            yield key, value
+        elif isinstance(value, list):
+            rest += [(key, each) for each in value]
+        elif isinstance(value, dict):
+            rest += [*value.items(), *(("", each) for each in value)]
+
+
+def _is_like_a_path(text: str) -> bool:
+    return len(text) <= LONGEST_PATH and "\n" not in text and _IS_LIKE_A_PATH.search(text) is not None
+
+
+def _plain(key: str) -> str:
+    return key.replace("_", "").lower()
+
+
+def _place(text: str, tool_call: Json) -> str:
+    """Where it lies, by its letters alone: links are not followed."""
+    if text.startswith("~"):
+        return text
+    if text.startswith("file:"):
+        text = "/" + unquote(re.sub(r"^file:(//[^/]*)?", "", text)).lstrip("/")
+    root = _folder(tool_call.get("workspace")) or PLACES["workspace"]
+    path = _folder(posixpath.join(_folder(tool_call.get("cwd")) or root, text)) or "/"
+    return TOP if path == root else path.removeprefix(root + "/")
+
+
+def _folder(given: object) -> str | None:
+    if not isinstance(given, str) or not given.startswith("/"):
+        return None
+    return "/" + posixpath.normpath(given).lstrip("/")

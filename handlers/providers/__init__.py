@@ -1,0 +1,1 @@
+"""Providers: what they declare, and what a run may use."""

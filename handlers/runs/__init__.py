@@ -1,0 +1,1 @@
+"""Runs: start, queue, claim, settle, stop."""

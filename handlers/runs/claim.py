@@ -1,0 +1,134 @@
+"""A job takes a run, records that an executor has it, or gives it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from handlers.event_log import NewEvent, append, hold_session
+from handlers.runs.carried_answers import carry_answers
+from handlers.runs.handover import UnheardRun, unheard_runs
+from handlers.runs.limits import NO_LIMITS, RunLimits, is_held, wake_next
+from handlers.runs.settle import RetryPolicy, fail, finish, retry_or_fail
+from handlers.runs.todos import known_todos
+from schema.events import Reason, RunFinished, TodoUpdate
+from schema.executor_api import CarriedAnswer, Resume
+from schema.rows import LogHead, RunRow, WorkerRow
+from schema.runtime_manifest import RuntimeManifest, read_manifest
+from schema.sql import Conn, execute, fetch_one, fetch_the, fetch_value
+from schema.wire import Json
+
+WorkerOutcome = Literal["dispatched", "superseded"]
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A run in the hands of one job. `worker` as it was then: if it was active, nobody stops it while the run lives.
+    `resume` names the agent's conversation to go on with, `answers` what was answered when no agent was there, `todos`
+    are the session's lists, and `unheard` the runs that have to be handed over to the agent."""
+
+    run: RunRow
+    worker: WorkerRow | None
+    manifest: RuntimeManifest
+    resume: Resume | None
+    answers: list[CarriedAnswer]
+    todos: list[TodoUpdate]
+    unheard: list[UnheardRun]
+
+
+@dataclass(frozen=True)
+class _Held(LogHead):
+    """The head of the session that a queued run is in, and what its app says."""
+
+    was_held: bool
+    manifest: Json
+    concurrent_runs: int | None
+
+
+def claim_run(
+    conn: Conn, run_id: UUID, *, owner: str, lock_seconds: float, limits: RunLimits = NO_LIMITS
+) -> Claimed | None:
+    """Take the run if it is due, first in its session's queue and within all limits; None if it is not there to be
+    taken, or held."""
+    head = fetch_one(conn, "hold_for_claim", _Held, run_id=run_id)
+    if head is None:
+        return None
+    is_limited = limits.are_set or head.concurrent_runs is not None
+    if is_limited and is_held(conn, head, fetch_the(conn, "run_by_id", RunRow, run_id=run_id), limits):
+        return None
+    claimed = fetch_one(
+        conn, "claim_run", RunRow, run_id=run_id, owner=owner, epoch=head.epoch, lock_seconds=lock_seconds
+    )
+    if is_limited or head.was_held:
+        wake_next(conn, limits)
+    if claimed is None:
+        return None
+    manifest = read_manifest(head.manifest or {})
+    worker = fetch_one(conn, "worker", WorkerRow, session_id=claimed.session_id)
+    resume = _resume(conn, claimed)
+    return Claimed(
+        claimed,
+        worker,
+        manifest,
+        resume,
+        carry_answers(conn, claimed),
+        known_todos(conn, claimed.session_id),
+        unheard_runs(conn, claimed, resume),
+    )
+
+
+def claim_stands(conn: Conn, run: RunRow) -> bool:
+    return fetch_value(conn, "claim_stands", run_id=run.id, claim=run.claim) is not None
+
+
+def hold_claim(conn: Conn, run: RunRow, *, lock_seconds: float) -> bool:
+    """Whether the claim still stands; if so it is extended."""
+    return execute(conn, "hold_claim", run_id=run.id, claim=run.claim, lock_seconds=lock_seconds) == 1
+
+
+def record_dispatched(conn: Conn, run: RunRow, *, lease_seconds: float) -> WorkerOutcome:
+    """The executor has the run. `superseded` means that it was stopped or claimed by another meanwhile."""
+    touched = execute(conn, "record_dispatched", run_id=run.id, attempt=run.attempt, lease_seconds=lease_seconds)
+    return "dispatched" if touched else "superseded"
+
+
+def give_back(conn: Conn, run: RunRow, policy: RetryPolicy, *, code: str, message: str) -> bool:
+    """The run could not be started: another attempt later, or failed. False if the claim does not stand any more."""
+    return _settle_claim(conn, run, lambda current: retry_or_fail(conn, current, policy, code=code, message=message))
+
+
+def refuse(conn: Conn, run: RunRow, *, code: str, message: str) -> bool:
+    """The run must not start: blocked, with what to do."""
+    blocked = RunFinished(status="blocked", reason=Reason(code=code, message=message))
+    return _settle_claim(conn, run, lambda current: finish(conn, current, blocked))
+
+
+def abandon(conn: Conn, run: RunRow, *, code: str, message: str) -> bool:
+    """Another attempt would end the same way: failed at once."""
+    return _settle_claim(conn, run, lambda current: fail(conn, current, code=code, message=message))
+
+
+def _settle_claim(conn: Conn, run: RunRow, settle: Callable[[RunRow], list[NewEvent]]) -> bool:
+    head = hold_session(conn, run.session_id)
+    current = fetch_one(conn, "run_by_id", RunRow, run_id=run.id)
+    if current is None or current.claim != run.claim or current.status != "starting":
+        return False
+    append(conn, head, settle(current))
+    return True
+
+
+def _resume(conn: Conn, run: RunRow) -> Resume | None:
+    if not (run.prompt_delivered or _may_resume(run)):
+        return None
+    conversation = fetch_value(conn, "conversation", session_id=run.session_id, provider=run.provider)
+    if conversation is None:
+        return None
+    return Resume(agent_session_id=conversation, continuing=run.prompt_delivered)
+
+
+def _may_resume(run: RunRow) -> bool:
+    """What was said when the run was asked for stands, also where a conversation of before is still known."""
+    told = {warning["code"] for warning in run.warnings}
+    return bool(run.options.get("resume", True)) and "resume_unsupported" not in told

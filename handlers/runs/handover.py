@@ -1,0 +1,115 @@
+"""A run whose agent was not there: what was said in its session meanwhile, to others, goes along with its prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from handlers.runs.handover_text import BYTES_PER_TOKEN, Did, OpenTodo, PastRun, Said, handover_of
+from handlers.runs.todos import todos_of_session
+from schema.executor_api import Handover, Resume
+from schema.rows import RunRow
+from schema.sql import Conn, fetch_all, fetch_the
+
+PAGE = 200
+LAST = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class UnheardRun:
+    """A run that the agent of another has not heard of."""
+
+    id: UUID
+    provider: str
+    bound: bool
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A piece of a message, or of a tool call: `part_of` is the whole's own id."""
+
+    seq: int
+    is_said: bool
+    part_of: str
+    text: str | None
+    title: str | None
+    status: str | None
+
+
+def unheard_runs(conn: Conn, run: RunRow, resume: Resume | None) -> list[UnheardRun]:
+    """What the conversation that the run goes on with has not heard, newest first; of a new one all that came before.
+
+    Nothing when no other provider had a turn meanwhile, when the run asks for a blank beginning (`resume: false`), or
+    when it goes on after an interruption.
+    """
+    if run.prompt_delivered or not run.options.get("resume", True):
+        return []
+    found = fetch_all(conn, "runs_not_heard", UnheardRun, run_id=run.id, begins_anew=resume is None)
+    return found if any(each.bound or each.provider != run.provider for each in found) else []
+
+
+def hand_over(conn: Conn, run: RunRow, unheard: Sequence[UnheardRun], *, max_tokens: int) -> Handover:
+    """The transcript of these runs (newest first), made from the log alone."""
+    most = max_tokens * BYTES_PER_TOKEN
+    return handover_of(
+        (_past_run(conn, each.id, most=most) for each in unheard),
+        list(dict.fromkeys(each.provider for each in reversed(unheard))),
+        count=len(unheard),
+        todos=_open_todos(conn, run),
+        max_tokens=max_tokens,
+    )
+
+
+def _open_todos(conn: Conn, run: RunRow) -> list[OpenTodo]:
+    """What other providers' agents have left to do; its own list the agent knows, or is told by nobody."""
+    return [
+        OpenTodo(item.provider, item.content, item.status)
+        for group in todos_of_session(conn, run.session_id)
+        for item in group.items
+        if item.provider != run.provider and item.status != "completed"
+    ]
+
+
+def _past_run(conn: Conn, run_id: UUID, *, most: int) -> PastRun:
+    """The run with what was last said and done in it: no more than it takes to pass so many bytes."""
+    run = fetch_the(conn, "run_by_id", RunRow, run_id=run_id)
+    pieces: list[_Piece] = []
+    size = 0
+    for piece in _pieces(conn, run_id):
+        if size > most:
+            return PastRun(run.provider, run.prompt, _parts(pieces[::-1]), _outcome(run), is_cut=True)
+        pieces.append(piece)
+        size += 1 + len((piece.text or piece.title or "").encode())
+    return PastRun(run.provider, run.prompt, _parts(pieces[::-1]), _outcome(run))
+
+
+def _pieces(conn: Conn, run_id: UUID) -> Iterator[_Piece]:
+    """The newest first."""
+    before = LAST
+    while page := fetch_all(conn, "words_and_deeds_before", _Piece, run_id=run_id, before=before, limit=PAGE):
+        yield from page
+        before = page[-1].seq
+
+
+def _parts(pieces: Sequence[_Piece]) -> list[Said | Did]:
+    """Messages and tool calls in the order in which they began; calls without a title say nothing to anybody."""
+    wholes: dict[tuple[bool, str], list[_Piece]] = {}
+    for piece in pieces:
+        wholes.setdefault((piece.is_said, piece.part_of), []).append(piece)
+    parts = [_part(whole) for whole in wholes.values()]
+    return [part for part in parts if part is not None]
+
+
+def _part(pieces: Sequence[_Piece]) -> Said | Did | None:
+    if pieces[0].is_said:
+        return Said("".join(piece.text or "" for piece in pieces))
+    titles = [piece.title for piece in pieces if piece.title]
+    statuses = [piece.status for piece in pieces if piece.status]
+    return Did(titles[-1], statuses[-1] if statuses else None) if titles else None
+
+
+def _outcome(run: RunRow) -> str:
+    if not run.is_final:
+        return "it has not ended"
+    return f"{run.status}: {run.reason_message}" if run.reason_message else run.status

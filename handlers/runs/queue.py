@@ -1,0 +1,241 @@
+"""A session's queue as its people see and edit it.
+
+The order is rows with positions. An edit holds the session and is guarded by the revision of the run that it changes; a
+run that has begun is beyond it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from handlers.access.permissions import Actor, session_for
+from handlers.apps.apps import app_by_id
+from handlers.event_log import append, hold_session, run_event
+from handlers.providers.registry import provider_named, refuse_unsupported
+from handlers.runs.limits import HeldBy, held_position, put_first
+from handlers.runs.read import run_for
+from handlers.runs.settle import cancel
+from handlers.runs.start import cannot_ask, warnings_of, with_defaults
+from schema.errors import CapabilityMissing, Invalid, NotFound, NotQueued, StaleRevision
+from schema.options import RunOptions
+from schema.queue_api import QueueItem
+from schema.rows import RunRow
+from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value, jsonb
+from schema.wire import Json
+
+GAP = 1024
+"""Between the positions of neighbours, so that most moves write one row."""
+
+
+@dataclass(frozen=True)
+class QueuePosition:
+    """Where a run is to go in its session's queue; `other` is the run that `before` and `after` mean."""
+
+    where: Literal["first", "last", "before", "after"]
+    other: UUID | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueEdit:
+    """What is to be changed of a queued run, whose `revision` the editor has seen; None is left as it is."""
+
+    revision: int
+    prompt: str | None = None
+    options: RunOptions | None = None
+    place: QueuePosition | None = None
+
+    @property
+    def changes_anything(self) -> bool:
+        return (self.prompt, self.options, self.place) != (None, None, None)
+
+
+@dataclass(frozen=True)
+class SessionQueue:
+    """A page of the queue. `next_position` is where the page after it begins; None when there is none."""
+
+    live: RunRow | None
+    items: list[QueueItem]
+    next_position: int | None
+
+
+def session_queue(conn: Conn, actor: Actor, session_id: UUID, *, after: int | None, limit: int) -> SessionQueue:
+    """The session's queued runs behind the position, in order, and its live run."""
+    session_for(conn, actor, session_id)
+    live = fetch_one(conn, "live_run", RunRow, session_id=session_id)
+    rows = _rows(conn, session_id, after=after, limit=limit)
+    items = [_item(conn, row) for row in rows]
+    return SessionQueue(live=live, items=items, next_position=rows[-1].position if len(rows) == limit else None)
+
+
+def edit_queued(conn: Conn, actor: Actor, run_id: UUID, edit: QueueEdit) -> QueueItem:
+    """The run as it then is. Raises NotFound, NotQueued, StaleRevision (with the run as it is), CapabilityMissing."""
+    head = hold_session(conn, run_for(conn, actor, run_id).session_id)
+    run = run_for(conn, actor, run_id)
+    _refuse_unless_waiting(conn, run, revision=edit.revision)
+    if not edit.changes_anything:
+        return _the_item(conn, run)
+    options = None if edit.options is None else _checked(conn, run, edit.options)
+    execute(
+        conn,
+        "edit_queued_run",
+        run_id=run.id,
+        revision=edit.revision,
+        prompt=edit.prompt,
+        options=None if options is None else jsonb(options.options),
+        warnings=None if options is None else jsonb(options.warnings),
+    )
+    if edit.place is not None:
+        _move(conn, actor, run, edit.place)
+    item = _the_item(conn, run)
+    append(conn, head, [run_event(run, "run.queue_edited", _told(item, edit), author=actor.author)])
+    return item
+
+
+def remove_queued(conn: Conn, actor: Actor, run_id: UUID, *, revision: int | None = None) -> RunRow:
+    """Cancel a run that has not begun; one that was cancelled is left as it is. Raises as `edit_queued`."""
+    head = hold_session(conn, run_for(conn, actor, run_id).session_id)
+    run = run_for(conn, actor, run_id)
+    if run.status == "cancelled":
+        return run
+    _refuse_unless_waiting(conn, run, revision=revision)
+    append(conn, head, cancel(conn, run, message="The run was taken out of the queue.", author=actor.author))
+    return run_for(conn, actor, run_id)
+
+
+def place_between(low: int | None, high: int | None) -> int | None:
+    """A position between two neighbours', either of which may be missing; None when there is no room."""
+    if high is None:
+        return 0 if low is None else low + GAP
+    if low is None:
+        return high - GAP
+    return (low + high) // 2 if high - low > 1 else None
+
+
+@dataclass(frozen=True)
+class _Queued:
+    id: UUID
+    session_id: UUID
+    user_id: UUID
+    provider: str
+    prompt: str
+    options: Json
+    position: int
+    ahead: int
+    attempt: int
+    revision: int
+    created_at: datetime
+    held_by: HeldBy | None
+    held_since: datetime | None
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    id: UUID
+    position: int
+
+
+@dataclass(frozen=True)
+class _Checked:
+    options: Json
+    warnings: list[Json]
+
+
+def _rows(
+    conn: Conn, session_id: UUID, *, run_id: UUID | None = None, after: int | None = None, limit: int = 1
+) -> list[_Queued]:
+    return fetch_all(conn, "queued_runs", _Queued, session_id=session_id, run_id=run_id, after=after, limit=limit)
+
+
+def _item(conn: Conn, row: _Queued) -> QueueItem:
+    return QueueItem(
+        run_id=row.id,
+        session_id=row.session_id,
+        user_id=row.user_id,
+        provider=row.provider,
+        prompt=row.prompt,
+        options=row.options,
+        position=row.ahead,
+        revision=row.revision,
+        attempts=row.attempt,
+        created_at=row.created_at,
+        held_by=row.held_by,
+        held_since=row.held_since,
+        held_position=held_position(conn, row.id) if row.held_by else None,
+    )
+
+
+def _the_item(conn: Conn, run: RunRow) -> QueueItem:
+    [row] = _rows(conn, run.session_id, run_id=run.id)
+    return _item(conn, row)
+
+
+def _refuse_unless_waiting(conn: Conn, run: RunRow, *, revision: int | None) -> None:
+    if run.status != "queued":
+        raise NotQueued(f"The run is {run.status}: it is not in the queue any more.", runStatus=run.status)
+    if run.attempt > 0:
+        raise NotQueued("The run has begun already and waits to go on; it can be stopped.", runStatus=run.status)
+    if revision not in (None, run.revision):
+        raise StaleRevision(run=_the_item(conn, run).to_json())
+
+
+def _checked(conn: Conn, run: RunRow, given: RunOptions) -> _Checked:
+    """The options as they are stored. What a start would block is refused here: the run stays as it was."""
+    provider = provider_named(conn, run.provider)
+    options = with_defaults(app_by_id(conn, run.app_id), given)
+    refuse_unsupported(provider, options)
+    if cannot_ask(provider, options):
+        raise CapabilityMissing(f"{provider.title} cannot ask a person.", capability="humanLoop")
+    return _Checked(options.to_json(), [warning.to_json() for warning in warnings_of(provider, options)])
+
+
+def _told(item: QueueItem, edit: QueueEdit) -> Json:
+    """What other devices need to show the queue as it is: what was changed, and where the run is now."""
+    told: Json = {"status": "queued", "provider": item.provider, "revision": item.revision}
+    told |= {"queuePosition": item.position, "moved": edit.place is not None}
+    told |= {} if edit.prompt is None else {"prompt": item.prompt}
+    return told | ({} if edit.options is None else {"options": item.options})
+
+
+def _move(conn: Conn, actor: Actor, run: RunRow, place: QueuePosition) -> None:
+    if place.other is not None:
+        _refuse_as_neighbour(run_for(conn, actor, place.other), run)
+    was_next = fetch_value(conn, "head_of_queue", session_id=run.session_id)
+    position = _position_at(conn, run, place)
+    if position is None:
+        after = fetch_value(conn, "last_position_taken", session_id=run.session_id)
+        execute(conn, "space_out_queue", session_id=run.session_id, after=after, gap=GAP)
+        position = _position_at(conn, run, place)
+    execute(conn, "place_run", run_id=run.id, position=position)
+    is_next = fetch_value(conn, "head_of_queue", session_id=run.session_id)
+    if is_next is not None and is_next != was_next:
+        put_first(conn, is_next, session_id=run.session_id)
+
+
+def _refuse_as_neighbour(other: RunRow, run: RunRow) -> None:
+    if other.session_id != run.session_id:
+        raise NotFound("There is no such run in this session.", code="unknown_run")
+    if other.id == run.id:
+        raise Invalid("A run cannot be moved before or after itself.")
+    if other.status != "queued" or other.attempt > 0:
+        raise NotQueued("The run to move it to is not in the queue any more.", runStatus=other.status)
+
+
+def _position_at(conn: Conn, run: RunRow, place: QueuePosition) -> int | None:
+    """The run's position there; None when the neighbours leave no room."""
+    waiting = fetch_all(conn, "waiting_runs", _Waiting, session_id=run.session_id)
+    others = [each for each in waiting if each.id != run.id]
+    index = _index(others, place)
+    low = others[index - 1].position if index else fetch_value(conn, "last_position_taken", session_id=run.session_id)
+    return place_between(low, others[index].position if index < len(others) else None)
+
+
+def _index(others: Sequence[_Waiting], place: QueuePosition) -> int:
+    """Before how many of the others it is to come."""
+    if place.other is None:
+        return 0 if place.where == "first" else len(others)
+    index = next(i for i, each in enumerate(others) if each.id == place.other)
+    return index if place.where == "before" else index + 1

@@ -1,0 +1,158 @@
+"""Runs that are overdue: one pure decision about each, from its row and from what its executor says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from handlers.enqueue import defer_park, defer_run
+from handlers.event_log import append, hold_session
+from handlers.runs.settle import RetryPolicy, cancel, retry_or_fail
+from schema.executor_api import RunState
+from schema.rows import RunRow
+from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value
+
+Action = Literal["wait", "adopt", "dispatch", "retry", "cancel", "stop_again"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconcileLimits:
+    """All in seconds. `undispatched`: how long a due run may lie at the head of its queue without a job."""
+
+    lease_seconds: float
+    undispatched_seconds: float = 15
+    break_seconds: float = 20
+
+
+@dataclass(frozen=True)
+class ExecutorFacts:
+    """What its executor says of a run: not `reachable` when nobody answered, no `state` when it knows no such run."""
+
+    reachable: bool
+    state: RunState | None = None
+
+
+@dataclass(frozen=True)
+class ReconcileDecision:
+    """What to do about one run, and why, as a sentence. `at_once`: a new attempt need not wait for the retry delay."""
+
+    action: Action
+    reason: str
+    at_once: bool = False
+
+
+def decide(
+    run: RunRow,
+    facts: ExecutorFacts,
+    *,
+    well_for_seconds: float | None,
+    limits: ReconcileLimits,
+    claimer_is_gone: bool = False,
+) -> ReconcileDecision:
+    """Pure. `run` is overdue by its row, or its claimer is gone; `well_for_seconds` is how long the control plane has
+    been well itself."""
+    if run.status == "queued":
+        return ReconcileDecision("dispatch", "The run was due and no job was on its way.")
+    if run.status == "parked":
+        return ReconcileDecision("dispatch", "Its agent was not put to rest in time.")
+    if run.status == "cancelling":
+        return ReconcileDecision("cancel", "The executor did not end the run before the deadline.")
+    if facts.reachable and _is_at_work(run, facts.state):
+        return ReconcileDecision("adopt", "The executor still works on it.")
+    if claimer_is_gone:
+        return ReconcileDecision("retry", "The job worker that claimed the run has ended.", at_once=True)
+    if facts.reachable:
+        return ReconcileDecision("retry", _why_not_at_work(run, facts.state))
+    if run.status == "starting" and run.lease_expires_at is None:
+        return ReconcileDecision("retry", "The job that claimed the run did not start it in time.")
+    if well_for_seconds is None or well_for_seconds < limits.lease_seconds:
+        return ReconcileDecision(
+            "wait", "The control plane was unwell itself; executors get a full lease to report again."
+        )
+    return ReconcileDecision("retry", "Nothing has been heard of the run for longer than its lease.")
+
+
+def overdue_runs(conn: Conn, limits: ReconcileLimits, *, limit: int = 200) -> list[RunRow]:
+    """Runs that need a decision now."""
+    return _overdue(conn, limits, run_id=None, limit=limit)
+
+
+def orphaned_runs(conn: Conn, run_id: UUID | None = None) -> list[RunRow]:
+    """Runs (or the one run) whose claimer holds no mark of presence and has not handed them to an executor."""
+    return fetch_all(conn, "orphaned_runs", RunRow, run_id=run_id)
+
+
+def well_for_seconds(conn: Conn, limits: ReconcileLimits) -> float | None:
+    """How long all parts of the control plane have been well without a break; None when one is away now."""
+    well: float | None = fetch_value(conn, "well_for_seconds", break_seconds=limits.break_seconds)
+    return well
+
+
+def carry_out(
+    conn: Conn, seen: RunRow, decision: ReconcileDecision, *, limits: ReconcileLimits, policy: RetryPolicy
+) -> bool:
+    """Do what was decided, unless the run has moved on since it was seen (False)."""
+    head = hold_session(conn, seen.session_id)
+    run = fetch_one(conn, "run_by_id", RunRow, run_id=seen.id)
+    if run is None or not _is_as_seen(run, seen) or not (is_overdue(conn, run, limits) or orphaned_runs(conn, run.id)):
+        return False
+    policy = RetryPolicy(delay_seconds=0) if decision.at_once else policy
+    if decision.action == "adopt":
+        execute(conn, "extend_lease", run_id=run.id, numbered=0, lease_seconds=limits.lease_seconds)
+    elif decision.action == "dispatch" and run.status == "parked":
+        defer_park(conn, run.id)
+    elif decision.action == "dispatch":
+        defer_run(conn, run.id)
+    elif decision.action == "cancel":
+        append(conn, head, cancel(conn, run, message=decision.reason))
+    elif decision.action == "retry":
+        code = "agent_lost" if run.prompt_delivered else "executor_lost"
+        append(conn, head, retry_or_fail(conn, run, policy, code=code, message=decision.reason))
+    return decision.action != "wait"
+
+
+def is_overdue(conn: Conn, run: RunRow, limits: ReconcileLimits) -> bool:
+    """Still overdue in database time? A heartbeat may have come meanwhile."""
+    return bool(_overdue(conn, limits, run_id=run.id, limit=1))
+
+
+def part_seen(conn: Conn, part: str, limits: ReconcileLimits) -> None:
+    """A part of the control plane (`api` or `worker`) says that it is well."""
+    execute(conn, "part_seen", part=part, break_seconds=limits.break_seconds)
+
+
+def seconds_since_seen(conn: Conn, part: str) -> float | None:
+    """How long ago the part last said that it is well, in seconds of database time; None if it never did."""
+    seconds: float | None = fetch_value(conn, "seconds_since_seen", part=part)
+    return seconds
+
+
+def _is_at_work(run: RunRow, state: RunState | None) -> bool:
+    """Nothing that is left of a refused attempt is ever delivered."""
+    return (
+        state is not None
+        and state.attempt == run.attempt
+        and state.state != "refused"
+        and (state.state in ("starting", "running", "waiting", "stopping") or state.acked_n < state.last_n)
+    )
+
+
+def _why_not_at_work(run: RunRow, state: RunState | None) -> str:
+    if state is not None and state.attempt == run.attempt and state.state == "refused":
+        return f"The executor had to give the attempt up: {(state.reason or 'it does not say why').rstrip('.')}."
+    return "The executor does not know this attempt any more."
+
+
+def _is_as_seen(run: RunRow, seen: RunRow) -> bool:
+    return (run.status, run.claim, run.attempt, run.lease_expires_at) == (
+        seen.status,
+        seen.claim,
+        seen.attempt,
+        seen.lease_expires_at,
+    )
+
+
+def _overdue(conn: Conn, limits: ReconcileLimits, *, run_id: UUID | None, limit: int) -> list[RunRow]:
+    undispatched = limits.undispatched_seconds
+    return fetch_all(conn, "runs_to_reconcile", RunRow, run_id=run_id, undispatched_seconds=undispatched, limit=limit)

@@ -1,0 +1,178 @@
+"""The end of a run, and of an attempt: settle once, or go back to the queue for another attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from handlers.enqueue import defer_run
+from handlers.event_log import SYSTEM, NewEvent, run_event
+from handlers.workspaces.sync import COALESCE_SECONDS, mark_dirty
+from schema.events import Cost, Reason, RunFinished, Usage
+from schema.rows import HumanRequestRow, RunRow
+from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value, jsonb
+
+TOLD_NOTHING = "nothing: the agent that asked has ended"
+MAYBE_TOLD = "perhaps the answer: the agent ended while it was being told"
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """`delay_seconds` before the next attempt of a run whose attempt was lost."""
+
+    delay_seconds: float
+
+
+def settle(conn: Conn, run: RunRow, finished: RunFinished) -> tuple[RunFinished, list[NewEvent]]:
+    """Give the run its final state, free what waited for it, and send the session's next run on its way.
+
+    Returns the outcome as recorded (a run that was being cancelled ends as cancelled, whatever its agent said) and the
+    events that come before `run.finished`. The caller holds the session and writes both to the log.
+    """
+    outcome = _as_recorded(run, finished)
+    mark_dirty(conn, run, within_seconds=0)
+    usage = outcome.usage.to_json() if outcome.usage else None
+    settled = fetch_one(
+        conn,
+        "settle_run",
+        RunRow,
+        run_id=run.id,
+        status=outcome.status,
+        reason_code=outcome.reason.code if outcome.reason else None,
+        reason_message=outcome.reason.message if outcome.reason else None,
+        stop_reason=outcome.stop_reason,
+        usage=None if usage is None else jsonb(usage),
+    )
+    if settled is None:
+        raise AssertionError(f"run {run.id} was settled before")  # the caller read it under the session's lock
+    execute(conn, "insert_usage", run_id=run.id, usage=jsonb(usage or {}))
+    released = close_requests(conn, run)
+    start_next(conn, run)
+    return outcome, released
+
+
+def finish(conn: Conn, run: RunRow, finished: RunFinished, *, author: str = SYSTEM) -> list[NewEvent]:
+    """Settle a run on the control plane's own word: the events to append, `run.finished` last."""
+    outcome, released = settle(conn, run, finished)
+    return [*released, run_event(run, "run.finished", outcome.to_json(), author=author)]
+
+
+def fail(conn: Conn, run: RunRow, *, code: str, message: str) -> list[NewEvent]:
+    """Settle as failed, for a reason."""
+    return finish(conn, run, RunFinished(status="failed", reason=Reason(code=code, message=message)))
+
+
+def cancel(conn: Conn, run: RunRow, *, message: str = "The run was stopped.", author: str = SYSTEM) -> list[NewEvent]:
+    """Settle as cancelled."""
+    reason = Reason(code="stopped", message=message)
+    return finish(conn, run, RunFinished(status="cancelled", reason=reason), author=author)
+
+
+def retry_or_fail(
+    conn: Conn,
+    run: RunRow,
+    policy: RetryPolicy,
+    *,
+    code: str,
+    message: str,
+    taken: Collection[UUID] | None = None,
+) -> list[NewEvent]:
+    """An attempt is lost: back to the queue if that repeats no side effect and attempts are left, else failed.
+
+    Before the prompt was delivered the run simply starts again; afterwards only a conversation that can be resumed is
+    gone on with, and the prompt is never sent a second time. `taken` as in `void_taken`.
+    """
+    if run.status == "cancelling":
+        return cancel(conn, run)
+    if run.bound:
+        return fail(conn, run, code="driver_lost", message="What drove this run has not been heard of for too long.")
+    if not has_attempts_left(conn, run):
+        return fail(conn, run, code=code, message=f"{message} All {run.max_attempts} attempts are used up.")
+    if run.prompt_delivered and not can_go_on(conn, run):
+        return fail(conn, run, code=code, message=f"{message} Its conversation cannot be resumed.")
+    return _requeue(conn, run, policy, code=code, message=message, taken=taken)
+
+
+def has_attempts_left(conn: Conn, run: RunRow) -> bool:
+    """Coming back from where it was parked uses none up."""
+    if run.attempt < run.max_attempts:
+        return True
+    parked: int = fetch_value(conn, "times_parked", run_id=run.id)
+    return run.attempt - parked < run.max_attempts
+
+
+def can_go_on(conn: Conn, run: RunRow) -> bool:
+    """Whether the run's conversation can be taken up by another attempt."""
+    return fetch_value(conn, "conversation_of_run", run_id=run.id) is not None
+
+
+def start_next(conn: Conn, run: RunRow) -> None:
+    """The run has ended or is parked: defer the jobs of its session's next one (only the head of a queue ever has one)
+    and of one that a limit held for a place such as this."""
+    ended = {"session_id": run.session_id, "app_id": run.app_id, "user_id": run.user_id}
+    for each in fetch_all(conn, "runs_to_start", _Id, **ended):
+        defer_run(conn, each.id)
+
+
+@dataclass(frozen=True)
+class _Id:
+    id: UUID
+
+
+def close_requests(conn: Conn, run: RunRow) -> list[NewEvent]:
+    """The run has ended: close what it still waits for. Nobody decided it, and nobody can any more."""
+    closed = fetch_all(conn, "close_human_requests_of_run", HumanRequestRow, run_id=run.id, told=TOLD_NOTHING)
+    return [run_event(run, *_closing(request, TOLD_NOTHING)) for request in closed]
+
+
+def void_taken(conn: Conn, run: RunRow, taken: Collection[UUID] | None) -> list[NewEvent]:
+    """The agent of this attempt is gone: void are answers that it may have been told, for none is told twice. These are
+    the ones that its executor had `taken`; if that is not known, all that it was given."""
+    known = None if taken is None else list(taken)
+    void = fetch_all(conn, "void_taken_answers", HumanRequestRow, run_id=run.id, taken=known, told=MAYBE_TOLD)
+    return [run_event(run, *_closing(request, MAYBE_TOLD)) for request in void]
+
+
+def _carry_on(conn: Conn, run: RunRow, taken: Collection[UUID] | None) -> list[NewEvent]:
+    """The run goes on by another attempt, and so do answers that nobody was told; open questions end with who asked."""
+    events = void_taken(conn, run, taken)
+    closed = fetch_all(conn, "cancel_open_human_requests", HumanRequestRow, run_id=run.id, told=TOLD_NOTHING)
+    execute(conn, "take_back_answers", run_id=run.id)
+    return [*events, *(run_event(run, *_closing(request, TOLD_NOTHING)) for request in closed)]
+
+
+def _closing(request: HumanRequestRow, told: str) -> tuple[str, dict[str, object]]:
+    if request.answer is not None:
+        return "human_loop.applied", {"requestId": str(request.id), "outcome": "void", "told": told}
+    return "human_loop.resolved", {"requestId": str(request.id), "decision": "cancel", "by": SYSTEM}
+
+
+def _requeue(
+    conn: Conn, run: RunRow, policy: RetryPolicy, *, code: str, message: str, taken: Collection[UUID] | None
+) -> list[NewEvent]:
+    released = _carry_on(conn, run, taken)
+    mark_dirty(conn, run, within_seconds=COALESCE_SECONDS)
+    fetch_one(conn, "requeue_run", RunRow, run_id=run.id, error=message, delay_seconds=policy.delay_seconds)
+    defer_run(conn, run.id, delay_seconds=policy.delay_seconds)
+    data = {
+        "status": "queued",
+        "provider": run.provider,
+        "reason": {"code": code, "message": message},
+        "attempt": run.attempt,
+        "maxAttempts": run.max_attempts,
+        "resuming": run.prompt_delivered,
+    }
+    return [*released, run_event(run, "run.retrying", data)]
+
+
+def _as_recorded(run: RunRow, finished: RunFinished) -> RunFinished:
+    usage = finished.usage or (Usage.model_validate(run.usage) if run.usage else None)
+    if usage is not None and usage.cost is None:
+        usage = usage.model_copy(update={"cost": Cost(source="unavailable")})
+    if run.status == "cancelling" and finished.status != "cancelled":
+        reason = Reason(code="stopped", message="The run was stopped.")
+        return finished.model_copy(update={"status": "cancelled", "reason": reason, "usage": usage})
+    if finished.status == "blocked" and run.status not in ("queued", "starting"):
+        return finished.model_copy(update={"status": "failed", "usage": usage})
+    return finished.model_copy(update={"usage": usage})

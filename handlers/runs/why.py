@@ -1,0 +1,165 @@
+"""Why a run is as it is, and what comes next: read from its row and those around it, as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from handlers.access.permissions import Actor
+from handlers.runs.read import queue_position, run_for
+from schema.errors import NotFound
+from schema.rows import HumanRequestRow, RunRow, WorkerRow
+from schema.sql import Conn, fetch_all, fetch_one, fetch_value
+from schema.why_api import RunWhy, Why
+from schema.wire import Json
+from schema.worker_api import Happened
+
+HISTORY = 30
+LIMITED = {
+    "system": "As many runs as this Runyard allows at a time are under way.",
+    "app": "As many runs of its app as are allowed at a time are under way.",
+    "user": "As many runs of its user as are allowed at a time are under way.",
+}
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a run's next step depends on. `ahead` counts the session's unfinished runs before it, of which `live` is
+    under way; `is_due`: it has no pause to wait out."""
+
+    run: RunRow
+    ahead: int
+    live: RunRow | None
+    is_due: bool
+    requests: list[HumanRequestRow]
+    worker: WorkerRow | None
+
+
+def why_run(conn: Conn, actor: Actor, run_id: UUID) -> RunWhy:
+    """Operators ask about every run, others about their own. Raises NotFound."""
+    run = run_for(conn, actor, run_id) if actor.role == "member" else _run(conn, run_id)
+    why = explain_run(_look_around(conn, run))
+    history = fetch_all(conn, "run_history", _Happened, run_id=run_id, limit=HISTORY)
+    return RunWhy(
+        **dict(why),
+        run_id=run.id,
+        session_id=run.session_id,
+        state=run.status,
+        history=[Happened(at=row.at, what=row.what, detail=row.detail) for row in history],
+    )
+
+
+def explain_run(around: Surroundings) -> Why:
+    """Decides nothing and changes nothing: it says what the verbs would do."""
+    run = around.run
+    if run.is_final:
+        return Why(reason=run.reason_message or f"The run has {run.status}.", blocked_by=[])
+    return _EXPLAINED[run.status](around)
+
+
+def _queued(around: Surroundings) -> Why:
+    run, live = around.run, around.live
+    if around.ahead:
+        ahead = f"Its session has {around.ahead} unfinished {_runs(around.ahead)} before it."
+        live_one = [f"run {live.id}, which is {live.status}"] if live else []
+        return Why(reason=ahead, blocked_by=live_one or [ahead], owner=f"run {live.id}" if live else None)
+    if not around.is_due:
+        reason = f"Its last attempt was lost: {run.last_error} The next one comes after a pause."
+        return Why(reason=reason, blocked_by=[reason], next_deadline=run.next_attempt_at, next_job="execute_run")
+    if run.held_by is not None:
+        return Why(reason=LIMITED[run.held_by], blocked_by=[LIMITED[run.held_by]])
+    return Why(reason="It is the next of its session: a job worker takes it.", blocked_by=[], next_job="execute_run")
+
+
+def _starting(around: Surroundings) -> Why:
+    run, worker = around.run, around.worker
+    if run.lease_expires_at is not None:
+        reason = "Its executor has it, and its agent is not ready yet."
+        return Why(reason=reason, blocked_by=[], owner="its executor", next_deadline=run.lease_expires_at)
+    where = "" if worker is None else f" The session's worker is {worker.status}."
+    return Why(
+        reason=f"A job worker brings it to its executor.{where}",
+        blocked_by=[worker.last_error] if worker is not None and worker.last_error else [],
+        owner=run.claimed_by,
+        next_deadline=run.lock_expires_at,
+        next_job="reconcile_runs",
+    )
+
+
+def _running(around: Surroundings) -> Why:
+    driver = "what drives it" if around.run.bound else "its executor"
+    return Why(
+        reason="Its agent is at work." if not around.run.bound else "Something outside of Runyard drives it.",
+        blocked_by=[],
+        owner=driver,
+        next_deadline=around.run.lease_expires_at,
+        next_job="reconcile_runs",
+    )
+
+
+def _waiting(around: Surroundings) -> Why:
+    expiring = [request.expires_at for request in around.requests if request.expires_at is not None]
+    kept = " It is parked: it keeps its place in the session, and needs no worker." if _is_parked(around) else ""
+    return Why(
+        reason=f"Its agent waits for an answer.{kept}",
+        blocked_by=[f"request {request.id}: {request.title}" for request in around.requests],
+        owner=f"user:{around.run.user_id}",
+        next_deadline=min(expiring, default=None),
+        next_job="expire_requests" if expiring else None,
+    )
+
+
+def _cancelling(around: Surroundings) -> Why:
+    return Why(
+        reason="It is being stopped; at the deadline it counts as cancelled, whatever its executor says.",
+        blocked_by=[],
+        owner="its executor",
+        next_deadline=around.run.cancel_deadline_at,
+        next_job="stop_run",
+    )
+
+
+_EXPLAINED: dict[str, Callable[[Surroundings], Why]] = {
+    "queued": _queued,
+    "starting": _starting,
+    "running": _running,
+    "waiting": _waiting,
+    "parked": _waiting,
+    "cancelling": _cancelling,
+}
+
+
+def _look_around(conn: Conn, run: RunRow) -> Surroundings:
+    unsettled = fetch_all(conn, "unsettled_runs_of_session", RunRow, session_id=run.session_id)
+    return Surroundings(
+        run=run,
+        ahead=queue_position(conn, run),
+        live=next((each for each in unsettled if each.status != "queued" and each.id != run.id), None),
+        is_due=bool(fetch_value(conn, "run_is_due", run_id=run.id)),
+        requests=fetch_all(conn, "open_human_requests_of_run", HumanRequestRow, run_id=run.id),
+        worker=fetch_one(conn, "worker", WorkerRow, session_id=run.session_id),
+    )
+
+
+@dataclass(frozen=True)
+class _Happened:
+    at: datetime
+    what: str
+    detail: Json
+
+
+def _run(conn: Conn, run_id: UUID) -> RunRow:
+    run = fetch_one(conn, "run_by_id", RunRow, run_id=run_id)
+    if run is None:
+        raise NotFound("There is no such run.", code="unknown_run")
+    return run
+
+
+def _is_parked(around: Surroundings) -> bool:
+    return around.run.status == "parked"
+
+
+def _runs(count: int) -> str:
+    return "run" if count == 1 else "runs"

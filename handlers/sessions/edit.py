@@ -1,0 +1,42 @@
+"""Sessions as their owner sees them: opened, renamed, put away."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from handlers.access.permissions import Actor, session_for
+from handlers.apps.apps import app_by_id, app_named
+from handlers.event_log import hold_session
+from handlers.sessions.create import create_session
+from schema.errors import NotFound, SessionBusy
+from schema.rows import RunRow, SessionRow
+from schema.sql import Conn, execute, fetch_all, fetch_value
+from schema.worker_limits import WorkerLimits, read_limits
+
+
+def open_session(conn: Conn, actor: Actor, *, title: str, app_id: UUID | None = None) -> SessionRow:
+    """A new, empty session of the app, or of the default app. Raises NotFound for an unknown app."""
+    app = app_named(conn, "default") if app_id is None else app_by_id(conn, app_id)
+    return create_session(conn, actor, app, title=title)
+
+
+def rename_session(conn: Conn, actor: Actor, session_id: UUID, *, title: str) -> SessionRow:
+    session_for(conn, actor, session_id)
+    if not execute(conn, "rename_session", session_id=session_id, title=title):
+        raise NotFound("There is no such session.", code="unknown_session")
+    return session_for(conn, actor, session_id)
+
+
+def delete_session(conn: Conn, actor: Actor, session_id: UUID) -> None:
+    """Nobody sees it any more; its rows stay. Raises SessionBusy while a run of it has not ended."""
+    session_for(conn, actor, session_id)
+    hold_session(conn, session_id)
+    unsettled = fetch_all(conn, "unsettled_runs_of_session", RunRow, session_id=session_id)
+    if unsettled:
+        raise SessionBusy("The session has a run that has not ended: stop it first.", runId=str(unsettled[0].id))
+    execute(conn, "delete_session", session_id=session_id)
+
+
+def worker_limits(conn: Conn, session_id: UUID) -> WorkerLimits:
+    """What the session's app says of its workers."""
+    return read_limits(fetch_value(conn, "worker_limits", session_id=session_id))

@@ -1,0 +1,1 @@
+"""Session workers: activation, lifecycle, retirement."""

@@ -1,0 +1,165 @@
+"""The rows of an activation: in which epoch a worker starts, what must be restored, and what a lost place means.
+
+Whoever calls these holds the worker's lock, so that an epoch is never begun twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from handlers.event_log import NewEvent, append, hold_session
+from handlers.runs.settle import RetryPolicy, retry_or_fail
+from handlers.workspaces.sync import forget_unsaved, unsaved
+from schema.errors import NotFound
+from schema.rows import RunRow, WorkerStatus
+from schema.runtime_manifest import RuntimeManifest, read_manifest
+from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value, jsonb
+from schema.wire import Json
+from schema.workspace_api import RestoreReceipt
+
+GONE_CODES = frozenset({"unsaved", "never_saved"})
+
+
+@dataclass(frozen=True)
+class Restoring:
+    """What goes into the place before anything runs in it; `snapshot_id` None when nothing was ever saved."""
+
+    restore_id: UUID
+    snapshot_id: UUID | None
+
+
+@dataclass(frozen=True)
+class BegunActivation:
+    """A worker on its way: the epoch of its place, its app's manifest, and what is to be restored, if anything."""
+
+    epoch: int
+    manifest: RuntimeManifest
+    restoring: Restoring | None
+
+
+@dataclass(frozen=True)
+class _Activation:
+    session_id: UUID
+    epoch: int
+    last_seq: int
+    manifest: Json
+    worker_epoch: int | None
+    status: WorkerStatus | None
+    restored_at: datetime | None
+    head_snapshot: UUID | None
+    dirty_since: datetime | None
+
+
+def begin_activation(
+    conn: Conn, session_id: UUID, *, host: str, has_place: Callable[[int], bool], retry: RetryPolicy, why: str
+) -> BegunActivation:
+    """The worker is starting. Where there was one and its place is gone, a new epoch begins; the first place ever is of
+    the epoch that the session has."""
+    found = _found(conn, session_id)
+    if found.status is not None and not has_place(found.epoch):
+        _begin_epoch(conn, found, retry)
+        found = _found(conn, session_id)
+    execute(conn, "worker_starting", session_id=session_id, epoch=found.epoch, host=host, why=why)
+    is_restored = found.restored_at is not None and found.worker_epoch == found.epoch
+    manifest = read_manifest(found.manifest)
+    if is_restored or (found.head_snapshot is None and not _brings_anything(manifest)):
+        return BegunActivation(found.epoch, manifest, None)
+    return BegunActivation(found.epoch, manifest, _begin_restore(conn, found))
+
+
+def require_session(conn: Conn, session_id: UUID) -> None:
+    """Raises NotFound when there is none to activate a worker for."""
+    _found(conn, session_id)
+
+
+def worker_active(conn: Conn, session_id: UUID, *, epoch: int, base_url: str) -> bool:
+    """Its executor answers and its place is whole. False when the session has a newer epoch."""
+    return execute(conn, "worker_active", session_id=session_id, epoch=epoch, base_url=base_url) == 1
+
+
+def worker_used(conn: Conn, session_id: UUID) -> None:
+    execute(conn, "worker_used", session_id=session_id)
+
+
+def restored(
+    conn: Conn, session_id: UUID, restoring: Restoring, receipt: RestoreReceipt, *, run_id: UUID | None
+) -> None:
+    """The place is whole, and its session knows. `run_id`: the run that waited for it."""
+    _finish(conn, restoring, state="done", receipt=receipt.to_json())
+    data: Json = {
+        "files": receipt.files,
+        "bytes": receipt.bytes,
+        "changed": receipt.files,
+        "seconds": round(receipt.seconds, 3),
+    }
+    if restoring.snapshot_id is not None:
+        data["snapshotId"] = str(restoring.snapshot_id)
+    event = NewEvent(type="workspace.restored", data=data, run_id=run_id)
+    append(conn, hold_session(conn, session_id), [event])
+
+
+def restore_failed(conn: Conn, restoring: Restoring, *, error: str) -> None:
+    _finish(conn, restoring, state="failed", error=error)
+
+
+def _found(conn: Conn, session_id: UUID) -> _Activation:
+    found = fetch_one(conn, "activation_of", _Activation, session_id=session_id)
+    if found is None:
+        raise NotFound("There is no such session.", code="unknown_session")
+    return found
+
+
+def _brings_anything(manifest: RuntimeManifest) -> bool:
+    return bool(manifest.seed_files or manifest.mount_points or manifest.cleanup_rules)
+
+
+def _begin_epoch(conn: Conn, found: _Activation, retry: RetryPolicy) -> None:
+    """Everything of the epoch before is refused from now on, and what was only in its place is lost."""
+    head = hold_session(conn, found.session_id)
+    runs = fetch_all(conn, "run_of_lost_place", RunRow, session_id=found.session_id)
+    events = _what_may_be_missing(conn, found, runs)
+    for run in runs:
+        message = "The run's worker is gone, and its folder or volume with it."
+        events += retry_or_fail(conn, run, retry, code="workspace_lost", message=message)
+    epoch: int = fetch_value(conn, "next_epoch", session_id=found.session_id)
+    execute(conn, "run_follows_epoch", session_id=found.session_id, epoch=epoch)
+    forget_unsaved(conn, found.session_id)
+    append(conn, replace(head, epoch=epoch), events)
+
+
+def _what_may_be_missing(conn: Conn, found: _Activation, runs: list[RunRow]) -> list[NewEvent]:
+    """A warning to the session; nothing when all was saved."""
+    why = unsaved(conn, found.session_id)
+    is_unsaved = found.dirty_since is not None or (why is not None and why.code in GONE_CODES)
+    if not (is_unsaved or any(run.prompt_delivered for run in runs)):
+        return []
+    since = found.dirty_since or min((run.started_at for run in runs if run.started_at), default=None)
+    from_then = f" Changes since {since.isoformat()} may be missing." if since else ""
+    last = "its newest snapshot is used" if found.head_snapshot else "nothing was saved before, so it begins empty"
+    data: Json = {
+        "code": "workspace_may_miss_changes",
+        "message": f"The folder or volume of this session's workspace is gone; {last}.{from_then}",
+    }
+    if since:
+        data["since"] = since.isoformat()
+    if found.head_snapshot:
+        data["snapshotId"] = str(found.head_snapshot)
+    return [NewEvent(type="run.warning", data=data)]
+
+
+def _begin_restore(conn: Conn, found: _Activation) -> Restoring:
+    execute(conn, "give_up_restores", session_id=found.session_id)
+    restore_id: UUID = fetch_value(
+        conn, "begin_restore", session_id=found.session_id, epoch=found.epoch, snapshot_id=found.head_snapshot
+    )
+    return Restoring(restore_id, found.head_snapshot)
+
+
+def _finish(
+    conn: Conn, restoring: Restoring, *, state: str, receipt: Json | None = None, error: str | None = None
+) -> None:
+    told = None if receipt is None else jsonb(receipt)
+    execute(conn, "finish_restore", restore_id=restoring.restore_id, state=state, receipt=told, error=error)

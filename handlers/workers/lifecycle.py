@@ -1,0 +1,209 @@
+"""The life of a session's worker: one pure decision, for idle stop, removal, reconciling and the operator's "why".
+
+What is decided is carried out by jobs/workers/activate.py and jobs/workers/retirement.py under the worker's lock.
+Nothing here stops or
+removes a worker that holds what no snapshot has: such a one is started, saved, or left as it is, with the reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from schema.rows import WorkerRow
+from schema.wire import Json
+from schema.worker_limits import read_limits
+
+Action = Literal["keep", "start", "save", "stop", "remove", "note_stopped", "note_absent"]
+EXTERNAL = "external"
+"""The host whose executors somebody else runs: none is ever due for anything."""
+START_AGAIN_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class WatchedWorker(WorkerRow):
+    """A worker's row with what its session says of it, all read at `at`. `needed_by`: the run that is at work in it or
+    due next; `limits` are its app's (schema/worker_limits.py)."""
+
+    limits: Json
+    at: datetime
+    needed_by: UUID | None
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What its host says: the executor as in HostFacts, and whether the place of the row's epoch is there. `spooled`
+    events wait in the executor to be delivered, `agents` live in it."""
+
+    executor: Literal["absent", "dead", "silent", "alive"]
+    has_place: bool
+    spooled: int = 0
+    agents: int = 0
+
+
+@dataclass(frozen=True)
+class Unsaved:
+    """Why the gate is shut: the worker holds what no snapshot has. A sentence."""
+
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LifeLimits:
+    """In seconds; None is never. `idle_stop`: without a run for so long, a worker is saved and stopped; `remove_after`:
+    stopped for so long, it is removed. `asked_by`: who does not want to wait."""
+
+    idle_stop: float | None
+    remove_after: float | None
+    asked_by: str | None = None
+
+    def over(self, what: str) -> str:
+        """Why an end is due, the half of a sentence."""
+        return f"{self.asked_by} asked for it" if self.asked_by else f"It has been {what} for longer than its limit"
+
+
+@dataclass(frozen=True)
+class LifecycleDecision:
+    """What to do with a worker now, and why, as a sentence. `not_before`: when it may be decided otherwise by the
+    mere passing of time."""
+
+    action: Action
+    reason: str
+    not_before: datetime | None = None
+
+
+def at_once(asked_by: str) -> LifeLimits:
+    """Without waiting for any limit."""
+    return LifeLimits(idle_stop=0, remove_after=0, asked_by=asked_by)
+
+
+def limits_of(app: Json, default: LifeLimits) -> LifeLimits:
+    """An app's own limits (schema/worker_limits.py), or else the deployment's."""
+    own = read_limits(app)
+    return LifeLimits(
+        idle_stop=default.idle_stop if own.idle_stop_seconds is None else own.idle_stop_seconds,
+        remove_after=default.remove_after if own.remove_after_seconds is None else own.remove_after_seconds,
+    )
+
+
+def assumed_facts(row: WorkerRow) -> Facts:
+    """What its host would say if all is as the row has it: for those who can ask no host."""
+    is_up = row.status in ("active", "stopping")
+    has_place = row.status != "absent"
+    return Facts(executor="alive" if is_up else "dead" if has_place else "absent", has_place=has_place)
+
+
+def decide(
+    worker: WatchedWorker, facts: Facts, unsaved: Unsaved | None, *, now: datetime, limits: LifeLimits
+) -> LifecycleDecision:
+    """Pure. `now` is database time."""
+    if worker.host == EXTERNAL:
+        return LifecycleDecision("keep", "Somebody else runs this executor; it is not ours to stop.")
+    if not facts.has_place:
+        return _without_place(worker, unsaved)
+    if worker.status in ("absent", "removing"):
+        return _on_its_way_out(worker, unsaved)
+    if worker.status == "stopped":
+        return _stopped(worker, facts, unsaved, now=now, limits=limits)
+    if facts.executor in ("absent", "dead"):
+        return _without_executor(worker, unsaved, now=now)
+    return _with_executor(worker, facts, unsaved, now=now, limits=limits)
+
+
+def _without_place(worker: WatchedWorker, unsaved: Unsaved | None) -> LifecycleDecision:
+    if worker.status == "absent":
+        return LifecycleDecision("keep", "There is no worker; the next prompt makes one.")
+    if worker.status == "removing" and unsaved is None and worker.needed_by is None:
+        return LifecycleDecision("remove", "Its removal was begun, and something may be left of it.")
+    return LifecycleDecision("note_absent", "Its folder or volume is gone.")
+
+
+def _on_its_way_out(worker: WatchedWorker, unsaved: Unsaved | None) -> LifecycleDecision:
+    """Its place is there still, or again."""
+    if unsaved is not None:
+        return LifecycleDecision("start", f"Its place is there. {unsaved.message}")
+    if worker.needed_by is not None:
+        return LifecycleDecision("keep", f"Run {worker.needed_by} will start it.")
+    return LifecycleDecision("remove", "Its removal was begun, and all of it is saved.")
+
+
+def _stopped(
+    worker: WatchedWorker, facts: Facts, unsaved: Unsaved | None, *, now: datetime, limits: LifeLimits
+) -> LifecycleDecision:
+    if worker.needed_by is not None:
+        return LifecycleDecision("keep", f"Run {worker.needed_by} will start it.")
+    if unsaved is not None:
+        return _start_again(worker, f"It is started to be saved. {unsaved.message}", now=now)
+    if facts.executor in ("silent", "alive"):
+        return LifecycleDecision("stop", "An executor runs that nobody needs.")
+    if limits.remove_after is None:
+        return LifecycleDecision("keep", "It is stopped and saved; stopped workers are never removed here.")
+    until = worker.status_since + timedelta(seconds=limits.remove_after)
+    if until > now:
+        return LifecycleDecision("keep", "It is stopped and saved.", until)
+    return LifecycleDecision("remove", f"{limits.over('stopped')}, and all of it is saved.")
+
+
+def _without_executor(worker: WatchedWorker, unsaved: Unsaved | None, *, now: datetime) -> LifecycleDecision:
+    """It should run, and does not; its place is there."""
+    if worker.needed_by is not None:
+        return LifecycleDecision("start", f"Its executor has ended, and run {worker.needed_by} needs it.")
+    if unsaved is not None:
+        return _start_again(worker, f"Its executor has ended. {unsaved.message}", now=now)
+    return LifecycleDecision("note_stopped", "Its executor has ended, and all of it is saved.")
+
+
+def _with_executor(
+    worker: WatchedWorker, facts: Facts, unsaved: Unsaved | None, *, now: datetime, limits: LifeLimits
+) -> LifecycleDecision:
+    if worker.needed_by is not None:
+        return _needed(worker)
+    if facts.spooled:
+        return LifecycleDecision("keep", f"{facts.spooled} of its events wait to be delivered.")
+    if facts.agents:
+        return LifecycleDecision("keep", "Its agent is still ending.")
+    if worker.status in ("starting", "lost") and facts.executor == "alive" and worker.restored_at is not None:
+        return _start_again(worker, "Its executor answers, and its place is whole.", now=now)
+    if worker.status != "stopping":
+        idle = _still_idle(worker, now=now, limits=limits)
+        if idle is not None:
+            return idle
+    if unsaved is None:
+        return LifecycleDecision("stop", f"{limits.over('idle')}, and all of it is saved.")
+    if worker.status == "active" and facts.executor == "alive":
+        return _when_due(worker, LifecycleDecision("save", f"It is to be stopped. {unsaved.message}"), now=now)
+    return _start_again(worker, f"It is started again to be saved. {unsaved.message}", now=now)
+
+
+def _needed(worker: WatchedWorker) -> LifecycleDecision:
+    if worker.status == "active":
+        return LifecycleDecision("keep", f"Run {worker.needed_by} is at work in it or comes next.")
+    return LifecycleDecision("keep", f"Run {worker.needed_by} will start it.")
+
+
+def _still_idle(worker: WatchedWorker, *, now: datetime, limits: LifeLimits) -> LifecycleDecision | None:
+    """None when it has been idle for long enough."""
+    if limits.idle_stop is None:
+        return LifecycleDecision("keep", "It is idle; idle workers are never stopped here.")
+    until = (worker.last_used_at or worker.status_since) + timedelta(seconds=limits.idle_stop)
+    return LifecycleDecision("keep", "It is idle.", until) if until > now else None
+
+
+def _start_again(worker: WatchedWorker, reason: str, *, now: datetime) -> LifecycleDecision:
+    """At once; but when that has failed just now, after a pause."""
+    until = worker.status_since + timedelta(seconds=START_AGAIN_SECONDS)
+    if worker.status == "lost" and worker.last_error and until > now:
+        return LifecycleDecision("keep", f"It could not be started: {worker.last_error}", until)
+    return LifecycleDecision("start", reason)
+
+
+def _when_due(worker: WatchedWorker, decision: LifecycleDecision, *, now: datetime) -> LifecycleDecision:
+    """A save that has failed is not tried again before its pause is over."""
+    if worker.sync_failures and worker.next_sync_at is not None and worker.next_sync_at > now:
+        return LifecycleDecision(
+            "keep", f"Saving it failed {worker.sync_failures} times: {worker.sync_error}", worker.next_sync_at
+        )
+    return decision

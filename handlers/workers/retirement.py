@@ -1,0 +1,160 @@
+"""The rows of a worker's retirement: what is decided about it, in the transaction that acts on it.
+
+Whoever changes a worker's state here holds its lock (handlers/workers/rows.py); the session is held too, so that no
+run is
+claimed between the decision and its record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from handlers.event_log import SYSTEM, NewEvent, append, hold_session
+from handlers.workers.lifecycle import (
+    Action,
+    Facts,
+    LifecycleDecision,
+    LifeLimits,
+    Unsaved,
+    WatchedWorker,
+    decide,
+    limits_of,
+)
+from handlers.workers.rows import audit, worker_changed
+from handlers.workspaces.sync import forget_unsaved, unsaved
+from schema.errors import Conflict, NotFound
+from schema.rows import WorkerStatus
+from schema.sql import Conn, fetch_all, fetch_one, fetch_value
+from schema.wire import Json, Wire
+
+FORCE = "lose-unsaved-changes"
+"""The word without which nothing is removed that is not saved."""
+_BEGINS: dict[Action, WorkerStatus] = {
+    "stop": "stopping",
+    "remove": "removing",
+    "note_stopped": "stopped",
+    "note_absent": "absent",
+}
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """What tells whether a worker is worth a closer look, read at `at`."""
+
+    session_id: UUID
+    status: WorkerStatus
+    status_since: datetime
+    dirty_since: datetime | None
+    idle_since: datetime | None
+    limits: Json
+    at: datetime
+
+    def may_be_due(self, default: LifeLimits, *, is_placed: bool, is_running: bool) -> bool:
+        """Whether something may have to be done about it; `is_running` and `is_placed` as its host says."""
+        limits = limits_of(self.limits, default)
+        if self.status == "active":
+            return not is_running or self._is_past(self.idle_since, limits.idle_stop)
+        if self.status == "stopped":
+            is_odd = is_running or not is_placed or self.dirty_since is not None
+            return is_odd or self._is_past(self.status_since, limits.remove_after)
+        return is_placed if self.status == "absent" else True
+
+    def _is_past(self, since: datetime | None, seconds: float | None) -> bool:
+        return seconds is not None and (since is None or since + timedelta(seconds=seconds) <= self.at)
+
+
+class Lost(Wire):
+    """What a forced removal takes with it. `unsaved_steps` counts what the session's log has of work since the newest
+    snapshot: ends of tool calls, of messages and of runs. Without a snapshot everything is lost."""
+
+    is_anything: bool
+    reason: str | None = None
+    unsaved_since: datetime | None = None
+    unsaved_steps: int = 0
+    newest_snapshot: UUID | None = None
+
+
+def glimpses(conn: Conn, host: str, session_id: UUID | None = None) -> list[Glimpse]:
+    """Of all workers of this host, or of one."""
+    return fetch_all(conn, "workers_of_host", Glimpse, host=host, session_id=session_id)
+
+
+def watch(conn: Conn, session_id: UUID) -> WatchedWorker:
+    """Raises NotFound when the session never had a worker."""
+    found = fetch_one(conn, "watched_worker", WatchedWorker, session_id=session_id)
+    if found is None:
+        raise NotFound("This session has no worker.", code="unknown_worker")
+    return found
+
+
+def look(conn: Conn, session_id: UUID, facts: Facts, *, limits: LifeLimits) -> LifecycleDecision:
+    """What is to be done; nothing is done about it. `limits` are those that hold for this worker."""
+    worker = watch(conn, session_id)
+    why = unsaved(conn, session_id)
+    known = None if why is None else Unsaved(why.message)
+    return decide(worker, facts, known, now=worker.at, limits=limits)
+
+
+def begin(
+    conn: Conn, session_id: UUID, facts: Facts, *, epoch: int, limits: LifeLimits, may: frozenset[Action]
+) -> LifecycleDecision:
+    """Decide, and if that `may` be done, record that it is begun: to stop, to remove, to note what is so already."""
+    hold_session(conn, session_id)
+    decision = look(conn, session_id, facts, limits=limits)
+    status = _BEGINS.get(decision.action) if decision.action in may else None
+    if status is None:
+        return decision
+    if not worker_changed(conn, session_id, epoch=epoch, status=status):
+        return LifecycleDecision("keep", "It has moved to a newer epoch meanwhile.")
+    detail: Json = {"reason": decision.reason, "epoch": epoch}
+    audit(conn, actor=limits.asked_by or SYSTEM, action=f"worker.{status}", session_id=session_id, detail=detail)
+    return decision
+
+
+def what_is_lost(conn: Conn, session_id: UUID) -> Lost:
+    """If the worker's place were gone now."""
+    worker, why = watch(conn, session_id), unsaved(conn, session_id)
+    steps: int = 0 if why is None else fetch_value(conn, "unsaved_events", session_id=session_id)
+    return Lost(
+        is_anything=why is not None,
+        reason=why.message if why else None,
+        unsaved_since=worker.dirty_since,
+        unsaved_steps=steps,
+        newest_snapshot=worker.head_snapshot,
+    )
+
+
+def begin_forced_removal(conn: Conn, session_id: UUID, *, actor: str, reason: str, epoch: int | None = None) -> Lost:
+    """Past the gate, because somebody insists, which is written down with what it costs. Raises Conflict while a run is
+    at work, and when the place of that epoch is not the session's any more."""
+    hold_session(conn, session_id)
+    worker = watch(conn, session_id)
+    if epoch not in (None, worker.epoch):
+        raise Conflict("The worker that was meant is gone; the session has a new one since.", code="stale_epoch")
+    if worker.needed_by is not None:
+        raise Conflict(f"Run {worker.needed_by} is at work in it or comes next: stop it first.", code="live_run")
+    lost = what_is_lost(conn, session_id)
+    detail = {"reason": reason, "epoch": worker.epoch, "lost": lost.to_json()}
+    audit(conn, actor=actor, action="worker.force_removed", session_id=session_id, detail=detail)
+    worker_changed(conn, session_id, epoch=worker.epoch, status="removing")
+    return lost
+
+
+def end_forced_removal(conn: Conn, session_id: UUID, lost: Lost, *, epoch: int) -> None:
+    """It is gone, and the session is told what with it."""
+    head = hold_session(conn, session_id)
+    worker_changed(conn, session_id, epoch=epoch, status="absent")
+    forget_unsaved(conn, session_id)
+    if not lost.is_anything:
+        return
+    data: Json = {
+        "code": "workspace_may_miss_changes",
+        "message": "An operator has removed this session's worker with changes that were not saved.",
+    }
+    if lost.unsaved_since is not None:
+        data["since"] = lost.unsaved_since.isoformat()
+    if lost.newest_snapshot is not None:
+        data["snapshotId"] = str(lost.newest_snapshot)
+    append(conn, head, [NewEvent(type="run.warning", data=data)])

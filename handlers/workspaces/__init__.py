@@ -1,0 +1,1 @@
+"""Workspaces: saving, restoring, snapshots, garbage."""

@@ -1,0 +1,41 @@
+"""What was saved of a session, and what was put back, for those who may see it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from handlers.access.permissions import Actor, session_for
+from schema.errors import NotFound
+from schema.rows import RestoreRow, SnapshotRow
+from schema.sql import Conn, fetch_all, fetch_one
+
+
+def snapshots_of(
+    conn: Conn, actor: Actor, session_id: UUID, *, before: tuple[str, UUID] | None, limit: int
+) -> list[SnapshotRow]:
+    """Newest first; `before` is the (createdAt, id) of the page's predecessor. Raises NotFound."""
+    session_for(conn, actor, session_id)
+    at, last_id = before or (None, None)
+    return fetch_all(
+        conn, "snapshots_of_session", SnapshotRow, session_id=session_id, before_at=at, before_id=last_id, limit=limit
+    )
+
+
+def snapshot_for(conn: Conn, actor: Actor, session_id: UUID, snapshot_id: UUID) -> SnapshotRow:
+    """Raises NotFound."""
+    session_for(conn, actor, session_id)
+    found = fetch_one(conn, "snapshot", SnapshotRow, session_id=session_id, snapshot_id=snapshot_id)
+    if found is None:
+        raise NotFound("The session has no such snapshot.", code="unknown_snapshot")
+    return found
+
+
+def restores_of(
+    conn: Conn, actor: Actor, session_id: UUID, *, before: tuple[str, UUID] | None, limit: int
+) -> list[RestoreRow]:
+    """Newest first; `before` is the (startedAt, id) of the page's predecessor. Raises NotFound."""
+    session_for(conn, actor, session_id)
+    at, last_id = before or (None, None)
+    return fetch_all(
+        conn, "restores_of_session", RestoreRow, session_id=session_id, before_at=at, before_id=last_id, limit=limit
+    )

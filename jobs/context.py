@@ -1,0 +1,70 @@
+"""What every job has at hand: the settings, the database, the host, the client of executors."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from dataclasses import dataclass, field
+
+from handlers.runs.limits import RunLimits
+from handlers.runs.reconcile import ReconcileLimits
+from handlers.runs.settle import RetryPolicy
+from handlers.workers.lifecycle import LifeLimits
+from jobs.hosts import Host
+from jobs.object_store.contract import ObjectStorage
+from jobs.runs.claim_renewal import Claims
+from jobs.runtime.database import JobDatabase
+from jobs.runtime.executor_client import ExecutorClient
+from jobs.runtime.settings import JobSettings
+from jobs.runtime.trace import Trace
+from jobs.workspaces.sync_lease_renewal import Turns
+from schema.rows import RunRow
+
+
+@dataclass(frozen=True)
+class TaskContext:
+    """One per process; made at the entry point, handed to the tasks by procrastinate. `closing` is set when it ends.
+
+    Without a `store` nothing is saved, and so no worker is stopped or removed."""
+
+    settings: JobSettings
+    database: JobDatabase
+    executors: ExecutorClient
+    host: Host
+    claims: Claims
+    turns: Turns
+    store: ObjectStorage | None = None
+    closing: threading.Event = field(default_factory=threading.Event)
+    life: str = field(default_factory=lambda: secrets.token_hex(4))
+
+    @property
+    def claimer(self) -> str:
+        """Who claims runs here. A worker that is started again may have the same owner, but not the same claims."""
+        return f"{self.settings.owner}/{self.life}"
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        return RetryPolicy(delay_seconds=self.settings.retry_delay_seconds)
+
+    @property
+    def run_limits(self) -> RunLimits:
+        settings = self.settings
+        return RunLimits(
+            system=settings.run_limit, per_app=settings.run_limit_per_app, per_user=settings.run_limit_per_user
+        )
+
+    @property
+    def limits(self) -> ReconcileLimits:
+        return ReconcileLimits(lease_seconds=self.settings.run_lease_seconds)
+
+    @property
+    def life_limits(self) -> LifeLimits:
+        """Of workers whose app has none of its own."""
+        return LifeLimits(
+            idle_stop=self.settings.worker_idle_stop_seconds or None,
+            remove_after=self.settings.worker_remove_after_seconds or None,
+        )
+
+
+def trace_of(run: RunRow) -> Trace:
+    return Trace(session_id=run.session_id, epoch=run.epoch or 1, run_id=run.id, traceparent=run.traceparent)

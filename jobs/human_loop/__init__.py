@@ -1,0 +1,1 @@
+"""Jobs of requests to people."""

@@ -1,0 +1,260 @@
+"""The job worker from start to end: its workshop, its duties, procrastinate's worker within a loop that restarts it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import psycopg
+import structlog
+
+from handlers.runs.limits import wake_missed
+from handlers.sessions.edit import worker_limits
+from jobs import tasks
+from jobs.app import app
+from jobs.context import TaskContext
+from jobs.hosts import Host
+from jobs.hosts.docker import DockerHost, DockerHostSettings
+from jobs.hosts.docker_client import DockerClient
+from jobs.hosts.environment import container_furniture, executor_environment
+from jobs.hosts.external import ExternalHost
+from jobs.hosts.process import ProcessHost, ProcessHostSettings
+from jobs.hosts.settings import DockerSettings, read_docker_settings
+from jobs.human_loop.expire import expire_requests
+from jobs.object_store.s3 import Bucket, StoreOpening, make_store
+from jobs.periodic import Duty, Presence, doing, raise_alarms
+from jobs.runs.claim_renewal import Claims
+from jobs.runs.reconcile import look_after_executors, reclaim_runs
+from jobs.runtime.database import CONNECT, JobDatabase, open_database
+from jobs.runtime.executor_client import Endpoint, ExecutorClient, RetryRules
+from jobs.runtime.providers import Providers
+from jobs.runtime.settings import BadSettings, JobSettings
+from jobs.workspaces.sync import give_back_turns, save_due
+from jobs.workspaces.sync_lease_renewal import Turns
+
+GRACE_SECONDS = 10.0
+FORCE_SECONDS = 13.0
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 2.0
+LOOK_SECONDS = 0.5
+POLL_SECONDS = 1.0
+"""procrastinate forgets a notification that comes while it finds its queue empty; that job waits for the next poll."""
+HEARTBEAT_SECONDS = 5.0
+PRESENCE_SECONDS = 0.25
+EXECUTORS_SECONDS = 2.0
+PROVIDERS_SECONDS = 2.0
+ALARMS_SECONDS = 15.0
+STORE_SECONDS = 5.0
+SAVING_SECONDS = 1.0
+EXPIRY_SECONDS = 1.0
+HELD_SECONDS = 1.0
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def work(settings: JobSettings) -> None:
+    """Until SIGTERM or SIGINT: then what is in hand is finished, for at most GRACE_SECONDS."""
+    for chatty, level in (
+        ("httpx", logging.WARNING),
+        ("procrastinate", logging.WARNING),
+        ("psycopg.pool", logging.ERROR),
+    ):
+        logging.getLogger(chatty).setLevel(level)
+    tasks.schedule(app, reconcile_seconds=settings.reconcile_seconds)
+    with open_workshop(settings) as shop:
+        presence = Presence(
+            settings.dsn,
+            claimer=shop.claimer,
+            limits=shop.limits,
+            reclaim=lambda runs: reclaim_runs(shop, runs),
+            give_back=lambda turns: give_back_turns(shop, turns),
+        )
+        with suppress(psycopg.OperationalError):  # before anything is claimed; the duty goes on trying
+            presence.run_once()
+        with doing(_duties(shop, presence), closing=shop.closing):
+            asyncio.run(_serve(shop))
+        presence.end()
+    _log.info("worker.ended")
+
+
+@contextmanager
+def open_workshop(settings: JobSettings) -> Iterator[TaskContext]:
+    """Everything that jobs need, and its end."""
+    rules = RetryRules(
+        attempts=settings.executor_max_retries + 1,
+        delay_seconds=settings.executor_retry_delay_ms / 1000,
+        status_codes=settings.executor_retry_status_codes,
+    )
+    executors = ExecutorClient(rules, timeout_seconds=settings.executor_timeout_seconds)
+    connections = max(4, min(settings.worker_concurrency, 16) // 2 + 4)
+    with open_database(settings.dsn, connections=connections) as database:
+        host = make_host(settings, executors=executors, database=database)
+        claims = Claims(database, lock_seconds=settings.lock_seconds)
+        turns = Turns(database, lock_seconds=settings.lock_seconds)
+        yield TaskContext(settings, database, executors, host, claims, turns, open_store(settings))
+    executors.close()
+
+
+def open_store(settings: JobSettings) -> Bucket | None:
+    return None if settings.store is None else make_store(settings.store)
+
+
+def make_host(settings: JobSettings, *, executors: ExecutorClient, database: JobDatabase) -> Host:
+    if settings.worker_host == "external":
+        return ExternalHost(Endpoint(*settings.external_executor), executors)
+    if settings.worker_host == "docker":
+        return make_docker_host(settings, read_docker_settings(), executors=executors, database=database)
+    providers_file, agents_dir = settings.providers_file.absolute(), settings.agents_dir.absolute()
+    environment = executor_environment(os.environ, providers_file=providers_file, agents_dir=agents_dir)
+    host = ProcessHostSettings(
+        workers=_private(settings.runyard_data_dir.absolute() / "workers"),
+        secret=settings.runyard_secret_key,
+        environment=environment,
+        start_timeout_seconds=settings.executor_start_timeout_seconds,
+        spares=settings.executor_spares,
+    )
+    return ProcessHost(host, executors=executors)
+
+
+def make_docker_host(
+    settings: JobSettings, docker: DockerSettings, *, executors: ExecutorClient, database: JobDatabase
+) -> DockerHost:
+    host = DockerHostSettings(
+        deployment=docker.worker_deployment,
+        image=docker.executor_image,
+        secret=settings.runyard_secret_key,
+        furnish=partial(container_furniture, os.environ, providers_file=settings.providers_file.absolute()),
+        limits_of=lambda session_id: database.transact(worker_limits, session_id),
+        limits=docker.limits,
+        publish_address=docker.worker_publish_address,
+        subnet=docker.worker_subnet,
+        cut_off=docker.worker_cut_off,
+        start_timeout_seconds=settings.executor_start_timeout_seconds,
+    )
+    return DockerHost(host, executors=executors, engine=DockerClient())
+
+
+def _private(folder: Path) -> Path:
+    """Raises BadSettings."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSettings(f"RUNYARD_DATA_DIR: {folder} cannot be made: {error.strerror}.") from None
+    return folder
+
+
+def _duties(shop: TaskContext, presence: Presence) -> list[Duty]:
+    settings = shop.settings
+    providers = Providers(
+        shop.database, providers_file=settings.providers_file.absolute(), agents_dir=settings.agents_dir.absolute()
+    )
+    opening = (
+        [Duty("store", StoreOpening(shop.store).run_once, STORE_SECONDS)] if isinstance(shop.store, Bucket) else []
+    )
+    return [
+        *opening,
+        Duty("providers", providers.run_once, PROVIDERS_SECONDS),
+        Duty("presence", presence.run_once, PRESENCE_SECONDS),
+        Duty("executors", lambda: look_after_executors(shop), EXECUTORS_SECONDS),
+        Duty("claims", shop.claims.hold_all, shop.claims.interval_seconds),
+        Duty("turns", shop.turns.hold_all, shop.turns.interval_seconds),
+        Duty("held", partial(shop.database.transact, wake_missed, shop.run_limits), HELD_SECONDS),
+        Duty("saving", lambda: save_due(shop), SAVING_SECONDS),
+        Duty("expiry", lambda: expire_requests(shop), EXPIRY_SECONDS),
+        Duty("alarms", partial(raise_alarms, shop.database), ALARMS_SECONDS),
+    ]
+
+
+async def _serve(shop: TaskContext) -> None:
+    """Run procrastinate's worker; when it ends by itself, begin again after a pause."""
+    loop = asyncio.get_running_loop()
+    # Synchronous tasks run in the loop's default threads, of which there would be cores + 4 otherwise.
+    loop.set_default_executor(ThreadPoolExecutor(shop.settings.worker_concurrency + 1, thread_name_prefix="job"))
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _end, shop, told)
+    pause = FIRST_PAUSE_SECONDS
+    while await _postgres_answers(shop.settings.dsn, told):
+        began = loop.time()
+        await _work_until(shop, told)
+        pause = FIRST_PAUSE_SECONDS if loop.time() - began > 10 else min(pause * 2, LONGEST_PAUSE_SECONDS)
+        await _wait(told, pause)
+
+
+async def _postgres_answers(dsn: str, told: asyncio.Event) -> bool:
+    """Wait for PostgreSQL by short looks; a pool that opens would look ever more rarely. False when told to end."""
+    is_away = False
+    while not told.is_set():
+        try:
+            async with await psycopg.AsyncConnection.connect(dsn, **CONNECT):
+                return True
+        except psycopg.OperationalError as error:
+            if not is_away:
+                _log.warning("postgres.away", why=str(error))
+            is_away = True
+        await _wait(told, LOOK_SECONDS)
+    return False
+
+
+def _end(shop: TaskContext, told: asyncio.Event) -> None:
+    """A job that outlasts the grace is cut off: its run's claim runs out, and the run goes on by that."""
+    told.set()
+    shop.closing.set()
+    force = threading.Timer(FORCE_SECONDS, _cut_off)
+    force.daemon = True
+    force.start()
+
+
+def _cut_off() -> None:
+    _log.error("worker.cut_off", seconds=FORCE_SECONDS)
+    os._exit(1)
+
+
+async def _work_until(shop: TaskContext, told: asyncio.Event) -> None:
+    """One life of procrastinate's worker."""
+    working = asyncio.create_task(_work(shop))
+    telling = asyncio.create_task(told.wait())
+    await asyncio.wait({working, telling}, return_when=asyncio.FIRST_COMPLETED)
+    telling.cancel()
+    if told.is_set():
+        working.cancel()
+    try:
+        await working
+    except asyncio.CancelledError:
+        return
+    except Exception:  # noqa: BLE001 - the outermost loop of the worker: PostgreSQL was away, say; it goes on when it is back
+        _log.exception("worker.broke")
+    else:
+        _log.warning("worker.stopped_by_itself")
+
+
+async def _work(shop: TaskContext) -> None:
+    try:
+        await app.open_async()
+        await app.run_worker_async(
+            queues=[tasks.RUNS, tasks.CONTROL],
+            name=shop.settings.owner,
+            concurrency=shop.settings.worker_concurrency,
+            fetch_job_polling_interval=POLL_SECONDS,
+            shutdown_graceful_timeout=GRACE_SECONDS,
+            update_heartbeat_interval=HEARTBEAT_SECONDS,
+            install_signal_handlers=False,
+            additional_context={"workshop": shop},
+        )
+    finally:
+        await app.close_async()
+
+
+async def _wait(told: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(told.wait(), seconds)
+    except TimeoutError:
+        return

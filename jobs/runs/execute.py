@@ -1,0 +1,183 @@
+"""`execute_run`: claim a run, start its worker, hand it to the executor there, and end. Nobody waits for the agent.
+
+What can go wrong before the executor has the run is settled here: another attempt later, or a failure with its reason.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Literal
+from uuid import UUID
+
+import structlog
+
+from handlers.runs.claim import Claimed, abandon, claim_run, give_back, record_dispatched, refuse
+from handlers.runs.handover import hand_over
+from handlers.runs.settle import RetryPolicy, has_attempts_left
+from jobs.context import TaskContext, trace_of
+from jobs.hosts import HostFailed
+from jobs.runtime.executor_client import Endpoint, ExecutorError
+from jobs.runtime.trace import Trace
+from jobs.workers.activate import activate, at_work
+from jobs.workspaces.restore import RestoreIncomplete
+from jobs.workspaces.validate import require_whole
+from schema.errors import WorkspaceRefused
+from schema.executor_api import Callback, Handover, StartRun
+from schema.options import RunOptions
+from schema.rows import RunRow
+from schema.signature import callback_key
+from schema.sql import Conn, fetch_the
+
+BUSY_SECONDS = 10.0
+BUSY_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 3600.0
+"""Of what an executor asks for by Retry-After."""
+
+ExecuteOutcome = Literal["nothing_to_do", "started", "superseded", "given_back", "ended", "left"]
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def execute_run(shop: TaskContext, run_id: UUID) -> ExecuteOutcome:
+    """What became of it; `nothing_to_do` when the run is not there to be taken, `left` when it is another's."""
+    settings = shop.settings
+    claimed = shop.database.transact(
+        claim_run, run_id, owner=shop.claimer, lock_seconds=settings.lock_seconds, limits=shop.run_limits
+    )
+    if claimed is None:
+        return "nothing_to_do"
+    run = claimed.run
+    with trace_of(run).in_logs(), shop.claims.in_hand(run):
+        outcome = _start(shop, claimed)
+        _log.info("run.job_ended", outcome=outcome, attempt=run.attempt, claim=run.claim)
+    return outcome
+
+
+def _start(shop: TaskContext, claimed: Claimed) -> ExecuteOutcome:
+    run = claimed.run
+    try:
+        return _hand_over(shop, claimed)
+    except HostFailed as error:
+        return _given_back(shop, run, code=error.problem_code, message=error.detail)
+    except RestoreIncomplete as error:
+        return _without_workspace(shop, run, error)
+    except WorkspaceRefused as error:
+        return _refused(shop, run, code=error.problem_code, message=error.detail)
+    except ExecutorError as error:
+        return _after_error(shop, run, error)
+
+
+def _hand_over(shop: TaskContext, claimed: Claimed) -> ExecuteOutcome:
+    """An executor may have died just before it is called: then once more, on a new one in the same place."""
+    run = claimed.run
+    for is_last in (False, True):
+        found = None if is_last else at_work(shop, run, claimed.worker)
+        if found is None:
+            found = activate(shop, run.session_id, run=run)
+            if not shop.claims.stands(run):  # that may have taken long
+                return "superseded"
+        there = replace(run, epoch=found.epoch)
+        try:
+            with trace_of(there).in_logs():
+                return _dispatch(shop, replace(claimed, run=there), found.endpoint)
+        except ExecutorError as error:
+            if is_last or error.kind != "network" or not shop.host.is_dead(run.session_id):
+                raise
+    raise AssertionError("the last round returns or raises")
+
+
+def _dispatch(shop: TaskContext, claimed: Claimed, endpoint: Endpoint) -> ExecuteOutcome:
+    run, trace = claimed.run, trace_of(claimed.run)
+    require_whole(shop, endpoint, claimed.manifest, trace)
+    _start_when_free(shop, endpoint, _start_request(shop, claimed), trace)
+    if shop.database.transact(_is_dispatched, run, lease_seconds=shop.settings.run_lease_seconds):
+        return "started"
+    shop.executors.stop_run(endpoint, run.id, claim=run.claim, trace=trace)
+    return "superseded"
+
+
+def _is_dispatched(conn: Conn, run: RunRow, *, lease_seconds: float) -> bool:
+    """A quick run may be over before this is recorded; only a newer claim means that somebody stopped or took it."""
+    if record_dispatched(conn, run, lease_seconds=lease_seconds) == "dispatched":
+        return True
+    return fetch_the(conn, "run_by_id", RunRow, run_id=run.id).claim == run.claim
+
+
+def _start_request(shop: TaskContext, claimed: Claimed) -> StartRun:
+    run = claimed.run
+    key = callback_key(
+        shop.settings.runyard_secret_key, run_id=run.id, attempt=run.attempt, generation=run.key_generation
+    )
+    return StartRun(
+        run_id=run.id,
+        session_id=run.session_id,
+        attempt=run.attempt,
+        claim=run.claim,
+        epoch=run.epoch or 1,
+        provider=run.provider,
+        prompt=run.prompt,
+        options=RunOptions.model_validate(run.options),
+        timeout_seconds=run.timeout_seconds,
+        resume=claimed.resume,
+        answers=claimed.answers,
+        todos=claimed.todos,
+        handover=_handover(shop, claimed),
+        callback=Callback(url=f"{shop.settings.callback_url}/api/runs/{run.id}/callbacks", key=key),
+        traceparent=run.traceparent,
+    )
+
+
+def _handover(shop: TaskContext, claimed: Claimed) -> Handover | None:
+    if not claimed.unheard:
+        return None
+    most = shop.settings.handover_max_tokens
+    return shop.database.transact(hand_over, claimed.run, claimed.unheard, max_tokens=most)
+
+
+def _start_when_free(shop: TaskContext, endpoint: Endpoint, start: StartRun, trace: Trace) -> None:
+    """The run before this one may have been settled while its agent is still on its way out."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            shop.executors.start_run(endpoint, start, trace)
+        except ExecutorError as error:
+            if error.problem != "busy" or time.monotonic() > deadline or shop.closing.is_set():
+                raise
+            time.sleep(BUSY_PAUSE_SECONDS)
+        else:
+            return
+
+
+def _after_error(shop: TaskContext, run: RunRow, error: ExecutorError) -> ExecuteOutcome:
+    if error.status == 409 and (error.problem or "").startswith("stale_"):
+        _log.warning("run.not_ours", problem=error.problem, why=error.detail)
+        return "left"
+    if error.problem == "busy":
+        return _given_back(shop, run, code="executor_busy", message="The run before it did not leave the executor.")
+    if error.is_refusal:
+        shop.database.transact(abandon, run, code="executor_refused", message=error.detail)
+        return "ended"
+    pause = min(error.retry_after or 0, LONGEST_PAUSE_SECONDS)
+    return _given_back(shop, run, code="executor_unreachable", message=error.detail, pause_seconds=pause)
+
+
+def _without_workspace(shop: TaskContext, run: RunRow, error: RestoreIncomplete) -> ExecuteOutcome:
+    """A run never starts on half a workspace: another attempt, and after the last one blocked, with what to do."""
+    if shop.database.transact(has_attempts_left, run):
+        return _given_back(shop, run, code=error.problem_code, message=error.detail)
+    return _refused(shop, run, code=error.problem_code, message=error.detail)
+
+
+def _refused(shop: TaskContext, run: RunRow, *, code: str, message: str) -> ExecuteOutcome:
+    _log.warning("run.refused", code=code, why=message)
+    return "ended" if shop.database.transact(refuse, run, code=code, message=message) else "superseded"
+
+
+def _given_back(shop: TaskContext, run: RunRow, *, code: str, message: str, pause_seconds: float = 0) -> ExecuteOutcome:
+    """`pause_seconds`: before which another attempt cannot help."""
+    _log.warning("run.given_back", code=code, why=message)
+    policy = RetryPolicy(delay_seconds=max(shop.retry_policy.delay_seconds, pause_seconds))
+    if shop.database.transact(give_back, run, policy, code=code, message=message):
+        return "given_back"
+    return "superseded"

@@ -1,0 +1,57 @@
+"""`stop_run`: tell a run's executor to end it; settle it here when no executor has it.
+
+An executor that cannot be reached hears it with its next callback, and the deadline settles the run without it.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import structlog
+
+from handlers.runs.stop import settle_stopped
+from jobs.context import TaskContext, trace_of
+from jobs.hosts import HostFailed
+from jobs.runtime.executor_client import Endpoint, ExecutorError
+from jobs.workers.activate import activate
+from jobs.workspaces.restore import RestoreIncomplete
+from schema.errors import WorkspaceRefused
+from schema.rows import RunRow
+from schema.sql import fetch_one
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def stop_run(shop: TaskContext, run_id: UUID) -> None:
+    run = shop.database.transact(fetch_one, "run_by_id", RunRow, run_id=run_id)
+    if run is None or run.status != "cancelling":
+        return
+    with trace_of(run).in_logs():
+        try:
+            _stop(shop, run)
+        except (ExecutorError, HostFailed, RestoreIncomplete, WorkspaceRefused) as error:
+            _log.warning("run.stop_untold", why=error.detail)
+
+
+def endpoint_of(shop: TaskContext, run: RunRow) -> Endpoint | None:
+    """Where the run's executor answers; None when there is no place for one. A dead one is started again: it ends what
+    its agent has left."""
+    facts = shop.host.facts(run.session_id)
+    if not facts.has_place(run.epoch or 1):
+        return None
+    why = f"Its executor has ended; what the agent of run {run.id} has left is to end too."
+    return facts.endpoint or activate(shop, run.session_id, why=why).endpoint
+
+
+def _stop(shop: TaskContext, run: RunRow) -> None:
+    endpoint = endpoint_of(shop, run)
+    if endpoint is None:
+        _settle(shop, run, "The run was stopped before it began.")
+        return
+    state = shop.executors.stop_run(endpoint, run.id, claim=run.claim, trace=trace_of(run))
+    if state is None or state.state in ("refused", "parked"):
+        _settle(shop, run, "The run was stopped; no agent was at work on it.")
+
+
+def _settle(shop: TaskContext, run: RunRow, message: str) -> None:
+    shop.database.transact(settle_stopped, run.id, message=message)

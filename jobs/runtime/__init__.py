@@ -1,0 +1,1 @@
+"""What a job worker holds: settings, connections, the executor client."""

@@ -1,0 +1,292 @@
+"""Calls to an executor: retried where that can help, and never otherwise.
+
+Retried are network errors, time-outs, the configured 5xx, and 429 after the pause that it asks for; never another 4xx.
+Pauses grow by the same step each time. What fails in the end is one ExecutorError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import ClassVar, Literal, TypeVar
+from uuid import UUID
+
+import httpx
+import stamina
+from pydantic import ValidationError
+
+from jobs.runtime.trace import Trace
+from schema.errors import RunyardError
+from schema.executor_api import (
+    Answer,
+    ExecutorHealth,
+    RunState,
+    StartRun,
+    ValidateWorkspace,
+    WorkspaceFound,
+)
+from schema.wire import Json, Wire
+from schema.workspace_api import Links, OperationState, RestoreWorkspace, SyncWorkspace
+
+TOO_MANY_REQUESTS = 429
+LONGEST_RETRY_AFTER = 60.0
+HEALTH_SECONDS = 2.0
+OPERATION_SECONDS = 10.0
+"""How much longer than it was asked to wait an executor may take to tell how far an operation is."""
+Kind = Literal["http", "timeout", "network"]
+
+
+class ExecutorError(RunyardError):
+    """An executor could not be called, or refused the call. `attempt` counts from 1; `status` and `problem` (its stable
+    code) are there when it answered, `paths` when it is about some; `retry_after` is in seconds."""
+
+    code: ClassVar[str] = "executor_error"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        kind: Kind,
+        path: str,
+        attempt: int,
+        attempts_allowed: int,
+        status: int | None = None,
+        problem: str | None = None,
+        paths: Sequence[str] = (),
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.path = path
+        self.attempt = attempt
+        self.attempts_allowed = attempts_allowed
+        self.status = status
+        self.problem = problem
+        self.paths = tuple(paths)
+        self.retry_after = retry_after
+
+    @property
+    def is_refusal(self) -> bool:
+        """It will say the same the next time."""
+        return self.status is not None and 400 <= self.status < 500 and self.status != TOO_MANY_REQUESTS
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where an executor answers, and the bearer token that it expects."""
+
+    base_url: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryRules:
+    """`delay_seconds` is the step by which pauses grow; `attempts` counts the first call."""
+
+    attempts: int = 4
+    delay_seconds: float = 0.2
+    status_codes: tuple[int, ...] = (500, 502, 503, 504)
+
+    def pause_after(self, error: Exception) -> float | bool:
+        """Seconds to wait before the next call; False when another one cannot help."""
+        if not isinstance(error, ExecutorError):
+            return False
+        if error.status == TOO_MANY_REQUESTS and error.retry_after is not None:
+            return error.retry_after if error.retry_after <= LONGEST_RETRY_AFTER else False
+        if error.kind == "http" and error.status not in (*self.status_codes, TOO_MANY_REQUESTS):
+            return False
+        return self.delay_seconds * error.attempt
+
+
+class _Operation(Wire):
+    operation_id: UUID
+
+
+ONCE = RetryRules(attempts=1)
+Parsed = TypeVar("Parsed", bound=Wire)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request; `timeout` None is the client's own, in seconds."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: Json | None = None
+    timeout: float | None = None
+
+    @property
+    def path(self) -> str:
+        return httpx.URL(self.url).path
+
+
+class ExecutorClient:
+    """One per process, for all executors; its connections are kept and shared between threads."""
+
+    def __init__(self, rules: RetryRules, *, timeout_seconds: float) -> None:
+        self._rules = rules
+        # Executors are reached directly: a proxy of the environment is meant for agents.
+        self._http = httpx.Client(
+            timeout=timeout_seconds,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=30),
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def health(self, base_url: str) -> ExecutorHealth:
+        """Asked once, without a token, and not waited for long."""
+        call = Call("GET", f"{base_url}/health", timeout=HEALTH_SECONDS)
+        return self._parsed(ExecutorHealth, self._call(call, ONCE), call)
+
+    def start_run(self, endpoint: Endpoint, start: StartRun, trace: Trace) -> RunState:
+        call = _call(endpoint, "POST", "/runs", trace.headers("run.start"), body=start.to_json())
+        return self._parsed(RunState, self._call(call, self._rules), call)
+
+    def run_state(self, endpoint: Endpoint, run_id: UUID, trace: Trace) -> RunState | None:
+        """None when the executor does not know the run. Asked once."""
+        call = _call(endpoint, "GET", f"/runs/{run_id}", trace.headers("run.state"), timeout=HEALTH_SECONDS)
+        return self._known(RunState, call, ONCE)
+
+    def stop_run(self, at: Endpoint, run_id: UUID, *, claim: int, trace: Trace, parks: bool = False) -> RunState | None:
+        """None when it does not know the run and nothing has to be remembered. `parks`: its agent ends, not the run."""
+        query = f"claim={claim}&park=true" if parks else f"claim={claim}"
+        call = _call(at, "DELETE", f"/runs/{run_id}?{query}", trace.headers("run.park" if parks else "run.stop"))
+        return self._known(RunState, call, self._rules)
+
+    def answer(self, endpoint: Endpoint, run_id: UUID, answer: Answer, trace: Trace) -> None:
+        path = f"/runs/{run_id}/human-loop/{answer.request_id}"
+        call = _call(endpoint, "POST", path, trace.headers("human_loop.answer"), body=answer.to_json())
+        self._call(call, self._rules)
+
+    def validate(self, endpoint: Endpoint, wanted: ValidateWorkspace, trace: Trace) -> WorkspaceFound:
+        headers = trace.headers("workspace.validate")
+        call = _call(endpoint, "POST", "/workspace/validate", headers, body=wanted.to_json())
+        return self._parsed(WorkspaceFound, self._call(call, self._rules), call)
+
+    def sync(self, endpoint: Endpoint, wanted: SyncWorkspace, trace: Trace) -> UUID:
+        """The operation's id; it has only begun."""
+        call = _call(endpoint, "POST", "/workspace/sync", trace.headers("workspace.sync"), body=wanted.to_json())
+        return self._parsed(_Operation, self._call(call, self._rules), call).operation_id
+
+    def restore(self, endpoint: Endpoint, wanted: RestoreWorkspace, trace: Trace) -> UUID:
+        """The operation's id; it has only begun."""
+        call = _call(endpoint, "POST", "/workspace/restore", trace.headers("workspace.restore"), body=wanted.to_json())
+        return self._parsed(_Operation, self._call(call, self._rules), call).operation_id
+
+    def operation(self, endpoint: Endpoint, operation_id: UUID, trace: Trace, *, wait: float) -> OperationState | None:
+        """How far it is, after at most `wait` seconds; None when the executor does not know it (any more)."""
+        path, headers = f"/workspace/operations/{operation_id}?wait={wait:g}", trace.headers("workspace.operation")
+        call = _call(endpoint, "GET", path, headers, timeout=wait + OPERATION_SECONDS)
+        return self._known(OperationState, call, self._rules)
+
+    def give_links(self, endpoint: Endpoint, operation_id: UUID, links: Links, trace: Trace) -> None:
+        path, headers = f"/workspace/operations/{operation_id}/links", trace.headers("workspace.links")
+        self._call(_call(endpoint, "POST", path, headers, body=links.to_json()), self._rules)
+
+    def _known(self, kind: type[Parsed], call: Call, rules: RetryRules) -> Parsed | None:
+        try:
+            return self._parsed(kind, self._call(call, rules), call)
+        except ExecutorError as error:
+            if error.status == httpx.codes.NOT_FOUND:
+                return None
+            raise
+
+    def _call(self, call: Call, rules: RetryRules) -> httpx.Response:
+        for attempt in stamina.retry_context(on=rules.pause_after, attempts=rules.attempts, timeout=None):
+            with attempt:
+                return self._send(call, attempt=attempt.num, attempts_allowed=rules.attempts)
+        raise AssertionError("a retry context ends with an answer or an error")
+
+    def _send(self, call: Call, *, attempt: int, attempts_allowed: int) -> httpx.Response:
+        try:
+            answer = self._http.request(
+                call.method,
+                call.url,
+                json=call.body,
+                headers=call.headers,
+                timeout=httpx.USE_CLIENT_DEFAULT if call.timeout is None else call.timeout,
+            )
+        except httpx.TimeoutException:
+            raise _error(call, "timeout", attempt, attempts_allowed, "did not answer in time") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            why = f"could not be reached ({type(error).__name__}: {error})"
+            raise _error(call, "network", attempt, attempts_allowed, why) from None
+        if answer.is_success:
+            return answer
+        raise _refusal(call, answer, attempt, attempts_allowed)
+
+    def _parsed(self, kind: type[Parsed], answer: httpx.Response, call: Call) -> Parsed:
+        try:
+            return kind.model_validate_json(answer.content)
+        except ValidationError:
+            why = "answered with something that is not of this contract"
+            raise _error(call, "http", 1, 1, why, status=answer.status_code) from None
+
+
+def _call(
+    endpoint: Endpoint,
+    method: str,
+    path: str,
+    trace: Mapping[str, str],
+    *,
+    body: Json | None = None,
+    timeout: float | None = None,
+) -> Call:
+    headers = {"authorization": f"Bearer {endpoint.token}", **trace}
+    return Call(method, endpoint.base_url.rstrip("/") + path, headers, body, timeout)
+
+
+def _error(
+    call: Call, kind: Kind, attempt: int, attempts_allowed: int, why: str, *, status: int | None = None
+) -> ExecutorError:
+    return ExecutorError(
+        f"The executor {why}: {call.method} {call.path}, call {attempt} of {attempts_allowed}.",
+        kind=kind,
+        path=call.path,
+        attempt=attempt,
+        attempts_allowed=attempts_allowed,
+        status=status,
+    )
+
+
+def _refusal(call: Call, answer: httpx.Response, attempt: int, attempts_allowed: int) -> ExecutorError:
+    problem = _problem(answer)
+    code, detail, paths = problem.get("code"), problem.get("detail"), problem.get("paths")
+    said = f": {detail}" if isinstance(detail, str) else f" to {call.method} {call.path}"
+    return ExecutorError(
+        f"The executor answered {answer.status_code}{said}",
+        kind="http",
+        path=call.path,
+        attempt=attempt,
+        attempts_allowed=attempts_allowed,
+        status=answer.status_code,
+        problem=code if isinstance(code, str) else None,
+        paths=[path for path in paths if isinstance(path, str)] if isinstance(paths, list) else (),
+        retry_after=_retry_after(answer.headers.get("retry-after")),
+    )
+
+
+def _problem(answer: httpx.Response) -> Json:
+    try:
+        body = answer.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _retry_after(text: str | None) -> float | None:
+    """RFC 9110: seconds, or a date."""
+    if text is None:
+        return None
+    if text.strip().isdecimal():
+        return float(text)
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

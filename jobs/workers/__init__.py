@@ -1,0 +1,1 @@
+"""Jobs that activate and retire session workers."""

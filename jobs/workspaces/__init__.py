@@ -1,0 +1,1 @@
+"""Jobs that save, restore and verify workspaces."""

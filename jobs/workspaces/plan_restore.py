@@ -1,0 +1,103 @@
+"""`plan_restore`: the dry run of a restore, for a session with a worker or a snapshot to look into.
+
+A worker that is there is asked what it has; without one, the session's newest snapshot is what would come back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from handlers.workers.rows import worker_of
+from handlers.workspaces.restore_plan import Snapshot, make_plan
+from handlers.workspaces.tree import Kind, TreeEntry
+from jobs.context import TaskContext
+from jobs.runtime.executor_client import Endpoint
+from jobs.runtime.trace import Trace
+from jobs.workspaces.restore import saved_entries
+from jobs.workspaces.validate import look_for
+from schema.errors import WorkspaceRefused
+from schema.paths import PLACES, located
+from schema.restore_plan import ConflictPolicy, PlanOutcome, RestorePlan
+from schema.rows import SnapshotRow, WorkerRow
+from schema.runtime_manifest import RuntimeManifest, read_manifest
+from schema.sql import fetch_one
+from schema.wire import Json, Request
+
+_KINDS: dict[str, Kind] = {"folder": "folder", "file": "file"}
+
+
+class PlanRestore(Request):
+    """`manifest` has been read before. `runtime_version` is compared instead of the worker's own."""
+
+    session_id: UUID
+    manifest: Json
+    runtime_version: str | None = None
+    conflict_policy: ConflictPolicy = "keep_session"
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is there already and what the executor's version is, as far as anybody could be asked."""
+
+    existing: list[TreeEntry]
+    version: str | None = None
+    snapshot: Snapshot | None = None
+
+
+def plan_restore(shop: TaskContext, asked: PlanRestore) -> PlanOutcome:
+    """Raises ExecutorError, and what the object store raises."""
+    manifest = read_manifest(asked.manifest)
+    try:
+        plan = _plan(shop, asked, manifest)
+    except WorkspaceRefused as refusal:
+        return PlanOutcome(ok=False, reason=refusal.problem_code, detail=refusal.detail, paths=refusal.paths)
+    return PlanOutcome(ok=True, plan=plan.shown())
+
+
+def _plan(shop: TaskContext, asked: PlanRestore, manifest: RuntimeManifest) -> RestorePlan:
+    worker = shop.database.transact(worker_of, asked.session_id)
+    endpoint = shop.host.facts(asked.session_id).endpoint if worker and worker.status == "active" else None
+    if worker is not None and endpoint is not None:
+        seen = _in_worker(shop, worker, endpoint, manifest)
+    else:
+        seen = _in_snapshot(shop, worker)
+    return make_plan(
+        manifest,
+        runtime_version=asked.runtime_version or seen.version,
+        snapshot=seen.snapshot,
+        existing=seen.existing,
+        conflict_policy=asked.conflict_policy,
+    )
+
+
+def _in_worker(shop: TaskContext, worker: WorkerRow, endpoint: Endpoint, manifest: RuntimeManifest) -> _Seen:
+    """What the manifest names is looked for; what else a cleanup rule may meet is known from the last snapshot."""
+    named = [*manifest.seed_files, *manifest.mount_points, *manifest.required_paths, *manifest.protected_paths]
+    paths = sorted({path.absolute for path in named})
+    trace = Trace(session_id=worker.session_id, epoch=worker.epoch)
+    found = look_for(shop, endpoint, paths, trace)
+    kinds: Json = found.found.get("paths") or {}
+    there = [
+        TreeEntry(*located(path), _KINDS.get(str(kind), "other"))
+        for path, kind in kinds.items()
+        if path not in PLACES.values()
+    ]
+    gone = {located(path) for path in found.missing}
+    asked = gone | {(each.root, each.path) for each in there}
+    saved = _saved(shop, worker) if manifest.cleanup_rules else None
+    others = [each for each in (saved.entries if saved else ()) if (each.root, each.path) not in asked]
+    return _Seen(existing=[*there, *others], version=str(found.found.get("runtimeVersion")))
+
+
+def _in_snapshot(shop: TaskContext, worker: WorkerRow | None) -> _Seen:
+    return _Seen(existing=[], snapshot=_saved(shop, worker))
+
+
+def _saved(shop: TaskContext, worker: WorkerRow | None) -> Snapshot | None:
+    if worker is None or worker.head_snapshot is None:
+        return None
+    row = shop.database.transact(
+        fetch_one, "snapshot", SnapshotRow, session_id=worker.session_id, snapshot_id=worker.head_snapshot
+    )
+    return None if row is None else Snapshot(row.id, list(saved_entries(shop, row)))

@@ -1,0 +1,56 @@
+"""One pass over the sessions whose changes have waited for too long: those that nobody is about to save become due."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Literal
+from uuid import UUID
+
+import structlog
+from pydantic import Field
+
+from handlers.workspaces.overdue_syncs import OverdueSync, make_due, overdue_syncs
+from jobs.context import TaskContext
+from schema.wire import Wire
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class ReconciledSync(Wire):
+    """What is being done about one session, and why."""
+
+    session_id: UUID
+    action: Literal["asked", "syncing", "waiting"]
+    reason: str
+
+
+class SyncReconciliation(Wire):
+    """One pass, counted: `asked` to be saved now, `syncing` just now, `waiting` for its time to come."""
+
+    scanned: int = 0
+    asked: int = 0
+    syncing: int = 0
+    waiting: int = 0
+    reasons: list[ReconciledSync] = Field(default_factory=list)
+
+
+def reconcile_syncs(shop: TaskContext) -> SyncReconciliation:
+    """Safe to run by several at once."""
+    overdue = shop.database.transact(overdue_syncs, dirty_seconds=shop.settings.sync_dirty_seconds)
+    asked = shop.database.transact(make_due, [each.session_id for each in overdue if not each.is_syncing])
+    reasons = [_reconciled(each, is_asked=each.session_id in asked) for each in overdue]
+    counts: Counter[str] = Counter(done.action for done in reasons)
+    if asked:
+        _log.warning("syncs.overdue", asked=len(asked))
+    return SyncReconciliation(scanned=len(overdue), reasons=reasons, **counts)
+
+
+def _reconciled(overdue: OverdueSync, *, is_asked: bool) -> ReconciledSync:
+    if overdue.is_syncing:
+        return ReconciledSync(session_id=overdue.session_id, action="syncing", reason="It is being saved just now.")
+    if is_asked:
+        reason = "Its changes had waited for too long, and no save was on its way."
+        return ReconciledSync(session_id=overdue.session_id, action="asked", reason=reason)
+    failed = f"The last {overdue.failures} tries failed: {overdue.error}" if overdue.failures else "It is about to be."
+    at = f" It is tried again at {overdue.next_sync_at:%H:%M:%S} UTC." if overdue.next_sync_at else ""
+    return ReconciledSync(session_id=overdue.session_id, action="waiting", reason=failed + at)

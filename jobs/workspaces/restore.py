@@ -1,0 +1,132 @@
+"""Put into a new place of a session's workspace what belongs there, and have the executor prove that it did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+from uuid import UUID
+
+import structlog
+
+from handlers.workers.activate import BegunActivation, Restoring, restore_failed, restored
+from handlers.workspaces.restore_plan import Snapshot, make_plan
+from handlers.workspaces.tree import TreeEntry, found_in
+from jobs.context import TaskContext
+from jobs.object_store.contract import ObjectStorage
+from jobs.runtime.executor_client import Endpoint
+from jobs.runtime.trace import Trace
+from jobs.workspaces.sync_operation import OperationFailed, OperationRequest, see_through
+from schema.errors import RunyardError, Unavailable, WorkspaceRefused
+from schema.object_keys import is_content_key, manifest_key
+from schema.restore_plan import RestorePlan
+from schema.rows import SnapshotRow
+from schema.runtime_manifest import RuntimeManifest
+from schema.snapshot_manifest import Manifest, read_manifest
+from schema.sql import fetch_the
+from schema.workspace_api import RestoreReceipt, RestoreWorkspace, Want
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class RestoreIncomplete(Unavailable):
+    """The session's workspace could not be put together."""
+
+    code: ClassVar[str] = "RESTORE_INCOMPLETE"
+
+
+def restore(
+    shop: TaskContext,
+    trace: Trace,
+    endpoint: Endpoint,
+    begun: BegunActivation,
+    restoring: Restoring,
+    *,
+    run_id: UUID | None,
+) -> None:
+    """Raises RestoreIncomplete (another try may help), or WorkspaceRefused (only another app or request does)."""
+    _log.info("restore.begun", snapshotId=str(restoring.snapshot_id), epoch=begun.epoch)
+    try:
+        receipt = _receipt(shop, trace, endpoint, begun, restoring)
+    except WorkspaceRefused as error:
+        shop.database.transact(restore_failed, restoring, error=error.detail)
+        raise
+    except RunyardError as error:
+        _log.warning("restore.failed", code=error.problem_code, why=error.detail)
+        shop.database.transact(restore_failed, restoring, error=error.detail)
+        raise RestoreIncomplete(
+            f"The workspace could not be restored: {error.detail} What is saved is untouched; try again, or have an"
+            " operator look at the object store and the worker."
+        ) from None
+    shop.database.transact(restored, trace.session_id, restoring, receipt, run_id=run_id)
+    _log.info("restore.done", files=receipt.files, bytes=receipt.bytes, seconds=receipt.seconds)
+
+
+def _receipt(
+    shop: TaskContext, trace: Trace, endpoint: Endpoint, begun: BegunActivation, restoring: Restoring
+) -> RestoreReceipt:
+    session_id = trace.session_id
+    snapshot = _snapshot(shop, session_id, restoring)
+    wanted = RestoreWorkspace(
+        session_id=session_id,
+        epoch=begun.epoch,
+        snapshot_id=restoring.snapshot_id,
+        manifest_digest=snapshot.manifest_digest if snapshot else None,
+        plan=_plan(shop, endpoint, begun.manifest, snapshot).to_json(),
+    )
+    asked = OperationRequest(
+        endpoint=endpoint,
+        trace=trace,
+        start=lambda: shop.executors.restore(endpoint, wanted, trace),
+        may_have=lambda want: _may_have(session_id, restoring.snapshot_id, want),
+        stands=lambda: True,  # nobody else does: the worker's lock is held
+    )
+    state = see_through(shop, _store(shop) if snapshot else None, asked)
+    if state.restore is None:
+        raise OperationFailed("The executor says that it has restored, and not what.")
+    return state.restore
+
+
+def _snapshot(shop: TaskContext, session_id: UUID, restoring: Restoring) -> SnapshotRow | None:
+    if restoring.snapshot_id is None:
+        return None
+    return shop.database.transact(
+        fetch_the, "snapshot", SnapshotRow, session_id=session_id, snapshot_id=restoring.snapshot_id
+    )
+
+
+def _plan(
+    shop: TaskContext, endpoint: Endpoint, manifest: RuntimeManifest, snapshot: SnapshotRow | None
+) -> RestorePlan:
+    version = shop.executors.health(endpoint.base_url).runtime_version if manifest.runtime_version else None
+    saved = None
+    if snapshot is not None:
+        saved = Snapshot(snapshot.id, list(saved_entries(shop, snapshot)) if _asks_for_paths(manifest) else ())
+    return make_plan(manifest, runtime_version=version, snapshot=saved, existing=None)
+
+
+def _asks_for_paths(manifest: RuntimeManifest) -> bool:
+    """Otherwise the plan is to restore all, whatever that is: the snapshot's manifest need not be read for it."""
+    return any((manifest.seed_files, manifest.mount_points, manifest.cleanup_rules, manifest.required_paths))
+
+
+def saved_entries(shop: TaskContext, snapshot: SnapshotRow) -> Iterator[TreeEntry]:
+    return found_in(_manifest(_store(shop), snapshot))
+
+
+def _manifest(store: ObjectStorage, snapshot: SnapshotRow) -> Manifest:
+    data = store.read(manifest_key(snapshot.session_id, snapshot.id))
+    return read_manifest(data, session_id=snapshot.session_id, snapshot_id=snapshot.id, digest=snapshot.manifest_digest)
+
+
+def _may_have(session_id: UUID, snapshot_id: UUID | None, want: Want) -> bool:
+    if want.method != "GET":
+        return False
+    if snapshot_id is not None and want.key == manifest_key(session_id, snapshot_id):
+        return True
+    return is_content_key(session_id, want.key)
+
+
+def _store(shop: TaskContext) -> ObjectStorage:
+    if shop.store is None:
+        raise Unavailable("No object store is set up to restore from.", code="no_object_store")
+    return shop.store

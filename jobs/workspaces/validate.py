@@ -1,0 +1,39 @@
+"""Before a run: is the workspace what the app's manifest asks for? The executor that has it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from handlers.workspaces.restore_plan import mismatch_detail, missing_detail
+from jobs.context import TaskContext
+from jobs.runtime.executor_client import Endpoint, ExecutorError
+from jobs.runtime.trace import Trace
+from schema.errors import PathOutsideWorkspace, RequiredPathsMissing, RuntimeVersionMismatch
+from schema.executor_api import ValidateWorkspace, WorkspaceFound
+from schema.paths import OUTSIDE
+from schema.runtime_manifest import RuntimeManifest
+
+
+def require_whole(shop: TaskContext, endpoint: Endpoint, manifest: RuntimeManifest, trace: Trace) -> None:
+    """Raises RuntimeVersionMismatch, RequiredPathsMissing or PathOutsideWorkspace, each with its paths and what to do;
+    and ExecutorError. No executor is asked where the manifest wants nothing."""
+    required = [path.absolute for path in manifest.required_paths]
+    if not required and manifest.runtime_version is None:
+        return
+    found = look_for(shop, endpoint, required, trace)
+    version = str(found.found.get("runtimeVersion"))
+    if manifest.runtime_version not in (None, version):
+        raise RuntimeVersionMismatch(mismatch_detail(manifest.runtime_version or "", version))
+    if found.missing:
+        raise RequiredPathsMissing(missing_detail(found.missing), paths=found.missing)
+
+
+def look_for(shop: TaskContext, endpoint: Endpoint, paths: Sequence[str], trace: Trace) -> WorkspaceFound:
+    """What is there of these absolute paths. Raises PathOutsideWorkspace and ExecutorError."""
+    try:
+        return shop.executors.validate(endpoint, ValidateWorkspace(required_paths=list(paths)), trace)
+    except ExecutorError as error:
+        if error.problem != OUTSIDE:
+            raise
+        detail = f"{error.detail} Replace the link by a folder, or take the path out of the app's manifest."
+        raise PathOutsideWorkspace(detail, paths=error.paths) from None

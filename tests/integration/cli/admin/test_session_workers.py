@@ -1,0 +1,126 @@
+"""`python -m cli workers` on a real database; what it asks of the job worker is done by one in this process."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from cli.__main__ import main
+from cli.admin.session_workers import limits
+from handlers.access.permissions import actor_of
+from handlers.access.users import user_named
+from handlers.sessions.edit import open_session
+from jobs.context import TaskContext
+from jobs.perform_request import perform_operation
+from tests.integration.jobs.conftest import callbacks, environment, make_shop
+from tests.integration.jobs.waiting import wait_until
+
+__all__ = ["callbacks", "environment", "make_shop"]
+Run = Callable[..., tuple[int, list[dict[str, Any]], str]]
+
+
+@pytest.fixture
+def run(database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.setenv("DATABASE_URL", database)
+
+    def run_command(*arguments: str) -> tuple[int, list[dict[str, Any]], str]:
+        capsys.readouterr()
+        status = main(("workers", *arguments, "--json"))
+        said = capsys.readouterr()
+        told = [line for line in said.out.splitlines() if line.startswith("[")]
+        return status, json.loads(told[-1]) if told else [], said.err
+
+    return run_command
+
+
+@pytest.fixture
+def session_id(conn: psycopg.Connection) -> UUID:
+    with conn.transaction():
+        return open_session(conn, actor_of(user_named(conn, "admin")), title="").id
+
+
+@pytest.fixture
+def shop(make_shop: Callable[..., TaskContext]) -> TaskContext:
+    return make_shop(executor_spares=0)
+
+
+@contextmanager
+def performing(shop: TaskContext, conn: psycopg.Connection) -> Iterator[None]:
+    """The next operation is done, as a job worker does it."""
+
+    def perform() -> None:
+        select = "SELECT id FROM operations WHERE finished_at IS NULL"
+        wait_until(lambda: conn.execute(select).fetchone() is not None, lambda: "nothing was asked for")
+        row = conn.execute(select).fetchone()
+        assert row is not None
+        perform_operation(shop, row[0])
+
+    thread = threading.Thread(target=perform)
+    thread.start()
+    yield
+    thread.join()
+
+
+def test_a_worker_is_activated_shown_and_listed(
+    run: Run, conn: psycopg.Connection, shop: TaskContext, session_id: UUID
+) -> None:
+    with performing(shop, conn):
+        status, [active], _ = run("activate", str(session_id))
+    assert (status, active) == (0, {"sessionId": str(session_id), "status": "active", "epoch": 1})
+    _, [shown], _ = run("show", str(session_id))
+    assert (shown["status"], shown["host"], shown["sync"]["isSaved"]) == ("active", "process", True)
+    _, [why], _ = run("why", str(session_id))
+    assert why["reason"] == "It is idle."
+    _, listed, _ = run("list")
+    assert [each["sessionId"] for each in listed] == [str(session_id)]
+    with performing(shop, conn):
+        status, [swept], _ = run("stop-idle", str(session_id))
+    assert (status, swept["scanned"], swept["stopped"]) == (0, 1, 1)
+    with performing(shop, conn):
+        status, [removed], _ = run("remove", str(session_id))
+    assert (status, removed) == (0, {"sessionId": str(session_id)})
+    _, [shown], _ = run("show", str(session_id))
+    assert shown["status"] == "absent"
+    _, [why], _ = run("why", str(session_id))
+    asked_for = {each["what"]: each["detail"]["reason"] for each in reversed(why["history"])}
+    assert list(asked_for) == ["worker.starting", "worker.stopping", "worker.removing"]
+    assert all("operator:" in reason for reason in asked_for.values())
+
+
+def test_what_is_not_saved_is_kept_unless_forced(
+    run: Run, conn: psycopg.Connection, shop: TaskContext, session_id: UUID
+) -> None:
+    with performing(shop, conn):
+        run("activate", str(session_id))
+    conn.execute("UPDATE session_workers SET dirty_since = now(), dirty_seq = 1")
+    with performing(shop, conn):
+        status, [kept], _ = run("remove", str(session_id))
+    assert (status, kept["sessionId"]) == (1, str(session_id))
+    assert "not removed" in kept["kept"]
+    with performing(shop, conn):
+        status, [removed], _ = run("remove", str(session_id), "--force", "lose-unsaved-changes", "--reason", "a test")
+    assert (status, removed["lost"]["isAnything"]) == (0, True)
+    row = conn.execute("SELECT actor, detail ->> 'reason' FROM audit_log ORDER BY id DESC").fetchone()
+    assert row is not None
+    assert (row[0].split(":")[0], row[1]) == ("operator", "a test")
+
+
+def test_a_session_without_a_worker_is_said(run: Run, session_id: UUID) -> None:
+    assert run("show", str(session_id)) == (1, [], "This session has no worker.\n")
+
+
+def test_force_needs_a_reason(run: Run, session_id: UUID) -> None:
+    status, _, said = run("remove", str(session_id), "--force", "lose-unsaved-changes")
+    assert (status, said) == (1, "A forced removal needs --reason.\n")
+
+
+def test_limits_are_those_of_the_deployment() -> None:
+    found = limits({"WORKER_IDLE_STOP_SECONDS": "5", "WORKER_REMOVE_AFTER_SECONDS": "0"})
+    assert (found.idle_stop, found.remove_after) == (5, None)

@@ -1,0 +1,116 @@
+"""The object store beside `make up`: only the job worker has its key, its port stays, the doctor finds all well."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cli.__main__ import main
+from cli.local.data_dir import DataDir, make_places
+from cli.local.docker_workers import worker_environment
+from cli.local.object_store import brings_own_store, choose_port, remembered_port, store_environment, without_store
+from cli.local.pidfile import Running, write_running
+from tests.integration.cli.stack import Stack
+
+NOBODYS = 2**22
+"""A process id beyond the kernel's greatest."""
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> DataDir:
+    places = DataDir(tmp_path / "data")
+    places.root.mkdir()
+    return places
+
+
+@pytest.mark.parametrize(("said", "told"), [({}, "process"), ({"WORKER_HOST": "dokcer"}, "dokcer")])
+def test_a_host_of_workers_is_never_another_than_was_said(places: DataDir, said: dict[str, str], told: str) -> None:
+    assert worker_environment(places, said, gateway=None, port=8080) == {"WORKER_HOST": told}
+
+
+@pytest.mark.stack
+def test_only_the_job_worker_is_given_the_key_and_the_doctor_finds_all_well(tmp_path: Path) -> None:
+    stack = Stack(DataDir(tmp_path / "data"))
+    try:
+        stack.wait_until_ready()
+        secret = stack.places.store_key.read_text().split()[1]
+        knowing = {name for name in ("api", "worker", "store", "postgres") if secret in environment_of(stack, name)}
+        executors = [each for each in stack.left() if "executor" in each.cmdline() and secret in told(each)]
+        done = subprocess.run(
+            [sys.executable, "-m", "cli", "doctor"], env=stack.environ, capture_output=True, text=True, check=False
+        )
+    finally:
+        stack.stop()
+    assert (knowing, executors) == ({"worker"}, [])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WRONG" not in done.stdout
+    assert stack.left() == []
+
+
+def environment_of(stack: Stack, name: str) -> str:
+    return told(psutil.Process(stack.pid(name)))
+
+
+def told(process: psutil.Process) -> str:
+    return " ".join([*process.environ().values(), *process.cmdline()])
+
+
+def test_a_port_is_kept_from_start_to_start(places: DataDir) -> None:
+    port = choose_port(places)
+    assert choose_port(places) == port == remembered_port(places)
+
+
+def test_a_port_that_somebody_took_is_given_up(places: DataDir) -> None:
+    port = choose_port(places)
+    with socket.create_server(("127.0.0.1", port)):
+        assert choose_port(places) != port
+
+
+def test_another_store_is_taken_when_it_is_named(tmp_path: Path) -> None:
+    places = DataDir(tmp_path / "data")
+    make_places(places)
+    choose_port(places)
+    named = {"S3_BUCKET": "ours", "S3_ENDPOINT_URL": "https://store.example", "AWS_PROFILE": "p", "OTHER": "x"}
+    assert brings_own_store(named)
+    assert store_environment(places, named) == {name: named[name] for name in named if name != "OTHER"}
+    assert without_store(named) == {"OTHER": "x"}
+
+
+def test_the_doctor_says_that_a_killed_make_up_has_left_no_store(
+    places: DataDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_places(places)
+    write_running(places, Running(pid=NOBODYS, url="http://127.0.0.1:1"))
+    for name in ("DATABASE_URL", "S3_BUCKET", "S3_ENDPOINT_URL", "RUNYARD_WITHOUT_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RUNYARD_DATA_DIR", str(places.root))
+    assert main(["doctor"]) == 1
+    assert "Start make up again" in capsys.readouterr().out
+
+
+def test_without_a_store_is_passed_on(places: DataDir) -> None:
+    environ = {"RUNYARD_WITHOUT_STORE": "1"}
+    assert store_environment(places, environ) == environ
+
+
+def test_the_store_listens_to_nobody_beyond_this_machine(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("id\nsecret\n")
+    command = [
+        sys.executable,
+        "-m",
+        "cli.local.object_store_server",
+        "--folder",
+        str(tmp_path / "store"),
+        "--port",
+        "1",
+    ]
+    command += ["--key-file", str(tmp_path / "key"), "--also", "0.0.0.0"]
+    done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "never beyond" in done.stderr

@@ -1,0 +1,133 @@
+"""The demo agent shows everything once, and does what a prompt's lines ask for."""
+
+from __future__ import annotations
+
+import pytest
+
+from executor.agents.provider import Provider
+from schema.events import TodoUpdate
+from schema.executor_api import Handover
+from tests.integration.executor.agents.turns import Place, answering
+
+
+def test_a_first_prompt_shows_everything(demo: Provider, place: Place) -> None:
+    place.workspace.mkdir(parents=True)
+    (place.workspace / "README.md").write_text("hello")
+
+    took = place.take(demo, "Have a look around")
+
+    assert took.finished.status == "succeeded"
+    assert len(took.of("human_loop.requested")) == 1
+    notes = (place.workspace / "notes.md").read_text()
+    assert "Have a look around" in notes
+    assert "- README.md" in notes
+    assert [item["status"] for item in took.of("todo.update")[-1]["items"]] == ["completed"] * 3
+    assert took.text("thought")
+    assert {"tool.call", "tool.update", "usage.update", "message.stop"} <= set(took.types())
+    assert took.finished.to_json()["usage"]["cost"]["amount"] == 0.0
+
+
+def test_mode_auto_asks_nothing(demo: Provider, place: Place) -> None:
+    took = place.take(demo, "Have a look", mode="auto")
+
+    assert took.of("human_loop.requested") == []
+    assert (place.workspace / "notes.md").exists()
+
+
+def test_a_denied_file_is_not_written(demo: Provider, place: Place) -> None:
+    took = place.take(demo, "write a.txt: hello", decide=answering("deny"))
+
+    assert not (place.workspace / "a.txt").exists()
+    assert "Did not write a.txt" in took.text()
+
+
+def test_always_is_asked_once(demo: Provider, place: Place) -> None:
+    took = place.take(demo, "write a.txt: 1\nwrite b.txt: 2", decide=answering("allow_always"))
+
+    assert len(took.of("human_loop.requested")) == 1
+    assert (place.workspace / "b.txt").read_text() == "2\n"
+
+
+def test_it_remembers_in_a_new_process(demo: Provider, place: Place) -> None:
+    first = place.take(demo, "say: I like zebras", mode="auto")
+
+    second = place.take(demo, "Hello again", mode="auto", resume=first.started["agentSessionId"])
+
+    assert second.started["resumed"] is True
+    assert "I remember 1 earlier prompts, the last was: say: I like zebras" in second.text()
+
+
+def test_a_prompt_that_may_have_arrived_is_never_sent_again(demo: Provider, place: Place) -> None:
+    took = place.take(demo, "write a.txt: x", mode="auto", resume="0" * 32, continuing=True)
+
+    assert (took.finished.status, took.code) == ("failed", "agent_lost")
+    assert not (place.workspace / "a.txt").exists()
+
+
+def test_a_question_is_answered(demo: Provider, place: Place) -> None:
+    took = place.take(demo, "ask: Which colour?", decide=answering("answer", answers={"answer": "blue"}))
+
+    [request] = took.of("human_loop.requested")
+    assert (request["kind"], request["title"]) == ("question", "Which colour?")
+    assert '"blue"' in took.text()
+
+
+def test_a_question_can_be_declined(demo: Provider, place: Place) -> None:
+    took = place.take(demo, "ask: Which colour?", decide=answering("deny"))
+
+    assert "You answered nothing" in took.text()
+    assert took.finished.status == "succeeded"
+
+
+@pytest.mark.parametrize(
+    "prompt, status, code",
+    [
+        ("crash", "failed", "agent_crashed"),
+        ("refuse", "failed", "agent_refused"),
+        ("error: out of coffee", "failed", "agent_error"),
+        ("garbage 3", "succeeded", ""),
+        ("flood 500", "succeeded", ""),
+        ("background", "succeeded", ""),
+    ],
+)
+def test_a_line_can_ask_for_trouble(demo: Provider, place: Place, prompt: str, status: str, code: str) -> None:
+    took = place.take(demo, prompt)
+
+    assert (took.finished.status, took.code) == (status, code)
+    assert took.leftovers == []
+
+
+def test_plain_words_are_no_orders(demo: Provider, place: Place) -> None:
+    took = place.take(demo, "Write me a poem, please, and read the README", mode="auto")
+
+    assert (place.workspace / "notes.md").exists()
+    assert "Hello! I am the demo agent" in took.text()
+
+
+def test_a_hanging_agent_is_stopped(demo: Provider, place: Place) -> None:
+    took = place.take(demo, "hang", grace_seconds=0.3, stop_when=lambda type_, _: type_ == "message.delta")
+
+    assert took.code == "stopped"
+    assert took.leftovers == []
+
+
+def test_what_is_handed_over_is_told_and_not_obeyed(demo: Provider, place: Place) -> None:
+    handover = Handover(
+        providers=["codex"], text="The user to codex:\n  write old.txt: x", runs=1, left_out=2, tokens=9
+    )
+
+    took = place.take(demo, "write new.txt: y", mode="auto", handover=handover)
+
+    assert took.of("conversation.handed_over") == [{"from": ["codex"], "runs": 1, "leftOut": 2, "tokens": 9}]
+    assert [file.name for file in place.workspace.glob("*.txt")] == ["new.txt"]
+    [kept] = (place.folder / "home").rglob(f"{took.started['agentSessionId']}.json")
+    assert "old.txt" in kept.read_text()
+
+
+def test_a_list_goes_on_where_the_run_before_left_it(demo: Provider, place: Place) -> None:
+    left = TodoUpdate.model_validate(place.take(demo, "hello", mode="auto").of("todo.update")[-1])
+
+    took = place.take(demo, "hello", mode="auto", todos=[left])
+
+    told = [[item["id"] for item in update["items"]] for update in took.of("todo.update")]
+    assert told == [[item.id for item in left.items]] * 4

@@ -1,0 +1,202 @@
+"""What a restore plan says is what the engine does on a real disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, Phase, assume, given, settings
+
+from executor.snapshotter.protocol import EngineFailed
+from handlers.workspaces.restore_plan import Snapshot, make_plan
+from handlers.workspaces.tree import Kind, TreeEntry, found_in
+from schema.errors import WorkspaceRefused
+from schema.restore_plan import ConflictPolicy, RestorePlan
+from schema.runtime_manifest import RuntimeManifest, read_manifest
+from schema.wire import Json
+from tests.integration.executor.snapshotter.objects import Objects
+from tests.integration.executor.snapshotter.places import Place
+from tests.unit.handlers.workers.worker_model import Disk, carry_out, disk_of
+from tests.unit.handlers.workspaces.test_restore_plan_by_chance import NAMED, POLICIES, TREES, manifests
+
+SEEDS: Json = {"seedFiles": [{"path": "/workspace/a/seed", "content": "of the app", "mode": "755"}]}
+
+
+@pytest.fixture(scope="module")
+def objects() -> Iterator[Objects]:
+    served = Objects()
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def place(objects: Objects, tmp_path: Path) -> Place:
+    return Place(tmp_path / "first", objects)
+
+
+def planned(place: Place, manifest: Json, *, policy: ConflictPolicy = "keep_session") -> RestorePlan:
+    """For what was saved of the place, into one that nobody has looked into."""
+    saved = None if place.head is None else Snapshot(place.head, found_in(place.manifest()))
+    return make_plan(
+        read_manifest(manifest), runtime_version=None, snapshot=saved, existing=None, conflict_policy=policy
+    )
+
+
+def brought_back(place: Place, manifest: Json, *, policy: ConflictPolicy = "keep_session") -> tuple[Place, Json]:
+    """A fresh place and the receipt."""
+    fresh = place.another(uuid4().hex)
+    return fresh, fresh.restore(place.head, planned(place, manifest, policy=policy).to_json()).receipt
+
+
+def test_a_new_session_gets_its_seeds_and_mount_points(place: Place) -> None:
+    fresh, receipt = brought_back(place, {**SEEDS, "mountPoints": ["/workspace/cache/pip"]})
+    seed = fresh.workspace / "a/seed"
+    assert (seed.read_text(), seed.stat().st_mode & 0o777) == ("of the app", 0o755)
+    assert (fresh.workspace / "cache/pip").is_dir()
+    assert {each["path"]: each["reason"] for each in receipt["reasons"] if each["path"] != "."} == {
+        "a/seed": "seed",
+        "cache/pip": "mount_point",
+    }
+
+
+def test_what_a_session_made_of_a_seed_stays(place: Place) -> None:
+    (place.workspace / "a").mkdir()
+    (place.workspace / "a/seed").write_text("of the session")
+    place.save()
+    assert (brought_back(place, SEEDS)[0].workspace / "a/seed").read_text() == "of the session"
+    wins, _ = brought_back(place, SEEDS, policy="overwrite_with_seed")
+    assert (wins.workspace / "a/seed").read_text() == "of the app"
+    protected = {**SEEDS, "protectedPaths": ["/workspace/a"]}
+    kept, _ = brought_back(place, protected, policy="overwrite_with_seed")
+    assert (kept.workspace / "a/seed").read_text() == "of the session"
+
+
+def test_a_seed_takes_no_place_of_what_nobody_knew_of(place: Place) -> None:
+    fresh = place.another("used")
+    (fresh.workspace / "a").mkdir()
+    (fresh.workspace / "a/seed").write_text("somebody's")
+    receipt = fresh.restore(None, planned(place, SEEDS).to_json()).receipt
+    assert (fresh.workspace / "a/seed").read_text() == "somebody's"
+    assert {"root": "workspace", "path": "a/seed", "action": "keep", "reason": "session_has_it"} in receipt["reasons"]
+
+
+def test_no_seed_goes_through_a_link(place: Place, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (place.workspace / "a").symlink_to(outside)
+    place.save()
+    with pytest.raises(WorkspaceRefused) as refused:
+        planned(place, SEEDS)
+    assert (refused.value.problem_code, refused.value.paths) == ("path_outside_workspace", ["/workspace/a/seed"])
+    fresh = place.another("linked")  # a link that nobody knew of
+    (fresh.workspace / "a").symlink_to(outside)
+    plan = make_plan(read_manifest(SEEDS), runtime_version=None, snapshot=None, existing=None)
+    with pytest.raises(EngineFailed):
+        fresh.restore(None, plan.to_json())
+    assert list(outside.iterdir()) == []
+
+
+def test_a_mount_point_that_is_not_made_keeps_nothing_of_the_session_away(place: Place) -> None:
+    (place.workspace / "a").write_text("of the session")
+    place.save()
+    fresh = place.another("used")
+    (fresh.workspace / "a/deep").mkdir(parents=True)
+    there = list(_on_disk(fresh).things.values())
+    assert place.head is not None
+    saved = Snapshot(place.head, found_in(place.manifest()))
+    manifest = read_manifest({"mountPoints": ["/workspace/a/b/c"]})
+    plan = make_plan(manifest, runtime_version=None, snapshot=saved, existing=there)
+    assert ("a/b/c", "in_the_way") in {(each.path, each.reason) for layer in plan.layers for each in layer.entries}
+    fresh.restore(place.head, plan.to_json())
+    assert (fresh.workspace / "a").read_text() == "of the session"
+
+
+def test_cleanup_leaves_what_is_protected(place: Place) -> None:
+    for path in ("tmp/a/b", "tmp/c", "a/x.pid", "a/keep.pid", "b.txt"):
+        (place.workspace / path).parent.mkdir(parents=True, exist_ok=True)
+        (place.workspace / path).write_text(path)
+    place.save()
+    fresh, _ = brought_back(
+        place,
+        {"cleanupRules": ["/workspace/tmp", "/workspace/**/*.pid"], "protectedPaths": ["/workspace/a/keep.pid"]},
+    )
+    left = {str(path.relative_to(fresh.workspace)) for path in fresh.workspace.rglob("*")}
+    assert left == {"a", "a/keep.pid", "b.txt"}
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
+    deadline=None,
+    max_examples=40,
+    phases=set(Phase) - {Phase.shrink},  # each takes files and a server
+)
+@given(manifest=manifests(), saved=TREES, there=TREES, policy=POLICIES)
+def test_the_disk_holds_what_the_plan_says(
+    objects: Objects, manifest: RuntimeManifest, saved: list[TreeEntry], there: list[TreeEntry], policy: ConflictPolicy
+) -> None:
+    _prove(objects, manifest, saved, there, policy)
+
+
+@pytest.mark.parametrize("kind", ["file", "other"])
+def test_a_seed_that_wins_over_a_saved_file_takes_the_place_of_a_folder_too(objects: Objects, kind: Kind) -> None:
+    manifest = read_manifest({"seedFiles": [{"path": "/workspace/c", "content": "of the app"}]})
+    saved, there = [TreeEntry("workspace", "c", "file")], [TreeEntry("workspace", "c/c/x", kind)]
+    _prove(objects, manifest, saved, there, "overwrite_with_seed")
+
+
+def _prove(
+    objects: Objects, manifest: RuntimeManifest, saved: list[TreeEntry], there: list[TreeEntry], policy: ConflictPolicy
+) -> None:
+    with TemporaryDirectory() as folder:
+        place = Place(Path(folder) / "first", objects, keep=NAMED, drop=())
+        _make(place, disk_of(saved))
+        place.save()
+        fresh = place.another("fresh")
+        _make(fresh, disk_of(there))
+        snapshot = list(found_in(place.manifest()))
+        assert place.head is not None
+        try:
+            plan = make_plan(
+                manifest,
+                runtime_version=None,
+                snapshot=Snapshot(place.head, snapshot),
+                existing=list(_on_disk(fresh).things.values()),
+                conflict_policy=policy,
+            )
+        except WorkspaceRefused:
+            assume(False)
+        model = Disk(_on_disk(fresh).things)
+        carry_out(plan, model, snapshot)
+        fresh.restore(place.head, plan.to_json())
+        found = _on_disk(fresh)
+        assert {path: thing.kind for path, thing in found.things.items()} == {
+            path: thing.kind for path, thing in model.things.items()
+        }
+        assert {path: found.contents[path] for path in model.contents} == model.contents
+
+
+def _make(place: Place, disk: Disk) -> None:
+    for (root, path), thing in sorted(disk.things.items(), key=lambda each: each[0]):
+        at = (place.workspace if root == "workspace" else place.home) / path
+        if thing.kind == "folder":
+            at.mkdir()
+        elif thing.kind == "symlink":
+            at.symlink_to(thing.target or "")
+        else:
+            at.write_text(path)
+
+
+def _on_disk(place: Place) -> Disk:
+    disk = Disk()
+    for root, top in (("workspace", place.workspace), ("agent", place.home)):
+        for at in top.rglob("*"):
+            path = str(at.relative_to(top))
+            kind = "symlink" if at.is_symlink() else "folder" if at.is_dir() else "file"
+            target = str(at.readlink()) if at.is_symlink() else None
+            disk.things[root, path] = TreeEntry(root, path, kind, target)  # type: ignore[index, arg-type]
+            if kind == "file":
+                disk.contents[root, path] = at.read_bytes()  # type: ignore[index]
+    return disk

@@ -1,0 +1,157 @@
+"""What the terminal shows of events: each thing once, cut to what a person reads, and never able to steer it."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from cli.chat.screen import Screen, diff_lines, shorten, usage_words, visible
+from schema.events import Cost, Envelope, Usage
+
+SESSION = UUID(int=1)
+
+
+class Terminal:
+    """A screen that writes into memory."""
+
+    def __init__(self) -> None:
+        self.out = io.StringIO()
+        self.screen = Screen(Console(file=self.out, highlight=False, markup=False, width=80))
+        self.seq = 0
+
+    def show(self, event_type: str, /, **data: object) -> None:
+        self.seq += 1
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        self.screen.show(
+            Envelope(seq=self.seq, id=uuid4(), session_id=SESSION, author="executor", type=event_type, at=at, data=data)
+        )
+
+    @property
+    def text(self) -> str:
+        return self.out.getvalue()
+
+
+@pytest.fixture
+def terminal() -> Terminal:
+    return Terminal()
+
+
+def test_deltas_of_one_message_run_on_and_the_next_message_begins_a_line(terminal: Terminal) -> None:
+    for message, text in (("1", "Hel"), ("1", "lo"), ("2", "Bye")):
+        terminal.show("message.delta", messageId=message, role="assistant", text=text)
+    terminal.show("message.stop", messageId="2", stopReason="end_turn")
+    assert terminal.text == "Hello\nBye\n"
+
+
+def test_long_text_is_not_broken_into_lines(terminal: Terminal) -> None:
+    terminal.show("message.delta", messageId="1", role="assistant", text="word " * 100)
+    assert "\n" not in terminal.text
+
+
+def test_a_question_that_went_with_its_run_was_answered_by_nobody(terminal: Terminal) -> None:
+    terminal.show("human_loop.resolved", requestId=str(uuid4()), decision="cancel", by="system")
+    assert terminal.text == ""
+
+
+def test_what_looks_like_markup_is_shown_as_it_is(terminal: Terminal) -> None:
+    terminal.show("message.delta", messageId="1", role="assistant", text="[bold]x[/bold] [link=http://a]b[/link]")
+    assert terminal.text == "[bold]x[/bold] [link=http://a]b[/link]"
+
+
+def test_prompt_is_not_repeated(terminal: Terminal) -> None:
+    terminal.show("message.delta", messageId="1", role="user", text="do it")
+    assert terminal.text == ""
+
+
+def test_tool_shows_when_it_begins_and_once_when_it_ends(terminal: Terminal) -> None:
+    terminal.show("tool.call", toolCallId="t", title="Run tests", kind="execute", status="pending")
+    terminal.show("tool.update", toolCallId="t", status="in_progress")
+    terminal.show("tool.update", toolCallId="t", status="completed", output="ok\nfine")
+    terminal.show("tool.update", toolCallId="t", output="ok\nfine")
+    assert terminal.text.split("\n") == ["▸ Run tests", "✓ Run tests", "    ok", "    fine", ""]
+
+
+def test_edit_shows_its_diff(terminal: Terminal) -> None:
+    diff = {"path": "a.txt", "oldText": "one\ntwo\n", "newText": "one\nthree\n"}
+    terminal.show("tool.call", toolCallId="t", title="Edit", status="completed", diffs=[diff])
+    assert [line.strip() for line in terminal.text.splitlines()] == ["✓ Edit", "a.txt", "one", "-two", "+three"]
+
+
+def test_todos_are_a_checklist_shown_when_they_change(terminal: Terminal) -> None:
+    items = [{"id": "1", "content": "Look", "status": "completed"}, {"id": "2", "content": "Act", "status": "pending"}]
+    terminal.show("todo.update", groupId="g", title="Plan", items=items)
+    terminal.show("todo.update", groupId="g", title="Plan", items=items)
+    assert terminal.text == "Plan\n  ☑ Look\n  ☐ Act\n"
+
+
+def test_end_of_a_run_says_how_and_what_it_used(terminal: Terminal) -> None:
+    terminal.show("usage.update", inputTokens=1200, outputTokens=34, cost={"source": "unavailable"})
+    terminal.show("run.finished", status="failed", reason={"code": "agent_lost", "message": "The agent is gone."})
+    assert terminal.text == "failed: The agent is gone. · tokens: 1,200 in, 34 out · cost unknown\n"
+
+
+def test_answer_given_here_is_not_told_again_but_that_of_another_is(terminal: Terminal) -> None:
+    mine, other = uuid4(), uuid4()
+    terminal.screen.answered(mine)
+    for request in (mine, other):
+        terminal.show("human_loop.resolved", requestId=str(request), decision="allow", by="user:x")
+    assert terminal.text == "answered elsewhere: allow (by user:x)\n"
+
+
+@pytest.mark.parametrize(
+    ("by", "told"),
+    [
+        ("rule:r@2", "decided by rule:r@2: deny\n"),
+        ("timeout", "nobody answered in time: deny\n"),
+        ("user:x", "answered elsewhere: deny (by user:x)\n"),
+    ],
+)
+def test_who_decided_is_told(terminal: Terminal, by: str, told: str) -> None:
+    terminal.show("human_loop.resolved", requestId=str(uuid4()), decision="deny", by=by)
+    assert terminal.text == told
+
+
+def test_a_request_tells_its_deadline_and_what_comes_then(terminal: Terminal) -> None:
+    asked = {"requestId": str(uuid4()), "kind": "permission", "title": "May I?", "fingerprint": "f"}
+    terminal.show("human_loop.requested", **asked, expiresAt="2026-01-02T03:04:05Z", onExpiry="deny")
+    assert terminal.text == "? May I?\n    until 2026-01-02T03:04:05Z; then it is denied in nobody's name\n"
+
+
+def test_an_escalated_request_tells_whom_it_was_put_to(terminal: Terminal) -> None:
+    terminal.show("human_loop.escalated", requestId=str(uuid4()), to="role:operator", by="timeout", onExpiry="wait")
+    assert terminal.text == "nobody answered in time: role:operator may answer too\n"
+
+
+def test_type_from_a_newer_server_is_passed_over(terminal: Terminal) -> None:
+    terminal.show("weather.changed", wind=3)
+    assert terminal.text == ""
+
+
+@given(st.text())
+def test_nothing_that_steers_a_terminal_passes(text: str) -> None:
+    shown = visible(text)
+    assert not [char for char in shown if (ord(char) < 32 and char not in "\t\n") or 127 <= ord(char) < 160]
+    assert "\u202e" not in shown
+
+
+def test_output_is_cut_and_says_how_much_is_missing() -> None:
+    assert shorten("1\n2\n3\n4", lines=2) == ["1", "2", "... 2 more lines"]
+    assert len(shorten("x" * 10_000, lines=2)[0]) < 300
+    assert shorten("", lines=2) == []
+
+
+def test_diff_of_a_new_file_is_all_additions() -> None:
+    assert diff_lines("", "a\nb") == ["+a", "+b"]
+
+
+def test_unknown_cost_is_never_shown_as_zero() -> None:
+    assert usage_words(None) == []
+    assert usage_words(Usage(cost=Cost(source="unavailable"))) == ["cost unknown"]
+    priced = Usage(cost=Cost(amount=0.01234, currency="USD", source="priced"))
+    assert usage_words(priced) == ["0.0123 USD (priced)"]
