@@ -60,7 +60,7 @@ lint: $(READY_DEV)
 
 # The contract as the server generates it, for readers and for the test that compares.
 openapi: $(READY)
-	@$(RUN) -m functions.http.openapi > schema/openapi.json.new && mv schema/openapi.json.new schema/openapi.json
+	@$(RUN) -m functions.openapi_file > schema/openapi.json.new && mv schema/openapi.json.new schema/openapi.json
 
 clean-data: $(READY)
 	@exec $(RUN) -m cli clean-data

@@ -21,16 +21,17 @@ from typing import IO, TYPE_CHECKING
 import structlog
 import uvicorn
 
+from executor.agents.roots import link_agent_data
 from executor.http.routes import DeclareProviders, make_app
 from executor.process.account import leave_groups
-from executor.process.settings import BadSettings, ExecutorSettings
+from executor.process.settings import ExecutorSettings
 from executor.runs.live_run import TakeTurn
 from executor.runs.registry import ExecutorIdentity, Runs
 from executor.runs.spool import SpoolThread
 from executor.workspaces.home_filter import kept_of_home
-from executor.workspaces.roots import link_agent_data
 from executor.workspaces.sync_operations import SyncOperations
 from schema.logs import log_context
+from schema.settings import BadSetting
 
 if TYPE_CHECKING:
     import httpx
@@ -150,7 +151,7 @@ def listen(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise BadSettings(f"The executor cannot listen on {host}:{port}: {error.strerror}.") from None
+        raise BadSetting(f"The executor cannot listen on {host}:{port}: {error.strerror}.") from None
     return bound
 
 
@@ -159,7 +160,7 @@ def open_spool(state_dir: Path) -> SpoolThread:
     try:
         return SpoolThread(state_dir / "spool.sqlite3")
     except sqlite3.Error as error:
-        raise BadSettings(f"The spool in {state_dir} cannot be opened: {error}.") from None
+        raise BadSetting(f"The spool in {state_dir} cannot be opened: {error}.") from None
 
 
 def prepare_folders(settings: ExecutorSettings) -> None:
@@ -172,7 +173,7 @@ def prepare_folders(settings: ExecutorSettings) -> None:
         settings.executor_state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings.executor_state_dir.chmod(0o700)
     except OSError as error:
-        raise BadSettings(f"The folder {error.filename} cannot be used: {error.strerror}.") from None
+        raise BadSetting(f"The folder {error.filename} cannot be used: {error.strerror}.") from None
 
 
 def write_port_file(file: Path, port: int) -> None:
@@ -192,7 +193,7 @@ def _only_one(state_dir: Path) -> Iterator[None]:
         deadline = time.monotonic() + LOCK_SECONDS
         while not _is_locked_by_us(lock):
             if time.monotonic() > deadline:
-                raise BadSettings(f"Another executor is using {state_dir}.")
+                raise BadSetting(f"Another executor is using {state_dir}.")
             time.sleep(LOCK_POLL_SECONDS)
         yield
 
@@ -212,7 +213,7 @@ def _failing(told: str, app: ASGIApp) -> ASGIApp:
     try:
         from executor.http.failures_for_tests import failing
     except ImportError:
-        raise BadSettings("EXECUTOR_FAIL_FOR_TESTS: there is no such thing in this image.") from None
+        raise BadSetting("EXECUTOR_FAIL_FOR_TESTS: there is no such thing in this image.") from None
     return failing(app, told)
 
 

@@ -12,7 +12,6 @@ from apiflask import APIFlask
 from functions.callbacks.executor_port import ExecutorPort
 from functions.callbacks.fast_path import FastPath
 from functions.callbacks.routes import callbacks
-from functions.events.websocket import SERVER_OPTIONS, live
 from functions.http.auth import enforce_permissions
 from functions.http.openapi import describe
 from functions.http.parsing import EdgeRequest
@@ -25,12 +24,14 @@ from functions.providers.routes import fleet
 from functions.runs.bind import binding
 from functions.runs.queue import queue
 from functions.runs.routes import runs
+from functions.runs.schemas import WaitedAnswer
 from functions.runs.start import starting
 from functions.runs.todos import todos
 from functions.runs.why import why
 from functions.runtime.process import ApiProcess, hold, resident_process
 from functions.runtime.settings import ApiSettings
 from functions.sessions.routes import sessions
+from functions.sessions.websocket import SERVER_OPTIONS, live
 from functions.site.health import health
 from functions.site.pages import pages
 from functions.site.version import VERSION
@@ -94,7 +95,7 @@ def create_app(settings: ApiSettings, *, edge: ApiProcess | None = None) -> APIF
         live,
     ):
         app.register_blueprint(area)
-    describe(app)
+    describe(app, waited=WaitedAnswer)
     enforce_permissions(app)
     app.wsgi_app = FastPath(app.wsgi_app, edge)  # type: ignore[assignment, method-assign]
     if worker_bind := settings.worker_address:

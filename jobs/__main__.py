@@ -8,15 +8,16 @@ from __future__ import annotations
 import os
 import sys
 
-from jobs.runtime.settings import BadSettings, JobSettings, dropped_settings, read_settings
+from jobs.runtime.settings import JobSettings, dropped_settings, read_settings
 from schema.logs import configure_logs
+from schema.settings import BadSetting
 
 
 def main() -> int:
     """The exit status: 2 for settings that cannot be used."""
     try:
         return _run(read_settings())
-    except BadSettings as error:
+    except BadSetting as error:
         sys.stderr.write(f"{error.detail}\n")
         return 2
 

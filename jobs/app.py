@@ -14,7 +14,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from jobs import tasks
-from jobs.runtime.settings import BadSettings
+from schema.settings import BadSetting
 
 CONNECTIONS = 5
 RECONNECT_SECONDS = 5.0
@@ -24,7 +24,7 @@ def database_url() -> str:
     """Raises BadSettings."""
     dsn = os.environ.get("DATABASE_URL")
     if not dsn:
-        raise BadSettings("DATABASE_URL is not set.")
+        raise BadSetting("DATABASE_URL is not set.")
     return dsn
 
 

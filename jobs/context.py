@@ -12,12 +12,12 @@ from handlers.runs.settle import RetryPolicy
 from handlers.workers.lifecycle import LifeLimits
 from jobs.hosts import Host
 from jobs.object_store.contract import ObjectStorage
-from jobs.runs.claim_renewal import Claims
+from jobs.runtime.claim_renewal import Claims
 from jobs.runtime.database import JobDatabase
 from jobs.runtime.executor_client import ExecutorClient
 from jobs.runtime.settings import JobSettings
+from jobs.runtime.sync_lease_renewal import Turns
 from jobs.runtime.trace import Trace
-from jobs.workspaces.sync_lease_renewal import Turns
 from schema.rows import RunRow
 
 

@@ -1,4 +1,4 @@
-"""The job worker from start to end: its workshop, its duties, procrastinate's worker within a loop that restarts it."""
+"""The job worker from start to end: its context, its duties, procrastinate's worker within a loop that restarts it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,15 @@ from jobs.hosts.settings import DockerSettings, read_docker_settings
 from jobs.human_loop.expire import expire_requests
 from jobs.object_store.s3 import Bucket, StoreOpening, make_store
 from jobs.periodic import Duty, Presence, doing, raise_alarms
-from jobs.runs.claim_renewal import Claims
+from jobs.providers import Providers
 from jobs.runs.reconcile import look_after_executors, reclaim_runs
+from jobs.runtime.claim_renewal import Claims
 from jobs.runtime.database import CONNECT, JobDatabase, open_database
 from jobs.runtime.executor_client import Endpoint, ExecutorClient, RetryRules
-from jobs.runtime.providers import Providers
-from jobs.runtime.settings import BadSettings, JobSettings
+from jobs.runtime.settings import JobSettings
+from jobs.runtime.sync_lease_renewal import Turns
 from jobs.workspaces.sync import give_back_turns, save_due
-from jobs.workspaces.sync_lease_renewal import Turns
+from schema.settings import BadSetting
 
 GRACE_SECONDS = 10.0
 FORCE_SECONDS = 13.0
@@ -69,24 +70,24 @@ def work(settings: JobSettings) -> None:
     ):
         logging.getLogger(chatty).setLevel(level)
     tasks.schedule(app, reconcile_seconds=settings.reconcile_seconds)
-    with open_workshop(settings) as shop:
+    with open_task_context(settings) as context:
         presence = Presence(
             settings.dsn,
-            claimer=shop.claimer,
-            limits=shop.limits,
-            reclaim=lambda runs: reclaim_runs(shop, runs),
-            give_back=lambda turns: give_back_turns(shop, turns),
+            claimer=context.claimer,
+            limits=context.limits,
+            reclaim=lambda runs: reclaim_runs(context, runs),
+            give_back=lambda turns: give_back_turns(context, turns),
         )
         with suppress(psycopg.OperationalError):  # before anything is claimed; the duty goes on trying
             presence.run_once()
-        with doing(_duties(shop, presence), closing=shop.closing):
-            asyncio.run(_serve(shop))
+        with doing(_duties(context, presence), closing=context.closing):
+            asyncio.run(_serve(context))
         presence.end()
     _log.info("worker.ended")
 
 
 @contextmanager
-def open_workshop(settings: JobSettings) -> Iterator[TaskContext]:
+def open_task_context(settings: JobSettings) -> Iterator[TaskContext]:
     """Everything that jobs need, and its end."""
     rules = RetryRules(
         attempts=settings.executor_max_retries + 1,
@@ -147,44 +148,46 @@ def _private(folder: Path) -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise BadSettings(f"RUNYARD_DATA_DIR: {folder} cannot be made: {error.strerror}.") from None
+        raise BadSetting(f"RUNYARD_DATA_DIR: {folder} cannot be made: {error.strerror}.") from None
     return folder
 
 
-def _duties(shop: TaskContext, presence: Presence) -> list[Duty]:
-    settings = shop.settings
+def _duties(context: TaskContext, presence: Presence) -> list[Duty]:
+    settings = context.settings
     providers = Providers(
-        shop.database, providers_file=settings.providers_file.absolute(), agents_dir=settings.agents_dir.absolute()
+        context.database, providers_file=settings.providers_file.absolute(), agents_dir=settings.agents_dir.absolute()
     )
     opening = (
-        [Duty("store", StoreOpening(shop.store).run_once, STORE_SECONDS)] if isinstance(shop.store, Bucket) else []
+        [Duty("store", StoreOpening(context.store).run_once, STORE_SECONDS)]
+        if isinstance(context.store, Bucket)
+        else []
     )
     return [
         *opening,
         Duty("providers", providers.run_once, PROVIDERS_SECONDS),
         Duty("presence", presence.run_once, PRESENCE_SECONDS),
-        Duty("executors", lambda: look_after_executors(shop), EXECUTORS_SECONDS),
-        Duty("claims", shop.claims.hold_all, shop.claims.interval_seconds),
-        Duty("turns", shop.turns.hold_all, shop.turns.interval_seconds),
-        Duty("held", partial(shop.database.transact, wake_missed, shop.run_limits), HELD_SECONDS),
-        Duty("saving", lambda: save_due(shop), SAVING_SECONDS),
-        Duty("expiry", lambda: expire_requests(shop), EXPIRY_SECONDS),
-        Duty("alarms", partial(raise_alarms, shop.database), ALARMS_SECONDS),
+        Duty("executors", lambda: look_after_executors(context), EXECUTORS_SECONDS),
+        Duty("claims", context.claims.hold_all, context.claims.interval_seconds),
+        Duty("turns", context.turns.hold_all, context.turns.interval_seconds),
+        Duty("held", partial(context.database.transact, wake_missed, context.run_limits), HELD_SECONDS),
+        Duty("saving", lambda: save_due(context), SAVING_SECONDS),
+        Duty("expiry", lambda: expire_requests(context), EXPIRY_SECONDS),
+        Duty("alarms", partial(raise_alarms, context.database), ALARMS_SECONDS),
     ]
 
 
-async def _serve(shop: TaskContext) -> None:
+async def _serve(context: TaskContext) -> None:
     """Run procrastinate's worker; when it ends by itself, begin again after a pause."""
     loop = asyncio.get_running_loop()
     # Synchronous tasks run in the loop's default threads, of which there would be cores + 4 otherwise.
-    loop.set_default_executor(ThreadPoolExecutor(shop.settings.worker_concurrency + 1, thread_name_prefix="job"))
+    loop.set_default_executor(ThreadPoolExecutor(context.settings.worker_concurrency + 1, thread_name_prefix="job"))
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _end, shop, told)
+        loop.add_signal_handler(number, _end, context, told)
     pause = FIRST_PAUSE_SECONDS
-    while await _postgres_answers(shop.settings.dsn, told):
+    while await _postgres_answers(context.settings.dsn, told):
         began = loop.time()
-        await _work_until(shop, told)
+        await _work_until(context, told)
         pause = FIRST_PAUSE_SECONDS if loop.time() - began > 10 else min(pause * 2, LONGEST_PAUSE_SECONDS)
         await _wait(told, pause)
 
@@ -204,10 +207,10 @@ async def _postgres_answers(dsn: str, told: asyncio.Event) -> bool:
     return False
 
 
-def _end(shop: TaskContext, told: asyncio.Event) -> None:
+def _end(context: TaskContext, told: asyncio.Event) -> None:
     """A job that outlasts the grace is cut off: its run's claim runs out, and the run goes on by that."""
     told.set()
-    shop.closing.set()
+    context.closing.set()
     force = threading.Timer(FORCE_SECONDS, _cut_off)
     force.daemon = True
     force.start()
@@ -218,9 +221,9 @@ def _cut_off() -> None:
     os._exit(1)
 
 
-async def _work_until(shop: TaskContext, told: asyncio.Event) -> None:
+async def _work_until(context: TaskContext, told: asyncio.Event) -> None:
     """One life of procrastinate's worker."""
-    working = asyncio.create_task(_work(shop))
+    working = asyncio.create_task(_work(context))
     telling = asyncio.create_task(told.wait())
     await asyncio.wait({working, telling}, return_when=asyncio.FIRST_COMPLETED)
     telling.cancel()
@@ -236,18 +239,18 @@ async def _work_until(shop: TaskContext, told: asyncio.Event) -> None:
         _log.warning("worker.stopped_by_itself")
 
 
-async def _work(shop: TaskContext) -> None:
+async def _work(context: TaskContext) -> None:
     try:
         await app.open_async()
         await app.run_worker_async(
             queues=[tasks.RUNS, tasks.CONTROL],
-            name=shop.settings.owner,
-            concurrency=shop.settings.worker_concurrency,
+            name=context.settings.owner,
+            concurrency=context.settings.worker_concurrency,
             fetch_job_polling_interval=POLL_SECONDS,
             shutdown_graceful_timeout=GRACE_SECONDS,
             update_heartbeat_interval=HEARTBEAT_SECONDS,
             install_signal_handlers=False,
-            additional_context={"workshop": shop},
+            additional_context={"task_context": context},
         )
     finally:
         await app.close_async()

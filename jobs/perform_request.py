@@ -28,47 +28,47 @@ from schema.wire import Json, Wire
 _log = structlog.stdlib.get_logger(__name__)
 
 
-def perform_operation(shop: TaskContext, operation_id: UUID) -> None:
+def perform_operation(context: TaskContext, operation_id: UUID) -> None:
     """An operation that is finished already, or unknown, is left alone."""
-    wanted = shop.database.transact(operation, operation_id)
+    wanted = context.database.transact(operation, operation_id)
     if wanted is None or wanted.finished_at is not None:
         return
     perform = _KINDS.get(wanted.kind)
     if perform is None:
-        _fail(shop, operation_id, f"The job worker knows no operation {wanted.kind}.")
+        _fail(context, operation_id, f"The job worker knows no operation {wanted.kind}.")
         return
     try:
-        result = perform(shop, wanted.arguments)
+        result = perform(context, wanted.arguments)
     except (RunyardError, ValidationError) as error:
         _log.warning("operation.failed", kind=wanted.kind, why=str(error))
-        _fail(shop, operation_id, str(error))
+        _fail(context, operation_id, str(error))
         return
     except Away:
         raise  # it is done once more when PostgreSQL is back
     except Exception as error:
-        _fail(shop, operation_id, f"The job worker stumbled over it ({type(error).__name__}); its log says more.")
+        _fail(context, operation_id, f"The job worker stumbled over it ({type(error).__name__}); its log says more.")
         raise
-    shop.database.transact(finish_operation, operation_id, result=result.to_json())
+    context.database.transact(finish_operation, operation_id, result=result.to_json())
 
 
-def _fail(shop: TaskContext, operation_id: UUID, error: str) -> None:
-    shop.database.transact(finish_operation, operation_id, error=error)
+def _fail(context: TaskContext, operation_id: UUID, error: str) -> None:
+    context.database.transact(finish_operation, operation_id, error=error)
 
 
-def _drain(shop: TaskContext, arguments: Json) -> Wire:
-    return drain_queue(shop, DrainQueue.model_validate(arguments))
+def _drain(context: TaskContext, arguments: Json) -> Wire:
+    return drain_queue(context, DrainQueue.model_validate(arguments))
 
 
-def _reconcile(shop: TaskContext, arguments: Json) -> Wire:  # noqa: ARG001  it takes none
-    return reconcile_runs(shop)
+def _reconcile(context: TaskContext, arguments: Json) -> Wire:  # noqa: ARG001  it takes none
+    return reconcile_runs(context)
 
 
-def _reconcile_syncs(shop: TaskContext, arguments: Json) -> Wire:  # noqa: ARG001  it takes none
-    return reconcile_syncs(shop)
+def _reconcile_syncs(context: TaskContext, arguments: Json) -> Wire:  # noqa: ARG001  it takes none
+    return reconcile_syncs(context)
 
 
-def _plan_restore(shop: TaskContext, arguments: Json) -> Wire:
-    return plan_restore(shop, PlanRestore.model_validate(arguments))
+def _plan_restore(context: TaskContext, arguments: Json) -> Wire:
+    return plan_restore(context, PlanRestore.model_validate(arguments))
 
 
 _KINDS: dict[str, Callable[[TaskContext, Json], Wire]] = {

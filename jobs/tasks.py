@@ -1,4 +1,4 @@
-"""The tasks by their names, each a verb of this package on the workshop that the worker hands over."""
+"""The tasks by their names, each a verb of this package on the task context that the worker hands over."""
 
 from __future__ import annotations
 
@@ -22,68 +22,68 @@ WHILE_POSTGRES_RETURNS = RetryStrategy(max_attempts=5, linear_wait=1, retry_exce
 UNTIL_DELIVERED = RetryStrategy(max_attempts=4, linear_wait=1, retry_exceptions=(*Away, ExecutorAway, ExecutorError))
 
 
-class NoWorkshop(RunyardError):
+class NoTaskContext(RunyardError):
     """Jobs are done by `python -m jobs`; a worker of procrastinate's own command line has nothing to do them with."""
 
 
 def execute_run(context: JobContext, run_id: str) -> str:
     from jobs.runs.execute import execute_run
 
-    return execute_run(_workshop(context), UUID(run_id))
+    return execute_run(_task_context(context), UUID(run_id))
 
 
 def stop_run(context: JobContext, run_id: str) -> None:
     from jobs.runs.stop import stop_run
 
-    stop_run(_workshop(context), UUID(run_id))
+    stop_run(_task_context(context), UUID(run_id))
 
 
 def park_run(context: JobContext, run_id: str) -> None:
     from jobs.runs.park import park_run
 
-    park_run(_workshop(context), UUID(run_id))
+    park_run(_task_context(context), UUID(run_id))
 
 
 def deliver_answer(context: JobContext, request_id: str) -> None:
     from jobs.human_loop.deliver import deliver_answer
 
-    deliver_answer(_workshop(context), UUID(request_id))
+    deliver_answer(_task_context(context), UUID(request_id))
 
 
 def perform_operation(context: JobContext, operation_id: str) -> None:
     from jobs.perform_request import perform_operation
 
-    perform_operation(_workshop(context), UUID(operation_id))
+    perform_operation(_task_context(context), UUID(operation_id))
 
 
 def reconcile_runs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
     from jobs.runs.reconcile import reconcile_runs
 
-    reconcile_runs(_workshop(context))
+    reconcile_runs(_task_context(context))
 
 
 def look_after_workers(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
     from jobs.workers.retirement import look_after_workers
 
-    look_after_workers(_workshop(context))
+    look_after_workers(_task_context(context))
 
 
 def sync_workspace(context: JobContext, session_id: str, claim: int) -> str:
     from jobs.workspaces.sync import sync_workspace
 
-    return sync_workspace(_workshop(context), UUID(session_id), claim)
+    return sync_workspace(_task_context(context), UUID(session_id), claim)
 
 
 def reconcile_syncs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
     from jobs.workspaces.reconcile_syncs import reconcile_syncs
 
-    reconcile_syncs(_workshop(context))
+    reconcile_syncs(_task_context(context))
 
 
 def collect_garbage(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
     from jobs.workspaces.collect_garbage import collect_garbage
 
-    collect_garbage(_workshop(context))
+    collect_garbage(_task_context(context))
 
 
 async def retry_stalled_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
@@ -143,8 +143,8 @@ def schedule(app: procrastinate.App, *, reconcile_seconds: int) -> None:
         app.periodic(cron=cron)(app.tasks[name])
 
 
-def _workshop(context: JobContext) -> TaskContext:
-    workshop = context.additional_context.get("workshop")
-    if not isinstance(workshop, TaskContext):
-        raise NoWorkshop
-    return workshop
+def _task_context(context: JobContext) -> TaskContext:
+    task_context = context.additional_context.get("task_context")
+    if not isinstance(task_context, TaskContext):
+        raise NoTaskContext
+    return task_context

@@ -45,6 +45,12 @@ class StaleEpoch(Conflict):
     code = "stale_epoch"
 
 
+class WrongSession(Conflict):
+    """This executor belongs to another session."""
+
+    code = "wrong_session"
+
+
 class StaleAttempt(Conflict):
     """A later attempt of this run has begun since."""
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, Field, ValidationError
 
+from schema.errors import RunyardError
 from schema.worker_limits import DAY_SECONDS
 
 Seconds = Annotated[float, Field(gt=0, le=DAY_SECONDS)]
 PauseMs = Annotated[int, Field(ge=0, le=1000 * DAY_SECONDS)]
 StopGraceSeconds = Annotated[float, Field(ge=0, le=600)]
 HeartbeatSeconds = Annotated[float, Field(gt=0, le=600)]
+
+
+class BadSetting(RunyardError):
+    """A setting cannot be used; one sentence says which and why, never its value."""
+
+    code: ClassVar[str] = "bad_settings"
 
 
 def fault_sentence(error: ValidationError, kind: type[BaseModel]) -> str:

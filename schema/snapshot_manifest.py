@@ -37,8 +37,8 @@ MAX_NAME_BYTES = 255
 ENCODED = "base64:"
 
 Size = Annotated[int, Meta(ge=0, le=1 << 53)]
-Index = Annotated[int, Meta(ge=0, le=10_000_000)]
-Mode = Annotated[int, Meta(ge=0, le=0o7777)]
+ObjectIndex = Annotated[int, Meta(ge=0, le=10_000_000)]
+FileMode = Annotated[int, Meta(ge=0, le=0o7777)]
 EARLIEST, LATEST = -(1 << 63), (1 << 63) - 1
 """Of times, in nanoseconds: the years 1677 and 2262. File systems know others."""
 Time = Annotated[int, Meta(ge=EARLIEST, le=LATEST)]
@@ -71,7 +71,7 @@ class Stored(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
 class Folder(Struct, frozen=True, array_like=True, tag="d", forbid_unknown_fields=True):
     path: str
-    mode: Mode
+    mode: FileMode
     mtime_ns: Time
 
 
@@ -79,11 +79,11 @@ class File(Struct, frozen=True, array_like=True, tag="f", forbid_unknown_fields=
     """A small file: `size` bytes at `offset` of the pack `objects[pack]`. An empty one is in no pack (0, 0)."""
 
     path: str
-    mode: Mode
+    mode: FileMode
     mtime_ns: Time
     size: Size
     digest: Digest
-    pack: Index
+    pack: ObjectIndex
     offset: Size
 
 
@@ -93,7 +93,7 @@ class Part(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     offset: Size
     size: Size
     digest: Digest
-    object: Index
+    object: ObjectIndex
 
 
 class LargeFile(Struct, frozen=True, array_like=True, tag="F", forbid_unknown_fields=True):
@@ -101,7 +101,7 @@ class LargeFile(Struct, frozen=True, array_like=True, tag="F", forbid_unknown_fi
     terabyte of nothing is not read."""
 
     path: str
-    mode: Mode
+    mode: FileMode
     mtime_ns: Time
     size: Size
     digest: Digest

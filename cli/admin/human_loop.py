@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 RULES = "/api/human-loop/rules"
 PAGE = 500
-Verb = Callable[[Api, argparse.Namespace], list[Json]]
+ApiVerb = Callable[[Api, argparse.Namespace], list[Json]]
 Told = Callable[[Json], Iterator[str]]
 
 
@@ -125,14 +125,14 @@ def tell_plainly(found: Json) -> Iterator[str]:
     yield "  ".join(f"{key}: {value}" for key, value in found.items())
 
 
-def _add(to: Commands, name: str, about: str, verb: Verb, *, told: Told) -> argparse.ArgumentParser:
+def _add(to: Commands, name: str, about: str, verb: ApiVerb, *, told: Told) -> argparse.ArgumentParser:
     parser = to.add_parser(name, help=about, description=about)
     parser.add_argument("--json", action="store_true", help="JSON as the API answers it")
     parser.set_defaults(run=lambda asked: _run(verb, told, asked))
     return parser
 
 
-def _run(verb: Verb, told: Told, asked: argparse.Namespace) -> int:
+def _run(verb: ApiVerb, told: Told, asked: argparse.Namespace) -> int:
     """The exit status: 1 when it was refused, or nobody answers."""
     try:
         found = verb(api_of(os.environ), asked)

@@ -39,7 +39,7 @@ OPERATOR = "admin"
 WAIT_SECONDS = 300.0
 LOOK_SECONDS = 0.1
 
-Verb = Callable[[Conn, argparse.Namespace], Sequence[Json]]
+WorkerVerb = Callable[[Conn, argparse.Namespace], Sequence[Json]]
 
 
 def add_commands(commands: Commands) -> None:
@@ -64,7 +64,9 @@ def add_commands(commands: Commands) -> None:
     remove.add_argument("--reason", help="why; needed with --force")
 
 
-def _add_verb(verbs: Commands, name: str, about: str, verb: Verb, *, session: bool = False) -> argparse.ArgumentParser:
+def _add_verb(
+    verbs: Commands, name: str, about: str, verb: WorkerVerb, *, session: bool = False
+) -> argparse.ArgumentParser:
     parser = verbs.add_parser(name, help=about, description=about)
     parser.add_argument("--json", action="store_true", help="JSON as the API answers it")
     if session:
@@ -73,7 +75,7 @@ def _add_verb(verbs: Commands, name: str, about: str, verb: Verb, *, session: bo
     return parser
 
 
-def run_verb(verb: Verb, asked: argparse.Namespace) -> int:
+def run_verb(verb: WorkerVerb, asked: argparse.Namespace) -> int:
     """The exit status: 1 when it could not be done, or was refused."""
     try:
         with psycopg.connect(database_url(), connect_timeout=10) as conn:
@@ -126,7 +128,7 @@ def remove_worker(conn: Conn, asked: argparse.Namespace) -> Sequence[Json]:
     return [_performed(conn, "remove_worker", arguments)]
 
 
-def _asks(kind: str) -> Verb:
+def _asks(kind: str) -> WorkerVerb:
     def ask(conn: Conn, asked: argparse.Namespace) -> Sequence[Json]:
         return [_performed(conn, kind, {} if asked.session is None else _of(asked.session))]
 

@@ -45,7 +45,7 @@ class IssuedToken:
 
 _NOT_IN_TABLES = frozenset({"id", "created_at", "updated_at", "manifest", "limits", "human_loop"})
 Row = UserRow | AppRow | TokenRow | IssuedToken
-Verb = Callable[[Conn, argparse.Namespace], Sequence[Row]]
+UserVerb = Callable[[Conn, argparse.Namespace], Sequence[Row]]
 
 
 class NoDatabase(Exception):
@@ -92,7 +92,7 @@ def _add_app_verbs(verbs: Commands) -> None:
     show.add_argument("name")
 
 
-def _add_verb(verbs: Commands, name: str, about: str, verb: Verb) -> argparse.ArgumentParser:
+def _add_verb(verbs: Commands, name: str, about: str, verb: UserVerb) -> argparse.ArgumentParser:
     parser = verbs.add_parser(name, help=about, description=about)
     parser.add_argument("--json", action="store_true", help="JSON with the names of the wire instead of a table")
     parser.set_defaults(run=lambda asked: run_verb(verb, asked))
@@ -128,7 +128,7 @@ def _json_file(name: str) -> Json:
     return given
 
 
-def run_verb(verb: Verb, asked: argparse.Namespace) -> int:
+def run_verb(verb: UserVerb, asked: argparse.Namespace) -> int:
     """One transaction on the database; the exit status."""
     try:
         with psycopg.connect(database_url(), connect_timeout=10) as conn:

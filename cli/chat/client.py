@@ -62,7 +62,7 @@ class Started(Wire):
     warnings: list[RunWarning] = Field(default_factory=list)
 
 
-class Known(Wire):
+class KnownRun(Wire):
     """What the API tells of a run; `finished_at` is empty as long as it lives or waits for its turn."""
 
     run_id: UUID
@@ -72,7 +72,7 @@ class Known(Wire):
 
 
 @dataclass(frozen=True)
-class Prompt:
+class ChatPrompt:
     """One request to start a run; without `session_id` a new session is made."""
 
     text: str
@@ -109,7 +109,7 @@ class Api:
             base_url=self.url, headers={"authorization": f"Bearer {token}"}, timeout=30, trust_env=self.uses_proxy
         )
 
-    def start(self, prompt: Prompt) -> Started:
+    def start(self, prompt: ChatPrompt) -> Started:
         """Safe against a lost answer: the same key with each try, so one run at most."""
         headers = {"idempotency-key": str(uuid.uuid4())}
         return _read(Started, self.send("POST", "/api/runs/start", body=prompt.to_json(), headers=headers))
@@ -117,10 +117,10 @@ class Api:
     def stop(self, run_id: UUID) -> None:
         self.send("POST", f"/api/runs/{run_id}/stop", body={})
 
-    def unfinished_runs(self, session_id: UUID) -> list[Known]:
+    def unfinished_runs(self, session_id: UUID) -> list[KnownRun]:
         """The session's runs that have not ended, the one whose turn it is first."""
         found = self.send("GET", f"/api/sessions/{session_id}/runs")["items"]
-        return [run for run in (_read(Known, item) for item in reversed(found)) if run.finished_at is None]
+        return [run for run in (_read(KnownRun, item) for item in reversed(found)) if run.finished_at is None]
 
     def seq_before(self, run_id: UUID) -> int:
         """The log's number before the run's first event; 0 when it has none."""

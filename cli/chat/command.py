@@ -16,7 +16,7 @@ from uuid import UUID
 
 from rich.console import Console
 
-from cli.chat.client import Api, ChatError, Prompt, read_token
+from cli.chat.client import Api, ChatError, ChatPrompt, read_token
 from cli.chat.conversation import Left, Talk
 from cli.chat.screen import Screen
 from cli.local.data_dir import find_places
@@ -52,7 +52,7 @@ def chat(asked: argparse.Namespace) -> int:
         talk = Talk(
             api=api_of(os.environ),
             screen=Screen(console),
-            prompt=Prompt("", asked.session, asked.provider, _options(asked)),
+            prompt=ChatPrompt("", asked.session, asked.provider, _options(asked)),
             on_terminal=sys.stdin.isatty(),
             allow=asked.yes,
         )

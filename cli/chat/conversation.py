@@ -19,7 +19,7 @@ from types import FrameType
 from uuid import UUID
 
 from cli.chat.answers import NOBODY, answer_alone, answer_permission, answer_question
-from cli.chat.client import Api, ApiRefused, Prompt, Reply, follow
+from cli.chat.client import Api, ApiRefused, ChatPrompt, Reply, follow
 from cli.chat.screen import Screen
 from schema.events import Envelope, HumanRequested
 
@@ -40,7 +40,7 @@ class Talk:
 
     api: Api
     screen: Screen
-    prompt: Prompt
+    prompt: ChatPrompt
     on_terminal: bool
     allow: bool
     _open: dict[UUID, HumanRequested] = field(default_factory=dict)

@@ -27,7 +27,7 @@ LONGEST_PAUSE_SECONDS = 5.0
 WELL_AFTER_SECONDS = 30.0
 GRACE_SECONDS = 20.0
 
-Say = Callable[[str], None]
+Announce = Callable[[str], None]
 
 
 class StartFailed(Exception):
@@ -73,7 +73,9 @@ class Supervisor:
     `strays` find, step by step, what must end too although it may not descend from us: executors, then their agents.
     """
 
-    def __init__(self, *, say: Say, on_change: Callable[[dict[str, int]], None], strays: Sequence[Strays] = ()) -> None:
+    def __init__(
+        self, *, say: Announce, on_change: Callable[[dict[str, int]], None], strays: Sequence[Strays] = ()
+    ) -> None:
         self._say = say
         self._on_change = on_change
         self._strays = strays

@@ -7,8 +7,8 @@ from pathlib import Path
 from uuid import UUID
 
 from executor.agents.provider import Provider
+from executor.process.children import SESSION_MARKER
 
-SESSION_MARKER = "RUNYARD_SESSION_ID"
 """Set in every agent's environment, and so in that of all it starts: by it leftovers are found."""
 
 _HARMLESS = frozenset(

@@ -13,8 +13,8 @@ from executor.agents.failures import TurnFailed
 from executor.agents.install import installed_program
 from executor.agents.node import find_node, path_with_python, run_by_node
 from executor.agents.provider import HomeFile, Provider
+from executor.agents.roots import link_agent_data
 from executor.agents.turn import Turn
-from executor.workspaces.roots import link_agent_data
 
 
 def program_of(provider: Provider) -> str | None:

@@ -15,10 +15,10 @@ from uuid import UUID
 
 import structlog
 
-from executor.agents import leftovers
 from executor.agents.disk import limit_files
 from executor.agents.failures import TurnFailed
 from executor.agents.text import Redaction, clean_text
+from executor.process import leftovers
 from executor.process.account import AgentAccount
 
 STDERR_LINES_LOGGED = 200

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-Mode = Literal["auto", "ask"]
+RunMode = Literal["auto", "ask"]
 Dialect = Literal["acp", "claude-code", "codex", "opencode"]
 """Which program's own settings `options` are mapped to; `acp` is the protocol alone
 (executor/agents/provider_settings.py)."""
@@ -77,7 +77,7 @@ class Provider:
     login: tuple[str, ...] = ()
     authenticate: str | None = None
     model: str | None = None
-    mode: Mode = "ask"
+    mode: RunMode = "ask"
     modes: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     capabilities: Mapping[str, bool] = field(default_factory=dict)

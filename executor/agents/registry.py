@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from executor.agents.costs import COSTS_FILE
 from executor.agents.environment import inherited
-from executor.agents.provider import Dialect, HomeFile, Mode, Price, PriceTable, Provider, Variable
+from executor.agents.provider import Dialect, HomeFile, Price, PriceTable, Provider, RunMode, Variable
 from schema.errors import RunyardError
 
 CODE = Path(__file__).parents[2]
@@ -130,8 +130,8 @@ class _ProviderEntry(_Entry):
     login: list[VariableName] = []
     authenticate: str | None = None
     model: str | None = None
-    mode: Mode = "ask"
-    modes: dict[Mode, str] = {}
+    mode: RunMode = "ask"
+    modes: dict[RunMode, str] = {}
     options: list[OptionName] = []
     capabilities: dict[str, bool] = {}
     prices: _PriceTableEntry | None = None

@@ -9,7 +9,7 @@ from uuid import uuid4
 from executor.agents.text import cut_text
 from schema.events import TodoItem, TodoUpdate
 
-Entry = tuple[str, Any, str | None]
+TodoEntry = tuple[str, Any, str | None]
 """Content, status, priority."""
 
 CONTENT_BYTES = 4096
@@ -28,7 +28,7 @@ class TodoList:
         self._items = next((group.items for group in known if group.group_id == group_id), [])
         self._is_told = False
 
-    def replace(self, entries: list[Entry]) -> TodoUpdate | None:
+    def replace(self, entries: list[TodoEntry]) -> TodoUpdate | None:
         """The list is now this one; None when the run has told that already, or there is nothing to tell."""
         entries = [(cut_text(content, CONTENT_BYTES), status, priority) for content, status, priority in entries]
         ids = self._ids([content for content, _, _ in entries])
@@ -59,7 +59,7 @@ class TodoList:
         return {place: item.id for place, item in enumerate(self._items) if item.status != "completed"}
 
 
-def todos_of_tool_input(raw_input: Any) -> list[Entry] | None:
+def todos_of_tool_input(raw_input: Any) -> list[TodoEntry] | None:
     """The list in the input of a tool call that writes todos (OpenCode's `todowrite`), without what was cancelled; None
     when it is no such call."""
     todos = raw_input.get("todos") if isinstance(raw_input, dict) else None

@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from executor.process.settings import BadSettings
+from schema.settings import BadSetting
 from schema.wire import Json, Request
 
 
@@ -28,11 +28,11 @@ FailurePlan = dict[str, Failure]
 def failing(app: ASGIApp, told: str) -> ASGIApp:
     """The app, with failures before it. `told` is JSON, `{path: failure}`. Raises BadSettings outside of our tests."""
     if not os.environ.get("PYTEST_VERSION"):
-        raise BadSettings("EXECUTOR_FAIL_FOR_TESTS: only this project's own tests may have calls fail.")
+        raise BadSetting("EXECUTOR_FAIL_FOR_TESTS: only this project's own tests may have calls fail.")
     try:
         plan = TypeAdapter(FailurePlan).validate_json(told)
     except ValidationError:
-        raise BadSettings("EXECUTOR_FAIL_FOR_TESTS: it must be {path: {times, status, body, headers}}.") from None
+        raise BadSetting("EXECUTOR_FAIL_FOR_TESTS: it must be {path: {times, status, body, headers}}.") from None
     left = {path: failure.times for path, failure in plan.items()}
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:

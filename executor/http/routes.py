@@ -16,12 +16,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from executor import RUNTIME_VERSION
+from executor.agents.roots import link_agent_data, validate_workspace
 from executor.http.guard import Guard
 from executor.http.problems import MalformedBody, on_error
 from executor.process.account import AgentAccount
 from executor.runs.registry import ExecutorIdentity, Runs
 from executor.workspaces import sync_operations as saving_operations
-from executor.workspaces.roots import link_agent_data, validate_workspace
 from schema.errors import Conflict, Invalid, RunyardError
 from schema.executor_api import (
     Answer,

@@ -9,6 +9,9 @@ import structlog
 
 from executor.process.account import AgentAccount
 
+SESSION_MARKER = "RUNYARD_SESSION_ID"
+"""The variable in the environment of all that an agent starts."""
+
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -24,7 +27,7 @@ def has_children() -> bool:
 def kill_leftovers(session_id: UUID, account: AgentAccount) -> None:
     """Kill every process that carries the session's marker, or is of the account of agents. Blocks, for at most two
     seconds."""
-    from executor.agents import leftovers  # brings psutil, which a quick start does without
+    from executor.process import leftovers  # brings psutil, which a quick start does without
 
     count = leftovers.kill_leftovers(session_id, account)
     if count:

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal, TypeVar
+from typing import Literal, TypeVar
 from uuid import UUID
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from executor.process.account import AgentAccount
-from schema.errors import RunyardError
 from schema.executor_api import executor_id
-from schema.settings import HeartbeatSeconds, StopGraceSeconds, fault_sentence
-
-
-class BadSettings(RunyardError):
-    """The executor's settings cannot be used."""
-
-    code: ClassVar[str] = "bad_settings"
+from schema.settings import BadSetting, HeartbeatSeconds, StopGraceSeconds, fault_sentence
 
 
 class ProviderSettings(BaseSettings):
@@ -71,4 +64,4 @@ def read_settings(kind: type[T]) -> T:
     try:
         return kind()
     except ValidationError as error:
-        raise BadSettings(fault_sentence(error, kind)) from None
+        raise BadSetting(fault_sentence(error, kind)) from None

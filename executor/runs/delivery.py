@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from executor.runs.replies import Accepted, EventsRefused, GoOnFrom, NotOurs, Reply, TryAgain, read_reply
+from executor.runs.replies import Accepted, CallbackReply, EventsRefused, GoOnFrom, NotOurs, TryAgain, read_reply
 from executor.runs.spool import Spool, SpooledEvent, SpooledRun, SpoolThread
 from schema.logs import trace_id
 
@@ -102,7 +102,7 @@ class AttemptDelivery:
             return False
         return True
 
-    async def _act_on(self, reply: Reply, events: list[SpooledEvent]) -> NotOurs | EventsRefused | None:
+    async def _act_on(self, reply: CallbackReply, events: list[SpooledEvent]) -> NotOurs | EventsRefused | None:
         match reply:
             case Accepted(stop_requested=stop_requested):
                 self._failures = 0
@@ -137,7 +137,7 @@ class AttemptDelivery:
             self._acked_n = n
             self._progress.notify_all()
 
-    async def _send(self, events: list[SpooledEvent]) -> Reply:
+    async def _send(self, events: list[SpooledEvent]) -> CallbackReply:
         import httpx
 
         from schema.signature import signed_headers

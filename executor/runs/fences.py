@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from executor.runs.spool import SpooledRun
-from schema.errors import Conflict, StaleAttempt, StaleClaim, StaleEpoch
+from schema.errors import Conflict, StaleAttempt, StaleClaim, StaleEpoch, WrongSession
 from schema.executor_api import StartRun
 
 
@@ -13,12 +13,6 @@ class Busy(Conflict):
     """Another run of the session lives here."""
 
     code = "busy"
-
-
-class WrongSession(Conflict):
-    """This executor belongs to another session."""
-
-    code = "wrong_session"
 
 
 def is_known_start(

@@ -53,10 +53,10 @@ class TryAgain:
     after: float | None = None
 
 
-Reply = Accepted | GoOnFrom | NotOurs | EventsRefused | TryAgain
+CallbackReply = Accepted | GoOnFrom | NotOurs | EventsRefused | TryAgain
 
 
-def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
+def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> CallbackReply:
     """An answer that is not of the control plane (a proxy's page) never counts as an acknowledgement."""
     if 200 <= status < 300:
         return _acceptance(body)
@@ -69,14 +69,14 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
     return TryAgain(_sentence(status, _problem(body)))
 
 
-def _acceptance(body: bytes) -> Reply:
+def _acceptance(body: bytes) -> CallbackReply:
     try:
         return Accepted(CallbackAnswer.model_validate_json(body).stop_requested)
     except ValidationError:
         return TryAgain("answered with something that is no acknowledgement")
 
 
-def _conflict(problem: Json) -> Reply:
+def _conflict(problem: Json) -> CallbackReply:
     code, expected = problem.get("code"), problem.get("expected")
     if code == "gap" and isinstance(expected, int):
         return GoOnFrom(expected)

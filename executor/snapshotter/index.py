@@ -41,7 +41,7 @@ class Index(Struct, frozen=True, kw_only=True):
     stamps: dict[str, list[Stamp]]
 
 
-Known = tuple[Entry, Stamp]
+KnownEntry = tuple[Entry, Stamp]
 """An entry of the last scan, and what it was like if it is a file (File or LargeFile)."""
 _FILES = (File, LargeFile)
 _decoder = msgspec.msgpack.Decoder(Index)
@@ -69,7 +69,7 @@ def write_index(
     return msgspec.msgpack.encode(index)
 
 
-def known_entries(index: Index | None, root: Root) -> dict[str, Known]:
+def known_entries(index: Index | None, root: Root) -> dict[str, KnownEntry]:
     """By path (text): all that can be trusted."""
     stamps = index.stamps.get(root) if index else None
     if index is None or stamps is None:
@@ -82,7 +82,7 @@ def known_entries(index: Index | None, root: Root) -> dict[str, Known]:
     }
 
 
-def is_unchanged(seen: os.stat_result, known: Known) -> bool:
+def is_unchanged(seen: os.stat_result, known: KnownEntry) -> bool:
     """Whether this file is the one of the last scan, as it was then."""
     entry, stamp = known
     return (

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import zstandard
 
-from executor.snapshotter.index import Known
+from executor.snapshotter.index import KnownEntry
 from executor.snapshotter.protocol import ExecutorChannel
 from schema.snapshot_manifest import Entry, File, LargeFile, Manifest, Part, Stored
 
@@ -82,7 +82,7 @@ class Contents:
             data, self._pack = bytes(self._pack), bytearray()
             self._send(self._pack_number, data)
 
-    def found_again(self, known: Mapping[str, Known]) -> dict[str, Known]:
+    def found_again(self, known: Mapping[str, KnownEntry]) -> dict[str, KnownEntry]:
         """Entries of another snapshot than the one before, as they are in this one: those whose bytes are here too."""
         current = ((self._relocated(entry), stamp) for entry, stamp in known.values())
         return {entry.path: (entry, stamp) for entry, stamp in current if entry is not None}

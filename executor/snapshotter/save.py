@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from executor.snapshotter.ignore import read_patterns
-from executor.snapshotter.index import MAPPED_MARGIN_NS, MARGIN_NS, Index, Known, Stamp, known_entries, write_index
+from executor.snapshotter.index import MAPPED_MARGIN_NS, MARGIN_NS, Index, KnownEntry, Stamp, known_entries, write_index
 from executor.snapshotter.objects import Contents
 from executor.snapshotter.paths import FOLDER, open_below, open_root
 from executor.snapshotter.protocol import ExecutorChannel
@@ -157,12 +157,14 @@ class _Saving:
         scanned = self._look_once(root, descriptor, scan_all, known)
         return self._look_once(root, descriptor, scan_all, known) if self._has_missed else scanned
 
-    def _look_once(self, root: Root, descriptor: int, scan_all: Callable[..., Scan], known: dict[str, Known]) -> Scan:
+    def _look_once(
+        self, root: Root, descriptor: int, scan_all: Callable[..., Scan], known: dict[str, KnownEntry]
+    ) -> Scan:
         """Nothing is opened up beside an agent, which might see it."""
         with OpenedFolders(descriptor, bits=0o500, may_open=self._order.at_rest) as opened:
             return self._read(root, descriptor, scan_all(known=known, opened=opened))
 
-    def _known(self, root: Root) -> dict[str, Known]:
+    def _known(self, root: Root) -> dict[str, KnownEntry]:
         """What of the last scan can stand in this snapshot as it is."""
         known = known_entries(self._index, root)
         return known if self._of_head else self._contents.found_again(known)

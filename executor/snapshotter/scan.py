@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 
 from executor.snapshotter.ignore import STAGING, Ignores
-from executor.snapshotter.index import Known, Stamp, is_unchanged
+from executor.snapshotter.index import KnownEntry, Stamp, is_unchanged
 from executor.snapshotter.paths import FOLDER, open_below
 from executor.snapshotter.temporary_access import OpenedFolders
 from schema.snapshot_manifest import (
@@ -67,7 +67,7 @@ class Scan:
 def scan(
     root: int,
     *,
-    known: Mapping[str, Known],
+    known: Mapping[str, KnownEntry],
     ignores: Ignores | None,
     opened: OpenedFolders,
     tick: Callable[[int], None] = lambda _: None,
@@ -85,7 +85,7 @@ def scan(
 
 
 def scan_kept(
-    root: int, *, known: Mapping[str, Known], keep: Iterable[str], drop: frozenset[str], opened: OpenedFolders
+    root: int, *, known: Mapping[str, KnownEntry], keep: Iterable[str], drop: frozenset[str], opened: OpenedFolders
 ) -> Scan:
     """Only the paths of `keep` and all below them, with the folders that lead there; nothing that is in `drop`."""
     kept = frozenset(keep)
@@ -117,7 +117,12 @@ def time_within(mtime_ns: int) -> int:
 
 
 def _scan_folder(
-    root: int, folder: str, known: Mapping[str, Known], ignores: Ignores | None, result: Scan, opened: OpenedFolders
+    root: int,
+    folder: str,
+    known: Mapping[str, KnownEntry],
+    ignores: Ignores | None,
+    result: Scan,
+    opened: OpenedFolders,
 ) -> list[str]:
     """The folders in it."""
     before = len(result.entries)
@@ -135,7 +140,9 @@ def _scan_folder(
         return []
 
 
-def _look_into(root: int, folder: str, known: Mapping[str, Known], ignores: Ignores | None, result: Scan) -> list[str]:
+def _look_into(
+    root: int, folder: str, known: Mapping[str, KnownEntry], ignores: Ignores | None, result: Scan
+) -> list[str]:
     descriptor = open_below(root, os.fsencode(folder), FOLDER)
     try:
         with os.scandir(descriptor) as listing:
@@ -148,7 +155,7 @@ def _list_folder(  # noqa: C901 - the inner loop of every save: a call for each 
     descriptor: int,
     folder: str,
     names: list[os.DirEntry[str]],
-    known: Mapping[str, Known],
+    known: Mapping[str, KnownEntry],
     ignores: Ignores | None,
     result: Scan,
 ) -> list[str]:
@@ -191,7 +198,7 @@ def _list_folder(  # noqa: C901 - the inner loop of every save: a call for each 
     return folders
 
 
-def _once(entry: Entry, before: Known | None) -> Entry:
+def _once(entry: Entry, before: KnownEntry | None) -> Entry:
     """The entry of the last scan itself where this is the same: what changed is counted by who is who."""
     return before[0] if before is not None and before[0] == entry else entry
 

@@ -28,7 +28,7 @@ _PIECE = 1 << 18
 _SLACK_BYTES = 1 << 10
 
 T = TypeVar("T")
-Answer = tuple[int, http.client.HTTPMessage, bytes]
+StoreResponse = tuple[int, http.client.HTTPMessage, bytes]
 """Status, headers, body."""
 _own = threading.local()
 

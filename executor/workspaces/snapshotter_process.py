@@ -56,7 +56,7 @@ class SnapshotterProcess:
         finally:
             for descriptor in inherited:
                 os.close(descriptor)
-        from executor.agents.leftovers import helpers
+        from executor.process.leftovers import helpers
 
         helpers.add(process.pid)
         try:

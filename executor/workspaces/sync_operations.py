@@ -12,12 +12,11 @@ from uuid import UUID
 import structlog
 
 from executor.process.account import AgentAccount
-from executor.runs.fences import WrongSession
 from executor.workspaces.home_filter import HomeFilter
 from executor.workspaces.restore_marker import PlaceState, read_place, write_place
 from executor.workspaces.snapshotter_process import SnapshotterProcess, SnapshotterResult
 from executor.workspaces.sync_operation import SyncOperation
-from schema.errors import Conflict, NotFound, RunyardError, StaleEpoch
+from schema.errors import Conflict, NotFound, RunyardError, StaleEpoch, WrongSession
 from schema.wire import Json
 from schema.workspace_api import Links, OperationState, RestoreWorkspace, SyncWorkspace
 

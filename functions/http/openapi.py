@@ -1,13 +1,11 @@
-"""The OpenAPI document. `python -m functions.http.openapi > schema/openapi.json` writes the one that is kept.
+"""The OpenAPI document. `functions/openapi_file.py` writes the one that is kept.
 
 APIFlask describes bodies, queries and answers; what holds for many routes (problems, security, headers) is added here.
 """
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -18,7 +16,6 @@ from werkzeug.routing import Rule
 
 from functions.http.auth import PUBLIC, permission_of
 from functions.http.schemas import IDEMPOTENCY_KEY, LAST_EVENT_ID
-from functions.runs.schemas import WaitedAnswer
 from schema.executor_api import CallbackBody
 from schema.wire import Json
 
@@ -114,8 +111,8 @@ BODY_OPTIONAL = {
 _OF_STATUS = {"401": ["WWW-Authenticate"], "503": ["Retry-After"], "201": ["Location"], "202": ["Location"]}
 
 
-def describe(app: APIFlask) -> None:
-    """Set what the whole document says."""
+def describe(app: APIFlask, *, waited: type[BaseModel]) -> None:
+    """Set what the whole document says. `waited` is the answer to a start that waits for its run's end."""
     app.config.update(
         OPENAPI_VERSION="3.1.0",
         DESCRIPTION=ABOUT,
@@ -127,7 +124,7 @@ def describe(app: APIFlask) -> None:
 
     @app.spec_processor  # type: ignore[arg-type]  # of any kind of document; ours is a dict
     def complete(spec: Json) -> Json:
-        return _completed(app, spec)
+        return _completed(app, spec, waited)
 
 
 def also(responses: dict[int, Json]) -> Any:
@@ -151,7 +148,7 @@ def document(app: Flask) -> Json:
     return dict(spec)
 
 
-def _completed(app: APIFlask, spec: Json) -> Json:
+def _completed(app: APIFlask, spec: Json, waited: type[BaseModel]) -> Json:
     components = spec.setdefault("components", {})
     components["schemas"] = {
         name: schema
@@ -167,7 +164,7 @@ def _completed(app: APIFlask, spec: Json) -> Json:
     callbacks["requestBody"] = {"required": True, "content": {"application/json": _schema(components, CallbackBody)}}
     _answer_problem(callbacks, "400", "413", "422", "401")
     started = spec["paths"]["/api/runs/start"]["post"]["responses"]["200"]
-    started["content"] = {"text/event-stream": EVENT_STREAM, "application/json": _schema(components, WaitedAnswer)}
+    started["content"] = {"text/event-stream": EVENT_STREAM, "application/json": _schema(components, waited)}
     _camel_case_paths(spec)
     return spec
 
@@ -251,18 +248,3 @@ def _camel_case_paths(spec: Json) -> None:
 def _camel(name: str) -> str:
     first, *others = name.split("_")
     return first + "".join(other.capitalize() for other in others)
-
-
-def main() -> int:
-    from functions.app import create_app
-    from functions.runtime.settings import read_settings
-
-    app = create_app(read_settings(database_url="postgresql:///none", secret_key=bytes(32)))
-    with app.app_context():
-        json.dump(document(app), sys.stdout, indent=1, ensure_ascii=False, sort_keys=True)
-    sys.stdout.write("\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

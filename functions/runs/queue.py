@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import time
 from uuid import UUID
 
 from apiflask import APIBlueprint
 from flask import Response
 
 from functions.http.auth import actor, permission
+from functions.http.job_requests import perform
 from functions.http.openapi import conflicts
 from functions.http.schemas import Nothing, answer
 from functions.runs.presenters import queued_answer, run_answer
@@ -26,18 +25,11 @@ from functions.runs.schemas import (
 )
 from functions.runs.start import refuse_large_prompt
 from functions.runtime.process import api_process
-from functions.runtime.stream_slots import StreamSlot
-from handlers.job_requests import give_up, operation, request_operation
 from handlers.runs.limits import held_position
 from handlers.runs.queue import edit_queued, remove_queued, session_queue
 from handlers.runs.read import queue_position, run_for
-from schema.errors import Unavailable
 from schema.queue_api import QueueItem
-from schema.rows import OperationRow
-from schema.wire import Json
 
-GRACE_SECONDS = 10.0
-LOOK_SECONDS = 0.1
 queue = APIBlueprint("queue", __name__, tag="Queue")
 
 
@@ -118,35 +110,3 @@ def reconcile_runs(json_data: Nothing) -> Response:  # noqa: ARG001
     503 `worker_away` when no job worker takes it up.
     """
     return perform("reconcile_runs", {}, wait_seconds=0)
-
-
-def perform(kind: str, arguments: Json, *, wait_seconds: float) -> Response:
-    """Have the job worker do it, and answer with its result."""
-    return Response(json.dumps(performed(kind, arguments, wait_seconds=wait_seconds)), mimetype="application/json")
-
-
-def performed(kind: str, arguments: Json, *, wait_seconds: float) -> Json:
-    """What the job worker answers. Raises Unavailable when it does not take it up in time, or fails."""
-    with api_process().streams.place() as place:
-        with api_process().transaction() as conn:
-            operation_id = request_operation(conn, actor(), kind, arguments)
-        done = _outcome(operation_id, place, seconds=wait_seconds + GRACE_SECONDS)
-    if done is None:
-        with api_process().transaction() as conn:
-            give_up(conn, operation_id)
-        raise Unavailable("The job worker did not take it up in time: is it running?", code="worker_away")
-    if done.error is not None:
-        raise Unavailable(f"The job worker could not do it: {done.error}", code="operation_failed")
-    return done.result or {}
-
-
-def _outcome(operation_id: UUID, place: StreamSlot, *, seconds: float) -> OperationRow | None:
-    """The finished operation; None if it did not finish in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and not api_process().streams.is_ending:
-        with api_process().transaction() as conn:
-            found = operation(conn, operation_id)
-        if found is not None and found.finished_at is not None:
-            return found
-        place.bell.wait(LOOK_SECONDS)
-    return None

@@ -17,8 +17,9 @@ import structlog
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from functions.runtime.process import api_process_of
-from functions.runtime.settings import ApiSettings, BadSetting, read_settings, settings_without_meaning
+from functions.runtime.settings import ApiSettings, read_settings, settings_without_meaning
 from schema.logs import configure_logs
+from schema.settings import BadSetting
 
 COMPONENT = "api"
 

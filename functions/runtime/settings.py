@@ -15,7 +15,7 @@ from handlers.workers.lifecycle import LifeLimits
 from schema.addresses import database_address, web_address
 from schema.errors import Invalid
 from schema.human_policy import HumanPolicy, OnExpiry, nearest
-from schema.settings import PauseMs, Seconds, fault_sentence
+from schema.settings import BadSetting, PauseMs, Seconds, fault_sentence
 from schema.signature import parse_secret
 from schema.worker_limits import LONGEST_SECONDS
 
@@ -25,10 +25,6 @@ NO_LONGER = {
     "FILE_BROWSER_ROOT": "files are read from the workspaces and snapshots of sessions",
 }
 """Settings that other systems of this kind have, and what stands in their place."""
-
-
-class BadSetting(Exception):
-    """One sentence about the first setting that cannot be used."""
 
 
 def _secret(value: object) -> bytes:

@@ -14,9 +14,9 @@ from flask import Response
 from pydantic import Field
 
 from functions.http.auth import actor, permission
+from functions.http.job_requests import performed
 from functions.http.openapi import conflicts
 from functions.http.schemas import Nothing, answer
-from functions.runs.queue import performed
 from functions.runtime.process import api_process
 from functions.workers.schemas import WorkersAnswer
 from handlers.access.permissions import require

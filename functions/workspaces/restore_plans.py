@@ -10,8 +10,8 @@ from flask import Response
 from pydantic import Field
 
 from functions.http.auth import actor, permission
+from functions.http.job_requests import performed
 from functions.http.schemas import answer
-from functions.runs.queue import performed
 from functions.runtime.process import api_process
 from handlers.workers.restore_dry_run import asked_plan, found_at
 from handlers.workspaces.restore_plan import make_plan

@@ -10,9 +10,9 @@ from flask import Response
 from pydantic import Field
 
 from functions.http.auth import actor, permission
+from functions.http.job_requests import perform
 from functions.http.parsing import page_cursor, read_page_cursor
 from functions.http.schemas import Nothing, PageQuery, answer
-from functions.runs.queue import perform
 from functions.runtime.process import api_process
 from handlers.workspaces.snapshots import restores_of, snapshot_for, snapshots_of
 from schema.rows import RestoreRow, SnapshotRow

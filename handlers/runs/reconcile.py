@@ -13,7 +13,7 @@ from schema.executor_api import RunState
 from schema.rows import RunRow
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value
 
-Action = Literal["wait", "adopt", "dispatch", "retry", "cancel", "stop_again"]
+ReconcileAction = Literal["wait", "adopt", "dispatch", "retry", "cancel", "stop_again"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class ExecutorFacts:
 class ReconcileDecision:
     """What to do about one run, and why, as a sentence. `at_once`: a new attempt need not wait for the retry delay."""
 
-    action: Action
+    action: ReconcileAction
     reason: str
     at_once: bool = False
 

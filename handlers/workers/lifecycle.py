@@ -16,7 +16,7 @@ from schema.rows import WorkerRow
 from schema.wire import Json
 from schema.worker_limits import read_limits
 
-Action = Literal["keep", "start", "save", "stop", "remove", "note_stopped", "note_absent"]
+LifecycleAction = Literal["keep", "start", "save", "stop", "remove", "note_stopped", "note_absent"]
 EXTERNAL = "external"
 """The host whose executors somebody else runs: none is ever due for anything."""
 START_AGAIN_SECONDS = 30.0
@@ -70,7 +70,7 @@ class LifecycleDecision:
     """What to do with a worker now, and why, as a sentence. `not_before`: when it may be decided otherwise by the
     mere passing of time."""
 
-    action: Action
+    action: LifecycleAction
     reason: str
     not_before: datetime | None = None
 

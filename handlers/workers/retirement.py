@@ -13,8 +13,8 @@ from uuid import UUID
 
 from handlers.event_log import SYSTEM, NewEvent, append, hold_session
 from handlers.workers.lifecycle import (
-    Action,
     Facts,
+    LifecycleAction,
     LifecycleDecision,
     LifeLimits,
     Unsaved,
@@ -31,7 +31,7 @@ from schema.wire import Json, Wire
 
 FORCE = "lose-unsaved-changes"
 """The word without which nothing is removed that is not saved."""
-_BEGINS: dict[Action, WorkerStatus] = {
+_BEGINS: dict[LifecycleAction, WorkerStatus] = {
     "stop": "stopping",
     "remove": "removing",
     "note_stopped": "stopped",
@@ -98,7 +98,7 @@ def look(conn: Conn, session_id: UUID, facts: Facts, *, limits: LifeLimits) -> L
 
 
 def begin(
-    conn: Conn, session_id: UUID, facts: Facts, *, epoch: int, limits: LifeLimits, may: frozenset[Action]
+    conn: Conn, session_id: UUID, facts: Facts, *, epoch: int, limits: LifeLimits, may: frozenset[LifecycleAction]
 ) -> LifecycleDecision:
     """Decide, and if that `may` be done, record that it is begun: to stop, to remove, to note what is so already."""
     hold_session(conn, session_id)

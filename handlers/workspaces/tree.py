@@ -16,7 +16,7 @@ from schema.paths import PLACES, TOP
 from schema.snapshot_manifest import File, Folder, Manifest, Symlink, path_bytes
 from schema.workspace_api import Root
 
-Kind = Literal["file", "folder", "symlink", "other"]
+EntryKind = Literal["file", "folder", "symlink", "other"]
 MAX_LINKS = 40
 _UNSAFE = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\x00")
 
@@ -27,7 +27,7 @@ class TreeEntry:
 
     root: Root
     path: str
-    kind: Kind
+    kind: EntryKind
     target: str | None = None
     digest: str | None = None
 

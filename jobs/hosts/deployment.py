@@ -16,7 +16,7 @@ import structlog
 from jobs.hosts import HostFailed
 from jobs.hosts.docker_client import ContainerNetwork, DockerClient, NameTaken
 from jobs.hosts.settings import read_docker_settings
-from jobs.runtime.settings import BadSettings
+from schema.settings import BadSetting
 
 DEPLOYMENT = "runyard.deployment"
 STOP_SECONDS = 15.0
@@ -82,7 +82,7 @@ def main(arguments: list[str]) -> int:
             case _:
                 sys.stderr.write("usage: python -m jobs.hosts.deployment gateway | stop\n")
                 return 2
-    except (HostFailed, BadSettings) as error:
+    except (HostFailed, BadSetting) as error:
         sys.stderr.write(f"{error.detail}\n")
         return 1
     return 0

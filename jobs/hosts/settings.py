@@ -8,8 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from jobs.runtime.settings import BadSettings
-from schema.settings import fault_sentence
+from schema.settings import BadSetting, fault_sentence
 from schema.worker_limits import MEBIBYTE, WorkerLimits
 
 
@@ -66,4 +65,4 @@ def read_docker_settings() -> DockerSettings:
     try:
         return DockerSettings(**from_environment)
     except ValidationError as error:
-        raise BadSettings(fault_sentence(error, DockerSettings)) from None
+        raise BadSetting(fault_sentence(error, DockerSettings)) from None

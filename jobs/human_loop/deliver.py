@@ -21,25 +21,25 @@ class ExecutorAway(Unavailable):
     code: ClassVar[str] = "executor_unreachable"
 
 
-def deliver_answer(shop: TaskContext, request_id: UUID) -> None:
+def deliver_answer(context: TaskContext, request_id: UUID) -> None:
     """Raises ExecutorAway and ExecutorError: the job is tried again, later the reconciler takes care of it."""
-    delivery = shop.database.transact(begin_delivery, request_id)
+    delivery = context.database.transact(begin_delivery, request_id)
     if delivery is None:
         return
     run = delivery.run
     with trace_of(run).in_logs():
-        if not _is_taken(shop, delivery):
+        if not _is_taken(context, delivery):
             told = "nothing: the agent that asked has ended"
-            shop.database.transact(void_answer, request_id, told=told)
+            context.database.transact(void_answer, request_id, told=told)
 
 
-def _is_taken(shop: TaskContext, delivery: AnswerDelivery) -> bool:
+def _is_taken(context: TaskContext, delivery: AnswerDelivery) -> bool:
     """False when nobody waits for the answer any more."""
-    facts = shop.host.facts(delivery.run.session_id)
+    facts = context.host.facts(delivery.run.session_id)
     if facts.state != "alive" or facts.endpoint is None:
         raise ExecutorAway
     try:
-        shop.executors.answer(facts.endpoint, delivery.run.id, delivery.answer, trace_of(delivery.run))
+        context.executors.answer(facts.endpoint, delivery.run.id, delivery.answer, trace_of(delivery.run))
     except ExecutorError as error:
         if not error.is_refusal:
             raise

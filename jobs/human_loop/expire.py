@@ -10,9 +10,9 @@ from jobs.context import TaskContext
 _log = structlog.stdlib.get_logger(__name__)
 
 
-def expire_requests(shop: TaskContext) -> None:
+def expire_requests(context: TaskContext) -> None:
     """Safe to be done by several at once, and late: each request expires once."""
-    for request_id in shop.database.transact(expired_requests):
-        done = shop.database.transact(expire, request_id)
+    for request_id in context.database.transact(expired_requests):
+        done = context.database.transact(expire, request_id)
         if done is not None:
             _log.info("request.expired", requestId=str(request_id), outcome=done)

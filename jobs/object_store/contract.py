@@ -4,6 +4,7 @@ ObjectsUnavailable."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Protocol
 
@@ -16,17 +17,13 @@ class ObjectsUnavailable(Unavailable):
     code: ClassVar[str] = "object_store_unavailable"
 
 
-class StoredObject(Protocol):
+@dataclass(frozen=True)
+class StoredObject:
     """One object of the store: `size` in bytes."""
 
-    @property
-    def key(self) -> str: ...
-
-    @property
-    def size(self) -> int: ...
-
-    @property
-    def last_modified(self) -> datetime: ...
+    key: str
+    size: int
+    last_modified: datetime
 
 
 class ObjectStorage(Protocol):

@@ -15,9 +15,9 @@ from botocore import exceptions as said
 from jobs.object_store.contract import ObjectsUnavailable
 from schema.errors import NotFound
 
-Kind = Literal["network", "timeout", "denied", "skewed", "no_bucket", "busy", "full", "too_large", "broken"]
+StoreErrorKind = Literal["network", "timeout", "denied", "skewed", "no_bucket", "busy", "full", "too_large", "broken"]
 
-KINDS: dict[str, Kind] = {
+KINDS: dict[str, StoreErrorKind] = {
     "AccessDenied": "denied",
     "InvalidAccessKeyId": "denied",
     "SignatureDoesNotMatch": "denied",
@@ -34,7 +34,7 @@ KINDS: dict[str, Kind] = {
     "XMinioStorageFull": "full",
     "507": "full",
 }
-_SENTENCES: dict[Kind, str] = {
+_SENTENCES: dict[StoreErrorKind, str] = {
     "network": "The object store cannot be reached; check S3_ENDPOINT_URL and that it runs.",
     "timeout": "The object store does not answer in time.",
     "denied": "The object store refuses the credentials, or what they may do; check S3_ACCESS_KEY_ID and its rights.",
@@ -52,8 +52,8 @@ EXISTS = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
 class StoreError(ObjectsUnavailable):
     """The object store did not do what it was asked for. `kind` says why, `said` is the store's own code or None."""
 
-    def __init__(self, kind: Kind, *, said: str | None = None, doing: str = "") -> None:
-        self.kind: Kind = kind
+    def __init__(self, kind: StoreErrorKind, *, said: str | None = None, doing: str = "") -> None:
+        self.kind: StoreErrorKind = kind
         self.said = said
         aside = ", ".join(part for part in (doing, said) if part)
         super().__init__(_SENTENCES[kind] + (f" ({aside})" if aside else ""))

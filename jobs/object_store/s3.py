@@ -11,17 +11,16 @@ import threading
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from os.path import commonprefix
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import boto3
 import structlog
 from botocore import exceptions as said
 from botocore.config import Config
 
+from jobs.object_store.contract import StoredObject
 from jobs.object_store.errors import ABSENT, EXISTS, KINDS, StoreError, code_of, from_answer, from_trouble, translated
 from jobs.object_store.settings import StoreSettings
 from schema.errors import NotFound
@@ -40,18 +39,6 @@ PROBE_PREFIX = "runyard-probes/"
 _opening = threading.Lock()
 """A session makes one client at a time; the clients themselves are for many threads."""
 _log = structlog.stdlib.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class StoredObject:
-    """One object of the store: `size` in bytes."""
-
-    key: str
-    size: int
-    last_modified: datetime
-
-
-Page: TypeAlias = list[StoredObject]
 
 
 def make_store(settings: StoreSettings, *, read_seconds: float = READ_SECONDS, attempts: int = ATTEMPTS) -> Bucket:
@@ -258,7 +245,7 @@ class Bucket:
         except NotFound:
             return None
 
-    def _pages(self, prefix: str, *, page_keys: int = PAGE_KEYS) -> Iterator[Page]:
+    def _pages(self, prefix: str, *, page_keys: int = PAGE_KEYS) -> Iterator[list[StoredObject]]:
         turned = self._own.get_paginator("list_objects_v2")
         pages = iter(turned.paginate(Bucket=self._name, Prefix=prefix, PaginationConfig={"PageSize": page_keys}))
         while True:

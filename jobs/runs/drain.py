@@ -44,20 +44,20 @@ class _Due:
     id: UUID
 
 
-def drain_queue(shop: TaskContext, wanted: DrainQueue) -> Drained:
+def drain_queue(context: TaskContext, wanted: DrainQueue) -> Drained:
     deadline = time.monotonic() + wanted.wait_seconds
-    due = shop.database.transact(fetch_all, "due_runs", _Due, limit=wanted.limit)
+    due = context.database.transact(fetch_all, "due_runs", _Due, limit=wanted.limit)
     with ThreadPoolExecutor(max_workers=AT_ONCE) as threads:
-        outcomes = list(threads.map(partial(execute_run, shop), [each.id for each in due]))
+        outcomes = list(threads.map(partial(execute_run, context), [each.id for each in due]))
     claimed = [each.id for each, outcome in zip(due, outcomes, strict=True) if outcome != "nothing_to_do"]
-    ends = _ends(shop, claimed, deadline=deadline)
+    ends = _ends(context, claimed, deadline=deadline)
     return Drained(claimed=len(claimed), started=outcomes.count("started"), **ends)
 
 
-def _ends(shop: TaskContext, run_ids: Sequence[UUID], *, deadline: float) -> Counter[str]:
+def _ends(context: TaskContext, run_ids: Sequence[UUID], *, deadline: float) -> Counter[str]:
     while True:
-        ends = shop.database.transact(_count_ends, run_ids)
-        if ends.total() == len(run_ids) or time.monotonic() > deadline or shop.closing.wait(LOOK_SECONDS):
+        ends = context.database.transact(_count_ends, run_ids)
+        if ends.total() == len(run_ids) or time.monotonic() > deadline or context.closing.wait(LOOK_SECONDS):
             return ends
 
 

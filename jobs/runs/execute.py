@@ -39,61 +39,61 @@ ExecuteOutcome = Literal["nothing_to_do", "started", "superseded", "given_back",
 _log = structlog.stdlib.get_logger(__name__)
 
 
-def execute_run(shop: TaskContext, run_id: UUID) -> ExecuteOutcome:
+def execute_run(context: TaskContext, run_id: UUID) -> ExecuteOutcome:
     """What became of it; `nothing_to_do` when the run is not there to be taken, `left` when it is another's."""
-    settings = shop.settings
-    claimed = shop.database.transact(
-        claim_run, run_id, owner=shop.claimer, lock_seconds=settings.lock_seconds, limits=shop.run_limits
+    settings = context.settings
+    claimed = context.database.transact(
+        claim_run, run_id, owner=context.claimer, lock_seconds=settings.lock_seconds, limits=context.run_limits
     )
     if claimed is None:
         return "nothing_to_do"
     run = claimed.run
-    with trace_of(run).in_logs(), shop.claims.in_hand(run):
-        outcome = _start(shop, claimed)
+    with trace_of(run).in_logs(), context.claims.in_hand(run):
+        outcome = _start(context, claimed)
         _log.info("run.job_ended", outcome=outcome, attempt=run.attempt, claim=run.claim)
     return outcome
 
 
-def _start(shop: TaskContext, claimed: Claimed) -> ExecuteOutcome:
+def _start(context: TaskContext, claimed: Claimed) -> ExecuteOutcome:
     run = claimed.run
     try:
-        return _hand_over(shop, claimed)
+        return _hand_over(context, claimed)
     except HostFailed as error:
-        return _given_back(shop, run, code=error.problem_code, message=error.detail)
+        return _given_back(context, run, code=error.problem_code, message=error.detail)
     except RestoreIncomplete as error:
-        return _without_workspace(shop, run, error)
+        return _without_workspace(context, run, error)
     except WorkspaceRefused as error:
-        return _refused(shop, run, code=error.problem_code, message=error.detail)
+        return _refused(context, run, code=error.problem_code, message=error.detail)
     except ExecutorError as error:
-        return _after_error(shop, run, error)
+        return _after_error(context, run, error)
 
 
-def _hand_over(shop: TaskContext, claimed: Claimed) -> ExecuteOutcome:
+def _hand_over(context: TaskContext, claimed: Claimed) -> ExecuteOutcome:
     """An executor may have died just before it is called: then once more, on a new one in the same place."""
     run = claimed.run
     for is_last in (False, True):
-        found = None if is_last else at_work(shop, run, claimed.worker)
+        found = None if is_last else at_work(context, run, claimed.worker)
         if found is None:
-            found = activate(shop, run.session_id, run=run)
-            if not shop.claims.stands(run):  # that may have taken long
+            found = activate(context, run.session_id, run=run)
+            if not context.claims.stands(run):  # that may have taken long
                 return "superseded"
         there = replace(run, epoch=found.epoch)
         try:
             with trace_of(there).in_logs():
-                return _dispatch(shop, replace(claimed, run=there), found.endpoint)
+                return _dispatch(context, replace(claimed, run=there), found.endpoint)
         except ExecutorError as error:
-            if is_last or error.kind != "network" or not shop.host.is_dead(run.session_id):
+            if is_last or error.kind != "network" or not context.host.is_dead(run.session_id):
                 raise
     raise AssertionError("the last round returns or raises")
 
 
-def _dispatch(shop: TaskContext, claimed: Claimed, endpoint: Endpoint) -> ExecuteOutcome:
+def _dispatch(context: TaskContext, claimed: Claimed, endpoint: Endpoint) -> ExecuteOutcome:
     run, trace = claimed.run, trace_of(claimed.run)
-    require_whole(shop, endpoint, claimed.manifest, trace)
-    _start_when_free(shop, endpoint, _start_request(shop, claimed), trace)
-    if shop.database.transact(_is_dispatched, run, lease_seconds=shop.settings.run_lease_seconds):
+    require_whole(context, endpoint, claimed.manifest, trace)
+    _start_when_free(context, endpoint, _start_request(context, claimed), trace)
+    if context.database.transact(_is_dispatched, run, lease_seconds=context.settings.run_lease_seconds):
         return "started"
-    shop.executors.stop_run(endpoint, run.id, claim=run.claim, trace=trace)
+    context.executors.stop_run(endpoint, run.id, claim=run.claim, trace=trace)
     return "superseded"
 
 
@@ -104,10 +104,10 @@ def _is_dispatched(conn: Conn, run: RunRow, *, lease_seconds: float) -> bool:
     return fetch_the(conn, "run_by_id", RunRow, run_id=run.id).claim == run.claim
 
 
-def _start_request(shop: TaskContext, claimed: Claimed) -> StartRun:
+def _start_request(context: TaskContext, claimed: Claimed) -> StartRun:
     run = claimed.run
     key = callback_key(
-        shop.settings.runyard_secret_key, run_id=run.id, attempt=run.attempt, generation=run.key_generation
+        context.settings.runyard_secret_key, run_id=run.id, attempt=run.attempt, generation=run.key_generation
     )
     return StartRun(
         run_id=run.id,
@@ -122,62 +122,64 @@ def _start_request(shop: TaskContext, claimed: Claimed) -> StartRun:
         resume=claimed.resume,
         answers=claimed.answers,
         todos=claimed.todos,
-        handover=_handover(shop, claimed),
-        callback=Callback(url=f"{shop.settings.callback_url}/api/runs/{run.id}/callbacks", key=key),
+        handover=_handover(context, claimed),
+        callback=Callback(url=f"{context.settings.callback_url}/api/runs/{run.id}/callbacks", key=key),
         traceparent=run.traceparent,
     )
 
 
-def _handover(shop: TaskContext, claimed: Claimed) -> Handover | None:
+def _handover(context: TaskContext, claimed: Claimed) -> Handover | None:
     if not claimed.unheard:
         return None
-    most = shop.settings.handover_max_tokens
-    return shop.database.transact(hand_over, claimed.run, claimed.unheard, max_tokens=most)
+    most = context.settings.handover_max_tokens
+    return context.database.transact(hand_over, claimed.run, claimed.unheard, max_tokens=most)
 
 
-def _start_when_free(shop: TaskContext, endpoint: Endpoint, start: StartRun, trace: Trace) -> None:
+def _start_when_free(context: TaskContext, endpoint: Endpoint, start: StartRun, trace: Trace) -> None:
     """The run before this one may have been settled while its agent is still on its way out."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
-            shop.executors.start_run(endpoint, start, trace)
+            context.executors.start_run(endpoint, start, trace)
         except ExecutorError as error:
-            if error.problem != "busy" or time.monotonic() > deadline or shop.closing.is_set():
+            if error.problem != "busy" or time.monotonic() > deadline or context.closing.is_set():
                 raise
             time.sleep(BUSY_PAUSE_SECONDS)
         else:
             return
 
 
-def _after_error(shop: TaskContext, run: RunRow, error: ExecutorError) -> ExecuteOutcome:
+def _after_error(context: TaskContext, run: RunRow, error: ExecutorError) -> ExecuteOutcome:
     if error.status == 409 and (error.problem or "").startswith("stale_"):
         _log.warning("run.not_ours", problem=error.problem, why=error.detail)
         return "left"
     if error.problem == "busy":
-        return _given_back(shop, run, code="executor_busy", message="The run before it did not leave the executor.")
+        return _given_back(context, run, code="executor_busy", message="The run before it did not leave the executor.")
     if error.is_refusal:
-        shop.database.transact(abandon, run, code="executor_refused", message=error.detail)
+        context.database.transact(abandon, run, code="executor_refused", message=error.detail)
         return "ended"
     pause = min(error.retry_after or 0, LONGEST_PAUSE_SECONDS)
-    return _given_back(shop, run, code="executor_unreachable", message=error.detail, pause_seconds=pause)
+    return _given_back(context, run, code="executor_unreachable", message=error.detail, pause_seconds=pause)
 
 
-def _without_workspace(shop: TaskContext, run: RunRow, error: RestoreIncomplete) -> ExecuteOutcome:
+def _without_workspace(context: TaskContext, run: RunRow, error: RestoreIncomplete) -> ExecuteOutcome:
     """A run never starts on half a workspace: another attempt, and after the last one blocked, with what to do."""
-    if shop.database.transact(has_attempts_left, run):
-        return _given_back(shop, run, code=error.problem_code, message=error.detail)
-    return _refused(shop, run, code=error.problem_code, message=error.detail)
+    if context.database.transact(has_attempts_left, run):
+        return _given_back(context, run, code=error.problem_code, message=error.detail)
+    return _refused(context, run, code=error.problem_code, message=error.detail)
 
 
-def _refused(shop: TaskContext, run: RunRow, *, code: str, message: str) -> ExecuteOutcome:
+def _refused(context: TaskContext, run: RunRow, *, code: str, message: str) -> ExecuteOutcome:
     _log.warning("run.refused", code=code, why=message)
-    return "ended" if shop.database.transact(refuse, run, code=code, message=message) else "superseded"
+    return "ended" if context.database.transact(refuse, run, code=code, message=message) else "superseded"
 
 
-def _given_back(shop: TaskContext, run: RunRow, *, code: str, message: str, pause_seconds: float = 0) -> ExecuteOutcome:
+def _given_back(
+    context: TaskContext, run: RunRow, *, code: str, message: str, pause_seconds: float = 0
+) -> ExecuteOutcome:
     """`pause_seconds`: before which another attempt cannot help."""
     _log.warning("run.given_back", code=code, why=message)
-    policy = RetryPolicy(delay_seconds=max(shop.retry_policy.delay_seconds, pause_seconds))
-    if shop.database.transact(give_back, run, policy, code=code, message=message):
+    policy = RetryPolicy(delay_seconds=max(context.retry_policy.delay_seconds, pause_seconds))
+    if context.database.transact(give_back, run, policy, code=code, message=message):
         return "given_back"
     return "superseded"

@@ -33,33 +33,33 @@ class NotAtRest(Unavailable):
     code: ClassVar[str] = "not_at_rest"
 
 
-def park_run(shop: TaskContext, run_id: UUID) -> None:
+def park_run(context: TaskContext, run_id: UUID) -> None:
     """What goes wrong is tried again by the reconciler."""
-    run = shop.database.transact(run_to_park, run_id)
+    run = context.database.transact(run_to_park, run_id)
     if run is None:
         return
     with trace_of(run).in_logs():
         try:
-            heard_all = _end_agent(shop, run)
+            heard_all = _end_agent(context, run)
         except (ExecutorError, HostFailed, NotAtRest, RestoreIncomplete, WorkspaceRefused) as error:
             _log.warning("run.not_at_rest", why=error.detail)
             return
-        shop.database.transact(at_rest, run.id, attempt=run.attempt, heard_all=heard_all)
+        context.database.transact(at_rest, run.id, attempt=run.attempt, heard_all=heard_all)
         _log.info("run.at_rest", heardAll=heard_all)
 
 
-def _end_agent(shop: TaskContext, run: RunRow) -> bool:
+def _end_agent(context: TaskContext, run: RunRow) -> bool:
     """Whether all that its executor had to say was heard."""
-    endpoint = endpoint_of(shop, run)
+    endpoint = endpoint_of(context, run)
     if endpoint is None:  # its place is gone, and the agent with it
         return False
-    state = shop.executors.stop_run(endpoint, run.id, claim=run.claim, trace=trace_of(run), parks=True)
+    state = context.executors.stop_run(endpoint, run.id, claim=run.claim, trace=trace_of(run), parks=True)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while state is not None and not _has_ended(state):
-        if time.monotonic() > deadline or shop.closing.is_set():
+        if time.monotonic() > deadline or context.closing.is_set():
             raise NotAtRest
         time.sleep(LOOK_SECONDS)
-        state = shop.executors.run_state(endpoint, run.id, trace_of(run))
+        state = context.executors.run_state(endpoint, run.id, trace_of(run))
     return state is not None and state.state != "refused"
 
 

@@ -55,57 +55,57 @@ class Reconciliation(Wire):
     reasons: list[Reconciled] = Field(default_factory=list)
 
 
-def reconcile_runs(shop: TaskContext) -> Reconciliation:
+def reconcile_runs(context: TaskContext) -> Reconciliation:
     """Safe to run by several at once: what another has done meanwhile is left alone."""
-    runs = shop.database.transact(overdue_runs, shop.limits)
-    reasons = [done for run in runs if (done := _reconcile(shop, run)) is not None]
-    redeliver(shop)
-    expire_requests(shop)
+    runs = context.database.transact(overdue_runs, context.limits)
+    reasons = [done for run in runs if (done := _reconcile(context, run)) is not None]
+    redeliver(context)
+    expire_requests(context)
     counts: Counter[str] = Counter(done.action for done in reasons)
     return Reconciliation(scanned=len(runs), reasons=reasons, **counts)
 
 
-def reclaim_runs(shop: TaskContext, orphans: list[RunRow]) -> None:
+def reclaim_runs(context: TaskContext, orphans: list[RunRow]) -> None:
     """Runs whose job worker ended between their claim and their start."""
     for run in orphans:
-        _reconcile(shop, run, claimer_is_gone=True)
+        _reconcile(context, run, claimer_is_gone=True)
 
 
-def redeliver(shop: TaskContext) -> None:
+def redeliver(context: TaskContext) -> None:
     """Answers whose delivery was tried in vain get a job again."""
-    for request_id in shop.database.transact(undelivered, older_than_seconds=UNDELIVERED_SECONDS):
-        shop.database.transact(defer_delivery, request_id)
+    for request_id in context.database.transact(undelivered, older_than_seconds=UNDELIVERED_SECONDS):
+        context.database.transact(defer_delivery, request_id)
 
 
-def look_after_executors(shop: TaskContext) -> None:
+def look_after_executors(context: TaskContext) -> None:
     """Every few seconds: an executor that was killed with a run in hand is started again where it was. It then ends
     what its agent has left, delivers its spool, and says itself what became of the run. If its place is gone too, the
     run gets another attempt in a new one, or fails."""
-    for live in shop.database.transact(live_sessions):
-        if shop.host.is_dead(live.session_id):
+    for live in context.database.transact(live_sessions):
+        if context.host.is_dead(live.session_id):
             with Trace(session_id=live.session_id, epoch=live.epoch).in_logs():
                 _log.warning("executor.dead")
-                _restart(shop, live.session_id)
-    shop.host.look_after()
+                _restart(context, live.session_id)
+    context.host.look_after()
 
 
-def _reconcile(shop: TaskContext, run: RunRow, *, claimer_is_gone: bool = False) -> Reconciled | None:
+def _reconcile(context: TaskContext, run: RunRow, *, claimer_is_gone: bool = False) -> Reconciled | None:
     """None when the run has moved on meanwhile."""
     with trace_of(run).in_logs():
-        well = shop.database.transact(well_for_seconds, shop.limits)
-        facts = _facts(shop, run)
-        decision = decide(run, facts, well_for_seconds=well, limits=shop.limits, claimer_is_gone=claimer_is_gone)
+        well = context.database.transact(well_for_seconds, context.limits)
+        facts = _facts(context, run)
+        decision = decide(run, facts, well_for_seconds=well, limits=context.limits, claimer_is_gone=claimer_is_gone)
         if decision.action == "wait":
             return Reconciled(run_id=run.id, action="waiting", reason=decision.reason)
-        done = shop.database.transact(_carried_out, shop, run, decision)
+        done = context.database.transact(_carried_out, context, run, decision)
         if done is None:
             return None
         _log.warning("run.reconciled", action=done, why=decision.reason)
         return Reconciled(run_id=run.id, action=done, reason=decision.reason)
 
 
-def _carried_out(conn: Conn, shop: TaskContext, run: RunRow, decision: ReconcileDecision) -> Done | None:
-    if not carry_out(conn, run, decision, limits=shop.limits, policy=shop.retry_policy):
+def _carried_out(conn: Conn, context: TaskContext, run: RunRow, decision: ReconcileDecision) -> Done | None:
+    if not carry_out(conn, run, decision, limits=context.limits, policy=context.retry_policy):
         return None
     if decision.action == "adopt":
         return "adopted"
@@ -115,29 +115,31 @@ def _carried_out(conn: Conn, shop: TaskContext, run: RunRow, decision: Reconcile
     return "cancelled" if status == "cancelled" else "failed" if status == "failed" else "retried"
 
 
-def _facts(shop: TaskContext, run: RunRow) -> ExecutorFacts:
+def _facts(context: TaskContext, run: RunRow) -> ExecutorFacts:
     if run.bound or run.status in ("queued", "parked", "cancelling"):
         return UNREACHABLE
     try:
-        facts = shop.host.facts(run.session_id)
+        facts = context.host.facts(run.session_id)
     except HostFailed as error:  # a host that cannot tell of one session keeps no other from being looked after
         _log.warning("worker.unknown", why=error.detail)
         return UNREACHABLE
     if facts.state == "dead" and run.lease_expires_at is not None:
-        facts = _restart(shop, run.session_id)
+        facts = _restart(context, run.session_id)
     if facts.endpoint is None:
         return UNREACHABLE
     try:
-        state = shop.executors.run_state(facts.endpoint, run.id, trace_of(run))
+        state = context.executors.run_state(facts.endpoint, run.id, trace_of(run))
     except ExecutorError as error:
         _log.warning("executor.unreachable", why=error.detail)
         return UNREACHABLE
     return ExecutorFacts(reachable=True, state=state)
 
 
-def _restart(shop: TaskContext, session_id: UUID) -> HostFacts:
+def _restart(context: TaskContext, session_id: UUID) -> HostFacts:
     try:
-        return HostFacts("alive", activate(shop, session_id, why="Its executor has ended with a run in hand.").endpoint)
+        return HostFacts(
+            "alive", activate(context, session_id, why="Its executor has ended with a run in hand.").endpoint
+        )
     except (HostFailed, RestoreIncomplete, WorkspaceRefused, ExecutorError) as error:
         _log.warning("executor.not_restarted", why=error.detail)
         return HostFacts("dead")

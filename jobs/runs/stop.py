@@ -22,36 +22,36 @@ from schema.sql import fetch_one
 _log = structlog.stdlib.get_logger(__name__)
 
 
-def stop_run(shop: TaskContext, run_id: UUID) -> None:
-    run = shop.database.transact(fetch_one, "run_by_id", RunRow, run_id=run_id)
+def stop_run(context: TaskContext, run_id: UUID) -> None:
+    run = context.database.transact(fetch_one, "run_by_id", RunRow, run_id=run_id)
     if run is None or run.status != "cancelling":
         return
     with trace_of(run).in_logs():
         try:
-            _stop(shop, run)
+            _stop(context, run)
         except (ExecutorError, HostFailed, RestoreIncomplete, WorkspaceRefused) as error:
             _log.warning("run.stop_untold", why=error.detail)
 
 
-def endpoint_of(shop: TaskContext, run: RunRow) -> Endpoint | None:
+def endpoint_of(context: TaskContext, run: RunRow) -> Endpoint | None:
     """Where the run's executor answers; None when there is no place for one. A dead one is started again: it ends what
     its agent has left."""
-    facts = shop.host.facts(run.session_id)
+    facts = context.host.facts(run.session_id)
     if not facts.has_place(run.epoch or 1):
         return None
     why = f"Its executor has ended; what the agent of run {run.id} has left is to end too."
-    return facts.endpoint or activate(shop, run.session_id, why=why).endpoint
+    return facts.endpoint or activate(context, run.session_id, why=why).endpoint
 
 
-def _stop(shop: TaskContext, run: RunRow) -> None:
-    endpoint = endpoint_of(shop, run)
+def _stop(context: TaskContext, run: RunRow) -> None:
+    endpoint = endpoint_of(context, run)
     if endpoint is None:
-        _settle(shop, run, "The run was stopped before it began.")
+        _settle(context, run, "The run was stopped before it began.")
         return
-    state = shop.executors.stop_run(endpoint, run.id, claim=run.claim, trace=trace_of(run))
+    state = context.executors.stop_run(endpoint, run.id, claim=run.claim, trace=trace_of(run))
     if state is None or state.state in ("refused", "parked"):
-        _settle(shop, run, "The run was stopped; no agent was at work on it.")
+        _settle(context, run, "The run was stopped; no agent was at work on it.")
 
 
-def _settle(shop: TaskContext, run: RunRow, message: str) -> None:
-    shop.database.transact(settle_stopped, run.id, message=message)
+def _settle(context: TaskContext, run: RunRow, message: str) -> None:
+    context.database.transact(settle_stopped, run.id, message=message)

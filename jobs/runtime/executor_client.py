@@ -35,7 +35,7 @@ LONGEST_RETRY_AFTER = 60.0
 HEALTH_SECONDS = 2.0
 OPERATION_SECONDS = 10.0
 """How much longer than it was asked to wait an executor may take to tell how far an operation is."""
-Kind = Literal["http", "timeout", "network"]
+FailureKind = Literal["http", "timeout", "network"]
 
 
 class ExecutorError(RunyardError):
@@ -48,7 +48,7 @@ class ExecutorError(RunyardError):
         self,
         detail: str,
         *,
-        kind: Kind,
+        kind: FailureKind,
         path: str,
         attempt: int,
         attempts_allowed: int,
@@ -242,7 +242,7 @@ def _call(
 
 
 def _error(
-    call: Call, kind: Kind, attempt: int, attempts_allowed: int, why: str, *, status: int | None = None
+    call: Call, kind: FailureKind, attempt: int, attempts_allowed: int, why: str, *, status: int | None = None
 ) -> ExecutorError:
     return ExecutorError(
         f"The executor {why}: {call.method} {call.path}, call {attempt} of {attempts_allowed}.",

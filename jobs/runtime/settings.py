@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -14,16 +14,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from handlers.runs.handover_text import FEWEST_TOKENS
 from jobs.object_store.settings import StoreSettings
 from schema.addresses import database_address, web_address
-from schema.errors import RunyardError
-from schema.settings import HeartbeatSeconds, PauseMs, Seconds, StopGraceSeconds, fault_sentence
+from schema.settings import BadSetting, HeartbeatSeconds, PauseMs, Seconds, StopGraceSeconds, fault_sentence
 from schema.signature import parse_secret
 from schema.worker_limits import DAY_SECONDS, LONGEST_SECONDS
-
-
-class BadSettings(RunyardError):
-    """The job worker's settings cannot be used."""
-
-    code: ClassVar[str] = "bad_settings"
 
 
 def _split(given: object) -> object:
@@ -173,7 +166,7 @@ def read_settings() -> JobSettings:
     try:
         return JobSettings(**from_environment)
     except ValidationError as error:
-        raise BadSettings(fault_sentence(error, JobSettings)) from None
+        raise BadSetting(fault_sentence(error, JobSettings)) from None
 
 
 def dropped_settings(environ: Mapping[str, str]) -> list[str]:

@@ -54,38 +54,38 @@ class Activated:
     epoch: int
 
 
-def activate(shop: TaskContext, session_id: UUID, *, run: RunRow | None = None, why: str = "") -> Activated:
+def activate(context: TaskContext, session_id: UUID, *, run: RunRow | None = None, why: str = "") -> Activated:
     """Start or adopt the session's worker. `run` is the one that it is for; it follows into a new epoch. `why` is a
     sentence for the worker's history, where it is not for a run.
 
     Raises HostFailed, RestoreIncomplete, WorkspaceRefused, and ExecutorError.
     """
-    with log_context(sessionId=session_id), holding_worker(shop, session_id, seconds=WAIT_SECONDS):
-        worker = shop.database.call(worker_of, session_id)
-        return _at_work(shop, session_id, worker) or _activate(shop, session_id, worker, run, why)
+    with log_context(sessionId=session_id), holding_worker(context, session_id, seconds=WAIT_SECONDS):
+        worker = context.database.call(worker_of, session_id)
+        return _at_work(context, session_id, worker) or _activate(context, session_id, worker, run, why)
 
 
-def at_work(shop: TaskContext, run: RunRow, worker: WorkerRow | None) -> Activated | None:
+def at_work(context: TaskContext, run: RunRow, worker: WorkerRow | None) -> Activated | None:
     """The worker of a run that was claimed when its worker was as `worker`, if that is up.
 
     No stop begins after a claim that found it active, so nothing has to be held here.
     """
-    return _at_work(shop, run.session_id, worker) if worker is not None and worker.epoch == run.epoch else None
+    return _at_work(context, run.session_id, worker) if worker is not None and worker.epoch == run.epoch else None
 
 
-def use_worker(shop: TaskContext, session_id: UUID, *, actor: str) -> Activated:
+def use_worker(context: TaskContext, session_id: UUID, *, actor: str) -> Activated:
     """Activate, and count it as used now."""
-    found = activate(shop, session_id, why=f"{actor} asked for it.")
-    shop.database.transact(worker_used, session_id)
+    found = activate(context, session_id, why=f"{actor} asked for it.")
+    context.database.transact(worker_used, session_id)
     return found
 
 
 @contextmanager
-def holding_worker(shop: TaskContext, session_id: UUID, *, seconds: float) -> Iterator[None]:
+def holding_worker(context: TaskContext, session_id: UUID, *, seconds: float) -> Iterator[None]:
     """Nobody else starts, stops or removes the session's worker meanwhile. Raises WorkerBusy after `seconds`."""
     with ExitStack() as until_done:
         try:
-            conn = until_done.enter_context(shop.database.dedicated(wait_seconds=max(seconds, CHECKOUT_SECONDS)))
+            conn = until_done.enter_context(context.database.dedicated(wait_seconds=max(seconds, CHECKOUT_SECONDS)))
             conn.execute("SELECT set_config('lock_timeout', %s, false)", (f"{seconds * 1000:.0f}ms",))
             hold_worker(conn, session_id)
         except (psycopg.errors.LockNotAvailable, PoolTimeout):
@@ -93,33 +93,35 @@ def holding_worker(shop: TaskContext, session_id: UUID, *, seconds: float) -> It
         yield
 
 
-def _at_work(shop: TaskContext, session_id: UUID, worker: WorkerRow | None) -> Activated | None:
+def _at_work(context: TaskContext, session_id: UUID, worker: WorkerRow | None) -> Activated | None:
     """None unless it is active, whole, and answers."""
-    if worker is None or worker.status != "active" or worker.host != shop.host.name or worker.restored_at is None:
+    if worker is None or worker.status != "active" or worker.host != context.host.name or worker.restored_at is None:
         return None
-    facts = shop.host.facts(session_id)
+    facts = context.host.facts(session_id)
     if facts.state != "alive" or facts.endpoint is None or not facts.has_place(worker.epoch):
         return None
     return Activated(facts.endpoint, worker.epoch)
 
 
-def _activate(shop: TaskContext, session_id: UUID, worker: WorkerRow | None, run: RunRow | None, why: str) -> Activated:
-    has_place = shop.host.facts(session_id).has_place if worker is not None else _has_none
+def _activate(
+    context: TaskContext, session_id: UUID, worker: WorkerRow | None, run: RunRow | None, why: str
+) -> Activated:
+    has_place = context.host.facts(session_id).has_place if worker is not None else _has_none
     why = why or (f"Run {run.id} needs it." if run else "It is needed.")
-    begun = shop.database.transact(
-        begin_activation, session_id, host=shop.host.name, has_place=has_place, retry=shop.retry_policy, why=why
+    begun = context.database.transact(
+        begin_activation, session_id, host=context.host.name, has_place=has_place, retry=context.retry_policy, why=why
     )
     run_id, traceparent = (run.id, run.traceparent) if run else (None, None)
     trace = Trace(session_id=session_id, epoch=begun.epoch, run_id=run_id, traceparent=traceparent)
     try:
         with trace.in_logs():
-            endpoint = shop.host.ensure_started(session_id, begun.epoch)
+            endpoint = context.host.ensure_started(session_id, begun.epoch)
             if begun.restoring is not None:
-                restore(shop, trace, endpoint, begun, begun.restoring, run_id=run_id)
+                restore(context, trace, endpoint, begun, begun.restoring, run_id=run_id)
     except RunyardError as error:
-        shop.database.transact(worker_lost, session_id, epoch=begun.epoch, error=error.detail)
+        context.database.transact(worker_lost, session_id, epoch=begun.epoch, error=error.detail)
         raise
-    if not shop.database.call(worker_active, session_id, epoch=begun.epoch, base_url=endpoint.base_url):
+    if not context.database.call(worker_active, session_id, epoch=begun.epoch, base_url=endpoint.base_url):
         raise EpochMoved
     return Activated(endpoint, begun.epoch)
 

@@ -67,34 +67,34 @@ class WorkerKept(Wire):
     kept: str
 
 
-def activate_worker(shop: TaskContext, arguments: Json) -> Active:
+def activate_worker(context: TaskContext, arguments: Json) -> Active:
     asked = OneWorker.model_validate(arguments)
-    return Active(session_id=asked.session_id, epoch=use_worker(shop, asked.session_id, actor=asked.actor).epoch)
+    return Active(session_id=asked.session_id, epoch=use_worker(context, asked.session_id, actor=asked.actor).epoch)
 
 
-def sync_worker(shop: TaskContext, arguments: Json) -> Saved:
+def sync_worker(context: TaskContext, arguments: Json) -> Saved:
     asked = OneWorker.model_validate(arguments)
-    return Saved(session_id=asked.session_id, snapshot_id=save_now(shop, asked.session_id, "requested"))
+    return Saved(session_id=asked.session_id, snapshot_id=save_now(context, asked.session_id, "requested"))
 
 
-def stop_idle_workers(shop: TaskContext, arguments: Json) -> StopSweep:
+def stop_idle_workers(context: TaskContext, arguments: Json) -> StopSweep:
     asked = Sweep.model_validate(arguments)
-    return stop_idle(shop, asked.session_id, actor=asked.actor)
+    return stop_idle(context, asked.session_id, actor=asked.actor)
 
 
-def remove_stopped_workers(shop: TaskContext, arguments: Json) -> RemoveSweep:
+def remove_stopped_workers(context: TaskContext, arguments: Json) -> RemoveSweep:
     asked = Sweep.model_validate(arguments)
-    return remove_stopped(shop, asked.session_id, actor=asked.actor)
+    return remove_stopped(context, asked.session_id, actor=asked.actor)
 
 
-def remove_one_worker(shop: TaskContext, arguments: Json) -> Removed | WorkerKept:
+def remove_one_worker(context: TaskContext, arguments: Json) -> Removed | WorkerKept:
     """An operation's error is for what could not be done; that a worker is kept is an answer."""
     asked = Removal.model_validate(arguments)
     try:
         if asked.force == FORCE:
             return force_remove_worker(
-                shop, asked.session_id, actor=asked.actor, reason=asked.reason, epoch=asked.epoch
+                context, asked.session_id, actor=asked.actor, reason=asked.reason, epoch=asked.epoch
             )
-        return remove_worker(shop, asked.session_id, actor=asked.actor)
+        return remove_worker(context, asked.session_id, actor=asked.actor)
     except Conflict as error:
         return WorkerKept(session_id=asked.session_id, kept=error.detail)

@@ -15,7 +15,15 @@ from uuid import UUID
 import structlog
 from pydantic import Field
 
-from handlers.workers.lifecycle import EXTERNAL, Action, Facts, LifecycleDecision, LifeLimits, at_once, limits_of
+from handlers.workers.lifecycle import (
+    EXTERNAL,
+    Facts,
+    LifecycleAction,
+    LifecycleDecision,
+    LifeLimits,
+    at_once,
+    limits_of,
+)
 from handlers.workers.retirement import (
     Glimpse,
     Lost,
@@ -44,7 +52,7 @@ LOOK_SECONDS = 0.5
 """How long a sweep waits for a worker that somebody else starts or stops."""
 FORCE_SECONDS = 60.0
 SOMEBODY = "An operator"
-_ALL: frozenset[Action] = frozenset({"start", "save", "stop", "remove", "note_stopped", "note_absent"})
+_ALL: frozenset[LifecycleAction] = frozenset({"start", "save", "stop", "remove", "note_stopped", "note_absent"})
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -91,92 +99,97 @@ class Retired:
     has_failed: bool = False
 
 
-def stop_idle(shop: TaskContext, session_id: UUID | None = None, *, actor: str = SOMEBODY) -> StopSweep:
+def stop_idle(context: TaskContext, session_id: UUID | None = None, *, actor: str = SOMEBODY) -> StopSweep:
     """Save and stop what has been idle for longer than its limit; of one session, without waiting for the limit."""
-    found = _glimpses(shop, session_id, "active")
+    found = _glimpses(context, session_id, "active")
     asked_by = actor if session_id else None
-    ended = _retire_all(shop, found, asked_by=asked_by, may=_ALL - {"remove"}, why="stop")
+    ended = _retire_all(context, found, asked_by=asked_by, may=_ALL - {"remove"}, why="stop")
     stopped = [each for each in ended if each.status in ("stopped", "absent")]
     rest = [each for each in ended if each not in stopped]
     failed = sum(each.has_failed for each in rest)
     return StopSweep(scanned=len(found), stopped=len(stopped), failed=failed, skipped=_kept(rest))
 
 
-def remove_stopped(shop: TaskContext, session_id: UUID | None = None, *, actor: str = SOMEBODY) -> RemoveSweep:
+def remove_stopped(context: TaskContext, session_id: UUID | None = None, *, actor: str = SOMEBODY) -> RemoveSweep:
     """Remove what has been stopped for longer than its limit, saving it first if that is needed; of one session,
     without waiting for the limit."""
-    found = _glimpses(shop, session_id, "stopped")
-    ended = _retire_all(shop, found, asked_by=actor if session_id else None, may=_ALL, why="remove")
+    found = _glimpses(context, session_id, "stopped")
+    ended = _retire_all(context, found, asked_by=actor if session_id else None, may=_ALL, why="remove")
     removed = [each for each in ended if each.status == "absent"]
     rest = [each for each in ended if each not in removed]
     failed = sum(each.has_failed for each in rest)
     return RemoveSweep(scanned=len(found), removed=len(removed), failed=failed, skipped=_kept(rest))
 
 
-def remove_worker(shop: TaskContext, session_id: UUID, *, actor: str = SOMEBODY) -> Removed:
+def remove_worker(context: TaskContext, session_id: UUID, *, actor: str = SOMEBODY) -> Removed:
     """Save, stop and remove it now. Raises Conflict with what keeps it."""
-    _require_own(shop, session_id)
-    ended = _retire(shop, session_id, limits=at_once(actor), may=_ALL, why="remove")
+    _require_own(context, session_id)
+    ended = _retire(context, session_id, limits=at_once(actor), may=_ALL, why="remove")
     if ended.status != "absent":
         raise Conflict(f"The worker was not removed: {ended.reason}", code="worker_kept")
     return Removed(session_id=session_id)
 
 
 def force_remove_worker(
-    shop: TaskContext, session_id: UUID, *, actor: str, reason: str, epoch: int | None = None
+    context: TaskContext, session_id: UUID, *, actor: str, reason: str, epoch: int | None = None
 ) -> Removed:
     """Remove it with what is not saved; written down, and told to its session. `epoch` is that of the place which was
     meant: a job that is done once more must not take what has come since. Raises Conflict then, and while a run is
     live."""
-    _require_own(shop, session_id)
-    with log_context(sessionId=session_id), holding_worker(shop, session_id, seconds=FORCE_SECONDS):
-        worker = shop.database.transact(watch, session_id)
-        lost = shop.database.transact(begin_forced_removal, session_id, actor=actor, reason=reason, epoch=epoch)
+    _require_own(context, session_id)
+    with log_context(sessionId=session_id), holding_worker(context, session_id, seconds=FORCE_SECONDS):
+        worker = context.database.transact(watch, session_id)
+        lost = context.database.transact(begin_forced_removal, session_id, actor=actor, reason=reason, epoch=epoch)
         _log.warning("worker.force_removed", actor=actor, why=reason, lost=lost.is_anything)
-        shop.host.remove(session_id)
-        shop.database.transact(end_forced_removal, session_id, lost, epoch=worker.epoch)
+        context.host.remove(session_id)
+        context.database.transact(end_forced_removal, session_id, lost, epoch=worker.epoch)
     return Removed(session_id=session_id, lost=lost)
 
 
-def _require_own(shop: TaskContext, session_id: UUID) -> None:
+def _require_own(context: TaskContext, session_id: UUID) -> None:
     """Raises Conflict for a worker of another host than this job worker's, which takes its place for gone, and for one
     that somebody else runs."""
-    worker = shop.database.transact(watch, session_id)
-    if worker.status != "absent" and (worker.host == EXTERNAL or worker.host != shop.host.name):
+    worker = context.database.transact(watch, session_id)
+    if worker.status != "absent" and (worker.host == EXTERNAL or worker.host != context.host.name):
         detail = (
             f"The worker was not removed: it is on the host {worker.host}, which this job worker does not look after."
         )
         raise Conflict(detail, code="worker_kept")
 
 
-def look_after_workers(shop: TaskContext) -> list[Retired]:
+def look_after_workers(context: TaskContext) -> list[Retired]:
     """One pass: what its host says of each worker against its row, and whatever is due."""
-    if shop.host.name == EXTERNAL:
+    if context.host.name == EXTERNAL:
         return []
-    there = shop.host.sessions()
+    there = context.host.sessions()
     due = [
         each
-        for each in shop.database.transact(glimpses, shop.host.name)
+        for each in context.database.transact(glimpses, context.host.name)
         if each.may_be_due(
-            shop.life_limits, is_placed=each.session_id in there, is_running=there.get(each.session_id, False)
+            context.life_limits, is_placed=each.session_id in there, is_running=there.get(each.session_id, False)
         )
     ]
-    return _retire_all(shop, due, asked_by=None, may=_ALL, why="stop")
+    return _retire_all(context, due, asked_by=None, may=_ALL, why="stop")
 
 
-def _glimpses(shop: TaskContext, session_id: UUID | None, status: WorkerStatus) -> list[Glimpse]:
+def _glimpses(context: TaskContext, session_id: UUID | None, status: WorkerStatus) -> list[Glimpse]:
     if session_id is not None:
-        shop.database.transact(watch, session_id)  # NotFound
-    found = shop.database.transact(glimpses, shop.host.name, session_id)
+        context.database.transact(watch, session_id)  # NotFound
+    found = context.database.transact(glimpses, context.host.name, session_id)
     return [each for each in found if each.status == status]
 
 
 def _retire_all(
-    shop: TaskContext, found: Iterable[Glimpse], *, asked_by: str | None, may: frozenset[Action], why: SyncReason
+    context: TaskContext,
+    found: Iterable[Glimpse],
+    *,
+    asked_by: str | None,
+    may: frozenset[LifecycleAction],
+    why: SyncReason,
 ) -> list[Retired]:
     def retire(each: Glimpse) -> Retired:
-        limits = at_once(asked_by) if asked_by else limits_of(each.limits, shop.life_limits)
-        return _retire(shop, each.session_id, limits=limits, may=may, why=why)
+        limits = at_once(asked_by) if asked_by else limits_of(each.limits, context.life_limits)
+        return _retire(context, each.session_id, limits=limits, may=may, why=why)
 
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="retire") as threads:
         return list(threads.map(retire, found))
@@ -187,14 +200,14 @@ def _kept(ended: Iterable[Retired]) -> list[SkippedWorker]:
 
 
 def _retire(
-    shop: TaskContext, session_id: UUID, *, limits: LifeLimits, may: frozenset[Action], why: SyncReason
+    context: TaskContext, session_id: UUID, *, limits: LifeLimits, may: frozenset[LifecycleAction], why: SyncReason
 ) -> Retired:
     """Step by step until nothing more is to be done, or something fails: later passes go on from there."""
     reason, has_failed = "It changes again and again; another pass will see to it.", False
     with log_context(sessionId=session_id):
         try:
             for _ in range(MOST_STEPS):
-                decision = _step(shop, session_id, limits=limits, may=may, why=why)
+                decision = _step(context, session_id, limits=limits, may=may, why=why)
                 if decision is not None:
                     reason = decision.reason
                     break
@@ -203,63 +216,63 @@ def _retire(
         except RunyardError as error:
             _log.warning("worker.kept", code=error.problem_code, why=error.detail)
             reason, has_failed = error.detail, True
-        status = shop.database.transact(watch, session_id).status
+        status = context.database.transact(watch, session_id).status
     return Retired(session_id, status, reason, has_failed)
 
 
 def _step(
-    shop: TaskContext, session_id: UUID, *, limits: LifeLimits, may: frozenset[Action], why: SyncReason
+    context: TaskContext, session_id: UUID, *, limits: LifeLimits, may: frozenset[LifecycleAction], why: SyncReason
 ) -> LifecycleDecision | None:
     """Do the next thing. None when there may be more to do; else the decision that ends it."""
-    decision = shop.database.transact(look, session_id, _facts(shop, session_id), limits=limits)
-    if decision.action not in may or shop.closing.is_set():
+    decision = context.database.transact(look, session_id, _facts(context, session_id), limits=limits)
+    if decision.action not in may or context.closing.is_set():
         return decision
     if decision.action == "start":
-        _start_again(shop, session_id, decision.reason)
+        _start_again(context, session_id, decision.reason)
         return None
     if decision.action in ("save", "stop"):
         patience = ANOTHERS_TURN_SECONDS if limits.asked_by else 0  # a pass comes again
-        save_now(shop, session_id, why, wait_seconds=patience)
-    if decision.action == "remove" and not _is_proven(shop, session_id):
+        save_now(context, session_id, why, wait_seconds=patience)
+    if decision.action == "remove" and not _is_proven(context, session_id):
         return None
-    return None if decision.action == "save" else _end(shop, session_id, limits=limits, may=may)
+    return None if decision.action == "save" else _end(context, session_id, limits=limits, may=may)
 
 
-def _start_again(shop: TaskContext, session_id: UUID, reason: str) -> None:
-    with holding_worker(shop, session_id, seconds=LOOK_SECONDS):
+def _start_again(context: TaskContext, session_id: UUID, reason: str) -> None:
+    with holding_worker(context, session_id, seconds=LOOK_SECONDS):
         _log.warning("worker.started_again", why=reason)  # nobody else is at it
-    activate(shop, session_id, why=reason)
+    activate(context, session_id, why=reason)
 
 
-def _is_proven(shop: TaskContext, session_id: UUID) -> bool:
+def _is_proven(context: TaskContext, session_id: UUID) -> bool:
     """Whether all that it holds is in the store. If not, it is started again, and saved from what it has."""
     try:
-        save_now(shop, session_id, "remove")
+        save_now(context, session_id, "remove")
     except NotSaved as error:
-        if shop.host.facts(session_id).state == "alive":
+        if context.host.facts(session_id).state == "alive":
             raise
-        _start_again(shop, session_id, error.detail)
-        save_now(shop, session_id, "remove")
+        _start_again(context, session_id, error.detail)
+        save_now(context, session_id, "remove")
         return False
     return True
 
 
 def _end(
-    shop: TaskContext, session_id: UUID, *, limits: LifeLimits, may: frozenset[Action]
+    context: TaskContext, session_id: UUID, *, limits: LifeLimits, may: frozenset[LifecycleAction]
 ) -> LifecycleDecision | None:
     """Under the worker's lock: decide once more, and do it if it is still an end that is due."""
-    with holding_worker(shop, session_id, seconds=LOOK_SECONDS):
-        epoch, facts = shop.database.transact(watch, session_id).epoch, _facts(shop, session_id)
-        decision = shop.database.transact(begin, session_id, facts, epoch=epoch, limits=limits, may=may)
+    with holding_worker(context, session_id, seconds=LOOK_SECONDS):
+        epoch, facts = context.database.transact(watch, session_id).epoch, _facts(context, session_id)
+        decision = context.database.transact(begin, session_id, facts, epoch=epoch, limits=limits, may=may)
         if decision.action == "stop":
-            _carry_out(shop, session_id, epoch, "stopping", "stopped", shop.host.stop)
+            _carry_out(context, session_id, epoch, "stopping", "stopped", context.host.stop)
         elif decision.action == "remove":
-            _carry_out(shop, session_id, epoch, "removing", "absent", shop.host.remove)
+            _carry_out(context, session_id, epoch, "removing", "absent", context.host.remove)
     return decision if decision.action == "keep" else None
 
 
 def _carry_out(
-    shop: TaskContext,
+    context: TaskContext,
     session_id: UUID,
     epoch: int,
     begun: WorkerStatus,
@@ -270,19 +283,19 @@ def _carry_out(
     try:
         act(session_id)
     except HostFailed as error:
-        shop.database.transact(worker_changed, session_id, epoch=epoch, status=begun, error=error.detail)
+        context.database.transact(worker_changed, session_id, epoch=epoch, status=begun, error=error.detail)
         raise
-    shop.database.transact(worker_changed, session_id, epoch=epoch, status=ended)
+    context.database.transact(worker_changed, session_id, epoch=epoch, status=ended)
     _log.info("worker.retired", status=ended)
 
 
-def _facts(shop: TaskContext, session_id: UUID) -> Facts:
-    epoch = shop.database.transact(watch, session_id).epoch
-    found = shop.host.facts(session_id)
+def _facts(context: TaskContext, session_id: UUID) -> Facts:
+    epoch = context.database.transact(watch, session_id).epoch
+    found = context.host.facts(session_id)
     state, spooled, agents = found.state, 0, 0
     if state == "alive" and found.endpoint is not None:
         try:
-            health = shop.executors.health(found.endpoint.base_url)
+            health = context.executors.health(found.endpoint.base_url)
             spooled, agents = health.spooled, health.runs
         except ExecutorError:
             state = "silent"

@@ -37,58 +37,60 @@ class Collected(Wire):
     deleted: int = 0
 
 
-def collect_garbage(shop: TaskContext) -> Collected:
+def collect_garbage(context: TaskContext) -> Collected:
     """One session after the other, each in its turn; safe to run by several at once."""
     total = Collected()
-    for session_id in shop.database.transact(sessions_with_objects):
-        if shop.store is None or shop.closing.is_set():
+    for session_id in context.database.transact(sessions_with_objects):
+        if context.store is None or context.closing.is_set():
             break
         with log_context(sessionId=session_id):
-            total = _added(total, _collect(shop, shop.store, session_id))
+            total = _added(total, _collect(context, context.store, session_id))
     if total.deleted or total.retired or total.failed:
         _log.info("garbage.collected", **total.model_dump())
     return total
 
 
-def rules(shop: TaskContext) -> GarbageRules:
-    settings = shop.settings
+def rules(context: TaskContext) -> GarbageRules:
+    settings = context.settings
     return GarbageRules(grace_seconds=settings.garbage_grace_hours * 3600, kept_days=settings.message_snapshots_days)
 
 
-def _collect(shop: TaskContext, store: ObjectStorage, session_id: UUID) -> Collected:
-    lock_seconds = shop.turns.lock_seconds
-    turn = shop.database.transact(take_turn, session_id, owner=shop.claimer, lock_seconds=lock_seconds)
+def _collect(context: TaskContext, store: ObjectStorage, session_id: UUID) -> Collected:
+    lock_seconds = context.turns.lock_seconds
+    turn = context.database.transact(take_turn, session_id, owner=context.claimer, lock_seconds=lock_seconds)
     if turn is None:
         return Collected(busy=1)
-    with shop.turns.in_hand(turn):
+    with context.turns.in_hand(turn):
         try:
-            retired = shop.database.transact(retire_snapshots, turn, rules=rules(shop), lock_seconds=lock_seconds)
-            return Collected(sessions=1, retired=retired, deleted=_delete(shop, store, turn))
+            retired = context.database.transact(retire_snapshots, turn, rules=rules(context), lock_seconds=lock_seconds)
+            return Collected(sessions=1, retired=retired, deleted=_delete(context, store, turn))
         except RunyardError as error:
             _log.warning("garbage.left", why=error.detail)
             return Collected(failed=1)
         finally:
-            shop.database.transact(end_turn, turn)
+            context.database.transact(end_turn, turn)
 
 
-def _delete(shop: TaskContext, store: ObjectStorage, turn: SyncLease) -> int:
+def _delete(context: TaskContext, store: ObjectStorage, turn: SyncLease) -> int:
     """How many objects it deleted."""
     listed = [Listed(each.key, each.last_modified) for each in store.list(session_prefix(turn.session_id))]
-    doomed = shop.database.transact(
+    doomed = context.database.transact(
         doom_garbage,
         turn,
         listed,
-        owner=shop.claimer,
-        rules=rules(shop),
-        lock_seconds=shop.turns.lock_seconds,
+        owner=context.claimer,
+        rules=rules(context),
+        lock_seconds=context.turns.lock_seconds,
     )
     deleted = 0
     for start in range(0, len(doomed), DELETED_AT_ONCE):
         keys = doomed[start : start + DELETED_AT_ONCE]
-        if not shop.turns.stands(turn):
+        if not context.turns.stands(turn):
             break
         store.delete(keys)
-        shop.database.transact(forget_deleted, turn, keys, owner=shop.claimer, lock_seconds=shop.turns.lock_seconds)
+        context.database.transact(
+            forget_deleted, turn, keys, owner=context.claimer, lock_seconds=context.turns.lock_seconds
+        )
         deleted += len(keys)
     return deleted
 

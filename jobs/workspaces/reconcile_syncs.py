@@ -34,10 +34,10 @@ class SyncReconciliation(Wire):
     reasons: list[ReconciledSync] = Field(default_factory=list)
 
 
-def reconcile_syncs(shop: TaskContext) -> SyncReconciliation:
+def reconcile_syncs(context: TaskContext) -> SyncReconciliation:
     """Safe to run by several at once."""
-    overdue = shop.database.transact(overdue_syncs, dirty_seconds=shop.settings.sync_dirty_seconds)
-    asked = shop.database.transact(make_due, [each.session_id for each in overdue if not each.is_syncing])
+    overdue = context.database.transact(overdue_syncs, dirty_seconds=context.settings.sync_dirty_seconds)
+    asked = context.database.transact(make_due, [each.session_id for each in overdue if not each.is_syncing])
     reasons = [_reconciled(each, is_asked=each.session_id in asked) for each in overdue]
     counts: Counter[str] = Counter(done.action for done in reasons)
     if asked:

@@ -35,7 +35,7 @@ class RestoreIncomplete(Unavailable):
 
 
 def restore(
-    shop: TaskContext,
+    context: TaskContext,
     trace: Trace,
     endpoint: Endpoint,
     begun: BegunActivation,
@@ -46,61 +46,61 @@ def restore(
     """Raises RestoreIncomplete (another try may help), or WorkspaceRefused (only another app or request does)."""
     _log.info("restore.begun", snapshotId=str(restoring.snapshot_id), epoch=begun.epoch)
     try:
-        receipt = _receipt(shop, trace, endpoint, begun, restoring)
+        receipt = _receipt(context, trace, endpoint, begun, restoring)
     except WorkspaceRefused as error:
-        shop.database.transact(restore_failed, restoring, error=error.detail)
+        context.database.transact(restore_failed, restoring, error=error.detail)
         raise
     except RunyardError as error:
         _log.warning("restore.failed", code=error.problem_code, why=error.detail)
-        shop.database.transact(restore_failed, restoring, error=error.detail)
+        context.database.transact(restore_failed, restoring, error=error.detail)
         raise RestoreIncomplete(
             f"The workspace could not be restored: {error.detail} What is saved is untouched; try again, or have an"
             " operator look at the object store and the worker."
         ) from None
-    shop.database.transact(restored, trace.session_id, restoring, receipt, run_id=run_id)
+    context.database.transact(restored, trace.session_id, restoring, receipt, run_id=run_id)
     _log.info("restore.done", files=receipt.files, bytes=receipt.bytes, seconds=receipt.seconds)
 
 
 def _receipt(
-    shop: TaskContext, trace: Trace, endpoint: Endpoint, begun: BegunActivation, restoring: Restoring
+    context: TaskContext, trace: Trace, endpoint: Endpoint, begun: BegunActivation, restoring: Restoring
 ) -> RestoreReceipt:
     session_id = trace.session_id
-    snapshot = _snapshot(shop, session_id, restoring)
+    snapshot = _snapshot(context, session_id, restoring)
     wanted = RestoreWorkspace(
         session_id=session_id,
         epoch=begun.epoch,
         snapshot_id=restoring.snapshot_id,
         manifest_digest=snapshot.manifest_digest if snapshot else None,
-        plan=_plan(shop, endpoint, begun.manifest, snapshot).to_json(),
+        plan=_plan(context, endpoint, begun.manifest, snapshot).to_json(),
     )
     asked = OperationRequest(
         endpoint=endpoint,
         trace=trace,
-        start=lambda: shop.executors.restore(endpoint, wanted, trace),
+        start=lambda: context.executors.restore(endpoint, wanted, trace),
         may_have=lambda want: _may_have(session_id, restoring.snapshot_id, want),
         stands=lambda: True,  # nobody else does: the worker's lock is held
     )
-    state = see_through(shop, _store(shop) if snapshot else None, asked)
+    state = see_through(context, _store(context) if snapshot else None, asked)
     if state.restore is None:
         raise OperationFailed("The executor says that it has restored, and not what.")
     return state.restore
 
 
-def _snapshot(shop: TaskContext, session_id: UUID, restoring: Restoring) -> SnapshotRow | None:
+def _snapshot(context: TaskContext, session_id: UUID, restoring: Restoring) -> SnapshotRow | None:
     if restoring.snapshot_id is None:
         return None
-    return shop.database.transact(
+    return context.database.transact(
         fetch_the, "snapshot", SnapshotRow, session_id=session_id, snapshot_id=restoring.snapshot_id
     )
 
 
 def _plan(
-    shop: TaskContext, endpoint: Endpoint, manifest: RuntimeManifest, snapshot: SnapshotRow | None
+    context: TaskContext, endpoint: Endpoint, manifest: RuntimeManifest, snapshot: SnapshotRow | None
 ) -> RestorePlan:
-    version = shop.executors.health(endpoint.base_url).runtime_version if manifest.runtime_version else None
+    version = context.executors.health(endpoint.base_url).runtime_version if manifest.runtime_version else None
     saved = None
     if snapshot is not None:
-        saved = Snapshot(snapshot.id, list(saved_entries(shop, snapshot)) if _asks_for_paths(manifest) else ())
+        saved = Snapshot(snapshot.id, list(saved_entries(context, snapshot)) if _asks_for_paths(manifest) else ())
     return make_plan(manifest, runtime_version=version, snapshot=saved, existing=None)
 
 
@@ -109,8 +109,8 @@ def _asks_for_paths(manifest: RuntimeManifest) -> bool:
     return any((manifest.seed_files, manifest.mount_points, manifest.cleanup_rules, manifest.required_paths))
 
 
-def saved_entries(shop: TaskContext, snapshot: SnapshotRow) -> Iterator[TreeEntry]:
-    return found_in(_manifest(_store(shop), snapshot))
+def saved_entries(context: TaskContext, snapshot: SnapshotRow) -> Iterator[TreeEntry]:
+    return found_in(_manifest(_store(context), snapshot))
 
 
 def _manifest(store: ObjectStorage, snapshot: SnapshotRow) -> Manifest:
@@ -126,7 +126,7 @@ def _may_have(session_id: UUID, snapshot_id: UUID | None, want: Want) -> bool:
     return is_content_key(session_id, want.key)
 
 
-def _store(shop: TaskContext) -> ObjectStorage:
-    if shop.store is None:
+def _store(context: TaskContext) -> ObjectStorage:
+    if context.store is None:
         raise Unavailable("No object store is set up to restore from.", code="no_object_store")
-    return shop.store
+    return context.store

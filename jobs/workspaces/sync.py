@@ -70,23 +70,23 @@ class NotYetSaved(NotSaved):
     """Another save goes on, or the executor was about something else: not a failure, and to be tried again soon."""
 
 
-def save_due(shop: TaskContext) -> None:
+def save_due(context: TaskContext) -> None:
     """Every second: sessions that are to be saved now get their turn and its job."""
-    if shop.store is not None:
-        shop.database.transact(_give_turns, shop)
+    if context.store is not None:
+        context.database.transact(_give_turns, context)
 
 
-def give_back_turns(shop: TaskContext, orphans: list[SyncLease]) -> None:
+def give_back_turns(context: TaskContext, orphans: list[SyncLease]) -> None:
     """Turns of job workers that are gone: theirs to take who looks next."""
     _log.warning("turns.orphaned", count=len(orphans))
-    shop.database.transact(expire_turns, orphans)
+    context.database.transact(expire_turns, orphans)
 
 
-def sync_workspace(shop: TaskContext, session_id: UUID, claim: int) -> SyncOutcome:
+def sync_workspace(context: TaskContext, session_id: UUID, claim: int) -> SyncOutcome:
     """What became of it; failures are recorded."""
     with log_context(sessionId=session_id):
         try:
-            committed = _save(shop, SyncLease(session_id, claim), reason=None)
+            committed = _save(context, SyncLease(session_id, claim), reason=None)
         except NotYetSaved:
             return "deferred"
         except NotSaved:
@@ -99,7 +99,7 @@ def sync_workspace(shop: TaskContext, session_id: UUID, claim: int) -> SyncOutco
 
 
 def save_now(
-    shop: TaskContext, session_id: UUID, reason: SyncReason, *, wait_seconds: float = ANOTHERS_TURN_SECONDS
+    context: TaskContext, session_id: UUID, reason: SyncReason, *, wait_seconds: float = ANOTHERS_TURN_SECONDS
 ) -> UUID | None:
     """Save the session here and now: the snapshot that holds its newest state, None when there is nothing to save.
 
@@ -110,16 +110,16 @@ def save_now(
     """
     with log_context(sessionId=session_id):
         if reason in ("stop", "remove"):
-            is_proven, head = _proven_already(shop, session_id)
+            is_proven, head = _proven_already(context, session_id)
             if is_proven:
                 return head
         deadline = time.monotonic() + wait_seconds
         while True:
-            turn = _own_turn(shop, session_id, deadline=deadline)
+            turn = _own_turn(context, session_id, deadline=deadline)
             try:
-                committed = None if turn is None else _save(shop, turn, reason=reason)
+                committed = None if turn is None else _save(context, turn, reason=reason)
             except NotYetSaved:
-                if time.monotonic() > deadline or shop.closing.wait(AGAIN_SECONDS):
+                if time.monotonic() > deadline or context.closing.wait(AGAIN_SECONDS):
                     raise
             except (Superseded, Interrupted) as error:
                 raise NotSaved(error.detail) from None
@@ -127,63 +127,65 @@ def save_now(
                 return None if committed is None else committed.snapshot_id
 
 
-def _give_turns(conn: Conn, shop: TaskContext) -> None:
-    lock_seconds = shop.turns.lock_seconds
-    for turn in take_due_turns(conn, owner=shop.claimer, lock_seconds=lock_seconds, at_once=AT_ONCE):
+def _give_turns(conn: Conn, context: TaskContext) -> None:
+    lock_seconds = context.turns.lock_seconds
+    for turn in take_due_turns(conn, owner=context.claimer, lock_seconds=lock_seconds, at_once=AT_ONCE):
         defer_sync(conn, turn.session_id, claim=turn.claim)
 
 
-def _proven_already(shop: TaskContext, session_id: UUID) -> tuple[bool, UUID | None]:
+def _proven_already(context: TaskContext, session_id: UUID) -> tuple[bool, UUID | None]:
     """Whether nothing is unsaved and all of the newest snapshot is in the store; that snapshot."""
-    state = shop.database.transact(saving_state, session_id)
+    state = context.database.transact(saving_state, session_id)
     if state is None or state.status == "absent":
         return True, None
     if why_unsaved(state) is not None:
         return False, None
     if state.head_snapshot is None:
         return True, None
-    head = shop.database.transact(
+    head = context.database.transact(
         fetch_one, "snapshot", SnapshotRow, session_id=session_id, snapshot_id=state.head_snapshot
     )
     try:
-        return head is not None and prove_snapshot(_store(shop), head), state.head_snapshot
+        return head is not None and prove_snapshot(_store(context), head), state.head_snapshot
     except RunyardError as error:
         raise NotSaved(f"What is saved could not be looked at: {error.detail}") from None
 
 
-def _own_turn(shop: TaskContext, session_id: UUID, *, deadline: float) -> SyncLease | None:
+def _own_turn(context: TaskContext, session_id: UUID, *, deadline: float) -> SyncLease | None:
     """Wait until whoever has it is done. None for a session without a worker."""
     while True:
-        turn = shop.database.transact(take_turn, session_id, owner=shop.claimer, lock_seconds=shop.turns.lock_seconds)
-        if turn is not None or shop.database.transact(saving_state, session_id) is None:
+        turn = context.database.transact(
+            take_turn, session_id, owner=context.claimer, lock_seconds=context.turns.lock_seconds
+        )
+        if turn is not None or context.database.transact(saving_state, session_id) is None:
             return turn
-        if time.monotonic() > deadline or shop.closing.wait(LOOK_SECONDS):
+        if time.monotonic() > deadline or context.closing.wait(LOOK_SECONDS):
             raise NotYetSaved("Another save of this session is still going on.", code="syncing")
 
 
-def _save(shop: TaskContext, turn: SyncLease, *, reason: SyncReason | None) -> Committed | None:
+def _save(context: TaskContext, turn: SyncLease, *, reason: SyncReason | None) -> Committed | None:
     """None when it was nobody's to save, or there was nothing. Raises NotSaved once that is recorded; NotYetSaved,
     Superseded and Interrupted when the turn was given back."""
     begun: BegunSync | UnsavedReason | None = None
-    with shop.turns.in_hand(turn), ExitStack() as in_logs:
+    with context.turns.in_hand(turn), ExitStack() as in_logs:
         try:
-            begun = shop.database.transact(
-                begin_sync, turn, owner=shop.claimer, lock_seconds=shop.turns.lock_seconds, reason=reason
+            begun = context.database.transact(
+                begin_sync, turn, owner=context.claimer, lock_seconds=context.turns.lock_seconds, reason=reason
             )
             if begun is None:
                 return None
             if isinstance(begun, UnsavedReason):
                 raise NotSaved(begun.message, code=begun.code)
             in_logs.enter_context(_trace_of(begun).in_logs())
-            return _carried_out(shop, begun)
+            return _carried_out(context, begun)
         except (Superseded, Interrupted):
-            shop.database.transact(end_turn, turn, again_in_seconds=AGAIN_SECONDS)
+            context.database.transact(end_turn, turn, again_in_seconds=AGAIN_SECONDS)
             raise
         except RunyardError as error:
             if isinstance(begun, BegunSync) and _passes(error, begun):
-                shop.database.transact(end_turn, turn, again_in_seconds=AGAIN_SECONDS)
+                context.database.transact(end_turn, turn, again_in_seconds=AGAIN_SECONDS)
                 raise NotYetSaved(error.detail, code=_problem(error)) from None
-            _record_failure(shop, turn, error)
+            _record_failure(context, turn, error)
             raise NotSaved(error.detail, code=error.problem_code) from None
 
 
@@ -202,24 +204,24 @@ def _problem(error: RunyardError) -> str:
     return (error.problem if isinstance(error, ExecutorError) else None) or error.problem_code
 
 
-def _record_failure(shop: TaskContext, turn: SyncLease, error: RunyardError) -> None:
+def _record_failure(context: TaskContext, turn: SyncLease, error: RunyardError) -> None:
     pauses = Pauses()
-    failed = shop.database.transact(fail_sync, turn, code=error.problem_code, message=error.detail, pauses=pauses)
+    failed = context.database.transact(fail_sync, turn, code=error.problem_code, message=error.detail, pauses=pauses)
     _log.warning("sync.failed", code=error.problem_code, why=error.detail, failures=failed and failed.failures)
 
 
-def _carried_out(shop: TaskContext, begun: BegunSync) -> Committed:
+def _carried_out(context: TaskContext, begun: BegunSync) -> Committed:
     """Once more from nothing when what the last snapshot counts on has gone from the store. Beside an agent its home
     is not read, and would not be in it: that waits for the run's end."""
-    store, began = _store(shop), time.monotonic()
+    store, began = _store(context), time.monotonic()
     try:
-        receipt = _proven(shop, store, begun, count_on_head=True)
+        receipt = _proven(context, store, begun, count_on_head=True)
     except Unproven as error:
         _log.error("sync.unproven", why=error.detail)
         if not begun.at_rest and begun.head is not None:
             raise
-        receipt = _proven(shop, store, begun, count_on_head=False)
-    committed = shop.database.transact(commit_sync, begun, receipt)
+        receipt = _proven(context, store, begun, count_on_head=False)
+    committed = context.database.transact(commit_sync, begun, receipt)
     if committed is None:
         raise Superseded("The workspace has moved, or has been saved by another meanwhile.")
     seconds = round(time.monotonic() - began, 3)
@@ -227,11 +229,11 @@ def _carried_out(shop: TaskContext, begun: BegunSync) -> Committed:
     return committed
 
 
-def _proven(shop: TaskContext, store: ObjectStorage, begun: BegunSync, *, count_on_head: bool) -> SyncReceipt:
+def _proven(context: TaskContext, store: ObjectStorage, begun: BegunSync, *, count_on_head: bool) -> SyncReceipt:
     """Raises Unproven when the store does not hold what the receipt says."""
     begun = begun if count_on_head else replace(begun, head=None)
-    asking = _Asking(shop, begun)
-    state = see_through(shop, store, asking.asked(_reach(shop, begun)))
+    asking = _Asking(context, begun)
+    state = see_through(context, store, asking.asked(_reach(context, begun)))
     if state.sync is None:
         raise OperationFailed("The executor says that it has saved, and not what.")
     prove(store, begun, state.sync, asked=asking.snapshot_ids)
@@ -242,8 +244,8 @@ class _Asking:
     """What one save asks of the executor, each time under a new snapshot id: what an earlier try has left half done
     under its own is garbage."""
 
-    def __init__(self, shop: TaskContext, begun: BegunSync) -> None:
-        self._shop = shop
+    def __init__(self, context: TaskContext, begun: BegunSync) -> None:
+        self._shop = context
         self._begun = begun
         self.snapshot_ids: list[UUID] = []
 
@@ -282,9 +284,9 @@ class _Asking:
         return want.key == manifest_key(session_id, self.snapshot_ids[-1])
 
 
-def _reach(shop: TaskContext, begun: BegunSync) -> Endpoint:
+def _reach(context: TaskContext, begun: BegunSync) -> Endpoint:
     """The executor on the place that is to be saved. One that has ended is started again by who looks after workers."""
-    facts = shop.host.facts(begun.turn.session_id)
+    facts = context.host.facts(begun.turn.session_id)
     if not facts.has_place(begun.epoch):
         raise NotSaved("Its place is gone: there is nothing left to save from.", code="place_gone")
     if facts.endpoint is None:
@@ -292,7 +294,7 @@ def _reach(shop: TaskContext, begun: BegunSync) -> Endpoint:
     return facts.endpoint
 
 
-def _store(shop: TaskContext) -> ObjectStorage:
-    if shop.store is None:
+def _store(context: TaskContext) -> ObjectStorage:
+    if context.store is None:
         raise NotSaved("No object store is set up.", code="no_object_store")
-    return shop.store
+    return context.store

@@ -59,16 +59,16 @@ class OperationRequest:
     stands: Callable[[], bool]
 
 
-def see_through(shop: TaskContext, store: ObjectStorage | None, asked: OperationRequest) -> OperationState:
+def see_through(context: TaskContext, store: ObjectStorage | None, asked: OperationRequest) -> OperationState:
     """The operation that has succeeded; without a store only one that wants no links can. Raises OperationFailed,
     ExecutorError, ObjectsUnavailable, Interrupted and Superseded."""
     operation_id, restarts, seen = asked.start(), 0, _Seen()
     while True:
-        if shop.closing.is_set():
+        if context.closing.is_set():
             raise Interrupted
         if not asked.stands():
             raise Superseded
-        state = shop.executors.operation(asked.endpoint, operation_id, asked.trace, wait=WAIT_SECONDS)
+        state = context.executors.operation(asked.endpoint, operation_id, asked.trace, wait=WAIT_SECONDS)
         if state is None:
             restarts += 1
             if restarts > RESTARTS:
@@ -82,7 +82,9 @@ def see_through(shop: TaskContext, store: ObjectStorage | None, asked: Operation
         else:
             seen = seen.then(state.progress)
             if state.wants:
-                shop.executors.give_links(asked.endpoint, operation_id, _links(store, asked, state.wants), asked.trace)
+                context.executors.give_links(
+                    asked.endpoint, operation_id, _links(store, asked, state.wants), asked.trace
+                )
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from schema.paths import OUTSIDE
 from schema.runtime_manifest import RuntimeManifest
 
 
-def require_whole(shop: TaskContext, endpoint: Endpoint, manifest: RuntimeManifest, trace: Trace) -> None:
+def require_whole(context: TaskContext, endpoint: Endpoint, manifest: RuntimeManifest, trace: Trace) -> None:
     """Raises RuntimeVersionMismatch, RequiredPathsMissing or PathOutsideWorkspace, each with its paths and what to do;
     and ExecutorError. No executor is asked where the manifest wants nothing."""
     required = [path.absolute for path in manifest.required_paths]
     if not required and manifest.runtime_version is None:
         return
-    found = look_for(shop, endpoint, required, trace)
+    found = look_for(context, endpoint, required, trace)
     version = str(found.found.get("runtimeVersion"))
     if manifest.runtime_version not in (None, version):
         raise RuntimeVersionMismatch(mismatch_detail(manifest.runtime_version or "", version))
@@ -28,10 +28,10 @@ def require_whole(shop: TaskContext, endpoint: Endpoint, manifest: RuntimeManife
         raise RequiredPathsMissing(missing_detail(found.missing), paths=found.missing)
 
 
-def look_for(shop: TaskContext, endpoint: Endpoint, paths: Sequence[str], trace: Trace) -> WorkspaceFound:
+def look_for(context: TaskContext, endpoint: Endpoint, paths: Sequence[str], trace: Trace) -> WorkspaceFound:
     """What is there of these absolute paths. Raises PathOutsideWorkspace and ExecutorError."""
     try:
-        return shop.executors.validate(endpoint, ValidateWorkspace(required_paths=list(paths)), trace)
+        return context.executors.validate(endpoint, ValidateWorkspace(required_paths=list(paths)), trace)
     except ExecutorError as error:
         if error.problem != OUTSIDE:
             raise

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,11 @@ RECORDED = {"cli", ".ci"}
 VAGUE_FILES = {"utils", "util", "common", "helpers", "manager", "service", "base", "misc", "core"}
 VAGUE_CLASSES = ("Manager", "Service", "Repository", "Store")
 MAX_LINES = 325
+MAX_FILES = 20
+MAY_HOLD_MORE = {
+    "schema": "contracts, rows and errors lean on each other: by noun they would make circles",
+    "executor/agents": "one adapter, whose files only make sense together",
+}
 GAP = re.compile(r"\b(TODO|FIXME|XXX|NotImplementedError|HACK)\b")
 
 
@@ -53,6 +59,36 @@ def test_classes_are_named_by_what_they_are() -> None:
         if isinstance(node, ast.ClassDef) and node.name.endswith(VAGUE_CLASSES)
     ]
     assert vague == []
+
+
+def test_no_public_class_name_stands_twice() -> None:
+    places: dict[str, list[str]] = {}
+    for path in python_files(*PACKAGES):
+        for name in public_types(tree_of(path)):
+            places.setdefault(name, []).append(str(path))
+    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
+
+
+def public_types(tree: ast.Module) -> Iterator[str]:
+    """Classes, and aliases that are named like classes."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            names = [node.name]
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names = [node.target.id]
+        elif isinstance(node, ast.Assign):
+            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+        else:
+            names = []
+        yield from (name for name in names if name[0].isupper() and not name.isupper() and len(name) > 1)
+
+
+def test_no_folder_is_a_heap() -> None:
+    folders: dict[Path, int] = {}
+    for path in python_files(*PACKAGES, "tests"):
+        folders[path.parent] = folders.get(path.parent, 0) + 1
+    full = {str(folder): count for folder, count in folders.items() if count > MAX_FILES}
+    assert {folder: count for folder, count in full.items() if folder not in MAY_HOLD_MORE} == {}
 
 
 def test_files_hold_one_screenful_of_ideas() -> None:

@@ -12,9 +12,9 @@ import os
 from typing import Any
 from uuid import UUID
 
-from executor.agents.environment import SESSION_MARKER
-from executor.agents.leftovers import become_subreaper
 from executor.agents.turn import Listener, Stop, Turn
+from executor.process.children import SESSION_MARKER
+from executor.process.leftovers import become_subreaper
 from executor.process.settings import ExecutorSettings, read_settings
 from executor.serve import serve
 from schema.events import HumanRequested, MessageDelta, Reason, RunFinished, RunStarted

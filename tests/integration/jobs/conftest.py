@@ -24,7 +24,7 @@ from handlers.runs.stop import StopPolicy
 from handlers.runs.stop import stop_run as ask_to_stop
 from jobs.context import TaskContext
 from jobs.hosts.folder import SessionFolder
-from jobs.job_worker import open_workshop
+from jobs.job_worker import open_task_context
 from jobs.runtime.settings import JobSettings
 from schema.events import Envelope
 from schema.executor_api import ProviderDeclared
@@ -126,24 +126,24 @@ def settings_of(environment: dict[str, str], **changes: object) -> JobSettings:
 
 
 @pytest.fixture
-def make_shop(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., TaskContext]]:
+def make_context(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., TaskContext]]:
     """Workshops in this process, to call verbs of jobs/ on without a queue; settings are overruled by name."""
     opened = []
     for name in ("EXECUTOR_STOP_GRACE_SECONDS", "EXECUTOR_HEARTBEAT_SECONDS"):
         monkeypatch.setenv(name, environment[name])
 
     def make(**changes: object) -> TaskContext:
-        opened.append(open_workshop(settings_of(environment, **changes)))
+        opened.append(open_task_context(settings_of(environment, **changes)))
         return opened[-1].__enter__()
 
     yield make
-    for workshop in opened:
-        workshop.__exit__(None, None, None)
+    for task_context in opened:
+        task_context.__exit__(None, None, None)
 
 
 @pytest.fixture
-def shop(make_shop: Callable[..., TaskContext]) -> TaskContext:
-    return make_shop()
+def context(make_context: Callable[..., TaskContext]) -> TaskContext:
+    return make_context()
 
 
 @dataclass

@@ -186,7 +186,7 @@ def test_a_stalled_duty_keeps_no_other_job_from_being_put_back(runs: Runs, make_
 
 
 def test_an_operation_that_the_worker_stumbles_over_is_answered(
-    shop: TaskContext, runs: Runs, monkeypatch: pytest.MonkeyPatch
+    context: TaskContext, runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stumble(_shop: TaskContext) -> Reconciliation:
         raise ZeroDivisionError
@@ -195,7 +195,7 @@ def test_an_operation_that_the_worker_stumbles_over_is_answered(
     with runs.conn.transaction():
         operation_id = request_operation(runs.conn, runs.actor, "reconcile_runs", {})
     with pytest.raises(ZeroDivisionError):
-        perform_operation(shop, operation_id)
+        perform_operation(context, operation_id)
     done = operation(runs.conn, operation_id)
     assert done is not None
     assert "ZeroDivisionError" in (done.error or "")
@@ -216,7 +216,7 @@ def test_operators_can_use_the_command_line_of_the_queue(environment: dict[str, 
 
 
 def test_of_the_job_workers_commits_only_the_queues_own_are_not_waited_for(
-    shop: TaskContext, database: str, monkeypatch: pytest.MonkeyPatch
+    context: TaskContext, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = "SELECT current_setting('synchronous_commit') AS waits"
     monkeypatch.setenv("DATABASE_URL", database)
@@ -225,6 +225,6 @@ def test_of_the_job_workers_commits_only_the_queues_own_are_not_waited_for(
         async with app.open_async():
             return str((await app.connector.execute_query_one_async(asked))["waits"])
 
-    with shop.database.dedicated() as alone:
-        verbs = shop.database.call(lambda conn: conn.execute(asked).fetchone())
+    with context.database.dedicated() as alone:
+        verbs = context.database.call(lambda conn: conn.execute(asked).fetchone())
         assert (asyncio.run(queues_own()), verbs, alone.execute(asked).fetchone()) == ("off", ("on",), ("on",))

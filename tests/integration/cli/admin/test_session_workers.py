@@ -19,10 +19,10 @@ from handlers.access.users import user_named
 from handlers.sessions.edit import open_session
 from jobs.context import TaskContext
 from jobs.perform_request import perform_operation
-from tests.integration.jobs.conftest import callbacks, environment, make_shop
+from tests.integration.jobs.conftest import callbacks, environment, make_context
 from tests.integration.jobs.waiting import wait_until
 
-__all__ = ["callbacks", "environment", "make_shop"]
+__all__ = ["callbacks", "environment", "make_context"]
 Run = Callable[..., tuple[int, list[dict[str, Any]], str]]
 
 
@@ -47,12 +47,12 @@ def session_id(conn: psycopg.Connection) -> UUID:
 
 
 @pytest.fixture
-def shop(make_shop: Callable[..., TaskContext]) -> TaskContext:
-    return make_shop(executor_spares=0)
+def context(make_context: Callable[..., TaskContext]) -> TaskContext:
+    return make_context(executor_spares=0)
 
 
 @contextmanager
-def performing(shop: TaskContext, conn: psycopg.Connection) -> Iterator[None]:
+def performing(context: TaskContext, conn: psycopg.Connection) -> Iterator[None]:
     """The next operation is done, as a job worker does it."""
 
     def perform() -> None:
@@ -60,7 +60,7 @@ def performing(shop: TaskContext, conn: psycopg.Connection) -> Iterator[None]:
         wait_until(lambda: conn.execute(select).fetchone() is not None, lambda: "nothing was asked for")
         row = conn.execute(select).fetchone()
         assert row is not None
-        perform_operation(shop, row[0])
+        perform_operation(context, row[0])
 
     thread = threading.Thread(target=perform)
     thread.start()
@@ -69,9 +69,9 @@ def performing(shop: TaskContext, conn: psycopg.Connection) -> Iterator[None]:
 
 
 def test_a_worker_is_activated_shown_and_listed(
-    run: Run, conn: psycopg.Connection, shop: TaskContext, session_id: UUID
+    run: Run, conn: psycopg.Connection, context: TaskContext, session_id: UUID
 ) -> None:
-    with performing(shop, conn):
+    with performing(context, conn):
         status, [active], _ = run("activate", str(session_id))
     assert (status, active) == (0, {"sessionId": str(session_id), "status": "active", "epoch": 1})
     _, [shown], _ = run("show", str(session_id))
@@ -80,10 +80,10 @@ def test_a_worker_is_activated_shown_and_listed(
     assert why["reason"] == "It is idle."
     _, listed, _ = run("list")
     assert [each["sessionId"] for each in listed] == [str(session_id)]
-    with performing(shop, conn):
+    with performing(context, conn):
         status, [swept], _ = run("stop-idle", str(session_id))
     assert (status, swept["scanned"], swept["stopped"]) == (0, 1, 1)
-    with performing(shop, conn):
+    with performing(context, conn):
         status, [removed], _ = run("remove", str(session_id))
     assert (status, removed) == (0, {"sessionId": str(session_id)})
     _, [shown], _ = run("show", str(session_id))
@@ -95,16 +95,16 @@ def test_a_worker_is_activated_shown_and_listed(
 
 
 def test_what_is_not_saved_is_kept_unless_forced(
-    run: Run, conn: psycopg.Connection, shop: TaskContext, session_id: UUID
+    run: Run, conn: psycopg.Connection, context: TaskContext, session_id: UUID
 ) -> None:
-    with performing(shop, conn):
+    with performing(context, conn):
         run("activate", str(session_id))
     conn.execute("UPDATE session_workers SET dirty_since = now(), dirty_seq = 1")
-    with performing(shop, conn):
+    with performing(context, conn):
         status, [kept], _ = run("remove", str(session_id))
     assert (status, kept["sessionId"]) == (1, str(session_id))
     assert "not removed" in kept["kept"]
-    with performing(shop, conn):
+    with performing(context, conn):
         status, [removed], _ = run("remove", str(session_id), "--force", "lose-unsaved-changes", "--reason", "a test")
     assert (status, removed["lost"]["isAnything"]) == (0, True)
     row = conn.execute("SELECT actor, detail ->> 'reason' FROM audit_log ORDER BY id DESC").fetchone()

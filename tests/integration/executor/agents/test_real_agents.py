@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from executor.agents.leftovers import marked_processes
 from executor.agents.provider import Price, PriceTable, Provider, Variable
+from executor.process.leftovers import marked_processes
 from tests.integration.executor.agents.turns import Place, answering
 from tests.model_server.starter import Json, ModelServer
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from executor.agents.leftovers import marked_processes
 from executor.agents.provider import Provider
 from executor.agents.registry import load_registry
 from executor.agents.run_turn import take_turn
 from executor.agents.turn import Stop, Turn
+from executor.process.leftovers import marked_processes
 from schema.events import HumanRequested, MessageDelta, RunFinished, RunStarted, TodoUpdate
 from schema.executor_api import Answer, Handover, Resume
 from schema.options import RunOptions

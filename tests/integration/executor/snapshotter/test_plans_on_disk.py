@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 
 from executor.snapshotter.protocol import EngineFailed
 from handlers.workspaces.restore_plan import Snapshot, make_plan
-from handlers.workspaces.tree import Kind, TreeEntry, found_in
+from handlers.workspaces.tree import EntryKind, TreeEntry, found_in
 from schema.errors import WorkspaceRefused
 from schema.restore_plan import ConflictPolicy, RestorePlan
 from schema.runtime_manifest import RuntimeManifest, read_manifest
@@ -141,7 +141,7 @@ def test_the_disk_holds_what_the_plan_says(
 
 
 @pytest.mark.parametrize("kind", ["file", "other"])
-def test_a_seed_that_wins_over_a_saved_file_takes_the_place_of_a_folder_too(objects: Objects, kind: Kind) -> None:
+def test_a_seed_that_wins_over_a_saved_file_takes_the_place_of_a_folder_too(objects: Objects, kind: EntryKind) -> None:
     manifest = read_manifest({"seedFiles": [{"path": "/workspace/c", "content": "of the app"}]})
     saved, there = [TreeEntry("workspace", "c", "file")], [TreeEntry("workspace", "c/c/x", kind)]
     _prove(objects, manifest, saved, there, "overwrite_with_seed")

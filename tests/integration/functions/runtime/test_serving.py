@@ -12,7 +12,8 @@ import pytest
 
 from functions.app import create_app
 from functions.runtime.process import api_process_of
-from functions.runtime.settings import BadSetting, read_settings
+from functions.runtime.settings import read_settings
+from schema.settings import BadSetting
 from tests.integration.functions.conftest import (
     SECRET,
     Api,

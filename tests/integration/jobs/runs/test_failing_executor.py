@@ -45,14 +45,14 @@ def stand_in() -> Iterator[StandIn]:
 
 
 @pytest.fixture
-def shop(make_shop: Callable[..., TaskContext], stand_in: StandIn) -> TaskContext:
+def context(make_context: Callable[..., TaskContext], stand_in: StandIn) -> TaskContext:
     external = {"worker_host": "external", "executor_base_url": stand_in.url, "executor_auth_token": TOKEN}
-    return make_shop(**external, executor_max_retries=1)
+    return make_context(**external, executor_max_retries=1)
 
 
-def test_an_executor_has_the_run_with_all_that_it_needs(shop: TaskContext, runs: Runs, stand_in: StandIn) -> None:
+def test_an_executor_has_the_run_with_all_that_it_needs(context: TaskContext, runs: Runs, stand_in: StandIn) -> None:
     run = runs.start("do it")
-    assert execute_run(shop, run.id) == "started"
+    assert execute_run(context, run.id) == "started"
     call = stand_in.seen[-1]
     assert (call.method, call.path) == ("POST", "/runs")
     assert call.body["prompt"] == "do it"
@@ -62,60 +62,60 @@ def test_an_executor_has_the_run_with_all_that_it_needs(shop: TaskContext, runs:
     assert call.body["traceparent"] == run.traceparent
 
 
-def test_executors_of_others_are_never_due_for_anything(shop: TaskContext, runs: Runs, stand_in: StandIn) -> None:
+def test_executors_of_others_are_never_due_for_anything(context: TaskContext, runs: Runs, stand_in: StandIn) -> None:
     """Nor asked: with many sessions that would cost the job worker seconds, again and again."""
     for _ in range(3):
-        assert execute_run(shop, runs.start().id) == "started"
+        assert execute_run(context, runs.start().id) == "started"
     before = len(stand_in.seen)
-    assert look_after_workers(shop) == []
+    assert look_after_workers(context) == []
     assert len(stand_in.seen) == before
 
 
 def test_an_unreachable_executor_costs_an_attempt_until_none_is_left(
-    shop: TaskContext, runs: Runs, stand_in: StandIn
+    context: TaskContext, runs: Runs, stand_in: StandIn
 ) -> None:
     run = runs.start(max_attempts=2)
     stand_in.fail(*[Reply(503)] * 4)
-    assert execute_run(shop, run.id) == "given_back"
+    assert execute_run(context, run.id) == "given_back"
     assert (runs.row(run.id).status, runs.row(run.id).attempt) == ("queued", 1)
-    assert execute_run(shop, run.id) == "given_back"
+    assert execute_run(context, run.id) == "given_back"
     failed = runs.row(run.id)
     assert (failed.status, failed.reason_code) == ("failed", "executor_unreachable")
     assert "All 2 attempts" in (failed.reason_message or "")
     assert runs.types(run.id) == ["run.queued", "run.retrying", "run.finished"]
 
 
-def test_a_refusal_fails_the_run_at_once(shop: TaskContext, runs: Runs, stand_in: StandIn) -> None:
+def test_a_refusal_fails_the_run_at_once(context: TaskContext, runs: Runs, stand_in: StandIn) -> None:
     run = runs.start()
     stand_in.fail(Reply(422, {"code": "invalid", "detail": "prompt: too odd"}))
-    assert execute_run(shop, run.id) == "ended"
+    assert execute_run(context, run.id) == "ended"
     failed = runs.row(run.id)
     assert (failed.status, failed.reason_code) == ("failed", "executor_refused")
     assert "prompt: too odd" in (failed.reason_message or "")
 
 
 def test_an_executor_is_asked_for_its_workspace_only_where_the_app_wants_something(
-    shop: TaskContext, runs: Runs, stand_in: StandIn
+    context: TaskContext, runs: Runs, stand_in: StandIn
 ) -> None:
-    assert execute_run(shop, runs.start().id) == "started"
+    assert execute_run(context, runs.start().id) == "started"
     assert [seen.path for seen in stand_in.seen] == ["/runs"]
 
 
-def test_a_run_of_a_newer_claim_is_left_alone(shop: TaskContext, runs: Runs, stand_in: StandIn) -> None:
+def test_a_run_of_a_newer_claim_is_left_alone(context: TaskContext, runs: Runs, stand_in: StandIn) -> None:
     run = runs.start()
     stand_in.fail(Reply(409, {"code": "stale_claim", "detail": "Another job has claimed this run since."}))
-    assert execute_run(shop, run.id) == "left"
+    assert execute_run(context, run.id) == "left"
     assert runs.row(run.id).status == "starting"
 
 
-def test_a_busy_executor_is_waited_for(shop: TaskContext, runs: Runs, stand_in: StandIn) -> None:
+def test_a_busy_executor_is_waited_for(context: TaskContext, runs: Runs, stand_in: StandIn) -> None:
     run = runs.start()
     stand_in.fail(*[Reply(409, {"code": "busy"})] * 3)
-    assert execute_run(shop, run.id) == "started"
+    assert execute_run(context, run.id) == "started"
 
 
 def test_a_run_that_was_stopped_while_its_worker_started_is_given_to_no_executor(
-    shop: TaskContext, runs: Runs, stand_in: StandIn
+    context: TaskContext, runs: Runs, stand_in: StandIn
 ) -> None:
     run = runs.start()
 
@@ -125,30 +125,30 @@ def test_a_run_that_was_stopped_while_its_worker_started_is_given_to_no_executor
             runs.stop(run.id)
             return super().ensure_started(session_id, epoch)
 
-    slow = replace(shop, host=Slow(Endpoint(stand_in.url, TOKEN), shop.executors))
+    slow = replace(context, host=Slow(Endpoint(stand_in.url, TOKEN), context.executors))
     assert execute_run(slow, run.id) == "superseded"
     assert stand_in.seen == []
 
 
-def test_a_run_that_is_not_queued_is_not_taken(shop: TaskContext, runs: Runs, stand_in: StandIn) -> None:
+def test_a_run_that_is_not_queued_is_not_taken(context: TaskContext, runs: Runs, stand_in: StandIn) -> None:
     run = runs.start()
-    assert execute_run(shop, run.id) == "started"
+    assert execute_run(context, run.id) == "started"
     seen = len(stand_in.seen)
-    assert execute_run(shop, run.id) == "nothing_to_do"
+    assert execute_run(context, run.id) == "nothing_to_do"
     assert len(stand_in.seen) == seen
 
 
 def test_every_line_about_a_run_names_the_executor_that_it_is_about(
-    shop: TaskContext, runs: Runs, stand_in: StandIn
+    context: TaskContext, runs: Runs, stand_in: StandIn
 ) -> None:
     run = runs.start()
     stand_in.fail(Reply(503), Reply(503))
     with capture_logs(processors=[merge_contextvars]) as lines:
-        execute_run(shop, run.id)
-        execute_run(shop, run.id)
+        execute_run(context, run.id)
+        execute_run(context, run.id)
         runs.stop(run.id)
         stand_in.fail(Reply(503), Reply(503))
-        stop_run(shop, run.id)
+        stop_run(context, run.id)
     assert {"run.given_back", "run.job_ended", "run.stop_untold"} <= {line["event"] for line in lines}
     ids = {
         "traceId": trace_id(run.traceparent),
@@ -159,39 +159,41 @@ def test_every_line_about_a_run_names_the_executor_that_it_is_about(
     assert [{key: line.get(key) for key in CONTEXT_KEYS} for line in lines] == [ids] * len(lines)
 
 
-def test_a_stop_that_no_executor_knows_settles_the_run(shop: TaskContext, runs: Runs, stand_in: StandIn) -> None:
+def test_a_stop_that_no_executor_knows_settles_the_run(context: TaskContext, runs: Runs, stand_in: StandIn) -> None:
     run = runs.start()
-    execute_run(shop, run.id)
+    execute_run(context, run.id)
     runs.stop(run.id)
-    stop_run(shop, run.id)
+    stop_run(context, run.id)
     assert stand_in.seen[-1].path == f"/runs/{run.id}?claim=2"
     assert runs.row(run.id).status == "cancelled"
 
 
-def test_a_stop_that_cannot_be_told_is_left_to_the_deadline(shop: TaskContext, runs: Runs, stand_in: StandIn) -> None:
+def test_a_stop_that_cannot_be_told_is_left_to_the_deadline(
+    context: TaskContext, runs: Runs, stand_in: StandIn
+) -> None:
     run = runs.start()
-    execute_run(shop, run.id)
+    execute_run(context, run.id)
     runs.stop(run.id)
     stand_in.fail(Reply(503), Reply(503))
-    stop_run(shop, run.id)
+    stop_run(context, run.id)
     assert runs.row(run.id).status == "cancelling"
 
 
 def test_a_stop_while_the_run_is_handed_over_reaches_the_executor(
-    shop: TaskContext, runs: Runs, stand_in: StandIn
+    context: TaskContext, runs: Runs, stand_in: StandIn
 ) -> None:
     run = runs.start()
     taken = {"runId": str(run.id), "attempt": 1, "claim": 1, "state": "starting"}
     stand_in.fail(Reply(202, taken, meanwhile=lambda: runs.stop(run.id)))
-    assert execute_run(shop, run.id) == "superseded"
+    assert execute_run(context, run.id) == "superseded"
     assert [call.method for call in stand_in.seen[-2:]] == ["POST", "DELETE"]
     assert stand_in.seen[-1].path == f"/runs/{run.id}?claim=1"
 
 
-def answered_request(shop: TaskContext, runs: Runs) -> tuple[RunRow, UUID]:
+def answered_request(context: TaskContext, runs: Runs) -> tuple[RunRow, UUID]:
     """A run that waits, and the request that was answered since."""
     run = runs.start()
-    execute_run(shop, run.id)
+    execute_run(context, run.id)
     request_id = uuid4()
     asked = {"requestId": str(request_id), "kind": "permission", "title": "May I?", "fingerprint": "f"}
     say(runs, run.id, ("run.started", {"provider": "demo"}), ("human_loop.requested", {**asked, "options": PERMISSION}))
@@ -214,36 +216,38 @@ def status_of(runs: Runs, request_id: UUID) -> str:
     return fetch_the(runs.conn, "human_request", HumanRequestRow, request_id=request_id).status
 
 
-def test_an_answer_reaches_the_agent_that_asked(shop: TaskContext, runs: Runs, stand_in: StandIn) -> None:
-    run, request_id = answered_request(shop, runs)
-    deliver_answer(shop, request_id)
+def test_an_answer_reaches_the_agent_that_asked(context: TaskContext, runs: Runs, stand_in: StandIn) -> None:
+    run, request_id = answered_request(context, runs)
+    deliver_answer(context, request_id)
     call = stand_in.seen[-1]
     assert call.path == f"/runs/{run.id}/human-loop/{request_id}"
     assert call.body["decision"] == "allow"
     assert status_of(runs, request_id) == "delivering"
 
 
-def test_an_answer_that_nobody_waits_for_is_void(shop: TaskContext, runs: Runs, stand_in: StandIn) -> None:
-    run, request_id = answered_request(shop, runs)
+def test_an_answer_that_nobody_waits_for_is_void(context: TaskContext, runs: Runs, stand_in: StandIn) -> None:
+    run, request_id = answered_request(context, runs)
     stand_in.fail(Reply(404, {"code": "request_unknown"}))
-    deliver_answer(shop, request_id)
+    deliver_answer(context, request_id)
     assert status_of(runs, request_id) == "void"
     assert runs.types(run.id)[-1] == "human_loop.applied"
 
 
-def test_an_answer_that_cannot_be_delivered_is_kept_for_later(shop: TaskContext, runs: Runs, stand_in: StandIn) -> None:
-    _, request_id = answered_request(shop, runs)
+def test_an_answer_that_cannot_be_delivered_is_kept_for_later(
+    context: TaskContext, runs: Runs, stand_in: StandIn
+) -> None:
+    _, request_id = answered_request(context, runs)
     stand_in.fail(Reply(503), Reply(503))
     with pytest.raises(ExecutorError):
-        deliver_answer(shop, request_id)
+        deliver_answer(context, request_id)
     assert status_of(runs, request_id) == "delivering"
-    deliver_answer(shop, request_id)
+    deliver_answer(context, request_id)
     assert stand_in.seen[-1].body["decision"] == "allow"
 
 
-def test_an_executor_that_asks_for_a_long_pause_gets_it(shop: TaskContext, runs: Runs, stand_in: StandIn) -> None:
+def test_an_executor_that_asks_for_a_long_pause_gets_it(context: TaskContext, runs: Runs, stand_in: StandIn) -> None:
     run = runs.start()
     stand_in.fail(Reply(429, headers={"retry-after": "600"}))
-    assert execute_run(shop, run.id) == "given_back"
+    assert execute_run(context, run.id) == "given_back"
     pause = "SELECT next_attempt_at - now() BETWEEN interval '9 minutes' AND interval '10 minutes' FROM runs"
     assert runs.conn.execute(pause).fetchone() == (True,)

@@ -22,8 +22,8 @@ from tests.integration.jobs.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
-def _the_control_plane_is_well(shop: TaskContext, runs: Runs) -> None:
-    part_seen(runs.conn, "worker", shop.limits)
+def _the_control_plane_is_well(context: TaskContext, runs: Runs) -> None:
+    part_seen(runs.conn, "worker", context.limits)
     runs.conn.execute("UPDATE control_plane_parts SET well_since = now() - interval '1 hour'")
 
 
@@ -42,118 +42,118 @@ def only(reasons: list[Reconciled]) -> str:
     return reasons[0].action
 
 
-def test_nothing_is_done_about_runs_that_are_in_time(shop: TaskContext, runs: Runs) -> None:
+def test_nothing_is_done_about_runs_that_are_in_time(context: TaskContext, runs: Runs) -> None:
     runs.start()
-    done = reconcile_runs(shop)
+    done = reconcile_runs(context)
     assert (done.scanned, done.reasons) == (0, [])
 
 
 def test_a_run_that_its_executor_works_on_is_adopted(
-    make_shop: Callable[..., TaskContext], runs: Runs, monkeypatch: pytest.MonkeyPatch
+    make_context: Callable[..., TaskContext], runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EXECUTOR_HEARTBEAT_SECONDS", "600")
-    shop = make_shop()
+    context = make_context()
     run = runs.start("sleep 100")
-    execute_run(shop, run.id)
+    execute_run(context, run.id)
     runs.wait_for(run.id, "running")
 
     def adopted() -> bool:
         overdue(runs, run.id)
-        done = reconcile_runs(shop)
+        done = reconcile_runs(context)
         assert {reason.action for reason in done.reasons} <= {"adopted"}
         return done.adopted == 1
 
     wait_until(adopted, lambda: runs.row(run.id))
     assert runs.row(run.id).status == "running"
-    assert reconcile_runs(shop).scanned == 0
+    assert reconcile_runs(context).scanned == 0
 
 
-def test_a_claim_that_led_to_nothing_is_taken_back(shop: TaskContext, runs: Runs) -> None:
+def test_a_claim_that_led_to_nothing_is_taken_back(context: TaskContext, runs: Runs) -> None:
     run = runs.start()
-    shop.database.transact(claim_run, run.id, owner="gone", lock_seconds=60)
+    context.database.transact(claim_run, run.id, owner="gone", lock_seconds=60)
     overdue(runs, run.id)
-    done = reconcile_runs(shop)
+    done = reconcile_runs(context)
     assert (done.scanned, done.retried, only(done.reasons)) == (1, 1, "retried")
     assert runs.row(run.id).status == "queued"
 
 
-def test_a_claim_that_led_to_nothing_at_the_last_attempt_fails(shop: TaskContext, runs: Runs) -> None:
+def test_a_claim_that_led_to_nothing_at_the_last_attempt_fails(context: TaskContext, runs: Runs) -> None:
     run = runs.start(max_attempts=1)
-    shop.database.transact(claim_run, run.id, owner="gone", lock_seconds=60)
+    context.database.transact(claim_run, run.id, owner="gone", lock_seconds=60)
     overdue(runs, run.id)
-    assert reconcile_runs(shop).failed == 1
+    assert reconcile_runs(context).failed == 1
     assert runs.row(run.id).reason_code == "executor_lost"
 
 
-def test_a_due_run_without_a_job_gets_one(shop: TaskContext, runs: Runs) -> None:
+def test_a_due_run_without_a_job_gets_one(context: TaskContext, runs: Runs) -> None:
     run = runs.start()
     runs.conn.execute("DELETE FROM procrastinate_jobs")
     runs.conn.execute("UPDATE runs SET next_attempt_at = now() - interval '1 minute'")
-    assert only(reconcile_runs(shop).reasons) == "dispatched"
+    assert only(reconcile_runs(context).reasons) == "dispatched"
     jobs = runs.conn.execute("SELECT args ->> 'run_id' FROM procrastinate_jobs").fetchall()
     assert jobs == [(str(run.id),)]
 
 
-def test_a_stop_that_nobody_carried_out_ends_at_its_deadline(shop: TaskContext, runs: Runs) -> None:
+def test_a_stop_that_nobody_carried_out_ends_at_its_deadline(context: TaskContext, runs: Runs) -> None:
     run = runs.start()
-    shop.database.transact(claim_run, run.id, owner="gone", lock_seconds=60)
+    context.database.transact(claim_run, run.id, owner="gone", lock_seconds=60)
     runs.stop(run.id)
     overdue(runs, run.id)
-    assert only(reconcile_runs(shop).reasons) == "cancelled"
+    assert only(reconcile_runs(context).reasons) == "cancelled"
     assert runs.row(run.id).status == "cancelled"
 
 
 def test_a_run_whose_folder_is_gone_is_given_up_only_when_the_control_plane_was_well(
-    shop: TaskContext, runs: Runs
+    context: TaskContext, runs: Runs
 ) -> None:
     run = runs.start(max_attempts=1)
-    shop.database.transact(claim_run, run.id, owner="gone", lock_seconds=60)
+    context.database.transact(claim_run, run.id, owner="gone", lock_seconds=60)
     runs.conn.execute("UPDATE runs SET status = 'running', prompt_delivered = true")
     overdue(runs, run.id)
     runs.conn.execute("UPDATE control_plane_parts SET well_since = now()")
-    assert only(reconcile_runs(shop).reasons) == "waiting"
+    assert only(reconcile_runs(context).reasons) == "waiting"
     runs.conn.execute("UPDATE control_plane_parts SET well_since = now() - interval '1 hour'")
-    assert only(reconcile_runs(shop).reasons) == "failed"
+    assert only(reconcile_runs(context).reasons) == "failed"
 
 
-def test_a_stopped_run_frees_its_session_for_the_next(shop: TaskContext, runs: Runs) -> None:
+def test_a_stopped_run_frees_its_session_for_the_next(context: TaskContext, runs: Runs) -> None:
     first = runs.start("sleep 100")
-    execute_run(shop, first.id)
+    execute_run(context, first.id)
     runs.wait_for(first.id, "running")
     second = runs.start("say: next", session_id=first.session_id)
     runs.stop(first.id)
-    stop_run(shop, first.id)
+    stop_run(context, first.id)
     runs.wait_for(first.id, "cancelled")
-    assert execute_run(shop, second.id) == "started"
+    assert execute_run(context, second.id) == "started"
     runs.wait_for(second.id, "succeeded")
 
 
-def asked(shop: TaskContext, runs: Runs, kind: str, **arguments: object) -> OperationRow:
+def asked(context: TaskContext, runs: Runs, kind: str, **arguments: object) -> OperationRow:
     with runs.conn.transaction():
         operation_id = request_operation(runs.conn, runs.actor, kind, dict(arguments))
-    perform_operation(shop, operation_id)
+    perform_operation(context, operation_id)
     done = operation(runs.conn, operation_id)
     assert done is not None
     return done
 
 
-def test_a_drain_counts_what_became_of_the_runs(shop: TaskContext, runs: Runs) -> None:
+def test_a_drain_counts_what_became_of_the_runs(context: TaskContext, runs: Runs) -> None:
     for prompt in ("say: one", "say: two", "error: broken"):
         runs.start(prompt, max_attempts=1)
-    done = asked(shop, runs, "drain_queue", limit=10, waitSeconds=30)
+    done = asked(context, runs, "drain_queue", limit=10, waitSeconds=30)
     assert done.result == {"claimed": 3, "started": 3, "succeeded": 2, "retried": 0, "failed": 1, "canceled": 0}
 
 
-def test_a_drain_takes_no_more_than_it_is_told(shop: TaskContext, runs: Runs) -> None:
+def test_a_drain_takes_no_more_than_it_is_told(context: TaskContext, runs: Runs) -> None:
     for _ in range(2):
         runs.start()
-    done = asked(shop, runs, "drain_queue", limit=1)
+    done = asked(context, runs, "drain_queue", limit=1)
     assert done.result is not None
     assert done.result["claimed"] == 1
 
 
-def test_the_reconciler_can_be_asked_for(shop: TaskContext, runs: Runs) -> None:
-    done = asked(shop, runs, "reconcile_runs")
+def test_the_reconciler_can_be_asked_for(context: TaskContext, runs: Runs) -> None:
+    done = asked(context, runs, "reconcile_runs")
     assert done.result is not None
     assert done.result["scanned"] == 0
     assert done.result["reasons"] == []
@@ -161,27 +161,27 @@ def test_the_reconciler_can_be_asked_for(shop: TaskContext, runs: Runs) -> None:
 
 @pytest.mark.parametrize(("kind", "arguments"), [("unheard_of", {}), ("drain_queue", {"limit": "many"})])
 def test_an_operation_that_cannot_be_done_says_why(
-    shop: TaskContext, runs: Runs, kind: str, arguments: dict[str, object]
+    context: TaskContext, runs: Runs, kind: str, arguments: dict[str, object]
 ) -> None:
-    done = asked(shop, runs, kind, **arguments)
+    done = asked(context, runs, kind, **arguments)
     assert done.result is None
     assert done.error
 
 
-def test_the_mark_of_a_living_worker_goes_with_its_connection(shop: TaskContext) -> None:
-    with shop.database.dedicated() as first, shop.database.dedicated() as second:
+def test_the_mark_of_a_living_worker_goes_with_its_connection(context: TaskContext) -> None:
+    with context.database.dedicated() as first, context.database.dedicated() as second:
         assert announce_presence(first, "me")
         assert not announce_presence(second, "me")
         first.close()
         assert announce_presence(second, "me") or announce_presence(second, "me")
 
 
-def test_readers_are_told_after_a_commit(shop: TaskContext, runs: Runs) -> None:
+def test_readers_are_told_after_a_commit(context: TaskContext, runs: Runs) -> None:
     run = runs.start(max_attempts=1)
-    shop.database.transact(claim_run, run.id, owner="gone", lock_seconds=60)
+    context.database.transact(claim_run, run.id, owner="gone", lock_seconds=60)
     overdue(runs, run.id)
-    with shop.database.dedicated() as listening:
+    with context.database.dedicated() as listening:
         listening.execute("LISTEN runyard_log")
-        reconcile_runs(shop)
+        reconcile_runs(context)
         heard = next(iter(listening.notifies(timeout=5, stop_after=1)))
     assert heard.payload == f"{run.session_id}:{runs.log(run.id)[-1].seq}"

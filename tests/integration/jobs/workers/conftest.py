@@ -21,35 +21,35 @@ from jobs.runs.execute import execute_run
 from schema.events import Envelope
 from schema.rows import RunRow, WorkerRow
 from schema.worker_api import Happened
-from tests.integration.jobs.conftest import Runs, callbacks, environment, make_job_worker, make_shop, runs
+from tests.integration.jobs.conftest import Runs, callbacks, environment, make_context, make_job_worker, runs
 from tests.integration.jobs.waiting import wait_until
 from tests.integration.jobs.workspaces.conftest import bucket
 
-__all__ = ["bucket", "callbacks", "environment", "make_job_worker", "make_shop", "runs"]
+__all__ = ["bucket", "callbacks", "environment", "make_context", "make_job_worker", "runs"]
 
 Make = Callable[..., TaskContext]
 
 
 @pytest.fixture
-def make_saving_shop(make_shop: Make, bucket: Bucket) -> Make:
+def make_saving_context(make_context: Make, bucket: Bucket) -> Make:
     """Job workers in this process that save to one store."""
 
     def make(**changes: object) -> TaskContext:
-        return replace(make_shop(executor_spares=0, **changes), store=bucket)
+        return replace(make_context(executor_spares=0, **changes), store=bucket)
 
     return make
 
 
 @pytest.fixture
-def shop(make_saving_shop: Make) -> TaskContext:
-    return make_saving_shop()
+def context(make_saving_context: Make) -> TaskContext:
+    return make_saving_context()
 
 
 @dataclass
 class Session:
     """A session whose runs are done by the demo agent, and what became of its worker."""
 
-    shop: TaskContext
+    context: TaskContext
     runs: Runs
     id: UUID | None = None
 
@@ -61,7 +61,7 @@ class Session:
     def begin(self, prompt: str, **changes: object) -> RunRow:
         run = self.runs.start(prompt, **({"session_id": self.id} if self.id else {}), **changes)
         self.id = run.session_id
-        assert execute_run(self.shop, run.id) == "started", self.runs.row(run.id)
+        assert execute_run(self.context, run.id) == "started", self.runs.row(run.id)
         return run
 
     @property
@@ -88,7 +88,7 @@ class Session:
 
     @property
     def folder(self) -> SessionFolder:
-        return SessionFolder(self.shop.settings.runyard_data_dir / "workers" / str(self.session_id))
+        return SessionFolder(self.context.settings.runyard_data_dir / "workers" / str(self.session_id))
 
     @property
     def executor(self) -> psutil.Process:
@@ -118,10 +118,10 @@ class Session:
         """Wait until its executor has nothing to deliver and no agent lives."""
 
         def rests() -> bool:
-            endpoint = self.shop.host.facts(self.session_id).endpoint
+            endpoint = self.context.host.facts(self.session_id).endpoint
             if endpoint is None:
                 return False
-            health = self.shop.executors.health(endpoint.base_url)
+            health = self.context.executors.health(endpoint.base_url)
             return health.spooled == 0 and health.runs == 0
 
         wait_until(rests, lambda: self.worker)
@@ -129,7 +129,7 @@ class Session:
     def kill_executor(self) -> None:
         executor = self.executor
         executor.kill()
-        wait_until(lambda: self.shop.host.is_dead(self.session_id), lambda: self.worker)
+        wait_until(lambda: self.context.host.is_dead(self.session_id), lambda: self.worker)
 
     def age(self, interval: str) -> None:
         """As if it had been as it is for so long."""
@@ -145,8 +145,8 @@ class Session:
 
 
 @pytest.fixture
-def session(shop: TaskContext, runs: Runs) -> Iterator[Session]:
-    made = Session(shop, runs)
+def session(context: TaskContext, runs: Runs) -> Iterator[Session]:
+    made = Session(context, runs)
     yield made
     with suppress(AssertionError):
         made.executor.kill()

@@ -47,14 +47,14 @@ def way(hurt_store: HurtStore) -> Way:
 def retired(session: Session) -> None:
     """Saved, stopped and removed."""
     session.at_rest()
-    assert stop_idle(session.shop, session.id).stopped == 1
-    assert remove_stopped(session.shop, session.id).removed == 1
+    assert stop_idle(session.context, session.id).stopped == 1
+    assert remove_stopped(session.context, session.id).removed == 1
 
 
 def test_a_lost_folder_gives_the_last_snapshot_and_a_warning_to_the_session(session: Session) -> None:
     session.say("write saved.txt: one")
     session.at_rest()
-    save_now(session.shop, session.session_id, "requested")
+    save_now(session.context, session.session_id, "requested")
     session.say("write unsaved.txt: two")
     session.at_rest()
     session.kill_executor()
@@ -72,9 +72,9 @@ def test_a_lost_folder_gives_the_last_snapshot_and_a_warning_to_the_session(sess
 def test_a_lost_folder_that_was_saved_is_no_loss(session: Session) -> None:
     session.say("write saved.txt: one")
     session.at_rest()
-    stop_idle(session.shop, session.id)
+    stop_idle(session.context, session.id)
     shutil.rmtree(session.folder.root)
-    look_after_workers(session.shop)
+    look_after_workers(session.context)
     assert session.status == "absent"
     session.say("read saved.txt")
     assert session.epoch == 2
@@ -85,26 +85,26 @@ def test_a_killed_executor_is_started_again_on_its_own_place_to_be_saved(session
     session.say("write notes.txt: one")
     session.at_rest()
     session.kill_executor()
-    look_after_workers(session.shop)
+    look_after_workers(session.context)
     assert (session.status, session.epoch) == ("active", 1)
     session.at_rest()
-    assert stop_idle(session.shop, session.id).stopped == 1
+    assert stop_idle(session.context, session.id).stopped == 1
     assert session.is_saved
 
 
 def test_a_killed_executor_whose_work_is_saved_counts_as_stopped(session: Session) -> None:
     session.say("write notes.txt: one")
     session.at_rest()
-    save_now(session.shop, session.session_id, "requested")
+    save_now(session.context, session.session_id, "requested")
     session.kill_executor()
-    look_after_workers(session.shop)
+    look_after_workers(session.context)
     assert session.status == "stopped"
 
 
 def test_a_stopped_workers_lost_workspace_comes_back_from_its_snapshot(session: Session) -> None:
     session.say("write notes.txt: remember the heron")
     session.at_rest()
-    stop_idle(session.shop, session.id)
+    stop_idle(session.context, session.id)
     shutil.rmtree(session.folder.workspace)
     again = session.say("read notes.txt")
     assert "heron" in session.text(again)
@@ -122,9 +122,9 @@ def test_a_damaged_place_keeps_no_other_run_from_being_reconciled(session: Sessi
     conn.execute("DELETE FROM procrastinate_jobs")
     conn.execute("UPDATE runs SET next_attempt_at = now() - interval '1 hour' WHERE status = 'queued'")
     conn.execute("UPDATE session_logs SET lease_expires_at = now() - interval '1 hour' WHERE run_id = %s", (run.id,))
-    done = reconcile_runs(session.shop)
+    done = reconcile_runs(session.context)
     assert (done.scanned, done.dispatched) == (5, len(others))
-    look_after_workers(session.shop)
+    look_after_workers(session.context)
     session.folder.epoch_file.write_text(mark)
 
 
@@ -133,7 +133,7 @@ def test_a_run_whose_folder_is_lost_gets_another_attempt_in_a_new_place(session:
     session.runs.wait_for(run.id, "running")
     session.kill_executor()
     shutil.rmtree(session.folder.root)
-    look_after_executors(session.shop)
+    look_after_executors(session.context)
     failed = session.runs.wait_for(run.id, "failed")
     assert failed.reason_code == "workspace_lost"
     assert (session.epoch, failed.epoch) == (2, 1)
@@ -145,11 +145,11 @@ def test_without_a_store_a_worker_is_kept_and_says_why(session: Session, way: Wa
     session.say("write notes.txt: one")
     session.at_rest()
     way.refuse()
-    done = stop_idle(session.shop, session.id)
+    done = stop_idle(session.context, session.id)
     assert (done.stopped, done.failed, session.status) == (0, 1, "active")
     assert done.skipped[0].reason
     with pytest.raises(Conflict, match="not removed"):
-        remove_worker(session.shop, session.session_id)
+        remove_worker(session.context, session.session_id)
     assert session.worker.sync_failures > 0
     with session.runs.conn.transaction():
         told = report_worker(session.runs.conn, session.session_id, default=LIMITS)
@@ -158,31 +158,33 @@ def test_without_a_store_a_worker_is_kept_and_says_why(session: Session, way: Wa
     assert why.blocked_by
     way.heal()
     session.runs.conn.execute("UPDATE session_workers SET next_sync_at = now()")
-    assert stop_idle(session.shop, session.id).stopped == 1
+    assert stop_idle(session.context, session.id).stopped == 1
 
 
 def test_a_stopped_worker_is_not_removed_when_its_snapshot_cannot_be_proven(session: Session, way: Way) -> None:
     session.say("write notes.txt: one")
     session.at_rest()
-    stop_idle(session.shop, session.id)
+    stop_idle(session.context, session.id)
     way.refuse()
-    done = remove_stopped(session.shop, session.id)
+    done = remove_stopped(session.context, session.id)
     assert (done.removed, done.failed) == (0, 1)
     assert session.folder.exists()
     way.heal()
     session.runs.conn.execute("UPDATE session_workers SET next_sync_at = now()")
-    wait_until(lambda: remove_worker(session.shop, session.session_id).session_id == session.id, lambda: session.worker)
+    wait_until(
+        lambda: remove_worker(session.context, session.session_id).session_id == session.id, lambda: session.worker
+    )
     assert not session.folder.exists()
 
 
 def test_a_snapshot_that_has_gone_from_the_store_is_made_again_before_removal(session: Session) -> None:
     session.say("write notes.txt: remember the heron")
     session.at_rest()
-    stop_idle(session.shop, session.id)
-    assert session.shop.store is not None
-    keys = [each.key for each in session.shop.store.list(f"sessions/{session.id}/")]
-    session.shop.store.delete(keys)
-    assert remove_stopped(session.shop, session.id).removed == 1
+    stop_idle(session.context, session.id)
+    assert session.context.store is not None
+    keys = [each.key for each in session.context.store.list(f"sessions/{session.id}/")]
+    session.context.store.delete(keys)
+    assert remove_stopped(session.context, session.id).removed == 1
     again = session.say("read notes.txt")
     assert "heron" in session.text(again)
 
@@ -192,8 +194,8 @@ def test_a_run_never_starts_on_half_a_workspace(session: Session, way: Way) -> N
     retired(session)
     way.refuse()
     run = session.runs.start("read notes.txt", session_id=session.session_id, max_attempts=2)
-    assert execute_run(session.shop, run.id) == "given_back"
-    assert execute_run(session.shop, run.id) == "ended"
+    assert execute_run(session.context, run.id) == "given_back"
+    assert execute_run(session.context, run.id) == "ended"
     blocked = session.runs.row(run.id)
     assert (blocked.status, blocked.reason_code) == ("blocked", "RESTORE_INCOMPLETE")
     assert "try again" in (blocked.reason_message or "")
@@ -209,12 +211,12 @@ def test_a_half_restored_worker_that_nobody_needs_is_let_go(session: Session, wa
     retired(session)
     way.refuse()
     with pytest.raises(RestoreIncomplete):
-        activate(session.shop, session.session_id)
+        activate(session.context, session.session_id)
     way.heal()
     session.age("20 minutes")
-    look_after_workers(session.shop)
+    look_after_workers(session.context)
     assert session.status == "stopped"
-    assert remove_stopped(session.shop, session.id).removed == 1
+    assert remove_stopped(session.context, session.id).removed == 1
     assert (session.say("read notes.txt").epoch, session.epoch) == (3, 3)
 
 
@@ -222,7 +224,7 @@ def test_only_the_named_force_removes_what_is_not_saved(session: Session, way: W
     session.say("write notes.txt: one")
     session.at_rest()
     way.refuse()
-    done = force_remove_worker(session.shop, session.session_id, actor="user:7", reason="the disk is needed")
+    done = force_remove_worker(session.context, session.session_id, actor="user:7", reason="the disk is needed")
     assert done.lost is not None
     assert (done.lost.is_anything, done.lost.newest_snapshot) == (True, None)
     assert done.lost.unsaved_steps > 0
@@ -238,18 +240,18 @@ def test_force_stops_at_a_live_run(session: Session) -> None:
     run = session.begin("sleep 100")
     session.runs.wait_for(run.id, "running")
     with pytest.raises(Conflict, match="stop it first"):
-        force_remove_worker(session.shop, session.session_id, actor="user:7", reason="now")
+        force_remove_worker(session.context, session.session_id, actor="user:7", reason="now")
     assert session.folder.exists()
 
 
 def test_an_executor_that_its_row_calls_stopped_is_ended(session: Session) -> None:
     session.say("say: hello")
     session.at_rest()
-    save_now(session.shop, session.session_id, "requested")
+    save_now(session.context, session.session_id, "requested")
     session.runs.conn.execute("UPDATE session_workers SET status = 'stopped', base_url = NULL")
-    look_after_workers(session.shop)
+    look_after_workers(session.context)
     assert session.status == "stopped"
-    assert session.shop.host.is_dead(session.session_id)
+    assert session.context.host.is_dead(session.session_id)
 
 
 @pytest.mark.parametrize("status", ["starting", "stopping", "removing", "lost"])
@@ -257,8 +259,8 @@ def test_whatever_was_interrupted_comes_to_rest_and_nothing_is_lost(session: Ses
     session.say("write notes.txt: remember the heron")
     session.at_rest()
     session.runs.conn.execute("UPDATE session_workers SET status = %s::worker_status", (status,))
-    look_after_workers(session.shop)
-    look_after_workers(session.shop)
+    look_after_workers(session.context)
+    look_after_workers(session.context)
     assert session.status in ("active", "stopped", "absent")
     again = session.say("read notes.txt")
     assert "heron" in session.text(again)
@@ -282,6 +284,6 @@ def test_a_run_is_blocked_when_what_it_requires_is_not_there(session: Session) -
     manifest = {"requiredPaths": ["/workspace/not-there"]}
     session.runs.conn.execute("UPDATE apps SET manifest = %s", (jsonb(read_manifest(manifest).to_json()),))
     run = session.runs.start("say: hello")
-    assert execute_run(session.shop, run.id) == "ended"
+    assert execute_run(session.context, run.id) == "ended"
     blocked = session.runs.row(run.id)
     assert (blocked.status, blocked.reason_code) == ("blocked", "required_paths_missing")

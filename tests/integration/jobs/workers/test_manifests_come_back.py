@@ -20,7 +20,7 @@ MANIFEST: Json = {
 
 def _planned(session: Session, manifest: Json) -> dict[str, str] | tuple[str | None, list[str]]:
     """Each entry's reason by its path, or why there is no plan."""
-    done = plan_restore(session.shop, PlanRestore(session_id=session.session_id, manifest=manifest))
+    done = plan_restore(session.context, PlanRestore(session_id=session.session_id, manifest=manifest))
     if done.plan is None:
         return done.reason, done.paths
     assert done.plan.snapshot_id == session.worker.head_snapshot
@@ -40,7 +40,7 @@ def test_a_removed_worker_comes_back_as_its_plan_says(session: Session) -> None:
     (workspace / "old.pid").write_text("1")
     (workspace / "cache/big").write_text("made again by anybody")
     session.at_rest()
-    remove_worker(session.shop, session.session_id)
+    remove_worker(session.context, session.session_id)
     assert session.status == "absent"
 
     assert _planned(session, MANIFEST) == {

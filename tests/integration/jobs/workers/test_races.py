@@ -81,13 +81,13 @@ def executors_of(session_id: UUID) -> list[psutil.Process]:
 
 
 def test_two_activations_restore_once_into_one_worker(
-    session: Session, make_saving_shop: Make, threads: ThreadPoolExecutor
+    session: Session, make_saving_context: Make, threads: ThreadPoolExecutor
 ) -> None:
     session.say("write notes.txt: remember the heron")
     session.at_rest()
-    remove_worker(session.shop, session.session_id)
-    shops = [session.shop, make_saving_shop()] * 2
-    found = list(threads.map(lambda shop: activate(shop, session.session_id), shops))
+    remove_worker(session.context, session.session_id)
+    shops = [session.context, make_saving_context()] * 2
+    found = list(threads.map(lambda context: activate(context, session.session_id), shops))
     assert len({(each.endpoint.base_url, each.epoch) for each in found}) == 1
     assert session.epoch == 2
     assert len(session.events("workspace.restored")) == 1
@@ -99,12 +99,12 @@ def test_a_prompt_that_comes_during_a_stop_waits_and_is_delivered_once(
 ) -> None:
     session.say("write notes.txt: remember the heron")
     session.at_rest()
-    paused = Paused(session.shop.host)
-    stopping = threads.submit(stop_idle, replace(session.shop, host=paused), session.id)
+    paused = Paused(session.context.host)
+    stopping = threads.submit(stop_idle, replace(session.context, host=paused), session.id)
     assert paused.reached.wait(60)
     assert session.status == "stopping"
     run = session.runs.start("read notes.txt", session_id=session.session_id)
-    starting = threads.submit(execute_run, session.shop, run.id)
+    starting = threads.submit(execute_run, session.context, run.id)
     wait_until(lambda: session.runs.row(run.id).status == "starting", lambda: session.runs.row(run.id))
     paused.go_on.set()
     assert stopping.result(60).stopped in (0, 1)
@@ -123,9 +123,9 @@ def test_a_start_waits_for_a_connection_as_for_the_worker(session: Session, thre
     run = session.runs.start("say: again", session_id=session.session_id)
     with ExitStack() as taken:
         for _ in range(MOST_ALONE):
-            taken.enter_context(session.shop.database.dedicated())
-        starting = threads.submit(execute_run, session.shop, run.id)
-        wait_until(lambda: session.shop.database.alone.get_stats()["requests_waiting"], lambda: "nobody waits")
+            taken.enter_context(session.context.database.dedicated())
+        starting = threads.submit(execute_run, session.context, run.id)
+        wait_until(lambda: session.context.database.alone.get_stats()["requests_waiting"], lambda: "nobody waits")
         with pytest.raises(TimeoutError):
             starting.result(CHECKOUT_SECONDS + 1)
     assert starting.result(60) == "started"
@@ -137,35 +137,35 @@ def test_a_prompt_that_comes_before_the_stop_prevents_it(session: Session) -> No
     session.at_rest()
     run = session.begin("sleep 100")
     session.runs.wait_for(run.id, "running")
-    done = stop_idle(session.shop, session.id)
+    done = stop_idle(session.context, session.id)
     assert (done.stopped, done.failed) == (0, 0)
     assert str(run.id) in done.skipped[0].reason
     with pytest.raises(Conflict, match=str(run.id)):
-        remove_worker(session.shop, session.session_id)
+        remove_worker(session.context, session.session_id)
     assert session.status == "active"
 
 
 def test_a_sweep_passes_over_a_worker_that_somebody_is_at(session: Session) -> None:
     session.say("say: hello")
     session.at_rest()
-    with holding_worker(session.shop, session.session_id, seconds=5):
-        done = stop_idle(session.shop, session.id)
+    with holding_worker(session.context, session.session_id, seconds=5):
+        done = stop_idle(session.context, session.id)
     assert (done.stopped, done.failed) == (0, 0)
     assert "being started or stopped" in done.skipped[0].reason
 
 
 def test_sweeps_at_once_and_prompts_between_them_lose_nothing(
-    session: Session, make_saving_shop: Make, threads: ThreadPoolExecutor
+    session: Session, make_saving_context: Make, threads: ThreadPoolExecutor
 ) -> None:
-    shops = [session.shop, make_saving_shop()]
+    shops = [session.context, make_saving_context()]
     session.say("write notes.txt: 0")
     for number in range(1, 4):
         session.at_rest()
         sweeps: list[Callable[[TaskContext], object]] = [
-            lambda shop: stop_idle(shop, session.id),
-            lambda shop: remove_stopped(shop, session.id),
+            lambda context: stop_idle(context, session.id),
+            lambda context: remove_stopped(context, session.id),
         ]
-        swept = [threads.submit(sweep, shop) for shop in shops for sweep in sweeps]
+        swept = [threads.submit(sweep, context) for context in shops for sweep in sweeps]
         run = session.say(f"read notes.txt\nwrite notes.txt: {number}")
         assert f"begins: {number - 1}" in session.text(run)
         assert session.runs.types(run.id).count("run.finished") == 1
@@ -179,7 +179,7 @@ def test_a_worker_tells_its_user_that_all_is_saved(session: Session, runs: Runs)
     session.say("write notes.txt: one")
     session.say("write notes.txt: two")
     session.at_rest()
-    stop_idle(session.shop, session.id)
+    stop_idle(session.context, session.id)
     with runs.conn.transaction():
         told = report_worker(runs.conn, session.session_id, default=LifeLimits(idle_stop=900, remove_after=3600))
     assert (told.sync.saved_up_to_run_number, told.sync.unsaved_files) == (2, 0)

@@ -18,12 +18,12 @@ from tests.integration.jobs.workers.conftest import Session
 def test_an_idle_worker_is_saved_and_stopped_and_goes_on_where_it_was(session: Session) -> None:
     session.say("write notes.txt: remember the heron")
     session.at_rest()
-    done = stop_idle(session.shop, session.id)
+    done = stop_idle(session.context, session.id)
     assert (done.scanned, done.stopped, done.failed, done.skipped) == (1, 1, 0, [])
     assert session.status == "stopped"
     assert session.worker.head_snapshot is not None
     assert session.is_saved
-    assert session.shop.host.facts(session.session_id).state == "dead"
+    assert session.context.host.facts(session.session_id).state == "dead"
     again = session.say("read notes.txt")
     assert "heron" in session.text(again)
     assert (session.status, session.epoch) == ("active", 1)
@@ -33,8 +33,8 @@ def test_an_idle_worker_is_saved_and_stopped_and_goes_on_where_it_was(session: S
 def test_a_removed_worker_comes_back_in_a_new_epoch_with_its_files(session: Session) -> None:
     session.say("write notes.txt: remember the heron")
     session.at_rest()
-    stop_idle(session.shop, session.id)
-    done = remove_stopped(session.shop, session.id)
+    stop_idle(session.context, session.id)
+    done = remove_stopped(session.context, session.id)
     assert (done.scanned, done.removed, done.failed, done.skipped) == (1, 1, 0, [])
     assert session.status == "absent"
     assert not session.folder.exists()
@@ -49,16 +49,16 @@ def test_a_removed_worker_comes_back_in_a_new_epoch_with_its_files(session: Sess
 def test_nothing_is_stopped_before_its_limit(session: Session) -> None:
     session.say("say: hello")
     session.at_rest()
-    assert look_after_workers(session.shop) == []
-    done = stop_idle(session.shop)
+    assert look_after_workers(session.context) == []
+    done = stop_idle(session.context)
     assert (done.stopped, [kept.reason for kept in done.skipped]) == (0, ["It is idle."])
     session.age("20 minutes")
-    look_after_workers(session.shop)
+    look_after_workers(session.context)
     assert session.status == "stopped"
-    look_after_workers(session.shop)
+    look_after_workers(session.context)
     assert session.status == "stopped"
     session.age("8 days")
-    look_after_workers(session.shop)
+    look_after_workers(session.context)
     assert session.status == "absent"
     told = [(each.what, each.detail["reason"]) for each in session.history if each.what.startswith("worker.")]
     assert [what for what, _ in told] == ["worker.removing", "worker.stopping", "worker.starting"]
@@ -70,9 +70,9 @@ def test_nothing_is_stopped_before_its_limit(session: Session) -> None:
 def test_an_activation_without_a_run_brings_a_removed_worker_back(session: Session) -> None:
     session.say("write notes.txt: remember the heron")
     session.at_rest()
-    stop_idle(session.shop, session.id)
-    remove_stopped(session.shop, session.id)
-    assert activate(session.shop, session.session_id).epoch == 2
+    stop_idle(session.context, session.id)
+    remove_stopped(session.context, session.id)
+    assert activate(session.context, session.session_id).epoch == 2
     assert (session.folder.workspace / "notes.txt").read_text().strip() == "remember the heron"
 
 
@@ -101,6 +101,6 @@ def test_a_pass_does_not_wait_for_a_save_that_goes_on(session: Session) -> None:
     with conn.transaction():
         assert take_turn(conn, session.session_id, owner="another", lock_seconds=3600) is not None
     session.age("20 minutes")
-    done = stop_idle(session.shop)
+    done = stop_idle(session.context)
     assert (done.stopped, done.failed) == (0, 0)
     assert "still going on" in done.skipped[0].reason

@@ -29,13 +29,13 @@ from tests.integration.handlers.conftest import (
     start,
     started,
 )
-from tests.integration.jobs.conftest import callbacks, environment, make_shop
+from tests.integration.jobs.conftest import callbacks, environment, make_context
 from tests.integration.jobs.stand_in import TOKEN, StandIn
 from tests.integration.jobs.workspaces.saver import Saver
 from tests.object_stores import RunningStore
 from tests.store_faults import HurtStore
 
-__all__ = ["actor", "callbacks", "environment", "make_shop", "start"]
+__all__ = ["actor", "callbacks", "environment", "make_context", "start"]
 
 
 @pytest.fixture
@@ -60,22 +60,22 @@ def executor(saver: Saver) -> Iterator[StandIn]:
 
 
 @pytest.fixture
-def make_saving_shop(
-    make_shop: Callable[..., TaskContext], executor: StandIn, bucket: Bucket
+def make_saving_context(
+    make_context: Callable[..., TaskContext], executor: StandIn, bucket: Bucket
 ) -> Callable[..., TaskContext]:
     """Job workers in this process, each with a name of its own."""
 
     def make(**changes: object) -> TaskContext:
         external = {"worker_host": "external", "executor_base_url": executor.url, "executor_auth_token": TOKEN}
-        made = make_shop(**{**external, "executor_max_retries": 1, **changes})
+        made = make_context(**{**external, "executor_max_retries": 1, **changes})
         return replace(made, store=bucket)
 
     return make
 
 
 @pytest.fixture
-def shop(make_saving_shop: Callable[..., TaskContext]) -> TaskContext:
-    return make_saving_shop()
+def context(make_saving_context: Callable[..., TaskContext]) -> TaskContext:
+    return make_saving_context()
 
 
 @dataclass

@@ -87,28 +87,28 @@ class Chaos:
     def round(self, pool: ThreadPoolExecutor) -> None:
         self.change()
         acts: list[Callable[[], object]] = []
-        for shop in self.shops:
-            acts += [partial(self.collect, shop), partial(self.save, shop)]
+        for context in self.shops:
+            acts += [partial(self.collect, context), partial(self.save, context)]
         self.dice.shuffle(acts)
         for done in [pool.submit(act) for act in acts]:
             done.result(60)
         if self.dice.random() < 0.5:  # among the others a save may find the session always taken
             self.save(self.shops[0])
 
-    def collect(self, shop: TaskContext) -> None:
-        self.deleted += collect_garbage(shop).deleted
+    def collect(self, context: TaskContext) -> None:
+        self.deleted += collect_garbage(context).deleted
 
-    def save(self, shop: TaskContext) -> None:
-        with shop.database.dedicated() as conn:
+    def save(self, context: TaskContext) -> None:
+        with context.database.dedicated() as conn:
             conn.execute("UPDATE session_workers SET next_sync_at = now()")
-            save_due(shop)
+            save_due(context)
             jobs = due_jobs(conn)
-        self.outcomes += [sync_workspace(shop, *job) for job in jobs]
+        self.outcomes += [sync_workspace(context, *job) for job in jobs]
 
 
 @pytest.mark.timeout(times(180, 3600))
 def test_no_object_that_a_snapshot_names_is_ever_deleted(
-    make_saving_shop: Callable[..., TaskContext],
+    make_saving_context: Callable[..., TaskContext],
     session: Session,
     saver: Saver,
     bucket: Bucket,
@@ -118,12 +118,12 @@ def test_no_object_that_a_snapshot_names_is_ever_deleted(
     print(f"RUNYARD_TEST_SEED={SEED}")
     chaos = Chaos([], session, saver, random.Random(SEED if FULL else 11))
     slow = SlowToDelete(bucket, chaos.stand_still_sometimes)
-    chaos.shops = [replace(make_saving_shop(garbage_grace_hours=0), store=slow) for _ in range(2)]
+    chaos.shops = [replace(make_saving_context(garbage_grace_hours=0), store=slow) for _ in range(2)]
     saver.before_put = chaos.lose_turn_sometimes
     with ExitStack() as present:
         pool = present.enter_context(ThreadPoolExecutor(4))
-        for shop in chaos.shops:
-            assert announce_presence(present.enter_context(shop.database.dedicated()), shop.claimer)
+        for context in chaos.shops:
+            assert announce_presence(present.enter_context(context.database.dedicated()), context.claimer)
         for _ in range(times(40, 1000)):
             chaos.round(pool)
             check(database, stored=object_store.keys())
@@ -132,5 +132,5 @@ def test_no_object_that_a_snapshot_names_is_ever_deleted(
     saver.before_put = str
     session.expire_turn()
     session.run()
-    assert save_all(make_saving_shop(), session) == ["saved"]
+    assert save_all(make_saving_context(), session) == ["saved"]
     assert why(session) is None

@@ -24,47 +24,47 @@ from tests.store_faults import Fault, HurtStore
 
 
 @pytest.fixture
-def shop(make_saving_shop: Callable[..., TaskContext]) -> TaskContext:
+def context(make_saving_context: Callable[..., TaskContext]) -> TaskContext:
     """Without a grace period: what is garbage at the second look is deleted then."""
-    return make_saving_shop(garbage_grace_hours=0)
+    return make_saving_context(garbage_grace_hours=0)
 
 
 def test_a_session_that_is_being_saved_is_left_for_the_next_time(
-    shop: TaskContext, session: Session, bucket: Bucket, object_store: RunningStore
+    context: TaskContext, session: Session, bucket: Bucket, object_store: RunningStore
 ) -> None:
     turn = take_turn(session.conn, session.id, owner="another", lock_seconds=60)
     assert turn is not None
     key = orphan(bucket, session)
     for _ in range(2):
-        assert collect_garbage(shop).busy == 1
+        assert collect_garbage(context).busy == 1
     assert object_store.open().sizes([key])
     end_turn(session.conn, turn)
-    collect_garbage(shop)
+    collect_garbage(context)
     assert not object_store.open().sizes([key])
 
 
 def test_a_save_whose_job_worker_died_is_due_although_garbage_was_collected_in_its_turn(
-    shop: TaskContext, session: Session
+    context: TaskContext, session: Session
 ) -> None:
     session.run()
     session.make_due()
     assert take_due_turns(session.conn, owner="dead", lock_seconds=60, at_once=4)
     session.expire_turn()
-    assert collect_garbage(shop).sessions == 1
-    save_due(shop)
+    assert collect_garbage(context).sessions == 1
+    save_due(context)
     assert len(due_jobs(session.conn)) == 1
 
 
 def test_a_collector_whose_turn_ran_out_deletes_nothing_more(
-    shop: TaskContext, session: Session, saver: Saver, hurt_store: HurtStore, object_store: RunningStore
+    context: TaskContext, session: Session, saver: Saver, hurt_store: HurtStore, object_store: RunningStore
 ) -> None:
     saver.files = contents("a")
     session.run()
-    save_all(shop, session)
+    save_all(context, session)
     key = orphan(object_store.open(), session)
     fault = hurt_store.hurt(Fault(method="GET", hold=threading.Event()))
     with ThreadPoolExecutor(1) as pool:
-        collecting = pool.submit(collect_garbage, shop)
+        collecting = pool.submit(collect_garbage, context)
         assert fault.met.wait(30)
         session.expire_turn()
         assert take_turn(session.conn, session.id, owner="another", lock_seconds=60)
@@ -75,7 +75,7 @@ def test_a_collector_whose_turn_ran_out_deletes_nothing_more(
 
 
 def test_a_collector_whose_turn_runs_out_while_it_deletes_goes_no_further(
-    shop: TaskContext,
+    context: TaskContext,
     session: Session,
     saver: Saver,
     hurt_store: HurtStore,
@@ -85,11 +85,11 @@ def test_a_collector_whose_turn_runs_out_while_it_deletes_goes_no_further(
     monkeypatch.setattr("jobs.workspaces.collect_garbage.DELETED_AT_ONCE", 1)
     saver.files = contents("a")
     session.run()
-    save_all(shop, session)
+    save_all(context, session)
     keys = [orphan(bucket, session) for _ in range(3)]
     fault = hurt_store.hurt(Fault(method="POST", hold=threading.Event()))
     with ThreadPoolExecutor(1) as pool:
-        collecting = pool.submit(collect_garbage, shop)
+        collecting = pool.submit(collect_garbage, context)
         assert fault.met.wait(30)
         session.expire_turn()
         assert take_turn(session.conn, session.id, owner="another", lock_seconds=60)
@@ -100,9 +100,9 @@ def test_a_collector_whose_turn_runs_out_while_it_deletes_goes_no_further(
 
 
 def test_a_collector_that_has_lost_its_turn_decides_nothing_and_ends_the_turn_that_it_may_have_misled(
-    shop: TaskContext, session: Session, saver: Saver, bucket: Bucket
+    context: TaskContext, session: Session, saver: Saver, bucket: Bucket
 ) -> None:
-    save_twice(shop, session, saver)
+    save_twice(context, session, saver)
     key = orphan(bucket, session)
     listed = [Listed(each.key, each.last_modified) for each in bucket.list(session_prefix(session.id))]
     lost = take_turn(session.conn, session.id, owner="slow", lock_seconds=60)

@@ -21,16 +21,16 @@ def with_manifest(conn: Conn, **manifest: object) -> None:
         set_app(conn, "default", settings=AppSettings(manifest=manifest))
 
 
-def workspace_of(shop: TaskContext, session_id: UUID) -> Path:
-    return SessionFolder(shop.settings.runyard_data_dir / "workers" / str(session_id)).workspace
+def workspace_of(context: TaskContext, session_id: UUID) -> Path:
+    return SessionFolder(context.settings.runyard_data_dir / "workers" / str(session_id)).workspace
 
 
 def test_a_run_whose_required_paths_are_missing_is_blocked_before_it_starts(
-    shop: TaskContext, runs: Runs, conn: Conn
+    context: TaskContext, runs: Runs, conn: Conn
 ) -> None:
     with_manifest(conn, requiredPaths=["/workspace/data.csv", "/agent/.config"])
     first = runs.start("say: hello")
-    assert execute_run(shop, first.id) == "ended"
+    assert execute_run(context, first.id) == "ended"
     blocked = runs.row(first.id)
     assert (blocked.status, blocked.reason_code) == ("blocked", "required_paths_missing")
     assert "/workspace/data.csv" in (blocked.reason_message or "")
@@ -38,13 +38,13 @@ def test_a_run_whose_required_paths_are_missing_is_blocked_before_it_starts(
     assert "requiredPaths" in (blocked.reason_message or "")  # what to do
     assert "run.started" not in runs.types(first.id)
 
-    (workspace_of(shop, first.session_id) / "data.csv").write_text("a,b")
+    (workspace_of(context, first.session_id) / "data.csv").write_text("a,b")
     second = runs.start("say: hello", session_id=first.session_id)
-    assert execute_run(shop, second.id) == "started"
+    assert execute_run(context, second.id) == "started"
     runs.wait_for(second.id, "succeeded")
 
 
-def test_a_first_run_finds_what_the_app_brings(shop: TaskContext, runs: Runs, conn: Conn) -> None:
+def test_a_first_run_finds_what_the_app_brings(context: TaskContext, runs: Runs, conn: Conn) -> None:
     with_manifest(
         conn,
         runtimeVersion="0.1.0",
@@ -56,80 +56,80 @@ def test_a_first_run_finds_what_the_app_brings(shop: TaskContext, runs: Runs, co
         requiredPaths=["/workspace/docs/README.md", "/agent/.config/tool.json"],
     )
     first = runs.start("say: hello")
-    assert execute_run(shop, first.id) == "started", runs.row(first.id)
+    assert execute_run(context, first.id) == "started", runs.row(first.id)
     runs.wait_for(first.id, "succeeded")
-    workspace = workspace_of(shop, first.session_id)
+    workspace = workspace_of(context, first.session_id)
     assert (workspace / "docs/README.md").read_text() == "of the app"
     assert (workspace / "cache").is_dir()
 
     (workspace / "docs/README.md").write_text("of the session")
     second = runs.start("say: hello", session_id=first.session_id)
-    assert execute_run(shop, second.id) == "started"
+    assert execute_run(context, second.id) == "started"
     runs.wait_for(second.id, "succeeded")
     assert (workspace / "docs/README.md").read_text() == "of the session"
 
 
-def test_a_run_for_another_runtime_version_is_blocked(shop: TaskContext, runs: Runs, conn: Conn) -> None:
+def test_a_run_for_another_runtime_version_is_blocked(context: TaskContext, runs: Runs, conn: Conn) -> None:
     with_manifest(conn, runtimeVersion="9")
     run = runs.start("say: hello")
-    assert execute_run(shop, run.id) == "ended"
+    assert execute_run(context, run.id) == "ended"
     blocked = runs.row(run.id)
     assert (blocked.status, blocked.reason_code) == ("blocked", "runtime_version_mismatch")
     assert "runtimeVersion" in (blocked.reason_message or "")
 
 
-def test_a_required_path_behind_a_link_that_leads_out_blocks(shop: TaskContext, runs: Runs, conn: Conn) -> None:
+def test_a_required_path_behind_a_link_that_leads_out_blocks(context: TaskContext, runs: Runs, conn: Conn) -> None:
     first = runs.start("say: hello")
-    execute_run(shop, first.id)
+    execute_run(context, first.id)
     runs.wait_for(first.id, "succeeded")
-    (workspace_of(shop, first.session_id) / "out").symlink_to("/etc")
+    (workspace_of(context, first.session_id) / "out").symlink_to("/etc")
     with_manifest(conn, requiredPaths=["/workspace/out/passwd"])
     second = runs.start("say: hello", session_id=first.session_id)
-    assert execute_run(shop, second.id) == "ended"
+    assert execute_run(context, second.id) == "ended"
     assert runs.row(second.id).reason_code == "path_outside_workspace"
 
 
-def test_a_worker_that_is_there_is_looked_into_for_a_plan(shop: TaskContext, runs: Runs, conn: Conn) -> None:
+def test_a_worker_that_is_there_is_looked_into_for_a_plan(context: TaskContext, runs: Runs, conn: Conn) -> None:
     run = runs.start("say: hello")
-    execute_run(shop, run.id)
+    execute_run(context, run.id)
     runs.wait_for(run.id, "succeeded")
-    workspace = workspace_of(shop, run.session_id)
+    workspace = workspace_of(context, run.session_id)
     (workspace / "there").write_text("mine")
     manifest: Json = {
         "seedFiles": [{"path": "/workspace/there", "content": "theirs"}, {"path": "/workspace/new", "content": ""}],
         "requiredPaths": ["/workspace/there", "/workspace/new"],
     }
-    plan = _planned(shop, runs, conn, run.session_id, manifest)
+    plan = _planned(context, runs, conn, run.session_id, manifest)
     assert plan["ok"]
     entries = {entry["path"]: entry["reason"] for layer in plan["plan"]["layers"] for entry in layer["entries"]}
     assert entries == {".": "in_place", "there": "session_has_it", "new": "seed"}
     assert not (workspace / "new").exists()  # nothing was written
 
     (workspace / "there").unlink()
-    missing = _planned(shop, runs, conn, run.session_id, {"requiredPaths": ["/workspace/there"]})
+    missing = _planned(context, runs, conn, run.session_id, {"requiredPaths": ["/workspace/there"]})
     assert (missing["ok"], missing["reason"], missing["paths"]) == (
         False,
         "required_paths_missing",
         ["/workspace/there"],
     )
     (workspace / "out").symlink_to("/etc")
-    outside = _planned(shop, runs, conn, run.session_id, {"requiredPaths": ["/workspace/out/passwd"]})
+    outside = _planned(context, runs, conn, run.session_id, {"requiredPaths": ["/workspace/out/passwd"]})
     assert (outside["reason"], outside["paths"]) == ("path_outside_workspace", ["/workspace/out/passwd"])
-    version = _planned(shop, runs, conn, run.session_id, {"runtimeVersion": "9"})
+    version = _planned(context, runs, conn, run.session_id, {"runtimeVersion": "9"})
     assert version["reason"] == "runtime_version_mismatch"
 
 
-def _planned(shop: TaskContext, runs: Runs, conn: Conn, session_id: UUID, manifest: Json) -> Json:
+def _planned(context: TaskContext, runs: Runs, conn: Conn, session_id: UUID, manifest: Json) -> Json:
     with conn.transaction():
         arguments = {"sessionId": str(session_id), "manifest": manifest}
         operation_id = request_operation(conn, runs.actor, "plan_restore", arguments)
-    perform_operation(shop, operation_id)
+    perform_operation(context, operation_id)
     done = operation(conn, operation_id)
     assert done is not None
     assert done.error is None, done.error
     return done.result or {}
 
 
-def test_without_a_worker_or_a_snapshot_nothing_is_in_place(shop: TaskContext, runs: Runs, conn: Conn) -> None:
-    assert _planned(shop, runs, conn, uuid4(), {})["ok"]
-    assert not _planned(shop, runs, conn, uuid4(), {"requiredPaths": ["/workspace/a"]})["ok"]
+def test_without_a_worker_or_a_snapshot_nothing_is_in_place(context: TaskContext, runs: Runs, conn: Conn) -> None:
+    assert _planned(context, runs, conn, uuid4(), {})["ok"]
+    assert not _planned(context, runs, conn, uuid4(), {"requiredPaths": ["/workspace/a"]})["ok"]

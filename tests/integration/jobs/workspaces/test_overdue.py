@@ -19,48 +19,48 @@ __all__ = ["dirty"]
 
 
 def test_changes_that_nobody_saves_are_found_by_the_reconciler(
-    make_saving_shop: Callable[..., TaskContext], dirty: Session
+    make_saving_context: Callable[..., TaskContext], dirty: Session
 ) -> None:
-    shop = make_saving_shop(sync_dirty_seconds=60)
+    context = make_saving_context(sync_dirty_seconds=60)
     dirty.conn.execute("UPDATE session_workers SET next_sync_at = NULL")
-    assert reconcile_syncs(shop).scanned == 0
+    assert reconcile_syncs(context).scanned == 0
     dirty.conn.execute("UPDATE session_workers SET dirty_since = now() - interval '61 s'")
-    done = reconcile_syncs(shop)
+    done = reconcile_syncs(context)
     assert (done.scanned, done.asked, done.reasons[0].session_id) == (1, 1, dirty.id)
-    assert save_all(shop, dirty) == ["saved"]
-    assert reconcile_syncs(shop).scanned == 0
+    assert save_all(context, dirty) == ["saved"]
+    assert reconcile_syncs(context).scanned == 0
 
 
 def test_the_reconciler_says_what_is_being_done_and_hurries_no_pause(
-    make_saving_shop: Callable[..., TaskContext], dirty: Session, hurt_store: HurtStore
+    make_saving_context: Callable[..., TaskContext], dirty: Session, hurt_store: HurtStore
 ) -> None:
-    shop = make_saving_shop(sync_dirty_seconds=60)
+    context = make_saving_context(sync_dirty_seconds=60)
     dirty.conn.execute("UPDATE session_workers SET dirty_since = now() - interval '61 s'")
-    fail_once(shop, dirty, hurt_store)
-    [waiting] = reconcile_syncs(shop).reasons
+    fail_once(context, dirty, hurt_store)
+    [waiting] = reconcile_syncs(context).reasons
     assert waiting.action == "waiting"
     assert str(dirty.state.sync_error) in waiting.reason
     assert (seconds_until_due(dirty) or 0) > 0
     dirty.make_due()
-    save_due(shop)
-    assert [each.action for each in reconcile_syncs(shop).reasons] == ["syncing"]
+    save_due(context)
+    assert [each.action for each in reconcile_syncs(context).reasons] == ["syncing"]
 
 
-def test_the_reconciler_can_be_asked_for(shop: TaskContext, dirty: Session) -> None:
+def test_the_reconciler_can_be_asked_for(context: TaskContext, dirty: Session) -> None:
     operation_id = dirty.conn.execute(
         "INSERT INTO operations (kind) VALUES ('reconcile_syncs') RETURNING id"
     ).fetchall()[0][0]
-    perform_operation(shop, operation_id)
+    perform_operation(context, operation_id)
     [[result]] = dirty.conn.execute("SELECT result FROM operations").fetchall()
     assert result == {"scanned": 0, "asked": 0, "syncing": 0, "waiting": 0, "reasons": []}
 
 
 def test_a_session_that_cannot_be_saved_for_long_raises_an_alarm(
-    shop: TaskContext, dirty: Session, hurt_store: HurtStore
+    context: TaskContext, dirty: Session, hurt_store: HurtStore
 ) -> None:
     for _ in range(3):
         assert alarms(dirty.conn, AlarmLimits()) == []
-        fail_once(shop, dirty, hurt_store)
+        fail_once(context, dirty, hurt_store)
     [alarm] = alarms(dirty.conn, AlarmLimits())
     assert alarm.code == "sync_failing"
     assert str(dirty.id) in alarm.message

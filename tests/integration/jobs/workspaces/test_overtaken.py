@@ -16,7 +16,7 @@ from tests.integration.jobs.workspaces.test_saving import save_all, why
 
 
 @pytest.mark.parametrize("moved", ["the worker", "the session"])
-def test_an_older_epoch_lands_nothing(shop: TaskContext, session: Session, saver: Saver, moved: str) -> None:
+def test_an_older_epoch_lands_nothing(context: TaskContext, session: Session, saver: Saver, moved: str) -> None:
     """Fault 24: a zombie's save ends after the session has moved to another place."""
     saver.files = contents("abc")
     session.run()
@@ -27,16 +27,16 @@ def test_an_older_epoch_lands_nothing(shop: TaskContext, session: Session, saver
             session.conn.execute("UPDATE session_workers SET epoch = 2")
 
     saver.before_put = move
-    assert save_all(shop, session) == ["superseded"]
+    assert save_all(context, session) == ["superseded"]
     assert session.snapshots == []
     assert session.state.head_snapshot is None
     assert session.events("workspace.synced") == []
 
 
 def test_a_turn_that_was_given_to_another_lands_nothing(
-    make_saving_shop: Callable[..., TaskContext], session: Session, saver: Saver
+    make_saving_context: Callable[..., TaskContext], session: Session, saver: Saver
 ) -> None:
-    slow, other = make_saving_shop(), make_saving_shop()
+    slow, other = make_saving_context(), make_saving_context()
     saver.files = contents("abc")
     session.run()
     landed: list[str] = []
@@ -54,7 +54,7 @@ def test_a_turn_that_was_given_to_another_lands_nothing(
 
 
 def test_a_stale_turn_commits_nothing_even_if_it_goes_all_the_way(
-    shop: TaskContext, session: Session, saver: Saver
+    context: TaskContext, session: Session, saver: Saver
 ) -> None:
     saver.files = contents("abc")
     session.run()
@@ -62,7 +62,7 @@ def test_a_stale_turn_commits_nothing_even_if_it_goes_all_the_way(
     assert old is not None
     begun = begin_sync(session.conn, old, owner="old", lock_seconds=60)
     session.expire_turn()
-    assert save_all(shop, session) == ["saved"]
+    assert save_all(context, session) == ["saved"]
     receipt = saver.operations.popitem()[1].receipt
     assert isinstance(begun, BegunSync)
     assert commit_sync(session.conn, begun, SyncReceipt.model_validate({**receipt, "snapshotId": str(uuid4())})) is None
@@ -71,11 +71,11 @@ def test_a_stale_turn_commits_nothing_even_if_it_goes_all_the_way(
 
 @pytest.mark.parametrize("meanwhile", ["another has the turn", "the head is another"])
 def test_a_save_that_was_overtaken_lands_nothing_before_the_other_has(
-    shop: TaskContext, session: Session, saver: Saver, meanwhile: str
+    context: TaskContext, session: Session, saver: Saver, meanwhile: str
 ) -> None:
     saver.files = contents("abc")
     session.run()
-    save_all(shop, session)
+    save_all(context, session)
     receipt = {**saver.operations.popitem()[1].receipt, "snapshotId": str(uuid4())}
     session.run()
     turn = take_turn(session.conn, session.id, owner="old", lock_seconds=60)

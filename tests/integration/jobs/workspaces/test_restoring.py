@@ -27,14 +27,14 @@ def wanted(session: Session, what: str) -> Json:
 
 @pytest.mark.parametrize("what", ["a part", "the snapshot itself"])
 def test_who_restores_is_given_no_link_to_write(
-    shop: TaskContext, session: Session, saver: Saver, executor: StandIn, what: str
+    context: TaskContext, session: Session, saver: Saver, executor: StandIn, what: str
 ) -> None:
     saver.files = contents("abc")
     session.run()
-    assert save_all(shop, session) == ["saved"]
+    assert save_all(context, session) == ["saved"]
     session.conn.execute("UPDATE session_workers SET restored_at = NULL")
     running = {"operationId": OPERATION, "kind": "restore", "state": "running", "progress": {"step": "downloading"}}
     executor.fail(Reply(202, {"operationId": OPERATION}), Reply(200, {**running, "wants": [wanted(session, what)]}))
     with pytest.raises(RestoreIncomplete, match="not its to have"):
-        activate(shop, session.id)
+        activate(context, session.id)
     assert not any(call.path.endswith("/links") for call in executor.seen[-2:])

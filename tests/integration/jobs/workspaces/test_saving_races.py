@@ -40,11 +40,11 @@ def at_once(*acts: Callable[[], Any]) -> list[Any]:
         return list(pool.map(take_part, acts))
 
 
-def sweep(shop: TaskContext, dsn: str) -> list[str]:
-    save_due(shop)
+def sweep(context: TaskContext, dsn: str) -> list[str]:
+    save_due(context)
     with psycopg.connect(dsn, autocommit=True) as conn:
         jobs = due_jobs(conn)
-    return [sync_workspace(shop, *job) for job in jobs]
+    return [sync_workspace(context, *job) for job in jobs]
 
 
 def saved_files(session: Session, object_store: RunningStore) -> set[str]:
@@ -56,13 +56,13 @@ def saved_files(session: Session, object_store: RunningStore) -> set[str]:
 
 
 def test_sweeps_and_requests_of_several_job_workers_save_a_state_once(
-    make_saving_shop: Callable[..., TaskContext],
+    make_saving_context: Callable[..., TaskContext],
     session: Session,
     saver: Saver,
     database: str,
     object_store: RunningStore,
 ) -> None:
-    one, two = make_saving_shop(), make_saving_shop()
+    one, two = make_saving_context(), make_saving_context()
     for number in range(ROUNDS):
         saver.files[f"file{number}"] = b"x"
         session.run()
@@ -79,13 +79,13 @@ def test_sweeps_and_requests_of_several_job_workers_save_a_state_once(
 
 
 def test_a_save_against_runs_that_begin_and_end_never_calls_unseen_work_saved(
-    make_saving_shop: Callable[..., TaskContext],
+    make_saving_context: Callable[..., TaskContext],
     session: Session,
     saver: Saver,
     database: str,
     object_store: RunningStore,
 ) -> None:
-    shop = make_saving_shop()
+    context = make_saving_context()
     outcomes: Counter[bool] = Counter()
     for number in range(ROUNDS):
         session.run()
@@ -95,13 +95,13 @@ def test_a_save_against_runs_that_begin_and_end_never_calls_unseen_work_saved(
             saver.files = {**saver.files, name: b"x"}
             session.end_run(run)
 
-        at_once(work, lambda: save_now(shop, session.id, "requested"), lambda: sweep(shop, database))
+        at_once(work, lambda: save_now(context, session.id, "requested"), lambda: sweep(context, database))
         saved = is_saved(session.conn, session.id)
         outcomes[saved] += 1
         if saved:
             assert saved_files(session, object_store) == set(saver.files)
         session.make_due()
-        sweep(shop, database)
+        sweep(context, database)
         assert is_saved(session.conn, session.id)
         assert saved_files(session, object_store) == set(saver.files)
     print(outcomes)
@@ -109,14 +109,14 @@ def test_a_save_against_runs_that_begin_and_end_never_calls_unseen_work_saved(
 
 
 def test_a_zombie_of_an_older_epoch_never_lands_against_the_new_place(
-    make_saving_shop: Callable[..., TaskContext],
+    make_saving_context: Callable[..., TaskContext],
     session: Session,
     saver: Saver,
     database: str,
     object_store: RunningStore,
 ) -> None:
     """Fault 24."""
-    old, new = make_saving_shop(), make_saving_shop()
+    old, new = make_saving_context(), make_saving_context()
     for number in range(ROUNDS):
         epoch = number + 2
         saver.files = {f"file{number}": b"x"}

@@ -46,56 +46,58 @@ def lies() -> dict[str, Callable[[Json], Json]]:
 
 @pytest.mark.parametrize("lie", lies())
 def test_what_the_store_does_not_prove_is_not_committed(
-    shop: TaskContext, dirty: Session, saver: Saver, object_store: RunningStore, database: str, lie: str
+    context: TaskContext, dirty: Session, saver: Saver, object_store: RunningStore, database: str, lie: str
 ) -> None:
     saver.tamper = lies()[lie]
-    assert save_all(shop, dirty) == ["failed"]
+    assert save_all(context, dirty) == ["failed"]
     assert dirty.snapshots == []
     saver.tamper = lambda receipt: receipt
     dirty.make_due()
-    assert save_all(shop, dirty) == ["saved"]
+    assert save_all(context, dirty) == ["saved"]
     assert_as_if_it_had_not_failed(dirty, object_store, database)
 
 
-def test_an_earlier_snapshot_told_once_more_is_not_committed(shop: TaskContext, dirty: Session, saver: Saver) -> None:
-    assert save_all(shop, dirty) == ["saved"]
+def test_an_earlier_snapshot_told_once_more_is_not_committed(
+    context: TaskContext, dirty: Session, saver: Saver
+) -> None:
+    assert save_all(context, dirty) == ["saved"]
     [operation] = saver.operations.values()
     saver.files = contents("abcd")
     dirty.run()
     saver.tamper = lambda _: operation.receipt
-    assert save_all(shop, dirty) == ["failed"]
+    assert save_all(context, dirty) == ["failed"]
     assert len(dirty.snapshots) == 1
 
 
 def test_that_nothing_changed_is_believed_of_the_last_snapshot_only(
-    shop: TaskContext, dirty: Session, saver: Saver, object_store: RunningStore, database: str
+    context: TaskContext, dirty: Session, saver: Saver, object_store: RunningStore, database: str
 ) -> None:
-    assert save_all(shop, dirty) == ["saved"]
+    assert save_all(context, dirty) == ["saved"]
     dirty.run()
     saver.tamper = lambda receipt: {**receipt, "unchanged": True, "manifestDigest": "0" * 64}
-    assert save_all(shop, dirty) == ["failed"]
+    assert save_all(context, dirty) == ["failed"]
     assert why(dirty) == "unsaved"
     saver.tamper = lambda receipt: receipt
     dirty.make_due()
-    assert save_all(shop, dirty) == ["saved"]
+    assert save_all(context, dirty) == ["saved"]
     assert_as_if_it_had_not_failed(dirty, object_store, database)
 
 
 def test_a_snapshot_that_has_gone_from_the_store_is_made_again_although_nothing_changed(
-    shop: TaskContext, dirty: Session, object_store: RunningStore
+    context: TaskContext, dirty: Session, object_store: RunningStore
 ) -> None:
-    assert save_all(shop, dirty) == ["saved"]
+    assert save_all(context, dirty) == ["saved"]
     [snapshot] = dirty.snapshots
     object_store.open().delete(snapshot.objects[:1])
     dirty.run()
-    assert save_all(shop, dirty) == ["saved"]
+    assert save_all(context, dirty) == ["saved"]
     head, *_ = sorted(dirty.snapshots, key=lambda each: -each.number)
     assert head.id == dirty.state.head_snapshot != snapshot.id
     assert set(head.objects) <= set(object_store.keys())
 
 
 def test_an_object_that_is_cut_short_in_the_store_is_noticed_and_uploaded_again(
-    shop: TaskContext, dirty: Session, saver: Saver, object_store: RunningStore, database: str
+    context: TaskContext, dirty: Session, saver: Saver, object_store: RunningStore, database: str
 ) -> None:
     """Fault 25, on the way in."""
 
@@ -105,7 +107,7 @@ def test_an_object_that_is_cut_short_in_the_store_is_noticed_and_uploaded_again(
             object_store.open().write(next(iter(saver.operations.values())).receipt["objects"][0], b"x")
 
     saver.before_put = cut
-    assert save_all(shop, dirty) == ["saved"]
+    assert save_all(context, dirty) == ["saved"]
     assert len(saver.asked) == 2, "once more, counting on nothing"
     assert_as_if_it_had_not_failed(dirty, object_store, database)
 
@@ -115,42 +117,42 @@ def unreadable(receipt: Json) -> Json:
 
 
 def test_what_cannot_be_read_is_unsaved_although_all_else_is_saved(
-    shop: TaskContext, dirty: Session, saver: Saver, object_store: RunningStore, database: str
+    context: TaskContext, dirty: Session, saver: Saver, object_store: RunningStore, database: str
 ) -> None:
     saver.tamper = unreadable
     for failures in (1, 2):
-        assert save_all(shop, dirty) == ["saved"]
+        assert save_all(context, dirty) == ["saved"]
         assert dirty.state.head_snapshot == dirty.snapshots[0].id
         assert why(dirty) == "unsaved"
         assert dirty.state.sync_failures == failures
         assert "cannot be read: 'bad'" in (dirty.state.sync_error or "")
         dirty.make_due()
     saver.tamper = lambda receipt: receipt
-    assert save_all(shop, dirty) == ["saved"]
+    assert save_all(context, dirty) == ["saved"]
     assert_as_if_it_had_not_failed(dirty, object_store, database)
 
 
 def test_what_turns_out_to_be_unreadable_later_is_unsaved_from_then_on(
-    shop: TaskContext, dirty: Session, saver: Saver
+    context: TaskContext, dirty: Session, saver: Saver
 ) -> None:
-    assert save_all(shop, dirty) == ["saved"]
+    assert save_all(context, dirty) == ["saved"]
     assert why(dirty) is None
     saver.tamper = unreadable
-    assert save_now(shop, dirty.id, "requested") is not None
+    assert save_now(context, dirty.id, "requested") is not None
     assert why(dirty) == "unsaved"
 
 
 def test_beside_an_agent_no_snapshot_without_its_home_takes_the_place_of_one_that_has_gone(
-    shop: TaskContext, dirty: Session, object_store: RunningStore
+    context: TaskContext, dirty: Session, object_store: RunningStore
 ) -> None:
-    assert save_all(shop, dirty) == ["saved"]
+    assert save_all(context, dirty) == ["saved"]
     [snapshot] = dirty.snapshots
     object_store.open().delete(snapshot.objects[:1])
     run = dirty.begin_run()
     dirty.stop_message(run)
     dirty.make_due()
-    assert save_all(shop, dirty) == ["failed"]
+    assert save_all(context, dirty) == ["failed"]
     dirty.end_run(run)
     dirty.make_due()
-    assert save_all(shop, dirty) == ["saved"]
+    assert save_all(context, dirty) == ["saved"]
     assert len(dirty.snapshots) == 2

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from executor.agents.todos import Entry, TodoList, todos_of_tool_input
+from executor.agents.todos import TodoEntry, TodoList, todos_of_tool_input
 from schema.events import TodoItem, TodoUpdate
 
 
 def ids(todos: TodoList, *contents: str, status: str = "pending") -> list[str]:
-    entries: list[Entry] = [(content, status, None) for content in contents]
+    entries: list[TodoEntry] = [(content, status, None) for content in contents]
     update = todos.replace(entries)
     assert update
     return [item.id for item in update.items]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from executor.process.settings import BadSettings, ExecutorSettings, read_settings
+from executor.process.settings import ExecutorSettings, read_settings
+from schema.settings import BadSetting
 
 NEEDED = {
     "EXECUTOR_AUTH_TOKEN": "0123456789abcdef",
@@ -33,5 +34,5 @@ def test_an_empty_setting_is_as_if_it_was_not_there_as_for_the_job_worker(monkey
 
 def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EXECUTOR_EPOCH")
-    with pytest.raises(BadSettings, match=r"^EXECUTOR_EPOCH is not set\.$"):
+    with pytest.raises(BadSetting, match=r"^EXECUTOR_EPOCH is not set\.$"):
         read_settings(ExecutorSettings)

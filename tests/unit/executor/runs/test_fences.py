@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from executor.runs.fences import Busy, WrongSession, is_known_start
+from executor.runs.fences import Busy, is_known_start
 from executor.runs.spool import SpooledRun
-from schema.errors import Conflict, StaleAttempt, StaleClaim, StaleEpoch
+from schema.errors import Conflict, StaleAttempt, StaleClaim, StaleEpoch, WrongSession
 from schema.executor_api import Callback, StartRun
 
 SESSION, RUN = uuid4(), uuid4()

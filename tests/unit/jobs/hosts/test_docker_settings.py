@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from jobs.hosts.settings import read_docker_settings
-from jobs.runtime.settings import BadSettings
+from schema.settings import BadSetting
 from schema.worker_limits import MEBIBYTE
 from tests.structure.repository import ROOT
 
@@ -45,7 +45,7 @@ def test_several_networks_can_be_cut_off(monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_what_cannot_be_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(BadSettings) as refused:
+    with pytest.raises(BadSetting) as refused:
         read_docker_settings()
     assert refused.value.detail.startswith(f"{name}: ")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic.fields import FieldInfo
 
-from jobs.runtime.settings import BadSettings, JobSettings, dropped_settings, read_settings
+from jobs.runtime.settings import JobSettings, dropped_settings, read_settings
+from schema.settings import BadSetting
 
 ENVIRONMENT = {"DATABASE_URL": "postgresql:///runyard", "RUNYARD_SECRET_KEY": "ab" * 32, "S3_BUCKET": "runyard"}
 
@@ -85,7 +86,7 @@ def test_a_bad_setting_is_named_in_one_sentence(
         monkeypatch.delenv(name)
     else:
         monkeypatch.setenv(name, value)
-    with pytest.raises(BadSettings) as caught:
+    with pytest.raises(BadSetting) as caught:
         read_settings()
     assert caught.value.detail == sentence
 
@@ -95,7 +96,7 @@ def test_every_number_has_a_greatest_value(monkeypatch: pytest.MonkeyPatch, name
     """PostgreSQL's intervals and the system's clocks have theirs; beyond it every use would fail."""
     for value in ("inf", "nan", "9" * 30):
         monkeypatch.setenv(name, value)
-        with pytest.raises(BadSettings, match=f"^{name}: input should be"):
+        with pytest.raises(BadSetting, match=f"^{name}: input should be"):
             read_settings()
 
 
@@ -114,7 +115,7 @@ def test_settings_that_mean_nothing_here_are_named() -> None:
 
 def test_a_worker_without_a_store_says_so_on_purpose(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("S3_BUCKET")
-    with pytest.raises(BadSettings, match="RUNYARD_WITHOUT_STORE=1"):
+    with pytest.raises(BadSetting, match="RUNYARD_WITHOUT_STORE=1"):
         read_settings()
     monkeypatch.setenv("RUNYARD_WITHOUT_STORE", "1")
     assert read_settings().store is None

@@ -13,8 +13,8 @@ from uuid import UUID
 
 import psutil
 
-from executor.agents.environment import SESSION_MARKER
 from executor.process.account import AgentAccount
+from executor.process.children import SESSION_MARKER
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36

@@ -17,7 +17,7 @@ from jobs.hosts.environment import executor_environment
 from jobs.runtime.database import JobDatabase
 from schema.executor_api import ProviderDeclared
 
-CODE = Path(__file__).resolve().parents[2]
+CODE = Path(__file__).resolve().parents[1]
 DECLARE_SECONDS = 60.0
 AGAIN_SECONDS = 30.0
 
