@@ -14,7 +14,7 @@ READY := $(VENV)/.runyard-installed
 READY_DEV := $(VENV)/.runyard-installed-dev
 PIP := $(RUN) -m pip --disable-pip-version-check --require-virtualenv
 
-.PHONY: up chat sign-in doctor dev test lint openapi agents probe executor-image bench clean-data requirements venv
+.PHONY: up chat sign-in doctor dev test lint openapi settings agents probe executor-image bench clean-data requirements venv
 .DEFAULT_GOAL := up
 
 up: $(READY)
@@ -61,6 +61,10 @@ lint: $(READY_DEV)
 # The contract as the server generates it, for readers and for the test that compares.
 openapi: $(READY)
 	@$(RUN) -m functions.openapi_file > schema/openapi.json.new && mv schema/openapi.json.new schema/openapi.json
+
+# The page of settings as the settings classes describe them, for readers and for the test that compares.
+settings: $(READY)
+	@$(RUN) -m tests.settings_page
 
 clean-data: $(READY)
 	@exec $(RUN) -m cli clean-data

@@ -1,18 +1,63 @@
-"""What the settings of several parts have in common: limits, and how a value that cannot be used is told."""
+"""Settings that several programs read, with the sentences that describe them, and the error for a bad value."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
 from schema.errors import RunyardError
-from schema.worker_limits import DAY_SECONDS
+from schema.worker_limits import DAY_SECONDS, LONGEST_SECONDS
 
 Seconds = Annotated[float, Field(gt=0, le=DAY_SECONDS)]
 PauseMs = Annotated[int, Field(ge=0, le=1000 * DAY_SECONDS)]
-StopGraceSeconds = Annotated[float, Field(ge=0, le=600)]
-HeartbeatSeconds = Annotated[float, Field(gt=0, le=600)]
+
+StopGraceSeconds = Annotated[
+    float, Field(ge=0, le=600, description="Kill an agent's processes this many seconds after it was told to stop.")
+]
+HeartbeatSeconds = Annotated[float, Field(gt=0, le=600, description="Send a heartbeat for a live run every N seconds.")]
+LeaseSeconds = Annotated[
+    Seconds, Field(description="Ask a run's executor what became of the run after N seconds without a callback.")
+]
+RetryDelayMs = Annotated[PauseMs, Field(description="Wait N milliseconds before a run's next attempt.")]
+IdleStopSeconds = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=LONGEST_SECONDS,
+        description="Save and stop a session worker after N seconds without a run. 0 disables it. "
+        "An app's limits override it.",
+    ),
+]
+RemoveAfterSeconds = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=LONGEST_SECONDS,
+        description="Remove a stopped session worker after N seconds, once its data is verified in the store. "
+        "0 disables it. An app's limits override it.",
+    ),
+]
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="Log lines of this level and above.")
+]
+ProvidersFile = Annotated[
+    Path, Field(description="File that declares the agents. Only the job worker and executors read it.")
+]
+AgentsDir = Annotated[Path, Field(description="Directory where the agents' programs are installed.")]
+
+ABOUT = {
+    "DATABASE_URL": "PostgreSQL 15 or later, as `postgresql://user:password@host:port/name`.",
+    "RUNYARD_SECRET_KEY": "At least 64 hexadecimal digits, the same for API and job worker. Callback keys, executor "
+    "tokens and cookies are derived from it.",
+    "RUNYARD_DATA_DIR": "Directory for the database, token, workspaces and logs of this clone.",
+    "RUNYARD_PORT": "Port for HTTP and WebSocket.",
+    "RUNYARD_PUBLIC_URL": "Address at which browsers and clients reach the API.",
+    "EXECUTOR_AUTH_TOKEN": "Bearer token of the executor. Required where `WORKER_HOST` is `external`; otherwise the "
+    "job worker makes it.",
+}
+"""Descriptions of settings that two programs read with different types."""
 
 
 class BadSetting(RunyardError):

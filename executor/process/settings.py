@@ -1,9 +1,9 @@
-"""The executor's settings, read once, at its entry point. A bad one is a BadSettings with one sentence."""
+"""The executor's settings, read once from the environment at its entry point. A bad value raises BadSetting."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from pydantic import Field, SecretStr, ValidationError
@@ -11,7 +11,16 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from executor.process.account import AgentAccount
 from schema.executor_api import executor_id
-from schema.settings import BadSetting, HeartbeatSeconds, StopGraceSeconds, fault_sentence
+from schema.settings import (
+    ABOUT,
+    AgentsDir,
+    BadSetting,
+    HeartbeatSeconds,
+    LogLevel,
+    ProvidersFile,
+    StopGraceSeconds,
+    fault_sentence,
+)
 
 
 class ProviderSettings(BaseSettings):
@@ -19,31 +28,48 @@ class ProviderSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
-    providers_file: Path = Path("providers.toml")
-    agents_dir: Path = Path(".runyard/agents")
+    providers_file: ProvidersFile = Path("providers.toml")
+    agents_dir: AgentsDir = Path(".runyard/agents")
 
 
 class ExecutorSettings(ProviderSettings):
     """`executor_port` 0 takes any free port; `executor_port_file` then says which. Times are seconds;
     `executor_idle_exit_seconds` 0 is never."""
 
-    executor_auth_token: SecretStr = Field(min_length=16)
-    executor_session_id: UUID
-    executor_epoch: int = Field(ge=1)
-    executor_host: str = "127.0.0.1"
-    executor_port: int = Field(default=0, ge=0, le=65535)
-    executor_port_file: Path | None = None
-    executor_workspace_dir: Path
-    executor_agent_home: Path
-    executor_state_dir: Path
-    executor_agent_uid: int | None = Field(default=None, ge=1)
-    executor_agent_gid: int | None = Field(default=None, ge=1)
-    executor_disk_bytes: int = Field(default=0, ge=0)
+    executor_auth_token: SecretStr = Field(min_length=16, description=ABOUT["EXECUTOR_AUTH_TOKEN"])
+    executor_session_id: UUID = Field(description="Session that this executor works for.")
+    executor_epoch: int = Field(ge=1, description="Epoch of the session's workspace.")
+    executor_host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    executor_port: int = Field(default=0, ge=0, le=65535, description="Port to listen on. 0 takes any free port.")
+    executor_port_file: Path | None = Field(default=None, description="File to which the executor writes its port.")
+    executor_workspace_dir: Path = Field(description="Directory of the session's workspace.")
+    executor_agent_home: Path = Field(description="Directory of the agent's home.")
+    executor_state_dir: Path = Field(description="Directory of the executor's own state, such as its spool.")
+    executor_agent_uid: int | None = Field(
+        default=None,
+        ge=1,
+        description="User id that agents run under. It alone owns workspace and home.",
+        json_schema_extra={"default": "the executor's own"},
+    )
+    executor_agent_gid: int | None = Field(
+        default=None,
+        ge=1,
+        description="Group id that agents run under.",
+        json_schema_extra={"default": "the executor's own"},
+    )
+    executor_disk_bytes: int = Field(
+        default=0, ge=0, description="Stop a run whose workspace and home take more than N bytes. 0 disables it."
+    )
     executor_stop_grace_seconds: StopGraceSeconds = 10
     executor_heartbeat_seconds: HeartbeatSeconds = 5
-    executor_idle_exit_seconds: float = Field(default=0, ge=0)
-    executor_fail_for_tests: str = ""
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    executor_idle_exit_seconds: float = Field(
+        default=0, ge=0, description="Exit after N seconds without a run. 0 disables it."
+    )
+    executor_fail_for_tests: str = Field(
+        default="",
+        description="Calls that fail as told. Only this project's own tests may set it, and the image lacks it.",
+    )
+    log_level: LogLevel = "INFO"
 
     @property
     def agent_account(self) -> AgentAccount:

@@ -1,4 +1,4 @@
-"""What the HTTP edge is told by its environment: read once, at the entry point; a bad value is one sentence."""
+"""The API's settings, read once from the environment at its entry point. A bad value raises BadSetting."""
 
 from __future__ import annotations
 
@@ -15,16 +15,25 @@ from handlers.workers.lifecycle import LifeLimits
 from schema.addresses import database_address, web_address
 from schema.errors import Invalid
 from schema.human_policy import HumanPolicy, OnExpiry, nearest
-from schema.settings import BadSetting, PauseMs, Seconds, fault_sentence
+from schema.settings import (
+    ABOUT,
+    BadSetting,
+    IdleStopSeconds,
+    LeaseSeconds,
+    LogLevel,
+    RemoveAfterSeconds,
+    RetryDelayMs,
+    Seconds,
+    fault_sentence,
+)
 from schema.signature import parse_secret
-from schema.worker_limits import LONGEST_SECONDS
 
 NO_LONGER = {
     "CONTROL_PLANE_STORAGE": "there is one storage, PostgreSQL (DATABASE_URL)",
     "CONTROL_PLANE_DOCKER": "where workers run is set by WORKER_HOST",
     "FILE_BROWSER_ROOT": "files are read from the workspaces and snapshots of sessions",
 }
-"""Settings that other systems of this kind have, and what stands in their place."""
+"""Settings of similar systems that Runyard does not read, with what to use instead."""
 
 
 def _secret(value: object) -> bytes:
@@ -36,9 +45,9 @@ def _worker_bind(value: str) -> str:
     if value and not ip_address(host).is_private:
         raise ValueError("must be a private address of this machine, such as the gateway of the workers' network")
     if value and not port and ip_address(host).is_unspecified:
-        raise ValueError("needs a port of its own when it is every address")
+        raise ValueError("needs a port of its own when it binds every address")
     if port and not (port.isdecimal() and 0 < int(port) < 65536):
-        raise ValueError("has a port that is none")
+        raise ValueError("has an invalid port")
     return value
 
 
@@ -53,35 +62,95 @@ class ApiSettings(BaseSettings):
         frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True, hide_input_in_errors=True
     )
 
-    database_url: Annotated[str, AfterValidator(database_address)] = Field(min_length=1, repr=False)
-    database_pool_size: int = Field(default=16, ge=2, le=500)
-    secret_key: Annotated[bytes, BeforeValidator(_secret)] = Field(validation_alias="RUNYARD_SECRET_KEY", repr=False)
-    auth: Literal["local", "token"] = Field(default="local", validation_alias="RUNYARD_AUTH")
-    local_token_file: Path | None = Field(default=None, validation_alias="RUNYARD_LOCAL_TOKEN_FILE")
-    sign_in_code_file: Path | None = Field(default=None, validation_alias="RUNYARD_SIGN_IN_CODE_FILE")
-    data_dir: Path | None = Field(default=None, validation_alias="RUNYARD_DATA_DIR")
-    port: int = Field(default=8080, ge=1, le=65535, validation_alias="RUNYARD_PORT")
-    public_url: Annotated[str, AfterValidator(web_address)] = Field(default="", validation_alias="RUNYARD_PUBLIC_URL")
-    worker_bind: Annotated[str, AfterValidator(_worker_bind)] = Field(
-        default="", validation_alias="RUNYARD_WORKER_BIND"
+    database_url: Annotated[str, AfterValidator(database_address)] = Field(
+        min_length=1, repr=False, description=ABOUT["DATABASE_URL"]
     )
-    api_threads: int = Field(default=96, ge=8, le=2000)
-    api_on_one_cpu: bool = True
-    api_streams_max: int = Field(default=0, ge=0)
-    max_prompt_bytes: int = Field(default=262_144, ge=1)
-    max_callback_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
-    run_max_attempts: int = Field(default=3, ge=1, le=20)
-    worker_idle_stop_seconds: float = Field(default=900, ge=0, le=LONGEST_SECONDS)
-    worker_remove_after_seconds: float = Field(default=604_800, ge=0, le=LONGEST_SECONDS)
-    run_lease_seconds: Seconds = 60
-    run_queue_retry_delay_ms: PauseMs = 2000
-    run_stop_deadline_seconds: Seconds = 30
-    human_loop_on_expiry: OnExpiry = "park"
-    human_loop_expiry_seconds: float = Field(default=3600, gt=0, le=31_536_000)
-    human_loop_escalate_to: str | None = None
-    human_loop_escalation_seconds: float = Field(default=3600, gt=0, le=31_536_000)
-    human_loop_then: Literal["wait", "deny", "park"] = "park"
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    database_pool_size: int = Field(
+        default=16, ge=2, le=500, description="Open at most N database connections per API process."
+    )
+    secret_key: Annotated[bytes, BeforeValidator(_secret)] = Field(
+        validation_alias="RUNYARD_SECRET_KEY", repr=False, description=ABOUT["RUNYARD_SECRET_KEY"]
+    )
+    auth: Literal["local", "token"] = Field(
+        default="local",
+        validation_alias="RUNYARD_AUTH",
+        description="`local`: one local administrator, loopback only. `token`: only users and tokens made by "
+        "`python -m cli users`.",
+    )
+    local_token_file: Path | None = Field(
+        default=None,
+        validation_alias="RUNYARD_LOCAL_TOKEN_FILE",
+        description="File that holds the local administrator's token.",
+    )
+    sign_in_code_file: Path | None = Field(
+        default=None,
+        validation_alias="RUNYARD_SIGN_IN_CODE_FILE",
+        description="File that holds the digest of the one-time code that signs a browser in.",
+    )
+    data_dir: Path | None = Field(
+        default=None, validation_alias="RUNYARD_DATA_DIR", description=ABOUT["RUNYARD_DATA_DIR"]
+    )
+    port: int = Field(default=8080, ge=1, le=65535, validation_alias="RUNYARD_PORT", description=ABOUT["RUNYARD_PORT"])
+    public_url: Annotated[str, AfterValidator(web_address)] = Field(
+        default="",
+        validation_alias="RUNYARD_PUBLIC_URL",
+        description=ABOUT["RUNYARD_PUBLIC_URL"],
+        json_schema_extra={"default": "`http://127.0.0.1:` and the port"},
+    )
+    worker_bind: Annotated[str, AfterValidator(_worker_bind)] = Field(
+        default="",
+        validation_alias="RUNYARD_WORKER_BIND",
+        description="Second listener, as `address` or `address:port`, for executors in containers: the gateway of "
+        "their network. It serves only callbacks.",
+    )
+    api_threads: int = Field(
+        default=96, ge=8, le=2000, description="Serve at most N requests and streams at once per API process."
+    )
+    api_on_one_cpu: bool = Field(
+        default=True,
+        description="Keep an API process on the CPU where it started (Linux), which nearly doubles the callbacks that "
+        "it serves. Start more processes to use more CPUs. `false` leaves the choice to the kernel.",
+    )
+    api_streams_max: int = Field(
+        default=0,
+        ge=0,
+        description="Open at most N WebSockets and SSE streams per API process.",
+        json_schema_extra={"default": "three quarters of `API_THREADS`"},
+    )
+    max_prompt_bytes: int = Field(
+        default=262_144, ge=1, description="Refuse a prompt of more than N bytes with status 413."
+    )
+    max_callback_bytes: int = Field(
+        default=8 * 1024 * 1024, ge=1024, description="Refuse a callback of more than N bytes with status 413."
+    )
+    run_max_attempts: int = Field(
+        default=3, ge=1, le=20, description="Try a run at most N times, unless its start says `maxAttempts`."
+    )
+    worker_idle_stop_seconds: IdleStopSeconds = 900
+    worker_remove_after_seconds: RemoveAfterSeconds = 604_800
+    run_lease_seconds: LeaseSeconds = 60
+    run_queue_retry_delay_ms: RetryDelayMs = 2000
+    run_stop_deadline_seconds: Seconds = Field(
+        default=30, description="Mark a stopping run as cancelled after N seconds, even if its executor is silent."
+    )
+    human_loop_on_expiry: OnExpiry = Field(
+        default="park",
+        description="What to do when nobody answers an agent: `wait`, `deny`, `park` or `escalate`. An app "
+        "(`--human-loop`) or a run (`humanLoop`) overrides it.",
+    )
+    human_loop_expiry_seconds: float = Field(
+        default=3600, gt=0, le=31_536_000, description="Do so after N seconds without an answer."
+    )
+    human_loop_escalate_to: str | None = Field(
+        default=None, description="Who may also answer after an escalation: `user:<id>` or `role:<name>`."
+    )
+    human_loop_escalation_seconds: float = Field(
+        default=3600, gt=0, le=31_536_000, description="End an escalation after N seconds without an answer."
+    )
+    human_loop_then: Literal["wait", "deny", "park"] = Field(
+        default="park", description="What to do when nobody answers an escalation: `wait`, `deny` or `park`."
+    )
+    log_level: LogLevel = "INFO"
 
     @model_validator(mode="before")
     @classmethod

@@ -1,4 +1,4 @@
-"""The Docker host's settings, read once, at the job worker's entry point and only where WORKER_HOST is docker."""
+"""Settings of Docker workers. The job worker reads them once, where WORKER_HOST is docker."""
 
 from __future__ import annotations
 
@@ -39,15 +39,44 @@ class DockerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
-    executor_image: str = "runyard-executor"
-    worker_deployment: str = Field(default="runyard", pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")
-    worker_publish_address: Annotated[str, AfterValidator(_not_everywhere)] = "127.0.0.1"
-    worker_subnet: Annotated[str, AfterValidator(_network_or_none)] = ""
-    worker_cut_off: Networks = ("169.254.0.0/16",)
-    worker_cpus: float = Field(default=2, ge=0.1, le=256)
-    worker_memory_mib: int = Field(default=4096, ge=256, le=4096 * 1024)
-    worker_processes: int = Field(default=1024, ge=32, le=100_000)
-    worker_disk_mib: int = Field(default=20_480, ge=64, le=16 * 1024 * 1024)
+    executor_image: str = Field(
+        default="runyard-executor", description="Image of session workers. `make executor-image` builds it."
+    )
+    worker_deployment: str = Field(
+        default="runyard",
+        pattern=r"^[a-z0-9][a-z0-9-]{0,40}$",
+        description="Label and name prefix of all containers, volumes and networks of this deployment. Give each "
+        "deployment on one container engine its own.",
+    )
+    worker_publish_address: Annotated[str, AfterValidator(_not_everywhere)] = Field(
+        default="127.0.0.1",
+        description="Address of this machine on which the ports of session workers are published: loopback or a "
+        "private one.",
+    )
+    worker_subnet: Annotated[str, AfterValidator(_network_or_none)] = Field(
+        default="",
+        description="Subnet of the session workers' network.",
+        json_schema_extra={"default": "chosen by the container engine"},
+    )
+    worker_cut_off: Networks = Field(
+        default=("169.254.0.0/16",),
+        description="Networks that session workers cannot reach. The default holds the cloud's metadata address.",
+    )
+    worker_cpus: float = Field(
+        default=2, ge=0.1, le=256, description="Give a session worker N processors, unless its app's limits say."
+    )
+    worker_memory_mib: int = Field(
+        default=4096, ge=256, le=4096 * 1024, description="Limit its memory to N MiB, unless its app's limits say."
+    )
+    worker_processes: int = Field(
+        default=1024, ge=32, le=100_000, description="Limit its processes and threads, unless its app's limits say."
+    )
+    worker_disk_mib: int = Field(
+        default=20_480,
+        ge=64,
+        le=16 * 1024 * 1024,
+        description="Limit its workspace and home together to N MiB, unless its app's limits say.",
+    )
 
     @property
     def limits(self) -> WorkerLimits:
@@ -60,7 +89,7 @@ class DockerSettings(BaseSettings):
 
 
 def read_docker_settings() -> DockerSettings:
-    """From the environment. Raises BadSettings."""
+    """From the environment. Raises BadSetting."""
     from_environment: dict[str, Any] = {}
     try:
         return DockerSettings(**from_environment)

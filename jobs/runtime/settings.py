@@ -1,4 +1,4 @@
-"""The job worker's settings, read once, at its entry point. A bad one is a BadSettings with one sentence."""
+"""The job worker's settings, read once from the environment at its entry point. A bad value raises BadSetting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,22 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from handlers.runs.handover_text import FEWEST_TOKENS
 from jobs.object_store.settings import StoreSettings
 from schema.addresses import database_address, web_address
-from schema.settings import BadSetting, HeartbeatSeconds, PauseMs, Seconds, StopGraceSeconds, fault_sentence
+from schema.settings import (
+    ABOUT,
+    AgentsDir,
+    BadSetting,
+    HeartbeatSeconds,
+    IdleStopSeconds,
+    LeaseSeconds,
+    LogLevel,
+    PauseMs,
+    ProvidersFile,
+    RemoveAfterSeconds,
+    RetryDelayMs,
+    Seconds,
+    StopGraceSeconds,
+    fault_sentence,
+)
 from schema.signature import parse_secret
 from schema.worker_limits import DAY_SECONDS, LONGEST_SECONDS
 
@@ -49,53 +64,151 @@ class JobSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
-    database_url: Annotated[SecretStr, BeforeValidator(_database)] = Field(min_length=1)
-    runyard_secret_key: Annotated[bytes, BeforeValidator(_secret)] = Field(repr=False)
-    runyard_data_dir: Path = Path(".runyard")
-    runyard_port: int = Field(default=8080, ge=1, le=65535)
-    runyard_public_url: WebAddress | None = None
-    runyard_callback_url: WebAddress | None = None
-    worker_host: Literal["process", "docker", "external"] = "process"
-    worker_idle_stop_seconds: float = Field(default=900, ge=0, le=LONGEST_SECONDS)
-    worker_remove_after_seconds: float = Field(default=604_800, ge=0, le=LONGEST_SECONDS)
-    worker_concurrency: int = Field(default=16, ge=1, le=500)
-    providers_file: Path = Path("providers.toml")
-    agents_dir: Path = Path(".runyard/agents")
+    database_url: Annotated[SecretStr, BeforeValidator(_database)] = Field(
+        min_length=1, description=ABOUT["DATABASE_URL"]
+    )
+    runyard_secret_key: Annotated[bytes, BeforeValidator(_secret)] = Field(
+        repr=False, description=ABOUT["RUNYARD_SECRET_KEY"]
+    )
+    runyard_data_dir: Path = Field(default=Path(".runyard"), description=ABOUT["RUNYARD_DATA_DIR"])
+    runyard_port: int = Field(default=8080, ge=1, le=65535, description=ABOUT["RUNYARD_PORT"])
+    runyard_public_url: WebAddress | None = Field(default=None, description=ABOUT["RUNYARD_PUBLIC_URL"])
+    runyard_callback_url: WebAddress | None = Field(
+        default=None,
+        description="Address at which executors reach the API.",
+        json_schema_extra={"default": "`RUNYARD_PUBLIC_URL`"},
+    )
+    worker_host: Literal["process", "docker", "external"] = Field(
+        default="process",
+        description="Where session workers run. `process`: as child processes of the job worker, for trying out. "
+        "`docker`: each in its own container. `external`: one executor that someone else runs.",
+    )
+    worker_idle_stop_seconds: IdleStopSeconds = 900
+    worker_remove_after_seconds: RemoveAfterSeconds = 604_800
+    worker_concurrency: int = Field(default=16, ge=1, le=500, description="Perform at most N jobs at once.")
+    providers_file: ProvidersFile = Path("providers.toml")
+    agents_dir: AgentsDir = Path(".runyard/agents")
 
-    run_queue_owner: str = Field(default="", max_length=200)
-    run_queue_lock_ms: int = Field(default=60_000, ge=1000, le=1000 * DAY_SECONDS)
-    run_queue_retry_delay_ms: PauseMs = 2000
-    run_lease_seconds: Seconds = 60
-    handover_max_tokens: int = Field(default=8000, ge=FEWEST_TOKENS, le=1_000_000)
-    run_limit: int = Field(default=0, ge=0, le=1_000_000)
-    run_limit_per_app: int = Field(default=0, ge=0, le=1_000_000)
-    run_limit_per_user: int = Field(default=0, ge=0, le=1_000_000)
-    reconcile_seconds: int = Field(default=10, ge=1, le=59)
+    run_queue_owner: str = Field(
+        default="",
+        max_length=200,
+        description="Name of this job worker in the run queue.",
+        json_schema_extra={"default": "host name and process id"},
+    )
+    run_queue_lock_ms: int = Field(
+        default=60_000,
+        ge=1000,
+        le=1000 * DAY_SECONDS,
+        description="Let a claim on a run expire after N milliseconds, unless the job worker renews it.",
+    )
+    run_queue_retry_delay_ms: RetryDelayMs = 2000
+    run_lease_seconds: LeaseSeconds = 60
+    handover_max_tokens: int = Field(
+        default=8000,
+        ge=FEWEST_TOKENS,
+        le=1_000_000,
+        description="Give an agent at most N tokens of transcript about turns of other providers. A token counts as "
+        "four bytes.",
+    )
+    run_limit: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="Let at most N runs hold a session worker at once. 0 disables it. Others stay queued, and the "
+        "user with the fewest live runs goes first. Parked runs do not count.",
+    )
+    run_limit_per_app: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="The same limit for each app without `concurrentRuns` in its limits. 0 disables it.",
+    )
+    run_limit_per_user: int = Field(
+        default=0, ge=0, le=1_000_000, description="The same limit for each user. 0 disables it."
+    )
+    reconcile_seconds: int = Field(default=10, ge=1, le=59, description="Look for stale runs every N seconds.")
 
-    sync_dirty_seconds: Seconds = 300
-    garbage_grace_hours: float = Field(default=24, ge=0, le=LONGEST_SECONDS / 3600)
-    message_snapshots_days: int = Field(default=7, ge=0, le=LONGEST_SECONDS // DAY_SECONDS)
+    sync_dirty_seconds: Seconds = Field(
+        default=300, description="Save a workspace whose changes are unsaved for N seconds."
+    )
+    garbage_grace_hours: float = Field(
+        default=24,
+        ge=0,
+        le=LONGEST_SECONDS / 3600,
+        description="Delete an object that no snapshot names after N hours.",
+    )
+    message_snapshots_days: int = Field(
+        default=7,
+        ge=0,
+        le=LONGEST_SECONDS // DAY_SECONDS,
+        description="Delete a snapshot taken during a run after N days, unless it is the run's last. A snapshot of "
+        "the quiesced session replaces it at once.",
+    )
 
-    executor_base_url: WebAddress | None = None
-    executor_auth_token: SecretStr | None = None
-    executor_max_retries: int = Field(default=3, ge=0, le=20)
-    executor_retry_delay_ms: PauseMs = 200
-    executor_retry_status_codes: StatusCodes = (500, 502, 503, 504)
-    executor_timeout_seconds: Seconds = 30
-    executor_start_timeout_seconds: Seconds = 60
-    executor_spares: int = Field(default=1, ge=0, le=100)
+    executor_base_url: WebAddress | None = Field(
+        default=None, description="Address of the executor. Required where `WORKER_HOST` is `external`."
+    )
+    executor_auth_token: SecretStr | None = Field(default=None, description=ABOUT["EXECUTOR_AUTH_TOKEN"])
+    executor_max_retries: int = Field(
+        default=3,
+        ge=0,
+        le=20,
+        description="Repeat a failed call to an executor at most N times: on network errors, timeouts and the status "
+        "codes of `EXECUTOR_RETRY_STATUS_CODES`. 0 disables it.",
+    )
+    executor_retry_delay_ms: PauseMs = Field(
+        default=200, description="Wait N milliseconds before the first retry, and N more before each further one."
+    )
+    executor_retry_status_codes: StatusCodes = Field(
+        default=(500, 502, 503, 504), description="Retry a call to an executor after these status codes (5xx only)."
+    )
+    executor_timeout_seconds: Seconds = Field(default=30, description="Give up a call to an executor after N seconds.")
+    executor_start_timeout_seconds: Seconds = Field(
+        default=60, description="Give up a new executor that does not answer after N seconds."
+    )
+    executor_spares: int = Field(
+        default=1,
+        ge=0,
+        le=100,
+        description="Keep N executors ready, so that new sessions start at once. Each takes about 60 MB. "
+        "0 disables it.",
+    )
     executor_stop_grace_seconds: StopGraceSeconds = 10
     executor_heartbeat_seconds: HeartbeatSeconds = 5
 
-    s3_endpoint_url: WebAddress | None = None
-    s3_bucket: str = ""
-    s3_region: str = "us-east-1"
-    s3_access_key_id: str | None = None
-    s3_secret_access_key: SecretStr | None = None
-    s3_worker_endpoint_url: WebAddress | None = None
-    s3_link_seconds: int = Field(default=900, ge=30, le=604_800)
-    runyard_without_store: bool = False
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    s3_endpoint_url: WebAddress | None = Field(
+        default=None,
+        description="Address of the object store, any that speaks S3.",
+        json_schema_extra={"default": "that of AWS"},
+    )
+    s3_bucket: str = Field(
+        default="", description="Bucket for saved workspaces. The job worker makes it if it is missing."
+    )
+    s3_region: str = Field(default="us-east-1", description="Region of the bucket.")
+    s3_access_key_id: str | None = Field(
+        default=None,
+        description="Access key of the object store. Only the job worker reads it.",
+        json_schema_extra={"default": "AWS's own chain of credentials"},
+    )
+    s3_secret_access_key: SecretStr | None = Field(
+        default=None,
+        description="Secret of that key.",
+        json_schema_extra={"default": "AWS's own chain of credentials"},
+    )
+    s3_worker_endpoint_url: WebAddress | None = Field(
+        default=None,
+        description="Address at which executors reach the object store.",
+        json_schema_extra={"default": "`S3_ENDPOINT_URL`"},
+    )
+    s3_link_seconds: int = Field(
+        default=900, ge=30, le=604_800, description="Let the signed links of executors expire after N seconds."
+    )
+    runyard_without_store: bool = Field(
+        default=False,
+        description="`1`: run without an object store. Then nothing is saved, and no session worker is stopped or "
+        "removed. Without it and without `S3_BUCKET` the job worker refuses to start.",
+    )
+    log_level: LogLevel = "INFO"
 
     @model_validator(mode="after")
     def _external_has_an_address(self) -> JobSettings:
@@ -107,7 +220,7 @@ class JobSettings(BaseSettings):
     def _says_where_workspaces_are_saved(self) -> JobSettings:
         if not self.s3_bucket and not self.runyard_without_store:
             raise ValueError(
-                "S3_BUCKET says where workspaces are saved (README: Object store). "
+                "S3_BUCKET says where workspaces are saved (docs/object-store.md). "
                 "To run without any saving, and never to stop or remove a worker, set RUNYARD_WITHOUT_STORE=1"
             )
         if (self.s3_access_key_id is None) != (self.s3_secret_access_key is None):

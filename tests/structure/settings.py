@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from pydantic import AliasChoices, AliasPath
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from tests.structure.repository import PACKAGES, ROOT, python_files, tree_of
+from tests.settings_page import FILE, variables
+from tests.structure.repository import PACKAGES, python_files, tree_of
 
 SETTING = re.compile(r"`([A-Z][A-Z0-9_]+)`")
 
@@ -36,19 +36,9 @@ def fields() -> dict[str, list[FieldInfo]]:
     """Environment name of each setting, with its field in each deployable that reads it."""
     found: dict[str, list[FieldInfo]] = {}
     for kind in settings_classes():
-        for field_name, field in kind.model_fields.items():
-            for name in environment_names(kind, field_name, field):
-                found.setdefault(name, []).append(field)
+        for name, field in variables(kind):
+            found.setdefault(name, []).append(field)
     return found
-
-
-def environment_names(kind: type[BaseSettings], field_name: str, field: FieldInfo) -> list[str]:
-    alias = field.validation_alias
-    if isinstance(alias, AliasChoices):
-        return [choice.upper() for choice in alias.choices if isinstance(choice, str)]
-    if isinstance(alias, AliasPath):
-        raise TypeError(f"{kind.__name__}.{field_name} has a path for an alias")
-    return [(alias or f"{kind.model_config.get('env_prefix', '')}{field_name}").upper()]
 
 
 def direct_reads() -> set[str]:
@@ -83,8 +73,8 @@ def constant(node: ast.AST) -> str | None:
 
 
 def documented() -> dict[str, list[str]]:
-    """The rows of README's tables whose first cell is a setting: its name, with the other cells."""
-    return dict(rows_of((ROOT / "README.md").read_text()))
+    """The rows of the settings page: each setting's name, with the other cells."""
+    return dict(rows_of(FILE.read_text(encoding="utf-8")))
 
 
 def rows_of(text: str) -> Iterator[tuple[str, list[str]]]:
