@@ -1,4 +1,5 @@
-"""The service inside a worker: it drives the agent, spools its events and delivers them. It never sees Postgres."""
+"""Run agents inside a worker: drive the agent, spool its events, deliver them. The executor never connects to
+Postgres."""
 
 RUNTIME_VERSION = "0.1.0"
-"""What an app's runtime manifest is checked against."""
+"""The version that an app's runtime manifest is checked against."""

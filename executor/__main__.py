@@ -1,8 +1,9 @@
-"""`python -m executor` serves; `python -m executor providers --json` says what the registry declares.
+"""Start the executor: `python -m executor` serves, `python -m executor providers --json` prints the registry's
+providers.
 
-`python -m executor --spare` imports everything, then waits for one line of JSON on its standard input,
-`{"settings": {name: value}, "files": {path: base64}, "log": path}`, and serves with these settings; the last two may be
-left out. It ends when its input does.
+`python -m executor --spare` imports everything and then waits for one line of JSON on standard input: `{"settings":
+{name: value}, "files": {path: base64}, "log": path}`. It then serves with these settings. `files` and `log` are
+optional. A spare exits when its standard input closes.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ USAGE = "usage: python -m executor [--spare | providers --json]"
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code: 2 for settings or a registry that cannot be used."""
+    """Run the command and return its exit code: 2 for invalid settings or an invalid registry."""
     try:
         match arguments:
             case []:
@@ -42,8 +43,9 @@ def main(arguments: list[str]) -> int:
 
 
 def run_service() -> None:
+    """Serve until the executor is stopped, with settings from the environment."""
     settings = read_settings(ExecutorSettings)
-    os.environ.pop("EXECUTOR_AUTH_TOKEN", None)  # no program that we start may inherit it
+    os.environ.pop("EXECUTOR_AUTH_TOKEN", None)  # the executor's children must not inherit the token
     environment = dict(os.environ)
     configure_logs("executor", level=settings.log_level)
     from executor.agents import fresh_registry as providers
@@ -60,7 +62,9 @@ def run_service() -> None:
 
 
 def run_spare() -> None:
-    from executor import serve  # noqa: F401  what takes the time
+    """Import everything, wait for an assignment on standard input, then serve. Return when the input closes without
+    one."""
+    from executor import serve  # noqa: F401  importing it takes most of the start time
     from executor.agents import fresh_registry as providers
 
     providers.load_drivers()
@@ -68,8 +72,8 @@ def run_spare() -> None:
     if not line:
         return
     assignment = json.loads(line)
-    with open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
+    with open(os.devnull, "rb") as null:
+        os.dup2(null.fileno(), 0)
     if "log" in assignment:
         _log_to(assignment["log"])
     for path, content in assignment.get("files", {}).items():
@@ -92,10 +96,11 @@ def _write_private(path: Path, content: bytes) -> None:
 
 
 def print_providers() -> None:
+    """Print the registry's providers as a JSON list."""
     from executor.agents.fresh_registry import declare_providers
 
     declared = declare_providers(read_settings(ProviderSettings), dict(os.environ))
-    sys.stdout.write(json.dumps([one.to_json() for one in declared], indent=2) + "\n")
+    sys.stdout.write(json.dumps([provider.to_json() for provider in declared], indent=2) + "\n")
 
 
 if __name__ == "__main__":

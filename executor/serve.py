@@ -1,4 +1,4 @@
-"""One executor from start to end: spool, recovery, HTTP, and a quiet way out that leaves no process behind."""
+"""Run one executor: open the spool, recover its runs, serve HTTP, and shut down without leaving a process behind."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from executor.process.settings import ExecutorSettings
 from executor.runs.live_run import TakeTurn
 from executor.runs.registry import ExecutorIdentity, Runs
 from executor.runs.spool import SpoolThread
-from executor.workspaces.home_filter import kept_of_home
+from executor.workspaces.home_filter import load_home_filter
 from executor.workspaces.sync_operations import SyncOperations
 from schema.logs import log_context
 from schema.settings import BadSetting
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 CALLBACK_SECONDS = 10.0
 IDLE_LOOK_SECONDS = 1.0
 LOCK_SECONDS = 0.5
-"""Long enough for whoever only looks whether an executor is at work, and holds the lock for that."""
+"""Wait this long for the state folder's lock: a process that only checks for a running executor holds it briefly."""
 LOCK_POLL_SECONDS = 0.02
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -49,32 +49,40 @@ _log = structlog.stdlib.get_logger(__name__)
 async def serve(
     settings: ExecutorSettings, *, take_turn: TakeTurn, declare_providers: DeclareProviders, prepare: Callable[[], None]
 ) -> None:
-    """Until SIGTERM, SIGINT, or nothing to do for the idle limit. BadSettings when it cannot begin.
+    """Serve until SIGTERM, SIGINT, or the idle limit.
 
-    `prepare` is what the first run would wait for, done in a thread once the service listens.
+    `prepare` runs in a thread once the service listens; it loads the code that the first run would otherwise wait for.
+    Raises BadSetting when the executor cannot start.
     """
-    place = _place(settings)
+    identity = _identity(settings)
     prepare_folders(settings)
     for library in ("httpx", "httpcore", "asyncio", "uvicorn"):
-        logging.getLogger(library).setLevel(logging.WARNING)  # a line a call, which says nothing new
-    with log_context(sessionId=place.session_id, executorId=place.executor_id), _only_one(settings.executor_state_dir):
+        logging.getLogger(library).setLevel(logging.WARNING)  # these libraries log every call
+    with (
+        log_context(sessionId=identity.session_id, executorId=identity.executor_id),
+        _exclusive(settings.executor_state_dir),
+    ):
         listening = listen(settings.executor_host, settings.executor_port)
         spool, clients = open_spool(settings.executor_state_dir), Clients()
-        saving = _saving(settings, place, has_run=lambda: runs.live is not None)
-        runs = Runs(place, spool=spool, client=clients.client, take_turn=take_turn, admitting=saving.admitting_run)
+        sync_operations = _sync_operations(settings, identity, has_run=lambda: runs.live is not None)
+        runs = Runs(
+            identity, spool=spool, client=clients.client, take_turn=take_turn, admitting=sync_operations.admitting_run
+        )
         app = make_app(
-            place=place,
+            identity=identity,
             runs=runs,
-            saving=saving,
+            sync_operations=sync_operations,
             declare_providers=declare_providers,
             token=settings.executor_auth_token.get_secret_value(),
-            fail=partial(_failing, settings.executor_fail_for_tests),
+            fail=partial(_with_test_failures, settings.executor_fail_for_tests),
         )
         server = Server(app, port_file=settings.executor_port_file)
         try:
             await runs.recover()
             preparing = asyncio.create_task(_prepare(server, prepare))
-            await _serve_until_told(server, listening, runs, saving, idle_seconds=settings.executor_idle_exit_seconds)
+            await _serve_until_stopped(
+                server, listening, runs, sync_operations, idle_seconds=settings.executor_idle_exit_seconds
+            )
             preparing.cancel()
         finally:
             await clients.close()
@@ -82,13 +90,14 @@ async def serve(
 
 
 class Clients:
-    """The HTTP client of all deliveries, made when first needed."""
+    """Hold the HTTP client of all deliveries and create it on first use."""
 
     def __init__(self) -> None:
         self._client: httpx.AsyncClient | None = None
 
     def client(self) -> httpx.AsyncClient:
-        """It takes no proxy from the environment, which is meant for agents; certificates are the system's."""
+        """Return the client. It ignores proxy variables, which are meant for agents, and trusts the system's
+        certificates."""
         if self._client is None:
             import ssl
 
@@ -105,7 +114,7 @@ class Clients:
 
 
 class Server(uvicorn.Server):
-    """Uvicorn without its own signal handlers, that says where it listens."""
+    """Run uvicorn without its signal handlers, and publish the port that it listens on."""
 
     def __init__(self, app: object, *, port_file: Path | None) -> None:
         super().__init__(
@@ -143,7 +152,7 @@ class Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket. BadSettings when the address cannot be had."""
+    """Return a bound socket. Raises BadSetting when the address cannot be bound."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -151,20 +160,23 @@ def listen(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise BadSetting(f"The executor cannot listen on {host}:{port}: {error.strerror}.") from None
+        raise BadSetting(
+            f"The executor cannot listen on {host}:{port}: {error.strerror}. Choose another address or port."
+        ) from None
     return bound
 
 
 def open_spool(state_dir: Path) -> SpoolThread:
-    """BadSettings when the file is no spool, or its disk is full or broken."""
+    """Open the spool. Raises BadSetting when the file is not a spool, or its disk is full or broken."""
     try:
         return SpoolThread(state_dir / "spool.sqlite3")
     except sqlite3.Error as error:
-        raise BadSetting(f"The spool in {state_dir} cannot be opened: {error}.") from None
+        raise BadSetting(f"The executor cannot open the spool in {state_dir}: {error}.") from None
 
 
 def prepare_folders(settings: ExecutorSettings) -> None:
-    """The workspace, the agent's home and the state folder, the last one for us alone."""
+    """Create the workspace, the agent's home and the state folder. Only the executor's account may read the state
+    folder."""
     try:
         leave_groups(settings.agent_account)
         with settings.agent_account.acting():
@@ -173,11 +185,11 @@ def prepare_folders(settings: ExecutorSettings) -> None:
         settings.executor_state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings.executor_state_dir.chmod(0o700)
     except OSError as error:
-        raise BadSetting(f"The folder {error.filename} cannot be used: {error.strerror}.") from None
+        raise BadSetting(f"The executor cannot use the folder {error.filename}: {error.strerror}.") from None
 
 
 def write_port_file(file: Path, port: int) -> None:
-    """`{pid, port, startedAt}`, whole or not at all, readable by us alone."""
+    """Write `{pid, port, startedAt}` atomically, readable by the executor's account alone."""
     content = {"pid": os.getpid(), "port": port, "startedAt": datetime.now(UTC).isoformat()}
     new = file.with_name(f"{file.name}.{os.getpid()}.new")
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -187,8 +199,9 @@ def write_port_file(file: Path, port: int) -> None:
 
 
 @contextmanager
-def _only_one(state_dir: Path) -> Iterator[None]:
-    """Two executors on one spool would both be wrong. The lock goes with the process, however it ends."""
+def _exclusive(state_dir: Path) -> Iterator[None]:
+    """Lock the state folder, so that two executors never share a spool. The kernel frees the lock when the process
+    ends."""
     with (state_dir / "executor.lock").open("w") as lock:
         deadline = time.monotonic() + LOCK_SECONDS
         while not _is_locked_by_us(lock):
@@ -206,18 +219,18 @@ def _is_locked_by_us(lock: IO[str]) -> bool:
     return True
 
 
-def _failing(told: str, app: ASGIApp) -> ASGIApp:
-    """The app itself, unless calls are to fail. BadSettings where nobody may have them fail."""
-    if not told:
+def _with_test_failures(plan: str, app: ASGIApp) -> ASGIApp:
+    """Return the app, with failures in front of it when a test asks for them. Raises BadSetting outside of tests."""
+    if not plan:
         return app
     try:
         from executor.http.failures_for_tests import failing
     except ImportError:
-        raise BadSetting("EXECUTOR_FAIL_FOR_TESTS: there is no such thing in this image.") from None
-    return failing(app, told)
+        raise BadSetting("EXECUTOR_FAIL_FOR_TESTS is not available in this image. Unset it.") from None
+    return failing(app, plan)
 
 
-def _place(settings: ExecutorSettings) -> ExecutorIdentity:
+def _identity(settings: ExecutorSettings) -> ExecutorIdentity:
     return ExecutorIdentity(
         session_id=settings.executor_session_id,
         epoch=settings.executor_epoch,
@@ -231,32 +244,34 @@ def _place(settings: ExecutorSettings) -> ExecutorIdentity:
     )
 
 
-def _saving(settings: ExecutorSettings, place: ExecutorIdentity, *, has_run: Callable[[], bool]) -> SyncOperations:
+def _sync_operations(
+    settings: ExecutorSettings, identity: ExecutorIdentity, *, has_run: Callable[[], bool]
+) -> SyncOperations:
     return SyncOperations(
-        session_id=place.session_id,
-        epoch=place.epoch,
-        workspace=place.workspace,
-        home=place.home,
+        session_id=identity.session_id,
+        epoch=identity.epoch,
+        workspace=identity.workspace,
+        home=identity.home,
         state_dir=settings.executor_state_dir.absolute(),
-        account=place.account,
-        kept=partial(kept_of_home, settings, dict(os.environ)),
+        account=identity.account,
+        home_filter=partial(load_home_filter, settings, dict(os.environ)),
         has_run=has_run,
     )
 
 
-async def _serve_until_told(
-    server: Server, listening: socket.socket, runs: Runs, saving: SyncOperations, *, idle_seconds: float
+async def _serve_until_stopped(
+    server: Server, listening: socket.socket, runs: Runs, sync_operations: SyncOperations, *, idle_seconds: float
 ) -> None:
-    told = asyncio.Event()
+    stop_requested = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop_requested.set)
     serving = asyncio.create_task(server.serve([listening]))
-    ends = {serving, asyncio.create_task(told.wait())}
+    ends = {serving, asyncio.create_task(stop_requested.wait())}
     if idle_seconds:
-        ends.add(asyncio.create_task(_idle(server, runs, saving, idle_seconds)))
+        ends.add(asyncio.create_task(_idle(server, runs, sync_operations, idle_seconds)))
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
-    await saving.shut_down()
+    await sync_operations.shut_down()
     await runs.shut_down()
     await serving
     for task in ends - {serving}:
@@ -269,11 +284,11 @@ async def _prepare(server: Server, prepare: Callable[[], None]) -> None:
     await asyncio.to_thread(prepare)
 
 
-async def _idle(server: Server, runs: Runs, saving: SyncOperations, idle_seconds: float) -> None:
-    """Returns when no run lived, nothing waited for delivery and nobody called for so long."""
+async def _idle(server: Server, runs: Runs, sync_operations: SyncOperations, idle_seconds: float) -> None:
+    """Return after `idle_seconds` without a live run, an undelivered event or a call."""
     calls, since = -1, time.monotonic()
     while time.monotonic() - since < idle_seconds:
         await asyncio.sleep(min(IDLE_LOOK_SECONDS, idle_seconds))
-        if not (runs.is_idle and saving.is_idle) or server.server_state.total_requests != calls:
+        if not (runs.is_idle and sync_operations.is_idle) or server.server_state.total_requests != calls:
             calls, since = server.server_state.total_requests, time.monotonic()
     _log.info("executor.idle", seconds=idle_seconds)

@@ -1,1 +1,1 @@
-"""The HTTP service of the executor."""
+"""Serve the executor's HTTP API."""

@@ -1,4 +1,4 @@
-"""Calls that fail as told, by path: for tests of whatever calls executors. No image has this module."""
+"""Make calls fail by path, for tests of the executor's callers. Images do not contain this module."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from schema.wire import Json, Request
 
 
 class Failure(Request):
-    """The next `times` calls of a path get `status`, `body` as JSON, and `headers`."""
+    """Answer the next `times` calls of a path with `status`, `body` (sent as JSON) and `headers`."""
 
     times: int = Field(ge=1)
     status: int = Field(ge=400, le=599)
@@ -25,14 +25,17 @@ class Failure(Request):
 FailurePlan = dict[str, Failure]
 
 
-def failing(app: ASGIApp, told: str) -> ASGIApp:
-    """The app, with failures before it. `told` is JSON, `{path: failure}`. Raises BadSettings outside of our tests."""
+def failing(app: ASGIApp, plan_json: str) -> ASGIApp:
+    """Return the app with failures in front of it. `plan_json` is `{path: failure}`. Raises BadSetting outside of
+    tests."""
     if not os.environ.get("PYTEST_VERSION"):
-        raise BadSetting("EXECUTOR_FAIL_FOR_TESTS: only this project's own tests may have calls fail.")
+        raise BadSetting("EXECUTOR_FAIL_FOR_TESTS works only in this project's tests. Unset it.")
     try:
-        plan = TypeAdapter(FailurePlan).validate_json(told)
+        plan = TypeAdapter(FailurePlan).validate_json(plan_json)
     except ValidationError:
-        raise BadSetting("EXECUTOR_FAIL_FOR_TESTS: it must be {path: {times, status, body, headers}}.") from None
+        raise BadSetting(
+            "EXECUTOR_FAIL_FOR_TESTS must be JSON of the form {path: {times, status, body, headers}}."
+        ) from None
     left = {path: failure.times for path, failure in plan.items()}
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:

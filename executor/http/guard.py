@@ -1,4 +1,4 @@
-"""What every call passes before its route: a trace, the bearer token, a limit for its body, a line in the record."""
+"""Guard every call before its route: set the trace, check the bearer token, limit the body, record the call."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from schema.executor_api import TRACE_HEADERS, CallRecord
 from schema.logs import log_context, trace_id
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
-OPERATIONS_KEPT = 200
+CALLS_KEPT = 200
 _OPEN = frozenset({"/health"})
 _UNRECORDED = frozenset({"/health", "/events"})
 
 
 class Guard:
-    """ASGI middleware around the whole service. `operations` are the newest calls, oldest first."""
+    """Wrap the whole service as ASGI middleware. `calls` holds the newest calls, oldest first."""
 
     def __init__(self, app: ASGIApp, *, token: str) -> None:
         self._app = app
         self._expected = f"Bearer {token}".encode()
-        self.operations: deque[CallRecord] = deque(maxlen=OPERATIONS_KEPT)
+        self.calls: deque[CallRecord] = deque(maxlen=CALLS_KEPT)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -43,25 +43,25 @@ class Guard:
                 await self._app(scope, _limited(receive), recorded)
 
     def _refusal(self, scope: Scope, headers: Headers) -> RunyardError | None:
-        if scope["path"] not in _OPEN and not self._is_ours(headers):
+        if scope["path"] not in _OPEN and not self._is_authorized(headers):
             return Unauthenticated()
         length = headers.get("content-length", "0")
         return TooLarge() if not length.isdigit() or int(length) > MAX_BODY_BYTES else None
 
-    def _is_ours(self, headers: Headers) -> bool:
+    def _is_authorized(self, headers: Headers) -> bool:
         return hmac.compare_digest(headers.get("authorization", "").encode(), self._expected)
 
     def _recording(self, scope: Scope, headers: Headers, send: Send) -> Send:
         async def recorded(message: Message) -> None:
             if message["type"] == "http.response.start" and scope["path"] not in _UNRECORDED:
-                self.operations.append(_operation(scope, headers, message["status"]))
+                self.calls.append(_call_record(scope, headers, message["status"]))
             await send(message)
 
         return recorded
 
 
 def _limited(receive: Receive) -> Receive:
-    """For bodies that come without a length."""
+    """Count the body's bytes as they arrive, for bodies without a content length. Raises TooLarge."""
     size = 0
 
     async def limited() -> Message:
@@ -79,7 +79,7 @@ def _trace(headers: Headers) -> str:
     return (headers.get("x-trace-id") or trace_id(headers.get("traceparent")) or uuid4().hex)[:200]
 
 
-def _operation(scope: Scope, headers: Headers, status: int) -> CallRecord:
+def _call_record(scope: Scope, headers: Headers, status: int) -> CallRecord:
     return CallRecord(
         at=datetime.now(UTC),
         method=scope["method"],

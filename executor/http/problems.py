@@ -1,4 +1,4 @@
-"""The executor's only table from error to HTTP: problem+json with a stable code and the call's trace."""
+"""Turn errors into HTTP: the executor's only table, with problem+json, a stable code and the call's trace."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _STATUSES: tuple[tuple[type[RunyardError], int], ...] = (
 
 
 class MalformedBody(Invalid):
-    """The body is not JSON that can be read."""
+    """The body is not valid JSON."""
 
     code = "malformed"
 
 
 def problem(error: RunyardError, trace: str, *, status: int | None = None) -> Response:
-    """RFC 9457."""
+    """Build a problem+json response (RFC 9457). `status` overrides the table."""
     status = status or next((number for kind, number in _STATUSES if isinstance(error, kind)), 500)
     if isinstance(error, MalformedBody):
         status = 400
@@ -45,7 +45,8 @@ def problem(error: RunyardError, trace: str, *, status: int | None = None) -> Re
 
 
 async def on_error(request: Request, error: Exception) -> Response:
-    """Ours, the framework's (no such route or method), and any other: that one is in the log, under its trace."""
+    """Answer Runyard's errors, the framework's (unknown route or method) and any other. The log holds the others'
+    details."""
     trace = trace_of(request)
     match error:
         case RunyardError():
@@ -54,9 +55,11 @@ async def on_error(request: Request, error: Exception) -> Response:
             code = {404: "not_found", 405: "method_not_allowed"}.get(status, "invalid")
             return problem(RunyardError(detail, code=code), trace, status=status)
         case _:
-            return problem(RunyardError("Something went wrong; the executor's log has the details."), trace)
+            return problem(
+                RunyardError("The executor failed unexpectedly; its log has the details under this trace id."), trace
+            )
 
 
 def trace_of(request: Request) -> str:
-    """Given to the call by the guard."""
+    """Return the trace id that the guard gave to the call, or an empty string."""
     return str(request.scope.get("trace_id", ""))

@@ -1,4 +1,4 @@
-"""The executor's HTTP routes: each parses, calls one verb, answers."""
+"""Route the executor's HTTP calls: each route parses the request, calls one verb and answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from executor.http.guard import Guard
 from executor.http.problems import MalformedBody, on_error
 from executor.process.account import AgentAccount
 from executor.runs.registry import ExecutorIdentity, Runs
-from executor.workspaces import sync_operations as saving_operations
+from executor.workspaces.sync_operations import SyncOperations
 from schema.errors import Conflict, Invalid, RunyardError
 from schema.executor_api import (
     Answer,
@@ -44,19 +44,21 @@ P = ParamSpec("P")
 
 def make_app(
     *,
-    place: ExecutorIdentity,
+    identity: ExecutorIdentity,
     runs: Runs,
-    saving: saving_operations.SyncOperations,
+    sync_operations: SyncOperations,
     declare_providers: DeclareProviders,
     token: str,
     fail: Callable[[ASGIApp], ASGIApp] = lambda app: app,
 ) -> Guard:
-    """The whole service as an ASGI application. `fail` is for tests: it comes before the routes."""
+    """Build the whole service as an ASGI application. `fail` is for tests: it wraps the routes."""
     routes = [
         *_run_routes(runs),
-        *_workspace_routes(place),
-        *_saving_routes(saving),
-        *_report_routes(place, runs, saving, declare_providers, lambda: CallRecords(items=list(guard.operations))),
+        *_workspace_routes(identity),
+        *_sync_routes(sync_operations),
+        *_report_routes(
+            identity, runs, sync_operations, declare_providers, lambda: CallRecords(items=list(guard.calls))
+        ),
     ]
     handlers = dict.fromkeys((RunyardError, HTTPException, Exception), on_error)
     guard = Guard(fail(Starlette(routes=routes, exception_handlers=handlers)), token=token)
@@ -76,34 +78,34 @@ def _run_routes(runs: Runs) -> list[Route]:
         end = runs.park if query.park else runs.stop
         return _answer(await end(_id(request, "run_id"), query.claim), 202)
 
-    async def answer(request: Request) -> Response:
+    async def answer_request(request: Request) -> Response:
         run_id, request_id = _id(request, "run_id"), _id(request, "request_id")
-        given = await _body(request, Answer)
-        if given.request_id != request_id:
-            raise Invalid("The body answers another request than the address names.")
-        is_first = await runs.answer(run_id, given)
+        answer = await _body(request, Answer)
+        if answer.request_id != request_id:
+            raise Invalid("The body's requestId differs from the request id in the path. Send the same id in both.")
+        is_first = await runs.answer(run_id, answer)
         return _answer(await runs.state(run_id), 202 if is_first else 200)
 
     return [
         Route("/runs", start, methods=["POST"]),
         Route("/runs/{run_id:uuid}", state, methods=["GET"]),
         Route("/runs/{run_id:uuid}", stop, methods=["DELETE"]),
-        Route("/runs/{run_id:uuid}/human-loop/{request_id:uuid}", answer, methods=["POST"]),
+        Route("/runs/{run_id:uuid}/human-loop/{request_id:uuid}", answer_request, methods=["POST"]),
     ]
 
 
-def _workspace_routes(place: ExecutorIdentity) -> list[Route]:
+def _workspace_routes(identity: ExecutorIdentity) -> list[Route]:
     async def validate(request: Request) -> Response:
-        asked = await _body(request, ValidateWorkspace)
+        body = await _body(request, ValidateWorkspace)
         return _answer(
-            await asyncio.to_thread(_as, place.account, validate_workspace, place.workspace, place.home, asked)
+            await asyncio.to_thread(_as, identity.account, validate_workspace, identity.workspace, identity.home, body)
         )
 
     async def link(request: Request) -> Response:
-        asked = await _body(request, LinkAgentData)
-        if asked.session_id != place.session_id:
+        body = await _body(request, LinkAgentData)
+        if body.session_id != identity.session_id:
             raise Conflict("This executor belongs to another session.", code="wrong_session")
-        return _answer(await asyncio.to_thread(_as, place.account, link_agent_data, place.home))
+        return _answer(await asyncio.to_thread(_as, identity.account, link_agent_data, identity.home))
 
     return [
         Route("/workspace/validate", validate, methods=["POST"]),
@@ -111,19 +113,19 @@ def _workspace_routes(place: ExecutorIdentity) -> list[Route]:
     ]
 
 
-def _saving_routes(saving: saving_operations.SyncOperations) -> list[Route]:
+def _sync_routes(sync_operations: SyncOperations) -> list[Route]:
     async def sync(request: Request) -> Response:
-        return _answer(await saving.sync(await _body(request, SyncWorkspace)), 202)
+        return _answer(await sync_operations.sync(await _body(request, SyncWorkspace)), 202)
 
     async def restore(request: Request) -> Response:
-        return _answer(await saving.restore(await _body(request, RestoreWorkspace)), 202)
+        return _answer(await sync_operations.restore(await _body(request, RestoreWorkspace)), 202)
 
     async def state(request: Request) -> Response:
         query = _parsed(WaitForOperation, dict(request.query_params))
-        return _answer(await saving.state(_id(request, "operation_id"), wait=query.wait))
+        return _answer(await sync_operations.state(_id(request, "operation_id"), wait=query.wait))
 
     async def links(request: Request) -> Response:
-        return _answer(saving.give_links(_id(request, "operation_id"), await _body(request, Links)))
+        return _answer(sync_operations.give_links(_id(request, "operation_id"), await _body(request, Links)))
 
     return [
         Route("/workspace/sync", sync, methods=["POST"]),
@@ -134,29 +136,29 @@ def _saving_routes(saving: saving_operations.SyncOperations) -> list[Route]:
 
 
 def _report_routes(
-    place: ExecutorIdentity,
+    identity: ExecutorIdentity,
     runs: Runs,
-    saving: saving_operations.SyncOperations,
+    sync_operations: SyncOperations,
     declare_providers: DeclareProviders,
-    operations: Callable[[], CallRecords],
+    calls: Callable[[], CallRecords],
 ) -> list[Route]:
     async def health(_request: Request) -> Response:
-        found = ExecutorHealth(
-            session_id=place.session_id,
-            epoch=place.epoch,
+        report = ExecutorHealth(
+            session_id=identity.session_id,
+            epoch=identity.epoch,
             runtime_version=RUNTIME_VERSION,
             runs=1 if runs.live else 0,
             spooled=await runs.undelivered(),
-            restored=saving.restored,
+            restored=sync_operations.restored,
         )
-        return _answer(found)
+        return _answer(report)
 
     async def events(_request: Request) -> Response:
-        return _answer(operations())
+        return _answer(calls())
 
     async def providers(_request: Request) -> Response:
         declared = await asyncio.to_thread(declare_providers)
-        return JSONResponse([one.to_json() for one in declared])
+        return JSONResponse([provider.to_json() for provider in declared])
 
     return [
         Route("/health", health, methods=["GET"]),
@@ -174,10 +176,10 @@ async def _body(request: Request, kind: type[T]) -> T:
     return _parsed(kind, await request.body())
 
 
-def _parsed(kind: type[T], given: bytes | dict[str, str]) -> T:
-    """The request as `kind`; what is wrong is named, and never echoed: it may be a key."""
+def _parsed(kind: type[T], content: bytes | dict[str, str]) -> T:
+    """Parse a body or query as `kind`. The error names the bad field and never echoes its value, which may be a key."""
     try:
-        return kind.model_validate_json(given) if isinstance(given, bytes) else kind.model_validate(given)
+        return kind.model_validate_json(content) if isinstance(content, bytes) else kind.model_validate(content)
     except ValidationError as error:
         fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
         if fault["type"] == "json_invalid":

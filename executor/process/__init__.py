@@ -1,1 +1,1 @@
-"""The executor as a process: settings, accounts, children, egress."""
+"""Run the executor as a process: settings, accounts, children, egress."""

@@ -1,7 +1,8 @@
-"""The account that agents run under, and that everything of ours acts as which touches their files.
+"""Hold the account that agents run under. The executor touches the agent's files only as this account.
 
-In a container the executor is uid 0 with no power over files: what the agent's account may not open, neither may
-anything done in its name. So a link that an agent has planted leads to nothing that it could not reach by itself.
+In a container the executor is uid 0 without the capabilities that bypass file permissions. So code that acts as the
+agent's account opens only files that the agent may open. A link that an agent plants leads no further than the agent's
+own access.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class ChildAccount(TypedDict, total=False):
-    """What subprocess is told."""
+    """Name the keyword arguments that subprocess takes for another account."""
 
     user: int
     group: int
@@ -27,7 +28,7 @@ class ChildAccount(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class AgentAccount:
-    """Without a uid it is the executor's own, and nothing changes."""
+    """Name an account by uid and gid. Without a uid it is the executor's own account, and nothing changes."""
 
     uid: int | None = None
     gid: int | None = None
@@ -38,8 +39,11 @@ class AgentAccount:
 
     @contextmanager
     def acting(self) -> Iterator[None]:
-        """Until its end, files are opened and made by this thread, and no other, as that account. Nothing may be
-        awaited in it. The kernel's setfsuid: unlike setuid it gives the account no way to signal or trace us."""
+        """Open and create files as this account until the block ends, in this thread only. Do not await inside the
+        block.
+
+        It uses the kernel's setfsuid: unlike setuid, this lets no process of the account signal or trace the executor.
+        """
         if self.uid is None:
             yield
             return
@@ -50,6 +54,7 @@ class AgentAccount:
             _set_file_ids(os.geteuid(), os.getegid())
 
     def of_children(self) -> ChildAccount:
+        """Return subprocess arguments that start a child under this account."""
         if self.uid is None:
             return {}
         return {"user": self.uid, "group": self.gid or self.uid, "extra_groups": []}
@@ -59,15 +64,18 @@ OURS = AgentAccount()
 
 
 def leave_groups(account: AgentAccount) -> None:
-    """Belong to no further group: what is open to one of them would be open to those who act for the account."""
+    """Drop the executor's supplementary groups, so that code acting as the account gains no access through them."""
     if account.is_another:
         os.setgroups([])
 
 
 def _set_file_ids(uid: int, gid: int) -> None:
-    """The calls have no way to fail but by doing nothing; asked again, they say what is in force."""
+    """Set the thread's file uid and gid. Raises PermissionError when the kernel ignored the call.
+
+    The system calls report no failure; a second call returns the ids in force.
+    """
     assert _libc is not None
     _libc.setfsgid(gid)
     _libc.setfsuid(uid)
     if _libc.setfsgid(-1) != gid or _libc.setfsuid(-1) != uid:
-        raise PermissionError(f"Files cannot be used as uid {uid}, gid {gid}.")
+        raise PermissionError(f"The kernel refused file access as uid {uid}, gid {gid}.")

@@ -1,4 +1,4 @@
-"""The executor's own children: none may outlive it, and none of an earlier life may go on beside a new one."""
+"""Track the executor's child processes: none outlives it, and none from an earlier executor survives into a new one."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import structlog
 from executor.process.account import AgentAccount
 
 SESSION_MARKER = "RUNYARD_SESSION_ID"
-"""The variable in the environment of all that an agent starts."""
+"""The environment variable that marks every process of an agent."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
 def has_children() -> bool:
-    """One system call: as a subreaper the executor inherits whatever its agents leave behind."""
+    """Tell whether the executor has child processes. As a subreaper it inherits every process that its agents leave
+    behind."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -25,9 +26,9 @@ def has_children() -> bool:
 
 
 def kill_leftovers(session_id: UUID, account: AgentAccount) -> None:
-    """Kill every process that carries the session's marker, or is of the account of agents. Blocks, for at most two
-    seconds."""
-    from executor.process import leftovers  # brings psutil, which a quick start does without
+    """Kill every process that carries the session's marker or runs under the agents' account. Blocks for at most 2
+    s."""
+    from executor.process import leftovers  # imports psutil late: a quick start does not need it
 
     count = leftovers.kill_leftovers(session_id, account)
     if count:

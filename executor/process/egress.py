@@ -1,8 +1,7 @@
-"""`python -m executor.process.egress 169.254.0.0/16 ...`: from now on nothing in this container reaches these networks.
+"""Block networks for this container: `python -m executor.process.egress 169.254.0.0/16 ...`.
 
-Routes that lead nowhere, set from a container that shares the worker's network and has a power over it that the worker
-lacks, before an agent runs. The network that the container is in is not cut off by a wider one: its route is more
-specific.
+A short-lived container adds unreachable routes before an agent runs. It shares the worker's network and holds a
+capability that the worker lacks. The container's own network stays reachable: its route is more specific.
 """
 
 from __future__ import annotations
@@ -25,8 +24,9 @@ _DESTINATION = 1
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def cut_off(networks: list[Network]) -> None:
-    """Raises OSError: a missing power, or a kernel that refuses."""
+def block(networks: list[Network]) -> None:
+    """Add an unreachable route for each network. Raises OSError when the capability is missing or the kernel
+    refuses."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
         kernel.bind((0, 0))
         for number, network in enumerate(networks, start=1):
@@ -51,8 +51,9 @@ def _check(answer: bytes, network: Network) -> None:
 
 
 def main(arguments: list[str]) -> int:
+    """Block the networks named as arguments. Return 1 and print the error when that fails."""
     try:
-        cut_off([ipaddress.ip_network(one) for one in arguments])
+        block([ipaddress.ip_network(network) for network in arguments])
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

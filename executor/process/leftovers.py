@@ -1,5 +1,8 @@
-"""Ends what an agent left behind. What carries the session's marker in its environment is the agent's, whoever its
-parent is now; as a child subreaper the executor also inherits, and so can bury, what lost its parent."""
+"""Kill the processes that an agent left behind.
+
+A process with the session's marker in its environment belongs to the agent, whatever its parent is now. As a child
+subreaper the executor also inherits orphaned processes, and so can reap them.
+"""
 
 from __future__ import annotations
 
@@ -22,70 +25,79 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def become_subreaper() -> None:
-    """Have orphans of our agents become our children (Linux; elsewhere nothing)."""
+    """Make this process the parent of its agents' orphans. Linux only; elsewhere it does nothing."""
     if _libc is not None:
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def die_with_parent() -> None:
-    """Runs in the new child before its program: the kernel kills it when the thread that started it ends (Linux)."""
+    """Have the kernel kill this child when the thread that started it ends. Runs before the program; Linux only."""
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def marked_processes(session_id: UUID) -> list[psutil.Process]:
-    """All processes that carry the session's marker, but ourselves."""
-    return [one for one in psutil.process_iter() if one.pid != os.getpid() and _carries(one, str(session_id))]
+    """Return all processes that carry the session's marker, except this one."""
+    return [
+        process
+        for process in psutil.process_iter()
+        if process.pid != os.getpid() and _has_marker(process, str(session_id))
+    ]
 
 
 def processes_of(account: AgentAccount) -> list[psutil.Process]:
-    """All processes of an account that is the agents' alone, but helpers of ours; none of our own account."""
+    """Return all processes of the agents' account, except the executor's helpers. Empty when agents use our own
+    account."""
     if not account.is_another:
         return []
-    return [one for one in psutil.process_iter() if one.pid not in helpers and _runs_as(one, account.uid)]
+    return [
+        process for process in psutil.process_iter() if process.pid not in helpers and _runs_as(process, account.uid)
+    ]
 
 
 def kill_leftovers(session_id: UUID, account: AgentAccount, known: Iterable[psutil.Process] = ()) -> int:
-    """Kill every process of the session's agent, `known` ones too; answers how many there were. Quick, blocking (at
-    most 2 s). Repeated, because a process may start another between the look and the blow."""
+    """Kill every process of the session's agent, and those in `known`. Return how many it killed.
+
+    Blocks for at most 2 s. It repeats the search, because a process may start another one before it is killed.
+    """
     count = 0
     _stop_all(account)
     for _ in range(5):
-        found_now = [*known, *marked_processes(session_id), *processes_of(account)]
-        found = {one.pid: one for one in found_now if _lives(one)}
-        if not found:
+        candidates = [*known, *marked_processes(session_id), *processes_of(account)]
+        alive = {process.pid: process for process in candidates if _lives(process)}
+        if not alive:
             break
-        count += len(found)
-        for one in found.values():
+        count += len(alive)
+        for process in alive.values():
             with contextlib.suppress(psutil.Error):
-                one.kill()
-        psutil.wait_procs(list(found.values()), timeout=0.4)
-    _bury_orphans()
+                process.kill()
+        psutil.wait_procs(list(alive.values()), timeout=0.4)
+    _reap_orphans()
     return count
 
 
 def _stop_all(account: AgentAccount) -> None:
-    """Before the first is killed, all are stopped: a fork bomb would fill each place that becomes free."""
+    """Suspend all processes before killing any: a fork bomb would refill each freed process slot."""
     stopped: set[int] = set()
     for _ in range(20):
-        found = [one for one in processes_of(account) if one.pid not in stopped and _lives(one)]
-        if not found:
+        running = [process for process in processes_of(account) if process.pid not in stopped and _lives(process)]
+        if not running:
             return
-        for one in found:
-            stopped.add(one.pid)
+        for process in running:
+            stopped.add(process.pid)
             with contextlib.suppress(psutil.Error):
-                one.suspend()
+                process.suspend()
 
 
 def descendants(pid: int) -> list[psutil.Process]:
-    """The processes below this one, now; none when it is gone."""
+    """Return the current descendants of a process, or an empty list when the process is gone."""
     try:
         return psutil.Process(pid).children(recursive=True)
     except psutil.Error:
         return []
 
 
-def _carries(process: psutil.Process, session_id: str) -> bool:
+def _has_marker(process: psutil.Process, session_id: str) -> bool:
     try:
         return process.environ().get(SESSION_MARKER) == session_id
     except (psutil.Error, OSError):
@@ -106,9 +118,11 @@ def _lives(process: psutil.Process) -> bool:
         return False
 
 
-def _bury_orphans() -> None:
-    """Reap dead children that we only inherited: they are of another session (setsid) than we, and asyncio, which
-    waits for its own by pid, did not start them."""
+def _reap_orphans() -> None:
+    """Reap dead children that this process only inherited.
+
+    They have another session id (setsid) than this process. asyncio did not start them and waits for its own by pid.
+    """
     ours = os.getsid(0)
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error, OSError):
@@ -121,4 +135,4 @@ started_here: set[int] = set()
 """Pids of the agents that asyncio started and waits for."""
 
 helpers: set[int] = set()
-"""Pids of our own children that run under the agents' account and are not an agent's."""
+"""Pids of the executor's own children that run under the agents' account and belong to no agent."""

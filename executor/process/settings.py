@@ -1,4 +1,4 @@
-"""The executor's settings, read once from the environment at its entry point. A bad value raises BadSetting."""
+"""Read the executor's settings once, at its entry point. An invalid setting raises a BadSetting with one sentence."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from schema.settings import (
 
 
 class ProviderSettings(BaseSettings):
-    """Where providers are described, and where the programs of their agents are installed."""
+    """Locate the registry of providers and the installed agents."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
@@ -33,8 +33,11 @@ class ProviderSettings(BaseSettings):
 
 
 class ExecutorSettings(ProviderSettings):
-    """`executor_port` 0 takes any free port; `executor_port_file` then says which. Times are seconds;
-    `executor_idle_exit_seconds` 0 is never."""
+    """Configure one executor. Times are in seconds.
+
+    `executor_port` 0 takes any free port; `executor_port_file` then names the file that holds it.
+    `executor_idle_exit_seconds` 0 disables the idle exit.
+    """
 
     executor_auth_token: SecretStr = Field(min_length=16, description=ABOUT["EXECUTOR_AUTH_TOKEN"])
     executor_session_id: UUID = Field(description="Session that this executor works for.")
@@ -73,12 +76,12 @@ class ExecutorSettings(ProviderSettings):
 
     @property
     def agent_account(self) -> AgentAccount:
-        """Whom agents run as; without a uid, as ourselves."""
+        """Return the account that agents run under: the executor's own when no uid is set."""
         return AgentAccount(self.executor_agent_uid, self.executor_agent_gid)
 
     @property
     def executor_id(self) -> str:
-        """Who we are."""
+        """Return this executor's id, made of its session and epoch."""
         return executor_id(self.executor_session_id, self.executor_epoch)
 
 
@@ -86,7 +89,7 @@ T = TypeVar("T", bound=ProviderSettings)
 
 
 def read_settings(kind: type[T]) -> T:
-    """From the environment."""
+    """Read settings from the environment. Raises BadSetting with one sentence that names the setting."""
     try:
         return kind()
     except ValidationError as error:

@@ -1,1 +1,1 @@
-"""Saves and restores, as the executor starts and watches them."""
+"""Save and restore the session's workspace through a snapshotter process."""

@@ -1,4 +1,4 @@
-"""What of an agent's home is saved: what the registry's providers keep, and never a login."""
+"""Choose which paths of an agent's home are saved: the paths that the registry's providers keep, and never a login."""
 
 from __future__ import annotations
 
@@ -22,19 +22,22 @@ LOGINS = frozenset(
         ".gnupg",
     }
 )
-"""Files (and folders) in which programs keep what signs them in. They never leave the worker, whoever names them."""
+"""Files and folders that hold programs' credentials. They never leave the worker, even when a provider names them."""
 
 
 @dataclass(frozen=True)
 class HomeFilter:
-    """Paths below the home: `keep` with all below them, without `drop`."""
+    """List paths below the home: save `keep` and everything below, except `drop`."""
 
     keep: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
 
 
-def kept_of_home(settings: ProviderSettings, environment: Mapping[str, str]) -> HomeFilter:
-    """Of all providers together: the home is one. Files that the registry itself puts there are put there anew."""
+def load_home_filter(settings: ProviderSettings, environment: Mapping[str, str]) -> HomeFilter:
+    """Build the filter of all providers together, because they share one home.
+
+    Files that the registry itself writes are dropped: the executor writes them again.
+    """
     from executor.agents.registry import load_registry
 
     registry = load_registry(settings.providers_file, agents_dir=settings.agents_dir, environment=environment)

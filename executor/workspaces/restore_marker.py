@@ -1,4 +1,5 @@
-"""Whether the place holds what it should: `place.json` in the state folder, whole or not at all, and on the disk."""
+"""Record whether the workspace is restored: `place.json` in the state folder, written atomically and flushed to
+disk."""
 
 from __future__ import annotations
 
@@ -13,10 +14,10 @@ FILE = "place.json"
 
 
 @dataclass(frozen=True)
-class PlaceState:
-    """What became of the restore that was asked for last. Without one there is no file, and nothing to wait for.
+class RestoreMarker:
+    """Describe the latest requested restore. Without one there is no file, and nothing to wait for.
 
-    `restored` is false from the moment a restore begins until it has succeeded; then `receipt` is a RestoreReceipt.
+    `restored` is false from the start of a restore until it succeeds; then `receipt` is a RestoreReceipt.
     """
 
     epoch: int = 0
@@ -26,31 +27,33 @@ class PlaceState:
 
     @property
     def is_unfinished(self) -> bool:
+        """Tell whether a restore was requested and has not succeeded."""
         return self.epoch > 0 and not self.restored
 
 
-def read_place(state_dir: Path) -> PlaceState:
-    """A file that cannot be read counts as a restore that did not end: it is asked for again."""
+def read_marker(state_dir: Path) -> RestoreMarker:
+    """Read the marker. An unreadable file counts as an unfinished restore, so the control plane restores again."""
     try:
-        found = json.loads((state_dir / FILE).read_text(encoding="utf-8"))
+        content = json.loads((state_dir / FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return PlaceState()
+        return RestoreMarker()
     except (OSError, ValueError):
-        return PlaceState(epoch=1)
-    return PlaceState(
-        epoch=int(found["epoch"]),
-        restored=bool(found["restored"]),
-        snapshot_id=found.get("snapshotId"),
-        receipt=found.get("receipt"),
+        return RestoreMarker(epoch=1)
+    return RestoreMarker(
+        epoch=int(content["epoch"]),
+        restored=bool(content["restored"]),
+        snapshot_id=content.get("snapshotId"),
+        receipt=content.get("receipt"),
     )
 
 
-def write_place(state_dir: Path, place: PlaceState) -> None:
+def write_marker(state_dir: Path, marker: RestoreMarker) -> None:
+    """Write the marker atomically and flush the file and its folder to disk."""
     content = {
-        "epoch": place.epoch,
-        "restored": place.restored,
-        "snapshotId": place.snapshot_id,
-        "receipt": place.receipt,
+        "epoch": marker.epoch,
+        "restored": marker.restored,
+        "snapshotId": marker.snapshot_id,
+        "receipt": marker.receipt,
     }
     new = state_dir / f"{FILE}.new"
     with os.fdopen(os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as file:

@@ -1,4 +1,4 @@
-"""The engine as the executor sees it: a child process that is given an order, asks for links, and ends."""
+"""Run the snapshotter: a child process that receives an order, asks for links, and ends."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True)
 class SnapshotterResult:
-    """`receipt` of what was done, or `code` and `error` of what was not."""
+    """Hold the `receipt` of a finished operation, or the `code` and `error` of a failed one."""
 
     receipt: Json | None = None
     code: str = "engine_died"
-    error: str = "The process that saves and restores was killed."
+    error: str = "The snapshotter died before it finished. Save or restore again."
 
 
 class SnapshotterProcess:
-    """`run` it once. `on_line` is told whatever the engine says before its last word."""
+    """Run one snapshotter once. `on_line` receives each line that precedes the result."""
 
     def __init__(
         self, *, state_dir: Path, account: AgentAccount, on_line: Callable[[str, Json | list[Json]], None]
@@ -45,12 +45,15 @@ class SnapshotterProcess:
         self._process: asyncio.subprocess.Process | None = None
 
     async def run(self, order: Json) -> SnapshotterResult:
-        """The last scan's index goes along by descriptor, for its folder is closed to the agent's account; the new one
-        takes its place when all went well."""
+        """Carry out the order and return its result.
+
+        The snapshotter inherits the last scan's index as a descriptor, because the agent's account cannot read its
+        folder. The new index replaces the old one after success.
+        """
         new = self._state_dir / f"{INDEX}.new"
-        index_in = _opened(self._state_dir / INDEX)
+        index_in = _open_if_present(self._state_dir / INDEX)
         index_out = os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        inherited = [one for one in (index_in, index_out) if one is not None]
+        inherited = [descriptor for descriptor in (index_in, index_out) if descriptor is not None]
         try:
             process = self._process = await self._start(inherited)
         finally:
@@ -61,19 +64,21 @@ class SnapshotterProcess:
         helpers.add(process.pid)
         try:
             self._write({**order, "indexIn": index_in, "indexOut": index_out})
-            ended = await self._listen(process, new)
+            result = await self._listen(process, new)
         finally:
             if process.returncode is None:
                 process.kill()
             await process.wait()
             helpers.discard(process.pid)
             new.unlink(missing_ok=True)
-        return ended
+        return result
 
     def give_links(self, links: dict[str, str]) -> None:
+        """Send pre-signed links to the snapshotter, by "METHOD key"."""
         self._write({"links": links})
 
     def kill(self) -> None:
+        """Kill the snapshotter if it is running."""
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
 
@@ -96,24 +101,24 @@ class SnapshotterProcess:
     async def _listen(self, process: asyncio.subprocess.Process, new_index: Path) -> SnapshotterResult:
         assert process.stdout is not None
         async for line in process.stdout:
-            [(what, value)] = json.loads(line).items()
-            if what == "done":
+            [(kind, value)] = json.loads(line).items()
+            if kind == "done":
                 if value["hasIndex"]:
                     new_index.replace(self._state_dir / INDEX)
                 return SnapshotterResult(receipt=value["receipt"])
-            if what == "failed":
+            if kind == "failed":
                 return SnapshotterResult(code=value["code"], error=value["error"])
-            self._on_line(what, value)
-        _log.warning("engine.died", status=await process.wait())
+            self._on_line(kind, value)
+        _log.warning("snapshotter.died", status=await process.wait())
         return SnapshotterResult()
 
     def _write(self, message: Json) -> None:
-        """To an engine that has just died it is lost, as it should be."""
+        """Send a message. A snapshotter that has just died loses it, and its result says so."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
 
 
-def _opened(path: Path) -> int | None:
+def _open_if_present(path: Path) -> int | None:
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

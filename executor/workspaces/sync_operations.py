@@ -1,4 +1,4 @@
-"""Saves and restores of this place, one at a time, and whether agents may work here meanwhile."""
+"""Save and restore this executor's workspace, one operation at a time, and decide whether a run may begin meanwhile."""
 
 from __future__ import annotations
 
@@ -13,46 +13,49 @@ import structlog
 
 from executor.process.account import AgentAccount
 from executor.workspaces.home_filter import HomeFilter
-from executor.workspaces.restore_marker import PlaceState, read_place, write_place
+from executor.workspaces.restore_marker import RestoreMarker, read_marker, write_marker
 from executor.workspaces.snapshotter_process import SnapshotterProcess, SnapshotterResult
 from executor.workspaces.sync_operation import SyncOperation
 from schema.errors import Conflict, NotFound, RunyardError, StaleEpoch, WrongSession
 from schema.wire import Json
 from schema.workspace_api import Links, OperationState, RestoreWorkspace, SyncWorkspace
 
-KEPT_OPERATIONS = 20
+REMEMBERED_OPERATIONS = 20
 ABANDONED_SECONDS = 120.0
-"""After so long without a question an operation that waits for links is nobody's any more."""
-FORSAKEN_SECONDS = 3.0
-"""After so long a save that waits for links gives way to another: whoever asked for it has probably died."""
+"""Cancel an operation that waits for links when no caller has polled it for this long."""
+UNATTENDED_SECONDS = 3.0
+"""A new save cancels an abandoned one after this long without a poll: its caller has probably died."""
 HOME_SECONDS = 10.0
-"""A run waits at most so long for the agent's home to be read; then the save gives way."""
+"""A run waits at most this long for a save to read the agent's home; then the executor cancels the save."""
 LONGEST_WAIT_SECONDS = 60.0
-ABANDONED = SnapshotterResult(code="abandoned", error="Nobody gave the links that it waited for.")
+ABANDONED = SnapshotterResult(
+    code="abandoned", error="The snapshotter waited for links, and no caller supplied them. Begin again."
+)
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
 class OperationBusy(Conflict):
-    """Another save or restore of this workspace is going on."""
+    """Another save or restore of this workspace is running. Wait for it to end."""
 
     code: ClassVar[str] = "busy"
 
 
 class RunLives(Conflict):
-    """An agent lives here: its home is not at rest, and nothing can be restored below it."""
+    """An agent is running: its home is not quiesced and its workspace cannot be restored. Wait for the run to end."""
 
     code: ClassVar[str] = "run_live"
 
 
 class WorkspaceNotReady(Conflict):
-    """The workspace is being restored, or its restore has failed; ask for it again before a run."""
+    """The workspace is being restored, or its restore failed. Restore it again before a run."""
 
     code: ClassVar[str] = "workspace_not_ready"
 
 
 class SyncOperations:
-    """`has_run` says whether an agent lives; `kept` what of its home is saved."""
+    """Run saves and restores. `has_run` tells whether an agent lives; `home_filter` returns the paths of its home to
+    save."""
 
     def __init__(
         self,
@@ -63,7 +66,7 @@ class SyncOperations:
         home: Path,
         state_dir: Path,
         account: AgentAccount,
-        kept: Callable[[], HomeFilter],
+        home_filter: Callable[[], HomeFilter],
         has_run: Callable[[], bool],
     ) -> None:
         self._session_id = session_id
@@ -71,82 +74,94 @@ class SyncOperations:
         self._roots = {"workspace": str(workspace), "home": str(home)}
         self._state_dir = state_dir
         self._account = account
-        self._kept = kept
+        self._load_home_filter = home_filter
         self._has_run = has_run
-        self._place = read_place(state_dir)
+        self._marker = read_marker(state_dir)
         self._current: SyncOperation | None = None
-        self._working: asyncio.Task[None] | None = None
-        self._known: dict[UUID, SyncOperation] = {}
+        self._work_task: asyncio.Task[None] | None = None
+        self._operations: dict[UUID, SyncOperation] = {}
         self._beginning = 0
 
     @property
     def restored(self) -> bool:
-        """Whether this place holds what was asked to be put there in its epoch."""
-        return self._place.restored and self._place.epoch >= self._epoch
+        """Whether the workspace holds the snapshot requested for this epoch."""
+        return self._marker.restored and self._marker.epoch >= self._epoch
 
     @property
     def is_idle(self) -> bool:
         return self._current is None
 
-    async def sync(self, asked: SyncWorkspace) -> OperationState:
-        """Begin to save. The same snapshot again is the same operation."""
-        self._check(asked.session_id, asked.epoch)
-        await self._end_forsaken(asked.snapshot_id)
-        known = self._asked_before("sync", asked.snapshot_id)
-        if known is not None:
-            return known.state()
-        if self._place.is_unfinished:
-            raise WorkspaceNotReady
-        if asked.at_rest and (self._has_run() or self._beginning):
-            raise RunLives
-        order = asked.model_dump(mode="json", by_alias=True, exclude={"run_id", "reason", "epoch"})
-        return self._begin(SyncOperation("sync", asked.snapshot_id), order).state()
+    async def sync(self, request: SyncWorkspace) -> OperationState:
+        """Begin a save, or return the running save of the same snapshot.
 
-    async def restore(self, asked: RestoreWorkspace) -> OperationState:
-        """Begin to restore; a restore of this epoch that is done is answered with its receipt."""
-        self._check(asked.session_id, asked.epoch)
-        place = self._place
-        if place.restored and place.epoch == asked.epoch:
-            if place.snapshot_id != (str(asked.snapshot_id) if asked.snapshot_id else None):
-                raise Conflict("Another snapshot has been restored in this epoch.", code="restored_already")
-            return self._as_done(place).state()
-        known = self._asked_before("restore", asked.snapshot_id)
-        if known is not None:
-            return known.state()
+        Raises OperationBusy, RunLives, WorkspaceNotReady, WrongSession or StaleEpoch.
+        """
+        self._check(request.session_id, request.epoch)
+        await self._cancel_unattended(request.snapshot_id)
+        running = self._running_operation("sync", request.snapshot_id)
+        if running is not None:
+            return running.state()
+        if self._marker.is_unfinished:
+            raise WorkspaceNotReady
+        if request.at_rest and (self._has_run() or self._beginning):
+            raise RunLives
+        order = request.model_dump(mode="json", by_alias=True, exclude={"run_id", "reason", "epoch"})
+        return self._begin(SyncOperation("sync", request.snapshot_id), order).state()
+
+    async def restore(self, request: RestoreWorkspace) -> OperationState:
+        """Begin a restore, or return the receipt of this epoch's finished restore.
+
+        Raises Conflict, OperationBusy, RunLives, WrongSession or StaleEpoch.
+        """
+        self._check(request.session_id, request.epoch)
+        marker = self._marker
+        if marker.restored and marker.epoch == request.epoch:
+            if marker.snapshot_id != (str(request.snapshot_id) if request.snapshot_id else None):
+                raise Conflict(
+                    "This epoch has already restored another snapshot. Raise the epoch to restore this one.",
+                    code="restored_already",
+                )
+            return self._as_done(marker).state()
+        running = self._running_operation("restore", request.snapshot_id)
+        if running is not None:
+            return running.state()
         if self._has_run() or self._beginning:
             raise RunLives
-        order = asked.model_dump(mode="json", by_alias=True, exclude={"epoch"})
-        snapshot_id = str(asked.snapshot_id) if asked.snapshot_id else None
-        self._place = PlaceState(epoch=asked.epoch, snapshot_id=snapshot_id)
-        write_place(self._state_dir, self._place)
-        return self._begin(SyncOperation("restore", asked.snapshot_id), order).state()
+        order = request.model_dump(mode="json", by_alias=True, exclude={"epoch"})
+        snapshot_id = str(request.snapshot_id) if request.snapshot_id else None
+        self._marker = RestoreMarker(epoch=request.epoch, snapshot_id=snapshot_id)
+        write_marker(self._state_dir, self._marker)
+        return self._begin(SyncOperation("restore", request.snapshot_id), order).state()
 
     async def state(self, operation_id: UUID, *, wait: float) -> OperationState:
-        """At once when it has ended or wants links, else after at most `wait` seconds."""
+        """Return the state at once when the operation has ended or wants links, else after at most `wait` seconds."""
         operation = self._find(operation_id)
-        operation.asked_at = asyncio.get_running_loop().time()
-        if operation.ended is None and not operation.wants:
+        operation.polled_at = asyncio.get_running_loop().time()
+        if operation.result is None and not operation.wants:
             operation.changed.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(operation.changed.wait(), min(wait, LONGEST_WAIT_SECONDS))
-            operation.asked_at = asyncio.get_running_loop().time()
+            operation.polled_at = asyncio.get_running_loop().time()
         return operation.state()
 
-    def give_links(self, operation_id: UUID, given: Links) -> OperationState:
-        """What is not wanted (any more) is passed over."""
+    def give_links(self, operation_id: UUID, links: Links) -> OperationState:
+        """Pass links to the snapshotter. Links that it does not want (any more) are ignored."""
         operation = self._find(operation_id)
-        links = {name: address for name, address in given.links.items() if operation.wants.pop(name, None) is not None}
-        if links and operation.engine is not None:
-            operation.asked_at = asyncio.get_running_loop().time()
-            operation.engine.give_links(links)
+        wanted = {name: address for name, address in links.links.items() if operation.wants.pop(name, None) is not None}
+        if wanted and operation.snapshotter is not None:
+            operation.polled_at = asyncio.get_running_loop().time()
+            operation.snapshotter.give_links(wanted)
         return operation.state()
 
     @asynccontextmanager
     async def admitting_run(self) -> AsyncIterator[None]:
-        """A run begins within the block. Raises WorkspaceNotReady. A save that still reads the agent's home is waited
-        for, and then gives way."""
+        """Admit a run: it begins within the block. Raises WorkspaceNotReady.
+
+        A save that is still reading the agent's home delays the run for at most HOME_SECONDS; then the save is
+        cancelled.
+        """
         current = self._current
-        if self._place.is_unfinished or (current is not None and current.kind == "restore"):
+        if self._marker.is_unfinished or (current is not None and current.kind == "restore"):
             raise WorkspaceNotReady
         self._beginning += 1
         try:
@@ -157,19 +172,21 @@ class SyncOperations:
             self._beginning -= 1
 
     async def shut_down(self) -> None:
-        if self._current is not None and self._current.engine is not None:
-            self._current.engine.kill()
-        if self._working is not None:
-            await asyncio.wait({self._working})
+        """Kill the snapshotter and wait until its operation has ended."""
+        if self._current is not None and self._current.snapshotter is not None:
+            self._current.snapshotter.kill()
+        if self._work_task is not None:
+            await asyncio.wait({self._work_task})
 
     def _check(self, session_id: UUID, epoch: int) -> None:
         if session_id != self._session_id:
             raise WrongSession
-        if epoch < max(self._epoch, self._place.epoch):
+        if epoch < max(self._epoch, self._marker.epoch):
             raise StaleEpoch
 
-    def _asked_before(self, kind: str, snapshot_id: UUID | None) -> SyncOperation | None:
-        """The operation that goes on, if it is the same; raises OperationBusy if it is another."""
+    def _running_operation(self, kind: str, snapshot_id: UUID | None) -> SyncOperation | None:
+        """Return the running operation if it is the requested one, or None. Raises OperationBusy for a different
+        one."""
         current = self._current
         if current is None:
             return None
@@ -177,77 +194,82 @@ class SyncOperations:
             raise OperationBusy(operationId=str(current.id))
         return current
 
-    async def _end_forsaken(self, snapshot_id: UUID) -> None:
+    async def _cancel_unattended(self, snapshot_id: UUID) -> None:
+        """Cancel a save of another snapshot whose caller stopped polling."""
         current = self._current
         if current is None or current.kind != "sync" or current.snapshot_id == snapshot_id:
             return
-        if current.engine is not None and current.waits_unasked(FORSAKEN_SECONDS):
-            current.ended = ABANDONED
-            current.engine.kill()
+        if current.snapshotter is not None and current.is_unattended(UNATTENDED_SECONDS):
+            current.result = ABANDONED
+            current.snapshotter.kill()
             await current.over.wait()
 
     def _find(self, operation_id: UUID) -> SyncOperation:
-        operation = self._known.get(operation_id)
+        operation = self._operations.get(operation_id)
         if operation is None:
-            raise NotFound("This executor does not know the operation: it has been started again since.")
+            raise NotFound(
+                "This executor does not know the operation: it restarted, or the operation is too old. Begin again."
+            )
         return operation
 
     def _remember(self, operation: SyncOperation) -> None:
-        self._known[operation.id] = operation
-        while len(self._known) > KEPT_OPERATIONS:
-            del self._known[next(iter(self._known))]
+        self._operations[operation.id] = operation
+        while len(self._operations) > REMEMBERED_OPERATIONS:
+            del self._operations[next(iter(self._operations))]
 
-    def _as_done(self, place: PlaceState) -> SyncOperation:
-        operation = SyncOperation("restore", UUID(place.snapshot_id) if place.snapshot_id else None)
-        operation.end(SnapshotterResult(receipt=place.receipt or {}))
+    def _as_done(self, marker: RestoreMarker) -> SyncOperation:
+        operation = SyncOperation("restore", UUID(marker.snapshot_id) if marker.snapshot_id else None)
+        operation.end(SnapshotterResult(receipt=marker.receipt or {}))
         self._remember(operation)
         return operation
 
     def _begin(self, operation: SyncOperation, order: Json) -> SyncOperation:
-        operation.engine = SnapshotterProcess(state_dir=self._state_dir, account=self._account, on_line=operation.hear)
+        operation.snapshotter = SnapshotterProcess(
+            state_dir=self._state_dir, account=self._account, on_line=operation.hear
+        )
         if operation.kind == "sync" and not order["atRest"]:
             operation.home_read.set()
         self._current = operation
         self._remember(operation)
-        self._working = asyncio.create_task(self._work(operation, operation.engine, order))
+        self._work_task = asyncio.create_task(self._work(operation, operation.snapshotter, order))
         return operation
 
-    async def _work(self, operation: SyncOperation, engine: SnapshotterProcess, order: Json) -> None:
-        watching = asyncio.create_task(self._give_up_when_abandoned(operation, engine))
+    async def _work(self, operation: SyncOperation, snapshotter: SnapshotterProcess, order: Json) -> None:
+        watching = asyncio.create_task(self._give_up_when_abandoned(operation, snapshotter))
         try:
-            kept = await asyncio.to_thread(self._kept)
-            ended = await engine.run(
-                {"kind": operation.kind, **order, **self._roots, "keep": kept.keep, "drop": kept.drop}
+            home_filter = await asyncio.to_thread(self._load_home_filter)
+            result = await snapshotter.run(
+                {"kind": operation.kind, **order, **self._roots, "keep": home_filter.keep, "drop": home_filter.drop}
             )
-            self._record(operation, ended)
+            self._record(operation, result)
         except RunyardError as error:
-            ended = SnapshotterResult(code=error.problem_code, error=error.detail)
-        except Exception:  # noqa: BLE001 - the outermost loop of an operation: the executor lives on
+            result = SnapshotterResult(code=error.problem_code, error=error.detail)
+        except Exception:  # noqa: BLE001 - the outermost loop of an operation: the executor goes on
             _log.exception("operation.broke", kind=operation.kind)
-            ended = SnapshotterResult(
-                code="executor_error", error="Something went wrong inside the executor; its log says what."
+            result = SnapshotterResult(
+                code="executor_error", error="The executor failed unexpectedly; its log has the details."
             )
         finally:
             watching.cancel()
             self._current = None
-        operation.end(operation.ended or ended)
-        _log.info("operation.ended", kind=operation.kind, code=None if ended.receipt else ended.code)
+        operation.end(operation.result or result)
+        _log.info("operation.ended", kind=operation.kind, code=None if result.receipt else result.code)
 
-    def _record(self, operation: SyncOperation, ended: SnapshotterResult) -> None:
-        if operation.kind == "restore" and ended.receipt is not None:
-            place = PlaceState(
-                self._place.epoch, restored=True, snapshot_id=self._place.snapshot_id, receipt=ended.receipt
+    def _record(self, operation: SyncOperation, result: SnapshotterResult) -> None:
+        if operation.kind == "restore" and result.receipt is not None:
+            marker = RestoreMarker(
+                self._marker.epoch, restored=True, snapshot_id=self._marker.snapshot_id, receipt=result.receipt
             )
-            write_place(self._state_dir, place)
-            self._place = place
+            write_marker(self._state_dir, marker)
+            self._marker = marker
 
-    async def _give_up_when_abandoned(self, operation: SyncOperation, engine: SnapshotterProcess) -> None:
+    async def _give_up_when_abandoned(self, operation: SyncOperation, snapshotter: SnapshotterProcess) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            left = operation.asked_at + ABANDONED_SECONDS - loop.time() if operation.wants else ABANDONED_SECONDS
+            left = operation.polled_at + ABANDONED_SECONDS - loop.time() if operation.wants else ABANDONED_SECONDS
             if left <= 0:
-                operation.ended = ABANDONED
-                engine.kill()
+                operation.result = ABANDONED
+                snapshotter.kill()
                 return
             await asyncio.sleep(left)
 
@@ -255,7 +277,10 @@ class SyncOperations:
         try:
             await asyncio.wait_for(operation.home_read.wait(), HOME_SECONDS)
         except TimeoutError:
-            operation.ended = SnapshotterResult(code="run_began", error="A run began before the agent's home was read.")
-            if operation.engine is not None:
-                operation.engine.kill()
+            operation.result = SnapshotterResult(
+                code="run_began",
+                error="A run began before the save had read the agent's home. Save again after the run.",
+            )
+            if operation.snapshotter is not None:
+                operation.snapshotter.kill()
             await operation.over.wait()

@@ -70,4 +70,4 @@ def test_nobody_else_may_have_calls_fail(make_worker: MakeWorker) -> None:
     worker = make_worker("executor")
     process = worker.spawn(**told(times=1, status=500), PYTEST_VERSION="")
     assert process.wait(30) == 2
-    assert "only this project's own tests" in worker.log.read_text()
+    assert "works only in this project's tests" in worker.log.read_text()

@@ -162,7 +162,7 @@ def test_providers_are_declared_over_http_and_on_the_command_line(make_worker: C
         ({"EXECUTOR_AUTH_TOKEN": "short"}, "EXECUTOR_AUTH_TOKEN: "),
         ({"EXECUTOR_SESSION_ID": "nobody"}, "EXECUTOR_SESSION_ID: "),
         ({"EXECUTOR_EPOCH": "0"}, "EXECUTOR_EPOCH: "),
-        ({"EXECUTOR_WORKSPACE_DIR": "/dev/null/x"}, "The folder /dev/null/x cannot be used"),
+        ({"EXECUTOR_WORKSPACE_DIR": "/dev/null/x"}, "The executor cannot use the folder /dev/null/x"),
     ],
 )
 def test_bad_settings_are_one_sentence(
@@ -179,7 +179,10 @@ def test_a_taken_port_is_said_clearly(make_worker: Callable[..., Worker]) -> Non
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert worker.spawn(EXECUTOR_PORT=str(port)).wait(10) == 2
-    assert worker.log.read_text() == f"The executor cannot listen on 127.0.0.1:{port}: Address already in use.\n"
+    refusal = (
+        f"The executor cannot listen on 127.0.0.1:{port}: Address already in use. Choose another address or port.\n"
+    )
+    assert worker.log.read_text() == refusal
 
 
 def test_a_spool_that_cannot_be_read_is_said_clearly(make_worker: Callable[..., Worker]) -> None:
@@ -188,4 +191,4 @@ def test_a_spool_that_cannot_be_read_is_said_clearly(make_worker: Callable[..., 
     state.mkdir()
     (state / "spool.sqlite3").write_bytes(b"not a database" * 100)
     assert worker.spawn().wait(10) == 2
-    assert "cannot be opened" in worker.log.read_text()
+    assert "cannot open the spool" in worker.log.read_text()
