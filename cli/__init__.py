@@ -1,5 +1,5 @@
 """The command line: one machine's supervisor (`up`), a terminal chat, and the operator's commands.
 
-An edge like functions/, with a person as its trigger. It starts the other parts as child processes and never imports
-them; the chat is a client of the public API only; the operator's commands call verbs of handlers/.
+A person triggers this edge, as HTTP requests trigger functions/. `up` starts the other parts as child processes and
+never imports them. The chat uses the public API only. The operator's commands call verbs of handlers/.
 """

@@ -1,4 +1,4 @@
-"""How the modules of the command line add their commands: the type of argparse's own list of them."""
+"""The type of the argparse object to which each module of cli/ adds its commands."""
 
 from __future__ import annotations
 

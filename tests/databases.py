@@ -35,7 +35,7 @@ class Server:
     postgres: Postgres
 
     def dsn(self, database: str) -> str:
-        return postgres_dsn(self.postgres.data_dir, database=database)
+        return postgres_dsn(self.postgres.pgdata, database=database)
 
     def make_template(self) -> None:
         self._administer(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
@@ -98,7 +98,7 @@ def server_of() -> Iterator[ServerOf]:
         yield server
         for each in started:
             stop_postgres(each.postgres.process)
-            shutil.rmtree(socket_folder(each.postgres.data_dir), ignore_errors=True)
+            shutil.rmtree(socket_folder(each.postgres.pgdata), ignore_errors=True)
 
 
 @pytest.fixture

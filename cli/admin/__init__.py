@@ -1,1 +1,1 @@
-"""Commands for operators: users, apps, rules, session workers."""
+"""Commands for operators: users, apps, approval rules and session workers."""

@@ -1,6 +1,6 @@
-"""`python -m cli pending`, `reply` and `rules`: what agents ask, answered from a terminal or a script.
+"""`python -m cli pending`, `reply` and `rules`: answer agents' requests from a terminal or a script.
 
-A client of the public API, in the name of whose token it has (RUNYARD_TOKEN, or this clone's own).
+The commands call the public API as the owner of RUNYARD_TOKEN, or of this clone's own token when it is unset.
 """
 
 from __future__ import annotations
@@ -26,144 +26,150 @@ if TYPE_CHECKING:
 RULES = "/api/human-loop/rules"
 PAGE = 500
 ApiVerb = Callable[[Api, argparse.Namespace], list[Json]]
-Told = Callable[[Json], Iterator[str]]
+Render = Callable[[Json], Iterator[str]]
 
 
 def add_commands(commands: Commands) -> None:
-    waiting = _add(commands, "pending", "show what agents ask of you", show_pending, told=tell_request)
-    waiting.add_argument("--session", type=UUID, help="only of this session")
-    answering = _add(commands, "reply", "answer what an agent asks", reply, told=tell_plainly)
+    waiting = _add(
+        commands,
+        "pending",
+        "list the requests of agents that wait for your answer",
+        show_pending,
+        render=render_request,
+    )
+    waiting.add_argument("--session", type=UUID, help="show requests of this session only")
+    answering = _add(commands, "reply", "answer an agent's request", reply, render=render_fields)
     answering.add_argument("request", type=UUID)
     answering.add_argument("decision", choices=["allow", "allow_always", "deny", "answer", "cancel"])
-    answering.add_argument("--option", help="one of the agent's own options, by its id")
-    answering.add_argument("--reason", help="why; an agent that is denied is told")
-    answering.add_argument("--answers", type=_object, metavar="JSON", help="for `answer`: the form's fields")
-    about = "rules that answer agents: always allow, ask, or deny"
+    answering.add_argument("--option", help="choose one of the agent's own options by its id")
+    answering.add_argument("--reason", help="the reason; the agent receives it with a denial")
+    answering.add_argument("--answers", type=_json_object, metavar="JSON", help="the form's fields, for `answer`")
+    about = "manage approval rules: allow, ask or deny tool calls"
     verbs = commands.add_parser("rules", help=about, description=about).add_subparsers(metavar="VERB", required=True)
-    listing = _add(verbs, "list", "show the rules in force", list_rules, told=tell_rule)
-    listing.add_argument("--app", type=UUID, help="only those of this app")
-    adding = _add(verbs, "add", "add a rule", add_rule, told=tell_rule)
-    adding.add_argument("--app", type=UUID, help="for runs of this app only")
-    adding.add_argument("--user", help="for runs of this user only: an id, or me")
-    changing = _add(verbs, "set", "replace all that a rule says", change_rule, told=tell_rule)
+    listing = _add(verbs, "list", "list the active rules", list_rules, render=render_rule)
+    listing.add_argument("--app", type=UUID, help="list rules of this app only")
+    adding = _add(verbs, "add", "add a rule", add_rule, render=render_rule)
+    adding.add_argument("--app", type=UUID, help="apply the rule to runs of this app only")
+    adding.add_argument("--user", help="apply the rule to runs of this user only: an id, or me")
+    changing = _add(verbs, "set", "replace a rule's effect and conditions", change_rule, render=render_rule)
     changing.add_argument("rule", type=UUID)
     for parser in (adding, changing):
         parser.add_argument("effect", choices=get_args(Effect))
-        parser.add_argument("--kind", choices=get_args(ToolKind), help="of the tool call")
-        parser.add_argument("--path", metavar="PATTERN", help="of the files it is about: src/**, **/.env, /etc/**")
-        parser.add_argument("--command", metavar="PATTERN", help="of the whole command: git status*")
-        parser.add_argument("--note", help="why; an agent that is denied is told")
-    _add(verbs, "remove", "put a rule out of force", remove_rule, told=tell_plainly).add_argument("rule", type=UUID)
+        parser.add_argument("--kind", choices=get_args(ToolKind), help="match this kind of tool call")
+        parser.add_argument("--path", metavar="PATTERN", help="match the files of the call: src/**, **/.env, /etc/**")
+        parser.add_argument("--command", metavar="PATTERN", help="match the whole command: git status*")
+        parser.add_argument("--note", help="the reason; the agent receives it with a denial")
+    _add(verbs, "remove", "remove a rule", remove_rule, render=render_fields).add_argument("rule", type=UUID)
 
 
-def show_pending(api: Api, asked: argparse.Namespace) -> list[Json]:
-    query = f"?sessionId={asked.session}" if asked.session else ""
+def show_pending(api: Api, args: argparse.Namespace) -> list[Json]:
+    query = f"?sessionId={args.session}" if args.session else ""
     return list(api.send("GET", f"/api/human-loop/pending{query}")["items"])
 
 
-def reply(api: Api, asked: argparse.Namespace) -> list[Json]:
-    given = {"optionId": asked.option, "reason": asked.reason, "answers": asked.answers}
-    body = {"requestId": str(asked.request), "decision": asked.decision, **_said(given)}
+def reply(api: Api, args: argparse.Namespace) -> list[Json]:
+    fields = {"optionId": args.option, "reason": args.reason, "answers": args.answers}
+    body = {"requestId": str(args.request), "decision": args.decision, **_without_nulls(fields)}
     return [api.send("POST", "/api/human-loop/reply", body=body)]
 
 
-def list_rules(api: Api, asked: argparse.Namespace) -> list[Json]:
-    found: list[Json] = []
+def list_rules(api: Api, args: argparse.Namespace) -> list[Json]:
+    rules: list[Json] = []
     cursor: str | None = None
     while True:
-        query = urlencode(_said({"appId": asked.app, "cursor": cursor, "limit": PAGE}))
+        query = urlencode(_without_nulls({"appId": args.app, "cursor": cursor, "limit": PAGE}))
         page = api.send("GET", f"{RULES}?{query}")
-        found += page["items"]
+        rules += page["items"]
         cursor = page.get("nextCursor")
         if cursor is None:
-            return found
+            return rules
 
 
-def add_rule(api: Api, asked: argparse.Namespace) -> list[Json]:
-    whom = {"appId": asked.app and str(asked.app), "userId": asked.user}
-    return [api.send("POST", RULES, body={**_said(whom), **_text_of(asked)}, most_tries=1)]
+def add_rule(api: Api, args: argparse.Namespace) -> list[Json]:
+    scope = {"appId": args.app and str(args.app), "userId": args.user}
+    return [api.send("POST", RULES, body={**_without_nulls(scope), **_rule_text(args)}, most_tries=1)]
 
 
-def change_rule(api: Api, asked: argparse.Namespace) -> list[Json]:
-    version = api.send("GET", _path(asked.rule))["version"]
-    body = {"version": version, **_text_of(asked)}
-    return [api.send("PUT", _path(asked.rule), body=body, most_tries=1)]
+def change_rule(api: Api, args: argparse.Namespace) -> list[Json]:
+    version = api.send("GET", _path(args.rule))["version"]
+    body = {"version": version, **_rule_text(args)}
+    return [api.send("PUT", _path(args.rule), body=body, most_tries=1)]
 
 
-def remove_rule(api: Api, asked: argparse.Namespace) -> list[Json]:
-    api.send("DELETE", _path(asked.rule), most_tries=1)
-    return [{"ruleId": str(asked.rule), "removed": True}]
+def remove_rule(api: Api, args: argparse.Namespace) -> list[Json]:
+    api.send("DELETE", _path(args.rule), most_tries=1)
+    return [{"ruleId": str(args.rule), "removed": True}]
 
 
-def tell_request(found: Json) -> Iterator[str]:
-    yield f"{found['requestId']}  {found['title']}"
-    yield f"  session {found['sessionId']} ({found['sessionTitle']}), {found['runStatus']}"
-    yield f"  asked at {found['requestedAt']}"
-    if "expiresAt" in found:
-        yield f"  at {found['expiresAt']}: {found['onExpiry']}"
-    call = found.get("toolCall") or {}
+def render_request(item: Json) -> Iterator[str]:
+    yield f"{item['requestId']}  {item['title']}"
+    yield f"  session {item['sessionId']} ({item['sessionTitle']}), {item['runStatus']}"
+    yield f"  asked at {item['requestedAt']}"
+    if "expiresAt" in item:
+        yield f"  at {item['expiresAt']}: {item['onExpiry']}"
+    call = item.get("toolCall") or {}
     for line in shorten(json.dumps(call["input"], ensure_ascii=False), lines=OUTPUT_LINES) if "input" in call else []:
         yield f"  {line}"
-    for diff in found.get("diffs") or []:
+    for diff in item.get("diffs") or []:
         yield f"  {diff.get('path', '')}"
         yield from (f"    {line}" for line in diff_lines(diff.get("oldText") or "", diff.get("newText") or ""))
-    for option in found.get("options") or []:
+    for option in item.get("options") or []:
         yield f"  option {option.get('optionId')}: {option.get('name')} ({option.get('kind')})"
-    if "schema" in found:
-        yield f"  form: {json.dumps(found['schema'].get('properties', {}), ensure_ascii=False)}"
+    if "schema" in item:
+        yield f"  form: {json.dumps(item['schema'].get('properties', {}), ensure_ascii=False)}"
 
 
-def tell_rule(found: Json) -> Iterator[str]:
+def render_rule(item: Json) -> Iterator[str]:
     parts = [("kind", "toolKind"), ("path", "pathPattern"), ("command", "commandPattern"), ("why", "note")]
-    said = [f"{name}: {found[key]}" for name, key in parts if key in found]
-    whom = [f"{name} {found[key]}" for name, key in (("app", "appId"), ("user", "userId")) if key in found]
-    yield f"{found['ruleId']}@{found['version']}  {found['effect']}  {', '.join(said) or 'every call'}"
-    yield f"  for {' and '.join(whom) or 'everyone'}"
+    conditions = [f"{name}: {item[key]}" for name, key in parts if key in item]
+    scope = [f"{name} {item[key]}" for name, key in (("app", "appId"), ("user", "userId")) if key in item]
+    yield f"{item['ruleId']}@{item['version']}  {item['effect']}  {', '.join(conditions) or 'every call'}"
+    yield f"  for {' and '.join(scope) or 'all users'}"
 
 
-def tell_plainly(found: Json) -> Iterator[str]:
-    yield "  ".join(f"{key}: {value}" for key, value in found.items())
+def render_fields(item: Json) -> Iterator[str]:
+    yield "  ".join(f"{key}: {value}" for key, value in item.items())
 
 
-def _add(to: Commands, name: str, about: str, verb: ApiVerb, *, told: Told) -> argparse.ArgumentParser:
+def _add(to: Commands, name: str, about: str, verb: ApiVerb, *, render: Render) -> argparse.ArgumentParser:
     parser = to.add_parser(name, help=about, description=about)
-    parser.add_argument("--json", action="store_true", help="JSON as the API answers it")
-    parser.set_defaults(run=lambda asked: _run(verb, told, asked))
+    parser.add_argument("--json", action="store_true", help="print the API's JSON")
+    parser.set_defaults(run=lambda args: _run(verb, render, args))
     return parser
 
 
-def _run(verb: ApiVerb, told: Told, asked: argparse.Namespace) -> int:
-    """The exit status: 1 when it was refused, or nobody answers."""
+def _run(verb: ApiVerb, render: Render, args: argparse.Namespace) -> int:
+    """Call the API and print the result. Return the exit status: 1 when the API refuses or cannot be reached."""
     try:
-        found = verb(api_of(os.environ), asked)
+        items = verb(api_of(os.environ), args)
     except ChatError as error:
         print(visible(str(error)), file=sys.stderr)
         return 1
-    if asked.json:
-        print(json.dumps(found))
+    if args.json:
+        print(json.dumps(items))
     else:
-        print("\n".join(visible(line) for each in found for line in told(each)) or "Nothing.")
+        print("\n".join(visible(line) for item in items for line in render(item)) or "No entries.")
     return 0
 
 
-def _text_of(asked: argparse.Namespace) -> Json:
-    patterns = {"pathPattern": asked.path, "commandPattern": asked.command}
-    return {"effect": asked.effect, **_said({"toolKind": asked.kind, **patterns, "note": asked.note})}
+def _rule_text(args: argparse.Namespace) -> Json:
+    patterns = {"pathPattern": args.path, "commandPattern": args.command}
+    return {"effect": args.effect, **_without_nulls({"toolKind": args.kind, **patterns, "note": args.note})}
 
 
-def _said(given: Json) -> Json:
-    return {key: value for key, value in given.items() if value is not None}
+def _without_nulls(fields: Json) -> Json:
+    return {key: value for key, value in fields.items() if value is not None}
 
 
 def _path(rule: UUID) -> str:
     return f"{RULES}/{rule}"
 
 
-def _object(text: str) -> Json:
+def _json_object(text: str) -> Json:
     try:
-        given = json.loads(text)
+        parsed = json.loads(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"is no JSON: {error}") from error
-    if not isinstance(given, dict):
-        raise argparse.ArgumentTypeError("is no JSON object")
-    return given
+        raise argparse.ArgumentTypeError(f"the value is not valid JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise argparse.ArgumentTypeError("the value is not a JSON object")
+    return parsed

@@ -1,6 +1,6 @@
-"""`python -m cli workers`: what the operator sees of session workers and has done with them, as in the API.
+"""`python -m cli workers`: show session workers and change their state, as the API does.
 
-What needs executors or containers is asked of the job worker (an `operations` row), and waited for.
+Commands that need executors or containers insert a job request (a row of `operations`) and wait for the job worker.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import psycopg
 
 from cli.admin.users import NoDatabase, database_url
 from cli.chat.screen import visible
-from cli.local.data_dir import find_places
-from cli.local.pidfile import told
+from cli.local.data_dir import find_data_dir
+from cli.local.pidfile import running_settings
 from handlers.access.permissions import actor_of
 from handlers.access.users import user_named
 from handlers.job_requests import give_up, operation, request_operation
@@ -43,130 +43,140 @@ WorkerVerb = Callable[[Conn, argparse.Namespace], Sequence[Json]]
 
 
 def add_commands(commands: Commands) -> None:
-    workers = commands.add_parser("workers", help="see, start, save, stop and remove session workers")
-    verbs = workers.add_subparsers(title="what to do", metavar="VERB", required=True)
-    _add_verb(verbs, "list", "show every worker", list_all)
-    _add_verb(verbs, "show", "show a session's worker, and up to which run it is saved", show, session=True)
-    _add_verb(verbs, "why", "say why a worker is as it is, and what comes next", why, session=True)
-    _add_verb(verbs, "activate", "start a session's worker", _asks("activate_worker"), session=True)
-    _add_verb(verbs, "sync", "save a session's workspace now", _asks("sync_worker"), session=True)
+    workers = commands.add_parser("workers", help="list, start, sync, stop and remove session workers")
+    verbs = workers.add_subparsers(title="verbs", metavar="VERB", required=True)
+    _add_verb(verbs, "list", "list all session workers", list_all)
+    _add_verb(verbs, "show", "show a session's worker and the last run that its snapshot contains", show, session=True)
+    _add_verb(verbs, "why", "explain a worker's state and its next step", why, session=True)
+    _add_verb(verbs, "activate", "start a session's worker", _requester("activate_worker"), session=True)
+    _add_verb(
+        verbs, "sync", "sync a session's workspace to the object store now", _requester("sync_worker"), session=True
+    )
     for name, about, kind in (
         (
             "stop-idle",
-            "save and stop idle workers; that of one session at once",
+            "sync and stop idle workers; with a session, stop its worker now",
             "stop_idle_workers",
         ),
-        ("remove-stopped", "remove workers stopped for long; that of one session at once", "remove_stopped_workers"),
+        (
+            "remove-stopped",
+            "remove long-stopped workers; with a session, remove its worker now",
+            "remove_stopped_workers",
+        ),
     ):
-        _add_verb(verbs, name, about, _asks(kind)).add_argument("session", type=UUID, nargs="?")
-    remove = _add_verb(verbs, "remove", "save, stop and remove a session's worker", remove_worker, session=True)
-    remove.add_argument("--force", choices=[FORCE], help="remove it with what is not saved; it is written down")
-    remove.add_argument("--reason", help="why; needed with --force")
+        _add_verb(verbs, name, about, _requester(kind)).add_argument("session", type=UUID, nargs="?")
+    remove = _add_verb(verbs, "remove", "sync, stop and remove a session's worker", remove_worker, session=True)
+    remove.add_argument(
+        "--force", choices=[FORCE], help="remove it although unsaved files are lost; the loss is recorded"
+    )
+    remove.add_argument("--reason", help="the reason; required with --force")
 
 
 def _add_verb(
     verbs: Commands, name: str, about: str, verb: WorkerVerb, *, session: bool = False
 ) -> argparse.ArgumentParser:
     parser = verbs.add_parser(name, help=about, description=about)
-    parser.add_argument("--json", action="store_true", help="JSON as the API answers it")
+    parser.add_argument("--json", action="store_true", help="print the API's JSON")
     if session:
         parser.add_argument("session", type=UUID)
-    parser.set_defaults(run=lambda asked: run_verb(verb, asked))
+    parser.set_defaults(run=lambda args: run_verb(verb, args))
     return parser
 
 
-def run_verb(verb: WorkerVerb, asked: argparse.Namespace) -> int:
-    """The exit status: 1 when it could not be done, or was refused."""
+def run_verb(verb: WorkerVerb, args: argparse.Namespace) -> int:
+    """Run the verb and print its result. Return the exit status: 1 when it fails or is refused."""
     try:
         with psycopg.connect(database_url(), connect_timeout=10) as conn:
-            found = verb(conn, asked)
+            items = verb(conn, args)
     except RunyardError as error:
         print(error.detail, file=sys.stderr)
         return 1
     except (psycopg.Error, NoDatabase) as error:
-        print(f"The database cannot be used: {error}", file=sys.stderr)
+        print(f"The database is unavailable: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(found) if asked.json else "\n".join(map(_told, found)))
-    return 1 if any("kept" in each or each.get("failed") for each in found) else 0
+    print(json.dumps(items) if args.json else "\n".join(map(_render, items)))
+    return 1 if any("kept" in item or item.get("failed") for item in items) else 0
 
 
-def list_all(conn: Conn, _asked: argparse.Namespace) -> Sequence[Json]:
-    return [each.to_json() for each in list_workers(conn)]
+def list_all(conn: Conn, _args: argparse.Namespace) -> Sequence[Json]:
+    return [item.to_json() for item in list_workers(conn)]
 
 
-def show(conn: Conn, asked: argparse.Namespace) -> Sequence[Json]:
-    return [report_worker(conn, asked.session, default=_limits()).to_json()]
+def show(conn: Conn, args: argparse.Namespace) -> Sequence[Json]:
+    return [report_worker(conn, args.session, default=_default_limits()).to_json()]
 
 
-def why(conn: Conn, asked: argparse.Namespace) -> Sequence[Json]:
-    return [why_worker(conn, asked.session, default=_limits()).to_json()]
+def why(conn: Conn, args: argparse.Namespace) -> Sequence[Json]:
+    return [why_worker(conn, args.session, default=_default_limits()).to_json()]
 
 
-def _limits() -> LifeLimits:
-    return limits(told(find_places(), os.environ))
+def _default_limits() -> LifeLimits:
+    return configured_limits(running_settings(find_data_dir(), os.environ))
 
 
-def limits(environ: Mapping[str, str]) -> LifeLimits:
-    """The deployment's, by the settings that its job worker is given. Raises Invalid."""
+def configured_limits(environ: Mapping[str, str]) -> LifeLimits:
+    """Return the deployment's life limits from the job worker's settings. Raise Invalid for a bad value."""
     try:
         idle_stop = float(environ.get("WORKER_IDLE_STOP_SECONDS") or 900)
         remove_after = float(environ.get("WORKER_REMOVE_AFTER_SECONDS") or 604_800)
     except ValueError:
-        raise Invalid("WORKER_IDLE_STOP_SECONDS and WORKER_REMOVE_AFTER_SECONDS are numbers of seconds.") from None
+        raise Invalid("WORKER_IDLE_STOP_SECONDS and WORKER_REMOVE_AFTER_SECONDS must be numbers of seconds.") from None
     if not (0 <= idle_stop <= LONGEST_SECONDS and 0 <= remove_after <= LONGEST_SECONDS):
-        raise Invalid("WORKER_IDLE_STOP_SECONDS and WORKER_REMOVE_AFTER_SECONDS are ten years at most; 0 is never.")
+        raise Invalid(
+            "WORKER_IDLE_STOP_SECONDS and WORKER_REMOVE_AFTER_SECONDS must be at most ten years. 0 disables them."
+        )
     return LifeLimits(idle_stop=idle_stop or None, remove_after=remove_after or None)
 
 
-def remove_worker(conn: Conn, asked: argparse.Namespace) -> Sequence[Json]:
-    arguments = _of(asked.session)
-    if asked.force is not None:
-        if not asked.reason:
+def remove_worker(conn: Conn, args: argparse.Namespace) -> Sequence[Json]:
+    arguments = _target(args.session)
+    if args.force is not None:
+        if not args.reason:
             raise Invalid("A forced removal needs --reason.")
-        epoch = watch(conn, asked.session).epoch
-        arguments |= {"force": asked.force, "reason": asked.reason, "epoch": epoch}
-    return [_performed(conn, "remove_worker", arguments)]
+        epoch = watch(conn, args.session).epoch
+        arguments |= {"force": args.force, "reason": args.reason, "epoch": epoch}
+    return [_run_job(conn, "remove_worker", arguments)]
 
 
-def _asks(kind: str) -> WorkerVerb:
-    def ask(conn: Conn, asked: argparse.Namespace) -> Sequence[Json]:
-        return [_performed(conn, kind, {} if asked.session is None else _of(asked.session))]
+def _requester(kind: str) -> WorkerVerb:
+    def ask(conn: Conn, args: argparse.Namespace) -> Sequence[Json]:
+        return [_run_job(conn, kind, {} if args.session is None else _target(args.session))]
 
     return ask
 
 
-def _of(session_id: UUID) -> Json:
-    """One session's worker, and who asks."""
+def _target(session_id: UUID) -> Json:
+    """Return the job request's arguments: one session and the operator who requests."""
     return {"sessionId": str(session_id), "actor": f"operator:{getpass.getuser()}"}
 
 
-def _performed(conn: Conn, kind: str, arguments: Json) -> Json:
-    """What came of it. Raises Unavailable when it could not be done, or nobody did it in time."""
+def _run_job(conn: Conn, kind: str, arguments: Json) -> Json:
+    """Request a job, wait for it and return its result. Raise Unavailable when it fails or times out."""
     operation_id = request_operation(conn, actor_of(user_named(conn, OPERATOR)), kind, arguments)
     conn.commit()
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
-        found = operation(conn, operation_id)
+        request = operation(conn, operation_id)
         conn.commit()
-        if found is not None and found.finished_at is not None:
-            if found.error is not None:
-                raise Unavailable(found.error)
-            return found.result or {}
+        if request is not None and request.finished_at is not None:
+            if request.error is not None:
+                raise Unavailable(request.error)
+            return request.result or {}
         time.sleep(LOOK_SECONDS)
     give_up(conn, operation_id)
     conn.commit()
-    raise Unavailable("The job worker did not do it in time: does it run, and is it well?")
+    raise Unavailable("The job worker did not finish the request in time. Check that it runs: `python -m cli doctor`.")
 
 
-def _told(found: Json) -> str:
-    """A line for what is short, an indented block for what is inside."""
+def _render(item: Json) -> str:
+    """Render each scalar on one line and each list as an indented block."""
     lines = []
-    for key, value in found.items():
+    for key, value in item.items():
         if isinstance(value, list):
             lines.append(f"{key}: {len(value)}")
-            lines += [f"  {visible(json.dumps(each))}" for each in value]
+            lines += [f"  {visible(json.dumps(entry))}" for entry in value]
         elif isinstance(value, dict):
-            lines += [f"{key}.{inner}: {visible(str(each))}" for inner, each in value.items()]
+            lines += [f"{key}.{inner}: {visible(str(inner_value))}" for inner, inner_value in value.items()]
         else:
             lines.append(f"{key}: {visible(str(value))}")
     return "\n".join(lines) + "\n"

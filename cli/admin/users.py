@@ -1,7 +1,6 @@
-"""The operator's commands: users, their tokens, and apps. They call the verbs of handlers/access/permissions.py on
-the database.
+"""The operator's commands for users, their tokens and apps. They call the verbs of handlers/ on the database.
 
-The database is the one of DATABASE_URL, or else the embedded one of this clone, which `make up` must be running.
+The database is DATABASE_URL, or else this clone's embedded database, which `make up` must have started.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import to_json
 
 from cli.chat.screen import visible
-from cli.local.data_dir import DataDir, find_places
+from cli.local.data_dir import DataDir, find_data_dir
 from cli.local.postgres import postgres_dsn
 from handlers.access import tokens, users
 from handlers.apps import apps
@@ -49,168 +48,174 @@ UserVerb = Callable[[Conn, argparse.Namespace], Sequence[Row]]
 
 
 class NoDatabase(Exception):
-    """Neither DATABASE_URL nor a running embedded database."""
+    """DATABASE_URL is unset and the embedded database is not running."""
 
 
 def add_commands(commands: Commands) -> None:
-    users = commands.add_parser("users", help="list, add, disable and enable users; give and revoke their tokens")
-    _add_user_verbs(users.add_subparsers(title="what to do", metavar="VERB", required=True))
+    users = commands.add_parser("users", help="list, add, disable and enable users; issue and revoke their tokens")
+    _add_user_verbs(users.add_subparsers(title="verbs", metavar="VERB", required=True))
     apps = commands.add_parser("apps", help="list, add and change apps")
-    _add_app_verbs(apps.add_subparsers(title="what to do", metavar="VERB", required=True))
+    _add_app_verbs(apps.add_subparsers(title="verbs", metavar="VERB", required=True))
 
 
 def _add_user_verbs(verbs: Commands) -> None:
-    _add_verb(verbs, "list", "show every user", list_users)
+    _add_verb(verbs, "list", "list all users", list_users)
     add = _add_verb(verbs, "add", "add a user", add_user)
     add.add_argument("name")
     add.add_argument("--role", choices=get_args(Role), default="member", help="default: member")
-    disable = _add_verb(verbs, "disable", "accept none of a user's tokens from now on", disable_user)
+    disable = _add_verb(verbs, "disable", "disable a user and reject all of their tokens", disable_user)
     disable.add_argument("name")
-    enable = _add_verb(verbs, "enable", "accept a disabled user's tokens again", enable_user)
+    enable = _add_verb(verbs, "enable", "enable a disabled user and accept their tokens again", enable_user)
     enable.add_argument("name")
-    tokens = _add_verb(verbs, "tokens", "show a user's tokens by their labels, and which are revoked", list_tokens)
+    tokens = _add_verb(verbs, "tokens", "list a user's tokens by label, with their revocation", list_tokens)
     tokens.add_argument("name")
-    revoke = _add_verb(verbs, "revoke", "accept a user's tokens of one label never again", revoke_tokens)
+    revoke = _add_verb(verbs, "revoke", "revoke a user's tokens with one label for good", revoke_tokens)
     revoke.add_argument("name")
     revoke.add_argument("label")
-    token = _add_verb(verbs, "token", "make a bearer token for a user; it is shown once", issue_token)
+    token = _add_verb(verbs, "token", "issue a bearer token for a user and print it once", issue_token)
     token.add_argument("name")
-    token.add_argument("--label", default="made by the command line", help="what it is for")
+    token.add_argument("--label", default="made by the command line", help="the token's purpose")
 
 
 def _add_app_verbs(verbs: Commands) -> None:
-    _add_verb(verbs, "list", "show every app", list_apps)
+    _add_verb(verbs, "list", "list all apps", list_apps)
     for name, about, verb in (("add", "add an app", add_app), ("set", "change an app", set_app)):
         parser = _add_verb(verbs, name, about, verb)
         parser.add_argument("name")
         parser.add_argument("--provider", required=name == "add", help="claude-code, codex, opencode, demo, ...")
-        parser.add_argument("--options", type=_options, help='JSON as in a run\'s options: {"mode": "ask"}')
-        parser.add_argument("--manifest", type=_json_file, metavar="FILE", help="JSON: what a workspace is made of")
-        parser.add_argument("--limits", type=_json_file, metavar="FILE", help="JSON: limits of the app's workers")
-        parser.add_argument("--human-loop", type=_human_loop, help='when nobody answers: {"onExpiry": "deny"}')
-    show = _add_verb(verbs, "show", "show an app with all that is set of it", show_app)
+        parser.add_argument("--options", type=_options, help='default run options as JSON: {"mode": "ask"}')
+        parser.add_argument(
+            "--manifest", type=_json_file, metavar="FILE", help="a JSON file with the app's workspace manifest"
+        )
+        parser.add_argument(
+            "--limits", type=_json_file, metavar="FILE", help="a JSON file with limits for the app's workers"
+        )
+        parser.add_argument(
+            "--human-loop", type=_human_loop, help='policy for unanswered requests as JSON: {"onExpiry": "deny"}'
+        )
+    show = _add_verb(verbs, "show", "show an app with all of its settings", show_app)
     show.add_argument("name")
 
 
 def _add_verb(verbs: Commands, name: str, about: str, verb: UserVerb) -> argparse.ArgumentParser:
     parser = verbs.add_parser(name, help=about, description=about)
-    parser.add_argument("--json", action="store_true", help="JSON with the names of the wire instead of a table")
-    parser.set_defaults(run=lambda asked: run_verb(verb, asked))
+    parser.add_argument("--json", action="store_true", help="print JSON with the API's field names instead of a table")
+    parser.set_defaults(run=lambda args: run_verb(verb, args))
     return parser
 
 
 def _options(text: str) -> Json:
-    """A run's options, checked as the API checks them."""
+    """Parse default run options and validate them as the API does."""
     try:
         return RunOptions.model_validate_json(text).model_dump(mode="json", by_alias=True, exclude_unset=True)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise argparse.ArgumentTypeError(": ".join([*map(str, first["loc"]), first["msg"]])) from error
+        fault = error.errors(include_url=False, include_input=False)[0]
+        raise argparse.ArgumentTypeError(": ".join([*map(str, fault["loc"]), fault["msg"]])) from error
 
 
 def _human_loop(text: str) -> Json:
-    """What happens when nobody answers, checked as the API checks it."""
+    """Parse the policy for unanswered requests and validate it as the API does."""
     try:
         return HumanPolicy.model_validate_json(text).to_json()
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise argparse.ArgumentTypeError(": ".join([*map(str, first["loc"]), first["msg"]])) from error
+        fault = error.errors(include_url=False, include_input=False)[0]
+        raise argparse.ArgumentTypeError(": ".join([*map(str, fault["loc"]), fault["msg"]])) from error
 
 
 def _json_file(name: str) -> Json:
-    """The object in the file; what it says is checked where it is written."""
+    """Read a JSON object from a file. The handler validates its content."""
     try:
-        given = json.loads(Path(name).read_bytes())
+        parsed = json.loads(Path(name).read_bytes())
     except (OSError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"{name}: {error}") from error
-    if not isinstance(given, dict):
-        raise argparse.ArgumentTypeError(f"{name}: is no JSON object")
-    return given
+    if not isinstance(parsed, dict):
+        raise argparse.ArgumentTypeError(f"{name} does not contain a JSON object")
+    return parsed
 
 
-def run_verb(verb: UserVerb, asked: argparse.Namespace) -> int:
-    """One transaction on the database; the exit status."""
+def run_verb(verb: UserVerb, args: argparse.Namespace) -> int:
+    """Run the verb in one transaction and print its rows. Return the exit status."""
     try:
         with psycopg.connect(database_url(), connect_timeout=10) as conn:
-            rows = verb(conn, asked)
+            rows = verb(conn, args)
     except RunyardError as error:
         print(error.detail, file=sys.stderr)
         return 1
     except (psycopg.Error, NoDatabase) as error:
-        print(f"The database cannot be used: {error}", file=sys.stderr)
+        print(f"The database is unavailable: {error}", file=sys.stderr)
         return 1
-    if asked.json:
+    if args.json:
         print(to_json([{to_camel(key): value for key, value in asdict(row).items()} for row in rows]).decode())
     elif verb is show_app:
-        _print_whole(rows)
+        _print_rows(rows)
     else:
         _print_table(rows)
     return 0
 
 
 def database_url(environ: Mapping[str, str] = os.environ) -> str:
-    """Raises NoDatabase."""
-    return environ.get("DATABASE_URL") or _embedded(find_places(environ))
+    """Return DATABASE_URL or the embedded database's URL. Raise NoDatabase when neither exists."""
+    return environ.get("DATABASE_URL") or _embedded(find_data_dir(environ))
 
 
-def _embedded(places: DataDir) -> str:
-    if not (places.sockets / ".s.PGSQL.5432").exists():
-        raise NoDatabase("the embedded one is not running. Start it with make up, or set DATABASE_URL.")
-    return postgres_dsn(places.postgres)
+def _embedded(data_dir: DataDir) -> str:
+    if not (data_dir.sockets / ".s.PGSQL.5432").exists():
+        raise NoDatabase("the embedded database is not running. Start it with make up, or set DATABASE_URL.")
+    return postgres_dsn(data_dir.postgres)
 
 
-def list_users(conn: Conn, _asked: argparse.Namespace) -> Sequence[Row]:
+def list_users(conn: Conn, _args: argparse.Namespace) -> Sequence[Row]:
     return users.list_users(conn)
 
 
-def add_user(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
-    return [users.add_user(conn, asked.name, asked.role)]
+def add_user(conn: Conn, args: argparse.Namespace) -> Sequence[Row]:
+    return [users.add_user(conn, args.name, args.role)]
 
 
-def disable_user(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
-    return [users.disable_user(conn, asked.name)]
+def disable_user(conn: Conn, args: argparse.Namespace) -> Sequence[Row]:
+    return [users.disable_user(conn, args.name)]
 
 
-def enable_user(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
-    return [users.enable_user(conn, asked.name)]
+def enable_user(conn: Conn, args: argparse.Namespace) -> Sequence[Row]:
+    return [users.enable_user(conn, args.name)]
 
 
-def list_tokens(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
-    return tokens.tokens_of(conn, asked.name)
+def list_tokens(conn: Conn, args: argparse.Namespace) -> Sequence[Row]:
+    return tokens.tokens_of(conn, args.name)
 
 
-def revoke_tokens(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
-    return tokens.revoke_tokens(conn, asked.name, asked.label)
+def revoke_tokens(conn: Conn, args: argparse.Namespace) -> Sequence[Row]:
+    return tokens.revoke_tokens(conn, args.name, args.label)
 
 
-def issue_token(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
-    return [IssuedToken(asked.name, asked.label, tokens.issue_token(conn, asked.name, asked.label))]
+def issue_token(conn: Conn, args: argparse.Namespace) -> Sequence[Row]:
+    return [IssuedToken(args.name, args.label, tokens.issue_token(conn, args.name, args.label))]
 
 
-def list_apps(conn: Conn, _asked: argparse.Namespace) -> Sequence[Row]:
+def list_apps(conn: Conn, _args: argparse.Namespace) -> Sequence[Row]:
     return apps.list_apps(conn)
 
 
-def add_app(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
-    return [apps.add_app(conn, asked.name, asked.provider, _settings(asked))]
+def add_app(conn: Conn, args: argparse.Namespace) -> Sequence[Row]:
+    return [apps.add_app(conn, args.name, args.provider, _settings(args))]
 
 
-def set_app(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
-    return [apps.set_app(conn, asked.name, provider=asked.provider, settings=_settings(asked))]
+def set_app(conn: Conn, args: argparse.Namespace) -> Sequence[Row]:
+    return [apps.set_app(conn, args.name, provider=args.provider, settings=_settings(args))]
 
 
-def show_app(conn: Conn, asked: argparse.Namespace) -> Sequence[Row]:
-    return [apps.app_named(conn, asked.name)]
+def show_app(conn: Conn, args: argparse.Namespace) -> Sequence[Row]:
+    return [apps.app_named(conn, args.name)]
 
 
-def _settings(asked: argparse.Namespace) -> apps.AppSettings:
+def _settings(args: argparse.Namespace) -> apps.AppSettings:
     return apps.AppSettings(
-        options=asked.options, manifest=asked.manifest, limits=asked.limits, human_loop=asked.human_loop
+        options=args.options, manifest=args.manifest, limits=args.limits, human_loop=args.human_loop
     )
 
 
-def _print_whole(rows: Sequence[Row]) -> None:
-    """Each value on lines of its own."""
+def _print_rows(rows: Sequence[Row]) -> None:
+    """Print each value on its own lines."""
     for row in rows:
         for key, value in asdict(row).items():
             shown = json.dumps(value, indent=2, ensure_ascii=False) if isinstance(value, dict) else str(value)
@@ -218,7 +223,7 @@ def _print_whole(rows: Sequence[Row]) -> None:
 
 
 def _print_table(rows: Sequence[Row]) -> None:
-    """Never wrapped or cut, however narrow the terminal: tokens are copied."""
+    """Print a table without wrapping or cutting, so that tokens can be copied from a narrow terminal."""
     columns = [key for key in (asdict(rows[0]) if rows else {}) if key not in _NOT_IN_TABLES]
     lines = [
         [column.upper() for column in columns],

@@ -1,7 +1,7 @@
-"""How a person at the terminal answers an agent: permissions by one letter, questions field by field.
+"""Read a person's answers to an agent: a permission by one letter, a question field by field.
 
-Without a terminal nobody can answer: permissions are denied (or allowed, with `--yes`), questions declined. An answer
-is always given, so that no run waits for somebody who is not there.
+Without a terminal the chat denies permissions (`--yes` allows them) and declines questions. It always answers, so that
+no run waits for an absent person.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from schema.events import HumanRequested, PermissionOption
 from schema.forms import choices, fault_of
 from schema.wire import Json
 
-NOBODY = "Nobody was at the terminal to allow it."
+NO_TERMINAL = "No person was at a terminal to allow it."
 WORDS = {
     "allow_once": ("y", "allow"),
     "allow_always": ("a", "allow always"),
@@ -24,18 +24,18 @@ WORDS = {
 }
 
 Ask = Callable[[str], str]
-"""Shows a question and gives the line that was typed; raises EOFError and KeyboardInterrupt."""
+"""Show a question and return the typed line. Raises EOFError and KeyboardInterrupt."""
 
 
 def answer_alone(request: HumanRequested, *, allow: bool) -> Reply:
-    """The answer when there is no terminal, or `--yes` was said."""
+    """Answer without a person: there is no terminal, or the command had `--yes`."""
     if request.kind == "permission":
         return Reply("allow") if allow else Reply("deny")
     return Reply("deny")
 
 
 def answer_permission(request: HumanRequested, *, ask: Ask, screen: Screen) -> Reply:
-    """Any of the agent's own options by number, or a letter; Ctrl-C and Ctrl-D are left to the caller."""
+    """Ask for a letter or the number of an agent's own option. The caller handles Ctrl-C and Ctrl-D."""
     options = request.options or []
     for number, option in enumerate(options, start=1):
         screen.note(f"  {number}  {option.name}", style="")
@@ -49,7 +49,7 @@ def answer_permission(request: HumanRequested, *, ask: Ask, screen: Screen) -> R
 
 
 def read_permission(line: str, options: Sequence[PermissionOption]) -> Reply | None:
-    """None when the line means nothing. `n because ...` carries a reason."""
+    """Parse a decision; `n because ...` carries a reason. Return None for an unknown line."""
     word, _, rest = line.strip().partition(" ")
     if word.isdecimal() and 0 < int(word) <= len(options):
         return _reply_by_option(options[int(word) - 1])
@@ -67,12 +67,12 @@ def read_permission(line: str, options: Sequence[PermissionOption]) -> Reply | N
 
 
 def answer_question(request: HumanRequested, *, ask: Ask, screen: Screen) -> Reply:
-    """The form of the request's JSON Schema, one field after the other."""
+    """Ask for each field of the request's JSON Schema in turn."""
     schema = request.schema_ or {}
     fields: Json = schema.get("properties") or {}
     required = set(schema.get("required") or [])
     answers: Json = {}
-    screen.note("Empty leaves a field out; - declines to answer.")
+    screen.note("Press Enter to leave a field out. Type - to decline.")
     for name, field in fields.items():
         line = _ask_field(name, field, required=name in required, ask=ask, screen=screen)
         if line is DECLINED:
@@ -86,10 +86,10 @@ DECLINED = object()
 
 
 def _ask_field(name: str, field: Json, *, required: bool, ask: Ask, screen: Screen) -> Any:
-    """The field's value, None when it is left out, DECLINED."""
+    """Return the field's value, None when the person leaves it out, or DECLINED."""
     _show_field(name, field, screen)
     while True:
-        line = ask(f"{visible(str(field.get('title') or name))}{' (needed)' if required else ''}: ").strip()
+        line = ask(f"{visible(str(field.get('title') or name))}{' (required)' if required else ''}: ").strip()
         if line == "-":
             return DECLINED
         if not line and "default" in field:
@@ -111,21 +111,21 @@ def _show_field(name: str, field: Json, screen: Screen) -> None:
 
 
 def read_fitting(line: str, field: Json) -> Any:
-    """What was typed, as the field's type and within its limits; raises ValueError with a sentence."""
+    """Convert a typed line to the field's type and check its limits. Raise ValueError with a sentence."""
     value = read_field(line, field)
     fault = fault_of(value, field)
     if fault is not None:
-        raise ValueError(f"It {fault}.")
+        raise ValueError(f"The value {fault}.")
     return value
 
 
 def read_field(line: str, field: Json) -> Any:
-    """What was typed, as the field's type; raises ValueError with a sentence."""
-    offered = choices(field)
+    """Convert a typed line to the field's type. Raise ValueError with a sentence."""
+    options_offered = choices(field)
     if field.get("type") == "array":
-        return [_choose(one.strip(), offered) for one in line.split(",") if one.strip()]
-    if offered:
-        return _choose(line, offered)
+        return [_choose(part.strip(), options_offered) for part in line.split(",") if part.strip()]
+    if options_offered:
+        return _choose(line, options_offered)
     match field.get("type"):
         case "boolean":
             return _yes_or_no(line)
@@ -134,20 +134,20 @@ def read_field(line: str, field: Json) -> Any:
         case "number":
             return _number(line, float)
         case _ if not line:
-            raise ValueError("This field is needed.")
+            raise ValueError("This field is required.")
         case _:
             return line
 
 
-def _choose(line: str, offered: list[tuple[Any, str]]) -> Any:
-    if not offered:
+def _choose(line: str, options_offered: list[tuple[Any, str]]) -> Any:
+    if not options_offered:
         return line
-    if line.isdecimal() and 0 < int(line) <= len(offered):
-        return offered[int(line) - 1][0]
-    for value, title in offered:
+    if line.isdecimal() and 0 < int(line) <= len(options_offered):
+        return options_offered[int(line) - 1][0]
+    for value, title in options_offered:
         if line.casefold() in {str(value).casefold(), title.casefold()}:
             return value
-    raise ValueError("Choose by number or name: " + ", ".join(title for _, title in offered))
+    raise ValueError("Choose an option by its number or name: " + ", ".join(title for _, title in options_offered))
 
 
 def _yes_or_no(line: str) -> bool:
@@ -166,9 +166,9 @@ def _number(line: str, kind: type[int] | type[float]) -> int | float:
 
 
 def _letters(options: Sequence[PermissionOption]) -> dict[str, str]:
-    """The letters that make sense here: `always` only where the agent offers it."""
-    offered = dict(WORDS[option.kind] for option in options if option.kind in WORDS)
-    return {**(offered or {"y": "allow", "n": "deny"}), "c": "cancel the run"}
+    """Return the letters to offer: `always` only where the agent offers it."""
+    options_offered = dict(WORDS[option.kind] for option in options if option.kind in WORDS)
+    return {**(options_offered or {"y": "allow", "n": "deny"}), "c": "cancel the run"}
 
 
 def _reply_by_option(option: PermissionOption) -> Reply:

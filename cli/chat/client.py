@@ -1,7 +1,7 @@
-"""The chat's side of the public API: start, stop, reply, and a session's events read once each, in order.
+"""The chat's client of the public API: start, stop, reply, and follow a session's events.
 
-`follow` is the one contract that matters: whatever happens to the socket, it goes on after the last event that it gave,
-so the caller sees none twice and misses none.
+`follow` resumes after the last event that it yielded, whatever happens to the socket. The caller sees each event once,
+in order.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 LARGEST_FRAME_BYTES = 64 * 1024 * 1024
 TRIES = 4
-FINAL_CLOSINGS = {4401: "Your login has expired: sign in again.", 4403: "You may not see this session."}
+FINAL_CLOSINGS = {4401: "Your login has expired. Sign in again.", 4403: "You have no access to this session."}
 
 
 class ChatError(Exception):
-    """The chat cannot go on with what was asked; the message is a sentence for the person."""
+    """The chat cannot perform the command; the message is a sentence for the person."""
 
 
 class ApiRefused(ChatError):
-    """The API said no. `code` is its own stable word for why."""
+    """The API refused the request. `code` is the API's stable error code."""
 
     def __init__(self, sentence: str, *, code: str) -> None:
         self.code = code
@@ -48,11 +48,11 @@ class ApiRefused(ChatError):
 
 
 class Unreachable(ChatError):
-    """Nobody answers at the address."""
+    """No server answers at the URL."""
 
 
 class Started(Wire):
-    """The answer to a start; `seq` is the log's number before the run's first event."""
+    """The answer to a start; `seq` is the event log's sequence number before the run's first event."""
 
     run_id: UUID
     session_id: UUID
@@ -63,7 +63,7 @@ class Started(Wire):
 
 
 class KnownRun(Wire):
-    """What the API tells of a run; `finished_at` is empty as long as it lives or waits for its turn."""
+    """A run as the API reports it; `finished_at` is None while the run is queued or active."""
 
     run_id: UUID
     status: str
@@ -73,7 +73,7 @@ class KnownRun(Wire):
 
 @dataclass(frozen=True)
 class ChatPrompt:
-    """One request to start a run; without `session_id` a new session is made."""
+    """A request to start a run; without `session_id` the API creates a session."""
 
     text: str
     session_id: UUID | None = None
@@ -89,7 +89,7 @@ class ChatPrompt:
 
 @dataclass(frozen=True)
 class Reply:
-    """A person's answer to a request of the agent."""
+    """A person's answer to an agent's request."""
 
     decision: Literal["allow", "allow_always", "deny", "answer", "cancel"]
     option_id: str | None = None
@@ -98,19 +98,19 @@ class Reply:
 
 
 class Api:
-    """One address and one bearer token; holds the HTTP connections. Its methods raise Refused and Unreachable."""
+    """A client for one URL and one bearer token. Its methods raise ApiRefused and Unreachable."""
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url.rstrip("/")
         self.token = token
-        # A proxy of the environment has no business with our own machine.
+        # Requests to this machine must not go through a proxy that the environment names.
         self.uses_proxy = urlsplit(url).hostname not in {"127.0.0.1", "localhost", "::1"}
         self._http = httpx.Client(
             base_url=self.url, headers={"authorization": f"Bearer {token}"}, timeout=30, trust_env=self.uses_proxy
         )
 
     def start(self, prompt: ChatPrompt) -> Started:
-        """Safe against a lost answer: the same key with each try, so one run at most."""
+        """Start at most one run: each try sends the same idempotency key, so a lost answer is safe."""
         headers = {"idempotency-key": str(uuid.uuid4())}
         return _read(Started, self.send("POST", "/api/runs/start", body=prompt.to_json(), headers=headers))
 
@@ -118,18 +118,18 @@ class Api:
         self.send("POST", f"/api/runs/{run_id}/stop", body={})
 
     def unfinished_runs(self, session_id: UUID) -> list[KnownRun]:
-        """The session's runs that have not ended, the one whose turn it is first."""
-        found = self.send("GET", f"/api/sessions/{session_id}/runs")["items"]
-        return [run for run in (_read(KnownRun, item) for item in reversed(found)) if run.finished_at is None]
+        """Return the session's unfinished runs, the next run to execute first."""
+        items = self.send("GET", f"/api/sessions/{session_id}/runs")["items"]
+        return [run for run in (_read(KnownRun, item) for item in reversed(items)) if run.finished_at is None]
 
     def seq_before(self, run_id: UUID) -> int:
-        """The log's number before the run's first event; 0 when it has none."""
-        found = self.send("GET", f"/api/runs/{run_id}/events?limit=1")["items"]
-        return int(found[0]["seq"]) - 1 if found else 0
+        """Return the sequence number before the run's first event; 0 when the run has no event."""
+        items = self.send("GET", f"/api/runs/{run_id}/events?limit=1")["items"]
+        return int(items[0]["seq"]) - 1 if items else 0
 
     def reply(self, request_id: UUID, reply: Reply) -> None:
-        given = {"decision": reply.decision, "optionId": reply.option_id, "reason": reply.reason}
-        body = {name: value for name, value in {**given, "answers": reply.answers}.items() if value is not None}
+        fields = {"decision": reply.decision, "optionId": reply.option_id, "reason": reply.reason}
+        body = {name: value for name, value in {**fields, "answers": reply.answers}.items() if value is not None}
         self.send("POST", "/api/human-loop/reply", body={"requestId": str(request_id), **body})
 
     def send(
@@ -141,14 +141,16 @@ class Api:
         headers: dict[str, str] | None = None,
         most_tries: int = TRIES,
     ) -> Any:
-        """The answer's JSON, None when it has none. What is tried more than once may be sent again: starts carry a key,
-        stops and replies are single use by themselves."""
+        """Send a request, retrying transport errors, and return the answer's JSON; None for an empty body.
+
+        Retries are safe: starts carry an idempotency key, and the API accepts a stop or a reply once.
+        """
         for tries in range(most_tries):
             try:
                 answer = self._http.request(method, path, json=body, headers=headers)
             except httpx.TransportError as error:
                 if tries == most_tries - 1:
-                    raise Unreachable(f"Nobody answers at {self.url} ({error}). Is `make up` running?") from error
+                    raise Unreachable(f"No server answers at {self.url} ({error}). Start it with `make up`.") from error
                 time.sleep(FIRST_PAUSE_SECONDS * 2**tries)
                 continue
             if answer.is_success:
@@ -158,7 +160,7 @@ class Api:
 
 
 def refusal(status: int, body: bytes | bytearray) -> ApiRefused:
-    """What a problem document (RFC 9457) says, as a sentence; else the status."""
+    """Return the detail of a problem document (RFC 9457); without one, name the HTTP status."""
     try:
         problem = json.loads(body)
         sentence = problem.get("detail") or problem["title"]
@@ -167,11 +169,11 @@ def refusal(status: int, body: bytes | bytearray) -> ApiRefused:
         return ApiRefused(f"The server answered with HTTP status {status}.", code=str(status))
 
 
-def follow(api: Api, session_id: UUID, *, after: int, tell: Callable[[str], None]) -> Iterator[Envelope | None]:
-    """The session's events after that number, each once and in order, for ever; None about every tenth of a second
-    in which nothing came, so that the caller can look after other things.
+def follow(api: Api, session_id: UUID, *, after: int, notify: Callable[[str], None]) -> Iterator[Envelope | None]:
+    """Yield the session's events after sequence number `after`, each once and in order, without end.
 
-    `tell` hears of a lost connection, once each time. Raises Refused when coming back would be refused again.
+    Yield None about every 0.1 s without an event, so that the caller can do other work. Call `notify` once for each
+    lost connection. Raise ApiRefused when the API would refuse a reconnection again.
     """
     pause = FIRST_PAUSE_SECONDS
     while True:
@@ -189,7 +191,7 @@ def follow(api: Api, session_id: UUID, *, after: int, tell: Callable[[str], None
         except (ConnectionClosed, InvalidHandshake, OSError):
             pass
         if pause == FIRST_PAUSE_SECONDS:
-            tell("the connection is lost; coming back ...")
+            notify("The connection is lost; reconnecting ...")
         yield from _idle(pause)
         pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
@@ -207,7 +209,10 @@ def _connect(api: Api, session_id: UUID, after: int) -> ClientConnection:
 
 
 def _events(socket: ClientConnection) -> Iterator[Envelope | None]:
-    """Until the server says that it closes; raises Refused when that is for good, ConnectionClosed when it is gone."""
+    """Yield events until the server announces a close.
+
+    Raise ApiRefused when the close is final, ConnectionClosed when the connection drops.
+    """
     while True:
         try:
             frame = json.loads(socket.recv(timeout=TICK_SECONDS))
@@ -234,7 +239,8 @@ def _read(kind: type[T], answer: Any) -> T:
         return kind.model_validate(answer)
     except ValidationError as error:
         raise ChatError(
-            f"The server's answer is not understood: {error.error_count()} faults. Is it a Runyard?"
+            f"The server's answer has {error.error_count()} invalid fields. "
+            "Check that RUNYARD_URL names a Runyard server."
         ) from error
 
 
@@ -243,5 +249,5 @@ def read_token(file: Path) -> str:
         return file.read_text().strip()
     except FileNotFoundError as error:
         raise ChatError(
-            f"There is no token in {file}: start Runyard with `make up` first, or set RUNYARD_TOKEN."
+            f"The token file {file} does not exist. Start Runyard with `make up`, or set RUNYARD_TOKEN."
         ) from error

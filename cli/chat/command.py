@@ -1,7 +1,7 @@
-"""`make chat`: a terminal chat with one session, a client of the public API and nothing else.
+"""`make chat`: a terminal chat with one session, which uses the public API only.
 
-On a terminal it goes on until Ctrl-D; Ctrl-C stops the run, twice leaves. Without one it sends one prompt, from the
-arguments or stdin, and its exit status is the run's outcome.
+On a terminal the chat continues until Ctrl-D; Ctrl-C stops the run, a second Ctrl-C leaves the chat. Without a terminal
+the chat sends one prompt, from the arguments or stdin, and its exit status is the run's outcome.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from uuid import UUID
 from rich.console import Console
 
 from cli.chat.client import Api, ChatError, ChatPrompt, read_token
-from cli.chat.conversation import Left, Talk
+from cli.chat.conversation import ChatSession, PersonLeft
 from cli.chat.screen import Screen
-from cli.local.data_dir import find_places
+from cli.local.data_dir import find_data_dir
 from cli.local.pidfile import read_running
 from schema.options import RunOptions
 
@@ -30,94 +30,94 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 
 
 def add_command(commands: Commands) -> None:
-    about = "talk to an agent: type a prompt, watch it work, answer what it asks"
+    about = "chat with an agent: type a prompt, follow its work, answer its requests"
     parser = commands.add_parser("chat", help=about, description=about)
-    parser.add_argument("prompt", nargs="*", help="send this one prompt, then end (also from a pipe)")
-    parser.add_argument("--session", type=UUID, metavar="ID", help="go on with this session")
-    parser.add_argument("--provider", help="demo, claude-code, codex, opencode, ...; default: the app's")
-    parser.add_argument("--model", help="a model of the provider's")
-    parser.add_argument("--mode", choices=["ask", "auto"], help="whether the agent asks before it acts")
-    parser.add_argument("--yes", action="store_true", help="allow everything that the agent asks")
+    parser.add_argument("prompt", nargs="*", help="send this prompt and exit when its run ends (also from a pipe)")
+    parser.add_argument("--session", type=UUID, metavar="ID", help="continue this session")
+    parser.add_argument("--provider", help="demo, claude-code, codex, opencode, ...; default: the app's provider")
+    parser.add_argument("--model", help="a model of the provider")
+    parser.add_argument("--mode", choices=["ask", "auto"], help="ask: the agent asks before it acts; auto: it does not")
+    parser.add_argument("--yes", action="store_true", help="allow every request of the agent")
     parser.set_defaults(run=chat)
 
 
-def chat(asked: argparse.Namespace) -> int:
-    """The exit status: 0 when every run that was waited for succeeded or was stopped here."""
+def chat(args: argparse.Namespace) -> int:
+    """Chat or send one prompt. Return the exit status: 1 when a single prompt's run did not succeed."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     if sys.stdin.isatty():
-        import readline  # noqa: F401  input() then edits and remembers lines
+        import readline  # noqa: F401  it gives input() line editing and history
     console = Console(highlight=False, markup=False)
     try:
-        talk = Talk(
+        conversation = ChatSession(
             api=api_of(os.environ),
             screen=Screen(console),
-            prompt=ChatPrompt("", asked.session, asked.provider, _options(asked)),
+            prompt=ChatPrompt("", args.session, args.provider, _options(args)),
             on_terminal=sys.stdin.isatty(),
-            allow=asked.yes,
+            allow=args.yes,
         )
-        if asked.prompt or not talk.on_terminal:
-            return send_one(talk, " ".join(asked.prompt) or sys.stdin.read())
-        return converse(talk)
+        if args.prompt or not conversation.on_terminal:
+            return send_one(conversation, " ".join(args.prompt) or sys.stdin.read())
+        return converse(conversation)
     except ChatError as error:
         console.print(str(error), style="red", soft_wrap=True)
         return 1
 
 
 def api_of(environ: Mapping[str, str]) -> Api:
-    """The Runyard of RUNYARD_URL and RUNYARD_TOKEN, or this clone's own. Raises ChatError."""
-    places = find_places(environ)
-    running = read_running(places)
+    """Return a client for RUNYARD_URL and RUNYARD_TOKEN, or for this clone's server. Raise ChatError."""
+    data_dir = find_data_dir(environ)
+    running = read_running(data_dir)
     url = environ.get("RUNYARD_URL") or (running.url if running else DEFAULT_URL)
-    return Api(url, environ.get("RUNYARD_TOKEN") or read_token(places.token))
+    return Api(url, environ.get("RUNYARD_TOKEN") or read_token(data_dir.token))
 
 
-def _options(asked: argparse.Namespace) -> RunOptions:
-    given = {name: getattr(asked, name) for name in ("model", "mode") if getattr(asked, name) is not None}
-    return RunOptions.model_validate(given)
+def _options(args: argparse.Namespace) -> RunOptions:
+    options = {name: getattr(args, name) for name in ("model", "mode") if getattr(args, name) is not None}
+    return RunOptions.model_validate(options)
 
 
-def send_one(talk: Talk, text: str) -> int:
+def send_one(conversation: ChatSession, text: str) -> int:
     if not text.strip():
-        raise ChatError("There is no prompt: give one as an argument or on stdin.")
+        raise ChatError("The prompt is empty. Pass a prompt as an argument or on stdin.")
     try:
-        return 0 if talk.run(text) == "succeeded" else 1
-    except Left:
-        return leave(talk, status=1)
+        return 0 if conversation.run(text) == "succeeded" else 1
+    except PersonLeft:
+        return leave(conversation, status=1)
 
 
-def converse(talk: Talk) -> int:
-    talk.screen.note("Type a prompt (\\ at the end of a line: there is more). Ctrl-C stops a run, Ctrl-D leaves.")
+def converse(conversation: ChatSession) -> int:
+    conversation.screen.note("Type a prompt (end a line with \\ to continue it). Ctrl-C stops a run, Ctrl-D leaves.")
     try:
-        talk.catch_up()
+        conversation.catch_up()
         while True:
-            text = read_prompt(talk)
+            text = read_prompt(conversation)
             if text is None:
-                return leave(talk)
+                return leave(conversation)
             try:
-                talk.run(text)
+                conversation.run(text)
             except ChatError as error:
-                talk.screen.note(str(error), style="red")
-    except Left:
-        return leave(talk)
+                conversation.screen.note(str(error), style="red")
+    except PersonLeft:
+        return leave(conversation)
 
 
-def read_prompt(talk: Talk) -> str | None:
-    """The next prompt that says something; None when the person leaves."""
+def read_prompt(conversation: ChatSession) -> str | None:
+    """Read the next prompt that is not empty. Return None when the person leaves."""
     while True:
         try:
             text = "\n".join(read_lines()).strip()
         except EOFError:
             return None
         except KeyboardInterrupt:
-            talk.screen.note("\nCtrl-D leaves.")
+            conversation.screen.note("\nPress Ctrl-D to leave.")
             continue
         if text:
             return text
 
 
 def read_lines() -> Iterator[str]:
-    """One line, and those after it as long as each ends with a backslash."""
+    """Yield one line and its continuation lines: a backslash at the end continues a line."""
     line = input("\n› ")
     while line.endswith("\\"):
         yield line[:-1]
@@ -125,7 +125,7 @@ def read_lines() -> Iterator[str]:
     yield line
 
 
-def leave(talk: Talk, *, status: int = 0) -> int:
-    if talk.prompt.session_id is not None:
-        talk.screen.note(f"\nCome back with: make chat SESSION={talk.prompt.session_id}")
+def leave(conversation: ChatSession, *, status: int = 0) -> int:
+    if conversation.prompt.session_id is not None:
+        conversation.screen.note(f"\nContinue this session with: make chat SESSION={conversation.prompt.session_id}")
     return status

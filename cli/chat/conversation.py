@@ -1,8 +1,7 @@
-"""One session at one terminal: a prompt becomes a run, its events are shown, and what the agent asks is answered.
+"""One session at one terminal: start a run for each prompt, show its events, and answer the agent's requests.
 
-A request of the agent is asked of the person only when the log has nothing newer to show: so one that was answered
-elsewhere meanwhile, or long ago when the log is read again, is never asked. Until the person begins to type, the log
-is followed further: a question that somebody else answers goes away.
+The chat asks the person only when the log has no newer event. A request that was answered elsewhere, or long ago, is
+never asked. The chat follows the log until the person begins to type: an answer from elsewhere removes the question.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from select import select
 from types import FrameType
 from uuid import UUID
 
-from cli.chat.answers import NOBODY, answer_alone, answer_permission, answer_question
+from cli.chat.answers import NO_TERMINAL, answer_alone, answer_permission, answer_question
 from cli.chat.client import Api, ApiRefused, ChatPrompt, Reply, follow
 from cli.chat.screen import Screen
 from schema.events import Envelope, HumanRequested
@@ -26,17 +25,17 @@ from schema.events import Envelope, HumanRequested
 Events = Iterator[Envelope | None]
 
 
-class Left(Exception):
-    """The person leaves while a run goes on."""
+class PersonLeft(Exception):
+    """The person left while a run continues."""
 
 
-class Settled(Exception):
-    """The question at which the person sits needs no answer any more."""
+class RequestSettled(Exception):
+    """The displayed request needs no answer any more."""
 
 
 @dataclass
-class Talk:
-    """`prompt` is what every run starts with; it names the session after the first."""
+class ChatSession:
+    """A chat with one session. `prompt` is the template of every run; after the first run it names the session."""
 
     api: Api
     screen: Screen
@@ -47,13 +46,13 @@ class Talk:
     _ended: dict[UUID, str] = field(default_factory=dict)
 
     def run(self, text: str) -> str:
-        """Send a prompt and show what comes until that run has ended; its final status. Raises Left, ChatError."""
+        """Send a prompt, show events until its run ends, and return the final status. Raise PersonLeft, ChatError."""
         started = self.api.start(replace(self.prompt, text=text))
         self.prompt = replace(self.prompt, session_id=started.session_id)
         return self._watch(started.session_id, started.run_id, after=started.seq)
 
     def catch_up(self) -> None:
-        """Show the runs of the session that have not ended, from their beginning. Raises Left, ChatError."""
+        """Show the session's unfinished runs from their first event. Raise PersonLeft, ChatError."""
         session_id = self.prompt.session_id
         for run in self.api.unfinished_runs(session_id) if session_id else ():
             self.screen.note(f"› {run.prompt}", style="bold")
@@ -64,7 +63,7 @@ class Talk:
         self._open.clear()
         with interrupts() as pressed:
             stopped = 0
-            events = follow(self.api, session_id, after=after, tell=self.screen.note)
+            events = follow(self.api, session_id, after=after, notify=self.screen.note)
             while run_id not in self._ended:
                 event = next(events)
                 if pressed.count > stopped:
@@ -78,8 +77,8 @@ class Talk:
 
     def _stop(self, run_id: UUID, presses: int) -> int:
         if presses > 1:
-            raise Left
-        self.screen.note("stopping the run; Ctrl-C again leaves it to itself")
+            raise PersonLeft
+        self.screen.note("stopping the run; press Ctrl-C again to leave without waiting")
         self._open.clear()
         self.api.stop(run_id)
         return presses
@@ -96,13 +95,15 @@ class Talk:
             self._open.clear()
 
     def _answer_open(self, pressed: Pressed, events: Events) -> None:
-        """An answer that the API refuses is asked for again where a person can give another; else the run would wait
-        for nobody, so it is stopped."""
+        """Answer the open requests.
+
+        When the API refuses an answer, ask the person again. Without a person, stop the run: it would wait for ever.
+        """
         while self._open:
             request = next(iter(self._open.values()))
             try:
                 reply = self._reply(request, pressed, events)
-            except Settled:
+            except RequestSettled:
                 continue
             self._open.pop(request.request_id, None)
             if reply is None:
@@ -120,11 +121,13 @@ class Talk:
                 self._open = {request.request_id: request, **self._open}
 
     def _reply(self, request: HumanRequested, pressed: Pressed, events: Events) -> Reply | None:
-        """None when the person pressed Ctrl-C instead: then the run is stopped, which answers everything. Raises Left
-        at Ctrl-D or a terminal that is gone: the question stays open. Raises Settled."""
+        """Return the person's reply; None after Ctrl-C, which stops the run and so closes its requests.
+
+        Raise PersonLeft at Ctrl-D or when the terminal is gone: the request stays open. Raise RequestSettled.
+        """
         if self.allow or not self.on_terminal:
             reply = answer_alone(request, allow=self.allow)
-            self.screen.note(f"→ {reply.decision}" + ("" if self.allow else f": {NOBODY} (--yes allows)"))
+            self.screen.note(f"→ {reply.decision}" + ("" if self.allow else f": {NO_TERMINAL} (--yes allows)"))
             return reply
         answer = answer_permission if request.kind == "permission" else answer_question
 
@@ -136,28 +139,30 @@ class Talk:
         try:
             return answer(request, ask=ask, screen=self.screen)
         except (EOFError, termios.error):
-            raise Left from None
+            raise PersonLeft from None
         except KeyboardInterrupt:
             self.screen.note("")
             pressed.count += 1
             return None
 
     def _await_key(self, question: str, request_id: UUID, pressed: Pressed, events: Events) -> None:
-        """Until the person begins to answer; what comes meanwhile is shown after that. Raises Settled, and
-        KeyboardInterrupt."""
+        """Wait until the person begins to answer, then show the events that arrived meanwhile.
+
+        Raise RequestSettled when the request was answered elsewhere, and KeyboardInterrupt.
+        """
         print(question, end="", flush=True)
-        before, held = pressed.count, list[Envelope]()
+        before, pending_events = pressed.count, list[Envelope]()
         with key_by_key():
             while request_id in self._open and pressed.count == before and not select([sys.stdin], [], [], 0)[0]:
                 event = next(events)
                 if event is not None:
-                    held.append(event)
+                    pending_events.append(event)
                     self._note(event)
-        print("\n" if held else "\r", end="", flush=True)  # the question comes again, in its place
-        for event in held:
+        print("\n" if pending_events else "\r", end="", flush=True)  # input() prints the question again on this line
+        for event in pending_events:
             self.screen.show(event)
         if request_id not in self._open:
-            raise Settled
+            raise RequestSettled
         if pressed.count > before:
             pressed.count = before
             raise KeyboardInterrupt
@@ -165,7 +170,7 @@ class Talk:
 
 @contextmanager
 def key_by_key() -> Iterator[None]:
-    """Keys can be seen before their line has ended; they are shown by who reads them then."""
+    """Deliver keys before the line ends. The later reader of the line echoes them."""
     before = termios.tcgetattr(sys.stdin)
     tty.setcbreak(sys.stdin, termios.TCSADRAIN)
     try:
@@ -176,7 +181,7 @@ def key_by_key() -> Iterator[None]:
 
 @dataclass
 class Pressed:
-    """How often Ctrl-C was pressed while a run was watched."""
+    """Count Ctrl-C presses while the chat follows a run."""
 
     count: int = 0
     raises: bool = False
@@ -188,7 +193,7 @@ class Pressed:
 
     @contextmanager
     def raising(self) -> Iterator[None]:
-        """While a person types, Ctrl-C has to get them out of the line."""
+        """Raise KeyboardInterrupt at Ctrl-C while the person types, so that input() ends."""
         self.raises = True
         try:
             yield

@@ -1,6 +1,6 @@
-"""What a person sees of a session's events: the answer as it comes, tools, todos, costs.
+"""Render a session's events on a terminal: the streamed answer, tools, todos and costs.
 
-One contract: nothing that an agent wrote can steer the terminal; control characters never pass.
+An agent's text cannot control the terminal: the screen removes control characters.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ LINE_LENGTH = 240
 MARKS = {"pending": "☐", "in_progress": "▸", "completed": "☑", "failed": "✗"}
 STYLES = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "blocked": "red"}
 AT_THE_DEADLINE = {
-    "deny": "then it is denied in nobody's name",
-    "park": "then the run is parked, and the question stays open",
-    "escalate": "then it is put to somebody else as well",
+    "deny": "then Runyard denies the request",
+    "park": "then Runyard parks the run, and the request stays open",
+    "escalate": "then Runyard asks a second person too",
 }
 # C0 without tab and newline, DEL, C1, and the marks that reorder text
 _STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class Screen:
-    """Knows what stands on the last line, and the tools seen so far (an update tells only what changed)."""
+    """Render events, keeping the state of the last line and of each tool: an update carries changed fields only."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -80,18 +80,18 @@ class Screen:
         }
 
     def show(self, event: Envelope) -> None:
-        """Types that are not known here are passed over: the server may be newer."""
+        """Show an event. Ignore unknown types: the server may be newer."""
         shown = self._by_type.get(event.type)
         if shown is not None:
             shown(event)
 
     def note(self, text: str, *, style: str = "dim") -> None:
-        """A line of our own."""
+        """Print a line of the chat itself."""
         self._end_line()
         self._line(text, style)
 
     def answered(self, request_id: UUID) -> None:
-        """The person here has answered this one: the log's echo of it is not shown again."""
+        """Record that this person answered the request, so that its event in the log is not shown again."""
         self._answered_here.add(request_id)
 
     def _show_delta(self, event: Envelope) -> None:
@@ -157,16 +157,16 @@ class Screen:
         self._show_deadline(event.data)
 
     def _show_escalated(self, event: Envelope) -> None:
-        self.note(f"nobody answered in time: {event.data.get('to')} may answer too", style="yellow")
+        self.note(f"no answer in time: {event.data.get('to')} can answer too", style="yellow")
         self._show_deadline(event.data)
 
-    def _show_deadline(self, asked: Json) -> None:
-        then = AT_THE_DEADLINE.get(str(asked.get("onExpiry")))
-        if asked.get("expiresAt") and then:
-            self._line(f"    until {asked['expiresAt']}; {then}", "dim")
+    def _show_deadline(self, request: Json) -> None:
+        then = AT_THE_DEADLINE.get(str(request.get("onExpiry")))
+        if request.get("expiresAt") and then:
+            self._line(f"    until {request['expiresAt']}; {then}", "dim")
 
     def _show_resolved(self, event: Envelope) -> None:
-        """One that nobody has answered is closed by the end of its run or attempt, which is told by itself."""
+        """Show a decision. Skip requests that Runyard closed: the end of the run or attempt is shown by itself."""
         if event.data.get("by") != "system" and UUID(event.data["requestId"]) not in self._answered_here:
             self.note(resolved_words(event.data))
 
@@ -177,34 +177,34 @@ class Screen:
 
     def _show_queued(self, event: Envelope) -> None:
         if event.data.get("queuePosition"):
-            self.note(f"waiting behind {event.data['queuePosition']} other runs of this session")
+            self.note(f"queued behind {event.data['queuePosition']} other runs of this session")
 
     def _show_started(self, event: Envelope) -> None:
         started = RunStarted.model_validate(event.data)
         agent = started.agent or Agent()
         name = " ".join(filter(None, (agent.name, agent.version))) or started.provider
         self._usage = None
-        self.note(f"{name}{', going on with the conversation' if started.resumed else ''}")
+        self.note(f"{name}{', resuming the conversation' if started.resumed else ''}")
 
     def _show_held(self, event: Envelope) -> None:
         self.note(str(event.data.get("message", "")))
 
     def _show_retrying(self, event: Envelope) -> None:
-        self.note(f"trying again: {_reason(event.data)}", style="yellow")
+        self.note(f"retrying: {_reason(event.data)}", style="yellow")
 
-    def _show_parked(self, event: Envelope) -> None:  # noqa: ARG002  it says nothing more
-        self.note("the run is parked: it goes on when it is answered, whenever that is", style="yellow")
+    def _show_parked(self, event: Envelope) -> None:  # noqa: ARG002  the event has no other fields
+        self.note("the run is parked: it resumes after an answer, at any later time", style="yellow")
 
     def _show_warning(self, event: Envelope) -> None:
         self.note(RunWarning.model_validate(event.data).message, style="yellow")
 
     def _show_sync_failed(self, event: Envelope) -> None:
-        self.note(f"the workspace could not be saved: {_reason(event.data)}", style="yellow")
+        self.note(f"the workspace sync failed: {_reason(event.data)}", style="yellow")
 
     def _show_handed_over(self, event: Envelope) -> None:
-        told = ConversationHandedOver.model_validate(event.data)
-        older = f", {told.left_out} older ones left out" if told.left_out else ""
-        self.note(f"It was told what {', '.join(told.from_)} did here: {told.runs} runs{older}.")
+        handover = ConversationHandedOver.model_validate(event.data)
+        older = f", {handover.left_out} older runs left out" if handover.left_out else ""
+        self.note(f"The agent received a summary of {handover.runs} runs by {', '.join(handover.from_)}{older}.")
 
     def _show_finished(self, event: Envelope) -> None:
         finished = RunFinished.model_validate(event.data)
@@ -230,33 +230,33 @@ class Screen:
 
 
 def visible(text: str) -> str:
-    """The text without the characters that would move the cursor, change colours or reorder what is read."""
+    """Remove the characters that move the cursor, change colours or reorder text."""
     return _STEERING.sub("", text.replace("\r\n", "\n"))
 
 
 def resolved_words(resolved: Json) -> str:
-    """Who decided, and what; a time-out is nobody's decision."""
+    """Say who decided and what; a timeout has no decider."""
     decision, by = resolved.get("decision"), str(resolved.get("by"))
     if by == "timeout":
-        return f"nobody answered in time: {decision}"
+        return f"no answer in time: {decision}"
     return f"decided by {by}: {decision}" if by.startswith("rule:") else f"answered elsewhere: {decision} (by {by})"
 
 
 def shorten(text: str, *, lines: int) -> list[str]:
-    """The first lines, each cut, and how many more there are."""
+    """Return the first lines, each cut to LINE_LENGTH, and a count of the omitted lines."""
     every = text.strip("\n").split("\n") if text.strip() else []
     cut = [line if len(line) <= LINE_LENGTH else f"{line[:LINE_LENGTH]} ..." for line in every[:lines]]
     return [*cut, f"... {len(every) - lines} more lines"] if len(every) > lines else cut
 
 
 def diff_lines(old: str, new: str) -> list[str]:
-    """A unified diff without its header, cut."""
+    """Return a unified diff without its header, cut to DIFF_LINES."""
     every = list(difflib.unified_diff(old.splitlines(), new.splitlines(), n=1, lineterm=""))[2:]
     return shorten("\n".join(line for line in every if not line.startswith("@@")), lines=DIFF_LINES)
 
 
 def usage_words(usage: Usage | None) -> list[str]:
-    """What is known; an unknown cost is said to be unknown, never 0."""
+    """Describe the known token counts and the cost. An unknown cost reads "cost unknown", never 0."""
     if usage is None:
         return []
     counts = [(usage.input_tokens, "in"), (usage.output_tokens, "out"), (usage.cached_read_tokens, "from the cache")]

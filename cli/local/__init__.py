@@ -1,1 +1,1 @@
-"""`make up`: Runyard on one machine."""
+"""`make up`: run Runyard on one machine."""

@@ -1,4 +1,4 @@
-"""`make clean-data`: forget everything that this clone has stored, after asking, and never while it runs."""
+"""`make clean-data`: delete all data of this clone after a confirmation, and only while Runyard is stopped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from cli.local.data_dir import find_places
+from cli.local.data_dir import find_data_dir
 from cli.local.pidfile import GRACE_SECONDS, AlreadyRunning, hold_lock, stop_leftovers
 from cli.local.postgres import stop_stale_server
 from cli.local.processes import end
@@ -18,39 +18,39 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: Commands) -> None:
-    parser = commands.add_parser("clean-data", help="delete this clone's database, workspaces and logs; asks first")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser = commands.add_parser("clean-data", help="delete all data of this clone after a confirmation")
+    parser.add_argument("--yes", action="store_true", help="skip the confirmation")
     parser.set_defaults(run=clean_data)
 
 
-def clean_data(asked: argparse.Namespace) -> int:
-    places = find_places()
-    if not places.root.exists():
-        print(f"There is nothing to delete: {places.root} does not exist.")
+def clean_data(args: argparse.Namespace) -> int:
+    data_dir = find_data_dir()
+    if not data_dir.root.exists():
+        print(f"Nothing was deleted: {data_dir.root} does not exist.")
         return 0
     try:
-        with hold_lock(places):
-            if not asked.yes and not _agrees(f"Delete {places.root} with every session, workspace and log?"):
+        with hold_lock(data_dir):
+            if not args.yes and not _confirms(f"Delete {data_dir.root} with every session, workspace and log?"):
                 print("Nothing was deleted.")
                 return 1
-            stop_leftovers(places)
-            end([*executors(places), *agents(places)], grace_seconds=GRACE_SECONDS)
-            stop_stale_server(places.postgres)
-            shutil.rmtree(places.sockets, ignore_errors=True)
-            shutil.rmtree(places.root)
+            stop_leftovers(data_dir)
+            end([*executors(data_dir), *agents(data_dir)], grace_seconds=GRACE_SECONDS)
+            stop_stale_server(data_dir.postgres)
+            shutil.rmtree(data_dir.sockets, ignore_errors=True)
+            shutil.rmtree(data_dir.root)
     except AlreadyRunning:
-        print("Runyard is running on these data: stop it first (Ctrl-C where make up runs).")
+        print("Runyard is running on this data folder. Stop it with Ctrl-C in the terminal of make up, then try again.")
         return 1
-    print(f"{places.root} is deleted.")
+    print(f"{data_dir.root} was deleted.")
     return 0
 
 
-def _agrees(question: str) -> bool:
+def _confirms(question: str) -> bool:
     if not sys.stdin.isatty():
-        print(f"{question} Nobody is there to answer: say --yes.")
+        print(f"{question} There is no terminal to confirm on. Pass --yes to delete.")
         return False
     try:
-        return input(f"{question} Type yes to do it: ").strip() == "yes"
+        return input(f"{question} Type yes to delete: ").strip() == "yes"
     except (EOFError, KeyboardInterrupt):
         print()
         return False

@@ -1,7 +1,7 @@
-"""Where one clone keeps what it must not lose: the folder `.runyard/` (or RUNYARD_DATA_DIR).
+"""The data folder of one clone: `.runyard/`, or RUNYARD_DATA_DIR.
 
-Everything secret in it has mode 600, every folder that holds something private 700. The folder itself lets others pass
-through (711), for under root PostgreSQL may have to run as another user.
+Secret files have mode 600 and private folders mode 700. The data folder itself has mode 711: under root, PostgreSQL may
+run as another user who must pass through it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from hashlib import sha256
 from pathlib import Path
 
 CLONE = Path(__file__).resolve().parents[2]
-SHORT = Path("/tmp")  # noqa: S108  a socket's path has at most 107 bytes; the folder made here is private
+SHORT = Path("/tmp")  # noqa: S108  a socket path holds at most 107 bytes; the folder made here is private
 
 
 class NotPrivate(Exception):
-    """A folder that must be ours alone belongs to somebody else or is open to others."""
+    """A folder that must be private has another owner or is open to other users."""
 
 
 @dataclass(frozen=True)
@@ -77,37 +77,37 @@ class DataDir:
 
     @property
     def sockets(self) -> Path:
-        """The private folder for the sockets of these data; short, whatever the path of the clone."""
+        """The private folder for this data folder's sockets. Its path is short, however long the clone's path is."""
         return socket_folder(self.postgres)
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
 
 
-def find_places(environ: Mapping[str, str] = os.environ) -> DataDir:
+def find_data_dir(environ: Mapping[str, str] = os.environ) -> DataDir:
     return DataDir(Path(environ.get("RUNYARD_DATA_DIR") or CLONE / ".runyard").absolute())
 
 
-def make_places(places: DataDir) -> None:
-    """Make what is missing. What was made once stays: the token and the key of an earlier start go on to be valid."""
-    places.root.mkdir(parents=True, exist_ok=True)
-    places.root.chmod(0o711)
-    for folder in (places.workers, places.agents, places.logs):
+def make_data_dir(data_dir: DataDir) -> None:
+    """Create missing files and folders. Keep existing ones, so that an earlier start's token and key stay valid."""
+    data_dir.root.mkdir(parents=True, exist_ok=True)
+    data_dir.root.chmod(0o711)
+    for folder in (data_dir.workers, data_dir.agents, data_dir.logs):
         folder.mkdir(mode=0o700, exist_ok=True)
-    make_private_folder(places.sockets)
-    keep_secret(places.token, secrets.token_urlsafe(32))
-    keep_secret(places.secret, secrets.token_hex(32))
+    make_private_folder(data_dir.sockets)
+    keep_secret(data_dir.token, secrets.token_urlsafe(32))
+    keep_secret(data_dir.secret, secrets.token_hex(32))
 
 
 def keep_secret(file: Path, value: str) -> None:
-    """Write `value` unless the file holds something already. It appears whole or not at all."""
+    """Write `value` atomically unless the file already has content."""
     if not file.exists() or not file.read_text().strip():
         write_private(file, value + "\n")
     file.chmod(0o600)
 
 
 def write_private(file: Path, text: str) -> None:
-    """Replace the file's content at once, readable by us only."""
+    """Replace the file's content atomically, readable by this user only."""
     fresh = file.with_name(f"{file.name}.new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
@@ -116,13 +116,13 @@ def write_private(file: Path, text: str) -> None:
 
 
 def socket_folder(data_dir: Path) -> Path:
-    """The same for every process that names the same data folder."""
+    """Return the socket folder; every process that names the same folder gets the same path."""
     return SHORT / f"runyard-{os.geteuid()}-{sha256(os.fsencode(data_dir.resolve())).hexdigest()[:12]}"
 
 
 def make_private_folder(folder: Path, *, owner: int | None = None) -> None:
-    """Make it with mode 700. In a folder that all may write to, somebody else may have been first: NotPrivate."""
+    """Create a folder with mode 700. Raise NotPrivate when another user made it first or it is open to others."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if folder.is_symlink() or not folder.is_dir() or found.st_uid not in {os.geteuid(), owner} or found.st_mode & 0o077:
-        raise NotPrivate(f"{folder} must be a folder of ours with mode 700. Remove it, then start again.")
+    stat = folder.lstat()
+    if folder.is_symlink() or not folder.is_dir() or stat.st_uid not in {os.geteuid(), owner} or stat.st_mode & 0o077:
+        raise NotPrivate(f"{folder} must be a folder of this user with mode 700. Remove it, then start again.")

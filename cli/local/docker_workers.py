@@ -1,4 +1,7 @@
-"""`WORKER_HOST=docker make up`: workers in containers, which reach this machine by one address of their own network."""
+"""`WORKER_HOST=docker make up`: run session workers in containers.
+
+Containers reach this machine through the gateway address of their network.
+"""
 
 from __future__ import annotations
 
@@ -14,50 +17,53 @@ from cli.local.supervisor import StartFailed
 ENGINE_SECONDS = 120.0
 
 
-def wants_docker(environ: Mapping[str, str]) -> bool:
+def uses_docker_workers(environ: Mapping[str, str]) -> bool:
     return environ.get("WORKER_HOST") == "docker"
 
 
-def deployment_of(places: DataDir, environ: Mapping[str, str]) -> str:
-    """This clone's own label on the engine, unless the person has given one."""
-    return environ.get("WORKER_DEPLOYMENT") or f"runyard-{sha256(os.fsencode(places.root.resolve())).hexdigest()[:8]}"
+def deployment_of(data_dir: DataDir, environ: Mapping[str, str]) -> str:
+    """Return WORKER_DEPLOYMENT, or this clone's own label for its containers."""
+    return environ.get("WORKER_DEPLOYMENT") or f"runyard-{sha256(os.fsencode(data_dir.root.resolve())).hexdigest()[:8]}"
 
 
-def worker_gateway(places: DataDir, environ: Mapping[str, str]) -> str | None:
-    """The address of this machine in the workers' network; None when they are no containers. Raises StartFailed."""
-    if not wants_docker(environ):
+def worker_gateway(data_dir: DataDir, environ: Mapping[str, str]) -> str | None:
+    """Return this machine's address in the workers' network; None without containers. Raise StartFailed."""
+    if not uses_docker_workers(environ):
         return None
-    done = _deployment(places, environ, "gateway")
+    done = _deployment(data_dir, environ, "gateway")
     if done.returncode != 0:
-        raise StartFailed(f"Docker workers cannot be used: {done.stderr.strip()[-1000:]}")
+        raise StartFailed(f"Docker workers are unavailable: {done.stderr.strip()[-1000:]}")
     return done.stdout.strip()
 
 
-def stop_workers(places: DataDir, environ: Mapping[str, str]) -> None:
-    """Their volumes stay. An engine that does not answer has stopped them already, or will be asked next time."""
-    if wants_docker(environ):
-        _deployment(places, environ, "stop")
+def stop_workers(data_dir: DataDir, environ: Mapping[str, str]) -> None:
+    """Stop the worker containers and keep their volumes.
+
+    Ignore a container engine that does not answer: the next start stops the containers.
+    """
+    if uses_docker_workers(environ):
+        _deployment(data_dir, environ, "stop")
 
 
 def worker_environment(
-    places: DataDir, environ: Mapping[str, str], *, gateway: str | None, port: int
+    data_dir: DataDir, environ: Mapping[str, str], *, gateway: str | None, port: int
 ) -> dict[str, str]:
-    """What all programs of the control plane are told about workers; `port` is the API's."""
+    """Return the settings about workers for all programs of the control plane. `port` is the API's port."""
     if gateway is None:
         return {"WORKER_HOST": environ.get("WORKER_HOST") or "process"}
     return {
         "WORKER_HOST": "docker",
-        "WORKER_DEPLOYMENT": deployment_of(places, environ),
+        "WORKER_DEPLOYMENT": deployment_of(data_dir, environ),
         "RUNYARD_WORKER_BIND": gateway,
         "RUNYARD_CALLBACK_URL": environ.get("RUNYARD_CALLBACK_URL") or f"http://{gateway}:{port}",
     }
 
 
-def _deployment(places: DataDir, environ: Mapping[str, str], what: str) -> subprocess.CompletedProcess[str]:
+def _deployment(data_dir: DataDir, environ: Mapping[str, str], command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "jobs.hosts.deployment", what],
+        [sys.executable, "-m", "jobs.hosts.deployment", command],
         cwd=CLONE,
-        env={**environ, "WORKER_DEPLOYMENT": deployment_of(places, environ)},
+        env={**environ, "WORKER_DEPLOYMENT": deployment_of(data_dir, environ)},
         capture_output=True,
         text=True,
         timeout=ENGINE_SECONDS,

@@ -1,4 +1,4 @@
-"""`make doctor`: what is wrong with this clone while `make up` runs, or with what the environment names."""
+"""`make doctor`: check this clone while `make up` runs, or the deployment that the environment names."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from cli.local.data_dir import CLONE, find_places
+from cli.local.data_dir import CLONE, find_data_dir
 from cli.local.docker_workers import worker_gateway
-from cli.local.object_store import brings_own_store, store_environment
-from cli.local.pidfile import names_another, read_running, told
+from cli.local.object_store import has_configured_store, store_environment
+from cli.local.pidfile import read_running, running_settings, uses_other_database
 from cli.local.supervisor import StartFailed
 from cli.local.up import environment, port_of
 
@@ -20,31 +20,31 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: Commands) -> None:
-    parser = commands.add_parser("doctor", help="look at everything that is needed, say what is wrong and what to do")
-    parser.add_argument("--json", action="store_true", help="findings as a JSON list")
+    parser = commands.add_parser("doctor", help="check the deployment, report each fault and its fix")
+    parser.add_argument("--json", action="store_true", help="print the findings as a JSON list")
     parser.set_defaults(run=doctor)
 
 
-def doctor(asked: argparse.Namespace) -> int:
-    """The job worker's own check, told what the job worker is told."""
+def doctor(args: argparse.Namespace) -> int:
+    """Run the job worker's own check with the job worker's settings. Return its exit status."""
     environ = dict(os.environ)
-    places = find_places()
-    if not names_another(places, environ):
-        if read_running(places) is None:
-            print("Runyard is not running for this clone: start it with make up. Or set DATABASE_URL and what else")
-            print("the job worker of another deployment is told (README: Settings).")
+    data_dir = find_data_dir()
+    if not uses_other_database(data_dir, environ):
+        if read_running(data_dir) is None:
+            print("Runyard is not running for this clone. Start it with make up. To check another deployment, set")
+            print("DATABASE_URL and the other settings of its job worker (README: Settings).")
             return 1
-        environ = told(places, environ)
+        environ = running_settings(data_dir, environ)
         try:
-            gateway = worker_gateway(places, environ)
+            gateway = worker_gateway(data_dir, environ)
         except StartFailed as error:
             print(error)
             return 1
-        if not brings_own_store(environ) and not places.store_port.exists():
-            print(f"Nothing says where workspaces are saved: make up has left no {places.store_port}, and S3_BUCKET is")
-            print("not set. Start make up again; if it had S3_* settings, set them here too.")
+        if not has_configured_store(environ) and not data_dir.store_port.exists():
+            print(f"No object store is configured: {data_dir.store_port} is missing and S3_BUCKET is not set.")
+            print("Run make up again. If it ran with S3_* settings, set them in this shell too.")
             return 1
-        of_all = environment(places, port=port_of(environ), environ=environ, gateway=gateway)
-        environ = {**of_all, **store_environment(places, environ, gateway=gateway)}
-    command = [sys.executable, "-m", "jobs", "doctor", *(["--json"] if asked.json else [])]
+        shared = environment(data_dir, port=port_of(environ), environ=environ, gateway=gateway)
+        environ = {**shared, **store_environment(data_dir, environ, gateway=gateway)}
+    command = [sys.executable, "-m", "jobs", "doctor", *(["--json"] if args.json else [])]
     return subprocess.run(command, cwd=CLONE, env=environ, check=False).returncode

@@ -1,6 +1,6 @@
-"""The object store of one machine: the one for trying out beside the database, unless another is named by S3_*.
+"""The object store of one machine: the trial store, unless S3_* settings name another store.
 
-It listens on a port of loopback that is chosen once and remembered. Its key is given to the job worker only.
+The trial store listens on a loopback port, which `choose_port` remembers in a file. Only the job worker gets its key.
 """
 
 from __future__ import annotations
@@ -16,50 +16,54 @@ from cli.local.processes import spawn
 from cli.local.supervisor import Program, Supervisor
 
 BUCKET = "runyard"
-FOREIGN = ("S3_", "AWS_")
+STORE_PREFIXES = ("S3_", "AWS_")
 
 
-def brings_own_store(environ: Mapping[str, str]) -> bool:
-    """Whether the person has said where workspaces are saved, or that they are not."""
+def has_configured_store(environ: Mapping[str, str]) -> bool:
+    """Whether the environment names an object store or turns stores off."""
     return any(environ.get(name) for name in ("S3_BUCKET", "S3_ENDPOINT_URL", "RUNYARD_WITHOUT_STORE"))
 
 
 def without_store(environ: Mapping[str, str]) -> dict[str, str]:
-    """The same without anything of a store: what all but the job worker are told."""
-    return {name: value for name, value in environ.items() if not name.startswith(FOREIGN)}
+    """Return the environment without store settings, for all programs but the job worker."""
+    return {name: value for name, value in environ.items() if not name.startswith(STORE_PREFIXES)}
 
 
-def store_environment(places: DataDir, environ: Mapping[str, str], *, gateway: str | None = None) -> dict[str, str]:
-    """What the job worker is told on top; of the store for trying out, only once its files are there."""
-    own = {name: value for name, value in environ.items() if name.startswith((*FOREIGN, "RUNYARD_WITHOUT_STORE"))}
-    if brings_own_store(environ) or not places.store_port.exists():
+def store_environment(data_dir: DataDir, environ: Mapping[str, str], *, gateway: str | None = None) -> dict[str, str]:
+    """Return the job worker's store settings; those of the trial store only once its files exist."""
+    own_names = (*STORE_PREFIXES, "RUNYARD_WITHOUT_STORE")
+    own = {name: value for name, value in environ.items() if name.startswith(own_names)}
+    if has_configured_store(environ) or not data_dir.store_port.exists():
         return own
-    access_key, secret = places.store_key.read_text().split()
+    access_key, secret = data_dir.store_key.read_text().split()
     return {
         **{name: value for name, value in own.items() if not name.startswith("S3_")},
-        "S3_ENDPOINT_URL": f"http://127.0.0.1:{remembered_port(places)}",
-        **({"S3_WORKER_ENDPOINT_URL": f"http://{gateway}:{remembered_port(places)}"} if gateway else {}),
+        "S3_ENDPOINT_URL": f"http://127.0.0.1:{remembered_port(data_dir)}",
+        **({"S3_WORKER_ENDPOINT_URL": f"http://{gateway}:{remembered_port(data_dir)}"} if gateway else {}),
         "S3_BUCKET": BUCKET,
         "S3_ACCESS_KEY_ID": access_key,
         "S3_SECRET_ACCESS_KEY": secret,
     }
 
 
-def start_store(supervisor: Supervisor, places: DataDir, *, gateway: str | None) -> None:
-    """Without waiting for it. It ends after all who use it. `gateway` is where workers in containers reach it."""
-    keep_secret(places.store_key, f"{secrets.token_hex(10)}\n{secrets.token_urlsafe(30)}")
-    places.store.mkdir(mode=0o700, exist_ok=True)
-    port = choose_port(places)
-    command = [sys.executable, "-m", "cli.local.object_store_server", "--folder", str(places.store)]
-    command += ["--key-file", str(places.store_key), "--port", str(port)]
+def start_store(supervisor: Supervisor, data_dir: DataDir, *, gateway: str | None) -> None:
+    """Start the trial store without waiting for it. It ends last.
+
+    `gateway` is its second address, for workers in containers.
+    """
+    keep_secret(data_dir.store_key, f"{secrets.token_hex(10)}\n{secrets.token_urlsafe(30)}")
+    data_dir.store.mkdir(mode=0o700, exist_ok=True)
+    port = choose_port(data_dir)
+    command = [sys.executable, "-m", "cli.local.object_store_server", "--folder", str(data_dir.store)]
+    command += ["--key-file", str(data_dir.store_key), "--port", str(port)]
     command += ["--also", gateway] if gateway else []
-    log = places.log("store")
+    log = data_dir.log("store")
     supervisor.start(Program("store", partial(spawn, command, log=log, cwd=CLONE), log=log, last=True))
 
 
-def choose_port(places: DataDir) -> int:
-    """The one of the last start if it is free, else any that is; remembered."""
-    for candidate in (remembered_port(places), 0):
+def choose_port(data_dir: DataDir) -> int:
+    """Choose the last start's port, or any free port when another program uses it, and remember the choice."""
+    for candidate in (remembered_port(data_dir), 0):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -67,22 +71,22 @@ def choose_port(places: DataDir) -> int:
             except OSError:
                 continue
             port: int = probe.getsockname()[1]
-            write_private(places.store_port, f"{port}\n")
+            write_private(data_dir.store_port, f"{port}\n")
             return port
-    raise OSError("There is no free port on 127.0.0.1.")
+    raise OSError("127.0.0.1 has no free port for the object store.")
 
 
-def remembered_port(places: DataDir) -> int:
-    """0 when there is none."""
+def remembered_port(data_dir: DataDir) -> int:
+    """Return the remembered port; 0 when there is none."""
     try:
-        return int(places.store_port.read_text())
+        return int(data_dir.store_port.read_text())
     except (FileNotFoundError, ValueError):
         return 0
 
 
-def store_listens(places: DataDir) -> bool:
+def store_listens(data_dir: DataDir) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", remembered_port(places)), timeout=1):
+        with socket.create_connection(("127.0.0.1", remembered_port(data_dir)), timeout=1):
             return True
     except OSError:
         return False

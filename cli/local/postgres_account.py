@@ -1,7 +1,7 @@
-"""Who PostgreSQL runs as: it refuses to be root.
+"""The account that PostgreSQL runs as: PostgreSQL refuses to run as root.
 
-Under root it gets a user namespace in which root is called 65534 (nobody): files stay root's and no mode changes. Where
-the system has no user namespaces it runs as nobody, which then must be able to reach the programs and the data.
+Under root, PostgreSQL runs in a user namespace that maps root to 65534 (nobody): root keeps its files and no mode
+changes. Without user namespaces, PostgreSQL runs as nobody, who must be able to reach the programs and the data.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ IN_NAMESPACE = ("unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBO
 
 
 class NoAccount(Exception):
-    """PostgreSQL cannot run as root, and there is nobody else here that it could run as."""
+    """PostgreSQL cannot run as root, and no other account works on this system."""
 
 
 @dataclass(frozen=True)
 class PostgresAccount:
-    """`prefix` goes before a command; `uid` is the account to change to, None for the one that we have."""
+    """`prefix` precedes a command; `uid` is the account to switch to, None for the current one."""
 
     prefix: tuple[str, ...] = ()
     uid: int | None = None
 
 
 def find_account(binaries: Path) -> PostgresAccount:
-    """Raises NoAccount when we are root and neither way works."""
+    """Choose the account for PostgreSQL. Raise NoAccount under root when neither way works."""
     if os.geteuid() != 0:
         return PostgresAccount()
     if _runs([*IN_NAMESPACE, binaries / "postgres", "--version"]):
@@ -41,20 +41,20 @@ def account_of_nobody(binaries: Path) -> PostgresAccount:
     if not _runs([binaries / "postgres", "--version"], uid=NOBODY):
         raise NoAccount(
             "PostgreSQL refuses to run as root, this system has no user namespaces, and the user nobody cannot run "
-            f"{binaries}/postgres. Start Runyard as an ordinary user, or put its clone where nobody may read."
+            f"{binaries}/postgres. Start Runyard as an ordinary user, or move the clone where nobody can read it."
         )
     return PostgresAccount(uid=NOBODY)
 
 
 def give(folder: Path, account: PostgresAccount) -> None:
-    """Make the account the owner of the folder and all in it; nothing to do unless the account is another than ours."""
+    """Make the account the owner of the folder and its content, unless it is the current account."""
     if account.uid is None or folder.lstat().st_uid == account.uid:
         return
     for parent in folder.parents:
         if not parent.stat().st_mode & 0o001:
             raise NoAccount(
                 "PostgreSQL refuses to run as root, this system has no user namespaces, and the user nobody cannot "
-                f"pass through {parent}. Start Runyard as an ordinary user, or put its data elsewhere: "
+                f"pass through {parent}. Start Runyard as an ordinary user, or choose another data folder: "
                 "RUNYARD_DATA_DIR=/srv/runyard make up"
             )
     for path in (folder, *folder.rglob("*")):

@@ -1,8 +1,8 @@
-"""Child processes that end with their parent, and the way to end them so that none is left behind.
+"""Start child processes that end with their parent, and end them without leaving any behind.
 
-A child is asked to end by a signal of the kernel (PR_SET_PDEATHSIG) when the thread that started it ends: so start
-children from the main thread. Where the system has no such signal (anything but Linux), a killed parent leaves them,
-and the next start stops them by their record (see running.py).
+The kernel signals a child (PR_SET_PDEATHSIG) when the thread that started it ends, so start children from the main
+thread. Only Linux has this signal. Elsewhere a killed parent leaves its children, and the next start stops them by
+their record (see pidfile.py).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def spawn(
     user: int | None = None,
     when_parent_dies: signal.Signals = signal.SIGTERM,
 ) -> subprocess.Popen[bytes]:
-    """Start a child in a session of its own (a Ctrl-C in our terminal is ours alone), its output added to `log`."""
+    """Start a child in its own session, so that Ctrl-C does not reach it. Append its output to `log`."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         return subprocess.Popen(
@@ -47,7 +47,7 @@ def spawn(
             stdout=descriptor,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_end_with(os.getpid(), when_parent_dies),  # noqa: PLW1509  one thread, and it calls only prctl
+            preexec_fn=_end_with(os.getpid(), when_parent_dies),  # noqa: PLW1509  one thread; only calls prctl
         )
     finally:
         os.close(descriptor)
@@ -60,14 +60,14 @@ def _end_with(parent: int, sig: signal.Signals) -> Callable[[], None] | None:
 
     def in_child() -> None:
         prctl(PR_SET_PDEATHSIG, int(sig))
-        if os.getppid() != parent:  # it died before we asked
+        if os.getppid() != parent:  # the parent died before prctl
             os._exit(1)
 
     return in_child
 
 
 def become_subreaper() -> None:
-    """Orphans among our descendants become our children, so that we can end them."""
+    """Adopt orphaned descendants as children, so that this process can end them."""
     if _libc is not None:
         _libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
 
@@ -77,7 +77,7 @@ def descendants() -> list[psutil.Process]:
 
 
 def family(process: psutil.Process) -> list[psutil.Process]:
-    """The process and all below it; empty when it is gone."""
+    """Return the process and its descendants; an empty list when it has ended."""
     try:
         return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
@@ -95,7 +95,7 @@ def signal_all(processes: Iterable[psutil.Process], sig: signal.Signals) -> None
 def end(
     processes: Sequence[psutil.Process], *, first: signal.Signals = signal.SIGTERM, grace_seconds: float
 ) -> list[psutil.Process]:
-    """Send `first`, wait up to the grace, kill what is left; returned is what had to be killed."""
+    """Send `first`, wait up to `grace_seconds`, kill the remaining processes. Return the killed ones."""
     signal_all(processes, first)
     _, stubborn = psutil.wait_procs(processes, timeout=grace_seconds)
     signal_all(stubborn, signal.SIGKILL)
@@ -104,7 +104,7 @@ def end(
 
 
 def process_of(pid: int, *, started_at: float) -> psutil.Process | None:
-    """The process with this id if it is still the one that began then (seconds since 1970); ids are used again."""
+    """Return the process with this id and start time (Unix seconds); None when it ended or the id was reused."""
     try:
         process = psutil.Process(pid)
         return process if abs(process.create_time() - started_at) < 1 else None
@@ -113,13 +113,13 @@ def process_of(pid: int, *, started_at: float) -> psutil.Process | None:
 
 
 def rotate_log(log: Path, *, above_bytes: int = LOG_BYTES) -> None:
-    """Put a large log aside (`.1`, one is kept). Only while nobody writes to it."""
+    """Rename a log above `above_bytes` to `.1`, replacing the older one. Call it only while no process writes."""
     if log.exists() and log.stat().st_size > above_bytes:
         log.replace(log.with_name(f"{log.name}.1"))
 
 
 def last_lines(log: Path, *, count: int = 15) -> str:
-    """The end of a log; empty when there is none."""
+    """Return the last `count` lines of a log; an empty string when the file is missing."""
     if not log.exists():
         return ""
     with log.open("rb") as stream:
@@ -129,7 +129,7 @@ def last_lines(log: Path, *, count: int = 15) -> str:
 
 
 def describe_end(returncode: int) -> str:
-    """How a child ended, in words."""
+    """Describe a child's exit status in words."""
     if returncode < 0:
         return f"was killed by {signal.Signals(-returncode).name}"
     return f"ended with status {returncode}"

@@ -1,8 +1,8 @@
-"""The processes of this clone's session workers, whoever their parent is now.
+"""Find the processes of this clone's session workers, whatever their parent is.
 
-Executors outlive a killed supervisor, so that their runs go on; the next job worker adopts them, and the next stop ends
-them. An executor is known by the file in its folder that says where it listens, an agent and all that it started by
-the session's id in their environment.
+Executors outlive a killed supervisor, so that their runs continue. The next job worker adopts them; the next stop ends
+them. An executor is identified by the port file in its folder. An agent and its children are identified by the session
+id in their environment.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ SESSION_MARKER = "RUNYARD_SESSION_ID"
 CLOCK_SECONDS = 5.0
 
 
-def executors(places: DataDir) -> list[psutil.Process]:
-    found = (_listening(file) for file in places.workers.glob("*/executor.json"))
-    return [process for process in found if process is not None]
+def executors(data_dir: DataDir) -> list[psutil.Process]:
+    processes = (_listening(file) for file in data_dir.workers.glob("*/executor.json"))
+    return [process for process in processes if process is not None]
 
 
-def agents(places: DataDir) -> list[psutil.Process]:
-    sessions = {folder.name for folder in places.workers.glob("*")}
+def agents(data_dir: DataDir) -> list[psutil.Process]:
+    sessions = {folder.name for folder in data_dir.workers.glob("*")}
     return [process for process, session in _marked() if session in sessions]
 
 
 def _listening(port_file: Path) -> psutil.Process | None:
-    """The process that wrote the file, if it lives. One that began later is another that got the same id."""
+    """Return the living process that wrote the port file; None when it ended or its id was reused."""
     try:
-        told = json.loads(port_file.read_text())
-        process = psutil.Process(int(told["pid"]))
-        wrote_at = datetime.fromisoformat(told["startedAt"]).timestamp()
+        port = json.loads(port_file.read_text())
+        process = psutil.Process(int(port["pid"]))
+        wrote_at = datetime.fromisoformat(port["startedAt"]).timestamp()
         is_the_same = process.create_time() <= wrote_at + CLOCK_SECONDS and "executor" in process.cmdline()
     except (OSError, ValueError, KeyError, TypeError, psutil.Error):
         return None

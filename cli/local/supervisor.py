@@ -1,7 +1,7 @@
-"""Keeps programs running on one machine, and ends them all when asked: one thread, one loop, woken by signals.
+"""Keep programs running on one machine and end them all on request: one thread, one loop, woken by signals.
 
-A program that ends without being asked is started again after a pause that grows from 0.2 to 5 s. Orphans of our
-programs (executors whose job worker ended) become our children, so nothing outlives `stop`.
+The supervisor restarts a program that ends by itself, after a pause that grows from 0.2 to 5 s. It adopts orphans of
+its programs (executors whose job worker ended), so no process outlives `stop`.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ Announce = Callable[[str], None]
 
 
 class StartFailed(Exception):
-    """A part did not come up; the message says which and shows the end of its log."""
+    """A program did not start; the message names it and shows the end of its log."""
 
 
 class TookTooLong(StartFailed):
-    """What was waited for did not come, although every part lives."""
+    """A condition did not come true in time, although every program runs."""
 
 
 class StopAsked(Exception):
-    """Ctrl-C or SIGTERM while starting."""
+    """Ctrl-C or SIGTERM arrived during the start."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """`start` gives a new process each time; `stop_signal` is how it is asked to end; `last` ends after all others."""
+    """`start` returns a new process on each call; `stop_signal` ends it; `last` makes it end after all others."""
 
     name: str
     start: Callable[[], subprocess.Popen[bytes]]
@@ -55,7 +55,7 @@ class Program:
 
 @dataclass
 class WatchedProgram:
-    """A program and its present process; while it waits to be started again, `due` says when (monotonic seconds)."""
+    """A program and its current process; `due` is the time of its pending restart (monotonic seconds)."""
 
     program: Program
     process: subprocess.Popen[bytes]
@@ -68,9 +68,9 @@ Strays = Callable[[], list[psutil.Process]]
 
 
 class Supervisor:
-    """Its state is its children; `on_change` is called whenever one of them is another process than before.
+    """Supervise child processes; call `on_change` whenever a program has a new process.
 
-    `strays` find, step by step, what must end too although it may not descend from us: executors, then their agents.
+    `strays` find processes that must end too although they may not be descendants: executors, then their agents.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Supervisor:
         self._wake.settimeout(0)
 
     def listen_to_signals(self) -> None:
-        """From here on Ctrl-C, SIGTERM and a closed terminal mean an orderly stop; main thread only."""
+        """Make Ctrl-C, SIGTERM and a closed terminal stop in order. Call it in the main thread."""
         become_subreaper()
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -100,7 +100,7 @@ class Supervisor:
         return watched.process
 
     def run_to_end(self, program: Program, *, seconds: float) -> None:
-        """Run something that ends by itself. Raises StartFailed when it fails, StopAsked."""
+        """Run a program until it ends by itself. Raise StartFailed when it fails, StopAsked on a stop."""
         process = program.start()
         try:
             self._wait(lambda: process.poll() is not None, seconds=seconds, what=program.name)
@@ -112,11 +112,11 @@ class Supervisor:
             raise StartFailed(_sentence(program, f"{describe_end(process.returncode)}"))
 
     def wait_until(self, condition: Callable[[], bool], *, seconds: float, what: str) -> None:
-        """Raises StartFailed as soon as any program ends, or after that many seconds; StopAsked."""
+        """Wait for a condition. Raise StartFailed when a program ends, TookTooLong after `seconds`, StopAsked."""
         self._wait(lambda: self._all_live() and condition(), seconds=seconds, what=what)
 
     def watch(self) -> None:
-        """Until a stop is asked for: start again what ends."""
+        """Restart programs that end, until a stop is requested."""
         while not self._stops_asked:
             self.run_once()
             self._sleep(self._seconds_to_next_start())
@@ -130,28 +130,30 @@ class Supervisor:
                 self._restart(watched)
 
     def stop(self) -> None:
-        """First what takes work, then whatever it left (executors, then their agents), at last the database."""
-        asked = self._stops_asked
+        """End the programs that take work, then their strays (executors, then agents), then the `last` programs."""
+        stops_before = self._stops_asked
         first = [watched for watched in self._watched if not watched.program.last]
         last = [watched for watched in self._watched if watched.program.last]
-        self._end(_living(first), asked=asked)
+        self._end(_living(first), stops_before=stops_before)
         kept = {member.pid for process in _living(last) for member in family(process)}
         for find in (*self._strays, psutil.Process().children, descendants):
-            self._end([process for process in find() if process.pid not in kept], asked=asked)
+            self._end([process for process in find() if process.pid not in kept], stops_before=stops_before)
         for watched in last:
-            self._end(_living([watched]), first=watched.program.stop_signal, asked=asked)
-        self._end(descendants(), first=signal.SIGKILL, asked=asked)
+            self._end(_living([watched]), first=watched.program.stop_signal, stops_before=stops_before)
+        self._end(descendants(), first=signal.SIGKILL, stops_before=stops_before)
         self._watched.clear()
 
-    def _end(self, processes: Sequence[psutil.Process], *, asked: int, first: signal.Signals = signal.SIGTERM) -> None:
-        """Ask, wait up to the grace, or until the person asks again to stop, then kill."""
+    def _end(
+        self, processes: Sequence[psutil.Process], *, stops_before: int, first: signal.Signals = signal.SIGTERM
+    ) -> None:
+        """Send `first`, wait up to the grace or a second stop request, then kill."""
         signal_all(processes, first)
         deadline = time.monotonic() + GRACE_SECONDS
-        left = list(processes)
-        while left and time.monotonic() < deadline and self._stops_asked <= asked:
-            _, left = psutil.wait_procs(left, timeout=0.05)
-        signal_all(left, signal.SIGKILL)
-        psutil.wait_procs(left, timeout=5)
+        remaining = list(processes)
+        while remaining and time.monotonic() < deadline and self._stops_asked <= stops_before:
+            _, remaining = psutil.wait_procs(remaining, timeout=0.05)
+        signal_all(remaining, signal.SIGKILL)
+        psutil.wait_procs(remaining, timeout=5)
 
     def _all_live(self) -> bool:
         self._reap_orphans()
@@ -174,7 +176,7 @@ class Supervisor:
     def _plan_restart(self, watched: WatchedProgram, how: str) -> None:
         if time.monotonic() - watched.since > WELL_AFTER_SECONDS:
             watched.pause = FIRST_PAUSE_SECONDS
-        self._say(f"{watched.program.name} {how}; starting it again in {watched.pause:g} s (see {watched.program.log})")
+        self._say(f"{watched.program.name} {how}; restarting it in {watched.pause:g} s (see {watched.program.log})")
         watched.due = time.monotonic() + watched.pause
         watched.pause = min(watched.pause * 2, LONGEST_PAUSE_SECONDS)
 
@@ -182,18 +184,18 @@ class Supervisor:
         try:
             watched.process = watched.program.start()
         except (OSError, subprocess.SubprocessError) as error:
-            self._plan_restart(watched, f"could not be started: {error}")
+            self._plan_restart(watched, f"did not start: {error}")
             return
         watched.since, watched.due = time.monotonic(), None
         self._tell_change()
 
     def _seconds_to_next_start(self) -> float:
-        """A second at most: a wake that got lost costs no more."""
+        """Return the pause to the next restart, at most 1 s: a lost wake-up costs no more."""
         dues = [watched.due - time.monotonic() for watched in self._watched if watched.due is not None]
         return max(0.0, min([1.0, *dues]))
 
     def _reap_orphans(self) -> None:
-        """Adopted processes that ended are ours to wait for; those that we started are their Popen's."""
+        """Reap adopted processes that ended. Each Popen reaps the process that it started."""
         ours = {watched.process.pid for watched in self._watched}
         while sys.platform == "linux" and (pid := _ended_child()) is not None:
             if pid in ours:
@@ -224,8 +226,8 @@ def _ended_child() -> int | None:
 
 
 def _living(watched: Sequence[WatchedProgram]) -> list[psutil.Process]:
-    return [psutil.Process(one.process.pid) for one in watched if one.process.poll() is None]
+    return [psutil.Process(child.process.pid) for child in watched if child.process.poll() is None]
 
 
 def _sentence(program: Program, how: str) -> str:
-    return f"The {program.name} {how} while starting. The end of {program.log}:\n{last_lines(program.log)}"
+    return f"The {program.name} {how} during the start. The end of {program.log}:\n{last_lines(program.log)}"

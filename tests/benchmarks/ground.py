@@ -51,7 +51,7 @@ def running_server() -> Iterator[Server]:
             yield server
         finally:
             stop_postgres(server.postgres.process)
-            shutil.rmtree(socket_folder(server.postgres.data_dir), ignore_errors=True)
+            shutil.rmtree(socket_folder(server.postgres.pgdata), ignore_errors=True)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""An object store for trying Runyard out: a small part of the S3 API over a folder, on loopback only.
+"""The trial object store: a small part of the S3 API over a folder, on loopback or a private address.
 
-It exists because the embeddable stores that were found acknowledge what is not on the disk (DECISIONS.md). Its one
-contract: what it has acknowledged is on the disk, whole, and is there after a kill; and nobody is served without a
-signature of the one key. It knows no multipart uploads, no copies, no versions: it is no store for a deployment.
+Runyard has its own store because the tested embeddable stores acknowledge data that is not on the disk (DECISIONS.md).
+An acknowledged object is complete on the disk and survives a kill. The server serves only requests that the one key has
+signed. It supports no multipart uploads, copies or versions, so it does not suit a deployment.
 """

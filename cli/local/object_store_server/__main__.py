@@ -1,7 +1,9 @@
-"""`python -m cli.local.object_store_server --folder DIR --key-file FILE --port PORT`: serve until SIGTERM, on
-127.0.0.1 and `--also`.
+"""`python -m cli.local.object_store_server --folder DIR --key-file FILE --port PORT`: serve until SIGTERM.
 
-The key file holds the access key id and the secret, a line each: neither stands in a command line or an environment.
+The server listens on 127.0.0.1 and on each `--also` address.
+
+The key file holds the access key id and the secret, one per line, so that neither appears in a command line or an
+environment.
 """
 
 from __future__ import annotations
@@ -24,28 +26,28 @@ IDLE_SECONDS = 75
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m cli.local.object_store_server", description="An object store for trying out."
+        prog="python -m cli.local.object_store_server", description="Serve the trial object store."
     )
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--key-file", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument(
         "--also",
-        type=of_this_machine,
+        type=local_address,
         action="append",
         default=[],
         help="a further address of this machine to listen on",
     )
-    asked = parser.parse_args()
-    access_key, secret = asked.key_file.read_text().split()
+    args = parser.parse_args()
+    access_key, secret = args.key_file.read_text().split()
     configure_logs("store")
     try:
-        objects = ObjectFolder(asked.folder)
+        objects = ObjectFolder(args.folder)
     except FolderInUse as error:
         sys.stderr.write(f"{error}\n")
         return 1
     try:
-        # No access log: the address of a link is a secret while it works.
+        # No access log: a presigned URL is a secret while it is valid.
         config = uvicorn.Config(
             S3Subset(objects, Credentials(access_key, secret)),
             access_log=False,
@@ -54,16 +56,16 @@ def main() -> int:
             timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=5,
         )
-        uvicorn.Server(config).run([listen(host, asked.port) for host in ("127.0.0.1", *asked.also)])
+        uvicorn.Server(config).run([listen(host, args.port) for host in ("127.0.0.1", *args.also)])
     finally:
         objects.close()
     return 0
 
 
-def of_this_machine(host: str) -> str:
+def local_address(host: str) -> str:
     address = ip_address(host)
     if address.is_unspecified or not (address.is_loopback or address.is_private):
-        raise argparse.ArgumentTypeError("it listens on loopback or a private address of this machine, never beyond")
+        raise argparse.ArgumentTypeError("use a loopback or private address of this machine")
     return host
 
 

@@ -1,4 +1,4 @@
-"""Bodies as they come and go, a piece at a time, and the request that they belong to."""
+"""Receive and send bodies piece by piece; parse the S3 request that a body belongs to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_XML_BYTES = 4 * 1024 * 1024
 
 
 class Incoming:
-    """What comes from the client; knows whether its body has begun and ended."""
+    """The client's messages; records whether the body has begun and ended."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -36,21 +36,21 @@ class Incoming:
 
 
 class ObjectRequest:
-    """One request: the bucket and key that it is about, what its query says, the body that it must have."""
+    """An S3 request: its bucket, key and query, and the SHA-256 that its body must have."""
 
     def __init__(self, request: Request, *, digest: str | None) -> None:
         path = unquote(raw_path(request), errors="surrogateescape")
         self.bucket, _, self.key = path.removeprefix("/").partition("/")
         query = parse_qsl(request.url.query, keep_blank_values=True)
         self.query = {name: value for name, value in query if not name.startswith("X-Amz-")}
-        self.request = request
+        self.http_request = request
         self.digest = digest
 
     def header(self, name: str) -> str:
-        return self.request.headers.get(name, "")
+        return self.http_request.headers.get(name, "")
 
     def refuse_parameters_but(self, known: set[str]) -> None:
-        """A sub-resource that is not known here must not be taken for the object itself."""
+        """Refuse unknown parameters: an unsupported sub-resource must not be served as the object itself."""
         if set(self.query) - known:
             raise refusals.NOT_HERE
 
@@ -60,8 +60,8 @@ def raw_path(request: Request) -> str:
     return raw.decode("ascii", errors="replace")
 
 
-async def receive_to(draft: Path, place: ObjectRequest) -> str:
-    """Write the body to the file and sync it; its MD5. Raises Refused when it is not the body that was signed."""
+async def receive_to(draft: Path, request: ObjectRequest) -> str:
+    """Write the body to the file, sync it and return its MD5. Raise S3Refused unless it is the signed body."""
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     size = 0
     with draft.open("xb", buffering=0) as out:
@@ -71,16 +71,16 @@ async def receive_to(draft: Path, place: ObjectRequest) -> str:
             sha256.update(piece)
             _write_all(out.fileno(), piece)
 
-        async for piece in _body_in_pieces(place.request):
+        async for piece in _body_in_pieces(request.http_request):
             await asyncio.to_thread(keep, piece)
             size += len(piece)
-        _compare_digests(place, md5=md5.digest(), sha256=sha256.hexdigest(), size=size)
+        _compare_digests(request, md5=md5.digest(), sha256=sha256.hexdigest(), size=size)
         await asyncio.to_thread(os.fsync, out.fileno())
     return md5.hexdigest()
 
 
 def _write_all(descriptor: int, piece: bytearray) -> None:
-    """A write may take only a part and say so: the next one then says why."""
+    """Write all bytes. A short write is continued; the next write then reports the cause."""
     left = memoryview(piece)
     while left:
         left = left[os.write(descriptor, left) :]
@@ -97,36 +97,36 @@ async def _body_in_pieces(request: Request) -> AsyncIterator[bytearray]:
         yield piece
 
 
-def _compare_digests(place: ObjectRequest, *, md5: bytes, sha256: str, size: int) -> None:
-    if place.digest is not None and place.digest.lower() != sha256:
+def _compare_digests(request: ObjectRequest, *, md5: bytes, sha256: str, size: int) -> None:
+    if request.digest is not None and request.digest.lower() != sha256:
         raise refusals.BAD_DIGEST
-    if place.header("content-length") not in {"", str(size)}:
+    if request.header("content-length") not in {"", str(size)}:
         raise refusals.INCOMPLETE
-    if told := place.header("content-md5"):
+    if content_md5 := request.header("content-md5"):
         try:
-            is_it = base64.b64decode(told, validate=True) == md5
+            matches = base64.b64decode(content_md5, validate=True) == md5
         except binascii.Error:
-            is_it = False
-        if not is_it:
+            matches = False
+        if not matches:
             raise refusals.BAD_MD5
 
 
-async def whole_body(place: ObjectRequest) -> bytes:
+async def read_body(request: ObjectRequest) -> bytes:
     body = b""
-    async for chunk in place.request.stream():
+    async for chunk in request.http_request.stream():
         body += chunk
         if len(body) > MAX_XML_BYTES:
             raise refusals.BAD_XML
     md5 = hashlib.md5(body, usedforsecurity=False).digest()
-    _compare_digests(place, md5=md5, sha256=hashlib.sha256(body).hexdigest(), size=len(body))
+    _compare_digests(request, md5=md5, sha256=hashlib.sha256(body).hexdigest(), size=len(body))
     return body
 
 
-async def pieces(descriptor: int, *, first: int, last: int) -> AsyncIterator[bytes]:
+async def read_pieces(descriptor: int, *, first: int, last: int) -> AsyncIterator[bytes]:
     try:
         while first <= last:
             piece = await asyncio.to_thread(os.pread, descriptor, min(PIECE_BYTES, last - first + 1), first)
-            if not piece:  # the file is shorter than its row says: the length does not match, so the client notices
+            if not piece:  # the file is shorter than its row says: the client notices the wrong length
                 return
             first += len(piece)
             yield piece
@@ -135,7 +135,7 @@ async def pieces(descriptor: int, *, first: int, last: int) -> AsyncIterator[byt
 
 
 def range_of(header: str, *, size: int) -> tuple[int, int]:
-    """First and last byte that were asked for; everything when the header asks for no single range."""
+    """Return the first and last byte of a Range header; all bytes unless it names a single range."""
     unit, _, span = header.partition("=")
     start, dash, end = span.partition("-")
     if unit != "bytes" or not dash or not all(part.isdecimal() or not part for part in (start, end)) or not start + end:

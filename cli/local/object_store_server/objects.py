@@ -1,7 +1,7 @@
-"""Objects on disk: their bytes in files, their names in SQLite. What a change has returned from is on the disk.
+"""Objects on disk: bytes in files, names in SQLite. A change is on the disk when its method returns.
 
-A file is written under a name that is used once, synced, and only then named by a row; so an object is replaced whole
-or not at all. Files without a row are what a kill left of unfinished changes: they are deleted at the next start.
+`put` writes a file under a unique name and syncs it before a row names it, so an object is replaced atomically. A kill
+can leave files without a row; the next start deletes them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LAST = "\U0010ffff"
-"""No key has this character; behind a prefix it stands after all keys with that prefix."""
+"""No key has this character: a prefix with it sorts after all keys with that prefix."""
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS buckets (name TEXT PRIMARY KEY, created REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS objects (
@@ -31,13 +31,12 @@ COLUMNS = "key, file, size, etag, modified, headers"
 
 
 class FolderInUse(Exception):
-    """Another server has this folder."""
+    """Another server process serves this folder."""
 
 
 @dataclass(frozen=True)
 class ListedObject:
-    """An object: `size` in bytes, `etag` the MD5 of its bytes in hexadecimal, `modified` in seconds since 1970,
-    `headers` what it was stored with."""
+    """An object: `size` in bytes, `etag` its MD5 in hexadecimal, `modified` in Unix seconds, `headers` as stored."""
 
     key: str
     file: str
@@ -49,7 +48,7 @@ class ListedObject:
 
 @dataclass(frozen=True)
 class ListingPage:
-    """A part of a listing; `after` is where the next one begins, None at the end."""
+    """A page of a listing; `after` is the key that the next page follows, None on the last page."""
 
     objects: list[ListedObject]
     prefixes: list[str]
@@ -57,13 +56,13 @@ class ListingPage:
 
 
 class ObjectFolder:
-    """All that is in one folder, from `open` to `close`. Every method may be called from any thread."""
+    """The buckets and objects of one folder. Every method is thread-safe."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises FolderInUse."""
+        """Open the folder. Raise FolderInUse when another process serves it."""
         self._bytes = folder / "bytes"
         self._bytes.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._held = _hold(folder / "lock")
+        self._lock_descriptor = _lock_folder(folder / "lock")
         self._lock = threading.Lock()
         self._rows = sqlite3.connect(folder / "names.sqlite", check_same_thread=False, isolation_level=None)
         self._rows.execute("PRAGMA journal_mode = WAL")
@@ -77,23 +76,23 @@ class ObjectFolder:
 
     def close(self) -> None:
         self._rows.close()
-        os.close(self._held)
+        os.close(self._lock_descriptor)
 
     def has_bucket(self, bucket: str) -> bool:
-        return self._one("SELECT 1 FROM buckets WHERE name = ?", bucket) is not None
+        return self._fetch_one("SELECT 1 FROM buckets WHERE name = ?", bucket) is not None
 
     def buckets(self) -> list[tuple[str, float]]:
         with self._lock:
             return self._rows.execute("SELECT name, created FROM buckets ORDER BY name").fetchall()
 
     def make_bucket(self, bucket: str) -> bool:
-        """False when it was there already."""
+        """Create the bucket. Return False when it exists."""
         with self._change() as rows:
             made = rows.execute("INSERT OR IGNORE INTO buckets VALUES (?, ?)", (bucket, time.time()))
             return made.rowcount == 1
 
     def remove_bucket(self, bucket: str) -> bool:
-        """False when something is in it."""
+        """Delete the bucket. Return False when it is not empty."""
         try:
             with self._change() as rows:
                 rows.execute("DELETE FROM buckets WHERE name = ?", (bucket,))
@@ -102,7 +101,7 @@ class ObjectFolder:
         return True
 
     def draft(self) -> Path:
-        """A place for the bytes of a new object; write them, then `put`, or unlink it."""
+        """Return a path for a new object's bytes. The caller writes it, then calls `put` or unlinks it."""
         name = secrets.token_hex(16)
         folder = self._bytes / name[:2]
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -111,8 +110,10 @@ class ObjectFolder:
     def put(
         self, bucket: str, key: str, *, draft: Path, etag: str, headers: Mapping[str, str], only_if_absent: bool
     ) -> bool:
-        """Name the synced bytes of `draft`, which is gone when they were not named. False, with nothing changed, when
-        there is an object already and must not be."""
+        """Make the synced bytes of `draft` the object. Delete the draft when that fails.
+
+        Return False and change nothing when the object exists and `only_if_absent` is set.
+        """
         is_named = False
         try:
             is_named = self._name(
@@ -132,34 +133,34 @@ class ObjectFolder:
             if only_if_absent:
                 done = rows.execute("INSERT OR IGNORE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)", row)
                 return done.rowcount == 1
-            before = _file_of(rows, bucket, key)
+            old_file = _file_of(rows, bucket, key)
             rows.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-        self._unlink(before)
+        self._unlink(old_file)
         return True
 
     def _unlink_unnamed(self, bucket: str, key: str, draft: Path) -> None:
-        """Should the disk not even say whether a row names it, the next start finds out."""
+        """Delete an unnamed draft. When the disk fails here too, the next start deletes it."""
         with suppress(sqlite3.Error, OSError):
-            found = self.find(bucket, key)
-            if found is None or found.file != draft.name:
+            listed = self.find(bucket, key)
+            if listed is None or listed.file != draft.name:
                 draft.unlink(missing_ok=True)
 
     def find(self, bucket: str, key: str) -> ListedObject | None:
-        row = self._one(f"SELECT {COLUMNS} FROM objects WHERE bucket = ? AND key = ?", bucket, key)  # noqa: S608
-        return None if row is None else _found(row)
+        row = self._fetch_one(f"SELECT {COLUMNS} FROM objects WHERE bucket = ? AND key = ?", bucket, key)  # noqa: S608
+        return None if row is None else _from_row(row)
 
     def open(self, bucket: str, key: str) -> tuple[ListedObject, int] | None:
-        """The object and a descriptor to read it from, which outlives its deletion."""
-        while (found := self.find(bucket, key)) is not None:
+        """Return the object and a descriptor that stays readable after a deletion; None when it does not exist."""
+        while (listed := self.find(bucket, key)) is not None:
             try:
-                return found, os.open(self._path(found.file), os.O_RDONLY | os.O_CLOEXEC)
+                return listed, os.open(self._path(listed.file), os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
-                if self.find(bucket, key) == found:
+                if self.find(bucket, key) == listed:
                     raise
         return None
 
     def remove(self, bucket: str, key: str) -> None:
-        """Also when the disk is full: to take a name away needs a little space too, which is kept for that."""
+        """Delete an object, on a full disk too: a spare file keeps the space that a deletion needs."""
         try:
             self._remove(bucket, key)
         except sqlite3.OperationalError:
@@ -179,47 +180,47 @@ class ObjectFolder:
 
     def _remove(self, bucket: str, key: str) -> None:
         with self._change() as rows:
-            before = _file_of(rows, bucket, key)
+            old_file = _file_of(rows, bucket, key)
             rows.execute("DELETE FROM objects WHERE bucket = ? AND key = ?", (bucket, key))
-        self._unlink(before)
+        self._unlink(old_file)
 
     def page(self, bucket: str, *, prefix: str, delimiter: str, after: str, limit: int) -> ListingPage:
-        """At most `limit` objects and common prefixes, in the order of their names, behind `after`."""
+        """Return at most `limit` objects and common prefixes that sort after `after`, in name order."""
         objects: list[ListedObject] = []
         prefixes: list[str] = []
         while True:
             room = limit - len(objects) - len(prefixes)
-            rows = self._behind(bucket, prefix=prefix, after=after, limit=room + 1)
-            for found in rows:
+            rows = self._rows_after(bucket, prefix=prefix, after=after, limit=room + 1)
+            for listed in rows:
                 if len(objects) + len(prefixes) == limit:
                     return ListingPage(objects, prefixes, after)
-                shared = _shared(found.key, prefix=prefix, delimiter=delimiter)
+                shared = _common_prefix(listed.key, prefix=prefix, delimiter=delimiter)
                 if shared is not None:
                     prefixes.append(shared)
                     after = shared + LAST
                     break
-                objects.append(found)
-                after = found.key
+                objects.append(listed)
+                after = listed.key
             else:
                 return ListingPage(objects, prefixes, None)
 
-    def _behind(self, bucket: str, *, prefix: str, after: str, limit: int) -> list[ListedObject]:
+    def _rows_after(self, bucket: str, *, prefix: str, after: str, limit: int) -> list[ListedObject]:
         with self._lock:
             rows = self._rows.execute(
                 f"SELECT {COLUMNS} FROM objects WHERE bucket = ? AND key > ? AND key >= ? AND key < ?"  # noqa: S608
                 " ORDER BY key LIMIT ?",
                 (bucket, after, prefix, prefix + LAST, limit),
             ).fetchall()
-        return [_found(row) for row in rows]
+        return [_from_row(row) for row in rows]
 
-    def _one(self, statement: str, *values: str) -> tuple[object, ...] | None:
+    def _fetch_one(self, statement: str, *values: str) -> tuple[object, ...] | None:
         with self._lock:
             row: tuple[object, ...] | None = self._rows.execute(statement, values).fetchone()
             return row
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
-        """One durable transaction."""
+        """Run one durable transaction."""
         with self._lock:
             self._rows.execute("BEGIN IMMEDIATE")
             try:
@@ -234,7 +235,7 @@ class ObjectFolder:
         return self._bytes / file[:2] / file
 
     def _unlink(self, file: str | None) -> None:
-        """What cannot be unlinked now has no row, so the next start does it."""
+        """Delete a file without a row. When that fails, the next start deletes it."""
         if file is not None:
             with suppress(OSError):
                 self._path(file).unlink()
@@ -247,7 +248,7 @@ class ObjectFolder:
 
 
 def sync_folder(folder: Path) -> None:
-    """A name in a folder is on the disk once the folder is."""
+    """Sync a folder: a file name is on the disk once its folder is."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -255,13 +256,13 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _hold(file: Path) -> int:
+def _lock_folder(file: Path) -> int:
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
-        raise FolderInUse(f"{file.parent} is served by another process.") from error
+        raise FolderInUse(f"Another process serves {file.parent}. Stop it first.") from error
     return descriptor
 
 
@@ -270,12 +271,12 @@ def _file_of(rows: sqlite3.Connection, bucket: str, key: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _found(row: tuple[object, ...]) -> ListedObject:
+def _from_row(row: tuple[object, ...]) -> ListedObject:
     key, file, size, etag, modified, headers = row
     return ListedObject(str(key), str(file), int(str(size)), str(etag), float(str(modified)), json.loads(str(headers)))
 
 
-def _shared(key: str, *, prefix: str, delimiter: str) -> str | None:
-    """The part of the key up to the first delimiter behind the prefix, if there is one."""
-    head, found, _ = key[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
-    return f"{prefix}{head}{found}" if found else None
+def _common_prefix(key: str, *, prefix: str, delimiter: str) -> str | None:
+    """Return the key up to the first delimiter after the prefix; None when there is no delimiter."""
+    head, separator, _ = key[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
+    return f"{prefix}{head}{separator}" if separator else None

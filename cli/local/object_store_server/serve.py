@@ -1,4 +1,4 @@
-"""The HTTP side: S3 requests, path style, answered from `ObjectFolder`. No body is ever whole in memory."""
+"""Answer S3 requests (path style) from an `ObjectFolder`. Object bodies stream; none is complete in memory."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from cli.local.object_store_server import refusals, xml
 from cli.local.object_store_server.bodies import (
     Incoming,
     ObjectRequest,
-    pieces,
     range_of,
     raw_path,
+    read_body,
+    read_pieces,
     receive_to,
-    whole_body,
 )
 from cli.local.object_store_server.objects import ListedObject, ObjectFolder
 from cli.local.object_store_server.refusals import S3Refused
@@ -68,19 +68,21 @@ class S3Subset:
 
     async def _answer(self, request: Request) -> Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        asked = SignedRequest(request.method, raw_path(request), request.url.query, headers)
-        place = ObjectRequest(request, digest=check_signature(asked, key=self._key, now=datetime.now(UTC)))
-        kind = "object" if place.key else "bucket" if place.bucket else "server"
+        signed_request = SignedRequest(request.method, raw_path(request), request.url.query, headers)
+        s3_request = ObjectRequest(
+            request, digest=check_signature(signed_request, key=self._key, now=datetime.now(UTC))
+        )
+        kind = "object" if s3_request.key else "bucket" if s3_request.bucket else "server"
         verb: Callable[[ObjectRequest], Awaitable[Response]] | None = getattr(
             self, f"_{request.method.lower()}_{kind}", None
         )
         if verb is None:
             raise refusals.NOT_ALLOWED
         if kind == "object":
-            _refuse_bad_key(place.key)
+            _refuse_bad_key(s3_request.key)
         if kind != "server" and (request.method, kind) != ("PUT", "bucket"):
-            await self._refuse_missing_bucket(place.bucket)
-        return await verb(place)
+            await self._refuse_missing_bucket(s3_request.bucket)
+        return await verb(s3_request)
 
     async def _refuse_missing_bucket(self, bucket: str) -> None:
         if not await asyncio.to_thread(self._objects.has_bucket, bucket):
@@ -89,107 +91,111 @@ class S3Subset:
     async def _get_server(self, _place: ObjectRequest) -> Response:
         return xml.buckets(await asyncio.to_thread(self._objects.buckets))
 
-    async def _put_bucket(self, place: ObjectRequest) -> Response:
-        place.refuse_parameters_but({"x-id"})
-        if not (3 <= len(place.bucket) <= 63 and place.bucket.replace("-", "").replace(".", "").isalnum()):
+    async def _put_bucket(self, request: ObjectRequest) -> Response:
+        request.refuse_parameters_but({"x-id"})
+        if not (3 <= len(request.bucket) <= 63 and request.bucket.replace("-", "").replace(".", "").isalnum()):
             raise refusals.BAD_NAME
-        await whole_body(place)
-        if not await asyncio.to_thread(self._objects.make_bucket, place.bucket):
+        await read_body(request)
+        if not await asyncio.to_thread(self._objects.make_bucket, request.bucket):
             raise refusals.OWNED
-        return Response(status_code=200, headers={"location": f"/{place.bucket}"})
+        return Response(status_code=200, headers={"location": f"/{request.bucket}"})
 
     async def _head_bucket(self, _place: ObjectRequest) -> Response:
         return Response(status_code=200)
 
-    async def _delete_bucket(self, place: ObjectRequest) -> Response:
-        if not await asyncio.to_thread(self._objects.remove_bucket, place.bucket):
+    async def _delete_bucket(self, request: ObjectRequest) -> Response:
+        if not await asyncio.to_thread(self._objects.remove_bucket, request.bucket):
             raise refusals.NOT_EMPTY
         return Response(status_code=204)
 
-    async def _get_bucket(self, place: ObjectRequest) -> Response:
-        """A listing, version 2."""
-        if "location" in place.query:
+    async def _get_bucket(self, request: ObjectRequest) -> Response:
+        """Answer ListObjectsV2."""
+        if "location" in request.query:
             return xml.location()
-        place.refuse_parameters_but(LIST_PARAMETERS)
-        if place.query.get("list-type") != "2":
+        request.refuse_parameters_but(LIST_PARAMETERS)
+        if request.query.get("list-type") != "2":
             raise refusals.NOT_HERE
-        asked = place.query.get("max-keys", str(MAX_KEYS))
-        limit = min(int(asked), MAX_KEYS) if asked.isdecimal() else MAX_KEYS
-        token = place.query.get("continuation-token")
-        after = xml.after_of(token) if token else place.query.get("start-after", "")
-        prefix, delimiter = place.query.get("prefix", ""), place.query.get("delimiter", "")
-        turn = partial(self._objects.page, place.bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit)
-        page = await asyncio.to_thread(turn)
-        return xml.listing(page, bucket=place.bucket, query=place.query, limit=limit)
+        max_keys = request.query.get("max-keys", str(MAX_KEYS))
+        limit = min(int(max_keys), MAX_KEYS) if max_keys.isdecimal() else MAX_KEYS
+        token = request.query.get("continuation-token")
+        after = xml.after_of(token) if token else request.query.get("start-after", "")
+        prefix, delimiter = request.query.get("prefix", ""), request.query.get("delimiter", "")
+        load_page = partial(
+            self._objects.page, request.bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit
+        )
+        page = await asyncio.to_thread(load_page)
+        return xml.listing(page, bucket=request.bucket, query=request.query, limit=limit)
 
-    async def _post_bucket(self, place: ObjectRequest) -> Response:
-        """Deletion of many."""
-        if "delete" not in place.query:
+    async def _post_bucket(self, request: ObjectRequest) -> Response:
+        """Answer DeleteObjects."""
+        if "delete" not in request.query:
             raise refusals.NOT_HERE
-        keys = xml.keys_to_delete(await whole_body(place))
+        keys = xml.keys_to_delete(await read_body(request))
         for key in keys:
-            await asyncio.to_thread(self._objects.remove, place.bucket, key)
+            await asyncio.to_thread(self._objects.remove, request.bucket, key)
         return xml.deleted(keys)
 
-    async def _put_object(self, place: ObjectRequest) -> Response:
-        place.refuse_parameters_but({"x-id"})
-        condition = place.header("if-none-match")
-        if condition not in {"", "*"} or place.header("if-match") or place.header("x-amz-copy-source"):
+    async def _put_object(self, request: ObjectRequest) -> Response:
+        request.refuse_parameters_but({"x-id"})
+        condition = request.header("if-none-match")
+        if condition not in {"", "*"} or request.header("if-match") or request.header("x-amz-copy-source"):
             raise refusals.NOT_HERE
         if condition:
-            await self._refuse_existing(place)
+            await self._refuse_existing(request)
         draft = self._objects.draft()
         try:
-            etag = await receive_to(draft, place)
+            etag = await receive_to(draft, request)
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
-        name = partial(self._objects.put, place.bucket, place.key, draft=draft, etag=etag)
-        headers = _headers_to_keep(place.request)
-        if not await asyncio.to_thread(name, headers=headers, only_if_absent=bool(condition)):
+        put = partial(self._objects.put, request.bucket, request.key, draft=draft, etag=etag)
+        headers = _headers_to_keep(request.http_request)
+        if not await asyncio.to_thread(put, headers=headers, only_if_absent=bool(condition)):
             raise refusals.PRECONDITION
         return Response(status_code=200, headers={"etag": f'"{etag}"'})
 
-    async def _refuse_existing(self, place: ObjectRequest) -> None:
-        """Before the body is received, as a courtesy; what counts is asked again when it is named."""
-        if await asyncio.to_thread(self._objects.find, place.bucket, place.key) is not None:
+    async def _refuse_existing(self, request: ObjectRequest) -> None:
+        """Refuse an existing object before its body arrives. `put` decides again."""
+        if await asyncio.to_thread(self._objects.find, request.bucket, request.key) is not None:
             raise refusals.PRECONDITION
 
-    async def _head_object(self, place: ObjectRequest) -> Response:
-        place.refuse_parameters_but(READ_PARAMETERS)
-        found = await asyncio.to_thread(self._objects.find, place.bucket, place.key)
-        if found is None:
+    async def _head_object(self, request: ObjectRequest) -> Response:
+        request.refuse_parameters_but(READ_PARAMETERS)
+        stored = await asyncio.to_thread(self._objects.find, request.bucket, request.key)
+        if stored is None:
             raise refusals.NO_KEY
-        return Response(status_code=200, headers={**_headers_of(found), "content-length": str(found.size)})
+        return Response(status_code=200, headers={**_headers_of(stored), "content-length": str(stored.size)})
 
-    async def _get_object(self, place: ObjectRequest) -> Response:
-        place.refuse_parameters_but(READ_PARAMETERS)
-        opened = await asyncio.to_thread(partial(self._objects.open, place.bucket, place.key))
+    async def _get_object(self, request: ObjectRequest) -> Response:
+        request.refuse_parameters_but(READ_PARAMETERS)
+        opened = await asyncio.to_thread(partial(self._objects.open, request.bucket, request.key))
         if opened is None:
             raise refusals.NO_KEY
-        found, descriptor = opened
+        stored, descriptor = opened
         try:
-            first, last = range_of(place.header("range"), size=found.size)
+            first, last = range_of(request.header("range"), size=stored.size)
         except S3Refused:
             os.close(descriptor)
             raise
-        headers = {**_headers_of(found), "content-length": str(last - first + 1)}
-        is_part = (first, last) != (0, found.size - 1)
+        headers = {**_headers_of(stored), "content-length": str(last - first + 1)}
+        is_part = (first, last) != (0, stored.size - 1)
         if is_part:
-            headers["content-range"] = f"bytes {first}-{last}/{found.size}"
+            headers["content-range"] = f"bytes {first}-{last}/{stored.size}"
         return StreamingResponse(
-            pieces(descriptor, first=first, last=last), status_code=206 if is_part else 200, headers=headers
+            read_pieces(descriptor, first=first, last=last), status_code=206 if is_part else 200, headers=headers
         )
 
-    async def _delete_object(self, place: ObjectRequest) -> Response:
-        place.refuse_parameters_but({"x-id"})
-        await asyncio.to_thread(self._objects.remove, place.bucket, place.key)
+    async def _delete_object(self, request: ObjectRequest) -> Response:
+        request.refuse_parameters_but({"x-id"})
+        await asyncio.to_thread(self._objects.remove, request.bucket, request.key)
         return Response(status_code=204)
 
 
 async def _refuse(refused: S3Refused, request: Request, body: Incoming) -> Response:
-    """A client that sends its body reads no answer before its end; one that waits for 100 sends none, and what it
-    sends next must not be taken for that body."""
+    """Answer with an error. Read the body first: a client reads no answer before it has sent its body.
+
+    A client that waits for 100 Continue sends no body. Close its connection: its next bytes must not be read as a body.
+    """
     answer = xml.refusal(refused)
     if "expect" in request.headers and not body.has_begun:
         answer.headers["connection"] = "close"
@@ -218,7 +224,7 @@ def _headers_to_keep(request: Request) -> dict[str, str]:
     return {name: request.headers[name] for name in names}
 
 
-def _headers_of(found: ListedObject) -> dict[str, str]:
-    modified = formatdate(found.modified, usegmt=True)
-    kept = {"content-type": "binary/octet-stream", **found.headers}
-    return {**kept, "etag": f'"{found.etag}"', "last-modified": modified, "accept-ranges": "bytes"}
+def _headers_of(stored: ListedObject) -> dict[str, str]:
+    modified = formatdate(stored.modified, usegmt=True)
+    kept = {"content-type": "binary/octet-stream", **stored.headers}
+    return {**kept, "etag": f'"{stored.etag}"', "last-modified": modified, "accept-ranges": "bytes"}

@@ -1,4 +1,4 @@
-"""The bodies of S3's answers and requests. What is read may come from anybody with the key, so no entities."""
+"""Write and read the XML bodies of S3. The reader refuses document types, so that no body holds entities."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import quote
-from xml.etree import ElementTree as ET  # writes only; what is read goes through _parsed
+from xml.etree import ElementTree as ET  # keys_to_delete refuses document types before it parses
 
 from starlette.responses import Response
 
@@ -25,10 +25,10 @@ def refusal(refused: S3Refused) -> Response:
     return _answer(root, status=refused.status)
 
 
-def buckets(found: Sequence[tuple[str, float]]) -> Response:
+def buckets(entry: Sequence[tuple[str, float]]) -> Response:
     root = ET.Element("ListAllMyBucketsResult", xmlns=SPACE)
     inside = ET.SubElement(root, "Buckets")
-    for name, created in found:
+    for name, created in entry:
         _add(ET.SubElement(inside, "Bucket"), Name=name, CreationDate=_time(created))
     return _answer(root)
 
@@ -52,10 +52,10 @@ def listing(page: ListingPage, *, bucket: str, query: Mapping[str, str], limit: 
         _add(root, Delimiter=name(query["delimiter"]))
     if page.after is not None:
         _add(root, NextContinuationToken=base64.urlsafe_b64encode(page.after.encode()).decode())
-    for found in page.objects:
+    for entry in page.objects:
         inside = ET.SubElement(root, "Contents")
-        _add(inside, Key=name(found.key), LastModified=_time(found.modified), ETag=f'"{found.etag}"')
-        _add(inside, Size=str(found.size), StorageClass="STANDARD")
+        _add(inside, Key=name(entry.key), LastModified=_time(entry.modified), ETag=f'"{entry.etag}"')
+        _add(inside, Size=str(entry.size), StorageClass="STANDARD")
     for prefix in page.prefixes:
         _add(ET.SubElement(root, "CommonPrefixes"), Prefix=name(prefix))
     return _answer(root)
@@ -65,7 +65,7 @@ def after_of(token: str) -> str:
     try:
         return base64.urlsafe_b64decode(token.encode()).decode()
     except (binascii.Error, UnicodeError):
-        raise S3Refused(400, "InvalidArgument", "The continuation token is not one of ours.") from None
+        raise S3Refused(400, "InvalidArgument", "The continuation token is invalid.") from None
 
 
 def keys_to_delete(body: bytes) -> list[str]:
@@ -75,7 +75,7 @@ def keys_to_delete(body: bytes) -> list[str]:
         root = ET.fromstring(body)  # noqa: S314  without a document type there are no entities
     except ET.ParseError:
         raise refusals.BAD_XML from None
-    keys = [found.text or "" for found in root.iterfind("{*}Object/{*}Key")]
+    keys = [entry.text or "" for entry in root.iterfind("{*}Object/{*}Key")]
     if len(keys) > MAX_DELETED:
         raise refusals.BAD_XML
     return keys

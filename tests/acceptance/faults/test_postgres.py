@@ -43,7 +43,7 @@ class OwnServer:
         self.postgres.process.wait(30)
 
     def start(self) -> None:
-        self.postgres = start_postgres(self.postgres.data_dir, binaries=binaries_of(EMBEDDED))
+        self.postgres = start_postgres(self.postgres.pgdata, binaries=binaries_of(EMBEDDED))
 
 
 @pytest.fixture(scope="module")

@@ -18,11 +18,11 @@ from cli.local.pidfile import read_running
 class Stack:
     """Started at once; `wait_until_ready` before use, `stop` at the end."""
 
-    def __init__(self, places: DataDir) -> None:
+    def __init__(self, data_dir: DataDir) -> None:
         port = free_port()
-        self.places = places
+        self.data_dir = data_dir
         self.url = f"http://127.0.0.1:{port}"
-        self.environ = {**os.environ, "RUNYARD_DATA_DIR": str(places.root), "RUNYARD_PORT": str(port)}
+        self.environ = {**os.environ, "RUNYARD_DATA_DIR": str(data_dir.root), "RUNYARD_PORT": str(port)}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "cli", "up"], env=self.environ, stdout=subprocess.PIPE, text=True
         )
@@ -39,7 +39,7 @@ class Stack:
 
     def pid(self, name: str) -> int:
         """Of the part that runs under this name now; 0 when none does."""
-        running = read_running(self.places)
+        running = read_running(self.data_dir)
         return running.children[name][0] if running and name in running.children else 0
 
     def chat(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -61,7 +61,7 @@ class Stack:
 
     def left(self) -> list[psutil.Process]:
         """Every process that knows these data by its environment, its command or its folder."""
-        return [process for process in psutil.process_iter() if knows(process, str(self.places.root))]
+        return [process for process in psutil.process_iter() if knows(process, str(self.data_dir.root))]
 
 
 def knows(process: psutil.Process, folder: str) -> bool:

@@ -62,7 +62,7 @@ def test_what_waits_is_shown_and_answered(run: Run, served: Served) -> None:
     assert {"    -old", "    +new", "  option yes: Allow (allow_once)"} <= set(shown.splitlines())
     status, said, _ = run("reply", request_id, "deny", "--reason", "not now", "--json")
     assert (status, read(said)) == (0, [{"requestId": request_id, "status": "answered"}])
-    assert run("pending")[1] == "Nothing.\n"
+    assert run("pending")[1] == "No entries.\n"
 
 
 def test_a_form_is_answered_and_a_fault_named(run: Run, served: Served) -> None:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from cli.__main__ import main
-from cli.admin.session_workers import limits
+from cli.admin.session_workers import configured_limits
 from handlers.access.permissions import actor_of
 from handlers.access.users import user_named
 from handlers.sessions.edit import open_session
@@ -122,5 +122,5 @@ def test_force_needs_a_reason(run: Run, session_id: UUID) -> None:
 
 
 def test_limits_are_those_of_the_deployment() -> None:
-    found = limits({"WORKER_IDLE_STOP_SECONDS": "5", "WORKER_REMOVE_AFTER_SECONDS": "0"})
+    found = configured_limits({"WORKER_IDLE_STOP_SECONDS": "5", "WORKER_REMOVE_AFTER_SECONDS": "0"})
     assert (found.idle_stop, found.remove_after) == (5, None)

@@ -150,7 +150,10 @@ def test_a_manifest_or_limits_that_cannot_be_are_refused(
 
 def test_a_file_that_is_no_json_is_said(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bad.json").write_text("[]")
-    for name, said in ((str(tmp_path / "bad.json"), "no JSON object"), (str(tmp_path / "gone"), "No such file")):
+    for name, said in (
+        (str(tmp_path / "bad.json"), "a JSON object"),
+        (str(tmp_path / "gone"), "No such file"),
+    ):
         with pytest.raises(SystemExit):
             run("apps", "set", "default", "--manifest", name)
         assert said in capsys.readouterr().err

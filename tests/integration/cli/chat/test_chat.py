@@ -27,7 +27,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack.wait_until_ready()
     yield stack
     stack.stop()
-    shutil.rmtree(stack.places.sockets, ignore_errors=True)
+    shutil.rmtree(stack.data_dir.sockets, ignore_errors=True)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def leave(terminal: Terminal) -> str:
     """The session's id, which the chat tells when it is left."""
     terminal.wait_for(READY_FOR_PROMPT)
     terminal.type(CTRL_D)
-    terminal.wait_for("Come back with: make chat SESSION=")
+    terminal.wait_for("Continue this session with: make chat SESSION=")
     assert terminal.wait_for_end() == 0
     found = re.search(r"SESSION=([0-9a-f-]{36})", terminal.shown)
     assert found is not None
@@ -63,7 +63,7 @@ def test_permission_is_asked_and_allowed(chat: Chat, stack: Stack) -> None:
     terminal.type("y\n")
     terminal.wait_for("succeeded")
     session = leave(terminal)
-    assert (stack.places.workers / session / "workspace" / "a.txt").read_text().strip() == "some words"
+    assert (stack.data_dir.workers / session / "workspace" / "a.txt").read_text().strip() == "some words"
 
 
 def test_denied_permission_writes_nothing_and_the_turn_goes_on(chat: Chat, stack: Stack) -> None:
@@ -72,7 +72,7 @@ def test_denied_permission_writes_nothing_and_the_turn_goes_on(chat: Chat, stack
     terminal.wait_for("[y] allow")
     terminal.type("n\n")
     terminal.wait_for("succeeded")
-    assert not (stack.places.workers / leave(terminal) / "workspace" / "a.txt").exists()
+    assert not (stack.data_dir.workers / leave(terminal) / "workspace" / "a.txt").exists()
 
 
 def test_question_is_answered_in_its_form(chat: Chat) -> None:
@@ -112,7 +112,7 @@ def test_a_permission_that_is_answered_elsewhere_is_asked_no_longer(chat: Chat, 
     terminal = chat("--provider", "demo", "--mode", "ask")
     terminal.type("write a.txt: some words\n")
     terminal.wait_for("cancel the run: ")
-    api = Api(stack.url, read_token(stack.places.token))
+    api = Api(stack.url, read_token(stack.data_dir.token))
     [request] = api.send("GET", "/api/human-loop/pending")["items"]
     api.reply(UUID(request["requestId"]), Reply("allow"))
     terminal.wait_for("answered elsewhere: allow")
@@ -128,7 +128,7 @@ def test_ctrl_d_at_a_permission_leaves_the_question_open(chat: Chat) -> None:
     first.wait_for("cancel the run: ")
     first.wait_until_it_waits()
     first.type(CTRL_D)
-    first.wait_for("Come back with: make chat SESSION=")
+    first.wait_for("Continue this session with: make chat SESSION=")
     assert first.wait_for_end() == 0
     second = chat("--session", first.shown.rsplit("SESSION=", 1)[1].split()[0])
     second.wait_for("[y] allow")
@@ -144,7 +144,7 @@ def test_coming_back_shows_the_live_run_and_asks_what_is_still_open(chat: Chat, 
     first.type("write a.txt: one\n")
     first.wait_for("[y] allow")
     first.close()
-    found = sorted(stack.places.workers.iterdir(), key=lambda folder: folder.stat().st_mtime)[-1].name
+    found = sorted(stack.data_dir.workers.iterdir(), key=lambda folder: folder.stat().st_mtime)[-1].name
     second = chat("--session", found)
     second.wait_for("write a.txt: one")
     second.wait_for("[y] allow")
@@ -167,7 +167,7 @@ def test_second_prompt_goes_on_with_the_conversation(chat: Chat) -> None:
     terminal.type("say: one\n")
     terminal.wait_for("succeeded")
     terminal.type("say: two\n")
-    terminal.wait_for("going on with the conversation")
+    terminal.wait_for("resuming the conversation")
     terminal.wait_for("succeeded")
     leave(terminal)
 
@@ -192,7 +192,7 @@ def test_status_tells_that_the_run_failed(stack: Stack) -> None:
     [
         (["--provider", "nonesuch", "x"], "There is no provider named nonesuch"),
         (["--session", "00000000-0000-0000-0000-000000000001", "x"], "There is no such session"),
-        ([" "], "There is no prompt"),
+        ([" "], "The prompt is empty"),
     ],
 )
 def test_what_is_refused_is_a_sentence(stack: Stack, arguments: list[str], said: str) -> None:

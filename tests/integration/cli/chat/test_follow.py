@@ -82,7 +82,7 @@ def api(log: Log, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
 
 def test_events_come_once_and_in_order_over_broken_connections(log: Log, api: Api) -> None:
     seen: list[int] = []
-    for event in follow(api, SESSION, after=0, tell=lambda _text: None):
+    for event in follow(api, SESSION, after=0, notify=lambda _text: None):
         if event is not None:
             seen.append(event.seq)
         if seen and seen[-1] == EVENTS:
@@ -93,11 +93,11 @@ def test_events_come_once_and_in_order_over_broken_connections(log: Log, api: Ap
 
 def test_expired_login_ends_it_with_a_sentence(log: Log, api: Api) -> None:
     log.final = {"code": 4401}
-    with pytest.raises(ApiRefused, match="sign in again"):
-        list(follow(api, SESSION, after=EVENTS, tell=lambda _text: None))
+    with pytest.raises(ApiRefused, match="Sign in again"):
+        list(follow(api, SESSION, after=EVENTS, notify=lambda _text: None))
 
 
 def test_refused_handshake_says_what_the_problem_says(log: Log, api: Api) -> None:
     log.status = 403
     with pytest.raises(ApiRefused, match="Not you"):
-        list(follow(api, SESSION, after=0, tell=lambda _text: None))
+        list(follow(api, SESSION, after=0, notify=lambda _text: None))

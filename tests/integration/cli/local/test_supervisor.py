@@ -82,7 +82,7 @@ def test_what_ends_is_started_again_with_a_line_that_says_why(tmp_path: Path, su
     read_until(supervisor, "watching")
     first = pid_of(tmp_path, "sleeper")
     psutil.Process(first).kill()
-    assert "was killed by SIGKILL; starting it again in 0.2 s" in read_until(supervisor, "sleeper")
+    assert "was killed by SIGKILL; restarting it in 0.2 s" in read_until(supervisor, "sleeper")
     second = wait_for(lambda: pid_of(tmp_path, "sleeper") != first and pid_of(tmp_path, "sleeper"))
     assert psutil.Process(second).is_running()
 
@@ -138,7 +138,7 @@ def test_children_end_when_the_supervisor_is_killed(tmp_path: Path, supervise: S
 def test_a_program_that_ends_while_starting_is_shown_with_its_last_words(supervise: Supervise) -> None:
     supervisor = supervise(short=ENDS_AT_ONCE)
     said, _ = supervisor.communicate(timeout=20)
-    assert "The short ended with status 1 while starting" in said
+    assert "The short ended with status 1 during the start" in said
     assert "no room in here" in said
     assert supervisor.returncode == 1
 

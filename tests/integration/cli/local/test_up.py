@@ -27,18 +27,18 @@ Start = Callable[[], Stack]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    places = DataDir(tmp_path / "data")
+    data_dir = DataDir(tmp_path / "data")
     started: list[Stack] = []
 
     def start_stack() -> Stack:
-        started.append(Stack(places))
+        started.append(Stack(data_dir))
         return started[-1]
 
     yield start_stack
     for stack in started:
         if stack.process.poll() is None:
             stack.stop()
-    shutil.rmtree(places.sockets, ignore_errors=True)
+    shutil.rmtree(data_dir.sockets, ignore_errors=True)
 
 
 @pytest.fixture
@@ -66,12 +66,12 @@ def test_first_prompt_runs_and_ctrl_c_leaves_nothing(stack: Stack) -> None:
 def test_sessions_are_kept_for_the_next_start(start: Start) -> None:
     first = start()
     first.wait_until_ready()
-    token = first.places.token.read_text()
+    token = first.data_dir.token.read_text()
     assert first.chat("--provider", "demo", "--yes", "write a file").returncode == 0
     first.stop()
     second = start()
     second.wait_until_ready()
-    assert second.places.token.read_text() == token
+    assert second.data_dir.token.read_text() == token
     listed = subprocess.run(
         [sys.executable, "-m", "cli", "users", "list", "--json"],
         env={**second.environ, "DATABASE_URL": ""}, capture_output=True, text=True, check=True,
@@ -99,8 +99,8 @@ def test_start_after_kill_9_of_the_supervisor_takes_over(start: Start) -> None:
     first = start()
     first.wait_until_ready()
     assert first.chat("--provider", "demo", "--yes", "write a file").returncode == 0
-    executor = wait_for(lambda: executors(first.places))[0]
-    children = read_running(first.places)
+    executor = wait_for(lambda: executors(first.data_dir))[0]
+    children = read_running(first.data_dir)
     first.process.kill()
     first.process.wait()
     assert isinstance(children, Running)
@@ -110,7 +110,7 @@ def test_start_after_kill_9_of_the_supervisor_takes_over(start: Start) -> None:
     assert executor.is_running()
     assert second.stop() == 0
     assert is_gone(executor.pid)
-    assert agents(second.places) == []
+    assert agents(second.data_dir) == []
     assert second.left() == []
 
 
@@ -128,4 +128,4 @@ def other_clone(tmp_path: Path) -> Iterator[Stack]:
         yield other
     finally:
         other.stop()
-        shutil.rmtree(other.places.sockets, ignore_errors=True)
+        shutil.rmtree(other.data_dir.sockets, ignore_errors=True)

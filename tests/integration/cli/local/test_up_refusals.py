@@ -11,32 +11,32 @@ from pathlib import Path
 
 import pytest
 
-from cli.local.data_dir import DataDir, make_places
+from cli.local.data_dir import DataDir, make_data_dir
 from cli.local.pidfile import Running, hold_lock, write_running
 from cli.local.up import environment, up
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Iterator[DataDir]:
-    places = DataDir(tmp_path / "data")
-    make_places(places)
-    yield places
-    shutil.rmtree(places.sockets)
+def data_dir(tmp_path: Path) -> Iterator[DataDir]:
+    data_dir = DataDir(tmp_path / "data")
+    make_data_dir(data_dir)
+    yield data_dir
+    shutil.rmtree(data_dir.sockets)
 
 
-def test_taken_port_is_named_with_the_way_out(places: DataDir, capsys: pytest.CaptureFixture[str]) -> None:
+def test_taken_port_is_named_with_the_way_out(data_dir: DataDir, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        assert up({"RUNYARD_DATA_DIR": str(places.root), "RUNYARD_PORT": str(port)}) == 1
+        assert up({"RUNYARD_DATA_DIR": str(data_dir.root), "RUNYARD_PORT": str(port)}) == 1
     assert f"Port {port} is taken by another program on this machine" in (said := capsys.readouterr().out)
     assert f"RUNYARD_PORT={port + 1} make up" in said
-    assert not places.postgres.exists()
+    assert not data_dir.postgres.exists()
 
 
 @pytest.mark.parametrize("port", ["http", "0", "65536", "-1"])
-def test_port_that_is_none_is_said(places: DataDir, capsys: pytest.CaptureFixture[str], port: str) -> None:
-    assert up({"RUNYARD_DATA_DIR": str(places.root), "RUNYARD_PORT": port}) == 1
-    assert "a port is a number from 1 to 65535" in capsys.readouterr().out
+def test_port_that_is_none_is_said(data_dir: DataDir, capsys: pytest.CaptureFixture[str], port: str) -> None:
+    assert up({"RUNYARD_DATA_DIR": str(data_dir.root), "RUNYARD_PORT": port}) == 1
+    assert "a number from 1 to 65535" in capsys.readouterr().out
 
 
 def test_a_data_folder_that_cannot_be_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,55 +44,55 @@ def test_a_data_folder_that_cannot_be_is_said(tmp_path: Path, capsys: pytest.Cap
     for folder in (tmp_path / "file", tmp_path / "file" / "data", Path("/proc/data")):
         assert up({"RUNYARD_DATA_DIR": str(folder)}) == 1
         said = capsys.readouterr().out
-        assert f"The data cannot be kept in {folder}: " in said
+        assert f"The data folder {folder} is not writable: " in said
         assert "RUNYARD_DATA_DIR" in said
 
 
 def test_users_of_a_deployment_are_refused_before_anything_starts(
-    places: DataDir, capsys: pytest.CaptureFixture[str]
+    data_dir: DataDir, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert up({"RUNYARD_DATA_DIR": str(places.root), "RUNYARD_AUTH": "token"}) == 1
-    assert "RUNYARD_AUTH can only be local here" in capsys.readouterr().out
-    assert not places.postgres.exists()
+    assert up({"RUNYARD_DATA_DIR": str(data_dir.root), "RUNYARD_AUTH": "token"}) == 1
+    assert "RUNYARD_AUTH must be local" in capsys.readouterr().out
+    assert not data_dir.postgres.exists()
 
 
-def test_the_public_address_is_what_was_said_and_executors_call_this_machine(places: DataDir) -> None:
-    told = environment(places, port=8081, environ={"RUNYARD_PUBLIC_URL": "https://runyard.example"})
+def test_the_public_address_is_what_was_said_and_executors_call_this_machine(data_dir: DataDir) -> None:
+    told = environment(data_dir, port=8081, environ={"RUNYARD_PUBLIC_URL": "https://runyard.example"})
     assert told["RUNYARD_PUBLIC_URL"] == "https://runyard.example"
     assert told["RUNYARD_CALLBACK_URL"] == "http://127.0.0.1:8081"
-    assert environment(places, port=8081, environ={})["RUNYARD_PUBLIC_URL"] == "http://127.0.0.1:8081"
+    assert environment(data_dir, port=8081, environ={})["RUNYARD_PUBLIC_URL"] == "http://127.0.0.1:8081"
 
 
-def test_second_start_says_where_the_first_runs(places: DataDir, capsys: pytest.CaptureFixture[str]) -> None:
-    write_running(places, Running(pid=4711, url="http://127.0.0.1:8085"))
-    with hold_lock(places):
-        assert up({"RUNYARD_DATA_DIR": str(places.root)}) == 1
-    assert "running already for this clone at http://127.0.0.1:8085 (process 4711)" in capsys.readouterr().out
+def test_second_start_says_where_the_first_runs(data_dir: DataDir, capsys: pytest.CaptureFixture[str]) -> None:
+    write_running(data_dir, Running(pid=4711, url="http://127.0.0.1:8085"))
+    with hold_lock(data_dir):
+        assert up({"RUNYARD_DATA_DIR": str(data_dir.root)}) == 1
+    assert "already running for this clone at http://127.0.0.1:8085 (process 4711)" in capsys.readouterr().out
 
 
-def test_data_are_not_deleted_while_they_are_used(places: DataDir) -> None:
-    with hold_lock(places):
-        done = delete(places, "--yes")
+def test_data_are_not_deleted_while_they_are_used(data_dir: DataDir) -> None:
+    with hold_lock(data_dir):
+        done = delete(data_dir, "--yes")
     assert done.returncode == 1
-    assert "stop it first" in done.stdout
-    assert places.token.exists()
+    assert "Stop it with Ctrl-C" in done.stdout
+    assert data_dir.token.exists()
 
 
-def test_data_are_not_deleted_without_an_answer(places: DataDir) -> None:
-    assert delete(places).returncode == 1
-    assert places.token.exists()
+def test_data_are_not_deleted_without_an_answer(data_dir: DataDir) -> None:
+    assert delete(data_dir).returncode == 1
+    assert data_dir.token.exists()
 
 
-def test_data_are_deleted_when_told(places: DataDir) -> None:
-    assert delete(places, "--yes").returncode == 0
-    assert not places.root.exists()
-    make_places(places)
+def test_data_are_deleted_when_told(data_dir: DataDir) -> None:
+    assert delete(data_dir, "--yes").returncode == 0
+    assert not data_dir.root.exists()
+    make_data_dir(data_dir)
 
 
-def delete(places: DataDir, *flags: str) -> subprocess.CompletedProcess[str]:
+def delete(data_dir: DataDir, *flags: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "cli", "clean-data", *flags],
-        env={"RUNYARD_DATA_DIR": str(places.root)},
+        env={"RUNYARD_DATA_DIR": str(data_dir.root)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

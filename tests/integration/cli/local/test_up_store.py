@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from cli.__main__ import main
-from cli.local.data_dir import DataDir, make_places
+from cli.local.data_dir import DataDir, make_data_dir
 from cli.local.docker_workers import worker_environment
-from cli.local.object_store import brings_own_store, choose_port, remembered_port, store_environment, without_store
+from cli.local.object_store import choose_port, has_configured_store, remembered_port, store_environment, without_store
 from cli.local.pidfile import Running, write_running
 from tests.integration.cli.stack import Stack
 
@@ -23,15 +23,15 @@ NOBODYS = 2**22
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> DataDir:
-    places = DataDir(tmp_path / "data")
-    places.root.mkdir()
-    return places
+def data_dir(tmp_path: Path) -> DataDir:
+    data_dir = DataDir(tmp_path / "data")
+    data_dir.root.mkdir()
+    return data_dir
 
 
 @pytest.mark.parametrize(("said", "told"), [({}, "process"), ({"WORKER_HOST": "dokcer"}, "dokcer")])
-def test_a_host_of_workers_is_never_another_than_was_said(places: DataDir, said: dict[str, str], told: str) -> None:
-    assert worker_environment(places, said, gateway=None, port=8080) == {"WORKER_HOST": told}
+def test_a_host_of_workers_is_never_another_than_was_said(data_dir: DataDir, said: dict[str, str], told: str) -> None:
+    assert worker_environment(data_dir, said, gateway=None, port=8080) == {"WORKER_HOST": told}
 
 
 @pytest.mark.stack
@@ -39,7 +39,7 @@ def test_only_the_job_worker_is_given_the_key_and_the_doctor_finds_all_well(tmp_
     stack = Stack(DataDir(tmp_path / "data"))
     try:
         stack.wait_until_ready()
-        secret = stack.places.store_key.read_text().split()[1]
+        secret = stack.data_dir.store_key.read_text().split()[1]
         knowing = {name for name in ("api", "worker", "store", "postgres") if secret in environment_of(stack, name)}
         executors = [each for each in stack.left() if "executor" in each.cmdline() and secret in told(each)]
         done = subprocess.run(
@@ -61,42 +61,42 @@ def told(process: psutil.Process) -> str:
     return " ".join([*process.environ().values(), *process.cmdline()])
 
 
-def test_a_port_is_kept_from_start_to_start(places: DataDir) -> None:
-    port = choose_port(places)
-    assert choose_port(places) == port == remembered_port(places)
+def test_a_port_is_kept_from_start_to_start(data_dir: DataDir) -> None:
+    port = choose_port(data_dir)
+    assert choose_port(data_dir) == port == remembered_port(data_dir)
 
 
-def test_a_port_that_somebody_took_is_given_up(places: DataDir) -> None:
-    port = choose_port(places)
+def test_a_port_that_somebody_took_is_given_up(data_dir: DataDir) -> None:
+    port = choose_port(data_dir)
     with socket.create_server(("127.0.0.1", port)):
-        assert choose_port(places) != port
+        assert choose_port(data_dir) != port
 
 
 def test_another_store_is_taken_when_it_is_named(tmp_path: Path) -> None:
-    places = DataDir(tmp_path / "data")
-    make_places(places)
-    choose_port(places)
+    data_dir = DataDir(tmp_path / "data")
+    make_data_dir(data_dir)
+    choose_port(data_dir)
     named = {"S3_BUCKET": "ours", "S3_ENDPOINT_URL": "https://store.example", "AWS_PROFILE": "p", "OTHER": "x"}
-    assert brings_own_store(named)
-    assert store_environment(places, named) == {name: named[name] for name in named if name != "OTHER"}
+    assert has_configured_store(named)
+    assert store_environment(data_dir, named) == {name: named[name] for name in named if name != "OTHER"}
     assert without_store(named) == {"OTHER": "x"}
 
 
 def test_the_doctor_says_that_a_killed_make_up_has_left_no_store(
-    places: DataDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    data_dir: DataDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    make_places(places)
-    write_running(places, Running(pid=NOBODYS, url="http://127.0.0.1:1"))
+    make_data_dir(data_dir)
+    write_running(data_dir, Running(pid=NOBODYS, url="http://127.0.0.1:1"))
     for name in ("DATABASE_URL", "S3_BUCKET", "S3_ENDPOINT_URL", "RUNYARD_WITHOUT_STORE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("RUNYARD_DATA_DIR", str(places.root))
+    monkeypatch.setenv("RUNYARD_DATA_DIR", str(data_dir.root))
     assert main(["doctor"]) == 1
-    assert "Start make up again" in capsys.readouterr().out
+    assert "Run make up again" in capsys.readouterr().out
 
 
-def test_without_a_store_is_passed_on(places: DataDir) -> None:
+def test_without_a_store_is_passed_on(data_dir: DataDir) -> None:
     environ = {"RUNYARD_WITHOUT_STORE": "1"}
-    assert store_environment(places, environ) == environ
+    assert store_environment(data_dir, environ) == environ
 
 
 def test_the_store_listens_to_nobody_beyond_this_machine(tmp_path: Path) -> None:
@@ -113,4 +113,4 @@ def test_the_store_listens_to_nobody_beyond_this_machine(tmp_path: Path) -> None
     command += ["--key-file", str(tmp_path / "key"), "--also", "0.0.0.0"]
     done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "never beyond" in done.stderr
+    assert "use a loopback or private address" in done.stderr

@@ -108,7 +108,7 @@ def test_answer_given_here_is_not_told_again_but_that_of_another_is(terminal: Te
     ("by", "told"),
     [
         ("rule:r@2", "decided by rule:r@2: deny\n"),
-        ("timeout", "nobody answered in time: deny\n"),
+        ("timeout", "no answer in time: deny\n"),
         ("user:x", "answered elsewhere: deny (by user:x)\n"),
     ],
 )
@@ -120,12 +120,12 @@ def test_who_decided_is_told(terminal: Terminal, by: str, told: str) -> None:
 def test_a_request_tells_its_deadline_and_what_comes_then(terminal: Terminal) -> None:
     asked = {"requestId": str(uuid4()), "kind": "permission", "title": "May I?", "fingerprint": "f"}
     terminal.show("human_loop.requested", **asked, expiresAt="2026-01-02T03:04:05Z", onExpiry="deny")
-    assert terminal.text == "? May I?\n    until 2026-01-02T03:04:05Z; then it is denied in nobody's name\n"
+    assert terminal.text == "? May I?\n    until 2026-01-02T03:04:05Z; then Runyard denies the request\n"
 
 
 def test_an_escalated_request_tells_whom_it_was_put_to(terminal: Terminal) -> None:
     terminal.show("human_loop.escalated", requestId=str(uuid4()), to="role:operator", by="timeout", onExpiry="wait")
-    assert terminal.text == "nobody answered in time: role:operator may answer too\n"
+    assert terminal.text == "no answer in time: role:operator can answer too\n"
 
 
 def test_type_from_a_newer_server_is_passed_over(terminal: Terminal) -> None:

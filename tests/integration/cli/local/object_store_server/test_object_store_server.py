@@ -116,7 +116,7 @@ def test_only_one_server_has_a_folder(own_store_server: StoreServer) -> None:
     command += ["--key-file", str(folder / "key"), "--port", "1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "is served by another process" in done.stderr
+    assert "Another process serves" in done.stderr
 
 
 def test_a_body_that_was_not_signed_is_refused(own_store_server: StoreServer) -> None:
