@@ -1,4 +1,4 @@
-"""Run events: their types, their data and the envelope that every reader sees (the wire's event contract)."""
+"""Run events: their types, their data, and the envelope that every reader gets."""
 
 from __future__ import annotations
 

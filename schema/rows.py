@@ -76,7 +76,7 @@ class SessionRow:
 
 @dataclass(frozen=True)
 class RunRow:
-    """One agent turn. `claim`, `attempt`, `epoch` and `key_generation` fence its writers, see design.md.
+    """One agent turn. `claim`, `attempt`, `epoch` and `key_generation` fence its writers (ARCHITECTURE.md, glossary).
     `lease_expires_at` is the log head's; as long as there is none, `lock_expires_at` counts."""
 
     id: UUID

@@ -1,4 +1,4 @@
-"""What the control plane's answer to a callback means for the run. Pure; the rules are the wire's."""
+"""What the control plane's answer to a callback means for the run. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The container engine goes away in a run and comes back with all containers dead (fault 22)."""
+"""The container engine goes away in a run and comes back with all containers dead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fault 33: a worker whose agent takes all it can get, and what its neighbour on the same machine feels of it."""
+"""A worker whose agent takes all it can get, and how its neighbour on the same machine slows down."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def neighbours() -> Iterator[Line]:
     try:
         docker.from_env(timeout=10).images.get(IMAGE)
     except DockerException:
-        yield Line("33", "a neighbour of a hostile worker", "-", note=f"not measured: no engine has the image {IMAGE}")
+        yield Line(
+            "neighbours", "a neighbour of a hostile worker", "-", note=f"not measured: no engine has the image {IMAGE}"
+        )
         return
     with deployment() as name, tempfile.TemporaryDirectory() as folder:
         settings = {"WORKER_HOST": "docker", "WORKER_DEPLOYMENT": name, "EXECUTOR_IMAGE": IMAGE, **LIMITS}
@@ -51,7 +53,9 @@ def neighbours() -> Iterator[Line]:
             alone = partial(steps, talk, neighbour)
             for what, prompt in HOSTILE.items():
                 rounds = in_turns(partial(beside, talk, hostile, prompt, alone), alone)
-                yield rated("33", f"a command's output beside {what}, p99", rounds, unit="s", wanted=Wanted("<=", 1.5))
+                yield rated(
+                    "neighbours", f"a command's output beside {what}, p99", rounds, unit="s", wanted=Wanted("<=", 1.5)
+                )
 
 
 def beside(talk: Talk, hostile: str, prompt: str, measure: Callable[[], float]) -> float:

@@ -1,8 +1,8 @@
 """G9, G10 and G11: a workspace of 50,000 small files, and one of 2 GB, saved, saved again, changed, and restored.
 
-Ours is the whole engine, from the start of its process to its last word, against the object store for trying out on
-loopback; so are `rclone sync` and `aws s3 sync`, once each where they are installed. tar, zstd and restic work on the
-local disk alone, which favours them.
+Ours is the whole snapshotter, from the start of its process to its last word, against the object store for trying
+out on loopback. So are `rclone sync` and `aws s3 sync`, once each where they are installed. tar, zstd and restic work
+on the local disk alone, which favours them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LINK_SECONDS = 600.0
 
 
 def workspaces() -> Iterator[Line]:
-    """The engine against programs that work on the local disk."""
+    """The snapshotter against programs that work on the local disk."""
     with _ground() as (folder, store):
         make_tree(folder / "tree")
         place, others = Place(folder, folder / "tree", store), Others(folder, folder / "tree", store)
@@ -44,7 +44,7 @@ def workspaces() -> Iterator[Line]:
 
 
 def sync_program(program: str) -> Iterator[Line]:
-    """The engine against a program that brings files to the same store, once, if it is there."""
+    """The snapshotter against a program that brings files to the same store, once, if it is there."""
     if not shutil.which(program):
         yield Line("-", program, "-", note="not measured: it is not installed")
         return
@@ -78,7 +78,7 @@ def _synced(program: str, what: str, place: Place, others: Others, change: Calla
     change()
     yield _once(f"{program}: sync of {what} after a small change", others.sync(program), place.save())
     yield _once(f"{program}: restore of {what}", others.sync(program, back=True), place.restore())
-    yield Line("-", f"memory of our engine with {what}, at most", f"{place.peak_bytes / 2**20:.0f} MiB")
+    yield Line("-", f"memory of our snapshotter with {what}, at most", f"{place.peak_bytes / 2**20:.0f} MiB")
 
 
 def _once(what: str, theirs: float, ours: float) -> Line:
@@ -87,7 +87,7 @@ def _once(what: str, theirs: float, ours: float) -> Line:
 
 def first_saves(place: Place, others: Others) -> Iterator[Line]:
     rounds = in_turns(place.first_save, others.pack_by_tar)
-    note = f"The engine's process took at most {place.peak_bytes / 2**20:.0f} MiB of memory."
+    note = f"The snapshotter's process took at most {place.peak_bytes / 2**20:.0f} MiB of memory."
     what = "first save of 50,000 files, against `tar \\| zstd -3` to the local disk"
     yield rated("G9", what, rounds, unit="s", wanted=Wanted("<=", 3.5), note=note)
 

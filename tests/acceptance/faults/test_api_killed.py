@@ -1,6 +1,6 @@
 """An API process that dies at the worst moment of a callback: what it acknowledged is there once, the rest comes again.
 
-Faults 1, 2 and 3; mistake 3.
+tests/FAULTS.md: faults 1, 2 and 3; mistake 3.
 """
 
 from __future__ import annotations

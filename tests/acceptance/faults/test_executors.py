@@ -1,6 +1,6 @@
 """An executor that dies before, at, or after the delivery of a prompt: no prompt is ever delivered twice.
 
-Retries; fault 9; mistakes 13, 15, 20 and 21.
+tests/FAULTS.md: retries; fault 9; mistakes 13, 15, 20 and 21.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A job worker that dies or stands still: its runs go on elsewhere, each of their effects happens once.
 
-Faults 8 and 9; mistakes 7, 8, 16 and 20.
+tests/FAULTS.md: faults 8 and 9; mistakes 7, 8, 16 and 20.
 """
 
 from __future__ import annotations

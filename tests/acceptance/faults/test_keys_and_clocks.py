@@ -1,6 +1,6 @@
 """Callbacks that are replayed, altered, or signed by a wrong key or a wrong clock: refused, with a reason to act on.
 
-Faults 29 and 30.
+tests/FAULTS.md: faults 29 and 30.
 """
 
 from __future__ import annotations

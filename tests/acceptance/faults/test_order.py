@@ -1,6 +1,6 @@
 """However a source's events come (at once, doubled, in disorder, late, against a stop), the log is the same.
 
-Faults 4, 5, 6 and 7.
+tests/FAULTS.md: faults 4, 5, 6 and 7.
 """
 
 from __future__ import annotations

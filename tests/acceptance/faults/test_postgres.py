@@ -1,6 +1,6 @@
 """PostgreSQL that dies, goes away, cuts everybody off, is full of idle clients, or is held up by one of them.
 
-Faults 10, 11, 12, 14, 15 and 16. On a server of their own, which they may hurt.
+tests/FAULTS.md: faults 10, 11, 12, 14, 15 and 16. On a server of their own, which they may hurt.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Readers that are cut, slowed, frozen, or come back anywhere: each gets all of the log, and costs the others nothing.
 
-Faults 13, 17, 19 and 20; mistakes 1, 2 and 10.
+tests/FAULTS.md: faults 13, 17, 19 and 20; mistakes 1, 2 and 10.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A job worker killed in the middle of a save or a restore: another goes on with it, and nothing of it is half there.
 
 Real executors, engines and an object store. What is held on its way says where the kill falls: a request of the engine
-to the store, or the job worker's own transaction. Faults 8, 23 and 24.
+to the store, or the job worker's own transaction. tests/FAULTS.md: faults 8, 23 and 24.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Sweeps that run in several processes at once, or not at all for a while: effects once, and all is caught up.
 
-Fault 37; mistake 9.
+tests/FAULTS.md: fault 37; mistake 9.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A control plane's callback address in small: a real HTTP server that keeps the log as the wire demands, verifies
+"""A control plane's callback address in small: a real HTTP server that keeps the log as the API does, verifies
 signatures, and can be told to misbehave."""
 
 from __future__ import annotations

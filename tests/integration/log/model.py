@@ -99,7 +99,7 @@ class Verdict:
 
 
 def verdict(source: Source, events: list[Json], *, epoch: int) -> Verdict:
-    """By the rules of the wire."""
+    """By the rules for callbacks."""
     run = source.run
     if epoch != source.epoch:
         return Verdict("stale_epoch")

@@ -54,7 +54,7 @@ def test_a_store_that_fails_fails_the_save_and_the_next_one_succeeds(
     method: str,
     status: int,
 ) -> None:
-    """Fault 26; 507 is a store without space."""
+    """507 is a store without space."""
     hurt_store.fail(method=method, status=status, times=None)
     assert save_all(context, dirty) == ["failed"]
     state = dirty.state

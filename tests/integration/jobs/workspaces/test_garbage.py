@@ -54,7 +54,7 @@ def test_what_no_snapshot_names_goes_after_its_grace(
     object_store: RunningStore,
     bucket: Bucket,
 ) -> None:
-    """Fault 23: the packs of a save that was killed before its manifest."""
+    """The packs of a save that was killed before its manifest."""
     context = make_saving_context()
     saver.files = contents("abc")
     session.run()

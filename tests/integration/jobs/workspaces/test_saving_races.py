@@ -115,7 +115,6 @@ def test_a_zombie_of_an_older_epoch_never_lands_against_the_new_place(
     database: str,
     object_store: RunningStore,
 ) -> None:
-    """Fault 24."""
     old, new = make_saving_context(), make_saving_context()
     for number in range(ROUNDS):
         epoch = number + 2

@@ -99,8 +99,6 @@ def test_a_snapshot_that_has_gone_from_the_store_is_made_again_although_nothing_
 def test_an_object_that_is_cut_short_in_the_store_is_noticed_and_uploaded_again(
     context: TaskContext, dirty: Session, saver: Saver, object_store: RunningStore, database: str
 ) -> None:
-    """Fault 25, on the way in."""
-
     def cut(key: str) -> None:
         if "/snapshots/" in key:
             saver.before_put = str

@@ -1,4 +1,4 @@
-"""What a hostile agent finds in a worker: its own files, the way to the control plane, and nothing else (fault 33)."""
+"""What a hostile agent finds in a worker: its own files, the way to the control plane, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine itself goes away and comes back (fault 22): alone in its module, for nobody else may use it meanwhile."""
+"""The engine itself goes away and comes back: alone in its module, for nobody else may use it meanwhile."""
 
 from __future__ import annotations
 
