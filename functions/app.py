@@ -1,4 +1,4 @@
-"""The Flask app: routes by area, one table of errors, one place that admits."""
+"""Create the Flask app: blueprints by noun, error handlers, permission checks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ class EdgeApp(APIFlask):
 
 
 def create_app(settings: ApiSettings, *, edge: ApiProcess | None = None) -> APIFlask:
-    """The app over this edge (a resident server's, if none is given). `edge.start()` is the caller's to call."""
+    """Return the app over this process's state; without `edge`, make a resident server's. The caller calls
+    `edge.start()`."""
     app = EdgeApp(
         __name__,
         title="Runyard",
@@ -66,7 +67,7 @@ def create_app(settings: ApiSettings, *, edge: ApiProcess | None = None) -> APIF
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=settings.public_url.startswith("https:"),
         PERMANENT_SESSION_LIFETIME=timedelta(days=SIGNED_IN_DAYS),
-        # a byte can take six in JSON's escapes
+        # JSON may escape one byte as six
         MAX_CONTENT_LENGTH=6 * settings.max_prompt_bytes + 65_536,
         VALIDATION_ERROR_STATUS_CODE=422,
         SOCK_SERVER_OPTIONS=SERVER_OPTIONS,
@@ -104,5 +105,5 @@ def create_app(settings: ApiSettings, *, edge: ApiProcess | None = None) -> APIF
 
 
 def _derived(settings: ApiSettings, purpose: str) -> str:
-    """A key for one purpose. The cookie is named by it too: cookies know no ports, and a second clone has its own."""
+    """Derive a key for one purpose. It names the cookie too: cookies ignore ports, and each clone needs its own."""
     return hmac.new(settings.secret_key, purpose.encode(), hashlib.sha256).hexdigest()

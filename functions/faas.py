@@ -1,6 +1,7 @@
-"""The same app as a function behind API Gateway (HTTP API, payload version 2): `functions.faas.handler`.
+"""Serve the app as a function behind API Gateway (HTTP API, payload version 2): `functions.faas.handler`.
 
-No thread and no LISTEN: one connection, hints sent at once after the commit, SSE answers one page and `retry:`.
+A function has no threads, no LISTEN and one connection. It notifies readers right after each commit; an SSE answer is
+one page of events and `retry:`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """The entry point that serverless.yml names."""
+    """Handle one event. serverless.yml names this entry point."""
     return _from_environment()(event, context)
 
 
@@ -34,7 +35,7 @@ def make_handler(settings: ApiSettings) -> Handler:
 
 @cache
 def _from_environment() -> Handler:
-    """Made at the first call and kept while the function stays warm."""
+    """Make the handler at the first call and keep it while the function is warm."""
     settings = read_settings()
     configure_logs("function", level=settings.log_level)
     return make_handler(settings)

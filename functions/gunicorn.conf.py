@@ -1,5 +1,5 @@
 # ruff: noqa: N999  gunicorn names this file
-"""gunicorn's configuration: one process, many threads, loopback. Command-line options overrule what stands here."""
+"""Configure gunicorn: one process, many threads, loopback. Command-line options override this file."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ bind = [
 worker_class = "gthread"
 workers = 1
 threads = _settings.api_threads
-# Streams are capped below the threads, so more connections than threads only wait for the short requests before them.
+# Fewer stream slots than threads exist, so further connections wait for short requests only.
 worker_connections = _settings.api_threads + 256
 keepalive = 15
 timeout = 60
 graceful_timeout = 10
 logger_class = JsonLogger
 accesslog = None
-# Each clone's own, or none; gunicorn's default is one in the home folder that all share.
+# Each clone has its own socket or none. gunicorn's default is one in the home folder, shared by all clones.
 control_socket = str(_settings.data_dir / "gunicorn.ctl") if _settings.data_dir else ""
 control_socket_disable = _settings.data_dir is None
 

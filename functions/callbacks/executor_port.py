@@ -1,4 +1,4 @@
-"""The address at which only workers knock: agents live behind it too, so nothing but callbacks is to be had there."""
+"""Serve only callbacks on the executor port: agents can reach it too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PROBLEM = {"type": "about:blank", "title": "Not Found", "status": 404, "code": 
 
 
 class ExecutorPort:
-    """A WSGI application before all others. Callbacks are signed, run by run."""
+    """A WSGI application around all others. Callbacks are signed per run."""
 
     def __init__(self, app: WSGIApplication, *, host: str, port: int) -> None:
         self._app = app
@@ -30,12 +30,12 @@ class ExecutorPort:
         return [content]
 
     def _came_in_here(self, wsgi: WSGIEnvironment) -> bool:
-        """By the socket itself: what a client says of the host proves nothing."""
+        """Look at the socket itself: a client's Host header proves nothing."""
         connection = wsgi.get("gunicorn.socket")
         if not isinstance(connection, socket.socket):
             return False
         try:
             name = connection.getsockname()
-        except OSError:  # it is gone already
+        except OSError:  # the connection is closed already
             return True
         return isinstance(name, tuple) and name[1] == self._port and self._host in (name[0], "0.0.0.0")  # noqa: S104

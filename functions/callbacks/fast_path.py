@@ -1,7 +1,7 @@
-"""The short way of callbacks that only continue a log: past Flask, whose part of such a call would be the larger one.
+"""Receive append-only callbacks without Flask, which would cost more than the callback itself.
 
-Whatever is not plain, not signed with the run's first key, or not as it should be, goes on to the route as it came:
-there is one place that refuses, and one that does what has effects.
+A call that is not append-only, not signed with the run's first key, or malformed goes on to the route unchanged. So
+only the route refuses callbacks, and only the route applies effects.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from schema.logs import trace_id
 from schema.signature import callback_key, is_signed
 
 FAILURE = "runyard.failure"
-"""Where the route finds why a plain call could not be stored."""
+"""The environ key under which the route finds why an append-only call could not be stored."""
 FIRST_GENERATION = 1
 _PATH = re.compile(r"/api/runs/([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})/callbacks")
 _KEYS = {name: f"HTTP_{name.upper().replace('-', '_')}" for name in WEBHOOK_HEADERS}
 
 
 class FastPath:
-    """A WSGI application before the app's own."""
+    """A WSGI application around the Flask app."""
 
     def __init__(self, app: WSGIApplication, edge: ApiProcess) -> None:
         self._app = app
@@ -46,7 +46,7 @@ class FastPath:
         if found is None or not size.isdecimal() or int(size) > self._edge.settings.max_callback_bytes:
             return self._app(wsgi, start_response)
         raw = wsgi["wsgi.input"].read(int(size))
-        wsgi["wsgi.input"] = BytesIO(raw)  # for the route, should it go on
+        wsgi["wsgi.input"] = BytesIO(raw)  # for the route, which may read it again
         try:
             received = self._receive(UUID(found[1]), raw, wsgi)
         except (OperationalError, Unavailable) as error:
@@ -66,7 +66,7 @@ class FastPath:
         return self._edge.intake.receive(PlainCall(run_id, body, FIRST_GENERATION))
 
     def _is_signed(self, run_id: UUID, body: CallbackBody, raw: bytes, wsgi: Mapping[str, Any]) -> bool:
-        """By the key that every run has unless somebody rotated it, so that no query is needed to know it."""
+        """Check the signature with the run's first key, which is known without a query and valid unless rotated."""
         secret = self._edge.settings.secret_key
         key = callback_key(secret, run_id=run_id, attempt=body.attempt, generation=FIRST_GENERATION)
         return is_signed([key], raw, {name: wsgi.get(found, "") for name, found in _KEYS.items()})

@@ -1,6 +1,6 @@
-"""Where executors, and the drivers of bound runs, report: signed, batched, at least once.
+"""Receive callbacks from executors and the drivers of bound runs: signed, batched, at least once.
 
-Calls that only continue a log take a shorter way, see short_way.py, and come here when they cannot go it.
+The fast path (fast_path.py) stores append-only calls; all other calls reach this route.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ callbacks = APIBlueprint("callbacks", __name__, tag="Callbacks")
 
 
 @callbacks.post("/api/runs/<uuid:run_id>/callbacks")
-@public("Signed with the key of the run and attempt (Standard Webhooks); users have no part in it.")
+@public("Callbacks are signed with the key of the run and attempt (Standard Webhooks), not by users.")
 @callbacks.output(CallbackAnswer)
 @callbacks.doc(
     responses=conflicts("gap", "n_conflict", "stale_epoch", "stale_attempt"), extensions=takes_headers(*WEBHOOK_HEADERS)
@@ -36,8 +36,9 @@ callbacks = APIBlueprint("callbacks", __name__, tag="Callbacks")
 def post_callbacks(run_id: UUID) -> Response:
     """Report events of a run
 
-    Signed as in Standard Webhooks. No events is a heartbeat. All or nothing, and safe to send again: 409 `gap` tells
-    the number expected, 409 `n_conflict`, `stale_epoch` and `stale_attempt` mean that the sender is not up to date.
+    Signed as in Standard Webhooks. A call without events is a heartbeat. Runyard stores all events of a call or none,
+    and a call is safe to repeat. 409 `gap` carries the expected number; `n_conflict`, `stale_epoch` and `stale_attempt`
+    mean that the sender is outdated.
     """
     request.max_content_length = api_process().settings.max_callback_bytes
     raw = request.get_data(cache=False)

@@ -1,6 +1,6 @@
-"""Following a log: replay and live are one path, shared by WebSocket and SSE.
+"""Follow a log. Replay and live events take the same path, for WebSocket and SSE.
 
-Read the rows after the cursor; when there are none, wait for the bell; read again.
+Read the rows after the cursor; without rows wait for the bell; read again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _log = structlog.get_logger("functions.events.follow")
 
 @dataclass(frozen=True)
 class Followed:
-    """What is followed, and for whom: a session's log, or the part of it that is one run's."""
+    """The followed log, a session's or one run's part of it, and its reader."""
 
     session_id: UUID
     run_id: UUID | None
@@ -47,8 +47,8 @@ class Followed:
 
 @dataclass(frozen=True)
 class Batch:
-    """Events in order: of a run, or `written` ones of a session. None came for the time of a tick, or the bell rang for
-    another reason, when there are none. `is_full` when there may be more already."""
+    """Events in order: a run's, or a session's `written` ones. A batch is empty when no event came within a tick, or
+    the bell rang for another reason. `is_full`: more events may exist already."""
 
     events: Sequence[Envelope] = ()
     written: WrittenEvents = NOTHING_WRITTEN
@@ -56,12 +56,12 @@ class Batch:
     is_last: bool = False
 
     def cursor_after(self, cursor: int) -> int:
-        """Where to read on."""
+        """Return the cursor after this batch."""
         return max(cursor, self.written.last_seq, self.events[-1].seq if self.events else 0)
 
 
 def refuse_cursor_ahead(last_seq: int, cursor: int) -> None:
-    """A cursor beyond the log is not this log's: its reader would silently miss what comes up to it."""
+    """Raise Conflict for a cursor beyond the log's end: its reader would silently miss the events up to it."""
     if cursor > last_seq:
         raise Conflict(f"The log ends at {last_seq}: read it again from a cursor within it.", code="bad_cursor")
 
@@ -69,9 +69,10 @@ def refuse_cursor_ahead(last_seq: int, cursor: int) -> None:
 def follow(
     edge: ApiProcess, followed: Followed, *, after: int, place: StreamSlot, tick_seconds: float
 ) -> Iterator[Batch]:
-    """Every event after the cursor exactly once and in order, in batches, until the run or the server ends.
+    """Yield every event after the cursor exactly once and in order, in batches, until the run or the server ends.
 
-    Waits out a database that is away. Raises Unauthenticated and NotFound when the reader may not go on.
+    Waits while the database cannot be reached. Raises Unauthenticated and NotFound when the reader loses its
+    permission.
     """
     pages = _Pages(edge, followed, after)
     with edge.watch.reading(followed.session_id, place.bell) as reader:
@@ -93,7 +94,7 @@ def follow(
 
 
 class _Pages:
-    """What is followed, page by page. The next one is read while a full one is being sent; never more than that one."""
+    """The followed log, page by page. While a full page is being sent, the next page is read; never more than that."""
 
     def __init__(self, edge: ApiProcess, followed: Followed, after: int) -> None:
         self._edge = edge
@@ -103,11 +104,13 @@ class _Pages:
         self.cursor = after
 
     def next(self) -> Batch | None:
-        """What comes after the cursor; None when the database does not answer."""
+        """Read the next page; return None when the database does not answer."""
         must_check = time.monotonic() - self._checked_at >= RECHECK_SECONDS
         try:
             batch = _read(self._edge, self._followed, self.cursor, limit=self._limit, must_check=must_check)
-        except ProgramLimitExceeded:  # a page is one text, of less than 1 GB: these events are larger than those before
+        except (
+            ProgramLimitExceeded
+        ):  # PostgreSQL makes a page as one text, below 1 GB: these events need a smaller page
             if self._limit == SMALLEST_PAGE:
                 raise
             self._limit = SMALLEST_PAGE
@@ -122,7 +125,7 @@ class _Pages:
 
 
 def _wait(edge: ApiProcess, reader: Reader, cursor: int, *, tick_seconds: float) -> Iterator[Batch]:
-    """Until the log may have grown; an empty batch each time that the bell rang for nothing, or nothing rang."""
+    """Wait until the log may have grown. Yield an empty batch after each tick and each other ring of the bell."""
     until = time.monotonic() + RECHECK_SECONDS
     while not edge.streams.is_ending and (left := until - time.monotonic()) > 0:
         if reader.wait(cursor, min(tick_seconds, left)):
@@ -131,7 +134,7 @@ def _wait(edge: ApiProcess, reader: Reader, cursor: int, *, tick_seconds: float)
 
 
 def _next_limit(batch: Batch, limit: int) -> int:
-    """As many events as make about PAGE_BYTES, going by those just read."""
+    """Choose a page of about PAGE_BYTES, going by the events just read."""
     if not (written := batch.written.json):
         return limit
     size = sum(map(len, written)) // len(written)
@@ -139,7 +142,7 @@ def _next_limit(batch: Batch, limit: int) -> int:
 
 
 def _read(edge: ApiProcess, followed: Followed, cursor: int, *, limit: int, must_check: bool) -> Batch | None:
-    """The next page; None when the database does not answer."""
+    """Read a page; return None when the database does not answer."""
     try:
         if followed.run_id is None and not must_check:
             read = partial(written_events, session_id=followed.session_id, after=cursor, limit=limit)
@@ -153,7 +156,7 @@ def _read(edge: ApiProcess, followed: Followed, cursor: int, *, limit: int, must
     except ProgramLimitExceeded:
         raise
     except OperationalError as error:
-        _log.warning("a reader waits for the database", reason=str(error).splitlines()[:1])
+        _log.warning("the database did not answer a reader; retrying", reason=str(error).splitlines()[:1])
         return None
 
 
@@ -166,7 +169,7 @@ def _read_run(conn: Conn, followed: Followed, run_id: UUID, cursor: int) -> Batc
     has_ended = False
     if (not events or events[-1].late) and run_for(conn, followed.actor, run_id).is_final:
         has_ended = True
-        events = run_events(conn, run_id, after=cursor, limit=PAGE)  # it may have ended between the two
+        events = run_events(conn, run_id, after=cursor, limit=PAGE)  # the run may have ended between both reads
     for i, event in enumerate(events):
         if event.type == "run.finished" and not event.late:
             return Batch(events[: i + 1], is_last=True)

@@ -1,4 +1,4 @@
-"""A run's events as server-sent events (WHATWG HTML, section 9.2)."""
+"""Send a run's events as server-sent events (WHATWG HTML, section 9.2)."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _log = structlog.get_logger("functions.events.sse")
 
 
 def stream_response(edge: ApiProcess, followed: Followed, *, after: int, place: StreamSlot, **headers: str) -> Response:
-    """The answer that follows the log. It leaves its place when it ends, however it ends."""
+    """Return the response that follows the log. It releases its stream slot when it ends for any reason."""
     sock: socket.socket | None = request.environ.get("gunicorn.socket")
     if sock is not None:
-        sock.settimeout(SEND_SECONDS)  # a reader that takes nothing for so long is cut
+        sock.settimeout(SEND_SECONDS)  # disconnect a reader that takes nothing for so long
         watch_for_dead_peer(sock)
     chunks = _follow(edge, followed, after=after, place=place, sock=sock)
     response = Response(chunks, mimetype="text/event-stream")
@@ -45,7 +45,7 @@ def frame(event: Envelope) -> str:
 def _follow(
     edge: ApiProcess, followed: Followed, *, after: int, place: StreamSlot, sock: socket.socket | None
 ) -> Iterator[str]:
-    yield f"retry: {RETRY_MILLISECONDS}\n\n"  # with it the headers go out
+    yield f"retry: {RETRY_MILLISECONDS}\n\n"  # sends the headers too
     written_at = time.monotonic()
     try:
         for batch in follow(edge, followed, after=after, place=place, tick_seconds=TICK_SECONDS):
@@ -57,5 +57,5 @@ def _follow(
                 written_at = time.monotonic()
             if not edge.is_resident or (sock is not None and has_hung_up(sock)):
                 return
-    except RunyardError as error:  # the login has expired, or the session is gone
+    except RunyardError as error:  # the login has expired, or the session was deleted
         _log.info("a stream ended", reason=error.problem_code)

@@ -1,4 +1,4 @@
-"""Who is asking, and may they: every route names its permission, and this is where it is enforced, before the view."""
+"""Authenticate requests and enforce the permission that each route declares, before its view runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def permission(name: Permission) -> Callable[[View], View]:
-    """The view is for users whose role includes it."""
+    """Declare that the view needs this permission, which the user's role must include."""
 
     def declare(view: View) -> View:
         view.__permission__ = name  # type: ignore[attr-defined]
@@ -32,7 +32,7 @@ def permission(name: Permission) -> Callable[[View], View]:
 
 
 def public(reason: str) -> Callable[[View], View]:
-    """The view is for everyone, for this reason."""
+    """Declare that the view is open to everyone, for this reason."""
 
     def declare(view: View) -> View:
         view.__permission__ = PUBLIC  # type: ignore[attr-defined]
@@ -43,7 +43,7 @@ def public(reason: str) -> Callable[[View], View]:
 
 
 def enforce_permissions(app: Flask) -> None:
-    """Call it when all routes are registered: one that declares nothing is an error at start."""
+    """Enforce permissions. Call it after all routes are registered: an undeclared route raises AssertionError."""
     undeclared = [
         rule.rule for rule in app.url_map.iter_rules() if permission_of(app.view_functions[rule.endpoint]) is None
     ]
@@ -53,21 +53,21 @@ def enforce_permissions(app: Flask) -> None:
 
 
 def permission_of(view: Callable[..., Any]) -> Permission | str | None:
-    """What the view declares."""
+    """Return the permission that the view declares; None when it declares none."""
     declared: str | None = getattr(view, "__permission__", None)
     return declared
 
 
 def actor() -> Actor:
-    """The user on whose behalf this request is done."""
+    """Return the user who makes this request."""
     found: Actor = g.actor
     return found
 
 
 def authenticator() -> Callable[[Conn], Actor]:
-    """Authenticates as this request does, and goes on to do so after it: for streams, which outlive a login.
+    """Return a function that authenticates this request's user again later: streams outlive a login.
 
-    Raises Unauthenticated, and Forbidden for a browser's request that comes from another site.
+    Raises Unauthenticated, and Forbidden for a browser's request from another site.
     """
     header = request.headers.get("Authorization")
     if header is not None:
@@ -83,7 +83,7 @@ def authenticator() -> Callable[[Conn], Actor]:
 
 
 def who_is_asking() -> Actor | None:
-    """For public pages: the signed-in user, if any."""
+    """Return the signed-in user of a public page; None without one."""
     try:
         recognise = authenticator()
         with api_process().database.transaction() as conn:
@@ -94,7 +94,7 @@ def who_is_asking() -> Actor | None:
 
 def _enforce() -> None:
     view = current_app.view_functions.get(request.endpoint or "")
-    if view is None:  # no such route: its problem is on the way
+    if view is None:  # no such route: Flask answers 404
         return
     needed = permission_of(view)
     if needed == PUBLIC:
@@ -106,7 +106,7 @@ def _enforce() -> None:
 
 
 def _refuse_other_sites() -> None:
-    """A browser sends the cookie along whatever page asks; only our own pages may change things or open a socket."""
+    """Refuse changes and sockets from other sites' pages: a browser attaches the cookie to their requests too."""
     if request.method in _SAFE and request.headers.get("Upgrade") is None:
         return
     origin = request.headers.get("Origin")

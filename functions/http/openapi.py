@@ -1,6 +1,7 @@
-"""The OpenAPI document. `functions/openapi_file.py` writes the one that is kept.
+"""Complete the OpenAPI document that APIFlask makes; `functions/openapi_file.py` writes it to a file.
 
-APIFlask describes bodies, queries and answers; what holds for many routes (problems, security, headers) is added here.
+APIFlask describes bodies, queries and answers. This module adds the parts that many routes share: problems, security,
+headers.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from schema.executor_api import CallbackBody
 from schema.wire import Json
 
 ABOUT = """\
-A control plane for coding-agent runs. Times are RFC 3339 in UTC, ids are UUIDs, keys are camelCase; unknown keys of a
-request are refused, those of an answer are to be passed over.
+A control plane for coding-agent runs. Times are RFC 3339 in UTC, ids are UUIDs, keys are camelCase. Runyard refuses
+unknown keys in requests; clients ignore unknown keys in answers.
 
 **Errors** are `application/problem+json` (RFC 9457); `code` is stable and for programs, `detail` is a sentence.
 
 **Live**: `WS /api/sessions/{sessionId}/ws?after=N` sends `{"kind": "event", ...envelope}` for every event after N, once
-and in order; without `after` first `{"kind": "snapshot", session, runs, requests, seq}`. `{"kind": "ping"}` is answered
-by `{"kind": "pong"}`. Before it closes it sends `{"kind": "closing", code, reason, seq}`: 4008 slow reader, 4401 login
-expired, 4403 forbidden, 1012 restart.
+and in order. Without `after` it first sends `{"kind": "snapshot", session, runs, requests, seq}`. It answers
+`{"kind": "ping"}` with `{"kind": "pong"}`. Before it closes it sends `{"kind": "closing", code, reason, seq}`: 4008
+slow reader, 4401 login expired, 4403 forbidden, 1012 restart.
 
-**Signing in**: a bearer token. A browser signs in at `/sign-in?code=...` and then has a cookie; what changes anything
-needs an `Origin` of Runyard's own with it.
+**Signing in**: send a bearer token. A browser signs in at `/sign-in?code=...` and receives a cookie; with the cookie,
+every change needs an `Origin` of Runyard's own.
 """
 WEBHOOK_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _SCHEMAS: Json = {
@@ -39,9 +40,9 @@ _SCHEMAS: Json = {
     "Last-Event-ID": {"type": "string", "pattern": LAST_EVENT_ID},
 }
 REQUEST_HEADERS = {
-    "Idempotency-Key": "The same key with the same body starts one run only; with another body it is 409.",
+    "Idempotency-Key": "Requests with the same key and body start one run. The same key with another body is 409.",
     "Prefer": "`wait=N`: answer when the run has ended, within N seconds (at most 60).",
-    "Last-Event-ID": "The number (`seq`) of the last event that was received. Wins over `cursor`.",
+    "Last-Event-ID": "The number (`seq`) of the last received event. It wins over `cursor`.",
     "traceparent": "W3C Trace Context: the run becomes part of this trace.",
     **dict.fromkeys(WEBHOOK_HEADERS, "As in Standard Webhooks."),
 }
@@ -49,11 +50,11 @@ _PROBLEMS = {
     "400": "The body is not JSON",
     "401": "Not signed in, or not signed",
     "403": "Signed in, but not allowed",
-    "404": "There is no such thing, or it is not yours to see",
-    "409": "It does not fit the present state",
+    "404": "Not found, or not visible to you",
+    "409": "The request conflicts with the present state",
     "413": "Too large",
-    "422": "It cannot be understood; `errors` names the fields",
-    "503": "Not possible right now",
+    "422": "The request is invalid; `errors` names the fields",
+    "503": "Temporarily unavailable",
 }
 _PROBLEM: Json = {
     "type": "object",
@@ -78,14 +79,14 @@ _PROBLEM: Json = {
 _HEADERS: Json = {
     "Retry-After": {"description": "Seconds", "schema": {"type": "integer"}},
     "WWW-Authenticate": {"description": "`Bearer`", "schema": {"type": "string"}},
-    "Location": {"description": "Where what was made is", "schema": {"type": "string"}},
+    "Location": {"description": "The address of the created resource", "schema": {"type": "string"}},
     "Preference-Applied": {"description": "`wait=N`", "schema": {"type": "string"}},
-    "x-trace-id": {"description": "Names this request in the logs", "schema": {"type": "string"}},
+    "x-trace-id": {"description": "The id of this request in the logs", "schema": {"type": "string"}},
 }
 EVENT_STREAM: Json = {
     "schema": {
         "type": "object",
-        "description": "Each event; a comment every 15 s.",
+        "description": "Events; a comment every 15 s.",
         "properties": {
             "id": {"type": "string", "description": "Its `seq`"},
             "event": {"type": "string", "description": "Its type"},
@@ -112,7 +113,7 @@ _OF_STATUS = {"401": ["WWW-Authenticate"], "503": ["Retry-After"], "201": ["Loca
 
 
 def describe(app: APIFlask, *, waited: type[BaseModel]) -> None:
-    """Set what the whole document says. `waited` is the answer to a start that waits for its run's end."""
+    """Configure the document. `waited` is the answer to a start that waits for the end of its run."""
     app.config.update(
         OPENAPI_VERSION="3.1.0",
         DESCRIPTION=ABOUT,
@@ -128,22 +129,22 @@ def describe(app: APIFlask, *, waited: type[BaseModel]) -> None:
 
 
 def also(responses: dict[int, Json]) -> Any:
-    """More answers of a view, each an OpenAPI response object, for which APIFlask's own type is too narrow."""
+    """Return further answers of a view as OpenAPI response objects; APIFlask's own type is too narrow for them."""
     return responses
 
 
 def conflicts(*codes: str) -> Any:
-    """The 409 of a view."""
+    """Return the 409 answer of a view with its codes."""
     return also({409: {"description": f"{_PROBLEMS['409']}: {', '.join(f'`{code}`' for code in codes)}"}})
 
 
 def takes_headers(*names: str) -> Any:
-    """The request headers that a view reads, each of REQUEST_HEADERS; for `doc(extensions=...)`."""
+    """Declare the request headers that a view reads, out of REQUEST_HEADERS; for `doc(extensions=...)`."""
     return {"x-headers": list(names)}
 
 
 def document(app: Flask) -> Json:
-    """The document of this app, the same on every machine."""
+    """Return this app's document, the same on every machine."""
     spec: Any = cast("APIFlask", app).spec
     return dict(spec)
 
@@ -223,7 +224,7 @@ def _answer_problem(operation: Json, *statuses: str) -> None:
 
 
 def _schema(components: Json, model: type[BaseModel]) -> Json:
-    """A reference to the model's schema, which is put among the components with all that it refers to."""
+    """Add the model's schema and all schemas that it refers to; return a reference to it."""
     name = model.__name__
     schema = model.model_json_schema(ref_template=f"#/components/schemas/{name}.{{model}}")
     for inner, definition in schema.pop("$defs", {}).items():
@@ -233,7 +234,7 @@ def _schema(components: Json, model: type[BaseModel]) -> Json:
 
 
 def _camel_case_paths(spec: Json) -> None:
-    """Path parameters are named as in the answers: runId, not run_id."""
+    """Name path parameters as in answers: runId, not run_id."""
     spec["paths"] = {
         re.sub(r"{(\w+)}", lambda found: f"{{{_camel(found[1])}}}", path): operations
         for path, operations in spec["paths"].items()

@@ -1,4 +1,4 @@
-"""Parsing what APIFlask's decorators do not reach: signed bodies, headers, the queries of sockets."""
+"""Parse requests where APIFlask's decorators do not: signed bodies, headers, the queries of sockets."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class EdgeRequest(Request):
-    """A request whose empty body is an empty object, and whose malformed body is a problem with a reason."""
+    """A request. An empty body is an empty object; a malformed body raises MalformedJson with the reason."""
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:  # noqa: FBT001, FBT002  Flask's
         if not self.get_data():
             return {}
         value = super().get_json(force=force, silent=silent, cache=cache)
-        if value is None:  # APIFlask would take it for an empty object
+        if value is None:  # APIFlask would treat null as an empty object
             raise Invalid("The body is null, not an object.")
         return value
 
@@ -40,7 +40,7 @@ class EdgeRequest(Request):
 
 
 def parsed(model: type[Model], value: object, *, where: str) -> Model:
-    """The value as the model; raises Invalid with the fields that do not fit, and nothing of the input."""
+    """Parse the value. Raises Invalid with the fields that do not fit, without the input's values."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -53,7 +53,7 @@ def parsed(model: type[Model], value: object, *, where: str) -> Model:
 
 
 def last_event_id() -> int | None:
-    """The number that a reconnecting EventSource sends; raises Invalid for anything else."""
+    """Return the number that a reconnecting EventSource sends, None without it. Raises Invalid for other text."""
     text = request.headers.get("Last-Event-ID", "").strip()
     if not re.fullmatch(LAST_EVENT_ID, text):
         raise Invalid("Last-Event-ID is not the number of an event.", code="bad_cursor")
@@ -61,13 +61,13 @@ def last_event_id() -> int | None:
 
 
 def preferred_wait_seconds() -> int:
-    """What `Prefer: wait=N` (RFC 7240) asks for, at most MAX_WAIT_SECONDS; 0 without it."""
+    """Return the seconds of `Prefer: wait=N` (RFC 7240), at most MAX_WAIT_SECONDS; 0 without the header."""
     found = _PREFERRED_WAIT.search(request.headers.get("Prefer", ""))
     return min(int(found[1]), MAX_WAIT_SECONDS) if found else 0
 
 
 def idempotency() -> Idempotency | None:
-    """The key of this request and the digest of its body, whatever the order of its keys."""
+    """Return the request's key and a digest of its body that ignores the order of keys; None without a key."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
@@ -78,12 +78,12 @@ def idempotency() -> Idempotency | None:
 
 
 def page_cursor(created_at: datetime, id_: UUID) -> str:
-    """Where the next page of a list that is newest first begins: PAGE_CURSOR."""
+    """Return the cursor (PAGE_CURSOR) of the next page of a newest-first list."""
     return f"{round((created_at - _EPOCH) / timedelta(microseconds=1))}-{id_}"
 
 
 def read_page_cursor(cursor: str | None) -> tuple[str, UUID] | None:
-    """As handlers.runs.read takes it."""
+    """Return the cursor as handlers.runs.read takes it: time and id; None for the first page."""
     if cursor is None:
         return None
     microseconds, _, id_ = cursor.partition("-")

@@ -1,4 +1,4 @@
-"""Errors become RFC 9457 problems here, and only here: the one table from error classes to HTTP."""
+"""Turn errors into RFC 9457 problems, with the only table from error classes to HTTP status."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _CODES = {
 
 
 def answer_with_problems(app: APIFlask) -> None:
-    """Have every error of the app answered as a problem."""
+    """Answer every error of the app with a problem."""
     app.error_processor(_validation_problem)
     app.register_error_handler(HTTPException, _http_problem)
     app.register_error_handler(RunyardError, known_problem)
@@ -80,7 +80,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     members: Mapping[str, object] | None = None,
 ) -> Response:
-    """An `application/problem+json` answer; `members` are the extension members."""
+    """Return an `application/problem+json` answer; `members` are its extension members."""
     at = HTTPStatus(status)
     body = {
         "type": f"urn:runyard:problem:{code}",
@@ -105,7 +105,7 @@ def known_problem(error: RunyardError) -> Response:
 
 
 def _validation_problem(error: HTTPError) -> Response:
-    """The fields and what is wrong with them; never what was sent."""
+    """Name the fields and their faults; repeat nothing of the input."""
     found = [
         {"where": f"{location}.{field}"[:200], "problem": message}
         for location, fields in dict(error.detail or {}).items()
@@ -118,7 +118,7 @@ def _validation_problem(error: HTTPError) -> Response:
 
 
 def _http_problem(error: HTTPException) -> Response | HTTPException:
-    if error.response is not None or (error.code or 500) < 400:  # a redirect, or an answer that was raised
+    if error.response is not None or (error.code or 500) < 400:  # a redirect or a raised response
         return error
     status = error.code or 500
     headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
@@ -127,15 +127,19 @@ def _http_problem(error: HTTPException) -> Response | HTTPException:
 
 
 def _database_away(error: OperationalError) -> Response:
-    _log.warning("the database did not answer", reason=type(error).__name__, detail=str(error).splitlines()[:1])
+    _log.warning(
+        "the database did not answer; answering 503", reason=type(error).__name__, detail=str(error).splitlines()[:1]
+    )
     return problem(503, code="database_unavailable", detail="The database does not answer. Try again shortly.")
 
 
 def _unstorable(error: DataError) -> Response:
-    _log.warning("the database refused a value", reason=type(error).__name__)
-    return problem(422, code=Invalid.code, detail="A value of the request cannot be stored.")
+    _log.warning("the database refused a value; answering 422", reason=type(error).__name__)
+    return problem(422, code=Invalid.code, detail="PostgreSQL cannot store a value of the request.")
 
 
 def _unexpected(error: Exception) -> Response:
     _log.error("a request failed", exc_info=error)
-    return problem(500, code=RunyardError.code, detail="Something went wrong in Runyard. Its log names the trace.")
+    return problem(
+        500, code=RunyardError.code, detail="The request failed inside Runyard. Look up the trace id in its log."
+    )

@@ -1,4 +1,4 @@
-"""Types that request bodies, queries and answers of several rooms share. An unknown key is an error."""
+"""Define types that bodies, queries and answers of several rooms share. An unknown key is an error."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ MAX_SEQ = 2**63 - 1
 LAST_EVENT_ID = r"^[0-9]{0,18}$"
 IDEMPOTENCY_KEY = r"^[\x21-\x7e]{1,255}$"
 PAGE_CURSOR = r"^[0-9]{1,17}-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-"""When the page's last thing was made, in microseconds since 1970, and its id: whatever fits this is a cursor."""
+"""The creation time of the page's last item, in microseconds since 1970, and its id. Any text that fits is a cursor."""
 Cursor = Annotated[int, Field(ge=0, le=MAX_SEQ, description="The number (seq) of the last event that you have.")]
 
 
 def is_a_number(value: object) -> object:
-    """JSON knows 5 and 5.0 as the same number, and "5" and true as none."""
+    """Refuse strings and booleans. JSON treats 5 and 5.0 as the same number, but not "5" or true."""
     if isinstance(value, (str, bool)):
         raise ValueError("must be a number")  # noqa: TRY004  pydantic reads ValueErrors
     return value
@@ -37,7 +37,7 @@ Title = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
 
 
 class Nothing(Request):
-    """A call without a body, or with an empty object."""
+    """The body of a call without arguments: no body, or an empty object."""
 
 
 class AfterQuery(Request):
@@ -54,19 +54,19 @@ class StreamQuery(Request):
 
 
 class SocketQuery(Request):
-    """Without `after` a snapshot comes first."""
+    """Without `after` the socket sends a snapshot first."""
 
     after: Cursor | None = None
 
 
 class PageQuery(Page):
-    """A page of things, newest first; `cursor` is the `nextCursor` of the page before."""
+    """A newest-first page; `cursor` is the `nextCursor` of the page before."""
 
     cursor: str | None = Field(default=None, pattern=PAGE_CURSOR)
 
 
 def answer(body: Wire, status: int = 200, **headers: str) -> Response:
-    """The JSON answer; names of headers are written with underscores."""
+    """Return the body as a JSON response. Write header names with underscores."""
     return Response(
         body.model_dump_json(by_alias=True, exclude_none=True),
         status=status,
@@ -76,7 +76,7 @@ def answer(body: Wire, status: int = 200, **headers: str) -> Response:
 
 
 class EventsAnswer(Wire):
-    """`nextCursor` is there when there may be more."""
+    """`nextCursor` is set when more events may follow."""
 
     items: list[Envelope]
     next_cursor: int | None = None

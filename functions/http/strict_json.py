@@ -1,4 +1,4 @@
-"""JSON as the edge reads it: RFC 8259 without Python's extras, of bounded depth, and only what PostgreSQL can hold."""
+"""Read request JSON: RFC 8259 without Python's extensions, of bounded depth, storable in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 class StrictJson(DefaultJSONProvider):
-    """Flask's requests read their bodies by this."""
+    """Reads the bodies of Flask's requests."""
 
     sort_keys = False
 
@@ -31,7 +31,7 @@ class StrictJson(DefaultJSONProvider):
 
 
 def read_json(raw: bytes) -> Any:
-    """The value; raises ValueError, with a sentence that repeats nothing of the input."""
+    """Return the value. Raises ValueError with a sentence that repeats nothing of the input."""
     try:
         value = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_numbers())
     except UnicodeDecodeError:
@@ -46,18 +46,18 @@ def read_json(raw: bytes) -> Any:
 
 
 def read_storable(raw: bytes) -> Any:
-    """What an agent printed may hold characters that PostgreSQL cannot: they become U+FFFD, and nothing is lost."""
+    """Return the value with U+FFFD for characters that PostgreSQL cannot store; agents do print them."""
     value = read_json(raw)
     return mended(value) if may_hold_unstorable(raw) else value
 
 
 def may_hold_unstorable(raw: bytes) -> bool:
-    """Whether the text has escapes of NUL or of surrogates, paired ones included. Raw, neither is possible."""
+    """Return whether the text escapes NUL or a surrogate, even a paired one. Unescaped, UTF-8 JSON has neither."""
     return _ESCAPES.search(raw) is not None
 
 
 def mended(value: Any) -> Any:
-    """The same value with U+FFFD for every character that PostgreSQL cannot hold."""
+    """Return the value with U+FFFD for every character that PostgreSQL cannot store."""
     if isinstance(value, str):
         return _UNSTORABLE.sub(REPLACEMENT, value)
     if isinstance(value, list):
@@ -84,7 +84,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _numbers() -> Callable[[str], float]:
-    """Reads the numbers of one text. PostgreSQL writes 1e308 out in full, so there may not be many of its kind."""
+    """Return a reader of one text's numbers. PostgreSQL writes 1e308 with all its zeros, so their sum is limited."""
     zeros = 0
 
     def read(text: str) -> float:

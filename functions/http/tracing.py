@@ -1,4 +1,4 @@
-"""W3C Trace Context: every request goes on with the caller's trace or begins one, and its log lines name it."""
+"""Continue each caller's W3C trace, or begin one, and name it in the request's log lines."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from schema.logs import trace_id
 
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?")
 _OFTEN = frozenset({"callbacks.post_callbacks", "health.get_health", "health.get_ready"})
-"""What machines say all the time is logged when it fails only: their lines would bury, and cost more than, the rest."""
+"""Endpoints that machines call very often. They are logged only when they fail, to keep the log cheap and readable."""
 _log = structlog.get_logger("functions.access")
 
 
 def trace_requests(app: Flask) -> None:
-    """Name each request's trace, answer with it, and log one line a request."""
+    """Name each request's trace, answer with its id, and log one line per request."""
     app.before_request(begin_trace)
     app.after_request(_answer_with_trace)
 
 
 def continued(incoming: str | None) -> str:
-    """A traceparent for what is done here: the caller's trace with a span of ours, or a trace of our own."""
+    """Return a traceparent for this request: the caller's trace with a new span, or a new trace."""
     found = _TRACEPARENT.fullmatch((incoming or "").strip())
     trace, flags = (found[1], found[2]) if found else (secrets.token_hex(16), "01")
     return f"00-{trace}-{secrets.token_hex(8)}-{flags}"
@@ -36,17 +36,17 @@ def begin_trace() -> None:
     ids = {"sessionId": "session_id", "runId": "run_id"}
     arguments = request.view_args or {}
     named = {key: str(arguments[name]) for key, name in ids.items() if name in arguments}
-    structlog.contextvars.clear_contextvars()  # the thread served others before
+    structlog.contextvars.clear_contextvars()  # the thread has served another request before
     structlog.contextvars.bind_contextvars(traceId=trace_id(g.traceparent), **named)
 
 
 def name_in_log(**ids: object) -> None:
-    """Put ids that were made in this request (camelCase) on the lines that it logs from now on."""
+    """Add ids made in this request (camelCase) to its further log lines."""
     structlog.contextvars.bind_contextvars(**{name: str(value) for name, value in ids.items()})
 
 
 def current_trace_id() -> str | None:
-    """None outside a request, and when it failed before its trace began."""
+    """Return the trace id; None outside a request, and when the request failed before its trace began."""
     return trace_id(g.get("traceparent"))
 
 

@@ -26,8 +26,8 @@ def human_request_answer(request: HumanRequestRow) -> HumanRequestAnswer:
 
 
 def shown_request_answer(request: ShownRequest) -> ShownRequestAnswer:
-    told = (request.tool_call or {}).get("diffs")
-    diffs = [each for each in told if isinstance(each, dict)] if isinstance(told, list) else None
+    diffs = (request.tool_call or {}).get("diffs")
+    diffs = [diff for diff in diffs if isinstance(diff, dict)] if isinstance(diffs, list) else None
     return ShownRequestAnswer(
         **dict(human_request_answer(request)),
         session_title=request.session_title,

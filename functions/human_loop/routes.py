@@ -1,4 +1,4 @@
-"""What agents ask of people, and the answers."""
+"""List and show agents' requests to people, and take the answers."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ human_loop = APIBlueprint("human_loop", __name__, tag="Human loop")
 @human_loop.output(HumanRequestsAnswer)
 @human_loop.doc(responses=also({404: {}}))
 def list_pending(query_data: PendingQuery) -> Response:
-    """What waits for you, oldest first
+    """List requests that wait for you, oldest first
 
-    In your own sessions, and what was escalated to you or a role of yours. The first 200.
+    The first 200 requests of your own sessions, and requests escalated to you or a role of yours.
     """
     with api_process().transaction() as conn:
         found = pending(conn, actor(), session_id=query_data.session_id)
@@ -44,7 +44,7 @@ def list_pending(query_data: PendingQuery) -> Response:
 @permission("human_loop:read")
 @human_loop.output(HumanRequestDetailAnswer)
 def get_request(request_id: UUID) -> Response:
-    """A request, what was decided about it, and by whom"""
+    """Show a request, its decision, and who decided"""
     with api_process().transaction() as conn:
         request = request_for(conn, actor(), request_id)
         return answer(request_detail_answer(request, history_of(conn, request)))
@@ -58,8 +58,8 @@ def get_request(request_id: UUID) -> Response:
 def post_reply(json_data: ReplyBody) -> Response:
     """Answer a request
 
-    Once: 409 `already_answered` tells the request's status. 409 `capability_missing` names what the agent cannot take.
-    Answers to a form are checked against it: 422 `answers_do_not_fit` names the fields.
+    Once: 409 `already_answered` carries the request's status. 409 `capability_missing` names an option that the agent
+    lacks. Answers to a form are checked against it: 422 `answers_do_not_fit` names the fields.
     """
     given = GivenReply(
         request_id=json_data.request_id,

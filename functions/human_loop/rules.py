@@ -1,4 +1,4 @@
-"""Rules that answer agents in place of people: yours, and those of apps and of everyone."""
+"""List and edit approval rules, which answer agents in place of people: your own, those of apps and of everyone."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ rules = APIBlueprint("rules", __name__, tag="Human loop")
 
 
 class RulesQuery(PageQuery):
-    """With `appId` only those of the app."""
+    """With `appId`, list only rules of that app."""
 
     app_id: UUID | None = None
 
 
 class VersionQuery(Request):
-    version: int | None = Field(default=None, ge=1, le=2**31 - 1, description="Without it, the newest.")
+    version: int | None = Field(default=None, ge=1, le=2**31 - 1, description="Default: the newest version.")
 
 
 @rules.get("/api/human-loop/rules")
@@ -35,9 +35,9 @@ class VersionQuery(Request):
 @rules.input(RulesQuery, location="query")
 @rules.output(RulesReport)
 def list_rules(query_data: RulesQuery) -> Response:
-    """The rules in force, newest first
+    """List the rules in force, newest first
 
-    Yours and those that are for everyone; operators see all.
+    Your own rules and rules for everyone. Operators see all rules.
     """
     before = read_page_cursor(query_data.cursor)
     with api_process().transaction() as conn:
@@ -55,7 +55,7 @@ def list_rules(query_data: RulesQuery) -> Response:
 def create_rule(json_data: NewRule) -> Response:
     """Add a rule
 
-    Your own with `userId: "me"`; rules of apps, of others and of everyone are the operators' to write.
+    `userId: "me"` makes your own rule. Only operators write rules of apps, of other users and of everyone.
     """
     with api_process().transaction() as conn:
         rule = add_rule(conn, actor(), json_data)
@@ -67,7 +67,7 @@ def create_rule(json_data: NewRule) -> Response:
 @rules.input(VersionQuery, location="query")
 @rules.output(RuleReport)
 def get_rule(rule_id: UUID, query_data: VersionQuery) -> Response:
-    """A rule, also in a version that is not in force any more
+    """Show a rule, also in a former version
 
     An event's `by` names the version that decided: `rule:<id>@<version>`.
     """
@@ -81,9 +81,10 @@ def get_rule(rule_id: UUID, query_data: VersionQuery) -> Response:
 @rules.output(RuleReport)
 @rules.doc(responses=conflicts("stale_version"))
 def put_rule(rule_id: UUID, json_data: ChangedRule) -> Response:
-    """Replace what a rule says
+    """Replace a rule's text
 
-    It becomes the next version. 409 `stale_version` tells the version in force, when that is not the one you named.
+    The new text becomes the next version. 409 `stale_version` carries the version in force when you named another
+    version.
     """
     with api_process().transaction() as conn:
         return answer(_report(change_rule(conn, actor(), rule_id, json_data)))
@@ -95,9 +96,9 @@ def put_rule(rule_id: UUID, json_data: ChangedRule) -> Response:
 @rules.output({}, status_code=204)
 @rules.doc(responses=conflicts("stale_version"))
 def delete_rule(rule_id: UUID, query_data: VersionQuery) -> Response:
-    """Put a rule out of force
+    """Retire a rule
 
-    With `version` only if that is the one in force. It can still be looked up.
+    With `version` only if that version is in force. A retired rule can still be looked up.
     """
     with api_process().transaction() as conn:
         remove_rule(conn, actor(), rule_id, version=query_data.version)

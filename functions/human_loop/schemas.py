@@ -1,4 +1,4 @@
-"""Bodies, queries and answers of the routes of the human loop."""
+"""Define bodies, queries and answers of the routes of the human loop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from schema.wire import Json, Request, Text, Wire
 
 
 class ReplyBody(Request):
-    """An answer to what an agent asks. `arguments` (edited arguments) are refused: no agent takes them yet."""
+    """Answer an agent's request. `arguments` (edited arguments) are refused: no agent accepts them yet."""
 
     request_id: UUID
     decision: Decision
@@ -44,7 +44,7 @@ class HumanRequestAnswer(Wire):
 
 
 class ShownRequestAnswer(HumanRequestAnswer):
-    """`diffs` are those of the tool call. `escalatedTo` may answer too (`user:<id>` or `role:<name>`)."""
+    """`diffs` are the tool call's. The user or role of `escalatedTo` (`user:<id>`, `role:<name>`) may answer too."""
 
     session_title: str
     run_status: RunStatus
@@ -58,8 +58,8 @@ class HumanRequestsAnswer(Wire):
 
 
 class HumanRequestDetailAnswer(ShownRequestAnswer):
-    """`decidedBy` is a user, a rule with its version, or `timeout`; `told` what the agent was given. `history` is what
-    the log tells of it, oldest first."""
+    """`decidedBy` is a user, a rule with its version, or `timeout`. `told` is the outcome that the agent received.
+    `history` lists the log's events of the request, oldest first."""
 
     fingerprint: str
     attempt: int

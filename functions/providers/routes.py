@@ -1,4 +1,4 @@
-"""What runs can be done with: the providers."""
+"""List the providers that runs can use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ fleet = APIBlueprint("fleet", __name__, tag="Providers")
 @permission("providers:read")
 @fleet.output(ProvidersAnswer)
 def get_providers() -> Response:
-    """The providers and what each can do"""
+    """List the providers and their capabilities"""
     with api_process().transaction() as conn:
         found = list_providers(conn)
     return answer(ProvidersAnswer(items=[provider_answer(provider) for provider in found]))

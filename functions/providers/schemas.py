@@ -1,4 +1,4 @@
-"""Answers of the routes of providers."""
+"""Define answers of the routes of providers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from schema.wire import Wire
 
 
 class Capabilities(Wire):
-    """`said` is what the agent of this version says of itself once it has run; `probed` what the conformance probe of
-    `probed_version` found, when it was tried; `effective` is what a run may count on."""
+    """`said`: claims of this version's agent, once it has run. `probed`: results of the conformance probe, run against
+    `probed_version`. `effective`: capabilities that a run can count on."""
 
     declared: dict[str, bool]
     said: dict[str, bool] | None = None

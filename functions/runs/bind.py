@@ -1,4 +1,4 @@
-"""Runs that something else drives: they take a session's live place and report by callbacks."""
+"""Bind runs that an external program drives: they are the session's live run and report by callbacks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from functions.runtime.process import api_process
 from handlers.runs.bind import Bind, Bound, bind_run, rotate_callback_key
 
 OVERLAP_SECONDS = 300.0
-"""As long as a signature may be old: what was signed with the key before and is on its way still counts."""
+"""The lifetime of a signature: callbacks on their way that were signed with the previous key still count."""
 binding = APIBlueprint("binding", __name__, tag="Runs")
 
 
@@ -26,9 +26,9 @@ binding = APIBlueprint("binding", __name__, tag="Runs")
 @binding.output(BoundAnswer, status_code=201)
 @binding.doc(responses=conflicts("session_busy", "run_exists"), extensions=takes_headers("traceparent"))
 def post_bind(run_id: UUID, json_data: BindBody) -> Response:
-    """Bind a run that something else drives
+    """Bind a run that an external program drives
 
-    The run's id is the caller's to choose. The key is told once; `bind/rotate` makes a new one.
+    The caller chooses the run's id. The answer shows the callback key once; `bind/rotate` makes a new key.
     """
     refuse_large_prompt(json_data.prompt)
     asked = Bind(
@@ -51,9 +51,9 @@ def post_bind(run_id: UUID, json_data: BindBody) -> Response:
 @binding.output(BoundAnswer)
 @binding.doc(responses=conflicts("not_bound", "run_finished"))
 def rotate_key(run_id: UUID, json_data: Nothing) -> Response:  # noqa: ARG001
-    """A new callback key for a bound run
+    """Make a new callback key for a bound run
 
-    The key before it is accepted for five more minutes.
+    Runyard accepts the previous key for five more minutes.
     """
     secret = api_process().settings.secret_key
     with api_process().transaction() as conn:

@@ -1,4 +1,4 @@
-"""The queue of runs: seen and edited here; what only the job worker can do to it is asked for here and waited for."""
+"""Show and edit the queue of runs; have the job worker drain it and reconcile runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ queue = APIBlueprint("queue", __name__, tag="Queue")
 @permission("runs:read")
 @queue.output(QueuedAnswer)
 def get_queued(run_id: UUID) -> Response:
-    """Where a run stands in the queue"""
+    """Show a queued run's position"""
     with api_process().transaction() as conn:
         run = run_for(conn, actor(), run_id)
         held = held_position(conn, run.id) if run.held_by else None
@@ -49,7 +49,7 @@ def get_queued(run_id: UUID) -> Response:
 @queue.input(QueueQuery, location="query")
 @queue.output(SessionQueueAnswer)
 def get_session_queue(session_id: UUID, query_data: QueueQuery) -> Response:
-    """A session's live run and what is queued behind it"""
+    """Show a session's live run and its queue"""
     with api_process().transaction() as conn:
         found = session_queue(conn, actor(), session_id, after=query_data.cursor, limit=query_data.limit)
     live = None if found.live is None else run_answer(found.live)
@@ -64,8 +64,7 @@ def get_session_queue(session_id: UUID, query_data: QueueQuery) -> Response:
 def edit_queued_run(run_id: UUID, json_data: EditQueuedBody) -> Response:
     """Edit or move a queued run
 
-    409 `stale_revision` tells the run as it is now; 409 `not_queued` that it has begun, or the one beside which it was
-    to go.
+    409 `stale_revision` carries the present run. 409 `not_queued`: the run, or the run named in `place`, has begun.
     """
     refuse_large_prompt(json_data.prompt or "")
     with api_process().transaction() as conn:
@@ -79,9 +78,9 @@ def edit_queued_run(run_id: UUID, json_data: EditQueuedBody) -> Response:
 @queue.output(StatusAnswer)
 @queue.doc(responses=conflicts("stale_revision", "not_queued"))
 def remove_queued_run(run_id: UUID, query_data: RemoveQueuedQuery) -> Response:
-    """Take a run out of the queue
+    """Remove a run from the queue
 
-    It is cancelled. 409 `not_queued` when it has begun: that takes a stop.
+    The run is cancelled. 409 `not_queued`: the run has begun, so stop it instead.
     """
     with api_process().transaction() as conn:
         run = remove_queued(conn, actor(), run_id, revision=query_data.revision)
@@ -93,9 +92,9 @@ def remove_queued_run(run_id: UUID, query_data: RemoveQueuedQuery) -> Response:
 @queue.input(DrainBody)
 @queue.output(DrainAnswer)
 def drain_queue(json_data: DrainBody) -> Response:
-    """Claim and start runs here and now
+    """Claim and start queued runs now
 
-    Then counts what settled within the wait. 503 `worker_away` when no job worker takes it up.
+    The answer counts the runs that settled within the wait. 503 `worker_away`: no job worker took the request.
     """
     return perform("drain_queue", json_data.model_dump(by_alias=True), wait_seconds=json_data.wait_seconds)
 
@@ -105,8 +104,8 @@ def drain_queue(json_data: DrainBody) -> Response:
 @queue.input(Nothing)
 @queue.output(ReconcileAnswer)
 def reconcile_runs(json_data: Nothing) -> Response:  # noqa: ARG001
-    """Find overdue runs, and adopt, retry or end them
+    """Adopt, retry or end overdue runs
 
-    503 `worker_away` when no job worker takes it up.
+    503 `worker_away`: no job worker took the request.
     """
     return perform("reconcile_runs", {}, wait_seconds=0)

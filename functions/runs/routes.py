@@ -1,4 +1,4 @@
-"""A run and its events, for whoever may see its session."""
+"""Show, stream and stop a run, for users who may see its session."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from handlers.runs.stop import stop_run
 from schema.events import Envelope
 
 STOPPED = {
-    "description": "The run had ended already, or ended at once",
+    "description": "The run had ended before, or ended at once",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/StatusAnswer"}}},
 }
 runs = APIBlueprint("runs", __name__, tag="Runs")
@@ -32,7 +32,7 @@ runs = APIBlueprint("runs", __name__, tag="Runs")
 @permission("runs:read")
 @runs.output(RunAnswer)
 def get_run(run_id: UUID) -> Response:
-    """A run"""
+    """Show a run"""
     with api_process().transaction() as conn:
         run = run_for(conn, actor(), run_id)
         return answer(run_answer(run, queue_position=queue_position(conn, run)))
@@ -44,7 +44,7 @@ def get_run(run_id: UUID) -> Response:
 @runs.output(EventsAnswer)
 @runs.doc(responses=conflicts("bad_cursor"))
 def get_events(run_id: UUID, query_data: AfterQuery) -> Response:
-    """A page of a run's events, oldest first"""
+    """List a run's events, oldest first"""
     with api_process().transaction() as conn:
         run = run_for(conn, actor(), run_id)
         refuse_cursor_ahead(last_seqs(conn, [run.session_id])[run.session_id], query_data.after)
@@ -65,10 +65,10 @@ def get_events(run_id: UUID, query_data: AfterQuery) -> Response:
     extensions=takes_headers("Last-Event-ID"),
 )
 def stream_events(run_id: UUID, query_data: StreamQuery) -> Response:
-    """A run's events as they come
+    """Stream a run's events
 
-    Server-sent events: `id` is `seq`, `event` the type, `data` the envelope. Ends after `run.finished`. Closing it
-    does not stop the run. `Last-Event-ID` wins over `cursor`.
+    Server-sent events: `id` is `seq`, `event` the type, `data` the envelope. The stream ends after `run.finished`.
+    Closing the stream does not stop the run. `Last-Event-ID` wins over `cursor`.
     """
     reconnected = last_event_id()
     cursor = query_data.cursor if reconnected is None else reconnected

@@ -1,4 +1,4 @@
-"""Bodies, queries and answers of the routes of runs."""
+"""Define bodies, queries and answers of the routes of runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from schema.wire import Request, Text, Wire
 
 
 class StartBody(Request):
-    """A run to be started. Without a session a new one is made; without a provider the app's is taken."""
+    """Start a run. Without a session the run gets a new session; without a provider it gets the app's."""
 
     prompt: Prompt
     provider: Text | None = Field(default=None, min_length=1, max_length=100)
@@ -33,7 +33,7 @@ class StartBody(Request):
 
 
 class BindBody(Request):
-    """A run that something else drives. `provider` is a free name: what drives it is not of the registry."""
+    """Bind a run that an external program drives. `provider` is a free name outside the registry of providers."""
 
     provider: Text = Field(min_length=1, max_length=100)
     session_id: UUID | None = None
@@ -50,8 +50,8 @@ class AfterRun(Request):
 
 
 class EditQueuedBody(Request):
-    """What is to be changed of a queued run; what is left out stays. `revision` is the one that you have seen; `place`
-    is where it goes in its session's queue."""
+    """Change a queued run; absent fields stay. `revision` is the revision that you have read; `place` is the run's new
+    place in its session's queue."""
 
     revision: Whole = Field(ge=1)
     prompt: Prompt | None = None
@@ -76,7 +76,7 @@ class EditQueuedBody(Request):
 
 
 class RemoveQueuedQuery(Request):
-    """With `revision` the run is only removed if nobody has edited it since."""
+    """With `revision` the run is removed only if nobody has edited it since."""
 
     revision: int | None = Field(default=None, ge=1)
 
@@ -89,7 +89,7 @@ class QueueQuery(Request):
 
 
 class DrainBody(Request):
-    """Claim and start at most `limit` runs, then count what settles within the wait."""
+    """Claim and start at most `limit` runs, then count the runs that settle within the wait."""
 
     limit: Whole = Field(default=10, ge=1, le=100)
     wait_seconds: float = Field(default=0, ge=0, le=60, allow_inf_nan=False, strict=True)
@@ -122,7 +122,7 @@ class RunAnswer(Wire):
 
 
 class StartedAnswer(Wire):
-    """`seq` is the cursor from which a reader misses nothing of the run."""
+    """`seq` is the cursor from which a reader misses no event of the run."""
 
     run_id: UUID
     session_id: UUID
@@ -133,7 +133,7 @@ class StartedAnswer(Wire):
 
 
 class WaitedAnswer(Wire):
-    """To `Prefer: wait`, when the run ended in time."""
+    """The answer to `Prefer: wait` when the run ended in time."""
 
     run: RunAnswer
     events: list[Envelope]
@@ -146,7 +146,7 @@ class StatusAnswer(Wire):
 
 
 class BoundAnswer(Wire):
-    """The key is told here and never again."""
+    """This answer shows the key once."""
 
     run_id: UUID
     session_id: UUID
@@ -172,12 +172,12 @@ class QueuedAnswer(Wire):
     next_attempt_at: datetime | None = None
     last_error: str | None = None
     revision: int
-    held_by: str | None = Field(default=None, description="The limit that keeps it here: system, app or user.")
-    held_position: int | None = Field(default=None, description="Runs that the same limit holds before this one.")
+    held_by: str | None = Field(default=None, description="The limit that throttles the run: system, app or user.")
+    held_position: int | None = Field(default=None, description="Runs throttled by the same limit before this run.")
 
 
 class SessionQueueAnswer(Wire):
-    """A session's queue in its order. `nextCursor` is there when there may be more."""
+    """A session's queue in its order. `nextCursor` is set when more runs may follow."""
 
     live: RunAnswer | None = None
     items: list[QueueItem]
@@ -194,7 +194,7 @@ class DrainAnswer(Wire):
 
 
 class ReconciledAnswer(Wire):
-    """What was done about one run, and why."""
+    """The action taken on one run, and its reason."""
 
     run_id: UUID
     action: str
@@ -202,7 +202,7 @@ class ReconciledAnswer(Wire):
 
 
 class ReconcileAnswer(Wire):
-    """Counts by what was done, and a reason for each run."""
+    """Counts by action, and a reason for each run."""
 
     scanned: int
     adopted: int = 0

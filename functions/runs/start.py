@@ -1,4 +1,4 @@
-"""A prompt comes in: as JSON at once, as a stream of the run's events, or as JSON when the run has ended."""
+"""Start runs. Answer at once as JSON, stream the run's events, or answer as JSON when the run has ended."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from schema.events import Envelope
 
 WAIT_TICK_SECONDS = 0.25
 STREAMED_OR_WAITED = (
-    "With `Accept: text/event-stream` the run's events as they come; with `Prefer: wait=N` the run and its events, if "
-    "it ended in time"
+    "With `Accept: text/event-stream` the run's events as they are appended; with `Prefer: wait=N` the run and its "
+    "events, if it ended in time"
 )
 CONFLICTS = conflicts("capability_missing", "session_busy", "idempotency_key_reused", "other_app")
 starting = APIBlueprint("starting", __name__, tag="Runs")
@@ -43,7 +43,7 @@ starting = APIBlueprint("starting", __name__, tag="Runs")
 def post_start(json_data: StartBody) -> Response:
     """Start a run
 
-    The same `Idempotency-Key` with the same body starts one run only.
+    Requests with the same `Idempotency-Key` and the same body start one run.
     """
     if request.accept_mimetypes.best_match(["application/json", "text/event-stream"]) == "text/event-stream":
         return _start_and_stream(json_data)
@@ -104,7 +104,7 @@ def _followed(started: StartedRun) -> Followed:
 
 
 def _start_and_stream(body: StartBody) -> Response:
-    """The place comes first: without one nothing is started."""
+    """Take the stream slot first: without a slot no run starts."""
     place = api_process().streams.take()
     try:
         started = _start(body)
@@ -127,7 +127,7 @@ def _start_and_wait(body: StartBody, seconds: int) -> Response:
 
 
 def _events_until_end(started: StartedRun, place: StreamSlot, *, seconds: int) -> list[Envelope] | None:
-    """All events of the run; None if it did not end in time."""
+    """Return all events of the run; None if the run did not end in time."""
     deadline = time.monotonic() + seconds
     events: list[Envelope] = []
     for batch in follow(

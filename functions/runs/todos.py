@@ -1,4 +1,4 @@
-"""What agents mean to do: a session's lists as they are, as a run left them, and what a run changed in them."""
+"""Show agents' todos: a session's present lists, the lists that a run left, and a run's changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ todos = APIBlueprint("todos", __name__, tag="Todos")
 
 
 class TodoAnswer(Wire):
-    """`runId` is the run that changed it last, at `updatedAt`."""
+    """A todo item. `runId` is the run that changed it last, at `updatedAt`."""
 
     id: str
     content: str
@@ -48,20 +48,20 @@ class TodosAnswer(Wire):
 
 
 class TodoChangeAnswer(Wire):
-    """One change of an item: of its status, or of its words (then both are the same)."""
+    """A change of an item: of its status, or of its text (`from` and `to` are then equal)."""
 
-    seq: int = Field(description="The number of the event that told it.")
+    seq: int = Field(description="The number of the event that reported the change.")
     at: datetime
     run_id: UUID
     group_id: str
     item_id: str
     content: str
     from_: str | None = Field(default=None, alias="from", description="Absent when the item was new.")
-    to: str = Field(description="`dropped` when it is in the list no more.")
+    to: str = Field(description="`dropped` when the agent removed the item from the list.")
 
 
 class TodoChangesAnswer(Wire):
-    """`nextCursor` is there when there may be more."""
+    """`nextCursor` is set when more changes may follow."""
 
     items: list[TodoChangeAnswer]
     next_cursor: int | None = None
@@ -71,7 +71,7 @@ class TodoChangesAnswer(Wire):
 @permission("runs:read")
 @todos.output(TodosAnswer)
 def get_session_todos(session_id: UUID) -> Response:
-    """A session's todos as they are
+    """Show a session's todos
 
     They carry over from run to run, and from provider to provider.
     """
@@ -85,9 +85,9 @@ def get_session_todos(session_id: UUID) -> Response:
 @permission("runs:read")
 @todos.output(TodosAnswer)
 def get_todos(run_id: UUID) -> Response:
-    """The session's todos as a run left them
+    """Show the session's todos as a run left them
 
-    While it has not ended, as they are.
+    For a run that has not ended: the present todos.
     """
     with api_process().transaction() as conn:
         found = todos_of_run(conn, run_for(conn, actor(), run_id))
@@ -99,7 +99,7 @@ def get_todos(run_id: UUID) -> Response:
 @todos.input(TodoChangesQuery, location="query")
 @todos.output(TodoChangesAnswer)
 def get_todo_changes(run_id: UUID, query_data: TodoChangesQuery) -> Response:
-    """What a run changed in the todos, oldest first"""
+    """List a run's changes of the todos, oldest first"""
     with api_process().transaction() as conn:
         run_for(conn, actor(), run_id)
         found = todo_changes(conn, run_id, after=query_data.after, limit=query_data.limit)

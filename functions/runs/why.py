@@ -1,4 +1,4 @@
-"""Why runs and requests are as they are. That of workers stands beside their other routes."""
+"""Explain why runs and human requests have their status. The workers room explains workers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ why = APIBlueprint("why", __name__, tag="Why")
 @permission("runs:read")
 @why.output(RunWhy)
 def get_run_why(run_id: UUID) -> Response:
-    """Why a run is as it is, and what comes next"""
+    """Explain a run's status and its next step"""
     with api_process().transaction() as conn:
         return answer(why_run(conn, actor(), run_id))
 
@@ -30,6 +30,6 @@ def get_run_why(run_id: UUID) -> Response:
 @permission("human_loop:read")
 @why.output(HumanRequestWhy)
 def get_request_why(request_id: UUID) -> Response:
-    """Why a request of an agent is as it is, and what comes next"""
+    """Explain the status of an agent's request and its next step"""
     with api_process().transaction() as conn:
         return answer(why_request(conn, actor(), request_id))

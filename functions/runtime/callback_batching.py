@@ -1,8 +1,8 @@
-"""Callbacks that arrive while others are being committed wait, and are then committed together; one that is alone goes
-at once.
+"""Commit callbacks of several runs together.
 
-There is no thread of its own for it: whoever comes when nobody writes, writes; when done, the first of those that
-came meanwhile writes for all of them. Nobody is answered before what he sent is committed.
+A callback that arrives during a commit waits for the next batch; a lone callback is written at once. The batcher has no
+thread: the first caller writes, then hands over to the first waiting caller, which writes the next batch. Each caller
+gets its answer after the commit of its callback.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MOST_WAITING = 1000
 MOST_TOGETHER = 64
 WAIT_SECONDS = 30.0
 TOO_MUCH = (ProgramLimitExceeded, StatementTooComplex)
-"""Of somebody's, when callbacks are written, which notify nobody; elsewhere it may be the queue of notifications."""
+"""Errors caused by one callback's content. Callbacks send no NOTIFY, so its full queue cannot be the cause."""
 Write = Callable[[Sequence[PlainCall]], dict[UUID, CallbackAnswer]]
 
 _log = structlog.get_logger("functions.runtime.callback_batching")
@@ -39,8 +39,9 @@ def _held_lock() -> threading.Lock:
 
 @dataclass(eq=False)
 class _Ticket:
-    """One call's place. `turn` is held until it is its turn to write, or until there is an outcome: a bare lock, for
-    an Event costs three times as much to wait for."""
+    """A waiting call. The batcher releases `turn` when the caller shall write, or when its outcome is set. It is a bare
+    lock because waiting for an Event costs three times as much.
+    """
 
     call: PlainCall
     turn: threading.Lock = field(default_factory=_held_lock)
@@ -50,7 +51,7 @@ class _Ticket:
 
 
 class CallbackBatcher:
-    """One per process. `write` stores calls of different runs in one transaction."""
+    """The batcher of one process. `write` stores calls of different runs in one transaction."""
 
     def __init__(self, write: Write, *, most_waiting: int = MOST_WAITING, most_together: int = MOST_TOGETHER) -> None:
         self._write = write
@@ -61,9 +62,9 @@ class CallbackBatcher:
         self._lock = threading.Lock()
 
     def receive(self, call: PlainCall) -> CallbackAnswer | None:
-        """The answer once the call is committed; None when it has to be dealt with by itself.
+        """Store the call and return its answer; return None when the caller has to store the call alone.
 
-        Raises OperationalError when the database is away, and Unavailable when too many wait.
+        Raises OperationalError when the database cannot be reached, Unavailable when too many calls wait.
         """
         ticket = _Ticket(call)
         if not self._writes_now(ticket) and not ticket.turn.acquire(timeout=WAIT_SECONDS):
@@ -85,7 +86,7 @@ class CallbackBatcher:
             return True
 
     def _leave(self, ticket: _Ticket) -> None:
-        """Too long: the call is not waited for any more. Should it be stored after all, its repetition is known."""
+        """Stop waiting for the call. If the batch stores it after all, a retry is recognized as a repetition."""
         with self._lock:
             if ticket in self._waiting:
                 self._waiting.remove(ticket)
@@ -94,7 +95,7 @@ class CallbackBatcher:
         raise Unavailable("The database takes too long. Try again shortly.", code="too_many_callbacks")
 
     def _write_with(self, first: _Ticket) -> None:
-        """Write this one and what waits, then give the turn to the first of those that came meanwhile."""
+        """Write this call together with waiting calls, then wake the next writer."""
         group = self._group(first)
         try:
             answers = self._write([ticket.call for ticket in group])
@@ -105,8 +106,12 @@ class CallbackBatcher:
                 for ticket in group:
                     ticket.failure = error
                 return
-            # something of somebody's cannot be stored: each finds out by himself
-            _log.warning("a group was refused", calls=len(group), reason=type(error).__name__)
+            # PostgreSQL refused one call's content: each caller now stores its call alone
+            _log.warning(
+                "the database refused a batch of callbacks; storing each alone",
+                calls=len(group),
+                reason=type(error).__name__,
+            )
         finally:
             self._give_turn()
             for ticket in group:
@@ -115,7 +120,7 @@ class CallbackBatcher:
                     ticket.turn.release()
 
     def _group(self, first: _Ticket) -> list[_Ticket]:
-        """At most one call a run: a second one of the same run continues the first."""
+        """Take waiting calls, at most one per run: a second call of a run continues the first."""
         group = {first.call.run_id: first}
         with self._lock:
             for ticket in list(self._waiting):

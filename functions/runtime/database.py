@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL for the edge: transactions that wait a bounded time and recover by themselves."""
+"""Connect the API to PostgreSQL: transactions wait a bounded time and reconnect by themselves."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ STATEMENT_SECONDS = 15
 CONNECT: dict[str, Any] = {
     "autocommit": True,
     "connect_timeout": 5,
-    # a peer that is gone without a word is noticed within about ten seconds
+    # the kernel notices a vanished peer within about ten seconds
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-"""Keywords of every connection of the edge. Autocommit: transactions are opened explicitly."""
+"""Keywords of every connection of the API. Autocommit: transactions are opened explicitly."""
 
 
 class Database(Protocol):
-    """Where transactions come from. Both ways raise OperationalError when the database cannot be reached."""
+    """The source of transactions. Its methods raise OperationalError when the database cannot be reached."""
 
     def open(self) -> None: ...
 
     def close(self) -> None: ...
 
     def transaction(self, *, snapshot: bool = False) -> AbstractContextManager[Conn]:
-        """Commits at the end, rolls back on an error. `snapshot`: all statements see one state."""
+        """Commit at the end, roll back on an error. With `snapshot` all statements see one state."""
         ...
 
     def call_alone(self, verb: Callable[[Conn], T]) -> T:
-        """Outside of any transaction: each statement of the verb is one of its own. The verb is called again when its
-        connection turns out to be lost, so it has to be one that may be repeated."""
+        """Call the verb without a transaction: each of its statements commits alone. A lost connection makes the
+        database call the verb again, so the verb must be repeatable."""
         ...
 
 
@@ -47,7 +47,7 @@ class Pool:
     """A bounded pool, for processes with threads."""
 
     def __init__(self, dsn: str, *, size: int, name: str, wait_seconds: float, plans_once: bool = False) -> None:
-        """`plans_once`: prepared statements are planned once, for connections that call few of them very often."""
+        """`plans_once`: plan prepared statements once, for connections that repeat few statements very often."""
         self._size = size
         self._pool = ConnectionPool(
             dsn,
@@ -56,7 +56,7 @@ class Pool:
             name=name,
             open=False,
             timeout=wait_seconds,
-            # short, so that the first request after an outage finds a pool that tries again at once
+            # short, so that the first request after an outage meets a pool that reconnects at once
             reconnect_timeout=5,
             kwargs=CONNECT,
             configure=_configure_to_plan_once if plans_once else _configure,
@@ -74,7 +74,7 @@ class Pool:
             yield self._begun(stack, snapshot=snapshot)
 
     def _begun(self, stack: ExitStack, *, snapshot: bool) -> Conn:
-        """A connection with an open transaction; those that the server has closed meanwhile are passed over."""
+        """Return a connection with an open transaction; skip connections that the server has closed."""
         for _ in range(self._size):
             try:
                 return self._begin(stack, snapshot=snapshot)
@@ -98,7 +98,7 @@ class Pool:
         return conn
 
     def call_alone(self, verb: Callable[[Conn], T]) -> T:
-        for _ in range(self._size + 1):  # all that the pool held may be lost; the one after them is new
+        for _ in range(self._size + 1):  # every pooled connection may be lost; the next one is new
             conn = self._pool.getconn()
             try:
                 return verb(conn)
@@ -107,22 +107,22 @@ class Pool:
                     raise
             finally:
                 self._pool.putconn(conn)
-        raise OperationalError("no connection to the database holds")
+        raise OperationalError("every pooled connection to the database was lost")
 
 
 class BrokenAtBegin(OperationalError):
-    """The connection had been lost before the transaction began, so nothing of it was done."""
+    """The connection was lost before the transaction began, so no statement ran."""
 
 
 class OneConnection:
-    """One connection, opened at first need: for functions, which have one request at a time and a pooler in between."""
+    """A single connection, opened at first need. A function serves one request at a time behind a connection pooler."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._conn: Conn | None = None
 
     def open(self) -> None:
-        """Nothing: a function connects when it is called."""
+        """Do nothing: a function connects at its first request."""
 
     def close(self) -> None:
         if self._conn is not None:
@@ -135,7 +135,7 @@ class OneConnection:
             try:
                 conn = self._connected()
                 enter_transaction(stack, conn, snapshot=snapshot)
-            except OperationalError:  # it had slept too long: once more, afresh
+            except OperationalError:  # the connection was idle for too long: connect again and retry
                 self.close()
                 conn = self._connected()
                 enter_transaction(stack, conn, snapshot=snapshot)
@@ -144,19 +144,19 @@ class OneConnection:
     def call_alone(self, verb: Callable[[Conn], T]) -> T:
         try:
             return verb(self._connected())
-        except OperationalError:  # as above
+        except OperationalError:  # the connection was idle for too long
             self.close()
             return verb(self._connected())
 
     def _connected(self) -> Conn:
         if self._conn is None or self._conn.closed:
-            # prepared statements belong to a server connection that a transaction pooler may give to others
+            # prepared statements belong to a server connection, which a transaction pooler may give to other clients
             self._conn = psycopg.connect(self._dsn, prepare_threshold=None, **CONNECT)
         return self._conn
 
 
 def enter_transaction(stack: ExitStack, conn: Conn, *, snapshot: bool) -> None:
-    """BEGIN now, and COMMIT or ROLLBACK when the stack is left."""
+    """Begin a transaction now; commit or roll back when the stack closes."""
     if snapshot:
         conn.isolation_level = IsolationLevel.REPEATABLE_READ
         stack.callback(_default_isolation, conn)

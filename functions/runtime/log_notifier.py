@@ -1,7 +1,7 @@
-"""Wakes readers when a session's log has grown: after commits of this process, by NOTIFY from others, and by a poll.
+"""Wake readers when a session's log has grown: after this process's commits, on NOTIFY from others, and by polling.
 
-Whatever wakes a reader is only a hint that it should read after its cursor; a lost hint costs a second, never an event.
-Per process: one connection that listens, one that notifies off the path of commits, one thread that polls.
+A notification only makes a reader read after its cursor, so a lost notification costs a second and never an event.
+Each process has a connection that listens, a connection that notifies apart from commits, and a thread that polls.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ POLL_SECONDS = 1.0
 HINT_SECONDS = 0.010
 BEAT_SECONDS = 4.0
 SILENT_SECONDS = 12.0
-"""A connection that has not even heard the beats for so long is taken for dead, whatever TCP says."""
+"""A connection that received no heartbeat for this long counts as dead, whatever TCP says."""
 MAX_BACKOFF_SECONDS = 5.0
 
 _log = structlog.get_logger("functions.runtime.log_notifier")
 
 
 class Notifier(Protocol):
-    """How readers learn that there may be more, and others that there is."""
+    """Wakes the readers of this process and of other processes."""
 
     @property
     def is_listening(self) -> bool: ...
@@ -46,23 +46,23 @@ class Notifier(Protocol):
     def stop(self) -> None: ...
 
     def tell(self, heads: dict[UUID, int]) -> None:
-        """After a commit of this process: last_seq by session."""
+        """Notify readers after a commit of this process. `heads` is last_seq by session."""
         ...
 
     def reading(self, session_id: UUID, bell: threading.Event) -> AbstractContextManager[Reader]:
-        """Whoever reads a session's log here; its bell rings when the log may have grown."""
+        """Register a reader of a session's log. Its bell rings when the log may have grown."""
         ...
 
 
 class Reader(Protocol):
     def wait(self, after: int, timeout: float) -> bool:
-        """Wait until the bell rings, at most `timeout` seconds; whether the log has got beyond `after`."""
+        """Wait for the bell, at most `timeout` seconds. Return whether the log has grown beyond `after`."""
         ...
 
 
 @dataclass
 class _Head:
-    """The last number known of one session's log, and the bells of those who read it here."""
+    """The last known number of a session's log, and the bells of its readers in this process."""
 
     seq: int = 0
     bells: set[threading.Event] = field(default_factory=set)
@@ -74,14 +74,14 @@ class _Watching:
     bell: threading.Event
 
     def wait(self, after: int, timeout: float) -> bool:
-        if self.head.seq <= after:  # who reads a socket clears its bell too, when a message of the peer might have rung
+        if self.head.seq <= after:  # a socket's bell rings for the peer's messages too, so it is cleared below
             self.bell.wait(timeout)
         self.bell.clear()
         return self.head.seq > after
 
 
 class LogNotifier:
-    """The watch of a resident process. `duties` are called about every second, in the poll's thread."""
+    """The notifier of a resident process. Its poll thread calls `duties` about every second."""
 
     def __init__(self, dsn: str, database: Database, *, duties: Sequence[Callable[[], None]] = ()) -> None:
         self._dsn = dsn
@@ -150,7 +150,7 @@ class LogNotifier:
                 bell.set()
 
     def _again_and_again(self, duty: Callable[[], None]) -> None:
-        """Each duty returns or raises only when its connection is lost; it then begins anew."""
+        """Run a loop again whenever it returns or raises, which it does when its connection is lost."""
         backoff = 0.1
         while not self._stopping.is_set():
             began = time.monotonic()
@@ -158,9 +158,13 @@ class LogNotifier:
                 duty()
             except psycopg.Error as error:
                 if not self._stopping.is_set():
-                    _log.warning("lost the database", duty=duty.__name__, reason=str(error).splitlines()[:1])
+                    _log.warning(
+                        "lost the database connection; reconnecting",
+                        duty=duty.__name__,
+                        reason=str(error).splitlines()[:1],
+                    )
             except Exception:  # noqa: BLE001  the outermost loop of a thread that must not end
-                _log.exception("a duty failed", duty=duty.__name__)
+                _log.exception("a notifier thread failed; restarting it", duty=duty.__name__)
             backoff = 0.1 if time.monotonic() - began > MAX_BACKOFF_SECONDS else min(backoff * 2, MAX_BACKOFF_SECONDS)
             self._stopping.wait(backoff)
 
@@ -169,15 +173,17 @@ class LogNotifier:
             conn.execute(f"LISTEN {CHANNEL}")
             self._listener = conn
             self._heard_at = time.monotonic()
-            self._poll_now()  # what was notified while nobody listened
+            self._poll_now()  # read notifications that were missed before LISTEN
             while not self._stopping.is_set():
                 for notify in conn.notifies(timeout=1.0, stop_after=1):
                     self._heard_at = time.monotonic()
-                    if notify.pid != self._notifier_pid:  # our own readers know already
+                    if notify.pid != self._notifier_pid:  # this process has woken its own readers already
                         self._hear(notify.payload)
                 if not self.is_listening:
-                    _sever(self._notifier)  # it may be the one that is stuck
-                    raise psycopg.OperationalError(f"nothing was heard for {SILENT_SECONDS} s, not even our own beats")
+                    _sever(self._notifier)  # the notifying connection may be the stuck one
+                    raise psycopg.OperationalError(
+                        f"received no notification for {SILENT_SECONDS} s, not even a heartbeat"
+                    )
 
     def _hear(self, payload: str) -> None:
         for session_id, seq in read_hints(payload).items():
@@ -224,7 +230,7 @@ class LogNotifier:
 
 
 def _sever(conn: Conn | None) -> None:
-    """Wake the thread that waits for an answer on this connection: it gets an error."""
+    """Shut the connection's socket, so that a thread that waits on it gets an error."""
     with suppress(OSError, psycopg.Error):
         if conn is not None:
             with socket.socket(fileno=os.dup(conn.fileno())) as same:
@@ -232,7 +238,7 @@ def _sever(conn: Conn | None) -> None:
 
 
 class NoNotifier:
-    """For functions: no threads and no LISTEN. Hints are sent at once; who waits looks again twice a second."""
+    """The notifier of functions: no threads and no LISTEN. It notifies at once; its readers poll twice a second."""
 
     is_listening = True
 
@@ -253,7 +259,7 @@ class NoNotifier:
                 conn.execute("SET synchronous_commit = off")
                 send_hints(conn, heads)
         except psycopg.OperationalError as error:
-            _log.warning("a hint was lost", reason=str(error).splitlines()[:1])
+            _log.warning("a notification was lost; readers poll", reason=str(error).splitlines()[:1])
 
     @contextmanager
     def reading(self, session_id: UUID, bell: threading.Event) -> Iterator[_Looking]:  # noqa: ARG002

@@ -1,4 +1,4 @@
-"""What a server process does beside requests: admit the local token once, and say that the API is well."""
+"""Do the API's periodic work: admit the local token once, and record that the API is alive."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _log = structlog.get_logger("functions.runtime.periodic")
 
 
 class Periodic:
-    """Remembers what was done and when."""
+    """Remembers when its work was last done."""
 
     def __init__(self, settings: ApiSettings, database: Database) -> None:
         self._settings = settings
@@ -27,7 +27,7 @@ class Periodic:
         self.is_token_admitted = settings.local_token_file is None
 
     def run_once(self) -> None:
-        """Do what is due. Raises OperationalError while the database is away; call again then."""
+        """Do due work. Raises OperationalError while the database cannot be reached; call again later."""
         if time.monotonic() - self._seen_at < SEEN_SECONDS:
             return
         try:
@@ -35,7 +35,7 @@ class Periodic:
             with self._database.transaction() as conn:
                 part_seen(conn, "api", ReconcileLimits(lease_seconds=self._settings.run_lease_seconds))
         except UndefinedTable:
-            _log.warning("the database has not been migrated yet: run python -m schema.migrate")
+            _log.warning("the database has no schema yet; run python -m schema.migrate")
         self._seen_at = time.monotonic()
 
     def _admit_local_token(self) -> None:

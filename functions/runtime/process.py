@@ -1,4 +1,4 @@
-"""What one process of the edge holds, and its ways to the database: for people, and apart from them for callbacks."""
+"""Hold the state of one API process, with separate database connections for people and for callbacks."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ NAME = "runyard"
 
 @dataclass(frozen=True)
 class ApiProcess:
-    """`callbacks` is a pool of its own, so that heartbeats get through when all others are taken. `ahead` reads on for
-    whoever still sends; a function has no threads for that."""
+    """The state of one API process. `callbacks` is a separate pool, so that heartbeats get through when requests of
+    people take all other connections. `ahead` prefetches pages while a stream sends; a function has no threads for it.
+    """
 
     settings: ApiSettings
     database: Database
@@ -47,7 +48,7 @@ class ApiProcess:
     ahead: Executor | None = None
 
     def start(self) -> None:
-        """After fork. The database need not be there yet."""
+        """Open pools and start threads; call it after fork. The database may be down."""
         self.database.open()
         self.callbacks.open()
         self.housekeeping.open()
@@ -62,7 +63,7 @@ class ApiProcess:
 
     @contextmanager
     def transaction(self, *, snapshot: bool = False) -> Iterator[Conn]:
-        """A request's one transaction. After its commit, readers of the logs that grew are told."""
+        """Open a request's single transaction. After its commit, notify readers of the logs that grew."""
         with noting_appends() as heads:
             with self.database.transaction(snapshot=snapshot) as conn:
                 yield conn
@@ -86,7 +87,7 @@ class ApiProcess:
 
 
 def resident_process(settings: ApiSettings) -> ApiProcess:
-    """For a server process."""
+    """Make the state of a server process."""
     dsn = settings.database_url
     database = Pool(dsn, size=settings.database_pool_size, name="api", wait_seconds=5)
     callbacks = Pool(dsn, size=CALLBACK_CONNECTIONS, name="callbacks", wait_seconds=5, plans_once=True)
@@ -108,7 +109,7 @@ def resident_process(settings: ApiSettings) -> ApiProcess:
 
 
 def function_process(settings: ApiSettings) -> ApiProcess:
-    """For a function: one connection, no threads."""
+    """Make the state of a function: one connection, no threads."""
     database = OneConnection(settings.database_url)
     watch = NoNotifier(settings.database_url)
     return ApiProcess(
@@ -145,5 +146,5 @@ def api_process_of(app: Flask) -> ApiProcess:
 
 
 def api_process() -> ApiProcess:
-    """The edge of the app that serves this request."""
+    """Return the state of the process that serves this request."""
     return api_process_of(current_app)

@@ -1,4 +1,4 @@
-"""How gunicorn is told to serve: what its configuration file and its hooks need, apart from the values themselves."""
+"""Support gunicorn's configuration file and hooks: settings, log lines, loopback check, start and stop."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COMPONENT = "api"
 
 
 class JsonLogger(Logger):  # type: ignore[misc]
-    """gunicorn's own lines go where all others go."""
+    """Sends gunicorn's own log lines to Runyard's log."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
@@ -35,7 +35,7 @@ class JsonLogger(Logger):  # type: ignore[misc]
 
 
 def settings_or_exit() -> ApiSettings:
-    """A bad setting ends the program with one sentence and status 2: nothing would be won by starting it again."""
+    """Read the settings. A bad setting ends the program with one sentence and status 2: a restart would not help."""
     try:
         settings = read_settings()
     except BadSetting as error:
@@ -52,8 +52,8 @@ def refuse(sentence: str) -> NoReturn:
 
 
 def refuse_beyond_loopback(settings: ApiSettings, addresses: list[Any]) -> None:
-    """The local administrator needs no password: only this machine may knock. Its Unix sockets may stay, and so may the
-    workers' address, where nothing but callbacks is to be had (workers_door)."""
+    """Exit if RUNYARD_AUTH=local listens beyond loopback: the local administrator needs no password. Unix sockets may
+    stay, and so may the executor port, which serves only callbacks (functions/callbacks/executor_port.py)."""
     if settings.auth != "local":
         return
     for address in addresses:
@@ -62,7 +62,7 @@ def refuse_beyond_loopback(settings: ApiSettings, addresses: list[Any]) -> None:
 
 
 def begin(worker: Any) -> None:
-    """After fork: open the pools, start the log watch, and let SIGTERM end the streams before anything else."""
+    """Open the pools and start the notifier, after fork. Have SIGTERM end all streams first."""
     edge = api_process_of(worker.wsgi)
     if edge.settings.api_on_one_cpu:
         stay_on_one_cpu()
@@ -70,7 +70,7 @@ def begin(worker: Any) -> None:
     previous = signal.getsignal(signal.SIGTERM)
 
     def end(number: int, frame: FrameType | None) -> None:
-        # in a thread: a lock that this very thread may hold must not be waited for in a signal's handler
+        # in a thread: a signal handler must not wait for a lock that its own thread may hold
         threading.Thread(target=edge.streams.end_all, name="end-streams").start()
         if callable(previous):
             previous(number, frame)
@@ -80,11 +80,11 @@ def begin(worker: Any) -> None:
 
 
 def stay_on_one_cpu() -> None:
-    """Keep this process's threads, those to come too, on the CPU where the kernel has put it.
+    """Keep this process's present and future threads on the CPU that the kernel chose.
 
-    Python runs one of them at a time. On several CPUs nearly every turn of one wakes another CPU, which takes as long
-    as the work itself; who wants more CPUs used starts more processes. Where the system knows nothing of it (macOS) or
-    does not allow it, nothing changes.
+    Python runs one thread at a time. Across several CPUs nearly every switch wakes another CPU, which takes as long as
+    the work itself. Start more processes to use more CPUs. A system without CPU affinity (macOS), or one that forbids
+    it, changes nothing.
     """
     if hasattr(os, "sched_setaffinity"):
         with suppress(OSError):

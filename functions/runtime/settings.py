@@ -155,7 +155,7 @@ class ApiSettings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _with_derived(cls, given: Any) -> Any:
-        """Defaults that follow from other settings."""
+        """Set defaults that follow from other settings."""
         if not isinstance(given, dict):
             return given
         port = given.get("RUNYARD_PORT", given.get("port", 8080))
@@ -168,7 +168,7 @@ class ApiSettings(BaseSettings):
 
     @property
     def worker_address(self) -> tuple[str, int] | None:
-        """Where workers knock, at the API's port unless another is given; None when they have no door of their own."""
+        """Return the host and port of the executor port (default: the API's port); None when it is not set."""
         host, _, port = self.worker_bind.partition(":")
         return (host, int(port or self.port)) if host else None
 
@@ -202,7 +202,7 @@ class ApiSettings(BaseSettings):
 
     @property
     def human_policy(self) -> HumanPolicy:
-        """What happens when nobody answers, where neither app nor run says otherwise."""
+        """Return the policy for unanswered requests, which an app or a run can override."""
         return HumanPolicy(
             on_expiry=self.human_loop_on_expiry,
             expiry_seconds=self.human_loop_expiry_seconds,
@@ -213,14 +213,14 @@ class ApiSettings(BaseSettings):
 
     @property
     def life_limits(self) -> LifeLimits:
-        """Of workers whose app has none of its own; 0 is never."""
+        """Return the life limits of workers whose app has none. A setting of 0 means no limit."""
         return LifeLimits(
             idle_stop=self.worker_idle_stop_seconds or None, remove_after=self.worker_remove_after_seconds or None
         )
 
 
 def read_settings(**given: Any) -> ApiSettings:
-    """The settings of this process; `given` overrules the environment. Raises BadSetting."""
+    """Read the settings of this process; `given` overrides the environment. Raises BadSetting."""
     try:
         return ApiSettings(**given)
     except ValidationError as error:
@@ -228,5 +228,5 @@ def read_settings(**given: Any) -> ApiSettings:
 
 
 def settings_without_meaning(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """A sentence for each setting that is set here but means nothing to us."""
+    """Return a sentence for each setting that is set but that Runyard does not use."""
     return [f"{name} is set but is not used: {instead}." for name, instead in NO_LONGER.items() if environ.get(name)]

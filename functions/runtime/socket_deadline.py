@@ -1,4 +1,4 @@
-"""A peer that stops reading costs its own socket and nothing else: every send has a deadline."""
+"""Give every socket send a deadline, so that a peer that stops reading costs only its own socket."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ DEAD_MILLISECONDS = 30_000
 
 
 class Stalled(OSError):
-    """The peer has taken nothing for too long; what was begun lies unsent."""
+    """The peer has read nothing for too long; a message is partly unsent."""
 
 
 class SocketWithDeadline:
-    """What simple-websocket takes for a socket: each send is whole, alone, and bounded in time.
+    """The socket that simple-websocket uses. It sends each message completely, one at a time, in bounded time.
 
-    A blocking send without a deadline would hold its thread for ever, one with SO_SNDTIMEO would cut a frame silently,
-    and the thread that pings would write into the middle of another's frame.
+    A blocking send without a deadline holds its thread forever, and SO_SNDTIMEO cuts a frame silently. Without the
+    lock, the ping thread would write into the middle of another frame.
     """
 
     def __init__(self, sock: socket.socket, *, send_seconds: float = SEND_SECONDS) -> None:
@@ -31,7 +31,7 @@ class SocketWithDeadline:
         self.send_seconds = send_seconds
 
     def send(self, data: bytes) -> int:
-        """Send all of it; raises Stalled when nothing moves for `send_seconds`. What is left is kept for next time."""
+        """Send all data. Raises Stalled when nothing moves for `send_seconds`; the next send begins with the rest."""
         with self._lock:
             self._rest += data
             moved_at = time.monotonic()
@@ -56,19 +56,19 @@ class SocketWithDeadline:
         self._sock.close()
 
     def hang_up(self) -> None:
-        """End both directions at once; the thread that reads sees the end."""
+        """Shut down both directions at once; the reading thread sees the end."""
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
 
 
 def watch_for_dead_peer(sock: Any) -> None:
-    """Have the kernel give up on a peer that acknowledges nothing, instead of trying for a quarter of an hour."""
+    """Have the kernel drop a peer that acknowledges nothing for 30 s, instead of retrying for a quarter of an hour."""
     with suppress(OSError):  # not a TCP socket
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_MILLISECONDS)
 
 
 def has_hung_up(sock: socket.socket) -> bool:
-    """Whether the peer has closed its side; nothing is taken from what it has sent."""
+    """Return whether the peer has closed its side, without consuming received data."""
     try:
         return _is_ready(sock, select.POLLIN, 0) and sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
     except OSError:

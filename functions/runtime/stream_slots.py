@@ -1,7 +1,7 @@
-"""Everything that holds a thread for long (WebSockets, SSE, waits) takes one of a bounded number of places.
+"""Limit the requests that hold a thread for long (WebSockets, SSE, waits) to a number of stream slots.
 
-There are fewer places than threads, so callbacks always find a thread. When the process is asked to stop, all bells
-ring and every stream ends by itself.
+There are fewer slots than threads, so callbacks always get a thread. When the process stops, all bells ring and every
+stream ends by itself.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from schema.errors import Unavailable
 
 
 class StreamSlot:
-    """One stream's place; leaving it twice does no harm."""
+    """A stream's slot. Releasing it twice is harmless."""
 
     def __init__(self, streams: StreamSlots) -> None:
         self._streams = streams
@@ -25,7 +25,7 @@ class StreamSlot:
 
 
 class StreamSlots:
-    """The places that are taken now."""
+    """The slots in use."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -38,7 +38,7 @@ class StreamSlots:
         return len(self._places)
 
     def take(self) -> StreamSlot:
-        """Raises Unavailable when all are taken."""
+        """Take a slot. Raises Unavailable when all are taken."""
         place = StreamSlot(self)
         with self._lock:
             if self.is_ending:
@@ -64,7 +64,7 @@ class StreamSlots:
             self._places.discard(place)
 
     def end_all(self) -> None:
-        """Have every stream end now; no new one begins."""
+        """End every stream now; refuse new ones."""
         with self._lock:
             self.is_ending = True
             places = list(self._places)

@@ -25,7 +25,7 @@ def session_answer(session: SessionRow) -> SessionAnswer:
 
 
 def snapshot_message(state: SessionState) -> dict[str, Any]:
-    """The first message of a socket that named no cursor."""
+    """Return the first message of a socket that named no cursor."""
     return {
         "kind": "snapshot",
         "session": session_answer(state.session).to_json(),

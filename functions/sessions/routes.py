@@ -1,4 +1,4 @@
-"""Sessions: opened, listed, renamed, put away; their runs and their logs."""
+"""Open, list, rename and delete sessions; list their runs and logs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ sessions = APIBlueprint("sessions", __name__, tag="Sessions")
 @sessions.input(PageQuery, location="query")
 @sessions.output(SessionsAnswer)
 def list_sessions(query_data: PageQuery) -> Response:
-    """Your sessions, newest first"""
+    """List your sessions, newest first"""
     before = read_page_cursor(query_data.cursor)
     with api_process().transaction() as conn:
         found = sessions_of(conn, actor(), before=before, limit=query_data.limit)
@@ -55,7 +55,7 @@ def create_session(json_data: OpenSessionBody) -> Response:
 @permission("sessions:read")
 @sessions.output(SessionAnswer)
 def get_session(session_id: UUID) -> Response:
-    """A session"""
+    """Show a session"""
     with api_process().transaction() as conn:
         return answer(session_answer(session_for(conn, actor(), session_id)))
 
@@ -75,9 +75,9 @@ def patch_session(session_id: UUID, json_data: RenameSessionBody) -> Response:
 @sessions.output({}, status_code=204)
 @sessions.doc(responses=conflicts("session_busy"))
 def remove_session(session_id: UUID) -> Response:
-    """Put a session away
+    """Delete a session
 
-    409 `session_busy` while a run of it has not ended. What it owns is kept.
+    409 `session_busy` while a run of the session has not ended. Runyard keeps the session's runs, log and files.
     """
     with api_process().transaction() as conn:
         delete_session(conn, actor(), session_id)
@@ -89,7 +89,7 @@ def remove_session(session_id: UUID) -> Response:
 @sessions.input(PageQuery, location="query")
 @sessions.output(RunsAnswer)
 def list_runs(session_id: UUID, query_data: PageQuery) -> Response:
-    """A session's runs, newest first"""
+    """List a session's runs, newest first"""
     before = read_page_cursor(query_data.cursor)
     with api_process().transaction() as conn:
         session_for(conn, actor(), session_id)
@@ -108,7 +108,7 @@ def list_runs(session_id: UUID, query_data: PageQuery) -> Response:
 @sessions.output(EventsAnswer)
 @sessions.doc(responses=conflicts("bad_cursor"))
 def get_session_events(session_id: UUID, query_data: AfterQuery) -> Response:
-    """A page of a session's log, oldest first"""
+    """List a session's log, oldest first"""
     with api_process().transaction() as conn:
         refuse_cursor_ahead(session_for(conn, actor(), session_id).last_seq, query_data.after)
         events = session_events(conn, session_id, after=query_data.after, limit=query_data.limit)

@@ -1,4 +1,4 @@
-"""Bodies and answers of the routes of sessions."""
+"""Define bodies and answers of the routes of sessions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One session's log over a WebSocket: a snapshot or a cursor first, then every event once and in order."""
+"""Send a session's log over a WebSocket: first a snapshot unless a cursor is given, then each event once, in order."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ sockets = Sock()
 
 @dataclass(frozen=True)
 class SocketOpening:
-    """What was made ready before the upgrade, while a refusal can still be a problem."""
+    """The state that `open_socket` prepares before the upgrade, while a refusal can still be an HTTP problem."""
 
     followed: Followed
     place: StreamSlot
@@ -54,7 +54,7 @@ class SocketOpening:
 
 @live.before_request
 def open_socket() -> None:
-    """Refuse what has to be refused, take a place, and read the snapshot."""
+    """Refuse bad requests, take a stream slot, and read the snapshot."""
     _refuse_bad_handshake()
     sock = request.environ.get("gunicorn.socket")
     if sock is None:
@@ -77,10 +77,10 @@ def leave_place(_error: BaseException | None) -> None:
 
 
 @permission("sessions:read")
-def converse(ws: Any, session_id: UUID) -> None:  # noqa: ARG001  it is in the opening
-    """Send until the peer goes, stops reading, or may not read on. No run is stopped by any of these."""
+def converse(ws: Any, session_id: UUID) -> None:  # noqa: ARG001  the opening holds it
+    """Send events until the peer goes, stops reading, or loses its permission. No run stops because of that."""
     opening: SocketOpening = g.opening
-    opening.place.bell = ws.event  # rings for messages of the peer too
+    opening.place.bell = ws.event  # messages of the peer ring it too
     cursor = opening.cursor
     try:
         if opening.hello is not None:
@@ -111,20 +111,20 @@ sockets.route("/api/sessions/<uuid:session_id>/ws", bp=live)(converse)
 
 
 def _send(ws: Any, sock: SocketWithDeadline, events: Sequence[bytes]) -> None:
-    """All of them at once. The library would make and send each frame by itself, at ten times the cost."""
+    """Send all events at once. The library would build and send each frame alone, at ten times the cost."""
     if not ws.connected:
         raise ConnectionClosed(ws.close_reason, ws.close_message)
     sock.send(frames(events))
 
 
 def frames(events: Sequence[bytes]) -> bytes:
-    """A text message for each event, given as JSON."""
+    """Return a text message for each event, given as JSON."""
     heads = {size: _head(size + len(KIND) - 1) + KIND for size in set(map(len, events))}
     return b"".join([part for json in events for part in (heads[len(json)], json[1:])])
 
 
 def _head(size: int) -> bytes:
-    """Of a whole text message of a server (RFC 6455, section 5.2): final, not masked, not compressed."""
+    """Return the head of a server's text message (RFC 6455, section 5.2): final, not masked, not compressed."""
     if size < 126:
         return bytes((TEXT_FRAME, size))
     if size < 65_536:
@@ -133,8 +133,8 @@ def _head(size: int) -> bytes:
 
 
 def _refuse_bad_handshake() -> None:
-    """RFC 6455, section 4.2.1; the library would answer with a stack trace. It is not told of extensions that the peer
-    offers either: our frames have none."""
+    """Check the handshake (RFC 6455, section 4.2.1), which the library answers with a stack trace when it is bad. Hide
+    offered extensions from the library: Runyard's frames use none."""
     request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
     try:
         key = base64.b64decode(request.headers.get("Sec-WebSocket-Key", ""), validate=True)
@@ -154,7 +154,7 @@ def _beginning(session_id: UUID, query: SocketQuery) -> tuple[dict[str, Any] | N
 
 
 def _answer_messages(ws: Any) -> None:
-    """Pings are answered; what else a newer client may say is passed over. Raises ConnectionClosed when it has gone."""
+    """Answer pings; ignore unknown messages of newer clients. Raises ConnectionClosed when the peer has gone."""
     while (text := ws.receive(timeout=0)) is not None:
         with suppress(ValueError, AttributeError, RecursionError):
             if json.loads(text).get("kind") == "ping":
@@ -168,7 +168,7 @@ def _say_goodbye(ws: Any, code: int, reason: str, seq: int) -> None:
 
 
 def _part(ws: Any, sock: SocketWithDeadline) -> None:
-    """Give the peer a moment to answer Close. Left to gunicorn, a silent peer would hold up its main thread."""
+    """Give the peer a moment to answer Close. gunicorn would wait for a silent peer in its main thread."""
     if not ws.connected:
         ws.thread.join(GOODBYE_SECONDS)
     sock.hang_up()

@@ -1,4 +1,4 @@
-"""Is the process alive, and can it do its work; and the description of the whole API."""
+"""Answer /health and /ready, and serve the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ health = APIBlueprint("health", __name__, tag="Health")
 
 
 @health.get("/health")
-@public("It tells only that the process answers, which load balancers need to know.")
+@public("Load balancers need to know whether the process answers; the answer holds no data.")
 @health.output(HealthAnswer)
 def get_health() -> Response:
-    """Whether this process answers; the database is not asked"""
+    """Check that this process answers, without the database"""
     return answer(HealthAnswer(status="ok", version=VERSION))
 
 
 @health.get("/ready")
-@public("It tells only which parts are well, which load balancers need to know.")
+@public("Load balancers need to know which parts work; the answer holds no data.")
 @health.output(ReadyAnswer)
 @health.doc(responses=also({503: {"description": "Not ready", "content": {"application/json": READY}}}))
 def get_ready() -> Response:
-    """Whether requests can be served now"""
+    """Check that this process can serve requests now"""
     ready = readiness()
     return answer(ready, 200 if ready.status == "ready" else 503)
 
 
 @health.get("/openapi.json")
-@public("The description of the API holds nothing of anybody's.")
+@public("The description of the API holds no user's data.")
 @health.doc(hide=True)
 def get_openapi() -> Response:
     return jsonify(document(current_app))
 
 
 def readiness() -> ReadyAnswer:
-    """How each part is, by a word."""
+    """Describe the state of each part by a word."""
     database, migrations, worker = _database_parts()
     listening = "ok" if api_process().watch.is_listening else "away"
     token = api_process().duties.is_token_admitted or not api_process().is_resident

@@ -1,4 +1,4 @@
-"""The few pages that this server renders itself: the front page and signing in with a one-time code."""
+"""Render the server's own pages: the front page, and signing in with a one-time code."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ pages = APIBlueprint("pages", __name__, enable_openapi=False)
 
 
 @pages.get("/")
-@public("Without a login it tells only how to sign in.")
+@public("Without a login the page shows only how to sign in.")
 def home() -> Response:
-    """The front page"""
+    """Show the front page"""
     actor, latest = _signed_in()
     return _page(
         "home.html",
@@ -48,8 +48,8 @@ def home() -> Response:
 @pages.get("/sign-in")
 @public("The one-time code is the credential.")
 def sign_in() -> Response:
-    """Sign this browser in, once for each code"""
-    if request.method == "HEAD":  # somebody looks whether the link is alive; the code is for the one who follows it
+    """Sign this browser in; each code works once"""
+    if request.method == "HEAD":  # a link checker must not use up the code
         return Response()
     if not use_code(request.args.get("code", ""), api_process().settings.sign_in_code_file):
         return _page("code_refused.html", status=403)
@@ -64,13 +64,13 @@ def sign_in() -> Response:
 @pages.post("/sign-out")
 @permission("sessions:read")
 def sign_out() -> Response:
-    """Forget this browser"""
+    """Sign this browser out"""
     session.clear()
     return _private(make_response(redirect("/", 303)))
 
 
 def use_code(code: str, file: Path | None) -> bool:
-    """Whether it is the code whose digest the file holds. Then the file goes, and of two users one is first."""
+    """Compare the code with the digest in the file; delete the file on a match. Of two concurrent users, one wins."""
     try:
         expected = "" if file is None else file.read_text().strip()
         if not expected or not hmac.compare_digest(sha256(code.encode()).hexdigest(), expected):
@@ -82,7 +82,7 @@ def use_code(code: str, file: Path | None) -> bool:
 
 
 def _signed_in() -> tuple[Actor | None, list[SessionRow]]:
-    """Who it is and their latest sessions; nobody while the database is away, which the page says."""
+    """Return the user and the user's latest sessions; no user while the database is away, which the page shows."""
     try:
         actor = who_is_asking()
         if actor is None:

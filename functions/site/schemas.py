@@ -1,4 +1,4 @@
-"""Answers of /health and /ready."""
+"""Define answers of /health and /ready."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class HealthAnswer(Wire):
 
 
 class ReadyAnswer(Wire):
-    """`worker` does not decide: the API takes runs while the job worker is away, and says so here."""
+    """`worker` does not decide readiness: without a job worker the API still accepts runs."""
 
     status: str
     database: str

@@ -1,3 +1,3 @@
-"""The version that this clone calls itself."""
+"""Define the version of this clone."""
 
 VERSION = "0.1.0"

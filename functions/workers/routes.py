@@ -1,6 +1,6 @@
-"""Session workers: what is there, how much of it is saved, and what operators have done with it.
+"""Show and operate session workers.
 
-Only the job worker reaches executors and hosts: what changes something is asked of it, and waited for.
+Only the job worker reaches executors and hosts, so a route that changes a session worker files a job request and waits.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ActivatedAnswer(Wire):
 
 
 class SavedAnswer(Wire):
-    """`snapshotId` holds the newest state; it is left out when there was nothing to save."""
+    """`snapshotId` is the newest snapshot; absent when the session had nothing to save."""
 
     session_id: UUID
     snapshot_id: UUID | None = None
@@ -52,7 +52,7 @@ class KeptAnswer(Wire):
 
 
 class StopSweepAnswer(Wire):
-    """`failed` counts those that were to be stopped and could not; `skipped` has every worker that runs on, and why."""
+    """`failed` counts workers that could not be stopped; `skipped` lists every worker that runs on, with its reason."""
 
     scanned: int
     stopped: int
@@ -61,7 +61,7 @@ class StopSweepAnswer(Wire):
 
 
 class RemoveSweepAnswer(Wire):
-    """`failed` counts those that were to be removed and could not; `skipped` has every one that stays, and why."""
+    """`failed` counts workers that could not be removed; `skipped` lists every worker that stays, with its reason."""
 
     scanned: int
     removed: int
@@ -70,26 +70,27 @@ class RemoveSweepAnswer(Wire):
 
 
 class RemovedAnswer(Wire):
-    """`lost` is there after a forced removal: what was not saved, and is gone."""
+    """`lost` is set after a forced removal: it names the unsaved changes, which are lost."""
 
     session_id: UUID
     lost: Lost | None = None
 
 
 class RemoveQuery(Request):
-    """Without `force` a worker is removed only when all of it is saved."""
+    """Without `force` Runyard removes a worker only when all of its data is saved."""
 
     force: Literal["lose-unsaved-changes"] | None = Field(
-        default=None, description="Remove it with what is not saved. Written down with the reason; for operators only."
+        default=None,
+        description="Remove the worker with its unsaved changes. Audited with `reason`; for operators only.",
     )
-    reason: Text | None = Field(default=None, min_length=1, max_length=200, description="Why; needed with `force`.")
+    reason: Text | None = Field(default=None, min_length=1, max_length=200, description="Needed with `force`.")
 
 
 @workers.get("/api/session-workers")
 @permission("workers:list")
 @workers.output(WorkersAnswer)
 def get_workers() -> Response:
-    """All session workers"""
+    """List all session workers"""
     with api_process().transaction() as conn:
         return answer(WorkersAnswer(items=list_workers(conn)))
 
@@ -98,7 +99,7 @@ def get_workers() -> Response:
 @permission("workers:read")
 @workers.output(WorkerReport)
 def get_worker(session_id: UUID) -> Response:
-    """A session's worker, and up to which run it is saved"""
+    """Show a session's worker, and up to which run it is saved"""
     with api_process().transaction() as conn:
         may_watch(conn, actor(), session_id)
         return answer(report_worker(conn, session_id, default=_limits()))
@@ -108,7 +109,7 @@ def get_worker(session_id: UUID) -> Response:
 @permission("workers:read")
 @workers.output(WorkerWhy)
 def get_why(session_id: UUID) -> Response:
-    """Why a session's worker is as it is, and what comes next"""
+    """Explain the status of a session's worker and its next step"""
     with api_process().transaction() as conn:
         may_watch(conn, actor(), session_id)
         return answer(why_worker(conn, session_id, default=_limits()))
@@ -121,7 +122,7 @@ def get_why(session_id: UUID) -> Response:
 def activate_worker(session_id: UUID, json_data: Nothing) -> Response:  # noqa: ARG001
     """Start a session's worker
 
-    Where its place is gone, what is saved is restored into a new one. 503 `worker_away` when it takes too long.
+    A worker whose volume is gone restores the newest snapshot into a new volume. 503 `worker_away`: it took too long.
     """
     with api_process().transaction() as conn:
         require_session(conn, session_id)
@@ -133,7 +134,7 @@ def activate_worker(session_id: UUID, json_data: Nothing) -> Response:  # noqa: 
 @workers.input(Nothing)
 @workers.output(SavedAnswer)
 def sync_worker(session_id: UUID, json_data: Nothing) -> Response:  # noqa: ARG001
-    """Save a session's workspace now"""
+    """Sync a session's workspace now"""
     _known(session_id)
     return _asked("sync_worker", session_id)
 
@@ -143,9 +144,9 @@ def sync_worker(session_id: UUID, json_data: Nothing) -> Response:  # noqa: ARG0
 @workers.input(Nothing)
 @workers.output(StopSweepAnswer)
 def stop_idle_worker(session_id: UUID, json_data: Nothing) -> Response:  # noqa: ARG001
-    """Save and stop a session's worker
+    """Sync and stop a session's worker
 
-    Without waiting for its limit, and only if no run needs it.
+    Only if no run needs it; the idle limit does not matter.
     """
     _known(session_id)
     return _asked("stop_idle_workers", session_id)
@@ -158,7 +159,7 @@ def stop_idle_worker(session_id: UUID, json_data: Nothing) -> Response:  # noqa:
 def remove_stopped_worker(session_id: UUID, json_data: Nothing) -> Response:  # noqa: ARG001
     """Remove a session's stopped worker
 
-    Without waiting for its limit, and only when all of it is proven to be saved.
+    Only when all of its data is verified in the store; the limit of stopped workers does not matter.
     """
     _known(session_id)
     return _asked("remove_stopped_workers", session_id)
@@ -169,7 +170,7 @@ def remove_stopped_worker(session_id: UUID, json_data: Nothing) -> Response:  # 
 @workers.input(Nothing)
 @workers.output(StopSweepAnswer)
 def stop_idle_workers(json_data: Nothing) -> Response:  # noqa: ARG001
-    """Save and stop all workers that are idle for longer than their limit"""
+    """Sync and stop all workers that have been idle for longer than their limit"""
     return _asked("stop_idle_workers")
 
 
@@ -178,7 +179,7 @@ def stop_idle_workers(json_data: Nothing) -> Response:  # noqa: ARG001
 @workers.input(Nothing)
 @workers.output(RemoveSweepAnswer)
 def remove_stopped_workers(json_data: Nothing) -> Response:  # noqa: ARG001
-    """Remove all workers that are stopped for longer than their limit"""
+    """Remove all workers that have been stopped for longer than their limit"""
     return _asked("remove_stopped_workers")
 
 
@@ -188,10 +189,10 @@ def remove_stopped_workers(json_data: Nothing) -> Response:  # noqa: ARG001
 @workers.output(RemovedAnswer)
 @workers.doc(responses=conflicts("worker_kept"))
 def remove_worker(session_id: UUID, query_data: RemoveQuery) -> Response:
-    """Save, stop and remove a session's worker
+    """Sync, stop and remove a session's worker
 
-    409 `worker_kept` with what keeps it. `force=lose-unsaved-changes` with a `reason` removes it all the same, is
-    written down, and answers with what is lost.
+    409 `worker_kept` names the reason to keep it. `force=lose-unsaved-changes` with a `reason` removes it all the same;
+    Runyard audits that, and the answer lists the lost changes.
     """
     worker = _known(session_id)
     arguments: Json = {"sessionId": str(session_id), "actor": actor().author}
@@ -207,7 +208,7 @@ def remove_worker(session_id: UUID, query_data: RemoveQuery) -> Response:
 
 
 def _known(session_id: UUID) -> WorkerRow:
-    """Raises NotFound when the session never had a worker."""
+    """Return the session's worker. Raises NotFound when the session never had one."""
     with api_process().transaction() as conn:
         return watch(conn, session_id)
 

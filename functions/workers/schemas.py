@@ -1,4 +1,4 @@
-"""Answers of the routes of session workers."""
+"""Define answers of the routes of session workers."""
 
 from __future__ import annotations
 

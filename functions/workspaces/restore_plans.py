@@ -1,4 +1,4 @@
-"""The dry run of a restore: what a worker would be given, before anything is written."""
+"""Plan a restore without writing: show the files that a session worker would get."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ restore_plans = APIBlueprint("restore_plans", __name__, tag="Saved workspaces")
 
 
 class RestorePlanBody(Request):
-    """`manifest`, or else that of the app, or else that of the session's app. Without `existingPaths` (absolute; a
-    folder ends in a slash) the session's worker is asked what is there, or its newest snapshot is taken."""
+    """The manifest is `manifest`, else the app's, else that of the session's app. `existingPaths` are absolute; a
+    folder ends in a slash. Without them Runyard lists the session worker's files, or takes the newest snapshot's."""
 
     session_id: UUID | None = None
     app_id: UUID | None = None
@@ -36,8 +36,8 @@ class RestorePlanBody(Request):
 
 
 class RestorePlanAnswer(Wire):
-    """Each root has an entry for `.`; what holds for a path is its own entry, or else the nearest one above it that
-    keeps, restores or deletes."""
+    """Each root has an entry for `.`. A path follows its own entry, or else the nearest entry above it that keeps,
+    restores or deletes."""
 
     ok: Literal[True] = True
     plan: ShownPlan
@@ -48,11 +48,11 @@ class RestorePlanAnswer(Wire):
 @restore_plans.input(RestorePlanBody)
 @restore_plans.output(RestorePlanAnswer)
 def post_restore_plan(json_data: RestorePlanBody) -> Response:
-    """Plan a restore, and write nothing
+    """Plan a restore without writing
 
     422 with `ok: false`, `reason` and `paths` for `required_paths_missing`, `path_outside_workspace`,
-    `runtime_version_mismatch` and (conflict policy `fail`) `seed_conflict`. 503 `worker_away` when a worker or snapshot
-    is to be looked into and no job worker takes it up.
+    `runtime_version_mismatch` and (conflict policy `fail`) `seed_conflict`. 503 `worker_away`: the plan needs to read a
+    worker or snapshot, and no job worker took the request.
     """
     body = json_data
     with api_process().transaction() as conn:
@@ -70,7 +70,7 @@ def post_restore_plan(json_data: RestorePlanBody) -> Response:
 
 
 def _looked_for(body: RestorePlanBody, manifest: Json) -> ShownPlan:
-    """By the job worker, which reaches the session's worker and the object store."""
+    """Have the job worker plan, which reaches the session worker and the object store."""
     arguments = {
         "sessionId": str(body.session_id),
         "manifest": manifest,

@@ -1,4 +1,4 @@
-"""What was saved of sessions and what was put back; and the saves that have waited for too long."""
+"""List a session's snapshots and restores; sync overdue changes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ snapshots = APIBlueprint("snapshots", __name__, tag="Saved workspaces")
 
 
 class SnapshotAnswer(Wire):
-    """One saved state of a session. `changed` counts the paths that differ from the one before."""
+    """A snapshot of a session. `changed` counts the paths that differ from the previous snapshot."""
 
     snapshot_id: UUID
     number: int
@@ -33,7 +33,7 @@ class SnapshotAnswer(Wire):
     bytes: int
     changed: int
     created_at: datetime
-    skipped: list[Skipped] = Field(description="What is not in it, and why; the first of it.")
+    skipped: list[Skipped] = Field(description="The first paths that the snapshot lacks, each with its reason.")
 
 
 class SnapshotsAnswer(Wire):
@@ -42,8 +42,8 @@ class SnapshotsAnswer(Wire):
 
 
 class SnapshotDetailAnswer(SnapshotAnswer):
-    """`seq` is the session's last event that is in it for certain; `atRest`: no agent was at work, so that its home was
-    saved too, and not taken from the snapshot before."""
+    """`seq`: the snapshot includes every effect up to this event of the session. `atRest`: no agent was at work, so the
+    snapshot includes the agent's home as it was, not as in the previous snapshot."""
 
     epoch: int
     seq: int
@@ -70,7 +70,7 @@ class RestoresAnswer(Wire):
 
 
 class ReconciledSyncAnswer(Wire):
-    """What is being done about one session, and why."""
+    """The action taken on one session, and its reason."""
 
     session_id: UUID
     action: str
@@ -78,7 +78,7 @@ class ReconciledSyncAnswer(Wire):
 
 
 class SyncReconciliationAnswer(Wire):
-    """Counts: `asked` to be saved now, `syncing` just now, `waiting` out the pause after a failure."""
+    """Counts of sessions: `asked` to sync now, `syncing` already, `waiting` for a retry after a failure."""
 
     scanned: int
     asked: int = 0
@@ -92,7 +92,7 @@ class SyncReconciliationAnswer(Wire):
 @snapshots.input(PageQuery, location="query")
 @snapshots.output(SnapshotsAnswer)
 def list_snapshots(session_id: UUID, query_data: PageQuery) -> Response:
-    """What was saved of a session, newest first"""
+    """List a session's snapshots, newest first"""
     before, limit = read_page_cursor(query_data.cursor), query_data.limit
     with api_process().transaction() as conn:
         found = snapshots_of(conn, actor(), session_id, before=before, limit=limit)
@@ -104,7 +104,7 @@ def list_snapshots(session_id: UUID, query_data: PageQuery) -> Response:
 @permission("snapshots:read")
 @snapshots.output(SnapshotDetailAnswer)
 def get_snapshot(session_id: UUID, snapshot_id: UUID) -> Response:
-    """One saved state of a session"""
+    """Show a snapshot"""
     with api_process().transaction() as conn:
         found = snapshot_for(conn, actor(), session_id, snapshot_id)
     return answer(_detail(found))
@@ -115,7 +115,7 @@ def get_snapshot(session_id: UUID, snapshot_id: UUID) -> Response:
 @snapshots.input(PageQuery, location="query")
 @snapshots.output(RestoresAnswer)
 def list_restores(session_id: UUID, query_data: PageQuery) -> Response:
-    """What was put into new places of a session's workspace, newest first, each with its receipt"""
+    """List restores into a session's workspace, newest first, each with its receipt"""
     before, limit = read_page_cursor(query_data.cursor), query_data.limit
     with api_process().transaction() as conn:
         found = restores_of(conn, actor(), session_id, before=before, limit=limit)
@@ -128,9 +128,9 @@ def list_restores(session_id: UUID, query_data: PageQuery) -> Response:
 @snapshots.input(Nothing)
 @snapshots.output(SyncReconciliationAnswer)
 def reconcile_syncs(json_data: Nothing) -> Response:  # noqa: ARG001
-    """Find changes that have waited for too long, and have them saved
+    """Sync sessions whose changes have waited for too long
 
-    503 `worker_away` when no job worker takes it up.
+    503 `worker_away`: no job worker took the request.
     """
     return perform("reconcile_syncs", {}, wait_seconds=0)
 
