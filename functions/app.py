@@ -20,6 +20,7 @@ from functions.http.strict_json import StrictJson
 from functions.http.tracing import trace_requests
 from functions.human_loop.routes import human_loop
 from functions.human_loop.rules import rules
+from functions.me.routes import me
 from functions.providers.routes import fleet
 from functions.runs.bind import binding
 from functions.runs.queue import queue
@@ -34,12 +35,13 @@ from functions.sessions.routes import sessions
 from functions.sessions.websocket import SERVER_OPTIONS, live
 from functions.site.health import health
 from functions.site.pages import pages
+from functions.site.sign_in import sign_in_methods, sign_in_pages
 from functions.site.version import VERSION
 from functions.workers.routes import workers
 from functions.workspaces.restore_plans import restore_plans
 from functions.workspaces.routes import snapshots
+from handlers.access.sign_ins import SIGNED_IN_DAYS
 
-SIGNED_IN_DAYS = 30
 PAGES = Path(__file__).resolve().parent.parent / "portal" / "pages"
 
 
@@ -92,6 +94,9 @@ def create_app(settings: ApiSettings, *, edge: ApiProcess | None = None) -> APIF
         fleet,
         workers,
         why,
+        me,
+        sign_in_methods,
+        sign_in_pages,
         pages,
         live,
     ):

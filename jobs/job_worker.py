@@ -33,6 +33,7 @@ from jobs.object_store.s3 import Bucket, StoreOpening, make_store
 from jobs.periodic import Duty, Presence, doing, raise_alarms
 from jobs.providers import Providers
 from jobs.runs.reconcile import look_after_executors, reclaim_runs
+from jobs.runs.stop_leavers import stop_leavers
 from jobs.runtime.claim_renewal import Claims
 from jobs.runtime.database import CONNECT, JobDatabase, open_database
 from jobs.runtime.executor_client import Endpoint, ExecutorClient, RetryRules
@@ -55,6 +56,7 @@ PROVIDERS_SECONDS = 2.0
 ALARMS_SECONDS = 15.0
 STORE_SECONDS = 5.0
 SAVING_SECONDS = 1.0
+LEAVERS_SECONDS = 1.0
 EXPIRY_SECONDS = 1.0
 HELD_SECONDS = 1.0
 
@@ -172,6 +174,7 @@ def _duties(context: TaskContext, presence: Presence) -> list[Duty]:
         Duty("held", partial(context.database.transact, wake_missed, context.run_limits), HELD_SECONDS),
         Duty("saving", lambda: save_due(context), SAVING_SECONDS),
         Duty("expiry", lambda: expire_requests(context), EXPIRY_SECONDS),
+        Duty("leavers", lambda: stop_leavers(context), LEAVERS_SECONDS),
         Duty("alarms", partial(raise_alarms, context.database), ALARMS_SECONDS),
     ]
 

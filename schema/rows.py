@@ -40,9 +40,28 @@ class UserRow:
 class TokenRow:
     """What is known of a bearer token; the token itself is not."""
 
+    id: UUID
     label: str
+    scopes: list[str] | None
     created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
     revoked_at: datetime | None
+
+
+SignInMethod = Literal["code", "token", "oidc"]
+
+
+@dataclass(frozen=True)
+class SignInRow:
+    """A browser that is signed in, until `expires_at` or until its row is ended."""
+
+    id: UUID
+    method: SignInMethod
+    user_agent: str
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,9 @@ StopGraceSeconds = Annotated[
     float, Field(ge=0, le=600, description="Kill an agent's processes this many seconds after it was told to stop.")
 ]
 HeartbeatSeconds = Annotated[float, Field(gt=0, le=600, description="Send a heartbeat for a live run every N seconds.")]
+StopDeadlineSeconds = Annotated[
+    Seconds, Field(description="Mark a stopping run as cancelled after N seconds, even if its executor is silent.")
+]
 LeaseSeconds = Annotated[
     Seconds, Field(description="Ask a run's executor what became of the run after N seconds without a callback.")
 ]

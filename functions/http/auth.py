@@ -11,13 +11,14 @@ from flask import Flask, current_app, g, request, session
 
 from functions.runtime.process import api_process
 from handlers.access.permissions import Actor, Permission, require
-from handlers.access.tokens import authenticate, authenticate_user
+from handlers.access.sign_ins import authenticate_sign_in
+from handlers.access.tokens import authenticate
 from schema.errors import Forbidden, Unauthenticated
 from schema.sql import Conn
 
 View = TypeVar("View", bound=Callable[..., Any])
 PUBLIC: Final = "public"
-SIGNED_IN_USER: Final = "user"
+SIGN_IN: Final = "sign-in"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -75,11 +76,19 @@ def authenticator() -> Callable[[Conn], Actor]:
         if scheme.lower() != "bearer" or not token.strip():
             raise Unauthenticated("Send `Authorization: Bearer` and a token.")
         return lambda conn: authenticate(conn, token.strip())
-    user_id = session.get(SIGNED_IN_USER) if api_process().settings.auth == "local" else None
-    if user_id is None:
+    sign_in_id = signed_in_id()
+    if sign_in_id is None:
         raise Unauthenticated()
-    _refuse_other_sites()
-    return lambda conn: authenticate_user(conn, UUID(user_id))
+    refuse_other_sites()
+    return lambda conn: authenticate_sign_in(conn, sign_in_id)
+
+
+def signed_in_id() -> UUID | None:
+    """The id of the sign-in that this browser's cookie names, which may have ended; None without one."""
+    try:
+        return UUID(session[SIGN_IN])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
 def who_is_asking() -> Actor | None:
@@ -105,8 +114,11 @@ def _enforce() -> None:
     require(g.actor, needed)  # type: ignore[arg-type]
 
 
-def _refuse_other_sites() -> None:
-    """Refuse changes and sockets from other sites' pages: a browser attaches the cookie to their requests too."""
+def refuse_other_sites() -> None:
+    """Raise Forbidden for a request that changes something or opens a socket from a page that is not Runyard's.
+
+    A browser sends the cookie along, whatever page asks.
+    """
     if request.method in _SAFE and request.headers.get("Upgrade") is None:
         return
     origin = request.headers.get("Origin")

@@ -23,7 +23,7 @@ from schema.settings import (
     LogLevel,
     RemoveAfterSeconds,
     RetryDelayMs,
-    Seconds,
+    StopDeadlineSeconds,
     fault_sentence,
 )
 from schema.signature import parse_secret
@@ -129,10 +129,8 @@ class ApiSettings(BaseSettings):
     worker_idle_stop_seconds: IdleStopSeconds = 900
     worker_remove_after_seconds: RemoveAfterSeconds = 604_800
     run_lease_seconds: LeaseSeconds = 60
+    run_stop_deadline_seconds: StopDeadlineSeconds = 30
     run_queue_retry_delay_ms: RetryDelayMs = 2000
-    run_stop_deadline_seconds: Seconds = Field(
-        default=30, description="Mark a stopping run as cancelled after N seconds, even if its executor is silent."
-    )
     human_loop_on_expiry: OnExpiry = Field(
         default="park",
         description="What to do when nobody answers an agent: `wait`, `deny`, `park` or `escalate`. An app "

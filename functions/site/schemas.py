@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Literal
+
 from schema.wire import Wire
 
 
@@ -18,3 +21,22 @@ class ReadyAnswer(Wire):
     migrations: str
     listening: str
     worker: str
+
+
+class SignInMethodAnswer(Wire):
+    """`url` is where the method begins; `code` needs the address that `make up` prints."""
+
+    method: Literal["code", "token", "oidc"]
+    url: str
+    title: str | None = None
+
+
+class SignInMethodsAnswer(Wire):
+    items: list[SignInMethodAnswer]
+
+
+class SignedInAnswer(Wire):
+    """`next` is a path of this origin."""
+
+    next: str
+    expires_at: datetime

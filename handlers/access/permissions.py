@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, get_args
 from uuid import UUID
 
 from schema.errors import Forbidden, NotFound
-from schema.rows import Role, SessionRow, UserRow
+from schema.rows import Role, SessionRow, SignInMethod, UserRow
 from schema.sql import Conn, fetch_one
 
 Permission = Literal[
@@ -25,6 +26,8 @@ Permission = Literal[
     "providers:read",
     "queue:drain",
     "reconcile",
+    "me:read",
+    "me:write",
     "workers:list",
     "workers:read",
     "workers:operate",
@@ -48,6 +51,11 @@ class Actor:
     user_id: UUID
     name: str
     role: Role
+    scopes: frozenset[Permission] | None = None
+    """What the credential allows, of what the role allows; None for all of it."""
+    signed_in_by: SignInMethod | Literal["bearer"] = "bearer"
+    expires_at: datetime | None = None
+    sign_in_id: UUID | None = None
 
     @property
     def author(self) -> str:
@@ -60,9 +68,16 @@ def actor_of(user: UserRow) -> Actor:
 
 
 def require(actor: Actor, permission: Permission) -> None:
-    """Raise Forbidden unless the actor's role grants it."""
+    """Raise Forbidden unless the actor's role and the scopes of their token grant it."""
     if permission not in _OF_ROLE[actor.role]:
         raise Forbidden(f"Your role, {actor.role}, does not include {permission}.")
+    if actor.scopes is not None and permission not in actor.scopes:
+        raise Forbidden(f"The scopes of your token do not include {permission}.")
+
+
+def permissions_of(actor: Actor) -> frozenset[Permission]:
+    """What the actor may do: what their role allows, narrowed by the scopes of their token."""
+    return _OF_ROLE[actor.role] if actor.scopes is None else _OF_ROLE[actor.role] & actor.scopes
 
 
 def may_see(actor: Actor, session: SessionRow) -> bool:

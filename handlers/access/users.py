@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from schema.errors import Conflict, Invalid, NotFound
 from schema.rows import Role, UserRow
-from schema.sql import Conn, fetch_all, fetch_one
+from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value
 
 
 def list_users(conn: Conn) -> list[UserRow]:
@@ -29,11 +31,21 @@ def add_user(conn: Conn, name: str, role: Role) -> UserRow:
 
 
 def disable_user(conn: Conn, name: str) -> UserRow:
-    """From now on none of their tokens is accepted; what they own stays."""
+    """Refuse the user's tokens from now on, and end their sign-ins; what they own stays.
+
+    The job worker then cancels their queued runs and stops their live ones (handlers/runs/leavers.py).
+    """
     user = fetch_one(conn, "disable_user", UserRow, name=name)
     if user is None:
         raise NotFound(f"There is no user named {name}.", code="unknown_user")
+    execute(conn, "end_sign_ins_of", user_id=user.id)
+    announce_revocation(conn, user.id)
     return user
+
+
+def announce_revocation(conn: Conn, user_id: UUID) -> None:
+    """Have every API process check the user's open streams again, once this transaction is committed."""
+    fetch_value(conn, "notify_revoked", user_id=user_id)
 
 
 def enable_user(conn: Conn, name: str) -> UserRow:

@@ -63,9 +63,16 @@ def fail(conn: Conn, run: RunRow, *, code: str, message: str) -> list[NewEvent]:
     return finish(conn, run, RunFinished(status="failed", reason=Reason(code=code, message=message)))
 
 
-def cancel(conn: Conn, run: RunRow, *, message: str = "The run was stopped.", author: str = SYSTEM) -> list[NewEvent]:
-    """Settle as cancelled."""
-    reason = Reason(code="stopped", message=message)
+def cancel(
+    conn: Conn,
+    run: RunRow,
+    *,
+    message: str = "The run was stopped.",
+    author: str = SYSTEM,
+    because: Reason | None = None,
+) -> list[NewEvent]:
+    """Settle as cancelled, with `because` as the reason if there is a better one than that it was stopped."""
+    reason = because or Reason(code="stopped", message=message)
     return finish(conn, run, RunFinished(status="cancelled", reason=reason), author=author)
 
 

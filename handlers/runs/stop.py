@@ -10,6 +10,7 @@ from handlers.enqueue import defer_stop
 from handlers.event_log import NewEvent, append, hold_session, run_event
 from handlers.runs.read import run_for
 from handlers.runs.settle import cancel
+from schema.events import Reason
 from schema.rows import RunRow
 from schema.sql import Conn, fetch_one
 
@@ -30,19 +31,26 @@ def stop_run(conn: Conn, actor: Actor, run_id: UUID, *, policy: StopPolicy) -> R
     return run_for(conn, actor, run_id)
 
 
-def stop(conn: Conn, run: RunRow, *, author: str, policy: StopPolicy) -> list[NewEvent]:
-    """The events of stopping it; none if it is being stopped or has ended. The caller holds the session."""
+def stop(conn: Conn, run: RunRow, *, author: str, policy: StopPolicy, because: Reason | None = None) -> list[NewEvent]:
+    """The events of stopping the run; none if it is being stopped or has ended. The caller holds the session.
+
+    `because` is told in the event when somebody else than the person at the session stops it.
+    """
     if run.status == "queued":
         message = "The run was stopped before it began." if run.attempt == 0 else "The run was stopped."
-        return cancel(conn, run, message=message, author=author)
+        return cancel(conn, run, message=message, author=author, because=because)
     cancelling = fetch_one(conn, "begin_cancelling", RunRow, run_id=run.id, deadline_seconds=policy.deadline_seconds)
     if cancelling is None:
         return []
     if run.status == "parked" and run.lease_expires_at is None:
-        return cancel(conn, cancelling, message="The run was stopped while it was parked.", author=author)
+        return cancel(
+            conn, cancelling, message="The run was stopped while it was parked.", author=author, because=because
+        )
     if not run.bound:
         defer_stop(conn, run.id)
-    return [run_event(run, "run.cancelling", {"status": "cancelling", "provider": run.provider}, author=author)]
+    told = {} if because is None else {"reason": because.to_json()}
+    data = {"status": "cancelling", "provider": run.provider, **told}
+    return [run_event(run, "run.cancelling", data, author=author)]
 
 
 def settle_stopped(conn: Conn, run_id: UUID, *, message: str) -> RunRow | None:

@@ -27,6 +27,7 @@ from schema.settings import (
     RemoveAfterSeconds,
     RetryDelayMs,
     Seconds,
+    StopDeadlineSeconds,
     StopGraceSeconds,
     fault_sentence,
 )
@@ -103,6 +104,7 @@ class JobSettings(BaseSettings):
     )
     run_queue_retry_delay_ms: RetryDelayMs = 2000
     run_lease_seconds: LeaseSeconds = 60
+    run_stop_deadline_seconds: StopDeadlineSeconds = 30
     handover_max_tokens: int = Field(
         default=8000,
         ge=FEWEST_TOKENS,

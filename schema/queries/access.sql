@@ -1,8 +1,90 @@
--- name: user_by_token
-SELECT users.id, users.name, users.role, users.created_at, users.disabled_at
+-- name: token_holder
+-- `is_due` once a minute, when the time of the last use has to be written down.
+SELECT users.id, users.name, users.role, access_tokens.id AS token_id, access_tokens.scopes, access_tokens.expires_at,
+    access_tokens.last_used_at IS NULL OR access_tokens.last_used_at < now() - interval '1 minute' AS is_due
 FROM access_tokens
 JOIN users ON users.id = access_tokens.user_id
-WHERE access_tokens.digest = %(digest)s AND access_tokens.revoked_at IS NULL AND users.disabled_at IS NULL;
+WHERE access_tokens.digest = %(digest)s
+    AND access_tokens.revoked_at IS NULL
+    AND (access_tokens.expires_at IS NULL OR access_tokens.expires_at > now())
+    AND users.disabled_at IS NULL;
+
+-- name: note_token_use
+UPDATE access_tokens SET last_used_at = now()
+WHERE id = %(token_id)s AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute');
+
+-- name: signed_in_user
+-- A sign-in by token ends with its token, and has no more scopes than it.
+SELECT users.id, users.name, users.role, sign_ins.method, sign_ins.expires_at, access_tokens.scopes,
+    sign_ins.last_used_at < now() - interval '1 minute' AS is_due
+FROM sign_ins
+JOIN users ON users.id = sign_ins.user_id
+LEFT JOIN access_tokens ON access_tokens.id = sign_ins.token_id
+WHERE sign_ins.id = %(sign_in_id)s
+    AND sign_ins.ended_at IS NULL
+    AND sign_ins.expires_at > now()
+    AND users.disabled_at IS NULL
+    AND (
+        sign_ins.token_id IS NULL
+        OR access_tokens.revoked_at IS NULL
+        AND (access_tokens.expires_at IS NULL OR access_tokens.expires_at > now())
+    );
+
+-- name: note_sign_in_use
+UPDATE sign_ins SET last_used_at = now()
+WHERE id = %(sign_in_id)s AND last_used_at < now() - interval '1 minute';
+
+-- columns: sign_in
+    sign_ins.id, sign_ins.method, sign_ins.user_agent, sign_ins.created_at, sign_ins.last_used_at, sign_ins.expires_at
+
+-- name: insert_sign_in
+INSERT INTO sign_ins (user_id, method, token_id, user_agent, expires_at)
+VALUES (
+    %(user_id)s, %(method)s, %(token_id)s, %(user_agent)s,
+    LEAST(
+        now() + make_interval(days => %(days)s),
+        (SELECT access_tokens.expires_at FROM access_tokens WHERE access_tokens.id = %(token_id)s)
+    )
+)
+RETURNING {sign_in};
+
+-- name: sign_ins_of
+SELECT {sign_in}
+FROM sign_ins
+LEFT JOIN access_tokens ON access_tokens.id = sign_ins.token_id
+WHERE sign_ins.user_id = %(user_id)s
+    AND sign_ins.ended_at IS NULL
+    AND sign_ins.expires_at > now()
+    AND (sign_ins.token_id IS NULL OR access_tokens.revoked_at IS NULL)
+    AND (
+        %(before_at)s::timestamptz IS NULL
+        OR (sign_ins.created_at, sign_ins.id) < (%(before_at)s, %(before_id)s::uuid)
+    )
+ORDER BY sign_ins.created_at DESC, sign_ins.id DESC
+LIMIT %(limit)s;
+
+-- name: end_sign_in
+UPDATE sign_ins SET ended_at = now()
+WHERE id = %(sign_in_id)s AND user_id = %(user_id)s AND ended_at IS NULL AND expires_at > now()
+RETURNING {sign_in};
+
+-- name: end_sign_ins_of
+UPDATE sign_ins SET ended_at = now() WHERE user_id = %(user_id)s AND ended_at IS NULL;
+
+-- name: notify_revoked
+SELECT pg_notify('runyard_revoked', %(user_id)s::uuid::text);
+
+-- name: user_settings
+SELECT settings FROM users WHERE id = %(user_id)s;
+
+-- name: merge_user_settings
+-- Keys that are null are removed.
+UPDATE users SET settings = jsonb_strip_nulls(settings || %(settings)s)
+WHERE id = %(user_id)s
+RETURNING settings;
+
+-- name: lock_user
+SELECT id FROM users WHERE id = %(user_id)s FOR UPDATE;
 
 -- name: user_by_id
 SELECT id, name, role, created_at, disabled_at FROM users WHERE id = %(user_id)s;
@@ -26,16 +108,50 @@ RETURNING id, name, role, created_at, disabled_at;
 UPDATE users SET disabled_at = NULL WHERE name = %(name)s
 RETURNING id, name, role, created_at, disabled_at;
 
+-- columns: token
+    access_tokens.id, access_tokens.label, access_tokens.scopes, access_tokens.created_at, access_tokens.last_used_at,
+    access_tokens.expires_at, access_tokens.revoked_at
+
 -- name: tokens_of
-SELECT label, created_at, revoked_at FROM access_tokens WHERE user_id = %(user_id)s ORDER BY created_at, digest;
+SELECT {token} FROM access_tokens WHERE user_id = %(user_id)s ORDER BY created_at, digest;
+
+-- name: usable_tokens_of
+-- A page, the newest first; without those that are revoked or have expired.
+SELECT {token}
+FROM access_tokens
+WHERE access_tokens.user_id = %(user_id)s
+    AND access_tokens.revoked_at IS NULL
+    AND (access_tokens.expires_at IS NULL OR access_tokens.expires_at > now())
+    AND (
+        %(before_at)s::timestamptz IS NULL
+        OR (access_tokens.created_at, access_tokens.id) < (%(before_at)s, %(before_id)s::uuid)
+    )
+ORDER BY access_tokens.created_at DESC, access_tokens.id DESC
+LIMIT %(limit)s;
+
+-- name: count_usable_tokens_of
+SELECT count(*)
+FROM access_tokens
+WHERE user_id = %(user_id)s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now());
 
 -- name: revoke_tokens
 UPDATE access_tokens SET revoked_at = COALESCE(revoked_at, now()) WHERE user_id = %(user_id)s AND label = %(label)s
-RETURNING label, created_at, revoked_at;
+RETURNING {token};
+
+-- name: revoke_token
+UPDATE access_tokens SET revoked_at = now()
+WHERE id = %(token_id)s AND user_id = %(user_id)s AND revoked_at IS NULL
+RETURNING {token};
 
 -- name: insert_token
-INSERT INTO access_tokens (digest, user_id, label) VALUES (%(digest)s, %(user_id)s, %(label)s)
-ON CONFLICT (digest) DO NOTHING;
+-- No row when the token is known already.
+INSERT INTO access_tokens (digest, user_id, label, scopes, expires_at)
+VALUES (
+    %(digest)s, %(user_id)s, %(label)s, %(scopes)s::text[],
+    now() + make_interval(secs => %(seconds)s::double precision)
+)
+ON CONFLICT (digest) DO NOTHING
+RETURNING {token};
 
 -- columns: app
     id, name, version, provider, options, manifest, limits, human_loop, created_at, updated_at

@@ -323,3 +323,20 @@ LIMIT %(limit)s;
 
 -- name: first_seq_of_run
 SELECT COALESCE(first_seq, 1) FROM runs WHERE id = %(run_id)s;
+
+-- name: runs_of_disabled_users
+SELECT runs.id AS run_id, runs.session_id
+FROM users
+JOIN runs ON runs.user_id = users.id
+WHERE users.disabled_at IS NOT NULL AND runs.finished_at IS NULL AND runs.status <> 'cancelling'
+ORDER BY runs.created_at
+LIMIT %(limit)s;
+
+-- name: run_of_disabled_user
+SELECT {run}
+FROM runs
+JOIN users ON users.id = runs.user_id
+WHERE runs.id = %(run_id)s
+    AND users.disabled_at IS NOT NULL
+    AND runs.finished_at IS NULL
+    AND runs.status <> 'cancelling';

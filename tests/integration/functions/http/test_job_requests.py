@@ -7,7 +7,7 @@ import threading
 import psycopg
 import pytest
 
-import functions.runs.queue
+import functions.http.job_requests
 from handlers.job_requests import finish_operation
 from schema.wire import Json
 from tests.integration.functions.conftest import Api, answer_json, wait_until
@@ -54,20 +54,20 @@ def test_a_reconciliation_needs_no_body(api: Api, perform: object) -> None:
 def test_the_jobs_are_deferred_with_the_operation(
     api: Api, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(functions.runs.queue, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(functions.http.job_requests, "GRACE_SECONDS", 0.2)
     api.post(RECONCILE)
     assert conn.execute("SELECT task_name FROM procrastinate_jobs").fetchall() == [("perform_operation",)]
 
 
 def test_a_worker_that_is_away_is_told(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(functions.runs.queue, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(functions.http.job_requests, "GRACE_SECONDS", 0.2)
     answer = api.post(RECONCILE)
     assert (answer.status_code, answer_json(answer)["code"]) == (503, "worker_away")
     assert answer.headers["Retry-After"] == "2"
 
 
 def test_what_was_given_up_is_never_done(api: Api, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(functions.runs.queue, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(functions.http.job_requests, "GRACE_SECONDS", 0.2)
     api.post(RECONCILE)
     found = conn.execute("SELECT finished_at IS NOT NULL, error FROM operations").fetchone()
     assert found == (True, "It was given up: nobody waits for it any more.")

@@ -14,7 +14,7 @@ from functions.app import create_app
 from functions.runtime.process import api_process_of
 from functions.runtime.settings import ApiSettings
 from handlers.access.users import disable_user
-from tests.integration.functions.conftest import answer_json
+from tests.integration.functions.conftest import TOKEN, answer_json
 
 pytestmark = pytest.mark.both_postgres
 CODE = "the-code"
@@ -62,7 +62,7 @@ def test_the_code_works_once(browser: FlaskClient, code_file: Path) -> None:
     assert "make sign-in" in again.get_data(as_text=True)
 
 
-@pytest.mark.parametrize("query", ["", "?code=", "?code=wrong", "?code=%00", f"?code={CODE}x"])
+@pytest.mark.parametrize("query", ["?code=", "?code=wrong", "?code=%00", f"?code={CODE}x"])
 def test_a_wrong_code_is_refused_and_the_right_one_stays(browser: FlaskClient, code_file: Path, query: str) -> None:
     answer = browser.get(f"/sign-in{query}")
     assert (answer.status_code, code_file.exists()) == (403, True)
@@ -126,3 +126,43 @@ def test_pages_let_no_script_run_and_leak_no_address(browser: FlaskClient) -> No
     headers = browser.get("/").headers
     assert headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert headers["Referrer-Policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize(
+    ("target", "leads_to"),
+    [
+        ("/s/1?at=2", "/s/1?at=2"),
+        ("//evil.example", "/"),
+        ("https://evil.example/", "/"),
+        ("/\\evil.example", "/"),
+        ("javascript:alert(1)", "/"),
+        ("/a\r\nSet-Cookie: x=y", "/"),
+        ("/" + "a" * 3000, "/"),
+    ],
+)
+def test_signing_in_leads_to_a_path_of_ours_only(browser: FlaskClient, target: str, leads_to: str) -> None:
+    answer = browser.post("/sign-in/token", data={"token": TOKEN, "next": target}, headers=OURS)
+    location = answer.headers.get("Location", "/" if answer.status_code == 422 else "")
+    assert location == leads_to
+
+
+def test_the_sign_in_page_keeps_where_one_wanted_to_go(browser: FlaskClient) -> None:
+    page = browser.get("/sign-in?next=/inbox").get_data(as_text=True)
+    assert 'name="next" value="/inbox"' in page
+
+
+def test_a_wrong_token_is_said_on_the_page_and_as_a_problem(browser: FlaskClient) -> None:
+    page = browser.post("/sign-in/token", data={"token": "no", "next": "/inbox"}, headers=OURS)
+    assert (page.status_code, "unknown, expired or revoked" in page.get_data(as_text=True)) == (401, True)
+    assert 'value="/inbox"' in page.get_data(as_text=True)
+    assert browser.post("/sign-in/token", json={"token": "no"}, headers=OURS).status_code == 401
+
+
+def test_another_site_signs_nobody_in(browser: FlaskClient) -> None:
+    answer = browser.post("/sign-in/token", json={"token": TOKEN}, headers={"Origin": "http://evil.example"})
+    assert (answer.status_code, "Set-Cookie" in answer.headers) == (403, False)
+
+
+def test_the_ways_to_sign_in_are_told(browser: FlaskClient) -> None:
+    items = answer_json(browser.get("/api/sign-in/methods"))["items"]
+    assert [item["method"] for item in items] == ["code", "token"]
