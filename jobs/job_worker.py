@@ -24,7 +24,7 @@ from jobs.context import TaskContext
 from jobs.hosts import Host
 from jobs.hosts.docker import DockerHost, DockerHostSettings
 from jobs.hosts.docker_client import DockerClient
-from jobs.hosts.environment import container_furniture, executor_environment
+from jobs.hosts.environment import container_inputs, executor_environment
 from jobs.hosts.external import ExternalHost
 from jobs.hosts.process import ProcessHost, ProcessHostSettings
 from jobs.hosts.settings import DockerSettings, read_docker_settings
@@ -134,7 +134,7 @@ def make_docker_host(
         deployment=docker.worker_deployment,
         image=docker.executor_image,
         secret=settings.runyard_secret_key,
-        furnish=partial(container_furniture, os.environ, providers_file=settings.providers_file.absolute()),
+        executor_inputs=partial(container_inputs, os.environ, providers_file=settings.providers_file.absolute()),
         limits_of=lambda session_id: database.transact(worker_limits, session_id),
         limits=docker.limits,
         publish_address=docker.worker_publish_address,
@@ -142,7 +142,7 @@ def make_docker_host(
         cut_off=docker.worker_cut_off,
         start_timeout_seconds=settings.executor_start_timeout_seconds,
     )
-    return DockerHost(host, executors=executors, engine=DockerClient())
+    return DockerHost(host, executors=executors, docker_client=DockerClient())
 
 
 def _private(folder: Path) -> Path:

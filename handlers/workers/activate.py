@@ -54,12 +54,12 @@ class _Activation:
 
 
 def begin_activation(
-    conn: Conn, session_id: UUID, *, host: str, has_place: Callable[[int], bool], retry: RetryPolicy, why: str
+    conn: Conn, session_id: UUID, *, host: str, has_volume: Callable[[int], bool], retry: RetryPolicy, why: str
 ) -> BegunActivation:
     """The worker is starting. Where there was one and its place is gone, a new epoch begins; the first place ever is of
     the epoch that the session has."""
     found = _found(conn, session_id)
-    if found.status is not None and not has_place(found.epoch):
+    if found.status is not None and not has_volume(found.epoch):
         _begin_epoch(conn, found, retry)
         found = _found(conn, session_id)
     execute(conn, "worker_starting", session_id=session_id, epoch=found.epoch, host=host, why=why)

@@ -35,11 +35,11 @@ class WatchedWorker(WorkerRow):
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What its host says: the executor as in HostFacts, and whether the place of the row's epoch is there. `spooled`
+    """What its host says: the executor as in HostFacts, and whether the volume of the row's epoch exists. `spooled`
     events wait in the executor to be delivered, `agents` live in it."""
 
     executor: Literal["absent", "dead", "silent", "alive"]
-    has_place: bool
+    has_volume: bool
     spooled: int = 0
     agents: int = 0
 
@@ -92,8 +92,8 @@ def limits_of(app: Json, default: LifeLimits) -> LifeLimits:
 def assumed_facts(row: WorkerRow) -> Facts:
     """What its host would say if all is as the row has it: for those who can ask no host."""
     is_up = row.status in ("active", "stopping")
-    has_place = row.status != "absent"
-    return Facts(executor="alive" if is_up else "dead" if has_place else "absent", has_place=has_place)
+    has_volume = row.status != "absent"
+    return Facts(executor="alive" if is_up else "dead" if has_volume else "absent", has_volume=has_volume)
 
 
 def decide(
@@ -102,7 +102,7 @@ def decide(
     """Pure. `now` is database time."""
     if worker.host == EXTERNAL:
         return LifecycleDecision("keep", "Somebody else runs this executor; it is not ours to stop.")
-    if not facts.has_place:
+    if not facts.has_volume:
         return _without_place(worker, unsaved)
     if worker.status in ("absent", "removing"):
         return _on_its_way_out(worker, unsaved)

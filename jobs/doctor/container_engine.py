@@ -17,25 +17,25 @@ DISK = {
 
 
 def check_engine(settings: DockerSettings) -> list[Finding]:
-    engine = DockerClient()
+    docker_client = DockerClient()
     try:
-        return list(_look(engine, settings))
+        return list(_look(docker_client, settings))
     except HostFailed as error:
         return [Finding("host", "wrong", error.detail, "start the engine, or set DOCKER_HOST to where it listens")]
     finally:
-        engine.close()
+        docker_client.close()
 
 
-def _look(engine: DockerClient, settings: DockerSettings) -> Iterator[Finding]:
-    about = engine.about()
-    yield Finding("host", "ok", f"the container engine {about.version} answers")
-    if not engine.has_image(settings.executor_image):
+def _look(docker_client: DockerClient, settings: DockerSettings) -> Iterator[Finding]:
+    info = docker_client.info()
+    yield Finding("host", "ok", f"the container engine {info.version} answers")
+    if not docker_client.has_image(settings.executor_image):
         yield Finding("host", "wrong", f"the image {settings.executor_image} is not there", "make executor-image")
-    for limit in about.limits_missing:
+    for limit in info.limits_missing:
         yield Finding(
             "host", "wrong", f"the engine cannot limit {limit}", "give its machine the kernel's control groups"
         )
-    if not about.has_seccomp:
+    if not info.has_seccomp:
         yield Finding("host", "wrong", "the engine has no seccomp: workers would not be confined", "use one that has")
-    limited_by = disk_limited_by(engine, settings.worker_deployment)
+    limited_by = disk_limited_by(docker_client, settings.worker_deployment)
     yield Finding("disk", "ok" if limited_by == "engine" else "note", DISK[limited_by])

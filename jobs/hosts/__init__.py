@@ -1,9 +1,9 @@
-"""Hosts start, stop and remove session workers. Each is a Host; which one is used is a setting.
+"""Hosts start, stop and remove session workers. A setting chooses the Host.
 
-A host knows processes or containers, and places: the folder or volume that a session's workspace lies on. Rows, locks,
-what is saved and what is restored are not its business: jobs/workers/activate.py and jobs/workers/retirement.py call
-it, and they hold the
-worker's lock (handlers/workers/rows.py, hold_worker) whenever they have it start, stop or remove something.
+A host knows processes or containers, and volumes. A volume is the folder or the Docker volumes that hold a session's
+workspace and home. A host knows no rows, locks, snapshots or restores. jobs/workers/activate.py and
+jobs/workers/retirement.py call it. They hold the worker's lock (handlers/workers/rows.py, hold_worker) during each
+start, stop or removal.
 """
 
 from __future__ import annotations
@@ -18,65 +18,71 @@ from schema.errors import RunyardError
 
 
 class HostFailed(RunyardError):
-    """The session's worker could not be started."""
+    """The session's worker did not start."""
 
     code: ClassVar[str] = "worker_not_started"
 
 
 @dataclass(frozen=True)
 class HostFacts:
-    """What a host knows of a session's worker.
+    """The state of a session's worker as its host sees it.
 
-    The executor: `absent` when there is no place for it, `dead` when it can be started again where it was, `silent`
-    when it is there and does not answer, `alive` when it answers at `endpoint`. The place is `gone` only if the host is
-    certain of it; `place_epoch` is the epoch that it was made for, None when there is none or the host cannot tell.
+    `state` is the executor's: `absent` without a volume, `dead` when it can restart on its volume, `silent` when it
+    runs and does not answer, `alive` when it answers at `endpoint`. `volume` is `gone` only if the host is certain.
+    `volume_epoch` is the epoch that the volume was made for; None without a volume or when the host cannot tell.
     """
 
     state: Literal["absent", "dead", "silent", "alive"]
     endpoint: Endpoint | None = None
-    place: Literal["exists", "gone"] = "exists"
-    place_epoch: int | None = None
+    volume: Literal["exists", "gone"] = "exists"
+    volume_epoch: int | None = None
 
-    def has_place(self, epoch: int) -> bool:
-        """Whether the place of this epoch is there; one of an older epoch is not the session's any more."""
-        return self.place == "exists" and self.place_epoch in (None, epoch)
+    def has_volume(self, epoch: int) -> bool:
+        """Whether the volume of this epoch exists. A volume of an older epoch no longer belongs to the session."""
+        return self.volume == "exists" and self.volume_epoch in (None, epoch)
 
 
-GONE = HostFacts("absent", place="gone")
+GONE = HostFacts("absent", volume="gone")
 
 
 class Host(Protocol):
-    """Where workers live. All of it blocks, and raises HostFailed when the host cannot do it, or cannot tell: an engine
-    that does not answer is no proof that anything is gone."""
+    """Starts and stops session workers. Every method blocks.
+
+    Every method raises HostFailed when the host cannot act or cannot tell: a container engine that does not answer
+    proves no volume gone.
+    """
 
     @property
     def name(self) -> str:
-        """What worker rows call it: `process`, `docker`, `external`."""
+        """The host's name in worker rows: `process`, `docker`, `external`."""
         ...
 
     def ensure_started(self, session_id: UUID, epoch: int) -> Endpoint:
-        """The session's executor on the place of this epoch, started if it does not run; it may take as long as an
-        executor's start. The place is made if there is none; one of an older epoch is ended and put aside first."""
+        """Return the endpoint of the session's executor on the volume of this epoch; start the executor if needed.
+
+        Create a missing volume. End the executor of an older epoch and set its volume aside first. The call may take as
+        long as an executor's start.
+        """
         ...
 
     def facts(self, session_id: UUID) -> HostFacts: ...
 
     def is_dead(self, session_id: UUID) -> bool:
-        """Cheap, for a look every few seconds: no executor of it runs, for certain."""
+        """Whether it is certain that no executor of the session runs. The check is cheap: a periodic task calls it."""
         ...
 
     def stop(self, session_id: UUID) -> None:
-        """End the session's executor; its place stays. Nothing happens if there is none."""
+        """End the session's executor and keep its volume. Do nothing without an executor."""
         ...
 
     def remove(self, session_id: UUID) -> None:
-        """End the executor and delete all places of the session. Nothing happens if there are none."""
+        """End the executor and delete all volumes of the session. Do nothing without volumes."""
         ...
 
     def sessions(self) -> Mapping[UUID, bool]:
-        """Those that have a place here, and whether an executor (that may be silent) runs on it."""
+        """Return the sessions with a volume here, each with whether an executor, maybe silent, runs."""
         ...
 
     def look_after(self) -> None:
-        """What the host does every few seconds for itself: reap what ended, keep spares."""
+        """Do the host's own periodic work: reap ended processes, start spares."""
         ...

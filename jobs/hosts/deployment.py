@@ -1,7 +1,7 @@
-"""What all workers of a deployment share on the engine, and `python -m jobs.hosts.deployment gateway | stop`.
+"""The network and labels of a deployment's workers, and `python -m jobs.hosts.deployment gateway | stop`.
 
-`gateway` makes their network if it is missing and prints this machine's address in it: there the API is to listen.
-`stop` stops their containers, in order; what they hold stays on their volumes for the next start.
+`gateway` creates a missing network and prints this machine's address in it: the API must listen there. `stop` stops the
+workers' containers in order and keeps their volumes for the next start.
 """
 
 from __future__ import annotations
@@ -36,49 +36,54 @@ def labels_of(deployment: str) -> dict[str, str]:
     return {DEPLOYMENT: deployment}
 
 
-def ensure_network(engine: DockerClient, deployment: str, *, subnet: str) -> ContainerNetwork:
-    """The bridge of this deployment's workers, which cannot reach each other over it. Raises HostFailed."""
+def ensure_network(docker_client: DockerClient, deployment: str, *, subnet: str) -> ContainerNetwork:
+    """Return the bridge network of this deployment's workers; create a missing one. Raise HostFailed.
+
+    Workers cannot reach each other over it.
+    """
     name = f"{deployment}-workers"
-    if (found := engine.network(name)) is not None:
-        return found
+    if (network := docker_client.network(name)) is not None:
+        return network
     try:
-        engine.create_network(name, subnet=subnet, labels=labels_of(deployment), options=NETWORK_OPTIONS)
+        docker_client.create_network(name, subnet=subnet, labels=labels_of(deployment), options=NETWORK_OPTIONS)
     except NameTaken:
-        _log.debug("network.made_by_another")
-    made = engine.network(name)
-    if made is None:
-        raise HostFailed(f"The engine made no network {name}.")
-    return made
+        _log.debug("network.created_elsewhere")
+    network = docker_client.network(name)
+    if network is None:
+        raise HostFailed(f"The container engine created no network {name}.")
+    return network
 
 
-def disk_limited_by(engine: DockerClient, deployment: str) -> DiskLimit:
-    """Whether the engine can hold a volume to a size, or the executor has to watch it: found out by trying."""
+def disk_limited_by(docker_client: DockerClient, deployment: str) -> DiskLimit:
+    """Try whether the container engine can limit a volume's size. If not, the executor watches it."""
     probe = f"{deployment}-quota-probe"
     try:
-        engine.create_volume(probe, labels=labels_of(f"{deployment}.probe"), options={"size": str(QUOTA_PROBE_BYTES)})
+        docker_client.create_volume(
+            probe, labels=labels_of(f"{deployment}.probe"), options={"size": str(QUOTA_PROBE_BYTES)}
+        )
     except HostFailed:
         return "watch"
-    engine.remove_volume(probe)
+    docker_client.remove_volume(probe)
     return "engine"
 
 
-def stop_all(engine: DockerClient, labels: Mapping[str, str]) -> int:
-    """How many ran."""
-    running = [one.name for one in engine.containers(labels) if one.is_running]
+def stop_all(docker_client: DockerClient, labels: Mapping[str, str]) -> int:
+    """Stop all running containers with these labels. Return their number."""
+    running = [container.name for container in docker_client.containers(labels) if container.is_running]
     with ThreadPoolExecutor(STOPPED_AT_ONCE) as pool:
-        list(pool.map(lambda name: engine.stop(name, seconds=STOP_SECONDS), running))
+        list(pool.map(lambda name: docker_client.stop(name, seconds=STOP_SECONDS), running))
     return len(running)
 
 
 def main(arguments: list[str]) -> int:
     try:
-        settings, engine = read_docker_settings(), DockerClient()
+        settings, docker_client = read_docker_settings(), DockerClient()
         match arguments:
             case ["gateway"]:
-                network = ensure_network(engine, settings.worker_deployment, subnet=settings.worker_subnet)
+                network = ensure_network(docker_client, settings.worker_deployment, subnet=settings.worker_subnet)
                 sys.stdout.write(f"{network.gateway}\n")
             case ["stop"]:
-                stop_all(engine, labels_of(settings.worker_deployment))
+                stop_all(docker_client, labels_of(settings.worker_deployment))
             case _:
                 sys.stderr.write("usage: python -m jobs.hosts.deployment gateway | stop\n")
                 return 2

@@ -1,7 +1,8 @@
-"""The Docker host: a session's executor in a container of its own, its workspace on volumes that outlive it.
+"""The Docker host: run a session's executor in its own container, on volumes that outlive the container.
 
-A container is made anew at each start and holds nothing; the place of a session's workspace are its three volumes. All
-that is ours carries the deployment's label, so that two deployments on one engine never touch each other's.
+Each start creates a new container, which holds no data. Three volumes hold a session's workspace, home and state. All
+containers, volumes and networks carry the deployment's label, so that two deployments on one container engine never
+touch each other's.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from uuid import UUID
 import structlog
 
 from jobs.hosts import GONE, HostFacts, HostFailed
-from jobs.hosts.container import PORT, Box, Furniture, box_options, cutter_options
+from jobs.hosts.container import PORT, ContainerSpec, ExecutorInputs, container_options, egress_block_options
 from jobs.hosts.deployment import DiskLimit, disk_limited_by, ensure_network, labels_of
 from jobs.hosts.docker_client import Container, DockerClient, NameTaken
 from jobs.runtime.executor_client import Endpoint, ExecutorClient, ExecutorError
@@ -31,21 +32,23 @@ FIRST_POLL_SECONDS = 0.02
 LONGEST_POLL_SECONDS = 0.2
 CUT_OFF_SECONDS = 30.0
 SESSION, EPOCH = "runyard.session", "runyard.epoch"
-KEPT = ("workspace", "agent")
-"""The volumes without which a place is not the session's any more; its state can be made anew."""
+DATA_VOLUMES = ("workspace", "agent")
+"""The volumes that hold a session's data. The executor can create its state volume again."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DockerHostSettings:
-    """`deployment` is the label; `furnish` says what an executor is given besides its own settings, anew at each start;
-    `limits_of` an app's limits, `limits` what holds where it has none; `cut_off` are networks out of reach."""
+    """`deployment` is the label. The host calls `executor_inputs` at each start.
+
+    `limits_of` returns an app's limits; `limits` are the defaults. Workers cannot reach the networks in `cut_off`.
+    """
 
     deployment: str
     image: str
     secret: bytes
-    furnish: Callable[[], Furniture]
+    executor_inputs: Callable[[], ExecutorInputs]
     limits_of: Callable[[UUID], WorkerLimits]
     limits: WorkerLimits
     publish_address: str = "127.0.0.1"
@@ -56,177 +59,181 @@ class DockerHostSettings:
 
 
 class DockerHost:
-    """Knows nothing that the engine does not: a job worker that is started anew goes on where the last one was."""
+    """Runs executors in containers. It keeps no state of its own, so a restarted job worker continues from there."""
 
     name = "docker"
 
-    def __init__(self, settings: DockerHostSettings, *, executors: ExecutorClient, engine: DockerClient) -> None:
+    def __init__(self, settings: DockerHostSettings, *, executors: ExecutorClient, docker_client: DockerClient) -> None:
         self._settings = settings
         self._executors = executors
-        self._engine = engine
+        self._docker = docker_client
         self._starts = threading.BoundedSemaphore(STARTS_AT_ONCE)
         self._disk_limit: DiskLimit | None = None
 
     def ensure_started(self, session_id: UUID, epoch: int) -> Endpoint:
         with log_context(sessionId=session_id), self._starts:
             containers = self._containers(session_id)
-            if any(_epoch(one.labels) > epoch for one in containers):
-                raise HostFailed("The session's worker is of a newer epoch already.", code="stale_epoch")
-            for one in containers:
-                if _epoch(one.labels) == epoch and self._health(one) is not None:
-                    return self._endpoint(one)
-                self._clear_away(one, is_older=_epoch(one.labels) < epoch)
+            if any(_epoch(container.labels) > epoch for container in containers):
+                raise HostFailed("The session's worker already has a newer epoch.", code="stale_epoch")
+            for container in containers:
+                if _epoch(container.labels) == epoch and self._health(container) is not None:
+                    return self._endpoint(container)
+                self._remove_old_container(container, is_older=_epoch(container.labels) < epoch)
             return self._start(session_id, epoch)
 
     def facts(self, session_id: UUID) -> HostFacts:
-        epoch = self._place_epoch(session_id)
+        epoch = self._volume_epoch(session_id)
         if epoch is None:
             return GONE
-        found = self._engine.container(self._name(session_id, epoch))
-        if found is None or not found.is_running:
-            return HostFacts("dead", place_epoch=epoch)
-        if self._health(found) is None:
-            return HostFacts("silent", place_epoch=epoch)
-        return HostFacts("alive", self._endpoint(found), place_epoch=epoch)
+        container = self._docker.container(self._name(session_id, epoch))
+        if container is None or not container.is_running:
+            return HostFacts("dead", volume_epoch=epoch)
+        if self._health(container) is None:
+            return HostFacts("silent", volume_epoch=epoch)
+        return HostFacts("alive", self._endpoint(container), volume_epoch=epoch)
 
     def is_dead(self, session_id: UUID) -> bool:
         try:
-            return not self._engine.running(self._labels(session_id))
+            return not self._docker.running(self._labels(session_id))
         except HostFailed:
-            return False  # an engine that does not answer proves nothing
+            return False  # a container engine that does not answer proves no executor dead
 
     def stop(self, session_id: UUID) -> None:
-        for one in self._containers(session_id):
-            if one.is_running:
-                self._engine.stop(one.name, seconds=self._settings.stop_seconds)
+        for container in self._containers(session_id):
+            if container.is_running:
+                self._docker.stop(container.name, seconds=self._settings.stop_seconds)
 
     def remove(self, session_id: UUID) -> None:
         self.stop(session_id)
-        for one in self._containers(session_id):
-            self._engine.remove_container(one.name)
-        for volume in self._engine.volumes(self._labels(session_id)):
-            self._engine.remove_volume(volume.name)
+        for container in self._containers(session_id):
+            self._docker.remove_container(container.name)
+        for volume in self._docker.volumes(self._labels(session_id)):
+            self._docker.remove_volume(volume.name)
 
     def sessions(self) -> Mapping[UUID, bool]:
-        running = {one[SESSION] for one in self._engine.running(self._labels())}
-        places = {one.labels[SESSION] for one in self._engine.volumes(self._labels())}
-        return {UUID(session): session in running for session in places | running}
+        running = {labels[SESSION] for labels in self._docker.running(self._labels())}
+        with_volumes = {volume.labels[SESSION] for volume in self._docker.volumes(self._labels())}
+        return {UUID(session): session in running for session in with_volumes | running}
 
     def look_after(self) -> None:
-        """Nothing: containers need nobody to reap them."""
+        """Do nothing: the container engine reaps containers."""
 
     def disk_limited_by(self) -> DiskLimit:
-        """Whether the engine can hold a volume to a size, or the executor has to watch it. Tried out once."""
+        """Try once whether the container engine can limit a volume's size. If not, the executor watches it."""
         if self._disk_limit is None:
-            self._disk_limit = disk_limited_by(self._engine, self._settings.deployment)
+            self._disk_limit = disk_limited_by(self._docker, self._settings.deployment)
         return self._disk_limit
 
     def _start(self, session_id: UUID, epoch: int) -> Endpoint:
         began = time.monotonic()
         name = self._name(session_id, epoch)
-        box = self._box(session_id, epoch)
-        for kind, volume in box.volumes.items():
-            self._engine.create_volume(volume, labels=box.labels, options=self._volume_options(kind, box.limits))
+        spec = self._container_spec(session_id, epoch)
+        for kind, volume in spec.volumes.items():
+            self._docker.create_volume(volume, labels=spec.labels, options=self._volume_options(kind, spec.limits))
         try:
-            self._engine.create_container(self._settings.image, **box_options(box))
+            self._docker.create_container(self._settings.image, **container_options(spec))
         except NameTaken:
-            raise HostFailed("The session's worker is being started by another.") from None
+            raise HostFailed("Another job worker is starting the session's worker.") from None
         except HostFailed as error:
             raise self._with_image_hint(error) from None
         try:
-            self._engine.start(name, stdin=lambda: self._given(session_id, epoch, box.limits))
+            self._docker.start(name, stdin=lambda: self._stdin_settings(session_id, epoch, spec.limits))
             endpoint = self._wait_until_healthy(name)
         except HostFailed:
-            self._engine.remove_container(name)
+            self._docker.remove_container(name)
             raise
         _log.info("container.started", container=name, seconds=round(time.monotonic() - began, 3))
         return endpoint
 
-    def _given(self, session_id: UUID, epoch: int, limits: WorkerLimits) -> bytes:
-        """What the executor waits for, once nothing out of bounds can be reached from its container."""
-        self._cut_off(self._name(session_id, epoch))
-        furniture = self._settings.furnish()
+    def _stdin_settings(self, session_id: UUID, epoch: int, limits: WorkerLimits) -> bytes:
+        """Block the networks out of bounds, then return the settings that the executor reads from stdin."""
+        self._block_networks(self._name(session_id, epoch))
+        inputs = self._settings.executor_inputs()
         settings = {
-            **furniture.settings,
+            **inputs.settings,
             "EXECUTOR_AUTH_TOKEN": self._token(session_id, epoch),
             "EXECUTOR_SESSION_ID": str(session_id),
             "EXECUTOR_EPOCH": str(epoch),
-            "EXECUTOR_HOST": "0.0.0.0",  # noqa: S104  of the container; the engine publishes it on one address only
+            "EXECUTOR_HOST": "0.0.0.0",  # noqa: S104  inside the container; the container engine publishes it on one address only
             "EXECUTOR_PORT": str(PORT),
             "EXECUTOR_DISK_BYTES": str(limits.disk_bytes or 0),
         }
-        files = {path: base64.b64encode(content).decode() for path, content in furniture.files.items()}
+        files = {path: base64.b64encode(content).decode() for path, content in inputs.files.items()}
         return json.dumps({"settings": settings, "files": files}).encode() + b"\n"
 
-    def _cut_off(self, name: str) -> None:
-        """By a container that shares the worker's network and, unlike the worker, has a power over it."""
+    def _block_networks(self, name: str) -> None:
+        """Block networks from a helper container that shares the worker's network and may change its routes."""
         if not self._settings.cut_off:
             return
-        options = cutter_options(name, self._settings.cut_off)
-        status, said = self._engine.run_to_end(self._settings.image, seconds=CUT_OFF_SECONDS, **options)
+        options = egress_block_options(name, self._settings.cut_off)
+        status, output = self._docker.run_to_end(self._settings.image, seconds=CUT_OFF_SECONDS, **options)
         if status != 0:
-            raise HostFailed(f"The worker could not be cut off from {', '.join(self._settings.cut_off)}: {said}")
+            raise HostFailed(
+                f"The networks {', '.join(self._settings.cut_off)} could not be blocked for the worker: {output}"
+            )
 
     def _wait_until_healthy(self, name: str) -> Endpoint:
         deadline = time.monotonic() + self._settings.start_timeout_seconds
         pause = FIRST_POLL_SECONDS
         while True:
-            found = self._engine.container(name)
-            if found is None or not found.is_running:
-                words = self._engine.last_words(name) if found else "its container was removed"
-                raise HostFailed(f"The executor ended while starting: {words}")
-            if self._health(found) is not None:
-                return self._endpoint(found)
+            container = self._docker.container(name)
+            if container is None or not container.is_running:
+                last_line = self._docker.last_log_line(name) if container else "its container was removed"
+                raise HostFailed(f"The executor ended during its start: {last_line}")
+            if self._health(container) is not None:
+                return self._endpoint(container)
             if time.monotonic() > deadline:
-                raise HostFailed(f"The executor was not up within {self._settings.start_timeout_seconds:g} s.")
+                raise HostFailed(
+                    f"The executor did not answer within {self._settings.start_timeout_seconds:g} s of its start."
+                )
             time.sleep(pause)
             pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
 
-    def _clear_away(self, container: Container, *, is_older: bool) -> None:
-        """Its volumes stay. A silent one ends by force. How one ended by itself is worth a line: nobody can ask it."""
+    def _remove_old_container(self, container: Container, *, is_older: bool) -> None:
+        """Remove a container and keep its volumes. Kill a silent executor. Log how a container ended by itself."""
         if container.is_running and is_older:
-            self._engine.stop(container.name, seconds=self._settings.stop_seconds)
+            self._docker.stop(container.name, seconds=self._settings.stop_seconds)
         elif not container.is_running and container.exit_code != 0:
             _log.warning(
-                "container.had_ended",
+                "container.ended",
                 container=container.name,
                 status=container.exit_code,
                 out_of_memory=container.out_of_memory,
-                last_words=self._engine.last_words(container.name),
+                last_log_line=self._docker.last_log_line(container.name),
             )
-        self._engine.remove_container(container.name)
+        self._docker.remove_container(container.name)
 
-    def _box(self, session_id: UUID, epoch: int) -> Box:
+    def _container_spec(self, session_id: UUID, epoch: int) -> ContainerSpec:
         name = self._name(session_id, epoch)
-        return Box(
+        return ContainerSpec(
             name=name,
             labels={**self._labels(session_id), EPOCH: str(epoch)},
-            network=ensure_network(self._engine, self._settings.deployment, subnet=self._settings.subnet).name,
+            network=ensure_network(self._docker, self._settings.deployment, subnet=self._settings.subnet).name,
             publish_address=self._settings.publish_address,
-            limits=_filled(self._settings.limits_of(session_id), self._settings.limits),
-            volumes={kind: f"{name}-{kind}" for kind in (*KEPT, "state")},
+            limits=_with_defaults(self._settings.limits_of(session_id), self._settings.limits),
+            volumes={kind: f"{name}-{kind}" for kind in (*DATA_VOLUMES, "state")},
         )
 
     def _volume_options(self, kind: str, limits: WorkerLimits) -> dict[str, str]:
-        if kind not in KEPT or limits.disk_bytes is None or self.disk_limited_by() == "watch":
+        if kind not in DATA_VOLUMES or limits.disk_bytes is None or self.disk_limited_by() == "watch":
             return {}
         return {"size": str(limits.disk_bytes)}
 
-    def _place_epoch(self, session_id: UUID) -> int | None:
-        """The newest epoch of which all that must not be lost is there."""
-        names = {one.name: _epoch(one.labels) for one in self._engine.volumes(self._labels(session_id))}
-        whole = [
+    def _volume_epoch(self, session_id: UUID) -> int | None:
+        """Return the newest epoch with all of its data volumes; None when there is none."""
+        names = {volume.name: _epoch(volume.labels) for volume in self._docker.volumes(self._labels(session_id))}
+        complete = [
             epoch
             for epoch in set(names.values())
-            if all(f"{self._name(session_id, epoch)}-{kind}" in names for kind in KEPT)
+            if all(f"{self._name(session_id, epoch)}-{kind}" in names for kind in DATA_VOLUMES)
         ]
-        return max(whole, default=None)
+        return max(complete, default=None)
 
     def _containers(self, session_id: UUID) -> list[Container]:
-        return self._engine.containers(self._labels(session_id))
+        return self._docker.containers(self._labels(session_id))
 
     def _health(self, container: Container) -> ExecutorHealth | None:
-        """Of the executor in it; None when it does not answer, or is another's."""
+        """Return the executor's health; None when it does not answer or serves another session or epoch."""
         if not container.is_running or container.port is None:
             return None
         try:
@@ -255,10 +262,10 @@ class DockerHost:
     def _with_image_hint(self, error: HostFailed) -> HostFailed:
         if "no such image" not in error.detail.lower():
             return error
-        return HostFailed(f"The image {self._settings.image} is not there: build it with make executor-image.")
+        return HostFailed(f"The image {self._settings.image} does not exist. Build it with make executor-image.")
 
 
-def _filled(limits: WorkerLimits, defaults: WorkerLimits) -> WorkerLimits:
+def _with_defaults(limits: WorkerLimits, defaults: WorkerLimits) -> WorkerLimits:
     return defaults.model_copy(update=limits.model_dump(exclude_none=True))
 
 

@@ -1,6 +1,7 @@
-"""The container engine, through its SDK: calls that are retried, and answers as plain values.
+"""Call the container engine through its SDK: retry calls, and return plain values.
 
-An engine that is away for a moment is waited for; one that stays away, or refuses, is one HostFailed with a sentence.
+A call retries while the container engine is away for a moment. It raises HostFailed with a sentence when the container
+engine stays away or refuses.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Container:
-    """A container as the engine lists it. `exit_code` and `out_of_memory` are of its last end."""
+    """A container as the engine lists it. `exit_code` and `out_of_memory` describe its last end."""
 
     id: str
     name: str
@@ -50,15 +51,15 @@ class Volume:
 
 @dataclass(frozen=True)
 class ContainerNetwork:
-    """`gateway` is the engine's own address in it: that of the machine, as containers see it."""
+    """A network. `gateway` is the machine's address in it, as containers see it."""
 
     name: str
     gateway: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class About:
-    """What an engine says of itself; `limits_missing` in words for people."""
+class EngineInfo:
+    """The container engine's report on itself; `limits_missing` names the limits that it cannot set."""
 
     version: str
     limits_missing: list[str]
@@ -66,23 +67,23 @@ class About:
 
 
 class NameTaken(HostFailed):
-    """Somebody else has just made what was to be made."""
+    """Another process has just created an object of this name."""
 
 
 class DockerClient:
-    """Finds the engine as its other clients do: by DOCKER_HOST and its like. Every call raises HostFailed."""
+    """A client that finds the container engine by DOCKER_HOST and its like. Every call raises HostFailed."""
 
     def __init__(self) -> None:
         self._client: Any = None
         self._lock = threading.Lock()
 
-    def about(self) -> About:
-        found = self._call(lambda client: client.api.info())
-        wanted = {"memory": "MemoryLimit", "processes": "PidsLimit", "processors": "CpuCfsQuota"}
-        return About(
-            version=str(found["ServerVersion"]),
-            limits_missing=[name for name, key in wanted.items() if not found.get(key)],
-            has_seccomp=any("seccomp" in option for option in found.get("SecurityOptions") or []),
+    def info(self) -> EngineInfo:
+        info = self._call(lambda client: client.api.info())
+        limits = {"memory": "MemoryLimit", "processes": "PidsLimit", "processors": "CpuCfsQuota"}
+        return EngineInfo(
+            version=str(info["ServerVersion"]),
+            limits_missing=[name for name, key in limits.items() if not info.get(key)],
+            has_seccomp=any("seccomp" in option for option in info.get("SecurityOptions") or []),
         )
 
     def has_image(self, name: str) -> bool:
@@ -93,14 +94,15 @@ class DockerClient:
         return True
 
     def containers(self, labels: Mapping[str, str]) -> list[Container]:
-        """Those that carry all these labels, running or not."""
-        found = self._call(lambda client: client.api.containers(all=True, filters=_by(labels)))
-        return [each for one in found if (each := self.container(one["Id"])) is not None]
+        """List the containers with all these labels, running or not."""
+        listed = self._call(lambda client: client.api.containers(all=True, filters=_by(labels)))
+        inspected = [self.container(entry["Id"]) for entry in listed]
+        return [container for container in inspected if container is not None]
 
     def running(self, labels: Mapping[str, str]) -> list[Mapping[str, str]]:
-        """The labels of those that run now; one quick call."""
+        """Return the labels of each running container with these labels, in one quick call."""
         filters = {**_by(labels), "status": ["running", "paused", "restarting"]}
-        return [one["Labels"] for one in self._call(lambda client: client.api.containers(filters=filters))]
+        return [container["Labels"] for container in self._call(lambda client: client.api.containers(filters=filters))]
 
     def container(self, name: str) -> Container | None:
         try:
@@ -109,56 +111,56 @@ class DockerClient:
             return None
 
     def create_container(self, image: str, **options: Any) -> str:
-        """Its id. NameTaken when there is one of that name."""
+        """Create a container and return its id. Raise NameTaken when the name exists."""
         created = self._call(lambda client: client.containers.create(image, **options))
         return str(created.id)
 
     def start(self, name: str, *, stdin: Callable[[], bytes]) -> None:
-        """Start it with what `stdin` returns, called when it runs, as all of its standard input."""
+        """Start the container, then call `stdin` and send its result as the whole standard input."""
         raw = self._call(lambda client: client.api.attach_socket(name, params={"stdin": 1, "stream": 1}))
         connection = getattr(raw, "_sock", raw)
         try:
             self._call(lambda client: client.api.start(name))
             connection.sendall(stdin())
         except OSError as error:
-            raise HostFailed(f"The container could not be given its settings: {error}.") from None
+            raise HostFailed(f"The container did not receive its settings: {error}.") from None
         finally:
             connection.close()
             raw.close()
 
     def run_to_end(self, image: str, *, seconds: float, **options: Any) -> tuple[int, str]:
-        """A short command in a container of its own, removed afterwards; its status and output."""
+        """Run a short command in its own container and remove it. Return the status and the last output line."""
         self.remove_container(options["name"])
-        made = self.create_container(image, **options)
+        container_id = self.create_container(image, **options)
         try:
-            self._call(lambda client: client.api.start(made))
-            status = self._call(lambda client: client.api.wait(made, timeout=seconds))["StatusCode"]
-            return status, self.last_words(made)
+            self._call(lambda client: client.api.start(container_id))
+            status = self._call(lambda client: client.api.wait(container_id, timeout=seconds))["StatusCode"]
+            return status, self.last_log_line(container_id)
         finally:
-            self.remove_container(made)
+            self.remove_container(container_id)
 
     def stop(self, name: str, *, seconds: float) -> None:
-        """In order if it can within `seconds`, else by force. Nothing happens if it is not there."""
+        """Stop the container in order within `seconds`, then kill it. Do nothing without a container."""
         self._unless_absent(lambda client: client.api.stop(name, timeout=int(seconds)))
 
     def remove_container(self, name: str) -> None:
         self._unless_absent(lambda client: client.api.remove_container(name, force=True))
 
-    def last_words(self, name: str) -> str:
-        """The last line of its output; empty when there is none."""
+    def last_log_line(self, name: str) -> str:
+        """Return the last line of the container's output; an empty string without output."""
         try:
-            said = self._call(lambda client: client.api.logs(name, tail=5))
+            output = self._call(lambda client: client.api.logs(name, tail=5))
         except HostFailed:
             return ""
-        lines = said.decode(errors="replace").strip().splitlines()
+        lines = output.decode(errors="replace").strip().splitlines()
         return lines[-1][-500:] if lines else ""
 
     def volumes(self, labels: Mapping[str, str]) -> list[Volume]:
-        found = self._call(lambda client: client.api.volumes(filters=_by(labels)))
-        return [Volume(one["Name"], one["Labels"] or {}) for one in found["Volumes"] or []]
+        listed = self._call(lambda client: client.api.volumes(filters=_by(labels)))
+        return [Volume(entry["Name"], entry["Labels"] or {}) for entry in listed["Volumes"] or []]
 
     def create_volume(self, name: str, *, labels: Mapping[str, str], options: Mapping[str, str]) -> None:
-        """It may be there already."""
+        """Create a volume unless it exists."""
         self._call(lambda client: client.volumes.create(name, labels=dict(labels), driver_opts=dict(options)))
 
     def remove_volume(self, name: str) -> None:
@@ -166,10 +168,10 @@ class DockerClient:
 
     def network(self, name: str) -> ContainerNetwork | None:
         try:
-            found = self._call(lambda client: client.api.inspect_network(name))
+            network = self._call(lambda client: client.api.inspect_network(name))
         except _Absent:
             return None
-        pools = found["IPAM"]["Config"] or [{}]
+        pools = network["IPAM"]["Config"] or [{}]
         return ContainerNetwork(name, pools[0].get("Gateway") or _first_address(pools[0].get("Subnet", "")))
 
     def create_network(self, name: str, *, subnet: str, labels: Mapping[str, str], options: Mapping[str, str]) -> None:
@@ -196,7 +198,7 @@ class DockerClient:
             return
 
     def _call(self, call: Callable[[Any], T]) -> T:
-        """Repeated while the engine is away or stumbles, with growing pauses."""
+        """Call the container engine; retry with growing pauses while it is away or fails."""
         try:
             for attempt in stamina.retry_context(
                 on=_can_help, attempts=ATTEMPTS, wait_initial=FIRST_PAUSE_SECONDS, wait_max=LONGEST_PAUSE_SECONDS
@@ -221,7 +223,7 @@ class DockerClient:
 
 
 class _Absent(HostFailed):
-    """What was asked for is not there."""
+    """The requested object does not exist."""
 
 
 def _can_help(error: Exception) -> bool:
@@ -234,13 +236,13 @@ def _by(labels: Mapping[str, str]) -> dict[str, list[str]]:
     return {"label": [f"{name}={value}" for name, value in labels.items()]}
 
 
-def _container(found: Any) -> Container:
-    state, ports = found["State"], found["NetworkSettings"]["Ports"] or {}
-    bound = next((one[0] for one in ports.values() if one), None)
+def _container(inspected: Any) -> Container:
+    state, ports = inspected["State"], inspected["NetworkSettings"]["Ports"] or {}
+    bound = next((bindings[0] for bindings in ports.values() if bindings), None)
     return Container(
-        id=found["Id"],
-        name=found["Name"].removeprefix("/"),
-        labels=found["Config"]["Labels"] or {},
+        id=inspected["Id"],
+        name=inspected["Name"].removeprefix("/"),
+        labels=inspected["Config"]["Labels"] or {},
         is_running=bool(state["Running"]),
         port=(bound["HostIp"], int(bound["HostPort"])) if bound else None,
         exit_code=int(state["ExitCode"]),

@@ -1,4 +1,7 @@
-"""The environment of an executor that we start: an allow list, and what the providers file names. Never our secrets."""
+"""Build an executor's environment from an allow list and the variables that the providers file names.
+
+It never holds a secret of the control plane.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from jobs.hosts import HostFailed
-from jobs.hosts.container import RUN, Furniture
+from jobs.hosts.container import RUN_DIR, ExecutorInputs
 
 _ALLOWED = frozenset(
     [
@@ -49,11 +52,11 @@ _NEVER = ("DATABASE_URL", "RUNYARD_", "PG", "EXECUTOR_AUTH_TOKEN", "S3_")
 
 
 def executor_environment(environ: Mapping[str, str], *, providers_file: Path, agents_dir: Path) -> dict[str, str]:
-    """What every executor of this host is given; the settings of one session's come on top."""
-    named = {name for name in variables_named(providers_file) if not name.startswith(_NEVER)}
+    """Return the environment of every executor on this host. The caller adds the session's own settings."""
+    named_variables = {name for name in variables_named(providers_file) if not name.startswith(_NEVER)}
     kept = {name: value for name, value in environ.items() if name in _ALLOWED or name.startswith("LC_")}
-    asked_for = {name: environ[name] for name in named if name in environ}
-    return {**kept, **asked_for, "PROVIDERS_FILE": str(providers_file), "AGENTS_DIR": str(agents_dir)}
+    requested = {name: environ[name] for name in named_variables if name in environ}
+    return {**kept, **requested, "PROVIDERS_FILE": str(providers_file), "AGENTS_DIR": str(agents_dir)}
 
 
 _IN_CONTAINERS = frozenset(name for name in _ALLOWED if name.lower().endswith("_proxy")) | {
@@ -62,13 +65,15 @@ _IN_CONTAINERS = frozenset(name for name in _ALLOWED if name.lower().endswith("_
     "EXECUTOR_STOP_GRACE_SECONDS",
     "EXECUTOR_HEARTBEAT_SECONDS",
 }
-"""What of this machine's environment also means something in a container."""
+"""The variables of this machine that are useful in a container too."""
 
 
-def container_furniture(environ: Mapping[str, str], *, providers_file: Path) -> Furniture:
-    """What an executor in a container is given: the variables that the providers file names, the file itself, and the
-    files that it names, put where the container has room for secrets. One that cannot be read stays named as it is: the
-    executor says so."""
+def container_inputs(environ: Mapping[str, str], *, providers_file: Path) -> ExecutorInputs:
+    """Return a containerized executor's inputs: the variables and files of the providers file, and the file itself.
+
+    Files go to the container's folder for secrets. The path of an unreadable file stays as it is: the executor reports
+    it. Raise HostFailed when the providers file is unreadable.
+    """
     files: dict[str, bytes] = {}
 
     def bring(name: str) -> str:
@@ -76,23 +81,23 @@ def container_furniture(environ: Mapping[str, str], *, providers_file: Path) -> 
             content = (providers_file.parent / Path(name).expanduser()).read_bytes()
         except OSError:
             return name
-        there = f"{RUN}/runyard/files/{len(files)}"
-        files[there] = content
-        return there
+        container_path = f"{RUN_DIR}/runyard/files/{len(files)}"
+        files[container_path] = content
+        return container_path
 
     settings = {name: environ[name] for name in _IN_CONTAINERS if name in environ}
     try:
         tables = tomllib.loads(providers_file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise HostFailed(f"The providers file {providers_file} cannot be read: {error}.") from None
+        raise HostFailed(f"The providers file {providers_file} is not readable: {error}.") from None
     settings |= {name: environ[name] for name in _named_in(tables) if name in environ and not name.startswith(_NEVER)}
-    there = f"{RUN}/runyard/providers.json"
+    container_path = f"{RUN_DIR}/runyard/providers.json"
     content = json.dumps(_with_files(tables, bring)).encode()
-    return Furniture({**settings, "PROVIDERS_FILE": there}, {there: content, **files})
+    return ExecutorInputs({**settings, "PROVIDERS_FILE": container_path}, {container_path: content, **files})
 
 
 def _with_files(value: object, bring: Callable[[str], str]) -> object:
-    """The same tables, with the paths of the files that they name replaced."""
+    """Return the tables with the paths of their files replaced by `bring`."""
     if isinstance(value, dict):
         return {
             key: bring(inner)
@@ -104,8 +109,10 @@ def _with_files(value: object, bring: Callable[[str], str]) -> object:
 
 
 def variables_named(providers_file: Path) -> set[str]:
-    """The variables that the file takes from the environment (`from_env`). None of a file that cannot be read: the
-    executor itself says what is wrong with it."""
+    """Return the variables that the file takes from the environment (`from_env`).
+
+    Return an empty set for an unreadable file: the executor itself reports its fault.
+    """
     try:
         tables = tomllib.loads(providers_file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The external host: one executor that somebody else runs, at EXECUTOR_BASE_URL."""
+"""The external host: an executor at EXECUTOR_BASE_URL that its operator runs."""
 
 from __future__ import annotations
 
@@ -12,34 +12,36 @@ from jobs.runtime.executor_client import Endpoint, ExecutorClient, ExecutorError
 
 @dataclass(frozen=True)
 class ExternalHost:
-    """Starts and stops nothing. Whether the executor serves a session is for the executor to say, and whether its place
-    is the one of before, for whoever runs it: of its places nothing is known."""
+    """Uses an executor without starting or stopping it.
+
+    The executor decides which session it serves. Its operator keeps its volume; this host knows no volumes.
+    """
 
     endpoint: Endpoint
     executors: ExecutorClient
     name: str = "external"
 
-    def ensure_started(self, session_id: UUID, epoch: int) -> Endpoint:  # noqa: ARG002  the executor refuses others
+    def ensure_started(self, session_id: UUID, epoch: int) -> Endpoint:  # noqa: ARG002  the executor refuses other sessions
         return self.endpoint
 
-    def facts(self, session_id: UUID) -> HostFacts:  # noqa: ARG002  one executor for whatever session
+    def facts(self, session_id: UUID) -> HostFacts:  # noqa: ARG002  the host has one executor
         try:
             self.executors.health(self.endpoint.base_url)
         except ExecutorError:
             return HostFacts("silent", self.endpoint)
         return HostFacts("alive", self.endpoint)
 
-    def is_dead(self, session_id: UUID) -> bool:  # noqa: ARG002  nobody here could tell
+    def is_dead(self, session_id: UUID) -> bool:  # noqa: ARG002  this host cannot tell
         return False
 
     def stop(self, session_id: UUID) -> None:
-        """Not ours to end."""
+        """Do nothing: the operator ends the executor."""
 
     def remove(self, session_id: UUID) -> None:
-        """Not ours to delete."""
+        """Do nothing: the operator deletes the executor's data."""
 
     def sessions(self) -> Mapping[UUID, bool]:
         return {}
 
     def look_after(self) -> None:
-        """Whoever runs it does."""
+        """Do nothing: the operator looks after the executor."""

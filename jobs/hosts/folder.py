@@ -1,4 +1,4 @@
-"""One session's fixed folder on the process host, and the executor that says in it where it listens."""
+"""A session's folder on the process host, and the executor whose port file is in it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ LOCK_POLL_SECONDS = 0.02
 
 
 class FolderBusy(Exception):
-    """Another process has been at work on this folder for too long."""
+    """Another process has locked this folder for too long."""
 
 
 @dataclass(frozen=True)
-class Listening:
-    """What a port file says. `lock` is the file that the executor has locked for as long as it lives."""
+class ListeningExecutor:
+    """An executor by its port file. `lock` is the file that the executor keeps locked while it lives."""
 
     pid: int
     port: int
@@ -37,8 +37,10 @@ class Listening:
 
     @property
     def process(self) -> psutil.Process | None:
-        """The process, if it lives. Without the lock it is another that has the same id. Clocks could not tell: when
-        the machine's is set, what they say of a process's start moves, and what was written does not."""
+        """The executor's process; None when it ended.
+
+        A process without the lock has reused the id. Start times cannot tell: setting the clock moves them.
+        """
         try:
             process = psutil.Process(self.pid)
             return process if process.status() != psutil.STATUS_ZOMBIE and _is_locked(self.lock) else None
@@ -48,9 +50,10 @@ class Listening:
 
 @dataclass(frozen=True)
 class SessionFolder:
-    """`<data>/workers/<session id>`: it stays when its executor ends, and holds all that the next one needs.
+    """`<data>/workers/<session id>`: it outlives its executor and holds all that the next executor needs.
 
-    Beside it may lie its lock, `<session id>.lock`, and what it was in older epochs, `<session id>.epoch-<number>`."""
+    Next to it are its lock, `<session id>.lock`, and its older epochs, `<session id>.epoch-<number>`.
+    """
 
     root: Path
 
@@ -83,19 +86,21 @@ class SessionFolder:
 
     @property
     def epoch(self) -> int | None:
-        """The epoch that it was made for; None when it is not there. One without a mark is older than marks are, and
-        then there was no epoch but the first. Raises OSError."""
+        """The epoch that the folder was made for; None without a folder. Raises OSError for a damaged file.
+
+        A folder without an epoch file predates these files, and belongs to epoch 1.
+        """
         try:
-            mark = self.epoch_file.read_text()
+            epoch = self.epoch_file.read_text()
         except (FileNotFoundError, NotADirectoryError):
             return 1 if self.exists() else None
-        if not mark.isdecimal():
-            raise OSError(errno.EINVAL, "the mark of its epoch is damaged")
-        return int(mark)
+        if not epoch.isdecimal():
+            raise OSError(errno.EINVAL, "its epoch file is damaged")
+        return int(epoch)
 
     @property
-    def is_whole(self) -> bool:
-        """Whether all is there that must not be lost; its state can be made anew."""
+    def is_complete(self) -> bool:
+        """Whether the workspace and the home exist. The executor can create its state again."""
         return self.workspace.is_dir() and self.agent.is_dir()
 
     def make(self, epoch: int) -> None:
@@ -108,29 +113,30 @@ class SessionFolder:
             new.replace(self.epoch_file)
 
     def put_aside(self) -> None:
-        """Make way for a newer epoch: what no snapshot had may still be looked for here by a person."""
+        """Rename the folder for a newer epoch. A person may still look for unsaved files in it."""
         self.root.rename(self.root.with_name(f"{self.root.name}.epoch-{self.epoch}"))
 
     def delete(self) -> None:
-        """All of it, older epochs too. Nothing happens when there is nothing."""
+        """Delete the folder and its older epochs. Do nothing without a folder."""
         if self.exists():
-            self.put_aside()  # whole or not at all: half a folder is nobody's place
+            self.put_aside()  # atomic: a partly deleted folder must not pass for the session's volume
         for folder in self.root.parent.glob(f"{self.root.name}.epoch-*"):
             _delete_tree(folder)
 
-    def listening(self) -> Listening | None:
-        """None when no executor has said that it listens, or it has ended in order since."""
+    def listening(self) -> ListeningExecutor | None:
+        """Return the executor of the port file; None when no executor wrote one or it ended in order."""
         try:
-            found = json.loads(self.port_file.read_text())
-            return Listening(int(found["pid"]), int(found["port"]), self.state / "executor.lock")
+            port_file = json.loads(self.port_file.read_text())
+            return ListeningExecutor(int(port_file["pid"]), int(port_file["port"]), self.state / "executor.lock")
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     @contextmanager
-    def held(self, *, seconds: float) -> Iterator[None]:
-        """Nobody else on this machine starts or stops the executor meanwhile. Raises FolderBusy after `seconds`.
+    def locked(self, *, seconds: float) -> Iterator[None]:
+        """Lock the folder against starts and stops by other processes. Raise FolderBusy after `seconds`.
 
-        The file stays when the folder goes: who deletes a lock's file lets two have the lock."""
+        The lock file outlives the folder: deleting it would let two processes hold the lock.
+        """
         lock = self.root.with_name(f"{self.root.name}.lock")
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -140,12 +146,12 @@ class SessionFolder:
             os.close(descriptor)
 
     def rotate_log(self) -> None:
-        """Put a large log aside; one such is kept."""
+        """Rename a large log to `.log.1`, replacing the older one."""
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
 
-    def last_words(self) -> str:
-        """The log's last line, shortened."""
+    def last_log_line(self) -> str:
+        """Return the log's last line, shortened; an empty string without a log."""
         try:
             lines = self.log.read_bytes()[-4096:].decode(errors="replace").splitlines()
         except OSError:
@@ -154,7 +160,7 @@ class SessionFolder:
 
 
 def _delete_tree(folder: Path) -> None:
-    """Also what an agent has made unwritable for itself."""
+    """Delete a folder, including folders that an agent made unwritable."""
     for inner, folders, _ in os.walk(folder):
         for name in folders:
             path = os.path.join(inner, name)
@@ -164,7 +170,7 @@ def _delete_tree(folder: Path) -> None:
 
 
 def _is_locked(file: Path) -> bool:
-    """By anybody; False when there is no such file."""
+    """Whether any process locks the file. False without a file."""
     try:
         with file.open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

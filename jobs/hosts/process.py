@@ -1,6 +1,6 @@
-"""The process host: a session's executor is a child process on one fixed folder. For trying out, on one machine.
+"""The process host: run a session's executor as a child process on a fixed folder. It suits trials on one machine.
 
-Executors outlive the job worker that started them; the next one finds them by their port files and adopts them.
+Executors outlive the job worker that started them. The next job worker finds them by their port files and adopts them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import psutil
 import structlog
 
 from jobs.hosts import GONE, HostFacts, HostFailed
-from jobs.hosts.folder import FolderBusy, Listening, SessionFolder
+from jobs.hosts.folder import FolderBusy, ListeningExecutor, SessionFolder
 from jobs.hosts.spares import Assignment, Spares
 from jobs.runtime.executor_client import Endpoint, ExecutorClient, ExecutorError
 from schema.executor_api import ExecutorHealth
@@ -36,8 +36,10 @@ _log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessHostSettings:
-    """`environment` is what every executor is given; `stop_seconds` is how long one may take to end in order;
-    `spares` are kept waiting for the next sessions."""
+    """`environment` is every executor's; `stop_seconds` is the time for an orderly end.
+
+    `spares` is the number of executors that wait for the next sessions.
+    """
 
     workers: Path
     secret: bytes
@@ -48,7 +50,7 @@ class ProcessHostSettings:
 
 
 class ProcessHost:
-    """Holds the children that it started, to reap them; everything else is in their folders."""
+    """Runs executors as child processes. It keeps its children to reap them; all other state is in the folders."""
 
     name = "process"
 
@@ -60,27 +62,27 @@ class ProcessHost:
         self._spares = Spares(settings.environment, count=settings.spares)
 
     def ensure_started(self, session_id: UUID, epoch: int) -> Endpoint:
-        with log_context(sessionId=session_id), self._starts, self._alone(session_id):
-            if not self._is_there(session_id, epoch):
-                self._make_way(session_id, epoch)
+        with log_context(sessionId=session_id), self._starts, self._locked(session_id):
+            if not self._is_running(session_id, epoch):
+                self._prepare_folder(session_id, epoch)
                 self._start(session_id, epoch)
             return self._endpoint(session_id, epoch)
 
     def facts(self, session_id: UUID) -> HostFacts:
         folder = self._folder(session_id)
         try:
-            place_epoch, is_whole = folder.epoch, folder.is_whole
+            volume_epoch, is_complete = folder.epoch, folder.is_complete
         except OSError as error:
-            raise HostFailed(f"The folder {folder.root} cannot be read: {error.strerror}.") from None
-        if place_epoch is None:
+            raise HostFailed(f"The folder {folder.root} is not readable: {error.strerror}.") from None
+        if volume_epoch is None:
             return GONE
         listening, health = folder.listening(), self._health(session_id)
         if listening is not None and health is not None:
             endpoint = self._endpoint_of(listening, session_id, health.epoch)
-            return HostFacts("alive", endpoint, place_epoch=place_epoch)
+            return HostFacts("alive", endpoint, volume_epoch=volume_epoch)
         if not self.is_dead(session_id):
-            return HostFacts("silent", place_epoch=place_epoch)
-        return HostFacts("dead", place_epoch=place_epoch) if is_whole else GONE
+            return HostFacts("silent", volume_epoch=volume_epoch)
+        return HostFacts("dead", volume_epoch=volume_epoch) if is_complete else GONE
 
     def is_dead(self, session_id: UUID) -> bool:
         listening = self._folder(session_id).listening()
@@ -88,29 +90,29 @@ class ProcessHost:
 
     def stop(self, session_id: UUID) -> None:
         if self._folder(session_id).exists():
-            with self._alone(session_id):
+            with self._locked(session_id):
                 self._end(session_id, seconds=self._settings.stop_seconds)
 
     def remove(self, session_id: UUID) -> None:
-        with self._alone(session_id):
+        with self._locked(session_id):
             self._end(session_id, seconds=self._settings.stop_seconds)
             try:
                 self._folder(session_id).delete()
             except OSError as error:
-                raise HostFailed(f"The folder of the worker cannot be deleted: {error.strerror}.") from None
+                raise HostFailed(f"The worker's folder could not be deleted: {error.strerror}.") from None
 
     def sessions(self) -> Mapping[UUID, bool]:
-        found = {}
+        running = {}
         for folder in self._settings.workers.glob("*"):
             with suppress(ValueError):
                 session_id = UUID(folder.name)
-                found[session_id] = not self.is_dead(session_id)
-        return found
+                running[session_id] = not self.is_dead(session_id)
+        return running
 
     def look_after(self) -> None:
         for session_id, child in list(self._children.items()):
             if not self._folder(session_id).exists():
-                child.kill()  # its folder was deleted under it: nothing that it does can last
+                child.kill()  # its folder was deleted: its work cannot be saved
             if child.poll() is not None and self._children.get(session_id) is child:
                 del self._children[session_id]
         self._spares.refill()
@@ -119,7 +121,7 @@ class ProcessHost:
         return SessionFolder(self._settings.workers / str(session_id))
 
     def _health(self, session_id: UUID) -> ExecutorHealth | None:
-        """Of the executor that listens for this session; None when none does, or another has its port."""
+        """Return the health of the session's executor; None when none answers or another session has the port."""
         listening = self._folder(session_id).listening()
         if listening is None:
             return None
@@ -132,41 +134,45 @@ class ProcessHost:
     def _endpoint(self, session_id: UUID, epoch: int) -> Endpoint:
         listening = self._folder(session_id).listening()
         if listening is None:
-            raise HostFailed("The session's executor ended just after it had started.")
+            raise HostFailed("The session's executor ended just after its start.")
         return self._endpoint_of(listening, session_id, epoch)
 
-    def _endpoint_of(self, listening: Listening, session_id: UUID, epoch: int) -> Endpoint:
+    def _endpoint_of(self, listening: ListeningExecutor, session_id: UUID, epoch: int) -> Endpoint:
         return Endpoint(listening.base_url, executor_token(self._settings.secret, session_id=session_id, epoch=epoch))
 
     @contextmanager
-    def _alone(self, session_id: UUID) -> Iterator[None]:
-        """One at a time per session on this machine. Whoever calls holds a lock in PostgreSQL too; this one also holds
-        while PostgreSQL is away."""
+    def _locked(self, session_id: UUID) -> Iterator[None]:
+        """Serialize starts and stops of a session on this machine.
+
+        The caller holds a lock in PostgreSQL too. This lock also works while PostgreSQL is away.
+        """
         folder = self._folder(session_id)
         try:
-            with folder.held(seconds=self._settings.start_timeout_seconds):
+            with folder.locked(seconds=self._settings.start_timeout_seconds):
                 yield
         except FolderBusy:
-            raise HostFailed("The session's worker is being started or stopped, for too long already.") from None
+            raise HostFailed(
+                "Another process has been starting or stopping the session's worker for too long."
+            ) from None
 
-    def _is_there(self, session_id: UUID, epoch: int) -> bool:
+    def _is_running(self, session_id: UUID, epoch: int) -> bool:
         health = self._health(session_id)
         if health is not None and health.epoch > epoch:
-            raise HostFailed("The session's worker is of a newer epoch already.", code="stale_epoch")
+            raise HostFailed("The session's worker already has a newer epoch.", code="stale_epoch")
         return health is not None and health.epoch == epoch
 
-    def _make_way(self, session_id: UUID, epoch: int) -> None:
-        """End an executor that does not answer or is of an older epoch, and see that the folder is of this one."""
+    def _prepare_folder(self, session_id: UUID, epoch: int) -> None:
+        """End a silent or older executor, set an older folder aside, and create the folder of this epoch."""
         folder = self._folder(session_id)
         is_silent = self._health(session_id) is None
         try:
             self._end(session_id, seconds=SILENT_SECONDS if is_silent else self._settings.stop_seconds)
             if folder.epoch not in (None, epoch):
-                _log.warning("place.put_aside", epoch=folder.epoch)
+                _log.warning("folder.put_aside", epoch=folder.epoch)
                 folder.put_aside()
             folder.make(epoch)
         except OSError as error:
-            raise HostFailed(f"The folder {folder.root} cannot be used: {error.strerror}.") from None
+            raise HostFailed(f"The folder {folder.root} is not usable: {error.strerror}.") from None
 
     def _end(self, session_id: UUID, *, seconds: float) -> None:
         folder = self._folder(session_id)
@@ -196,7 +202,7 @@ class ProcessHost:
         try:
             return self._spares.assign(Assignment(settings, folder.log))
         except OSError as error:
-            raise HostFailed(f"The executor cannot be started: {error.strerror}.") from None
+            raise HostFailed(f"The executor could not be started: {error.strerror}.") from None
 
     def _executor_settings(self, folder: SessionFolder, session_id: UUID, epoch: int) -> dict[str, str]:
         return {
@@ -216,10 +222,12 @@ class ProcessHost:
         pause = FIRST_POLL_SECONDS
         while not self._is_up(session_id, child.pid):
             if child.poll() is not None:
-                words = self._folder(session_id).last_words()
-                raise HostFailed(f"The executor ended with status {child.returncode} while starting: {words}")
+                last_line = self._folder(session_id).last_log_line()
+                raise HostFailed(f"The executor ended with status {child.returncode} during its start: {last_line}")
             if time.monotonic() > deadline:
-                raise HostFailed(f"The executor was not up within {self._settings.start_timeout_seconds:g} s.")
+                raise HostFailed(
+                    f"The executor did not answer within {self._settings.start_timeout_seconds:g} s of its start."
+                )
             time.sleep(pause)
             pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
 
@@ -229,11 +237,11 @@ class ProcessHost:
 
 
 def _end_process(process: psutil.Process, *, seconds: float) -> None:
-    """In order if it can within `seconds`, else by force. What its agent leaves is ended by the next executor."""
+    """End the process in order within `seconds`, then kill it. The next executor ends leftover agents."""
     try:
         process.terminate()
-        _, left = psutil.wait_procs([process], timeout=seconds)
-        if left:
+        _, remaining = psutil.wait_procs([process], timeout=seconds)
+        if remaining:
             process.kill()
             psutil.wait_procs([process], timeout=KILL_SECONDS)
     except psutil.NoSuchProcess:

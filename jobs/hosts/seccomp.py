@@ -1,9 +1,9 @@
-"""The system calls that a worker's processes may make: what programs need, and what a sandbox of an agent's own needs.
+"""The system calls that a worker's processes may make: those of ordinary programs and of an agent's own sandbox.
 
-An allow list: a call that is not named fails with EPERM, one of those in `_ABSENT` as if the kernel did not know it.
-The one thing that goes beyond what engines allow by themselves is `_SANDBOX`: namespaces and mounts. Without
-capabilities they work only inside a user namespace of the process's own, which is what Codex builds its sandbox of.
-Programs of 32 bits do not run: theirs is another table of calls.
+The profile is an allow list. Other calls fail with EPERM; calls in `_ABSENT` fail as if the kernel did not know them.
+Only `_SANDBOX` (namespaces and mounts) goes beyond the defaults of container engines. Without capabilities these calls
+work only inside the process's own user namespace, from which Codex builds its sandbox. 32-bit programs do not run:
+they use another table of calls.
 """
 
 from __future__ import annotations
@@ -57,20 +57,23 @@ _TALKING = """
 """
 _SANDBOX = "chroot mount pivot_root sethostname setns umount2 unshare"
 _ABSENT = "clone3 io_uring_enter io_uring_register io_uring_setup"
-"""Programs have another way when these are not there. A filter cannot look into what clone3 is given, and io_uring does
-its work past any filter."""
+"""Programs fall back when these calls are absent. A filter cannot inspect clone3's arguments, and io_uring bypasses
+filters."""
 _PERSONALITIES = (0x0, 0x0008, 0x20000, 0x20008, 0xFFFFFFFF)
 
 
 @cache
 def seccomp_profile() -> str:
-    """As an engine takes it: JSON."""
+    """Return the profile as JSON for the container engine."""
     allowed = [_FILES, _MEMORY, _PROCESSES, _WAITING_AND_TIME, _TALKING, _SANDBOX]
     rules: list[Json] = [
         _rule(" ".join(allowed)),
         _rule(_ABSENT, action="SCMP_ACT_ERRNO", errnoRet=ENOSYS),
         _rule("socket", args=[{"index": 0, "value": AF_VSOCK, "op": "SCMP_CMP_NE"}]),
-        *(_rule("personality", args=[{"index": 0, "value": one, "op": "SCMP_CMP_EQ"}]) for one in _PERSONALITIES),
+        *(
+            _rule("personality", args=[{"index": 0, "value": persona, "op": "SCMP_CMP_EQ"}])
+            for persona in _PERSONALITIES
+        ),
     ]
     profile: Json = {
         "defaultAction": "SCMP_ACT_ERRNO",

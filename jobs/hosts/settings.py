@@ -1,4 +1,4 @@
-"""Settings of Docker workers. The job worker reads them once, where WORKER_HOST is docker."""
+"""Settings of Docker workers. The job worker reads them once if WORKER_HOST is docker."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from schema.settings import BadSetting, fault_sentence
 from schema.worker_limits import MEBIBYTE, WorkerLimits
 
 
-def _split(given: object) -> object:
-    return [part.strip() for part in given.split(",") if part.strip()] if isinstance(given, str) else given
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-def _networks(given: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(str(ipaddress.ip_network(one)) for one in given)
+def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(str(ipaddress.ip_network(network)) for network in value)
 
 
-def _not_everywhere(given: str) -> str:
-    address = ipaddress.ip_address(given)
+def _loopback_or_private(value: str) -> str:
+    address = ipaddress.ip_address(value)
     if address.is_unspecified or not (address.is_loopback or address.is_private):
-        raise ValueError("workers are published on loopback or on a private address of this machine, never beyond")
-    return given
+        raise ValueError("use a loopback or private address of this machine")
+    return value
 
 
-def _network_or_none(given: str) -> str:
-    return str(ipaddress.ip_network(given)) if given else given
+def _network_or_none(value: str) -> str:
+    return str(ipaddress.ip_network(value)) if value else value
 
 
 Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_networks)]
@@ -48,7 +48,7 @@ class DockerSettings(BaseSettings):
         description="Label and name prefix of all containers, volumes and networks of this deployment. Give each "
         "deployment on one container engine its own.",
     )
-    worker_publish_address: Annotated[str, AfterValidator(_not_everywhere)] = Field(
+    worker_publish_address: Annotated[str, AfterValidator(_loopback_or_private)] = Field(
         default="127.0.0.1",
         description="Address of this machine on which the ports of session workers are published: loopback or a "
         "private one.",

@@ -1,6 +1,6 @@
-"""Executors that are started before they are needed: they have imported everything and wait for their settings.
+"""Spare executors: started early, with all modules imported, and waiting for their settings.
 
-Settings travel by standard input, so that no token stands in a process's environment for others to read.
+Settings arrive on standard input, so that other processes cannot read a token from the environment.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ CODE = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Assignment:
-    """What makes a spare the executor of one session: its settings, and the file for its log lines."""
+    """The settings and the log file that make a spare the executor of one session."""
 
     settings: Mapping[str, str]
     log: Path
 
 
 class Spares:
-    """At most `count` waiting ones. They end by themselves when this process does: their standard input closes."""
+    """Keeps at most `count` spares waiting. They end with this process: their standard input closes."""
 
     def __init__(self, environment: Mapping[str, str], *, count: int) -> None:
         self._environment = environment
@@ -34,7 +34,7 @@ class Spares:
         self._lock = threading.Lock()
 
     def assign(self, assignment: Assignment) -> subprocess.Popen[bytes]:
-        """A process on its way to be that executor. Raises OSError when none can be started."""
+        """Return a process that becomes the assigned executor. Raise OSError when no process starts."""
         child = self._take() or self._start()
         line = json.dumps({"settings": dict(assignment.settings), "log": str(assignment.log)}) + "\n"
         assert child.stdin is not None
@@ -48,7 +48,7 @@ class Spares:
         return child
 
     def refill(self) -> None:
-        """Start those that are missing. Not at once after one was taken: its agent needs the processor more."""
+        """Start missing spares. The host calls this later, not after an assignment: the agent needs the processor."""
         with self._lock:
             self._waiting = [child for child in self._waiting if child.poll() is None]
             while len(self._waiting) < self._count:

@@ -37,7 +37,7 @@ def endpoint_of(context: TaskContext, run: RunRow) -> Endpoint | None:
     """Where the run's executor answers; None when there is no place for one. A dead one is started again: it ends what
     its agent has left."""
     facts = context.host.facts(run.session_id)
-    if not facts.has_place(run.epoch or 1):
+    if not facts.has_volume(run.epoch or 1):
         return None
     why = f"Its executor has ended; what the agent of run {run.id} has left is to end too."
     return facts.endpoint or activate(context, run.session_id, why=why).endpoint

@@ -35,8 +35,8 @@ from schema.signature import parse_secret
 from schema.worker_limits import DAY_SECONDS, LONGEST_SECONDS
 
 
-def _split(given: object) -> object:
-    return [part.strip() for part in given.split(",") if part.strip()] if isinstance(given, str) else given
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 def _only_server_errors(codes: tuple[int, ...]) -> tuple[int, ...]:
@@ -45,12 +45,12 @@ def _only_server_errors(codes: tuple[int, ...]) -> tuple[int, ...]:
     return codes
 
 
-def _database(given: object) -> object:
-    return database_address(given) if isinstance(given, str) else given
+def _database(value: object) -> object:
+    return database_address(value) if isinstance(value, str) else value
 
 
-def _secret(given: object) -> bytes:
-    return given if isinstance(given, bytes) else parse_secret(str(given))
+def _secret(value: object) -> bytes:
+    return value if isinstance(value, bytes) else parse_secret(str(value))
 
 
 StatusCodes = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split), AfterValidator(_only_server_errors)]

@@ -98,7 +98,7 @@ def _at_work(context: TaskContext, session_id: UUID, worker: WorkerRow | None) -
     if worker is None or worker.status != "active" or worker.host != context.host.name or worker.restored_at is None:
         return None
     facts = context.host.facts(session_id)
-    if facts.state != "alive" or facts.endpoint is None or not facts.has_place(worker.epoch):
+    if facts.state != "alive" or facts.endpoint is None or not facts.has_volume(worker.epoch):
         return None
     return Activated(facts.endpoint, worker.epoch)
 
@@ -106,10 +106,10 @@ def _at_work(context: TaskContext, session_id: UUID, worker: WorkerRow | None) -
 def _activate(
     context: TaskContext, session_id: UUID, worker: WorkerRow | None, run: RunRow | None, why: str
 ) -> Activated:
-    has_place = context.host.facts(session_id).has_place if worker is not None else _has_none
+    has_volume = context.host.facts(session_id).has_volume if worker is not None else _has_none
     why = why or (f"Run {run.id} needs it." if run else "It is needed.")
     begun = context.database.transact(
-        begin_activation, session_id, host=context.host.name, has_place=has_place, retry=context.retry_policy, why=why
+        begin_activation, session_id, host=context.host.name, has_volume=has_volume, retry=context.retry_policy, why=why
     )
     run_id, traceparent = (run.id, run.traceparent) if run else (None, None)
     trace = Trace(session_id=session_id, epoch=begun.epoch, run_id=run_id, traceparent=traceparent)

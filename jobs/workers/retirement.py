@@ -299,4 +299,4 @@ def _facts(context: TaskContext, session_id: UUID) -> Facts:
             spooled, agents = health.spooled, health.runs
         except ExecutorError:
             state = "silent"
-    return Facts(executor=state, has_place=found.has_place(epoch), spooled=spooled, agents=agents)
+    return Facts(executor=state, has_volume=found.has_volume(epoch), spooled=spooled, agents=agents)

@@ -287,7 +287,7 @@ class _Asking:
 def _reach(context: TaskContext, begun: BegunSync) -> Endpoint:
     """The executor on the place that is to be saved. One that has ended is started again by who looks after workers."""
     facts = context.host.facts(begun.turn.session_id)
-    if not facts.has_place(begun.epoch):
+    if not facts.has_volume(begun.epoch):
         raise NotSaved("Its place is gone: there is nothing left to save from.", code="place_gone")
     if facts.endpoint is None:
         raise NotSaved("Its executor does not answer.", code="executor_away")

@@ -180,7 +180,7 @@ def test_a_folder_that_cannot_be_made_is_a_reason(make_context: Make, runs: Runs
     run = runs.start(max_attempts=1)
     folder_of(context, run.session_id).root.write_text("in the way")
     assert execute_run(context, run.id) == "given_back"
-    assert "cannot be used" in (runs.row(run.id).reason_message or "")
+    assert "is not usable" in (runs.row(run.id).reason_message or "")
 
 
 def test_stopping_a_worker_ends_its_process(context: TaskContext, runs: Runs) -> None:
@@ -266,9 +266,9 @@ def test_a_folder_of_an_older_epoch_is_put_aside_and_goes_with_the_worker(contex
     assert list(folder.workspace.iterdir()) == []
     aside = folder.root.with_name(f"{run.session_id}.epoch-1")
     assert (aside / "workspace" / "old").read_text() == "here"
-    assert context.host.facts(run.session_id).place_epoch == 2
+    assert context.host.facts(run.session_id).volume_epoch == 2
     context.host.remove(run.session_id)
-    assert context.host.facts(run.session_id).place == "gone"
+    assert context.host.facts(run.session_id).volume == "gone"
     assert [path.name for path in folder.root.parent.iterdir()] == [f"{run.session_id}.lock"]
 
 

@@ -25,9 +25,9 @@ from schema.rows import WorkerStatus
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 LIMITS = LifeLimits(idle_stop=900, remove_after=3600)
 NOW = at_once("user:7")
-UP = Facts(executor="alive", has_place=True)
-DOWN = Facts(executor="dead", has_place=True)
-GONE = Facts(executor="absent", has_place=False)
+UP = Facts(executor="alive", has_volume=True)
+DOWN = Facts(executor="dead", has_volume=True)
+GONE = Facts(executor="absent", has_volume=False)
 UNSAVED = Unsaved("It holds changes.")
 RUN = UUID(int=7)
 
@@ -89,8 +89,8 @@ def test_the_reason_says_who_did_not_want_to_wait() -> None:
 
 
 def test_undelivered_events_and_a_living_agent_keep_it() -> None:
-    assert decided(worker(), Facts(executor="alive", has_place=True, spooled=3), limits=NOW).action == "keep"
-    assert decided(worker(), Facts(executor="alive", has_place=True, agents=1), limits=NOW).action == "keep"
+    assert decided(worker(), Facts(executor="alive", has_volume=True, spooled=3), limits=NOW).action == "keep"
+    assert decided(worker(), Facts(executor="alive", has_volume=True, agents=1), limits=NOW).action == "keep"
 
 
 def test_a_failed_save_waits_out_its_pause_and_is_told() -> None:
@@ -138,7 +138,7 @@ def test_an_apps_own_limits_come_first() -> None:
 def test_why_assumes_that_all_is_as_the_row_has_it() -> None:
     assert assumed_facts(worker("active")).executor == "alive"
     assert assumed_facts(worker("stopped")).executor == "dead"
-    assert not assumed_facts(worker("absent")).has_place
+    assert not assumed_facts(worker("absent")).has_volume
 
 
 class Life(RuleBasedStateMachine):
@@ -150,7 +150,7 @@ class Life(RuleBasedStateMachine):
         self.seconds = 0.0
         self.status: WorkerStatus = "absent"
         self.since = self.used = 0.0
-        self.is_up = self.has_place = self.runs = False
+        self.is_up = self.has_volume = self.runs = False
         self.state = self.saved = 0
         self.store_is_up = True
         self.failures = 0
@@ -189,14 +189,14 @@ class Life(RuleBasedStateMachine):
     def the_executor_dies(self) -> None:
         self.is_up = False
 
-    @precondition(lambda self: self.has_place)
+    @precondition(lambda self: self.has_volume)
     @rule()
     def the_place_is_lost(self) -> None:
         """Nobody of us did it."""
-        self.has_place = self.is_up = self.runs = False
+        self.has_volume = self.is_up = self.runs = False
         self.state = self.saved
 
-    @precondition(lambda self: self.has_place and self.saved > 0)
+    @precondition(lambda self: self.has_volume and self.saved > 0)
     @rule()
     def the_store_loses_the_newest_snapshot(self) -> None:
         """The place may then hold what nothing else does, whatever its state."""
@@ -230,8 +230,8 @@ class Life(RuleBasedStateMachine):
             sync_failures=self.failures,
             next_sync_at=self._at(self.next_sync),
         )
-        executor = "absent" if not self.has_place else "alive" if self.is_up else "dead"
-        facts = Facts(executor=executor, has_place=self.has_place)  # type: ignore[arg-type]
+        executor = "absent" if not self.has_volume else "alive" if self.is_up else "dead"
+        facts = Facts(executor=executor, has_volume=self.has_volume)  # type: ignore[arg-type]
         # as handlers.workspaces.sync has it: a worker that is absent holds nothing
         unsaved = UNSAVED if self.state > self.saved and self.status != "absent" else None
         return decide(row, facts, unsaved, now=self._at(self.seconds), limits=limits)
@@ -250,19 +250,19 @@ class Life(RuleBasedStateMachine):
             case "remove":
                 assert not self.runs
                 assert self.state == self.saved, "removed with changes"
-                self.is_up = self.has_place = False
+                self.is_up = self.has_volume = False
                 self._becomes("absent")
             case "note_stopped":
                 assert self.state == self.saved
                 self._becomes("stopped")
             case "note_absent":
-                assert not self.has_place
+                assert not self.has_volume
                 self._becomes("absent")
 
     def _activate(self) -> None:
-        if not self.has_place:
+        if not self.has_volume:
             self.state = self.saved
-        self.has_place = self.is_up = True
+        self.has_volume = self.is_up = True
         self.used = self.seconds
         self._becomes("active")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobs.hosts import HostFailed
-from jobs.hosts.environment import container_furniture, executor_environment
+from jobs.hosts.environment import container_inputs, executor_environment
 
 PROVIDERS = """
 [providers.one]
@@ -64,7 +64,7 @@ LOST = { secret_file = "/no/such/file" }
 """
     )
     environ = {"PATH": "/bin", "HOME": "/root", "OUR_MODEL_KEY": "k", "DATABASE_URL": "d", "HTTPS_PROXY": "p"}
-    given = container_furniture(environ, providers_file=file)
+    given = container_inputs(environ, providers_file=file)
     assert given.settings.keys() == {"OUR_MODEL_KEY", "HTTPS_PROXY", "PROVIDERS_FILE"}
     tables = json.loads(given.files[given.settings["PROVIDERS_FILE"]])["providers"]
     assert given.files[tables["one"]["files"][0]["source"]] == b"{}"
@@ -74,4 +74,4 @@ LOST = { secret_file = "/no/such/file" }
 
 def test_without_its_providers_file_no_container_is_started(tmp_path: Path) -> None:
     with pytest.raises(HostFailed, match="providers file"):
-        container_furniture({}, providers_file=tmp_path / "none.toml")
+        container_inputs({}, providers_file=tmp_path / "none.toml")

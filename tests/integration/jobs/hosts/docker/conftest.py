@@ -13,7 +13,7 @@ import pytest
 
 from jobs.hosts.docker import DockerHost, DockerHostSettings
 from jobs.hosts.docker_client import DockerClient
-from jobs.hosts.environment import container_furniture
+from jobs.hosts.environment import container_inputs
 from jobs.runtime.executor_client import ExecutorClient, RetryRules
 from schema.worker_limits import MEBIBYTE, WorkerLimits
 from tests.engine import IMAGE, deployment
@@ -34,7 +34,7 @@ def host_settings(name: str) -> DockerHostSettings:
         deployment=name,
         image=IMAGE,
         secret=SECRET,
-        furnish=lambda: container_furniture({"ANTHROPIC_API_KEY": MODEL_KEY}, providers_file=PROVIDERS),
+        executor_inputs=lambda: container_inputs({"ANTHROPIC_API_KEY": MODEL_KEY}, providers_file=PROVIDERS),
         limits_of=no_limits,
         limits=LIMITS,
         cut_off=("169.254.0.0/16",),
@@ -54,13 +54,13 @@ def host_maker() -> Iterator[MakeHost]:
     made: list[tuple[DockerClient, ExecutorClient]] = []
 
     def make(name: str, **changes: Any) -> DockerHost:
-        engine, executors = DockerClient(), ExecutorClient(RetryRules(attempts=1), timeout_seconds=10)
-        made.append((engine, executors))
-        return DockerHost(replace(host_settings(name), **changes), executors=executors, engine=engine)
+        docker_client, executors = DockerClient(), ExecutorClient(RetryRules(attempts=1), timeout_seconds=10)
+        made.append((docker_client, executors))
+        return DockerHost(replace(host_settings(name), **changes), executors=executors, docker_client=docker_client)
 
     yield make
-    for engine, executors in made:
-        engine.close()
+    for docker_client, executors in made:
+        docker_client.close()
         executors.close()
 
 

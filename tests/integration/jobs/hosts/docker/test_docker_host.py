@@ -34,7 +34,7 @@ def test_a_worker_starts_is_stopped_and_starts_again_where_it_was(docker_client:
     assert host.facts(session_id) == GONE
     endpoint = host.ensure_started(session_id, 1)
     facts = host.facts(session_id)
-    assert (facts.state, facts.endpoint, facts.place_epoch) == ("alive", endpoint, 1)
+    assert (facts.state, facts.endpoint, facts.volume_epoch) == ("alive", endpoint, 1)
     assert host.sessions() == {session_id: True}
     assert host.ensure_started(session_id, 1) == endpoint
 
@@ -84,7 +84,7 @@ def test_a_newer_epoch_has_a_place_of_its_own_and_ends_the_older_executor(docker
     host.ensure_started(session_id, 1)
     keep_a_word(docker_client, container_of(host, session_id), "old")
     host.ensure_started(session_id, 2)
-    assert host.facts(session_id).place_epoch == 2
+    assert host.facts(session_id).volume_epoch == 2
     assert run_in(docker_client, container_of(host, session_id, 2), "ls -A /workspace") == (0, "")
     running = docker_client.containers.list(filters={"name": str(session_id)})
     assert [one.name for one in running] == [container_of(host, session_id, 2)]
@@ -149,7 +149,7 @@ def test_the_disk_is_limited_by_someone(host: DockerHost) -> None:
 def test_workers_can_be_told_by_their_labels(host: DockerHost, engine_name: str) -> None:
     session_id = uuid4()
     host.ensure_started(session_id, 3)
-    engine = DockerClient()
-    (found,) = engine.containers({"runyard.deployment": engine_name})
-    engine.close()
+    docker_client = DockerClient()
+    (found,) = docker_client.containers({"runyard.deployment": engine_name})
+    docker_client.close()
     assert (found.labels["runyard.session"], found.labels["runyard.epoch"]) == (str(session_id), "3")

@@ -23,10 +23,10 @@ def test_an_engine_that_was_stopped_and_started_has_dead_containers_on_their_vol
         host.facts(session_id)
     with pytest.raises(HostFailed, match="The container engine does not answer"):
         host.ensure_started(session_id, 1)
-    assert host.is_dead(session_id) is False, "an engine that does not answer proves nothing"
+    assert host.is_dead(session_id) is False, "a container engine that does not answer proves no executor dead"
 
     engine_to_stop.start()
     facts = host.facts(session_id)
-    assert (facts.state, facts.place, facts.place_epoch) == ("dead", "exists", 1)
+    assert (facts.state, facts.volume, facts.volume_epoch) == ("dead", "exists", 1)
     host.ensure_started(session_id, 1)
     assert host.facts(session_id).state == "alive"
