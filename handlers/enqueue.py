@@ -8,7 +8,7 @@ from uuid import UUID
 from schema.sql import Conn, fetch_value, jsonb
 from schema.wire import Json
 
-Task = Literal["execute_run", "stop_run", "park_run", "deliver_answer", "perform_operation", "sync_workspace"]
+Task = Literal["execute_run", "stop_run", "park_run", "deliver_answer", "perform_request", "sync_workspace"]
 
 
 def defer_run(conn: Conn, run_id: UUID, *, delay_seconds: float = 0) -> None:
@@ -31,9 +31,9 @@ def defer_delivery(conn: Conn, request_id: UUID) -> None:
     _defer(conn, "deliver_answer", {"request_id": str(request_id)}, queue="control")
 
 
-def defer_operation(conn: Conn, operation_id: UUID) -> None:
-    """Have an operation done that only the job worker can do."""
-    _defer(conn, "perform_operation", {"operation_id": str(operation_id)}, queue="control")
+def defer_job_request(conn: Conn, job_request_id: UUID) -> None:
+    """Have a request done that only the job worker can do."""
+    _defer(conn, "perform_request", {"job_request_id": str(job_request_id)}, queue="control")
 
 
 def defer_sync(conn: Conn, session_id: UUID, *, claim: int = 1) -> None:

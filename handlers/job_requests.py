@@ -1,40 +1,43 @@
-"""What the API asks of the job worker, which alone reaches executors: written down, done by a job, read back."""
+"""Job requests: what the API asks of the job worker, which alone reaches executors."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
 from handlers.access.permissions import Actor
-from handlers.enqueue import defer_operation
-from schema.rows import OperationRow
+from handlers.enqueue import defer_job_request
+from schema.job_requests import JobRequest
+from schema.rows import JobRequestRow
 from schema.sql import Conn, execute, fetch_one, fetch_value, jsonb
 from schema.wire import Json
 
 
-def request_operation(conn: Conn, actor: Actor, kind: str, arguments: Json) -> UUID:
-    """Have it done; its id to ask for the result with."""
-    operation_id: UUID = fetch_value(
-        conn, "insert_operation", kind=kind, arguments=jsonb(arguments), requested_by=actor.user_id
+def request_job(conn: Conn, actor: Actor, request: JobRequest) -> UUID:
+    """Store the request with its job; its id to ask for the result with."""
+    job_request_id: UUID = fetch_value(
+        conn, "insert_operation", kind=request.kind, arguments=jsonb(request.to_json()), requested_by=actor.user_id
     )
-    defer_operation(conn, operation_id)
-    return operation_id
+    defer_job_request(conn, job_request_id)
+    return job_request_id
 
 
-def operation(conn: Conn, operation_id: UUID) -> OperationRow | None:
-    return fetch_one(conn, "operation", OperationRow, operation_id=operation_id)
+def job_request(conn: Conn, job_request_id: UUID) -> JobRequestRow | None:
+    return fetch_one(conn, "operation", JobRequestRow, operation_id=job_request_id)
 
 
-def give_up(conn: Conn, operation_id: UUID) -> None:
-    """What has not been taken up is never done: whoever asked for it was told that nothing came of it."""
-    finish_operation(conn, operation_id, error="It was given up: nobody waits for it any more.")
+def abandon_job_request(conn: Conn, job_request_id: UUID) -> None:
+    """End a request that no job has finished: its caller was told that nothing came of it."""
+    finish_job_request(conn, job_request_id, error="It was given up: nobody waits for it any more.")
 
 
-def finish_operation(conn: Conn, operation_id: UUID, *, result: Json | None = None, error: str | None = None) -> None:
+def finish_job_request(
+    conn: Conn, job_request_id: UUID, *, result: Json | None = None, error: str | None = None
+) -> None:
     """Record the outcome: one of result and error."""
     execute(
         conn,
         "finish_operation",
-        operation_id=operation_id,
+        operation_id=job_request_id,
         result=None if result is None else jsonb(result),
         error=error,
     )

@@ -50,10 +50,10 @@ def deliver_answer(context: JobContext, request_id: str) -> None:
     deliver_answer(_task_context(context), UUID(request_id))
 
 
-def perform_operation(context: JobContext, operation_id: str) -> None:
-    from jobs.perform_request import perform_operation
+def perform_request(context: JobContext, job_request_id: str) -> None:
+    from jobs.perform_request import perform_request
 
-    perform_operation(_task_context(context), UUID(operation_id))
+    perform_request(_task_context(context), UUID(job_request_id))
 
 
 def reconcile_runs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
@@ -113,7 +113,7 @@ def register(app: procrastinate.App) -> None:
         (stop_run, CONTROL, WHILE_POSTGRES_RETURNS),
         (park_run, CONTROL, WHILE_POSTGRES_RETURNS),
         (deliver_answer, CONTROL, UNTIL_DELIVERED),
-        (perform_operation, CONTROL, WHILE_POSTGRES_RETURNS),
+        (perform_request, CONTROL, WHILE_POSTGRES_RETURNS),
         (sync_workspace, CONTROL, WHILE_POSTGRES_RETURNS),
     ):
         app.task(name=task.__name__, queue=queue, retry=retry, pass_context=True)(task)

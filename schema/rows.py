@@ -231,7 +231,7 @@ class ProviderRow:
 
 
 @dataclass(frozen=True)
-class OperationRow:
+class JobRequestRow:
     id: UUID
     kind: str
     arguments: Json

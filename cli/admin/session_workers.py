@@ -23,13 +23,25 @@ from cli.local.data_dir import find_data_dir
 from cli.local.pidfile import running_settings
 from handlers.access.permissions import actor_of
 from handlers.access.users import user_named
-from handlers.job_requests import give_up, operation, request_operation
+from handlers.job_requests import abandon_job_request, job_request, request_job
 from handlers.workers.lifecycle import LifeLimits
 from handlers.workers.report import list_workers, report_worker, why_worker
-from handlers.workers.retirement import FORCE, watch
+from handlers.workers.retirement import watch
 from schema.errors import Invalid, RunyardError, Unavailable
+from schema.job_requests import (
+    FORCE,
+    ActivateWorker,
+    JobRequest,
+    RemoveStoppedWorkers,
+    RemoveWorker,
+    StopIdleWorkers,
+    SweepRequest,
+    SyncWorker,
+    WorkerRequest,
+)
+from schema.job_results import RemoveSweep, StopSweep, WorkerActivated, WorkerRemoval, WorkerSaved
 from schema.sql import Conn
-from schema.wire import Json
+from schema.wire import Json, Wire
 from schema.worker_limits import LONGEST_SECONDS
 
 if TYPE_CHECKING:
@@ -48,23 +60,27 @@ def add_commands(commands: Commands) -> None:
     _add_verb(verbs, "list", "list all session workers", list_all)
     _add_verb(verbs, "show", "show a session's worker and the last run that its snapshot contains", show, session=True)
     _add_verb(verbs, "why", "explain a worker's state and its next step", why, session=True)
-    _add_verb(verbs, "activate", "start a session's worker", _requester("activate_worker"), session=True)
+    _add_verb(verbs, "activate", "start a session's worker", _requester(ActivateWorker, WorkerActivated), session=True)
     _add_verb(
-        verbs, "sync", "sync a session's workspace to the object store now", _requester("sync_worker"), session=True
+        verbs,
+        "sync",
+        "sync a session's workspace to the object store now",
+        _requester(SyncWorker, WorkerSaved),
+        session=True,
     )
-    for name, about, kind in (
+    for name, about, sweep in (
         (
             "stop-idle",
             "sync and stop idle workers; with a session, stop its worker now",
-            "stop_idle_workers",
+            _sweeper(StopIdleWorkers, StopSweep),
         ),
         (
             "remove-stopped",
             "remove long-stopped workers; with a session, remove its worker now",
-            "remove_stopped_workers",
+            _sweeper(RemoveStoppedWorkers, RemoveSweep),
         ),
     ):
-        _add_verb(verbs, name, about, _requester(kind)).add_argument("session", type=UUID, nargs="?")
+        _add_verb(verbs, name, about, sweep).add_argument("session", type=UUID, nargs="?")
     remove = _add_verb(verbs, "remove", "sync, stop and remove a session's worker", remove_worker, session=True)
     remove.add_argument(
         "--force", choices=[FORCE], help="remove it although unsaved files are lost; the loss is recorded"
@@ -129,41 +145,50 @@ def configured_limits(environ: Mapping[str, str]) -> LifeLimits:
 
 
 def remove_worker(conn: Conn, args: argparse.Namespace) -> Sequence[Json]:
-    arguments = _target(args.session)
-    if args.force is not None:
-        if not args.reason:
-            raise Invalid("A forced removal needs --reason.")
-        epoch = watch(conn, args.session).epoch
-        arguments |= {"force": args.force, "reason": args.reason, "epoch": epoch}
-    return [_run_job(conn, "remove_worker", arguments)]
+    if args.force is None:
+        return [_run_job(conn, RemoveWorker(session_id=args.session, actor=_operator()), WorkerRemoval)]
+    if not args.reason:
+        raise Invalid("A forced removal needs --reason.")
+    request = RemoveWorker(
+        session_id=args.session,
+        actor=_operator(),
+        force=args.force,
+        reason=args.reason,
+        epoch=watch(conn, args.session).epoch,
+    )
+    return [_run_job(conn, request, WorkerRemoval)]
 
 
-def _requester(kind: str) -> WorkerVerb:
-    def ask(conn: Conn, args: argparse.Namespace) -> Sequence[Json]:
-        return [_run_job(conn, kind, {} if args.session is None else _target(args.session))]
-
-    return ask
+def _requester(request: type[WorkerRequest], result: type[Wire]) -> WorkerVerb:
+    return lambda conn, args: [_run_job(conn, request(session_id=args.session, actor=_operator()), result)]
 
 
-def _target(session_id: UUID) -> Json:
-    """Return the job request's arguments: one session and the operator who requests."""
-    return {"sessionId": str(session_id), "actor": f"operator:{getpass.getuser()}"}
+def _sweeper(request: type[SweepRequest], result: type[Wire]) -> WorkerVerb:
+    def sweep(conn: Conn, args: argparse.Namespace) -> Sequence[Json]:
+        actor = None if args.session is None else _operator()
+        return [_run_job(conn, request(session_id=args.session, actor=actor), result)]
+
+    return sweep
 
 
-def _run_job(conn: Conn, kind: str, arguments: Json) -> Json:
-    """Request a job, wait for it and return its result. Raise Unavailable when it fails or times out."""
-    operation_id = request_operation(conn, actor_of(user_named(conn, OPERATOR)), kind, arguments)
+def _operator() -> str:
+    return f"operator:{getpass.getuser()}"
+
+
+def _run_job(conn: Conn, request: JobRequest, result: type[Wire]) -> Json:
+    """The result as the API answers it. Raises Unavailable when the request failed, or no job worker did it in time."""
+    job_request_id = request_job(conn, actor_of(user_named(conn, OPERATOR)), request)
     conn.commit()
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
-        request = operation(conn, operation_id)
+        done = job_request(conn, job_request_id)
         conn.commit()
-        if request is not None and request.finished_at is not None:
-            if request.error is not None:
-                raise Unavailable(request.error)
-            return request.result or {}
+        if done is not None and done.finished_at is not None:
+            if done.error is not None:
+                raise Unavailable(done.error)
+            return result.model_validate(done.result or {}).to_json()
         time.sleep(LOOK_SECONDS)
-    give_up(conn, operation_id)
+    abandon_job_request(conn, job_request_id)
     conn.commit()
     raise Unavailable("The job worker did not finish the request in time. Check that it runs: `python -m cli doctor`.")
 

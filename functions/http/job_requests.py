@@ -2,51 +2,59 @@
 
 from __future__ import annotations
 
-import json
 import time
+from typing import TypeVar
 from uuid import UUID
 
 from flask import Response
+from pydantic import ValidationError
 
 from functions.http.auth import actor
+from functions.http.schemas import answer
 from functions.runtime.process import api_process
 from functions.runtime.stream_slots import StreamSlot
-from handlers.job_requests import give_up, operation, request_operation
+from handlers.job_requests import abandon_job_request, job_request, request_job
 from schema.errors import Unavailable
-from schema.rows import OperationRow
-from schema.wire import Json
+from schema.job_requests import JobRequest
+from schema.rows import JobRequestRow
+from schema.wire import Wire
 
 GRACE_SECONDS = 10.0
 LOOK_SECONDS = 0.1
+Result = TypeVar("Result", bound=Wire)
 
 
-def perform(kind: str, arguments: Json, *, wait_seconds: float) -> Response:
+def perform(request: JobRequest, result: type[Result], *, wait_seconds: float) -> Response:
     """Have the job worker do it, and answer with its result."""
-    return Response(json.dumps(performed(kind, arguments, wait_seconds=wait_seconds)), mimetype="application/json")
+    return answer(performed(request, result, wait_seconds=wait_seconds))
 
 
-def performed(kind: str, arguments: Json, *, wait_seconds: float) -> Json:
-    """What the job worker answers. Raises Unavailable when it does not take it up in time, or fails."""
+def performed(request: JobRequest, result: type[Result], *, wait_seconds: float) -> Result:
+    """The job worker's result. Raises Unavailable when no job worker takes the request up in time, or when it fails."""
     with api_process().streams.place() as place:
         with api_process().transaction() as conn:
-            operation_id = request_operation(conn, actor(), kind, arguments)
-        done = _outcome(operation_id, place, seconds=wait_seconds + GRACE_SECONDS)
+            job_request_id = request_job(conn, actor(), request)
+        done = _outcome(job_request_id, place, seconds=wait_seconds + GRACE_SECONDS)
     if done is None:
         with api_process().transaction() as conn:
-            give_up(conn, operation_id)
-        raise Unavailable("The job worker did not take it up in time: is it running?", code="worker_away")
+            abandon_job_request(conn, job_request_id)
+        raise Unavailable("No job worker took the request up in time: is one running?", code="job_worker_unavailable")
     if done.error is not None:
         raise Unavailable(f"The job worker could not do it: {done.error}", code="operation_failed")
-    return done.result or {}
+    try:
+        return result.model_validate(done.result or {})
+    except ValidationError:
+        detail = "The job worker's result cannot be read: do the API and the job worker run the same version?"
+        raise Unavailable(detail, code="operation_failed") from None
 
 
-def _outcome(operation_id: UUID, place: StreamSlot, *, seconds: float) -> OperationRow | None:
-    """The finished operation; None if it did not finish in time."""
+def _outcome(job_request_id: UUID, place: StreamSlot, *, seconds: float) -> JobRequestRow | None:
+    """The finished request; None if it did not finish in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not api_process().streams.is_ending:
         with api_process().transaction() as conn:
-            found = operation(conn, operation_id)
-        if found is not None and found.finished_at is not None:
-            return found
+            request = job_request(conn, job_request_id)
+        if request is not None and request.finished_at is not None:
+            return request
         place.bell.wait(LOOK_SECONDS)
     return None

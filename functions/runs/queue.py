@@ -13,12 +13,10 @@ from functions.http.openapi import conflicts
 from functions.http.schemas import Nothing, answer
 from functions.runs.presenters import queued_answer, run_answer
 from functions.runs.schemas import (
-    DrainAnswer,
     DrainBody,
     EditQueuedBody,
     QueuedAnswer,
     QueueQuery,
-    ReconcileAnswer,
     RemoveQueuedQuery,
     SessionQueueAnswer,
     StatusAnswer,
@@ -28,6 +26,8 @@ from functions.runtime.process import api_process
 from handlers.runs.limits import held_position
 from handlers.runs.queue import edit_queued, remove_queued, session_queue
 from handlers.runs.read import queue_position, run_for
+from schema.job_requests import DrainQueue, ReconcileRuns
+from schema.job_results import QueueDrained, RunReconciliation
 from schema.queue_api import QueueItem
 
 queue = APIBlueprint("queue", __name__, tag="Queue")
@@ -90,22 +90,24 @@ def remove_queued_run(run_id: UUID, query_data: RemoveQueuedQuery) -> Response:
 @queue.post("/api/runs/queue/drain")
 @permission("queue:drain")
 @queue.input(DrainBody)
-@queue.output(DrainAnswer)
+@queue.output(QueueDrained)
 def drain_queue(json_data: DrainBody) -> Response:
     """Claim and start queued runs now
 
-    The answer counts the runs that settled within the wait. 503 `worker_away`: no job worker took the request.
+    The answer counts the runs that settled within the wait. 503 `job_worker_unavailable`: no job worker took
+    the request.
     """
-    return perform("drain_queue", json_data.model_dump(by_alias=True), wait_seconds=json_data.wait_seconds)
+    request = DrainQueue(limit=json_data.limit, wait_seconds=json_data.wait_seconds)
+    return perform(request, QueueDrained, wait_seconds=json_data.wait_seconds)
 
 
 @queue.post("/api/reconcile/runs")
 @permission("reconcile")
 @queue.input(Nothing)
-@queue.output(ReconcileAnswer)
+@queue.output(RunReconciliation)
 def reconcile_runs(json_data: Nothing) -> Response:  # noqa: ARG001
     """Adopt, retry or end overdue runs
 
-    503 `worker_away`: no job worker took the request.
+    503 `job_worker_unavailable`: no job worker took the request.
     """
-    return perform("reconcile_runs", {}, wait_seconds=0)
+    return perform(ReconcileRuns(), RunReconciliation, wait_seconds=0)

@@ -182,33 +182,3 @@ class SessionQueueAnswer(Wire):
     live: RunAnswer | None = None
     items: list[QueueItem]
     next_cursor: int | None = None
-
-
-class DrainAnswer(Wire):
-    claimed: int
-    started: int
-    succeeded: int
-    retried: int
-    failed: int
-    canceled: int
-
-
-class ReconciledAnswer(Wire):
-    """The action taken on one run, and its reason."""
-
-    run_id: UUID
-    action: str
-    reason: str
-
-
-class ReconcileAnswer(Wire):
-    """Counts by action, and a reason for each run."""
-
-    scanned: int
-    adopted: int = 0
-    dispatched: int = 0
-    retried: int = 0
-    failed: int = 0
-    cancelled: int = 0
-    waiting: int = 0
-    reasons: list[ReconciledAnswer]

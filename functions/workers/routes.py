@@ -5,8 +5,6 @@ Only the job worker reaches executors and hosts, so a route that changes a sessi
 
 from __future__ import annotations
 
-import json
-from typing import Literal
 from uuid import UUID
 
 from apiflask import APIBlueprint
@@ -14,7 +12,7 @@ from flask import Response
 from pydantic import Field
 
 from functions.http.auth import actor, permission
-from functions.http.job_requests import performed
+from functions.http.job_requests import perform, performed
 from functions.http.openapi import conflicts
 from functions.http.schemas import Nothing, answer
 from functions.runtime.process import api_process
@@ -23,63 +21,36 @@ from handlers.access.permissions import require
 from handlers.workers.activate import require_session
 from handlers.workers.lifecycle import LifeLimits
 from handlers.workers.report import list_workers, may_watch, report_worker, why_worker
-from handlers.workers.retirement import Lost, watch
+from handlers.workers.retirement import watch
 from schema.errors import Conflict, Invalid
+from schema.job_requests import (
+    ActivateWorker,
+    ForceWord,
+    RemoveStoppedWorkers,
+    RemoveWorker,
+    StopIdleWorkers,
+    SyncWorker,
+)
+from schema.job_results import (
+    RemoveSweep,
+    StopSweep,
+    WorkerActivated,
+    WorkerRemoval,
+    WorkerRemoved,
+    WorkerSaved,
+)
 from schema.rows import WorkerRow
-from schema.wire import Json, Request, Text, Wire
+from schema.wire import Request, Text
 from schema.worker_api import WorkerReport, WorkerWhy
 
 WAIT_SECONDS = 60.0
 workers = APIBlueprint("workers", __name__, tag="Session workers")
 
 
-class ActivatedAnswer(Wire):
-    session_id: UUID
-    status: Literal["active"]
-    epoch: int
-
-
-class SavedAnswer(Wire):
-    """`snapshotId` is the newest snapshot; absent when the session had nothing to save."""
-
-    session_id: UUID
-    snapshot_id: UUID | None = None
-
-
-class KeptAnswer(Wire):
-    session_id: UUID
-    reason: str
-
-
-class StopSweepAnswer(Wire):
-    """`failed` counts workers that could not be stopped; `skipped` lists every worker that runs on, with its reason."""
-
-    scanned: int
-    stopped: int
-    failed: int
-    skipped: list[KeptAnswer]
-
-
-class RemoveSweepAnswer(Wire):
-    """`failed` counts workers that could not be removed; `skipped` lists every worker that stays, with its reason."""
-
-    scanned: int
-    removed: int
-    failed: int
-    skipped: list[KeptAnswer]
-
-
-class RemovedAnswer(Wire):
-    """`lost` is set after a forced removal: it names the unsaved changes, which are lost."""
-
-    session_id: UUID
-    lost: Lost | None = None
-
-
 class RemoveQuery(Request):
     """Without `force` Runyard removes a worker only when all of its data is saved."""
 
-    force: Literal["lose-unsaved-changes"] | None = Field(
+    force: ForceWord | None = Field(
         default=None,
         description="Remove the worker with its unsaved changes. Audited with `reason`; for operators only.",
     )
@@ -118,75 +89,80 @@ def get_why(session_id: UUID) -> Response:
 @workers.post("/api/session-workers/<uuid:session_id>/activate")
 @permission("workers:operate")
 @workers.input(Nothing)
-@workers.output(ActivatedAnswer)
+@workers.output(WorkerActivated)
 def activate_worker(session_id: UUID, json_data: Nothing) -> Response:  # noqa: ARG001
     """Start a session's worker
 
-    A worker whose volume is gone restores the newest snapshot into a new volume. 503 `worker_away`: it took too long.
+    A worker whose volume is gone restores the newest snapshot into a new volume. 503 `job_worker_unavailable`: it took
+    too long.
     """
     with api_process().transaction() as conn:
         require_session(conn, session_id)
-    return _asked("activate_worker", session_id)
+    return perform(
+        ActivateWorker(session_id=session_id, actor=actor().author), WorkerActivated, wait_seconds=WAIT_SECONDS
+    )
 
 
 @workers.post("/api/session-workers/<uuid:session_id>/sync")
 @permission("workers:operate")
 @workers.input(Nothing)
-@workers.output(SavedAnswer)
+@workers.output(WorkerSaved)
 def sync_worker(session_id: UUID, json_data: Nothing) -> Response:  # noqa: ARG001
     """Sync a session's workspace now"""
     _known(session_id)
-    return _asked("sync_worker", session_id)
+    return perform(SyncWorker(session_id=session_id, actor=actor().author), WorkerSaved, wait_seconds=WAIT_SECONDS)
 
 
 @workers.post("/api/session-workers/<uuid:session_id>/cleanup/idle")
 @permission("workers:operate")
 @workers.input(Nothing)
-@workers.output(StopSweepAnswer)
+@workers.output(StopSweep)
 def stop_idle_worker(session_id: UUID, json_data: Nothing) -> Response:  # noqa: ARG001
     """Sync and stop a session's worker
 
     Only if no run needs it; the idle limit does not matter.
     """
     _known(session_id)
-    return _asked("stop_idle_workers", session_id)
+    return perform(StopIdleWorkers(session_id=session_id, actor=actor().author), StopSweep, wait_seconds=WAIT_SECONDS)
 
 
 @workers.post("/api/session-workers/<uuid:session_id>/cleanup/stopped")
 @permission("workers:operate")
 @workers.input(Nothing)
-@workers.output(RemoveSweepAnswer)
+@workers.output(RemoveSweep)
 def remove_stopped_worker(session_id: UUID, json_data: Nothing) -> Response:  # noqa: ARG001
     """Remove a session's stopped worker
 
     Only when all of its data is verified in the store; the limit of stopped workers does not matter.
     """
     _known(session_id)
-    return _asked("remove_stopped_workers", session_id)
+    return perform(
+        RemoveStoppedWorkers(session_id=session_id, actor=actor().author), RemoveSweep, wait_seconds=WAIT_SECONDS
+    )
 
 
 @workers.post("/api/session-workers/cleanup/idle")
 @permission("workers:operate")
 @workers.input(Nothing)
-@workers.output(StopSweepAnswer)
+@workers.output(StopSweep)
 def stop_idle_workers(json_data: Nothing) -> Response:  # noqa: ARG001
     """Sync and stop all workers that have been idle for longer than their limit"""
-    return _asked("stop_idle_workers")
+    return perform(StopIdleWorkers(), StopSweep, wait_seconds=WAIT_SECONDS)
 
 
 @workers.post("/api/session-workers/cleanup/stopped")
 @permission("workers:operate")
 @workers.input(Nothing)
-@workers.output(RemoveSweepAnswer)
+@workers.output(RemoveSweep)
 def remove_stopped_workers(json_data: Nothing) -> Response:  # noqa: ARG001
     """Remove all workers that have been stopped for longer than their limit"""
-    return _asked("remove_stopped_workers")
+    return perform(RemoveStoppedWorkers(), RemoveSweep, wait_seconds=WAIT_SECONDS)
 
 
 @workers.delete("/api/session-workers/<uuid:session_id>")
 @permission("workers:operate")
 @workers.input(RemoveQuery, location="query")
-@workers.output(RemovedAnswer)
+@workers.output(WorkerRemoved)
 @workers.doc(responses=conflicts("worker_kept"))
 def remove_worker(session_id: UUID, query_data: RemoveQuery) -> Response:
     """Sync, stop and remove a session's worker
@@ -195,31 +171,29 @@ def remove_worker(session_id: UUID, query_data: RemoveQuery) -> Response:
     Runyard audits that, and the answer lists the lost changes.
     """
     worker = _known(session_id)
-    arguments: Json = {"sessionId": str(session_id), "actor": actor().author}
-    if query_data.force is not None:
+    if query_data.force is None:
+        request = RemoveWorker(session_id=session_id, actor=actor().author)
+    else:
         require(actor(), "workers:force")
         if query_data.reason is None:
             raise Invalid("A forced removal needs a reason.", code="reason_missing")
-        arguments |= {"force": query_data.force, "reason": query_data.reason, "epoch": worker.epoch}
-    done = performed("remove_worker", arguments, wait_seconds=WAIT_SECONDS)
-    if "kept" in done:
-        raise Conflict(done["kept"], code="worker_kept")
-    return _answered(done)
+        request = RemoveWorker(
+            session_id=session_id,
+            actor=actor().author,
+            force=query_data.force,
+            reason=query_data.reason,
+            epoch=worker.epoch,
+        )
+    removal = performed(request, WorkerRemoval, wait_seconds=WAIT_SECONDS)
+    if removal.kept is not None:
+        raise Conflict(removal.kept, code="worker_kept")
+    return answer(removal)
 
 
 def _known(session_id: UUID) -> WorkerRow:
     """Return the session's worker. Raises NotFound when the session never had one."""
     with api_process().transaction() as conn:
         return watch(conn, session_id)
-
-
-def _asked(kind: str, session_id: UUID | None = None) -> Response:
-    arguments = {} if session_id is None else {"sessionId": str(session_id), "actor": actor().author}
-    return _answered(performed(kind, arguments, wait_seconds=WAIT_SECONDS))
-
-
-def _answered(done: Json) -> Response:
-    return Response(json.dumps(done), mimetype="application/json")
 
 
 def _limits() -> LifeLimits:

@@ -16,6 +16,7 @@ from functions.runtime.process import api_process
 from handlers.workers.restore_dry_run import asked_plan, found_at
 from handlers.workspaces.restore_plan import make_plan
 from schema.errors import PathOutsideWorkspace, RequiredPathsMissing, RuntimeVersionMismatch, SeedConflict
+from schema.job_requests import PlanRestore
 from schema.restore_plan import ConflictPolicy, PlanOutcome, ShownPlan
 from schema.wire import Json, Request, Text, Wire
 
@@ -51,33 +52,34 @@ def post_restore_plan(json_data: RestorePlanBody) -> Response:
     """Plan a restore without writing
 
     422 with `ok: false`, `reason` and `paths` for `required_paths_missing`, `path_outside_workspace`,
-    `runtime_version_mismatch` and (conflict policy `fail`) `seed_conflict`. 503 `worker_away`: the plan needs to read a
-    worker or snapshot, and no job worker took the request.
+    `runtime_version_mismatch` and (conflict policy `fail`) `seed_conflict`. 503 `job_worker_unavailable`: the
+    plan needs to read a worker or snapshot, and no job worker took the request.
     """
     body = json_data
     with api_process().transaction() as conn:
         asked = asked_plan(conn, actor(), session_id=body.session_id, app_id=body.app_id, manifest=body.manifest)
-    if asked.must_look and body.existing_paths is None:
-        return answer(RestorePlanAnswer(plan=_looked_for(body, asked.manifest.stored())))
-    plan = make_plan(
+    if asked.must_look and body.existing_paths is None and body.session_id is not None:
+        plan = _looked_for(body, body.session_id, asked.manifest.stored())
+        return answer(RestorePlanAnswer(plan=plan))
+    made = make_plan(
         asked.manifest,
         runtime_version=body.runtime_version,
         snapshot=None,
         existing=found_at(body.existing_paths or ()),
         conflict_policy=body.conflict_policy,
     )
-    return answer(RestorePlanAnswer(plan=plan.shown()))
+    return answer(RestorePlanAnswer(plan=made.shown()))
 
 
-def _looked_for(body: RestorePlanBody, manifest: Json) -> ShownPlan:
-    """Have the job worker plan, which reaches the session worker and the object store."""
-    arguments = {
-        "sessionId": str(body.session_id),
-        "manifest": manifest,
-        "runtimeVersion": body.runtime_version,
-        "conflictPolicy": body.conflict_policy,
-    }
-    done = PlanOutcome.model_validate(performed("plan_restore", arguments, wait_seconds=0))
+def _looked_for(body: RestorePlanBody, session_id: UUID, manifest: Json) -> ShownPlan:
+    """By the job worker, which reaches the session's worker and the object store."""
+    request = PlanRestore(
+        session_id=session_id,
+        manifest=manifest,
+        runtime_version=body.runtime_version,
+        conflict_policy=body.conflict_policy,
+    )
+    done = performed(request, PlanOutcome, wait_seconds=0)
     if done.plan is not None:
         return done.plan
     refusal = next(each for each in REFUSALS if each.code == done.reason)

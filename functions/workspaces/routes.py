@@ -15,6 +15,8 @@ from functions.http.parsing import page_cursor, read_page_cursor
 from functions.http.schemas import Nothing, PageQuery, answer
 from functions.runtime.process import api_process
 from handlers.workspaces.snapshots import restores_of, snapshot_for, snapshots_of
+from schema.job_requests import ReconcileSyncs
+from schema.job_results import SyncReconciliation
 from schema.rows import RestoreRow, SnapshotRow
 from schema.wire import Json, Wire
 from schema.workspace_api import Skipped, SyncReason
@@ -69,24 +71,6 @@ class RestoresAnswer(Wire):
     next_cursor: str | None = None
 
 
-class ReconciledSyncAnswer(Wire):
-    """The action taken on one session, and its reason."""
-
-    session_id: UUID
-    action: str
-    reason: str
-
-
-class SyncReconciliationAnswer(Wire):
-    """Counts of sessions: `asked` to sync now, `syncing` already, `waiting` for a retry after a failure."""
-
-    scanned: int
-    asked: int = 0
-    syncing: int = 0
-    waiting: int = 0
-    reasons: list[ReconciledSyncAnswer]
-
-
 @snapshots.get("/api/sessions/<uuid:session_id>/snapshots")
 @permission("snapshots:read")
 @snapshots.input(PageQuery, location="query")
@@ -126,13 +110,13 @@ def list_restores(session_id: UUID, query_data: PageQuery) -> Response:
 @snapshots.post("/api/reconcile/sync")
 @permission("reconcile")
 @snapshots.input(Nothing)
-@snapshots.output(SyncReconciliationAnswer)
+@snapshots.output(SyncReconciliation)
 def reconcile_syncs(json_data: Nothing) -> Response:  # noqa: ARG001
     """Sync sessions whose changes have waited for too long
 
-    503 `worker_away`: no job worker took the request.
+    503 `job_worker_unavailable`: no job worker took the request.
     """
-    return perform("reconcile_syncs", {}, wait_seconds=0)
+    return perform(ReconcileSyncs(), SyncReconciliation, wait_seconds=0)
 
 
 def _snapshot(row: SnapshotRow) -> SnapshotAnswer:

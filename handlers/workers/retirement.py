@@ -25,12 +25,11 @@ from handlers.workers.lifecycle import (
 from handlers.workers.rows import audit, worker_changed
 from handlers.workspaces.sync import forget_unsaved, unsaved
 from schema.errors import Conflict, NotFound
+from schema.job_results import LostChanges
 from schema.rows import WorkerStatus
 from schema.sql import Conn, fetch_all, fetch_one, fetch_value
-from schema.wire import Json, Wire
+from schema.wire import Json
 
-FORCE = "lose-unsaved-changes"
-"""The word without which nothing is removed that is not saved."""
 _BEGINS: dict[LifecycleAction, WorkerStatus] = {
     "stop": "stopping",
     "remove": "removing",
@@ -63,17 +62,6 @@ class Glimpse:
 
     def _is_past(self, since: datetime | None, seconds: float | None) -> bool:
         return seconds is not None and (since is None or since + timedelta(seconds=seconds) <= self.at)
-
-
-class Lost(Wire):
-    """What a forced removal takes with it. `unsaved_steps` counts what the session's log has of work since the newest
-    snapshot: ends of tool calls, of messages and of runs. Without a snapshot everything is lost."""
-
-    is_anything: bool
-    reason: str | None = None
-    unsaved_since: datetime | None = None
-    unsaved_steps: int = 0
-    newest_snapshot: UUID | None = None
 
 
 def glimpses(conn: Conn, host: str, session_id: UUID | None = None) -> list[Glimpse]:
@@ -113,11 +101,11 @@ def begin(
     return decision
 
 
-def what_is_lost(conn: Conn, session_id: UUID) -> Lost:
+def what_is_lost(conn: Conn, session_id: UUID) -> LostChanges:
     """If the worker's place were gone now."""
     worker, why = watch(conn, session_id), unsaved(conn, session_id)
     steps: int = 0 if why is None else fetch_value(conn, "unsaved_events", session_id=session_id)
-    return Lost(
+    return LostChanges(
         is_anything=why is not None,
         reason=why.message if why else None,
         unsaved_since=worker.dirty_since,
@@ -126,7 +114,9 @@ def what_is_lost(conn: Conn, session_id: UUID) -> Lost:
     )
 
 
-def begin_forced_removal(conn: Conn, session_id: UUID, *, actor: str, reason: str, epoch: int | None = None) -> Lost:
+def begin_forced_removal(
+    conn: Conn, session_id: UUID, *, actor: str, reason: str, epoch: int | None = None
+) -> LostChanges:
     """Past the gate, because somebody insists, which is written down with what it costs. Raises Conflict while a run is
     at work, and when the place of that epoch is not the session's any more."""
     hold_session(conn, session_id)
@@ -142,7 +132,7 @@ def begin_forced_removal(conn: Conn, session_id: UUID, *, actor: str, reason: st
     return lost
 
 
-def end_forced_removal(conn: Conn, session_id: UUID, lost: Lost, *, epoch: int) -> None:
+def end_forced_removal(conn: Conn, session_id: UUID, lost: LostChanges, *, epoch: int) -> None:
     """It is gone, and the session is told what with it."""
     head = hold_session(conn, session_id)
     worker_changed(conn, session_id, epoch=epoch, status="absent")

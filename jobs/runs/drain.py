@@ -10,33 +10,15 @@ from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
-from pydantic import Field
-
 from jobs.context import TaskContext
 from jobs.runs.execute import execute_run
+from schema.job_requests import DrainQueue
+from schema.job_results import QueueDrained
 from schema.rows import RunRow
 from schema.sql import Conn, fetch_all, fetch_the
-from schema.wire import Request, Wire
 
 AT_ONCE = 4
 LOOK_SECONDS = 0.1
-
-
-class DrainQueue(Request):
-    limit: int = Field(default=10, ge=1, le=1000)
-    wait_seconds: float = Field(default=0, ge=0, le=300)
-
-
-class Drained(Wire):
-    """`claimed` counts what was taken here, `started` what an executor then had; the others what became of those
-    within the wait."""
-
-    claimed: int = 0
-    started: int = 0
-    succeeded: int = 0
-    retried: int = 0
-    failed: int = 0
-    canceled: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,14 +26,14 @@ class _Due:
     id: UUID
 
 
-def drain_queue(context: TaskContext, wanted: DrainQueue) -> Drained:
+def drain_queue(context: TaskContext, wanted: DrainQueue) -> QueueDrained:
     deadline = time.monotonic() + wanted.wait_seconds
     due = context.database.transact(fetch_all, "due_runs", _Due, limit=wanted.limit)
     with ThreadPoolExecutor(max_workers=AT_ONCE) as threads:
         outcomes = list(threads.map(partial(execute_run, context), [each.id for each in due]))
     claimed = [each.id for each, outcome in zip(due, outcomes, strict=True) if outcome != "nothing_to_do"]
     ends = _ends(context, claimed, deadline=deadline)
-    return Drained(claimed=len(claimed), started=outcomes.count("started"), **ends)
+    return QueueDrained(claimed=len(claimed), started=outcomes.count("started"), **ends)
 
 
 def _ends(context: TaskContext, run_ids: Sequence[UUID], *, deadline: float) -> Counter[str]:

@@ -4,11 +4,9 @@ requests that nobody answered in time."""
 from __future__ import annotations
 
 from collections import Counter
-from typing import Literal
 from uuid import UUID
 
 import structlog
-from pydantic import Field
 
 from handlers.enqueue import defer_delivery
 from handlers.human_loop.reply import undelivered
@@ -22,47 +20,24 @@ from jobs.runtime.trace import Trace
 from jobs.workers.activate import activate
 from jobs.workspaces.restore import RestoreIncomplete
 from schema.errors import WorkspaceRefused
+from schema.job_results import ReconciledRun, ReconcileOutcome, RunReconciliation
 from schema.rows import RunRow
 from schema.sql import Conn, fetch_the
-from schema.wire import Wire
 
 UNDELIVERED_SECONDS = 15.0
 UNREACHABLE = ExecutorFacts(reachable=False)
 
-Done = Literal["adopted", "retried", "failed", "dispatched", "cancelled", "waiting"]
-
 _log = structlog.stdlib.get_logger(__name__)
 
 
-class Reconciled(Wire):
-    """What was done about one run, and why."""
-
-    run_id: UUID
-    action: Done
-    reason: str
-
-
-class Reconciliation(Wire):
-    """One pass, counted."""
-
-    scanned: int = 0
-    adopted: int = 0
-    retried: int = 0
-    failed: int = 0
-    dispatched: int = 0
-    cancelled: int = 0
-    waiting: int = 0
-    reasons: list[Reconciled] = Field(default_factory=list)
-
-
-def reconcile_runs(context: TaskContext) -> Reconciliation:
+def reconcile_runs(context: TaskContext) -> RunReconciliation:
     """Safe to run by several at once: what another has done meanwhile is left alone."""
     runs = context.database.transact(overdue_runs, context.limits)
     reasons = [done for run in runs if (done := _reconcile(context, run)) is not None]
     redeliver(context)
     expire_requests(context)
     counts: Counter[str] = Counter(done.action for done in reasons)
-    return Reconciliation(scanned=len(runs), reasons=reasons, **counts)
+    return RunReconciliation(scanned=len(runs), reasons=reasons, **counts)
 
 
 def reclaim_runs(context: TaskContext, orphans: list[RunRow]) -> None:
@@ -89,22 +64,22 @@ def look_after_executors(context: TaskContext) -> None:
     context.host.look_after()
 
 
-def _reconcile(context: TaskContext, run: RunRow, *, claimer_is_gone: bool = False) -> Reconciled | None:
+def _reconcile(context: TaskContext, run: RunRow, *, claimer_is_gone: bool = False) -> ReconciledRun | None:
     """None when the run has moved on meanwhile."""
     with trace_of(run).in_logs():
         well = context.database.transact(well_for_seconds, context.limits)
         facts = _facts(context, run)
         decision = decide(run, facts, well_for_seconds=well, limits=context.limits, claimer_is_gone=claimer_is_gone)
         if decision.action == "wait":
-            return Reconciled(run_id=run.id, action="waiting", reason=decision.reason)
+            return ReconciledRun(run_id=run.id, action="waiting", reason=decision.reason)
         done = context.database.transact(_carried_out, context, run, decision)
         if done is None:
             return None
         _log.warning("run.reconciled", action=done, why=decision.reason)
-        return Reconciled(run_id=run.id, action=done, reason=decision.reason)
+        return ReconciledRun(run_id=run.id, action=done, reason=decision.reason)
 
 
-def _carried_out(conn: Conn, context: TaskContext, run: RunRow, decision: ReconcileDecision) -> Done | None:
+def _carried_out(conn: Conn, context: TaskContext, run: RunRow, decision: ReconcileDecision) -> ReconcileOutcome | None:
     if not carry_out(conn, run, decision, limits=context.limits, policy=context.retry_policy):
         return None
     if decision.action == "adopt":

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
-from pydantic import Field
 
 from handlers.workers.lifecycle import (
     EXTERNAL,
@@ -26,7 +25,6 @@ from handlers.workers.lifecycle import (
 )
 from handlers.workers.retirement import (
     Glimpse,
-    Lost,
     begin,
     begin_forced_removal,
     end_forced_removal,
@@ -41,9 +39,9 @@ from jobs.runtime.executor_client import ExecutorError
 from jobs.workers.activate import WorkerBusy, activate, holding_worker
 from jobs.workspaces.sync import ANOTHERS_TURN_SECONDS, NotSaved, NotYetSaved, save_now
 from schema.errors import Conflict, RunyardError
+from schema.job_results import RemoveSweep, SkippedWorker, StopSweep, WorkerRemoval
 from schema.logs import log_context
 from schema.rows import WorkerStatus
-from schema.wire import Wire
 from schema.workspace_api import SyncReason
 
 AT_ONCE = 4
@@ -55,38 +53,6 @@ SOMEBODY = "An operator"
 _ALL: frozenset[LifecycleAction] = frozenset({"start", "save", "stop", "remove", "note_stopped", "note_absent"})
 
 _log = structlog.stdlib.get_logger(__name__)
-
-
-class SkippedWorker(Wire):
-    """A worker that is as it was, and why."""
-
-    session_id: UUID
-    reason: str
-
-
-class StopSweep(Wire):
-    """`failed` counts those that were to be stopped and could not; their reasons are among `skipped`."""
-
-    scanned: int = 0
-    stopped: int = 0
-    failed: int = 0
-    skipped: list[SkippedWorker] = Field(default_factory=list)
-
-
-class RemoveSweep(Wire):
-    """As StopSweep."""
-
-    scanned: int = 0
-    removed: int = 0
-    failed: int = 0
-    skipped: list[SkippedWorker] = Field(default_factory=list)
-
-
-class Removed(Wire):
-    """`lost` is there after a forced removal."""
-
-    session_id: UUID
-    lost: Lost | None = None
 
 
 @dataclass(frozen=True)
@@ -121,18 +87,18 @@ def remove_stopped(context: TaskContext, session_id: UUID | None = None, *, acto
     return RemoveSweep(scanned=len(found), removed=len(removed), failed=failed, skipped=_kept(rest))
 
 
-def remove_worker(context: TaskContext, session_id: UUID, *, actor: str = SOMEBODY) -> Removed:
+def remove_worker(context: TaskContext, session_id: UUID, *, actor: str = SOMEBODY) -> WorkerRemoval:
     """Save, stop and remove it now. Raises Conflict with what keeps it."""
     _require_own(context, session_id)
     ended = _retire(context, session_id, limits=at_once(actor), may=_ALL, why="remove")
     if ended.status != "absent":
         raise Conflict(f"The worker was not removed: {ended.reason}", code="worker_kept")
-    return Removed(session_id=session_id)
+    return WorkerRemoval(session_id=session_id)
 
 
 def force_remove_worker(
     context: TaskContext, session_id: UUID, *, actor: str, reason: str, epoch: int | None = None
-) -> Removed:
+) -> WorkerRemoval:
     """Remove it with what is not saved; written down, and told to its session. `epoch` is that of the place which was
     meant: a job that is done once more must not take what has come since. Raises Conflict then, and while a run is
     live."""
@@ -143,7 +109,7 @@ def force_remove_worker(
         _log.warning("worker.force_removed", actor=actor, why=reason, lost=lost.is_anything)
         context.host.remove(session_id)
         context.database.transact(end_forced_removal, session_id, lost, epoch=worker.epoch)
-    return Removed(session_id=session_id, lost=lost)
+    return WorkerRemoval(session_id=session_id, lost=lost)
 
 
 def _require_own(context: TaskContext, session_id: UUID) -> None:

@@ -6,7 +6,6 @@ A worker that is there is asked what it has; without one, the session's newest s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from uuid import UUID
 
 from handlers.workers.rows import worker_of
 from handlers.workspaces.restore_plan import Snapshot, make_plan
@@ -17,23 +16,15 @@ from jobs.runtime.trace import Trace
 from jobs.workspaces.restore import saved_entries
 from jobs.workspaces.validate import look_for
 from schema.errors import WorkspaceRefused
+from schema.job_requests import PlanRestore
 from schema.paths import PLACES, located
-from schema.restore_plan import ConflictPolicy, PlanOutcome, RestorePlan
+from schema.restore_plan import PlanOutcome, RestorePlan
 from schema.rows import SnapshotRow, WorkerRow
 from schema.runtime_manifest import RuntimeManifest, read_manifest
 from schema.sql import fetch_one
-from schema.wire import Json, Request
+from schema.wire import Json
 
 _KINDS: dict[str, EntryKind] = {"folder": "folder", "file": "file"}
-
-
-class PlanRestore(Request):
-    """`manifest` has been read before. `runtime_version` is compared instead of the worker's own."""
-
-    session_id: UUID
-    manifest: Json
-    runtime_version: str | None = None
-    conflict_policy: ConflictPolicy = "keep_session"
 
 
 @dataclass(frozen=True)

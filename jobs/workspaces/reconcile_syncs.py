@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Literal
-from uuid import UUID
 
 import structlog
-from pydantic import Field
 
 from handlers.workspaces.overdue_syncs import OverdueSync, make_due, overdue_syncs
 from jobs.context import TaskContext
-from schema.wire import Wire
+from schema.job_results import ReconciledSync, SyncReconciliation
 
 _log = structlog.stdlib.get_logger(__name__)
-
-
-class ReconciledSync(Wire):
-    """What is being done about one session, and why."""
-
-    session_id: UUID
-    action: Literal["asked", "syncing", "waiting"]
-    reason: str
-
-
-class SyncReconciliation(Wire):
-    """One pass, counted: `asked` to be saved now, `syncing` just now, `waiting` for its time to come."""
-
-    scanned: int = 0
-    asked: int = 0
-    syncing: int = 0
-    waiting: int = 0
-    reasons: list[ReconciledSync] = Field(default_factory=list)
 
 
 def reconcile_syncs(context: TaskContext) -> SyncReconciliation:

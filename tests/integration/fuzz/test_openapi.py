@@ -16,7 +16,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from handlers.job_requests import finish_operation
+from handlers.job_requests import finish_job_request
 from schema.wire import Json
 from tests.integration.functions.conftest import Driver, Served
 from tests.thoroughness import FULL, SEED, times
@@ -48,7 +48,7 @@ def worker(database: str) -> Iterator[None]:
         with psycopg.connect(database, autocommit=True) as conn:
             while not ending.wait(0.02):
                 for id_, kind, session_id in conn.execute(asked).fetchall():
-                    finish_operation(
+                    finish_job_request(
                         conn, id_, result={**RESULTS[kind], **({"sessionId": session_id} if session_id else {})}
                     )
 

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from handlers.job_requests import operation, request_operation
+from handlers.job_requests import job_request, request_job
 from handlers.providers.registry import list_providers
 from jobs.app import app
 from jobs.context import TaskContext
 from jobs.hosts.folder import SessionFolder
-from jobs.perform_request import perform_operation
-from jobs.runs.reconcile import Reconciliation
+from jobs.perform_request import perform_request
+from schema.job_requests import ReconcileRuns
+from schema.job_results import RunReconciliation
 from tests.integration.jobs.conftest import ROOT, JobWorker, Runs, listeners
 from tests.integration.jobs.waiting import wait_until
 
@@ -55,13 +56,13 @@ def seconds_to_do_a_job(runs: Runs) -> float:
     """From its defer to its end; the polling interval is 1 s."""
     began = time.monotonic()
     with runs.conn.transaction():
-        operation_id = request_operation(runs.conn, runs.actor, "reconcile_runs", {})
+        job_request_id = request_job(runs.conn, runs.actor, ReconcileRuns())
 
     def is_done() -> bool:
-        done = operation(runs.conn, operation_id)
+        done = job_request(runs.conn, job_request_id)
         return done is not None and done.finished_at is not None
 
-    wait_until(is_done, lambda: operation(runs.conn, operation_id))
+    wait_until(is_done, lambda: job_request(runs.conn, job_request_id))
     return time.monotonic() - began
 
 
@@ -174,29 +175,29 @@ def test_a_stalled_duty_keeps_no_other_job_from_being_put_back(runs: Runs, make_
     with runs.conn.transaction():
         runs.conn.execute(defer, (duty, duty, "doing", "0"))
         runs.conn.execute(defer, (duty, duty, "todo", "1 hour"))
-        operation_id = request_operation(runs.conn, runs.actor, "reconcile_runs", {})
-        runs.conn.execute("UPDATE procrastinate_jobs SET status = 'doing' WHERE task_name = 'perform_operation'")
+        job_request_id = request_job(runs.conn, runs.actor, ReconcileRuns())
+        runs.conn.execute("UPDATE procrastinate_jobs SET status = 'doing' WHERE task_name = 'perform_request'")
     make_job_worker()
 
     def is_done() -> bool:
-        done = operation(runs.conn, operation_id)
+        done = job_request(runs.conn, job_request_id)
         return done is not None and done.finished_at is not None
 
-    wait_until(is_done, lambda: operation(runs.conn, operation_id))
+    wait_until(is_done, lambda: job_request(runs.conn, job_request_id))
 
 
 def test_an_operation_that_the_worker_stumbles_over_is_answered(
     context: TaskContext, runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stumble(_shop: TaskContext) -> Reconciliation:
+    def stumble(_shop: TaskContext) -> RunReconciliation:
         raise ZeroDivisionError
 
     monkeypatch.setattr("jobs.perform_request.reconcile_runs", stumble)
     with runs.conn.transaction():
-        operation_id = request_operation(runs.conn, runs.actor, "reconcile_runs", {})
+        job_request_id = request_job(runs.conn, runs.actor, ReconcileRuns())
     with pytest.raises(ZeroDivisionError):
-        perform_operation(context, operation_id)
-    done = operation(runs.conn, operation_id)
+        perform_request(context, job_request_id)
+    done = job_request(runs.conn, job_request_id)
     assert done is not None
     assert "ZeroDivisionError" in (done.error or "")
 

@@ -18,7 +18,7 @@ from handlers.access.permissions import actor_of
 from handlers.access.users import user_named
 from handlers.sessions.edit import open_session
 from jobs.context import TaskContext
-from jobs.perform_request import perform_operation
+from jobs.perform_request import perform_request
 from tests.integration.jobs.conftest import callbacks, environment, make_context
 from tests.integration.jobs.waiting import wait_until
 
@@ -60,7 +60,7 @@ def performing(context: TaskContext, conn: psycopg.Connection) -> Iterator[None]
         wait_until(lambda: conn.execute(select).fetchone() is not None, lambda: "nothing was asked for")
         row = conn.execute(select).fetchone()
         assert row is not None
-        perform_operation(context, row[0])
+        perform_request(context, row[0])
 
     thread = threading.Thread(target=perform)
     thread.start()

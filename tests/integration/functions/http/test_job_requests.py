@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 import functions.http.job_requests
-from handlers.job_requests import finish_operation
+from handlers.job_requests import finish_job_request
 from schema.wire import Json
 from tests.integration.functions.conftest import Api, answer_json, wait_until
 
@@ -28,7 +28,7 @@ def perform(database: str) -> object:
             found = conn.execute(select).fetchone()
             assert found is not None
             asked.append((found[1], found[2]))
-            finish_operation(conn, found[0], result=result, error=error)
+            finish_job_request(conn, found[0], result=result, error=error)
 
     def begin(result: Json | None = None, error: str | None = None) -> list[tuple[str, Json]]:
         threading.Thread(target=once, args=(result, error)).start()
@@ -56,13 +56,13 @@ def test_the_jobs_are_deferred_with_the_operation(
 ) -> None:
     monkeypatch.setattr(functions.http.job_requests, "GRACE_SECONDS", 0.2)
     api.post(RECONCILE)
-    assert conn.execute("SELECT task_name FROM procrastinate_jobs").fetchall() == [("perform_operation",)]
+    assert conn.execute("SELECT task_name FROM procrastinate_jobs").fetchall() == [("perform_request",)]
 
 
 def test_a_worker_that_is_away_is_told(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(functions.http.job_requests, "GRACE_SECONDS", 0.2)
     answer = api.post(RECONCILE)
-    assert (answer.status_code, answer_json(answer)["code"]) == (503, "worker_away")
+    assert (answer.status_code, answer_json(answer)["code"]) == (503, "job_worker_unavailable")
     assert answer.headers["Retry-After"] == "2"
 
 

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from handlers.job_requests import finish_operation
+from handlers.job_requests import finish_job_request
 from schema.wire import Json
 from tests.integration.functions.conftest import Api, answer_json, wait_until
 
@@ -40,7 +40,7 @@ def perform(database: str) -> Perform:
             found = conn.execute(select).fetchone()
             assert found is not None
             asked.append((found[1], found[2]))
-            finish_operation(conn, found[0], result=result)
+            finish_job_request(conn, found[0], result=result)
 
     def begin(result: Json) -> list[tuple[str, Json]]:
         threading.Thread(target=once, args=(result,)).start()
@@ -134,7 +134,7 @@ def test_all_workers_are_listed(api: Api, session_id: str) -> None:
 def test_what_is_done_with_one_worker_is_asked_of_the_job_worker(
     api: Api, session_id: str, perform: Perform, path: str, kind: str
 ) -> None:
-    asked = perform({"sessionId": session_id})
+    asked = perform({"sessionId": session_id, "epoch": 1})
     assert api.post(f"/api/session-workers/{session_id}/{path}").status_code == 200
     [(asked_kind, arguments)] = asked
     assert (asked_kind, arguments["sessionId"]) == (kind, session_id)
@@ -146,6 +146,18 @@ def test_sweeps_go_over_all_workers(api: Api, perform: Perform, path: str, kind:
     asked = perform({"scanned": 0, "failed": 0, "skipped": []})
     assert api.post(f"/api/session-workers/cleanup/{path}").status_code == 200
     assert asked == [(kind, {})]
+
+
+def test_a_result_is_answered_as_its_contract_declares_it(api: Api, perform: Perform) -> None:
+    perform({"scanned": 2, "stopped": 1, "leftover": "of another version"})
+    answer = answer_json(api.post("/api/session-workers/cleanup/idle"))
+    assert answer == {"scanned": 2, "stopped": 1, "failed": 0, "skipped": []}
+
+
+def test_a_result_that_does_not_fit_its_contract_is_a_problem(api: Api, session_id: str, perform: Perform) -> None:
+    perform({"sessionId": session_id, "epoch": "the newest"})
+    answer = api.post(f"/api/session-workers/{session_id}/activate")
+    assert (answer.status_code, answer_json(answer)["code"]) == (503, "operation_failed")
 
 
 def test_a_worker_that_is_kept_is_a_conflict_with_the_reason(api: Api, session_id: str, perform: Perform) -> None:

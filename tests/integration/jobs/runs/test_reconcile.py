@@ -7,16 +7,19 @@ from uuid import UUID
 
 import pytest
 
-from handlers.job_requests import operation, request_operation
+from handlers.job_requests import job_request, request_job
 from handlers.runs.claim import claim_run
 from handlers.runs.reconcile import part_seen
 from handlers.workers.rows import announce_presence
 from jobs.context import TaskContext
-from jobs.perform_request import perform_operation
+from jobs.perform_request import perform_request
 from jobs.runs.execute import execute_run
-from jobs.runs.reconcile import Reconciled, reconcile_runs
+from jobs.runs.reconcile import reconcile_runs
 from jobs.runs.stop import stop_run
-from schema.rows import OperationRow
+from schema.job_requests import DrainQueue, JobRequest, ReconcileRuns
+from schema.job_results import ReconciledRun
+from schema.rows import JobRequestRow
+from schema.sql import jsonb
 from tests.integration.jobs.conftest import Runs
 from tests.integration.jobs.waiting import wait_until
 
@@ -37,7 +40,7 @@ def overdue(runs: Runs, run_id: UUID) -> None:
     )
 
 
-def only(reasons: list[Reconciled]) -> str:
+def only(reasons: list[ReconciledRun]) -> str:
     assert len(reasons) == 1
     return reasons[0].action
 
@@ -128,11 +131,15 @@ def test_a_stopped_run_frees_its_session_for_the_next(context: TaskContext, runs
     runs.wait_for(second.id, "succeeded")
 
 
-def asked(context: TaskContext, runs: Runs, kind: str, **arguments: object) -> OperationRow:
+def asked(context: TaskContext, runs: Runs, request: JobRequest) -> JobRequestRow:
     with runs.conn.transaction():
-        operation_id = request_operation(runs.conn, runs.actor, kind, dict(arguments))
-    perform_operation(context, operation_id)
-    done = operation(runs.conn, operation_id)
+        job_request_id = request_job(runs.conn, runs.actor, request)
+    return performed(context, runs, job_request_id)
+
+
+def performed(context: TaskContext, runs: Runs, job_request_id: UUID) -> JobRequestRow:
+    perform_request(context, job_request_id)
+    done = job_request(runs.conn, job_request_id)
     assert done is not None
     return done
 
@@ -140,20 +147,20 @@ def asked(context: TaskContext, runs: Runs, kind: str, **arguments: object) -> O
 def test_a_drain_counts_what_became_of_the_runs(context: TaskContext, runs: Runs) -> None:
     for prompt in ("say: one", "say: two", "error: broken"):
         runs.start(prompt, max_attempts=1)
-    done = asked(context, runs, "drain_queue", limit=10, waitSeconds=30)
+    done = asked(context, runs, DrainQueue(limit=10, wait_seconds=30))
     assert done.result == {"claimed": 3, "started": 3, "succeeded": 2, "retried": 0, "failed": 1, "canceled": 0}
 
 
 def test_a_drain_takes_no_more_than_it_is_told(context: TaskContext, runs: Runs) -> None:
     for _ in range(2):
         runs.start()
-    done = asked(context, runs, "drain_queue", limit=1)
+    done = asked(context, runs, DrainQueue(limit=1))
     assert done.result is not None
     assert done.result["claimed"] == 1
 
 
 def test_the_reconciler_can_be_asked_for(context: TaskContext, runs: Runs) -> None:
-    done = asked(context, runs, "reconcile_runs")
+    done = asked(context, runs, ReconcileRuns())
     assert done.result is not None
     assert done.result["scanned"] == 0
     assert done.result["reasons"] == []
@@ -163,7 +170,10 @@ def test_the_reconciler_can_be_asked_for(context: TaskContext, runs: Runs) -> No
 def test_an_operation_that_cannot_be_done_says_why(
     context: TaskContext, runs: Runs, kind: str, arguments: dict[str, object]
 ) -> None:
-    done = asked(context, runs, kind, **arguments)
+    [[job_request_id]] = runs.conn.execute(
+        "INSERT INTO operations (kind, arguments) VALUES (%s, %s) RETURNING id", (kind, jsonb(arguments))
+    ).fetchall()
+    done = performed(context, runs, job_request_id)
     assert done.result is None
     assert done.error
 

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from handlers.apps.apps import AppSettings, set_app
 from jobs.workers.retirement import remove_worker
-from jobs.workspaces.plan_restore import PlanRestore, plan_restore
+from jobs.workspaces.plan_restore import plan_restore
+from schema.job_requests import PlanRestore
 from schema.wire import Json
 from tests.integration.jobs.workers.conftest import Session
 

@@ -6,11 +6,12 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from handlers.apps.apps import AppSettings, set_app
-from handlers.job_requests import operation, request_operation
+from handlers.job_requests import job_request, request_job
 from jobs.context import TaskContext
 from jobs.hosts.folder import SessionFolder
-from jobs.perform_request import perform_operation
+from jobs.perform_request import perform_request
 from jobs.runs.execute import execute_run
+from schema.job_requests import PlanRestore
 from schema.sql import Conn
 from schema.wire import Json
 from tests.integration.jobs.conftest import Runs
@@ -121,10 +122,9 @@ def test_a_worker_that_is_there_is_looked_into_for_a_plan(context: TaskContext, 
 
 def _planned(context: TaskContext, runs: Runs, conn: Conn, session_id: UUID, manifest: Json) -> Json:
     with conn.transaction():
-        arguments = {"sessionId": str(session_id), "manifest": manifest}
-        operation_id = request_operation(conn, runs.actor, "plan_restore", arguments)
-    perform_operation(context, operation_id)
-    done = operation(conn, operation_id)
+        job_request_id = request_job(conn, runs.actor, PlanRestore(session_id=session_id, manifest=manifest))
+    perform_request(context, job_request_id)
+    done = job_request(conn, job_request_id)
     assert done is not None
     assert done.error is None, done.error
     return done.result or {}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from handlers.alarms import Limits as AlarmLimits
 from handlers.alarms import alarms
 from jobs.context import TaskContext
-from jobs.perform_request import perform_operation
+from jobs.perform_request import perform_request
 from jobs.workspaces.reconcile_syncs import reconcile_syncs
 from jobs.workspaces.sync import save_due
 from tests.integration.jobs.workspaces.conftest import Session
@@ -47,10 +47,10 @@ def test_the_reconciler_says_what_is_being_done_and_hurries_no_pause(
 
 
 def test_the_reconciler_can_be_asked_for(context: TaskContext, dirty: Session) -> None:
-    operation_id = dirty.conn.execute(
+    job_request_id = dirty.conn.execute(
         "INSERT INTO operations (kind) VALUES ('reconcile_syncs') RETURNING id"
     ).fetchall()[0][0]
-    perform_operation(context, operation_id)
+    perform_request(context, job_request_id)
     [[result]] = dirty.conn.execute("SELECT result FROM operations").fetchall()
     assert result == {"scanned": 0, "asked": 0, "syncing": 0, "waiting": 0, "reasons": []}
 
