@@ -1,1 +1,2 @@
-"""Coding agents behind the Agent Client Protocol. Protocol types stay in here; what leaves are our own wire types."""
+"""Run coding agents behind the Agent Client Protocol. Protocol types stay in this package; callers see Runyard's
+types."""

@@ -1,4 +1,5 @@
-"""Our side of the protocol: what an agent may call. Files and terminals are not offered, so they are refused."""
+"""Answer the calls of an agent: the client's side of the protocol. File and terminal calls are not offered and
+refused."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ from acp.schema import (
 )
 from pydantic import BaseModel
 
-from executor.agents.pending_requests import Asks
+from executor.agents.pending_requests import PendingRequests
 from executor.agents.permissions import choose, permission_request, question_request
 from executor.agents.text import clean_json
 from executor.agents.translate import Translation
@@ -37,8 +38,11 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Denial:
-    """What was not allowed, or not answered. The protocol has no place for the reason, and some agents can only be
-    denied by an option that also ends their turn: both are made good by a following message."""
+    """Record a request that was denied or not answered.
+
+    The protocol cannot carry the reason, and some agents offer only a denial that also ends their turn. A following
+    message makes up for both.
+    """
 
     request: HumanRequested
     answer: Answer
@@ -49,7 +53,7 @@ class Denial:
         return self.answer.reason
 
     def as_message(self) -> str:
-        """It never says that a person said no when none did."""
+        """Return the message to the agent. It never claims that a person denied when none did."""
         verb = "answer" if self.request.kind == "question" else "allow"
         denied = {
             "person": f"I did not {verb} this",
@@ -60,44 +64,47 @@ class Denial:
         return f"[Runyard] {denied[self.answer.by]}: {self.request.title}.{because} Go on with the task without it."
 
 
-class Dialogue:
-    """Takes an agent's calls during one turn.
+class AcpClient:
+    """Take an agent's calls during one turn.
 
-    Updates are translated at once, before anything is awaited: the package runs each in a task of its own, and so they
-    keep their order. Before `live` they are a replay of history and are dropped, but for what was paid until then.
+    Updates are translated before anything is awaited: the acp package runs each in its own task, and so the order is
+    kept. Before `live`, updates are a replay of history and are dropped, except for reported costs.
     """
 
-    def __init__(self, translation: Translation, asks: Asks, *, cwd: Path, workspace: Path) -> None:
+    def __init__(self, translation: Translation, requests: PendingRequests, *, cwd: Path, workspace: Path) -> None:
         self._translation = translation
-        self._asks = asks
+        self._requests = requests
         self._cwd = cwd
         self._workspace = workspace
         self.session_id: str | None = None
         self.live = False
         self.denials: list[Denial] = []
-        self._heard = asyncio.Event()
+        self._received = asyncio.Event()
 
     def as_client(self) -> Client:
-        """The package finds methods by name; those that are not there it refuses."""
+        """Return this object as the package's client type. The package refuses methods that do not exist."""
         return cast(Client, self)
 
-    async def hears_more(self, seconds: float) -> bool:
-        """Whether another update comes within so many seconds from now."""
-        self._heard.clear()
+    async def receives_more(self, seconds: float) -> bool:
+        """Wait for another update. Return False when none comes within `seconds`."""
+        self._received.clear()
         try:
-            await asyncio.wait_for(self._heard.wait(), seconds)
+            await asyncio.wait_for(self._received.wait(), seconds)
         except TimeoutError:
             return False
         return True
 
-    def take_following_message(self, *, ended: bool) -> str | None:
-        """What has to be said after the agent's answer: denials that ended its turn (`ended`), or that had a reason."""
+    def take_follow_up(self, *, ended: bool) -> str | None:
+        """Return the message to send after the agent's answer, or None.
+
+        It names denials that ended the turn (`ended`) and denials with a reason.
+        """
         denials, self.denials = self.denials, []
-        telling = [one for one in denials if one.reason or (ended and one.ended_the_turn)]
-        return "\n".join(one.as_message() for one in telling) or None
+        reported = [denial for denial in denials if denial.reason or (ended and denial.ended_the_turn)]
+        return "\n".join(denial.as_message() for denial in reported) or None
 
     async def session_update(self, session_id: str, update: BaseModel, **_: Any) -> None:
-        self._heard.set()
+        self._received.set()
         if self.live and session_id == self.session_id:
             self._translation.take(update)
         elif isinstance(update, UsageUpdate):
@@ -108,11 +115,11 @@ class Dialogue:
     ) -> RequestPermissionResponse:
         known = self._translation.known_call(tool_call.tool_call_id)
         request = permission_request(tool_call, options, cwd=self._cwd, workspace=self._workspace, known=known)
-        answer = await self._asks.ask(request)
+        answer = await self._requests.ask(request)
         if answer is None:
             return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
         choice = choose(answer, options)
-        self._asks.say_applied(answer, choice.told, cancels=choice.option_id is None)
+        self._requests.say_applied(answer, choice.told, cancels=choice.option_id is None)
         if answer.decision == "deny":
             self.denials.append(Denial(request, answer, choice.denies_and_ends_the_turn))
         if choice.option_id is None:
@@ -121,14 +128,14 @@ class Dialogue:
 
     async def create_elicitation(self, message: str, mode: BaseModel, **_: Any) -> CreateElicitationResponse:
         if not isinstance(mode, ElicitationFormSessionMode | ElicitationFormRequestMode):
-            raise RequestError.invalid_params({"details": "only forms can be answered here"})
+            raise RequestError.invalid_params({"details": "this client answers forms only"})
         schema = clean_json(mode.requested_schema.model_dump(mode="json", by_alias=True, exclude_none=True))
         request = question_request(message, schema, cwd=self._cwd)
-        answer = await self._asks.ask(request)
+        answer = await self._requests.ask(request)
         if answer is None:
             return CancelElicitationResponse(action="cancel")
-        response = _elicited(answer)
-        self._asks.say_applied(answer, response.action, cancels=response.action == "cancel")
+        response = _elicitation_response(answer)
+        self._requests.say_applied(answer, response.action, cancels=response.action == "cancel")
         if response.action == "decline":
             self.denials.append(Denial(request, answer, ended_the_turn=False))
         return response
@@ -140,12 +147,14 @@ class Dialogue:
         _log.debug("agent.extension", method=method[:100])
 
     async def _refuse(self, **_: Any) -> NoReturn:
-        raise RequestError.method_not_found("not offered by this client")
+        raise RequestError.method_not_found("this client does not offer the method")
 
     create_terminal = terminal_output = release_terminal = wait_for_terminal_exit = kill_terminal = _refuse
 
 
-def _elicited(answer: Answer) -> AcceptElicitationResponse | DeclineElicitationResponse | CancelElicitationResponse:
+def _elicitation_response(
+    answer: Answer,
+) -> AcceptElicitationResponse | DeclineElicitationResponse | CancelElicitationResponse:
     if answer.decision == "cancel":
         return CancelElicitationResponse(action="cancel")
     if answer.decision == "deny" or answer.answers is None:

@@ -1,4 +1,4 @@
-"""Content blocks of the protocol as text."""
+"""Turn the protocol's content blocks into text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def text_of_block(block: Any) -> str:
-    """The text of a content block; a bracketed word for what is not text."""
+    """Return the text of a content block, or a bracketed word for a block without text."""
     match block.type:
         case "text":
             return str(block.text)

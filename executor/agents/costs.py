@@ -1,7 +1,7 @@
-"""What each conversation had cost when its last turn ended.
+"""Remember the cost of each conversation at the end of its last turn.
 
-Agents report the cost of the whole session so far (ACP's `usage_update`), also in a new process that resumed it; a
-turn's own cost is the difference. The file belongs to the agent's home and goes where it goes.
+Agents report the whole session's cost so far (ACP's `usage_update`), even in a new process that resumed it. A turn's
+own cost is the difference. The file is part of the agent's home and is saved with it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ COSTS_FILE = ".runyard-costs.json"
 
 
 def cost_before(turn: Turn, agent_session_id: str) -> float | None:
-    """None when it is not known."""
+    """Return the conversation's cost before this turn, or None when it is unknown."""
     with turn.account.acting():
         amount = _read(turn.home).get(agent_session_id)
     return float(amount) if isinstance(amount, int | float) else None
 
 
 def keep_cost(turn: Turn, agent_session_id: str, amount: float) -> None:
-    """Replace the file whole, so that a crash leaves the old one."""
+    """Record the conversation's cost. The file is replaced atomically, so a crash leaves the old one."""
     new = turn.home / f"{COSTS_FILE}.new"
     with turn.account.acting():
         new.write_text(json.dumps({**_read(turn.home), agent_session_id: amount}), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a provider says of itself, as far as can be told without starting its program."""
+"""Declare a provider's abilities as far as they are known without starting its program."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from schema.executor_api import ProviderDeclared
 
 
 def declare(provider: Provider) -> ProviderDeclared:
-    """`ready` with a reason when its program or its login is missing. A program that npm installs on first use does
-    not make it unready."""
+    """Describe a provider. It is `ready` unless its program or its login is missing; `reason` then says which.
+
+    A program that npm installs on first use counts as ready.
+    """
     reason = _missing_program(provider) or missing_login(provider)
     version = pinned_version(provider)
     return ProviderDeclared(
@@ -31,11 +33,11 @@ def declare(provider: Provider) -> ProviderDeclared:
 def _missing_program(provider: Provider) -> str | None:
     if provider.npm is not None or program_of(provider) is not None:
         return None
-    return f"The program {provider.command!r} is not installed."
+    return f"The program {provider.command!r} is not installed. Install it on the worker."
 
 
 def missing_login(provider: Provider) -> str | None:
-    """The sentence to tell when none of the variables that sign the agent in is set; None when one is."""
+    """Return a sentence when no variable that signs the agent in is set, else None."""
     if not provider.login:
         return None
     present = {variable.name for variable in provider.environment if variable.read() is not None}
@@ -45,5 +47,5 @@ def missing_login(provider: Provider) -> str | None:
 
 
 def pinned_version(provider: Provider) -> str | None:
-    """The exact version of the program's package in our lock; None when npm brings nothing of it."""
+    """Return the exact locked version of the program's package, or None when npm does not install it."""
     return None if provider.npm is None else locked_version(provider.npm)

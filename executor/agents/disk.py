@@ -1,7 +1,7 @@
-"""The watched limit of a workspace's disk, for where the engine has no quota.
+"""Watch the disk limit of a workspace where the container engine has no quota.
 
-A single file cannot grow past the limit at all: the kernel holds the agent's processes to it (RLIMIT_FSIZE). The whole
-is measured: at a turn's start, when the disk has lost much room since, and every half minute.
+The kernel keeps a single file below the limit (RLIMIT_FSIZE on the agent's processes). The executor measures the total
+at a turn's start, when the disk has lost much room since, and every half minute.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ MEASURE_SECONDS = 30.0
 BLOCK_BYTES = 512
 MOST_SLACK_BYTES = 64 * 1024 * 1024
 MARGIN = 8
-"""Measured again when the disk has lost one part in so many of what was still free."""
+"""Measure again when the disk has lost one part in this many of the remaining room."""
 ENDLESS = 1 << 62
 
 
 async def disk_is_full(turn: Turn) -> None:
-    """Returns when workspace and home together are over the turn's limit; never without one. A turn that begins over it
-    may grow by little, what an agent writes of its conversation, for nobody could ever make room otherwise."""
+    """Return when workspace and home together exceed the turn's limit; never return without a limit.
+
+    A turn that begins above the limit may grow by a little, as an agent's conversation does. Otherwise no turn could
+    ever free space.
+    """
     if not turn.disk_bytes:
         await asyncio.Event().wait()
     used = await asyncio.to_thread(measure, turn)
@@ -38,19 +41,19 @@ async def disk_is_full(turn: Turn) -> None:
 
 
 def disk_full(limit: int) -> RunFinished:
-    """`limit` in bytes."""
-    sentence = f"The workspace and the agent's home reached their limit of {limit / 1024**2:g} MiB on the disk."
-    return TurnFailed("disk_limit", f"{sentence} Have files deleted, or ask for a higher limit.").finished()
+    """Return the failure for a limit in bytes."""
+    sentence = f"The workspace and the agent's home reached their disk limit of {limit / 1024**2:g} MiB."
+    return TurnFailed("disk_limit", f"{sentence} Delete files in a new run, or raise the limit.").finished()
 
 
 def limit_files(limit: int) -> None:
-    """In the new child, before its program: no file of it and of all that it starts grows past so many bytes."""
+    """Limit every file of this process and its children to `limit` bytes. Runs in the new child, before its program."""
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
 
 def measure(turn: Turn) -> int:
-    """Bytes on the disk of workspace and home. A tree too deep to be named is taken as endless."""
+    """Return the bytes on disk of workspace and home. A tree whose paths are too long counts as endless."""
     with turn.account.acting():
         seen: set[tuple[int, int]] = set()
         return sum(_size_below(root, seen) for root in (turn.workspace, turn.home))
@@ -72,28 +75,28 @@ def _size_below(root: Path, seen: set[tuple[int, int]]) -> int:
 
 
 def _size_of(entry: os.DirEntry[bytes], seen: set[tuple[int, int]]) -> int:
-    """A file of several names counts once."""
+    """Return an entry's bytes on disk. A file with several names counts once."""
     try:
-        found = entry.stat(follow_symlinks=False)
+        info = entry.stat(follow_symlinks=False)
     except OSError as error:
         return ENDLESS if error.errno == errno.ENAMETOOLONG else 0
-    if found.st_nlink > 1 and not entry.is_dir(follow_symlinks=False):
-        if (found.st_dev, found.st_ino) in seen:
+    if info.st_nlink > 1 and not entry.is_dir(follow_symlinks=False):
+        if (info.st_dev, info.st_ino) in seen:
             return 0
-        seen.add((found.st_dev, found.st_ino))
-    return found.st_blocks * BLOCK_BYTES
+        seen.add((info.st_dev, info.st_ino))
+    return info.st_blocks * BLOCK_BYTES
 
 
 async def _room_shrinks(folder: Path, much: int) -> None:
-    """Until the disk has `much` less room than now, or MEASURE_SECONDS are over. Others use the disk too."""
+    """Return when the disk has `much` less room than now, or after MEASURE_SECONDS. Others use the disk too."""
     loop = asyncio.get_running_loop()
     deadline, before = loop.time() + MEASURE_SECONDS, _room(folder)
     await asyncio.sleep(LOOK_SECONDS)
-    while loop.time() < deadline and before - _room(folder) <= much:  # noqa: ASYNC110 -- the kernel tells nobody
+    while loop.time() < deadline and before - _room(folder) <= much:  # noqa: ASYNC110 -- the kernel offers no event for it
         await asyncio.sleep(LOOK_SECONDS)
 
 
 def _room(folder: Path) -> int:
-    """Bytes; the folder is a worker's own, or a mount, and there."""
-    found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize
+    """Return the free bytes of the folder's file system."""
+    info = os.statvfs(folder)
+    return info.f_bavail * info.f_frsize

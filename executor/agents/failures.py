@@ -1,4 +1,4 @@
-"""How a turn can fail, each with a stable code and a sentence for people."""
+"""Define how a turn can fail, each way with a stable code and a sentence for people."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from executor.agents.text import cut_text
 from schema.events import Reason, RunFinished
 
 LONGEST_MESSAGE = 4096
-"""Bytes; of more, head and tail."""
+"""Bytes of a message. A longer one keeps its head and tail."""
 AUTH_REQUIRED = -32000
 """ACP's error code for "Authentication required"."""
 
 
 class TurnFailed(Exception):
-    """The turn cannot go on. Caught in take_turn alone, never seen outside of it."""
+    """The turn cannot go on. Only take_turn catches it."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -28,8 +28,8 @@ class TurnFailed(Exception):
         return RunFinished(status="failed", reason=Reason(code=self.code, message=self.message))
 
 
-def said_by(error: RequestError) -> str:
-    """The agent's own words for its error, from its message and the details that many put into `data`."""
+def error_text(error: RequestError) -> str:
+    """Return the agent's own error text: its message, and the details that many agents put into `data`."""
     message = cut_text(str(error), LONGEST_MESSAGE) or "no message"
     details = _details(error.data)
     return f"{message}: {details}" if details and details not in message else message
@@ -46,8 +46,8 @@ def _details(data: Any) -> str:
 
 
 def looks_like_login(error: RequestError) -> bool:
-    """Whether an agent's error says that it is not signed in at its model's provider."""
-    return error.code == AUTH_REQUIRED or bool(_LOGIN.search(said_by(error)))
+    """Tell whether an agent's error says that it is not signed in to its model's provider."""
+    return error.code == AUTH_REQUIRED or bool(_LOGIN.search(error_text(error)))
 
 
 _LOGIN = re.compile(

@@ -1,4 +1,4 @@
-"""The registry as the service uses it: read anew for each run, so that a change of the file needs no restart."""
+"""Read the registry anew for each run, so that a change of the file needs no restart."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ProviderUnknown(NotFound):
-    """The executor's registry has no such provider."""
+    """The executor's registry does not contain this provider."""
 
     code: ClassVar[str] = "provider_unknown"
 
@@ -24,25 +24,25 @@ class ProviderUnknown(NotFound):
 async def take_turn(
     settings: ProviderSettings, environment: Mapping[str, str], turn: Turn, listener: Listener, stop: Stop
 ) -> RunFinished:
-    """Let the turn's provider take it. ProviderUnknown and BadRegistry when there is none to."""
-    from executor.agents import run_turn as drive
+    """Let the turn's provider run it. Raises ProviderUnknown or BadRegistry."""
+    from executor.agents import run_turn as run_turn_module
 
     provider = _registry(settings, environment).find(turn.provider)
     if provider is None:
-        raise ProviderUnknown(f"The executor's registry has no provider {turn.provider!r}.")
-    return await drive.take_turn(turn, provider, listener, stop)
+        raise ProviderUnknown(f"The executor's registry has no provider {turn.provider!r}. Add it to providers.toml.")
+    return await run_turn_module.take_turn(turn, provider, listener, stop)
 
 
 def load_drivers() -> None:
-    """Import what a first run needs and a quick start does without: half a second, better spent before it comes."""
+    """Import early what the first run needs. It takes half a second, which a quick start does without."""
     import httpx  # noqa: F401
 
     import schema.signature  # noqa: F401
-    from executor.agents import run_turn as drive  # noqa: F401
+    from executor.agents import run_turn as run_turn_module  # noqa: F401
 
 
 def declare_providers(settings: ProviderSettings, environment: Mapping[str, str]) -> list[ProviderDeclared]:
-    """What each provider says of itself, in the registry's order."""
+    """Describe every provider, in the registry's order."""
     from executor.agents.declared import declare
 
     return [declare(provider) for provider in _registry(settings, environment).providers.values()]

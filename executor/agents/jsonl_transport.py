@@ -1,7 +1,7 @@
-"""JSON-RPC messages of an agent, one a line, read so that no line of it can end the connection.
+"""Read an agent's JSON-RPC messages, one per line, so that no line can end the connection.
 
-A line that is no message is counted, logged and passed over; one that is too long or nested too deeply is replaced by
-what can be saved of it. Every text in a message is cleaned here (executor/agents/text.py), before anybody sees it.
+A line that is not a message is counted, logged and skipped. A line that is too long or too deeply nested is replaced by
+the part that can be rescued. Every text is cleaned here (executor/agents/text.py), before any other code sees it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import structlog
 from executor.agents.text import MAX_DEPTH, Redaction, clean_json, clean_text, cut_depth
 
 LINE_LIMIT = 64 * 1024 * 1024
-"""Bytes of one line that are kept whole; an output of 50 MB fits even with its quotes escaped."""
+"""Bytes of one line that are kept complete: room for an output of 50 MB with its quotes escaped."""
 ENDS_KEPT = 48 * 1024
 READ_SIZE = 256 * 1024
 
@@ -28,7 +28,7 @@ class AfterSend(Protocol):
 
 
 after_send: ContextVar[AfterSend | None] = ContextVar("after_send", default=None)
-"""Set by the handler of a request, called once its answer was written or could not be."""
+"""A request's handler sets it; it is called once the answer was written or could not be."""
 
 _log = structlog.get_logger(__name__)
 _UNFIT = re.compile(rb"\\u0000|\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]|\x00")
@@ -48,16 +48,16 @@ class LineTransport:
 
     async def send(self, message: dict[str, Any]) -> None:
         line = json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
-        told = after_send.get() if "method" not in message else None
+        notify = after_send.get() if "method" not in message else None
         try:
             self._writer.write(line)
             await self._writer.drain()
         except (OSError, RuntimeError):
-            if told:
-                told(sent=False)
-            raise ConnectionError("the agent no longer reads") from None
-        if told:
-            told(sent=True)
+            if notify:
+                notify(sent=False)
+            raise ConnectionError("the agent closed its input") from None
+        if notify:
+            notify(sent=True)
 
     async def receive(self) -> dict[str, Any] | None:
         while (line := await self._next_line()) is not None:
@@ -84,7 +84,7 @@ class LineTransport:
             return None
         if line.count(b"{") + line.count(b"[") > MAX_DEPTH:
             message = cut_depth(message)
-        return _with_an_error_that_is_one(clean_json(message) if _UNFIT.search(line) else message)
+        return _with_valid_error(clean_json(message) if _UNFIT.search(line) else message)
 
     def _count_garbage(self, text: str) -> None:
         self.garbage_lines += 1
@@ -93,7 +93,7 @@ class LineTransport:
             _log.warning("agent.garbage_line", line=self.last_garbage, count=self.garbage_lines)
 
     async def _next_line(self) -> bytes | None:
-        """The next line without its end; what is left at the end of the stream; then None."""
+        """Return the next line without its end, then the rest at the end of the stream, then None."""
         searched = 0
         while True:
             end = self._buffer.find(b"\n", searched)
@@ -112,7 +112,7 @@ class LineTransport:
             self._buffer += data
 
     async def _rescue_long_line(self) -> bytes:
-        """Read a line of any length to its end while holding only both ends of it."""
+        """Read a line of any length to its end, keeping only both ends of it."""
         head, size = bytes(self._buffer[:ENDS_KEPT]), len(self._buffer)
         tail = bytes(self._buffer[-ENDS_KEPT:])
         self._buffer.clear()
@@ -130,12 +130,12 @@ class LineTransport:
 
 
 def _is_message(value: object) -> TypeGuard[dict[str, Any]]:
-    """An object, with an id (if any) that answers can be looked up by."""
+    """Tell whether the value is an object whose id, if any, can be looked up."""
     return isinstance(value, dict) and isinstance(value.get("id"), str | int | float | None)
 
 
-def _with_an_error_that_is_one(message: dict[str, Any]) -> dict[str, Any]:
-    """An answer whose error is no object is an answer all the same, and somebody waits for it."""
+def _with_valid_error(message: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer with a valid error object. Some agents send other types, and a caller waits for the answer."""
     error = message.get("error")
     if error is None or isinstance(error, dict):
         return message
@@ -143,8 +143,11 @@ def _with_an_error_that_is_one(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def rescued(head: str, tail: str, size: int) -> dict[str, Any]:
-    """What stands for a message of `size` bytes of which only both ends were kept: a tool call's update keeps its id
-    and status, a request or an answer becomes an error, so that nobody waits for it."""
+    """Return a replacement for a message of `size` bytes of which only both ends were kept.
+
+    A tool call's update keeps its id and status. A request or an answer becomes an error, so that its caller stops
+    waiting.
+    """
     note = f"[a message of {size} bytes was left out]"
     ends = head + tail
     session, call = _text_of("sessionId", ends), _text_of("toolCallId", ends)
@@ -162,11 +165,11 @@ def rescued(head: str, tail: str, size: int) -> dict[str, Any]:
 
 
 def _text_of(key: str, text: str) -> str | None:
-    found = re.search(rf'"{key}"\s*:\s*"([^"\\]{{1,300}})"', text)
-    return found[1] if found else None
+    match = re.search(rf'"{key}"\s*:\s*"([^"\\]{{1,300}})"', text)
+    return match[1] if match else None
 
 
 def _finite(digits: str) -> float | None:
-    """JSON knows no infinity, so PostgreSQL takes none; 1e999 is one to Python."""
+    """Parse a number; None for infinity, which neither JSON nor PostgreSQL accepts. Python reads 1e999 as infinity."""
     number = float(digits)
     return number if math.isfinite(number) else None

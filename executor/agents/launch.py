@@ -1,4 +1,4 @@
-"""What it takes to start one provider's agent: its program, its home, its environment."""
+"""Prepare the start of a provider's agent: its program, its home, its environment."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ from executor.agents.turn import Turn
 
 
 def program_of(provider: Provider) -> str | None:
-    """The absolute path of the provider's program; None when it is not installed."""
+    """Return the absolute path of the provider's program, or None when it is not installed."""
     if provider.npm is not None:
-        found = installed_program(provider)
-        return None if found is None else str(found)
+        program = installed_program(provider)
+        return None if program is None else str(program)
     return shutil.which(provider.command, path=_path(provider))
 
 
 def command_of(provider: Provider) -> list[str]:
-    """The command line; raises TurnFailed `program_missing`."""
+    """Return the command line. Raises TurnFailed `program_missing`."""
     program = program_of(provider)
     if program is None:
-        raise TurnFailed("program_missing", f"The program {provider.command!r} of {provider.title} is not installed.")
+        raise TurnFailed(
+            "program_missing",
+            f"{provider.title}'s program {provider.command!r} is not installed. Install it on the worker.",
+        )
     node = find_node(_path(provider)) if provider.npm and run_by_node(Path(program)) else None
     return [str(node.program), program, *provider.args] if node else [program, *provider.args]
 
@@ -44,39 +47,39 @@ def _path(provider: Provider) -> str:
 
 
 def working_folder(turn: Turn) -> Path:
-    """Absolute and without links; whether it is there and may be used is yet to be checked."""
+    """Return the working folder, absolute and without links. The caller checks that it exists and may be used."""
     with turn.account.acting():
         return (turn.workspace / (turn.options.cwd or ".")).resolve()
 
 
 def workspace_folder(turn: Turn) -> Path:
-    """Absolute and without links, as the working folder is."""
+    """Return the workspace, absolute and without links."""
     with turn.account.acting():
         return turn.workspace.resolve()
 
 
-def make_ready(provider: Provider, turn: Turn, cwd: Path) -> None:
-    """What an agent finds: its working folder and its furnished home. Raises TurnFailed."""
-    contents = {one.path: _content(one) for one in provider.files}
+def prepare_folders(provider: Provider, turn: Turn, cwd: Path) -> None:
+    """Check the working folder and prepare the agent's home. Raises TurnFailed."""
+    contents = {file.path: _content(file) for file in provider.files}
     with turn.account.acting():
         check_working_folder(cwd, turn.workspace)
         try:
-            furnish_home(turn.home, contents)
-        except OSError as error:  # a full disk, or what an agent has put in the place of a folder
-            what = f"{error.filename or turn.home}: {error.strerror}"
-            raise TurnFailed("home_unusable", f"The agent's home cannot be made ready: {what}.") from None
+            prepare_home(turn.home, contents)
+        except OSError as error:  # a full disk, or a file of the agent where a folder belongs
+            cause = f"{error.filename or turn.home}: {error.strerror}"
+            raise TurnFailed("home_unusable", f"The executor cannot prepare the agent's home: {cause}.") from None
 
 
 def check_working_folder(folder: Path, workspace: Path) -> None:
-    """Raises TurnFailed `option_refused` for a folder that is not there or lies elsewhere."""
+    """Raise TurnFailed `option_refused` for a folder that is missing or outside of the workspace."""
     if not folder.is_relative_to(workspace.resolve()):
-        raise TurnFailed("option_refused", f"The folder {folder} lies outside of the workspace.")
+        raise TurnFailed("option_refused", f"The folder {folder} is outside of the workspace.")
     if not folder.is_dir():
         raise TurnFailed("option_refused", f"The workspace has no folder {folder.relative_to(workspace.resolve())}.")
 
 
-def furnish_home(home: Path, contents: Mapping[str, bytes]) -> None:
-    """Make the folders that agents count on, and write the provider's files anew, mode 600, by their paths there."""
+def prepare_home(home: Path, contents: Mapping[str, bytes]) -> None:
+    """Create the folders that agents rely on, and write the provider's files (path to content) anew with mode 600."""
     link_agent_data(home)
     for path, content in contents.items():
         target = home / path
@@ -88,10 +91,10 @@ def furnish_home(home: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def _content(file: HomeFile) -> bytes:
-    """Raises TurnFailed `login_missing` when its source is not there."""
+    """Return the file's content. Raises TurnFailed `login_missing` when its source is unreadable."""
     if file.source is None:
         return (file.content or "").encode()
     try:
         return file.source.read_bytes()
     except OSError as error:
-        raise TurnFailed("login_missing", f"The file {file.source} for {file.path} cannot be read: {error}") from None
+        raise TurnFailed("login_missing", f"The executor cannot read {file.source} for {file.path}: {error}") from None

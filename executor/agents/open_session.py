@@ -1,4 +1,4 @@
-"""From a connected agent to a session that is ready for its prompt."""
+"""Turn a connected agent into a session that is ready for its prompt."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from acp.schema import (
     SessionConfigOptionSelect,
 )
 
-from executor.agents.failures import TurnFailed, looks_like_login, said_by
+from executor.agents.failures import TurnFailed, error_text, looks_like_login
 from executor.agents.provider_settings import RunSettings
 from schema.events import LONGEST_CONVERSATION_ID, LONGEST_NAME, Agent
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Opened:
+class OpenSession:
     """A session ready for its prompt. `closes`: the agent offers session/close."""
 
     session_id: str
@@ -48,24 +48,24 @@ async def open_session(
     cwd: Path,
     settings: RunSettings,
     authenticate: str | None,
-    earlier: str | None,
+    earlier_id: str | None,
     warn: Warn,
-) -> Opened:
-    """Initialize, sign in if configured, begin or go on with a session, set model and mode. Raises TurnFailed."""
+) -> OpenSession:
+    """Initialize, sign in if configured, start or resume a session, set model and mode. Raises TurnFailed."""
     hello = await _initialize(connection)
     if authenticate:
         await _or_fail(connection.authenticate(authenticate), "login_missing", "could not be signed in")
     capabilities = hello.agent_capabilities or AgentCapabilities()
-    taken_up = await _go_on(connection, capabilities, cwd=cwd, settings=settings, earlier=earlier, warn=warn)
-    begun: Begun = taken_up or await _begin(connection, cwd, settings)
-    session_id = begun.session_id if isinstance(begun, NewSessionResponse) else str(earlier)
+    resumed = await _resume(connection, capabilities, cwd=cwd, settings=settings, earlier_id=earlier_id, warn=warn)
+    begun: Begun = resumed or await _begin(connection, cwd, settings)
+    session_id = begun.session_id if isinstance(begun, NewSessionResponse) else str(earlier_id)
     model = await _set_model(connection, session_id, begun, settings.model)
     await _set_mode(connection, session_id, begun, settings.mode)
     offered = capabilities.session_capabilities
-    return Opened(
+    return OpenSession(
         session_id=session_id,
         agent=_agent(hello),
-        resumed=taken_up is not None,
+        resumed=resumed is not None,
         closes=bool(offered and offered.close),
         model=model,
     )
@@ -78,37 +78,39 @@ async def _initialize(connection: ClientSideConnection) -> InitializeResponse:
             PROTOCOL_VERSION, client_capabilities=offered, client_info=Implementation(name="runyard", version="1")
         ),
         "protocol_error",
-        "refused to be initialized",
+        "refused to initialize",
     )
     if hello.protocol_version != PROTOCOL_VERSION:
-        raise TurnFailed("protocol_error", f"The agent speaks version {hello.protocol_version} of the protocol, not 1.")
+        raise TurnFailed(
+            "protocol_error", f"The agent speaks version {hello.protocol_version} of ACP; Runyard speaks version 1."
+        )
     return hello
 
 
-async def _go_on(
+async def _resume(
     connection: ClientSideConnection,
     capabilities: AgentCapabilities,
     *,
     cwd: Path,
     settings: RunSettings,
-    earlier: str | None,
+    earlier_id: str | None,
     warn: Warn,
 ) -> ResumeSessionResponse | LoadSessionResponse | None:
-    """The earlier conversation taken up again; None (with a warning) when the agent cannot, or there is none."""
-    if earlier is None:
+    """Resume the earlier conversation. Return None, with a warning, when the agent cannot; None when there is none."""
+    if earlier_id is None:
         return None
     sessions = capabilities.session_capabilities
     try:
         if sessions and sessions.resume:
-            return await connection.resume_session(earlier, str(cwd), mcp_servers=[], **settings.session_meta)
+            return await connection.resume_session(earlier_id, str(cwd), mcp_servers=[], **settings.session_meta)
         if capabilities.load_session:
-            return await connection.load_session(str(cwd), earlier, mcp_servers=[], **settings.session_meta)
-        why = "The agent cannot take up an earlier conversation"
+            return await connection.load_session(str(cwd), earlier_id, mcp_servers=[], **settings.session_meta)
+        why = "The agent cannot resume an earlier conversation"
     except RequestError as error:
         if looks_like_login(error):
-            raise TurnFailed("login_missing", f"The agent is not signed in: {said_by(error)}") from None
-        why = f"The agent could not take up the earlier conversation ({said_by(error)})"
-    warn("resume_unavailable", f"{why}; it starts a new one and remembers nothing of before.")
+            raise TurnFailed("login_missing", f"The agent is not signed in: {error_text(error)}") from None
+        why = f"The agent could not resume the earlier conversation ({error_text(error)})"
+    warn("resume_unavailable", f"{why}. It starts a new one and remembers nothing from before.")
     return None
 
 
@@ -116,11 +118,11 @@ async def _begin(connection: ClientSideConnection, cwd: Path, settings: RunSetti
     begun = await _or_fail(
         connection.new_session(str(cwd), mcp_servers=[], **settings.session_meta),
         "agent_refused",
-        "refused to begin a session",
+        "refused to start a session",
     )
     if len(begun.session_id) > LONGEST_CONVERSATION_ID:
-        message = f"The agent's id of the session has {len(begun.session_id)} characters."
-        raise TurnFailed("protocol_error", f"{message} At most {LONGEST_CONVERSATION_ID} are kept.")
+        message = f"The agent's session id has {len(begun.session_id)} characters."
+        raise TurnFailed("protocol_error", f"{message} At most {LONGEST_CONVERSATION_ID} are allowed.")
     return begun
 
 
@@ -129,12 +131,14 @@ async def _set_model(connection: ClientSideConnection, session_id: str, begun: B
     if model is None:
         return option.current_value if option else None
     if option is None:
-        raise TurnFailed("unknown_model", f"The agent offers no choice of models, so {model!r} cannot be used.")
+        raise TurnFailed(
+            "unknown_model", f"The agent offers no choice of models. Start the run without the model {model!r}."
+        )
     known = _listed(_values(option))
     await _or_fail(
         connection.set_config_option(config_id=option.id, session_id=session_id, value=model),
         "unknown_model",
-        f"does not take the model {model!r} (it lists {known})",
+        f"refused the model {model!r} (it offers {known})",
     )
     return model
 
@@ -143,9 +147,11 @@ async def _set_mode(connection: ClientSideConnection, session_id: str, begun: Be
     if mode is None:
         return
     option = _select(begun, "mode")
-    known = [one.id for one in begun.modes.available_modes] if begun.modes else _values(option) if option else []
+    known = (
+        [offered.id for offered in begun.modes.available_modes] if begun.modes else _values(option) if option else []
+    )
     if mode not in known:
-        raise TurnFailed("unknown_mode", f"The agent does not know the mode {mode!r}; it knows {_listed(known)}.")
+        raise TurnFailed("unknown_mode", f"The agent does not offer the mode {mode!r}; it offers {_listed(known)}.")
     setting: Awaitable[Any] = (
         connection.set_session_mode(session_id=session_id, mode_id=mode)
         if begun.modes or option is None
@@ -155,14 +161,14 @@ async def _set_mode(connection: ClientSideConnection, session_id: str, begun: Be
 
 
 def _select(begun: Begun, category: str) -> SessionConfigOptionSelect | None:
-    selects = [one for one in begun.config_options or [] if isinstance(one, SessionConfigOptionSelect)]
-    return next((one for one in selects if one.category == category or one.id == category), None)
+    selects = [option for option in begun.config_options or [] if isinstance(option, SessionConfigOptionSelect)]
+    return next((option for option in selects if option.category == category or option.id == category), None)
 
 
 def _values(option: SessionConfigOptionSelect) -> list[str]:
     values: list[str] = []
-    for one in option.options:
-        values += [one.value] if hasattr(one, "value") else [inner.value for inner in one.options]
+    for choice in option.options:
+        values += [choice.value] if hasattr(choice, "value") else [inner.value for inner in choice.options]
     return values
 
 
@@ -171,7 +177,8 @@ def _listed(names: list[str]) -> str:
 
 
 def _agent(hello: InitializeResponse) -> Agent:
-    """Of our capabilities the protocol lets an agent speak of one."""
+    """Return the agent's name, version and abilities. The protocol reports only one of Runyard's capabilities:
+    resume."""
     capabilities = hello.agent_capabilities or AgentCapabilities()
     sessions = capabilities.session_capabilities
     says = {"resume": capabilities.load_session or bool(sessions and sessions.resume)}
@@ -182,11 +189,11 @@ def _agent(hello: InitializeResponse) -> Agent:
     return Agent(name=name, title=title, version=version, says=says)
 
 
-async def _or_fail(call: Awaitable[T], code: str, what: str) -> T:
-    """The answer, or TurnFailed: `login_missing` when that is what the agent says, else `code`."""
+async def _or_fail(call: Awaitable[T], code: str, failure: str) -> T:
+    """Return the call's result. Raises TurnFailed: `login_missing` when the agent says so, else `code`."""
     try:
         return await call
     except RequestError as error:
         if looks_like_login(error):
-            raise TurnFailed("login_missing", f"The agent is not signed in: {said_by(error)}") from None
-        raise TurnFailed(code, f"The agent {what}: {said_by(error)}") from None
+            raise TurnFailed("login_missing", f"The agent is not signed in: {error_text(error)}") from None
+        raise TurnFailed(code, f"The agent {failure}: {error_text(error)}") from None

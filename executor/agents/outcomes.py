@@ -1,4 +1,4 @@
-"""What a turn begins with, and how it ends when its agent answers, is stopped, or takes too long."""
+"""Define how a turn resumes, and how it ends when its agent answers, is stopped, or takes too long."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from schema.events import Reason, RunFinished
 STOPPED = RunFinished(status="cancelled", reason=Reason(code="stopped", message="The run was stopped."))
 CANCELLED_BY_ANSWER = RunFinished(
     status="cancelled",
-    reason=Reason(code="cancelled_by_answer", message="The answer to a request ended the turn."),
+    reason=Reason(code="cancelled_by_answer", message="A person's answer cancelled the turn."),
 )
 GO_ON = (
     "You were interrupted while you worked on my last message. Look at what is done already and go on from there; "
@@ -21,43 +21,48 @@ GO_ON = (
 ASK_AGAIN = (
     " If you were waiting for my permission or my answer, ask for it again exactly as before: the answer is there now."
 )
-LOST = "The agent was interrupted, and its conversation cannot be taken up again. A prompt is never sent twice."
+LOST = (
+    "The agent was interrupted and cannot resume its conversation. Runyard never sends a prompt twice; send a new one."
+)
 
 
-def go_on(turn: Turn) -> str:
-    """What the agent is told when its turn was interrupted."""
+def resume_prompt(turn: Turn) -> str:
+    """Return the message to an agent whose turn was interrupted."""
     return GO_ON + (ASK_AGAIN if turn.answers else "")
 
 
 def is_urgent(finished: RunFinished) -> bool:
-    """Whether each further second of the agent does harm."""
+    """Tell whether the agent must be stopped without a grace period."""
     return finished.reason is not None and finished.reason.code == "disk_limit"
 
 
 def timed_out(limit: float | None) -> RunFinished:
-    """`limit` in seconds."""
-    return TurnFailed("timeout", f"The run took longer than its limit of {limit or 0:g} seconds.").finished()
+    """Return the failure for a limit in seconds."""
+    return TurnFailed("timeout", f"The run exceeded its time limit of {limit or 0:g} seconds.").finished()
 
 
 def settled(answer: PromptResponse) -> RunFinished:
-    """`max_tokens` and `max_turn_requests` are failures: the work is not finished, though what was done stays."""
+    """Turn the agent's answer into the run's end.
+
+    `max_tokens` and `max_turn_requests` are failures: the work is unfinished, though its results stay.
+    """
     reason = answer.stop_reason
     if reason == "end_turn":
         return RunFinished(status="succeeded", stop_reason=reason)
     if reason == "cancelled":
-        why = Reason(code="agent_cancelled", message="The agent broke off its turn by itself.")
+        why = Reason(code="agent_cancelled", message="The agent cancelled its turn by itself.")
         return RunFinished(status="cancelled", reason=why, stop_reason=reason)
     codes = {"refusal": "agent_refused"}
     sentences = {
         "refusal": "The agent refused to answer this prompt.",
-        "max_tokens": "The model reached its token limit before it was done; send another prompt to go on.",
-        "max_turn_requests": "The agent reached its limit of model requests in one turn; send another prompt to go on.",
+        "max_tokens": "The model reached its token limit before it finished. Send another prompt.",
+        "max_turn_requests": "The agent reached its limit of model requests in one turn. Send another prompt.",
     }
     why = Reason(code=codes.get(reason, reason), message=sentences[reason])
     return RunFinished(status="failed", reason=why, stop_reason=reason)
 
 
-def brief(error: ValidationError) -> str:
-    """Its first fault, without the input."""
+def first_fault(error: ValidationError) -> str:
+    """Return the first fault of a validation error, without the input."""
     first = error.errors(include_url=False, include_input=False)[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

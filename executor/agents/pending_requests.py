@@ -1,4 +1,4 @@
-"""Open questions to people: what pauses the turn's clock, and what ends when the turn is closing."""
+"""Track a turn's open human requests: they pause its clock, and closing the turn gives them up."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from schema.events import HumanApplied, HumanRequested
 from schema.executor_api import Answer
 
 
-class Asks:
-    """The requests of one turn. `closing` set: every open one is given up, every later one is not even asked.
-    `cancelled` is set when a person's answer was to cancel, and the agent has been told."""
+class PendingRequests:
+    """Hold the requests of one turn.
+
+    `closing` set: every open request is given up, and later ones are not asked. `cancelled` is set when a person's
+    answer cancelled the turn and the agent has received it.
+    """
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
@@ -27,30 +30,31 @@ class Asks:
         self.cancelled = asyncio.Event()
 
     async def ask(self, request: HumanRequested) -> Answer | None:
-        """The answer; None when the turn is closing. Raises RequestError for what nobody can be asked."""
+        """Ask and return the answer, or None when the turn is closing. Raises RequestError for a request that cannot be
+        asked."""
         if self.closing.is_set():
             return None
         self._open += 1
         self._none_open.clear()
-        asked = asyncio.ensure_future(self._listener.ask(request))
+        asking = asyncio.ensure_future(self._listener.ask(request))
         closing = asyncio.ensure_future(self.closing.wait())
         try:
-            await asyncio.wait({asked, closing}, return_when=asyncio.FIRST_COMPLETED)
-            return asked.result() if asked.done() else None
+            await asyncio.wait({asking, closing}, return_when=asyncio.FIRST_COMPLETED)
+            return asking.result() if asking.done() else None
         except Invalid as error:
             raise RequestError.invalid_params({"details": error.detail}) from None
         finally:
-            asked.cancel()
+            asking.cancel()
             closing.cancel()
             self._open -= 1
             if not self._open:
                 self._none_open.set()
 
-    def say_applied(self, answer: Answer, told: str, *, cancels: bool) -> None:
-        """Once the agent's pipe has taken the answer that is being returned now, say so; `void` if it could not."""
+    def say_applied(self, answer: Answer, detail: str, *, cancels: bool) -> None:
+        """Report the answer as applied once the agent's pipe has taken it, or as `void` when it could not."""
 
         def say(*, sent: bool) -> None:
-            outcome, words = ("applied", told) if sent else ("void", "The agent had ended before it could be told.")
+            outcome, words = ("applied", detail) if sent else ("void", "The agent ended before it received the answer.")
             applied = {"request_id": answer.request_id, "outcome": outcome, "told": words}
             self._listener.say("human_loop.applied", HumanApplied.model_validate(applied))
             if cancels:
@@ -59,7 +63,7 @@ class Asks:
         after_send.set(say)
 
     async def run_out(self, seconds: float) -> None:
-        """Returns when `seconds` have passed during which nothing was open."""
+        """Return after `seconds` during which no request was open."""
         while seconds > 0:
             await self._none_open.wait()
             begun = time.monotonic()

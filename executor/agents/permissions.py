@@ -1,4 +1,4 @@
-"""What an agent asks, made into our own request, and a person's answer made into what the agent understands."""
+"""Turn an agent's questions into Runyard's requests, and a person's answer into the agent's options."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from schema.executor_api import Answer
 from schema.wire import Json
 
 ENDS_THE_TURN = frozenset({"cancel", "abort"})
-"""Option ids by which an agent ends its turn although their kind is a reject (Codex: `cancel` beside `decline`)."""
+"""Option ids that end the agent's turn although their kind is a reject (Codex has `cancel` beside `decline`)."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What the agent is told: one of its options, or (`option_id` None) that the turn is cancelled."""
+    """The answer to the agent: one of its options, or (`option_id` None) a cancelled turn."""
 
     option_id: str | None
     told: str
@@ -37,8 +37,11 @@ class Choice:
 def permission_request(
     call: ToolCallUpdate, options: list[AcpOption], *, cwd: Path, workspace: Path, known: KnownCall
 ) -> HumanRequested:
-    """`known` is what the agent said of this tool call before; the request itself may repeat only its id. Both folders
-    are told with it: against them its paths are read."""
+    """Build a permission request.
+
+    `known` is the agent's earlier description of this tool call, because the request may repeat only its id. Readers
+    resolve the request's paths against both folders.
+    """
     kind, title = call.kind or known.kind, call.title or known.title
     edits = edits_of(call) or known.edits
     raw_input = call.raw_input or known.raw_input
@@ -58,11 +61,14 @@ def permission_request(
         title=cut_text(title or "The agent asks for permission", 4096),
         fingerprint=fingerprint(kind, title, raw_input or edits or None, cwd),
         tool_call={key: value for key, value in shown.items() if value is not None},
-        options=[PermissionOption(option_id=one.option_id, name=one.name, kind=one.kind) for one in options],
+        options=[
+            PermissionOption(option_id=option.option_id, name=option.name, kind=option.kind) for option in options
+        ],
     )
 
 
 def question_request(message: str, schema: Json, *, cwd: Path) -> HumanRequested:
+    """Build a request for a question with a form."""
     return HumanRequested(
         request_id=uuid4(),
         kind="question",
@@ -73,8 +79,10 @@ def question_request(message: str, schema: Json, *, cwd: Path) -> HumanRequested
 
 
 def fingerprint(kind: str | None, title: str | None, raw_input: Any, cwd: Path) -> str:
-    """SHA-256 (hex) of the canonical JSON of (tool kind, title, raw input, working folder). A call without a raw input
-    has its diffs in that place: one edit must not pass for another."""
+    """Return the SHA-256 (hex) of the canonical JSON of (tool kind, title, raw input, working folder).
+
+    A call without raw input contributes its diffs, so that one edit never passes for another.
+    """
     canonical = json.dumps(
         [kind, title, raw_input, str(cwd)], sort_keys=True, separators=(",", ":"), ensure_ascii=False
     )
@@ -82,11 +90,14 @@ def fingerprint(kind: str | None, title: str | None, raw_input: Any, cwd: Path) 
 
 
 def choose(answer: Answer, options: list[AcpOption]) -> Choice:
-    """The option that says what the person decided. A denial is an option after which the turn goes on; `cancelled`
-    is never said to mean no, only when the person decided to cancel, or when nothing else could express a denial."""
+    """Choose the option that expresses the person's decision.
+
+    A denial prefers an option after which the turn goes on. `cancelled` is used only when the person cancelled, or when
+    no option expresses a denial.
+    """
     if answer.decision == "cancel":
         return Choice(None, "cancelled")
-    named = next((one for one in options if one.option_id == answer.option_id), None)
+    named = next((option for option in options if option.option_id == answer.option_id), None)
     fits = named is not None and named.kind.startswith("allow") == answer.decision.startswith("allow")
     chosen = named if fits else _by_decision(answer.decision, options)
     return Choice(chosen.option_id, f"{chosen.name} ({chosen.option_id})") if chosen else Choice(None, "cancelled")
@@ -101,12 +112,12 @@ def _by_decision(decision: str, options: list[AcpOption]) -> AcpOption | None:
 
 
 def _rejection(options: list[AcpOption]) -> AcpOption | None:
-    once = [one for one in options if one.kind == "reject_once"]
-    rejects = once or [one for one in options if one.kind == "reject_always"]
-    going_on = [one for one in rejects if one.option_id not in ENDS_THE_TURN]
-    declines = [one for one in going_on if one.option_id == "decline"]
+    once = [option for option in options if option.kind == "reject_once"]
+    rejects = once or [option for option in options if option.kind == "reject_always"]
+    going_on = [option for option in rejects if option.option_id not in ENDS_THE_TURN]
+    declines = [option for option in going_on if option.option_id == "decline"]
     return next(iter(declines + going_on + rejects), None)
 
 
 def _first(options: list[AcpOption], kind: str) -> AcpOption | None:
-    return next((one for one in options if one.kind == kind), None)
+    return next((option for option in options if option.kind == kind), None)

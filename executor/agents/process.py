@@ -1,4 +1,4 @@
-"""The process of one agent: started in a process group of its own, its stderr drained, ended with all it started."""
+"""Run an agent's process: in its own process group, its stderr drained, ended with every process that it started."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _log = structlog.get_logger(__name__)
 
 
 class AgentProcess:
-    """A running agent. `end` is to be called once, whatever happened."""
+    """A running agent. Call `end` exactly once, in every case."""
 
     def __init__(
         self, process: asyncio.subprocess.Process, session_id: UUID, account: AgentAccount, redaction: Redaction
@@ -53,47 +53,48 @@ class AgentProcess:
         return self._process.stdout
 
     async def ended(self, *, look_every: float = 0.1) -> int:
-        """Waits for the agent's end; its exit code, negative for a signal.
+        """Wait until the agent has ended. Return its exit code, negative for a signal.
 
-        asyncio's own wait (before Python 3.12.5) also waits until nobody holds the pipes any more, which a child that
-        outlives the agent may do for ever.
+        asyncio's own wait (before Python 3.12.5) also waits until no process holds the pipes. A child that outlives the
+        agent may hold them forever.
         """
-        while (code := self._process.returncode) is None:  # noqa: ASYNC110 -- asyncio has no event for it, see above
+        while (code := self._process.returncode) is None:  # noqa: ASYNC110 -- asyncio has no event for it (see the docstring)
             await asyncio.sleep(look_every)
         return code
 
-    def last_words(self) -> str:
-        """The last lines that it wrote to stderr, as one text; empty when there are none."""
+    def last_output(self) -> str:
+        """Return the agent's last lines on stderr as one text, empty when there are none."""
         return " | ".join(self._last_lines)[-800:]
 
     async def how_it_ended(self) -> str:
-        """A sentence for a reason, once the agent is known to have gone or closed its output."""
-        await self._left_within(1.0)
+        """Return a sentence on how the agent ended, once it has exited or closed its output."""
+        await self._exits_within(1.0)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self._drain), 0.5)
         code = self._process.returncode
         how = (
             "closed its output"
             if code is None
-            else f"was ended by signal {-code}"
+            else f"was killed by signal {-code}"
             if code < 0
             else f"exited with {code}"
         )
-        words = self.last_words()
-        return f"The agent {how} before its turn was over." + (f" Its last words: {words}" if words else "")
+        words = self.last_output()
+        return f"The agent {how} before its turn ended." + (f" Its last output: {words}" if words else "")
 
-    async def end(self, *, patiently: bool) -> None:
-        """Close its input and let it leave (unless not `patiently`), then end its group and all that it started."""
-        below = leftovers.descendants(self._process.pid)
+    async def end(self, *, gracefully: bool) -> None:
+        """Close the agent's input, wait for its exit if `gracefully`, then kill its group and every process that it
+        started."""
+        descendants = leftovers.descendants(self._process.pid)
         self.stdin.close()
-        if patiently:
-            await self._left_within(SECONDS_TO_LEAVE)
+        if gracefully:
+            await self._exits_within(SECONDS_TO_LEAVE)
         self._signal_group(signal.SIGTERM)
-        await self._left_within(SECONDS_TO_TERMINATE)
-        below += leftovers.descendants(self._process.pid)
+        await self._exits_within(SECONDS_TO_TERMINATE)
+        descendants += leftovers.descendants(self._process.pid)
         self._signal_group(signal.SIGKILL)
         await self.ended(look_every=0.02)
-        count = await asyncio.to_thread(leftovers.kill_leftovers, self._session_id, self._account, below)
+        count = await asyncio.to_thread(leftovers.kill_leftovers, self._session_id, self._account, descendants)
         if count:
             _log.info("agent.leftovers_killed", count=count)
         leftovers.started_here.discard(self._process.pid)
@@ -101,7 +102,7 @@ class AgentProcess:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), SECONDS_TO_TERMINATE)
 
-    async def _left_within(self, seconds: float) -> None:
+    async def _exits_within(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.ended(look_every=0.02), seconds)
 
@@ -141,7 +142,7 @@ async def start_process(
     disk_bytes: int,
     redaction: Redaction,
 ) -> AgentProcess:
-    """Start an agent. A missing or unusable program is TurnFailed `program_missing`."""
+    """Start an agent. Raises TurnFailed `program_missing` for a missing or unusable program."""
     leftovers.become_subreaper()
     try:
         process = await asyncio.create_subprocess_exec(
@@ -159,15 +160,15 @@ async def start_process(
     except FileNotFoundError:
         with account.acting():
             missing = f"program {command[0]}" if cwd.is_dir() else f"working folder {cwd}"
-        raise TurnFailed("program_missing", f"The {missing} is missing.") from None
+        raise TurnFailed("program_missing", f"The {missing} does not exist on the worker.") from None
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        raise TurnFailed("program_missing", f"{command[0]} cannot be started: {error}") from None
+        raise TurnFailed("program_missing", f"The executor cannot start {command[0]}: {error}") from None
     leftovers.started_here.add(process.pid)
     return AgentProcess(process, session_id, account, redaction)
 
 
 def _before_program(account: AgentAccount, cwd: Path, disk_bytes: int) -> None:
-    """In the new child, which is of its account by now: only that may enter the folder."""
+    """Run in the new child, already under its account, because only that account may enter the folder."""
     leftovers.die_with_parent()
     limit_files(disk_bytes)
     if account.is_another:

@@ -1,4 +1,4 @@
-"""What the conformance probe found of each pinned version: written by `make probe`, shipped with the executor."""
+"""Read the conformance probe's results for each pinned version. `make probe` writes them; the executor ships them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROOFS = TypeAdapter(dict[str, dict[str, Proved]])
 
 
 def proof_of(npm: str, version: str) -> Proved | None:
-    """None when this version was not tried."""
+    """Return the probe's result, or None when this version was not probed."""
     return proofs().get(npm, {}).get(version)
 
 

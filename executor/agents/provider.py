@@ -1,4 +1,4 @@
-"""What the executor knows of one provider: how to start its agent, what to give it, and what it can take."""
+"""Describe one provider: how to start its agent, its environment and files, and its options."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Literal
 
 RunMode = Literal["auto", "ask"]
 Dialect = Literal["acp", "claude-code", "codex", "opencode"]
-"""Which program's own settings `options` are mapped to; `acp` is the protocol alone
+"""The program whose own settings `options` map to. `acp` is the protocol alone
 (executor/agents/provider_settings.py)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variable:
-    """One entry of the agent's environment. `value` is None when it is unset, or stands in `secret_file`."""
+    """One entry of the agent's environment. `value` is None when it is unset, or when `secret_file` holds it."""
 
     name: str
     value: str | None = field(default=None, repr=False)
@@ -23,7 +23,7 @@ class Variable:
     secret: bool = False
 
     def read(self) -> str | None:
-        """Its value now, without the line end of a secret file; None when there is none."""
+        """Return the current value, without the line end of a secret file, or None when there is none."""
         if self.secret_file is None:
             return self.value or None
         try:
@@ -34,7 +34,7 @@ class Variable:
 
 @dataclass(frozen=True, kw_only=True)
 class HomeFile:
-    """A file put into the agent's home at each start, mode 600. `source` is read at that moment."""
+    """A file written to the agent's home at each start, mode 600. `source` is read at that time."""
 
     path: str
     content: str | None = field(default=None, repr=False)
@@ -43,7 +43,7 @@ class HomeFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """Per million tokens, in the currency of its table. A bucket without a price makes the cost unknown."""
+    """Prices per million tokens, in the table's currency. A used bucket without a price makes the cost unknown."""
 
     input: float
     output: float
@@ -60,7 +60,7 @@ class PriceTable:
 
 @dataclass(frozen=True, kw_only=True)
 class Provider:
-    """One entry of providers.toml, checked and resolved. `options` are keys as in RunOptions.asked_of_provider."""
+    """One checked entry of providers.toml. `options` are keys as in RunOptions.asked_of_provider."""
 
     name: str
     title: str
@@ -85,6 +85,6 @@ class Provider:
     start_seconds: float = 60.0
 
     def secrets(self) -> list[str]:
-        """The values that must never reach a log line or an event."""
+        """Return the values that must never reach a log line or an event."""
         values = [variable.read() for variable in self.environment if variable.secret]
         return [value for value in values if value and len(value) >= 8]

@@ -1,6 +1,6 @@
-"""What each program needs beyond the protocol: how a run's options become its own settings.
+"""Map a run's options to the settings of each agent program, beyond the protocol.
 
-An option that a provider does not list is refused here too, though the control plane has refused it before.
+An option that a provider does not list is refused here too, although the control plane refuses it earlier.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from schema.wire import Json
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """For one run: variables for its process, `_meta` for session/new (and resume, load), the agent's mode and model;
-    None leaves the agent's own default."""
+    """Settings of one run: environment variables, `_meta` for session/new (and resume, load), the agent's mode and
+    model.
+
+    None leaves the agent's own default.
+    """
 
     environment: Mapping[str, str] = field(default_factory=dict)
     session_meta: Mapping[str, Any] = field(default_factory=dict)
@@ -29,10 +32,13 @@ class RunSettings:
 
 
 def settings_for(turn: Turn, provider: Provider) -> RunSettings:
-    """Raises TurnFailed `option_refused` for what the provider cannot take."""
+    """Return the run's settings. Raises TurnFailed `option_refused` for an option that the provider does not
+    support."""
     refused = [name for name in turn.options.asked_of_provider() if name not in provider.options]
     if refused:
-        raise TurnFailed("option_refused", f"{provider.title} cannot take {', '.join(refused)}.")
+        raise TurnFailed(
+            "option_refused", f"{provider.title} does not support {', '.join(refused)}. Leave these options out."
+        )
     return DIALECTS[provider.dialect](turn.options, provider)
 
 
@@ -41,8 +47,10 @@ def _plain(options: RunOptions, provider: Provider) -> RunSettings:
 
 
 def _claude_code(options: RunOptions, provider: Provider) -> RunSettings:
-    """Options of the Claude Agent SDK go along in `_meta` of the session. Without a suggestion of the next prompt,
-    which would cost a model request after each turn."""
+    """Pass options of the Claude Agent SDK in the session's `_meta`.
+
+    Prompt suggestions are disabled, because each would cost a model request after the turn.
+    """
     tools = options.tools or Tools()
     own: Json = {"promptSuggestions": False, **(options.provider_options or {})}
     if tools.allow:
@@ -61,18 +69,22 @@ CODEX_SANDBOXES = {
     "workspace-write": ("ask", "workspace-write"),
     "danger-full-access": ("auto", "agent-full-access"),
 }
-"""Codex's sandbox -> the mode of ours that it goes with, and the adapter's mode, which sets sandbox and approval."""
+"""Codex's sandbox -> (the matching Runyard mode, the adapter's mode, which sets sandbox and approval)."""
 
 
 def _codex(options: RunOptions, provider: Provider) -> RunSettings:
-    """Further settings are those of config.toml, merged over it for this run by the adapter."""
+    """Pass further settings as config.toml entries, which the adapter merges for this run."""
     mode = _own_mode(options, provider)
     if options.sandbox is not None:
-        ours, mode = CODEX_SANDBOXES.get(options.sandbox, (None, None))
+        required, mode = CODEX_SANDBOXES.get(options.sandbox, (None, None))
         if mode is None:
-            raise TurnFailed("option_refused", f"Codex knows the sandboxes {', '.join(CODEX_SANDBOXES)}.")
-        if options.mode not in (None, ours):
-            raise TurnFailed("option_refused", f"Codex takes the sandbox {options.sandbox!r} in mode {ours!r} only.")
+            raise TurnFailed(
+                "option_refused", f"Codex offers the sandboxes {', '.join(CODEX_SANDBOXES)}. Choose one of them."
+            )
+        if options.mode not in (None, required):
+            raise TurnFailed(
+                "option_refused", f"Codex allows the sandbox {options.sandbox!r} in mode {required!r} only."
+            )
     config = options.provider_options
     return RunSettings(
         environment={"CODEX_CONFIG": json.dumps(config)} if config else {},
@@ -85,8 +97,10 @@ OPENCODE_ASKS = ("edit", "bash", "webfetch", "external_directory", "doom_loop")
 
 
 def _opencode(options: RunOptions, provider: Provider) -> RunSettings:
-    """Its permissions are configuration, so each run brings its own, merged over opencode.json without touching it.
-    After a denial the turn goes on, as it does with the others."""
+    """Pass permissions as configuration for this run, merged over opencode.json without changing it.
+
+    After a denial the turn goes on, as with the other agents.
+    """
     tools = options.tools or Tools()
     rule = "ask" if (options.mode or provider.mode) == "ask" else "allow"
     permission = dict.fromkeys(OPENCODE_ASKS, rule)

@@ -1,4 +1,4 @@
-"""providers.toml -> providers. The one contract: a bad file is one BadRegistry that names file, line and key."""
+"""Read providers.toml. An invalid file raises one BadRegistry that names file, line and key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CODE = Path(__file__).parents[2]
 
 
 class BadRegistry(RunyardError):
-    """The providers file cannot be used."""
+    """The providers file is invalid."""
 
     code: ClassVar[str] = "bad_registry"
 
@@ -35,19 +35,22 @@ class Registry:
     providers: Mapping[str, Provider]
 
     def find(self, name: str) -> Provider | None:
-        """The provider of this name or alias."""
+        """Return the provider with this name or alias, or None."""
         direct = self.providers.get(name)
-        return direct or next((one for one in self.providers.values() if name in one.aliases), None)
+        return direct or next((provider for provider in self.providers.values() if name in provider.aliases), None)
 
 
 def load_registry(path: Path, *, agents_dir: Path, environment: Mapping[str, str]) -> Registry:
-    """Read the file, TOML or the same as JSON. `environment` is the executor's own; only what an entry names
-    (`from_env`) and a short list of harmless names (PATH, LANG, proxies, ...) can ever reach an agent."""
+    """Read the file, in TOML or the same structure in JSON. Raises BadRegistry.
+
+    `environment` is the executor's own. Agents get only the variables that an entry names (`from_env`) and a short list
+    of harmless ones (PATH, LANG, proxies, ...).
+    """
     try:
         text = path.read_text(encoding="utf-8")
         tables = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
-        raise BadRegistry(f"{path}: cannot be read: {error}") from error
+        raise BadRegistry(f"The executor cannot read {path}: {error}") from error
     except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
         raise BadRegistry(f"{path}: {error}") from error
     try:
@@ -159,14 +162,14 @@ def _provider(
         name=name,
         title=entry.title or name,
         command=_filled(entry.command),
-        args=tuple(_filled(one) for one in entry.args),
+        args=tuple(_filled(argument) for argument in entry.args),
         aliases=tuple(entry.aliases),
         npm=entry.npm,
         agents_dir=agents_dir,
         dialect=entry.dialect,
-        environment=tuple(_variable(key, one, base, environment) for key, one in entry.environment.items()),
+        environment=tuple(_variable(key, variable, base, environment) for key, variable in entry.environment.items()),
         host_environment=MappingProxyType(inherited(environment)),
-        files=tuple(_file(one, base) for one in entry.files),
+        files=tuple(_file(file, base) for file in entry.files),
         keep=(*entry.keep, COSTS_FILE),
         login=tuple(entry.login),
         authenticate=entry.authenticate,
@@ -189,7 +192,7 @@ def _variable(name: str, entry: _VariableEntry, base: Path, environment: Mapping
 
 
 def _filled(text: str) -> str:
-    """`{python}` is the running Python, `{runyard}` the folder of our code."""
+    """Replace `{python}` by the running Python and `{runyard}` by the folder of Runyard's code."""
     return text.replace("{python}", sys.executable).replace("{runyard}", str(CODE))
 
 
@@ -201,7 +204,7 @@ def _file(entry: _FileEntry, base: Path) -> HomeFile:
 def _prices(entry: _PriceTableEntry | None) -> PriceTable | None:
     if entry is None:
         return None
-    models = {name: Price(**one.model_dump()) for name, one in entry.models.items()}
+    models = {name: Price(**price.model_dump()) for name, price in entry.models.items()}
     return PriceTable(version=entry.version, currency=entry.currency, models=MappingProxyType(models))
 
 
@@ -213,10 +216,10 @@ def _first_fault(path: Path, text: str, error: ValidationError) -> str:
 
 
 def _line_of(text: str, keys: list[str]) -> int:
-    """The line (from 1) of the deepest of these keys that can be found, searched table by table."""
-    lines, found = text.splitlines(), 0
+    """Return the line (from 1) of the deepest of these keys that is found, searched table by table."""
+    lines, line = text.splitlines(), 0
     for key in keys:
         word = re.compile(rf"(^|[\s.\[{{,\"']){re.escape(key)}([\s.\]=\"']|$)")
-        later = (number for number in range(found, len(lines)) if word.search(lines[number].split("#")[0]))
-        found = next(later, found)
-    return found + 1
+        later = (number for number in range(line, len(lines)) if word.search(lines[number].split("#")[0]))
+        line = next(later, line)
+    return line + 1

@@ -1,4 +1,4 @@
-"""The workspace and the agent's home as they are now: what is there, and what an agent needs to find."""
+"""Check the workspace and the agent's home, and create the folders that agents need."""
 
 from __future__ import annotations
 
@@ -15,32 +15,35 @@ from schema.paths import located
 from schema.workspace_api import Root
 
 HOME_FOLDERS = (".config", ".cache", ".local/share", ".local/state")
-"""What every agent may count on, whichever it is."""
+"""Folders that every agent may rely on."""
 
 
-def validate_workspace(workspace: Path, home: Path, asked: ValidateWorkspace) -> WorkspaceFound:
-    """Which of the required paths are there. One that leaves its root, by `..` or by a link, is refused."""
+def validate_workspace(workspace: Path, home: Path, request: ValidateWorkspace) -> WorkspaceFound:
+    """Report which of the required paths exist. Raises PathOutsideWorkspace for a path that leaves its root by `..` or
+    a link."""
     roots: dict[Root, Path] = {"workspace": workspace, "agent": home}
-    places = {path: _place(roots, path) for path in asked.required_paths}
-    outside = [path for path, place in places.items() if place is None]
+    paths = {path: _locate(roots, path) for path in request.required_paths}
+    outside = [path for path, located_path in paths.items() if located_path is None]
     if outside:
         named = ", ".join(outside[:5])
         raise PathOutsideWorkspace(
-            f"These are not below /workspace or /agent, or a link leads out: {named}.", paths=outside
+            f"These paths are not below /workspace or /agent, or a link leads outside: {named}.", paths=outside
         )
-    kinds = {path: _kind(place) for path, place in places.items() if place is not None}
+    kinds = {path: _kind(located_path) for path, located_path in paths.items() if located_path is not None}
     missing = [path for path, kind in kinds.items() if kind is None]
-    is_our_version = asked.runtime_version in {None, RUNTIME_VERSION}
+    is_same_version = request.runtime_version in {None, RUNTIME_VERSION}
     return WorkspaceFound(
-        ok=is_our_version and not missing,
+        ok=is_same_version and not missing,
         missing=missing,
         found={"runtimeVersion": RUNTIME_VERSION, "paths": {path: kind for path, kind in kinds.items() if kind}},
     )
 
 
 def link_agent_data(home: Path) -> AgentDataLinked:
-    """Make sure that the home is there, for its owner alone, with the folders that agents count on. What an agent has
-    put in the place of one is left to it."""
+    """Create the home, private to its owner, with the folders that agents rely on.
+
+    A file that an agent put where a folder belongs is left alone.
+    """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in HOME_FOLDERS:
         with suppress(FileExistsError, NotADirectoryError):
@@ -48,13 +51,13 @@ def link_agent_data(home: Path) -> AgentDataLinked:
     return AgentDataLinked(linked=[folder for folder in HOME_FOLDERS if (home / folder).is_dir()])
 
 
-def _place(roots: Mapping[Root, Path], path: str) -> Path | None:
-    """Where the path is on this machine; None when it leaves its root. Without a root it is below the workspace."""
+def _locate(roots: Mapping[Root, Path], path: str) -> Path | None:
+    """Return the path on this machine, or None when it leaves its root. A relative path is below the workspace."""
     try:
         root, below = located(path, None if path.startswith("/") else "workspace")
-        place = roots[root] / below
-        return place if place.resolve().is_relative_to(roots[root].resolve()) else None
-    except (PydanticCustomError, OSError, RuntimeError):  # not a path of ours; a loop of links, a name that is too long
+        located_path = roots[root] / below
+        return located_path if located_path.resolve().is_relative_to(roots[root].resolve()) else None
+    except (PydanticCustomError, OSError, RuntimeError):  # an invalid path, a loop of links, a name that is too long
         return None
 
 

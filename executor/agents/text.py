@@ -1,4 +1,4 @@
-"""Text from an agent, made fit to leave: no NUL, no lone surrogate (both become U+FFFD), no flood."""
+"""Clean an agent's text: replace NUL and lone surrogates by U+FFFD, and limit its size."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import re
 from typing import Any
 
 OUTPUT_LIMIT = 64 * 1024
-"""Bytes of one tool output or input that are kept; of more, head and tail with a note between."""
+"""Bytes kept of one tool output or input. A longer one keeps head and tail with a note between."""
 DELTA_LIMIT = 64 * 1024
 CHUNK_LIMIT = 1024 * 1024
 
 MAX_DEPTH = 60
-"""Levels of nesting of a message that are kept; what is said of it has fewer, and every reader can hold it."""
+"""Levels of nesting kept of a message, so that every reader can parse the resulting event."""
 NESTED_TOO_DEEPLY = "[nested too deeply]"
 
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
 
 
 def clean_text(text: str) -> str:
-    """The same text with U+FFFD for what PostgreSQL or UTF-8 cannot hold."""
+    """Return the text with U+FFFD for characters that PostgreSQL or UTF-8 cannot hold."""
     return _UNFIT.sub("\ufffd", text)
 
 
 def clean_json(value: Any) -> Any:
-    """The same JSON value with every text in it cleaned, keys included."""
+    """Return the JSON value with every text in it cleaned, keys included."""
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, list):
@@ -35,7 +35,7 @@ def clean_json(value: Any) -> Any:
 
 
 def cut_depth(value: Any, levels: int = MAX_DEPTH) -> Any:
-    """The same JSON value with a note in place of every object and list that lies deeper."""
+    """Return the JSON value with a note in place of every object and list below `levels`."""
     if not isinstance(value, dict | list):
         return value
     if not levels:
@@ -46,7 +46,7 @@ def cut_depth(value: Any, levels: int = MAX_DEPTH) -> Any:
 
 
 def cut_text(text: str, limit: int = OUTPUT_LIMIT) -> str:
-    """At most about `limit` bytes of it: head and tail, and between them a note how much was left out."""
+    """Return at most about `limit` bytes of the text: head and tail, with a note of the missing size between."""
     if len(text) * 4 <= limit:
         return text
     data = text.encode("utf-8", "replace")
@@ -58,7 +58,7 @@ def cut_text(text: str, limit: int = OUTPUT_LIMIT) -> str:
 
 
 def cut_json(value: Any, limit: int = OUTPUT_LIMIT) -> Any:
-    """The same value with long texts cut; as one cut text when it is too large all the same."""
+    """Return the value with long texts cut, or as one cut text when it is still too large."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
@@ -79,7 +79,7 @@ def _cut_within(value: Any, limit: int) -> Any:
 
 
 class BoundedText:
-    """A text that grows without bound and is kept as its head and tail, `limit` characters together."""
+    """Hold the head and tail, `limit` characters together, of a growing text."""
 
     def __init__(self, limit: int = OUTPUT_LIMIT) -> None:
         self._limit = limit
@@ -94,19 +94,19 @@ class BoundedText:
         self._tail = (self._tail + (text[room:] if room > 0 else text))[-(self._limit // 4) :]
 
     def read(self) -> str:
-        """Head and tail, with a note of what is missing between them."""
+        """Return head and tail, with a note of the missing size between."""
         missing = self.size - len(self._head) - len(self._tail)
         note = f"\n[... {missing} characters left out ...]\n" if missing else ""
         return self._head + note + self._tail
 
 
-def pieces(text: str, size: int = DELTA_LIMIT) -> list[str]:
-    """The text in order, in pieces of at most `size` characters; none for the empty text."""
+def split_text(text: str, size: int = DELTA_LIMIT) -> list[str]:
+    """Split the text into pieces of at most `size` characters; none for an empty text."""
     return [text[start : start + size] for start in range(0, len(text), size)]
 
 
 class Redaction:
-    """Hides secret values in lines that go to logs or people."""
+    """Hide secret values in lines for logs or people."""
 
     def __init__(self, secrets: list[str]) -> None:
         longest_first = sorted(set(secrets), key=len, reverse=True)

@@ -1,4 +1,4 @@
-"""An agent's list of what it means to do, with ids that stay the same while the list changes."""
+"""Track an agent's todo list with ids that stay the same while the list changes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _STATUSES = ("pending", "in_progress", "completed")
 
 
 class TodoList:
-    """One group. `known` are the session's groups as the log has them: the list goes on where earlier runs left it.
+    """One group of todos. `known` are the session's groups in the log: the list continues from earlier runs.
 
-    An entry keeps its id by its content, else (reworded) by its place. What is finished is not reworded, and a list of
-    which nothing is left is another list.
+    An entry keeps its id by its content, else (reworded) by its position. A finished entry is never reworded. A list
+    that shares no entry with the old one is a new list.
     """
 
     def __init__(self, group_id: str, known: Sequence[TodoUpdate] = ()) -> None:
@@ -29,7 +29,7 @@ class TodoList:
         self._is_told = False
 
     def replace(self, entries: list[TodoEntry]) -> TodoUpdate | None:
-        """The list is now this one; None when the run has told that already, or there is nothing to tell."""
+        """Replace the list. Return None when the run has reported the same list, or when there is nothing to report."""
         entries = [(cut_text(content, CONTENT_BYTES), status, priority) for content, status, priority in entries]
         ids = self._ids([content for content, _, _ in entries])
         items = [
@@ -47,28 +47,30 @@ class TodoList:
         taken = {id_ for id_ in by_content if id_ is not None}
         reworded = self._unfinished() if taken else {}
         ids: list[str] = []
-        for place, known in enumerate(by_content):
-            by_place = reworded.get(place)
-            id_ = known or (by_place if by_place not in taken else None) or str(uuid4())
+        for position, known in enumerate(by_content):
+            by_position = reworded.get(position)
+            id_ = known or (by_position if by_position not in taken else None) or str(uuid4())
             taken.add(id_)
             ids.append(id_)
         return ids
 
     def _unfinished(self) -> dict[int, str]:
-        """Ids by place."""
-        return {place: item.id for place, item in enumerate(self._items) if item.status != "completed"}
+        """Return the ids of unfinished entries by position."""
+        return {position: item.id for position, item in enumerate(self._items) if item.status != "completed"}
 
 
 def todos_of_tool_input(raw_input: Any) -> list[TodoEntry] | None:
-    """The list in the input of a tool call that writes todos (OpenCode's `todowrite`), without what was cancelled; None
-    when it is no such call."""
+    """Return the list in a tool call that writes todos (OpenCode's `todowrite`), without cancelled entries.
+
+    Returns None for any other call.
+    """
     todos = raw_input.get("todos") if isinstance(raw_input, dict) else None
     if not isinstance(todos, list) or not todos:
         return None
     entries = [
-        (str(one["content"]), one.get("status"), _text(one.get("priority")))
-        for one in todos
-        if isinstance(one, dict) and one.get("content") and "status" in one
+        (str(todo["content"]), todo.get("status"), _text(todo.get("priority")))
+        for todo in todos
+        if isinstance(todo, dict) and todo.get("content") and "status" in todo
     ]
     if len(entries) != len(todos):
         return None

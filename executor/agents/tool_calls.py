@@ -1,4 +1,4 @@
-"""The tool calls of one turn: what was said of each, and which event its next update becomes."""
+"""Track the tool calls of one turn, and decide which event each update becomes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from schema.events import ToolCall
 from schema.wire import Json
 
 SECONDS_BETWEEN_OUTPUTS = 1.0
-"""A running command's growing output is said at most so often, and whole (cut) each time."""
+"""Report a running command's growing output at most this often, each time complete (but cut)."""
 
 
 @dataclass
 class KnownCall:
-    """What an agent has said of one call: `raw_input` and `edits` uncut, `said` as it left."""
+    """The state of one call: `raw_input` and `edits` uncut, `reported` as reported."""
 
     kind: str | None = None
     title: str | None = None
@@ -27,9 +27,9 @@ class KnownCall:
     raw_input: Any = None
     edits: list[Json] = field(default_factory=list)
     locations: list[Json] = field(default_factory=list)
-    said: Json = field(default_factory=dict)
+    reported: Json = field(default_factory=dict)
     terminal: BoundedText = field(default_factory=BoundedText)
-    output_said_at: float = 0.0
+    output_reported_at: float = 0.0
 
     def take(self, update: ToolCallStart | ToolCallUpdate) -> None:
         self.kind = update.kind or self.kind
@@ -42,7 +42,7 @@ class KnownCall:
 
 
 class ToolCalls:
-    """By the agent's id of each call."""
+    """Hold the calls by the agent's id of each."""
 
     def __init__(self) -> None:
         self._calls: dict[str, KnownCall] = {}
@@ -54,30 +54,30 @@ class ToolCalls:
         return self._calls.get(tool_call_id) or KnownCall()
 
     def take(self, update: ToolCallStart | ToolCallUpdate) -> tuple[str, ToolCall] | None:
-        """`tool.call` the first time, then `tool.update` with what changed; None when nothing did."""
+        """Return `tool.call` for a new call, then `tool.update` with the changed fields; None when nothing changed."""
         first = self.is_new(update.tool_call_id)
         call = self._calls.setdefault(update.tool_call_id, KnownCall())
         call.take(update)
-        said = {**_fields(update), **_output(update, call)}
-        changed = {key: value for key, value in said.items() if value is not None and call.said.get(key) != value}
-        call.said |= changed
+        fields = {**_fields(update), **_output(update, call)}
+        changed = {key: value for key, value in fields.items() if value is not None and call.reported.get(key) != value}
+        call.reported |= changed
         if not first and not changed:
             return None
         event = ToolCall.model_validate({**changed, "tool_call_id": update.tool_call_id})
         return ("tool.call" if first else "tool.update"), event
 
     def end_open(self) -> list[ToolCall]:
-        """`failed` for each call that has not ended."""
-        unfinished = [(id_, one) for id_, one in self._calls.items() if one.status not in ("completed", "failed")]
+        """Return a `failed` update for each call that has not ended."""
+        unfinished = [(id_, call) for id_, call in self._calls.items() if call.status not in ("completed", "failed")]
         for _, call in unfinished:
             call.status = "failed"
         return [ToolCall(tool_call_id=id_, status="failed") for id_, _ in unfinished]
 
 
 def edits_of(update: ToolCallStart | ToolCallUpdate) -> list[Json]:
-    """The diffs of an update, uncut."""
-    edits = [one for one in update.content or [] if isinstance(one, FileEditToolCallContent)]
-    return [{"path": one.path, "oldText": one.old_text, "newText": one.new_text} for one in edits]
+    """Return the diffs of an update, uncut."""
+    edits = [edit for edit in update.content or [] if isinstance(edit, FileEditToolCallContent)]
+    return [{"path": edit.path, "oldText": edit.old_text, "newText": edit.new_text} for edit in edits]
 
 
 def _fields(update: ToolCallStart | ToolCallUpdate) -> Json:
@@ -92,32 +92,33 @@ def _fields(update: ToolCallStart | ToolCallUpdate) -> Json:
 
 
 def cut_edits(edits: list[Json]) -> list[Json]:
-    """Each text of a diff as long as an output may be."""
-    return [{key: cut_text(text) if isinstance(text, str) else text for key, text in one.items()} for one in edits]
+    """Cut each text of a diff to the limit of an output."""
+    return [{key: cut_text(text) if isinstance(text, str) else text for key, text in edit.items()} for edit in edits]
 
 
 def _output(update: ToolCallStart | ToolCallUpdate, call: KnownCall) -> Json:
-    """Before a call runs, its content describes it and is no output. A terminal's comes in pieces beside it."""
+    """Return the call's output. A pending call's content is its description, not output. Terminal output comes
+    separately."""
     if call.status == "pending":
         return {}
-    texts = [text_of_block(one.content) for one in update.content or [] if isinstance(one, ContentToolCallContent)]
-    text = "\n".join(one for one in texts if one)
+    blocks = [block for block in update.content or [] if isinstance(block, ContentToolCallContent)]
+    text = "\n".join(filter(None, (text_of_block(block.content) for block in blocks)))
     plain = isinstance(update.raw_output, str) or not text
-    given = cut_json(update.raw_output if plain else text)
-    return {"output": given if given is not None else _terminal_output(call)}
+    output = cut_json(update.raw_output if plain else text)
+    return {"output": output if output is not None else _terminal_output(call)}
 
 
 def _terminal_output(call: KnownCall) -> str | None:
     now = time.monotonic()
-    due = now - call.output_said_at >= SECONDS_BETWEEN_OUTPUTS or call.status in ("completed", "failed")
+    due = now - call.output_reported_at >= SECONDS_BETWEEN_OUTPUTS or call.status in ("completed", "failed")
     if not due or not call.terminal.size:
         return None
-    call.output_said_at = now
+    call.output_reported_at = now
     return call.terminal.read()
 
 
 def _terminal_text(update: ToolCallStart | ToolCallUpdate) -> str:
-    """Output of a command that the agent runs in a terminal of its own (`_meta.terminal_output_delta`)."""
+    """Return output of a command in the agent's own terminal (`_meta.terminal_output_delta`)."""
     piece = (update.field_meta or {}).get("terminal_output_delta")
     data = piece.get("data") if isinstance(piece, dict) else None
     return data if isinstance(data, str) else ""
@@ -125,6 +126,6 @@ def _terminal_text(update: ToolCallStart | ToolCallUpdate) -> str:
 
 def locations_of(update: ToolCallStart | ToolCallUpdate) -> list[Json]:
     return [
-        {"path": one.path} if one.line is None else {"path": one.path, "line": one.line}
-        for one in update.locations or []
+        {"path": location.path} if location.line is None else {"path": location.path, "line": location.line}
+        for location in update.locations or []
     ]

@@ -1,4 +1,4 @@
-"""Session updates of an agent -> events of ours. Protocol types end here."""
+"""Translate an agent's session updates into Runyard's events. Protocol types end here."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from acp.schema import (
 )
 
 from executor.agents.content import text_of_block
-from executor.agents.text import CHUNK_LIMIT, cut_text, pieces
+from executor.agents.text import CHUNK_LIMIT, cut_text, split_text
 from executor.agents.todos import TodoList, todos_of_tool_input
 from executor.agents.tool_calls import KnownCall, ToolCalls
-from executor.agents.usage import Meter
+from executor.agents.usage import UsageMeter
 from schema.events import MessageDelta, MessageStop, Usage
 from schema.wire import Wire
 
@@ -27,9 +27,9 @@ Say = Callable[[str, Wire], None]
 
 
 class Translation:
-    """What was said so far in one turn, and how the next update continues it."""
+    """Hold the state of one turn's messages, and translate each update that continues them."""
 
-    def __init__(self, say: Say, meter: Meter, todos: TodoList) -> None:
+    def __init__(self, say: Say, meter: UsageMeter, todos: TodoList) -> None:
         self._say = say
         self._meter = meter
         self._todos = todos
@@ -38,7 +38,7 @@ class Translation:
         self._usage: Usage | None = None
 
     def take(self, update: object) -> None:
-        """One session update, in the order in which it came."""
+        """Translate one session update. Call it in the order of arrival."""
         match update:
             case AgentMessageChunk():
                 self._take_text("assistant", update)
@@ -47,41 +47,41 @@ class Translation:
             case ToolCallStart() | ToolCallUpdate():
                 self._take_tool(update)
             case AgentPlanUpdate():
-                self._say_todos([(one.content, one.status, one.priority) for one in update.entries])
+                self._say_todos([(entry.content, entry.status, entry.priority) for entry in update.entries])
             case UsageUpdate():
                 self._take_usage(update)
 
     def take_earlier_usage(self, update: UsageUpdate) -> None:
-        """What earlier turns of the conversation had cost, as said before this one's prompt."""
+        """Record the cost of the conversation's earlier turns, reported before this turn's prompt."""
         if update.cost is not None:
             self._meter.take_cost(update.cost.amount, update.cost.currency)
 
     def end_message(self, stop_reason: str) -> None:
-        """`message.stop` for the message that goes on now, if any."""
+        """Report `message.stop` for the current message, if any."""
         if self._message is not None:
             message_id, _, _ = self._message
             self._message = None
             self._say("message.stop", MessageStop(message_id=message_id, stop_reason=stop_reason))
 
     def say_as_user(self, text: str) -> None:
-        """What the agent is told on its user's behalf, so that the log has it word for word."""
+        """Record a message that Runyard sends to the agent on the user's behalf, word for word."""
         message_id = str(uuid4())
         self._say("message.delta", MessageDelta(message_id=message_id, role="user", text=text))
         self._say("message.stop", MessageStop(message_id=message_id, stop_reason="sent"))
 
     def known_call(self, tool_call_id: str) -> KnownCall:
-        """What was said of this tool call; nothing, when it is new."""
+        """Return what is known of this tool call; an empty record for a new one."""
         return self._tools.known(tool_call_id)
 
     def say_usage(self) -> None:
-        """`usage.update`, when something is known that was not said."""
+        """Report `usage.update` when the usage has changed."""
         usage = self._meter.read()
         if usage not in (self._usage, Usage()):
             self._usage = usage
             self._say("usage.update", usage)
 
     def end_calls(self) -> None:
-        """Tool calls that never ended have ended with their turn."""
+        """Report unfinished tool calls as failed at the end of the turn."""
         for event in self._tools.end_open():
             self._say("tool.update", event)
 
@@ -92,7 +92,7 @@ class Translation:
         if self._message is None or self._message[1:] != (role, chunk.message_id):
             self.end_message("next_message")
             self._message = (str(uuid4()), role, chunk.message_id)
-        for piece in pieces(text):
+        for piece in split_text(text):
             self._say("message.delta", MessageDelta(message_id=self._message[0], role=role, text=piece))
 
     def _take_tool(self, update: ToolCallStart | ToolCallUpdate) -> None:

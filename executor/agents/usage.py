@@ -1,4 +1,5 @@
-"""Tokens and cost of one turn: the most that was said of each bucket; what nobody said stays unknown, never 0."""
+"""Count tokens and cost of one turn. Of each bucket the largest report counts; an unreported bucket is unknown, never
+0."""
 
 from __future__ import annotations
 
@@ -13,9 +14,12 @@ BUCKETS = (
 )
 
 
-class Meter:
-    """Collects what an agent says of its usage. A reported cost is the session's so far, of which
-    this turn's is what was added; where the session's cost before is unknown, so is the turn's."""
+class UsageMeter:
+    """Collect the usage that an agent reports.
+
+    A reported cost is the session's so far; the turn's cost is the increase. Without the session's earlier cost, the
+    turn's cost is unknown.
+    """
 
     def __init__(self, prices: PriceTable | None) -> None:
         self._prices = prices
@@ -28,15 +32,15 @@ class Meter:
         self._before: float | None = 0.0
 
     def take_tokens(self, **buckets: int | None) -> None:
-        """Counts of the prompt that is being answered. They can be partial or repeated: of each bucket the largest
-        one holds."""
+        """Record token counts of the current prompt. Reports may be partial or repeated: the largest of each bucket
+        counts."""
         for name in BUCKETS:
             count = buckets.get(name)
             if count is not None and count >= 0:
                 self._tokens[name] = max(count, self._tokens.get(name, 0))
 
     def end_prompt(self) -> None:
-        """What was counted for this prompt is added to the turn's; the next prompt of the turn counts anew."""
+        """Add this prompt's counts to the turn's. The next prompt of the turn starts from zero."""
         for name, count in self._tokens.items():
             self._earlier[name] = self._earlier.get(name, 0) + count
         self._tokens = {}
@@ -49,29 +53,29 @@ class Meter:
         self._context = (used, size)
 
     def take_cost(self, amount: float, currency: str) -> None:
-        """A session's cost so far, in `currency`."""
+        """Record the session's cost so far, in `currency`."""
         self._reported = max(amount, self._reported or 0.0)
         self._currency = currency
 
     def begin_turn(self, model: str | None, *, before: float | None) -> None:
-        """`before` is the session's cost when this turn began; None when it is not known. What was reported until now
-        is of earlier turns too."""
+        """Begin the turn. `before` is the session's earlier cost, None when unknown. Costs reported until now are
+        earlier too."""
         self._model = model
         self._before = before if self._reported is None else self._reported
         self._reported = None
 
     @property
     def session_cost(self) -> float | None:
-        """The session's cost so far; None when nothing was reported in this turn."""
+        """The session's cost so far, or None when this turn reported none."""
         return self._reported
 
     def read(self) -> Usage:
-        """What is known now; no cost while it is unknown, for it may still be told."""
+        """Return the current usage, without a cost while it is unknown, because it may still be reported."""
         used, size = self._context or (None, None)
         return Usage(**self._sums(), context_used=used, context_size=size, cost=self._cost())
 
     def final(self) -> Usage:
-        """The same at the end of the turn: an unknown cost is `unavailable` now."""
+        """Return the usage at the turn's end: an unknown cost becomes `unavailable`."""
         usage = self.read()
         return usage if usage.cost else usage.model_copy(update={"cost": Cost(source="unavailable")})
 
@@ -86,7 +90,7 @@ class Meter:
 
 
 def priced(tokens: dict[str, int], prices: PriceTable | None, model: str | None) -> Cost | None:
-    """The cost by the table; None when the model, a bucket that was used, or the counts themselves have no entry."""
+    """Return the cost by the table, or None when the model, a used bucket or the token counts are missing."""
     price = prices.models.get(model or "") if prices else None
     if prices is None or price is None or not {"input_tokens", "output_tokens"} <= tokens.keys():
         return None

@@ -60,7 +60,7 @@ class AgentAccount:
         return {"user": self.uid, "group": self.gid or self.uid, "extra_groups": []}
 
 
-OURS = AgentAccount()
+EXECUTOR_ACCOUNT = AgentAccount()
 
 
 def leave_groups(account: AgentAccount) -> None:

@@ -1,1 +1,1 @@
-"""Runs in an executor: spool, delivery, fences."""
+"""Start, stop, park and recover runs inside an executor: fences, spool, delivery."""

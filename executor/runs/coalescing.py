@@ -1,4 +1,4 @@
-"""Events before they have a number, and the joining of text deltas that follow one another."""
+"""Hold events before they have a number, and join consecutive text deltas of one message."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WINDOW_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class Draft:
-    """One event as it was said."""
+    """Hold one event before it has a number."""
 
     type: str
     data: Wire
@@ -26,21 +26,22 @@ class Draft:
 
     @property
     def text_bytes(self) -> int | None:
-        """The size of a delta's text, None for all else, which never waits for company."""
+        """Return the size of a delta's text in UTF-8 bytes, or None for any other event, which is never joined."""
         return len(self.data.text.encode("utf-8", "replace")) if isinstance(self.data, MessageDelta) else None
 
 
 def coalesce(drafts: Iterable[Draft]) -> list[Draft]:
-    """The same events in order, with neighbouring deltas of one message joined up to WINDOW_BYTES of text."""
-    return [_join(group) for _, run in groupby(drafts, key=_company) for group in _fitting(run)]
+    """Return the events in order, with consecutive deltas of one message joined up to WINDOW_BYTES of text."""
+    return [_join(group) for _, run in groupby(drafts, key=_join_key) for group in _split_by_size(run)]
 
 
-def _company(draft: Draft) -> object:
-    """What neighbours must share to be joined; an event that is no delta shares it with nobody."""
+def _join_key(draft: Draft) -> object:
+    """Return a key that consecutive events share when they may be joined. An event other than a delta has its own
+    key."""
     return (draft.data.message_id, draft.data.role) if isinstance(draft.data, MessageDelta) else draft.id
 
 
-def _fitting(drafts: Iterable[Draft]) -> Iterator[list[Draft]]:
+def _split_by_size(drafts: Iterable[Draft]) -> Iterator[list[Draft]]:
     group: list[Draft] = []
     size = 0
     for draft in drafts:

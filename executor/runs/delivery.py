@@ -1,6 +1,6 @@
-"""Delivery: a run's spooled events go to its control plane, in order, at least once, for as long as it takes.
+"""Deliver a run's spooled events to its control plane: in order, at least once, retrying until they are accepted.
 
-One call at a time. While the control plane is away the run goes on and its events wait in the spool.
+It sends one call at a time. While the control plane is unreachable, the run goes on and its events wait in the spool.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from executor.runs.replies import Accepted, CallbackReply, EventsRefused, GoOnFrom, NotOurs, TryAgain, read_reply
+from executor.runs.replies import Accepted, CallbackReply, EventsRefused, ResumeFrom, RetryLater, TakenOver, read_reply
 from executor.runs.spool import Spool, SpooledEvent, SpooledRun, SpoolThread
 from schema.logs import trace_id
 
@@ -31,7 +31,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class AttemptDelivery:
-    """The delivery of one attempt. Live until `close`: then it ends as soon as everything is acknowledged."""
+    """Deliver the events of one attempt. After `close` the delivery ends as soon as every event is acknowledged."""
 
     def __init__(
         self,
@@ -54,29 +54,29 @@ class AttemptDelivery:
         self._failures = 0
         self._sent_at = time.monotonic()
         self._work = asyncio.Event()
-        self._hurried = asyncio.Event()
+        self._skip_pause = asyncio.Event()
         self._progress = asyncio.Condition()
 
     def wake(self) -> None:
-        """There is more in the spool."""
+        """Signal that the spool has more events."""
         self._work.set()
 
     def close(self) -> None:
-        """No more events will come."""
+        """Signal that no more events will come."""
         self._closed = True
         self._work.set()
 
-    def hurry(self) -> None:
-        """Do not wait out the present pause."""
-        self._hurried.set()
+    def skip_pause(self) -> None:
+        """Skip the current pause between retries."""
+        self._skip_pause.set()
 
     async def wait_acknowledged(self, n: int) -> None:
-        """Until the control plane has event `n`."""
+        """Wait until the control plane has acknowledged event `n`."""
         async with self._progress:
             await self._progress.wait_for(lambda: self._acked_n >= n)
 
-    async def deliver(self) -> NotOurs | EventsRefused | None:
-        """None when all is delivered; else why nothing more of this attempt can be."""
+    async def deliver(self) -> TakenOver | EventsRefused | None:
+        """Deliver until done. Return None when all is delivered, else the reply that ended the delivery."""
         while True:
             self._work.clear()
             try:
@@ -92,7 +92,7 @@ class AttemptDelivery:
                     await self._give_up(ending)
                     return ending
             except sqlite3.Error as error:
-                await self._back_off(TryAgain(f"the spool: {error}"))
+                await self._back_off(RetryLater(f"The spool failed: {error}."))
 
     async def _woken_before_heartbeat(self) -> bool:
         remaining = self._sent_at + self._heartbeat_seconds - time.monotonic()
@@ -102,7 +102,7 @@ class AttemptDelivery:
             return False
         return True
 
-    async def _act_on(self, reply: CallbackReply, events: list[SpooledEvent]) -> NotOurs | EventsRefused | None:
+    async def _act_on(self, reply: CallbackReply, events: list[SpooledEvent]) -> TakenOver | EventsRefused | None:
         match reply:
             case Accepted(stop_requested=stop_requested):
                 self._failures = 0
@@ -111,22 +111,26 @@ class AttemptDelivery:
                 if stop_requested:
                     self._stop_requested()
                 return None
-            case GoOnFrom(n=n):
-                return await self._go_on_from(n, events)
-            case TryAgain():
+            case ResumeFrom(n=n):
+                return await self._resume_from(n, events)
+            case RetryLater():
                 await self._back_off(reply)
                 return None
-            case NotOurs() | EventsRefused():
+            case TakenOver() | EventsRefused():
                 return reply
 
-    async def _go_on_from(self, n: int, events: list[SpooledEvent]) -> EventsRefused | None:
-        """The control plane may have more than we know of (its answer was lost), never less than it acknowledged."""
-        known = await self._spool(Spool.run, self._run.run_id)
-        last_n = known.last_n if known else 0
+    async def _resume_from(self, n: int, events: list[SpooledEvent]) -> EventsRefused | None:
+        """Continue from the event that the control plane expects.
+
+        A lost answer leaves the control plane ahead of the spool's count. It never expects an event that it
+        acknowledged.
+        """
+        spooled = await self._spool(Spool.run, self._run.run_id)
+        last_n = spooled.last_n if spooled else 0
         if not self._acked_n < n <= last_n + 1:
-            return EventsRefused(f"The control plane expects event {n}, and we have {self._acked_n + 1} to {last_n}")
+            return EventsRefused(f"The control plane expects event {n}; the spool has {self._acked_n + 1} to {last_n}.")
         if events and n == events[0].n:
-            await self._back_off(TryAgain(f"told to go on from {n}, which we did"))
+            await self._back_off(RetryLater(f"The control plane expects event {n}, which was just sent."))
         else:
             await self._acknowledge(n - 1)
         return None
@@ -142,34 +146,35 @@ class AttemptDelivery:
 
         from schema.signature import signed_headers
 
-        known = await self._spool(Spool.run, self._run.run_id)
-        run = known or self._run
+        spooled = await self._spool(Spool.run, self._run.run_id)
+        run = spooled or self._run
         body = _body(run, events)
         self._sent_at = time.monotonic()
         try:
             headers = {**self._headers, **signed_headers(run.callback_key, body)}
             answer = await self._client().post(run.callback_url, content=body, headers=headers)
         except httpx.HTTPError as error:
-            return TryAgain(f"{type(error).__name__}: {error}")
+            return RetryLater(f"The call failed: {type(error).__name__}: {error}")
         except (httpx.InvalidURL, ValueError):
-            return EventsRefused("The callback's address or key cannot be used")
+            return EventsRefused("The callback's address or key is invalid.")
         return read_reply(answer.status_code, answer.headers, answer.content)
 
-    async def _back_off(self, reply: TryAgain) -> None:
-        """Growing pauses, so that a control plane that comes back is not run over; about one line a minute."""
+    async def _back_off(self, reply: RetryLater) -> None:
+        """Pause with growing delays, so that a returning control plane is not overloaded. Logs about one warning a
+        minute."""
         delay = min(FIRST_DELAY * 2 ** min(self._failures, 16), LONGEST_DELAY) * random.uniform(0.5, 1)  # noqa: S311
         self._failures += 1
         level = logging.WARNING if self._failures == 1 or self._failures % 20 == 0 else logging.DEBUG
         _log.log(level, "callback.retried", why=reply.why, failures=self._failures)
         try:
-            await asyncio.wait_for(self._hurried.wait(), delay if reply.after is None else reply.after)
+            await asyncio.wait_for(self._skip_pause.wait(), delay if reply.after is None else reply.after)
         except TimeoutError:
             return
-        self._hurried.clear()
+        self._skip_pause.clear()
 
-    async def _give_up(self, ending: NotOurs | EventsRefused) -> None:
-        if isinstance(ending, NotOurs):
-            _log.warning("run.not_ours", why=ending.why)
+    async def _give_up(self, ending: TakenOver | EventsRefused) -> None:
+        if isinstance(ending, TakenOver):
+            _log.warning("run.taken_over", why=ending.why)
             await self._spool(Spool.drop, self._run.run_id, ending.why)
         else:
             _log.error("run.refused", why=ending.why)
@@ -177,7 +182,7 @@ class AttemptDelivery:
 
 
 def trace_headers(run: SpooledRun, *, session_id: object, executor_id: str) -> dict[str, str]:
-    """What goes along with every callback, so that one trace can be followed through."""
+    """Return the headers of every callback, so that one trace covers the whole run."""
     headers = {
         "content-type": "application/json",
         "x-trace-session-id": str(session_id),
@@ -191,5 +196,5 @@ def trace_headers(run: SpooledRun, *, session_id: object, executor_id: str) -> d
 
 
 def _body(run: SpooledRun, events: list[SpooledEvent]) -> bytes:
-    said = ",".join(event.to_json_text() for event in events)
-    return f'{{"epoch":{run.epoch},"attempt":{run.attempt},"events":[{said}]}}'.encode()
+    events_json = ",".join(event.to_json_text() for event in events)
+    return f'{{"epoch":{run.epoch},"attempt":{run.attempt},"events":[{events_json}]}}'.encode()

@@ -1,4 +1,4 @@
-"""Whether a start request may be taken. Pure: the fences of claim, attempt and epoch in one place."""
+"""Decide whether the executor accepts a start: the fences of claim, attempt and epoch. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from schema.executor_api import StartRun
 
 
 class Busy(Conflict):
-    """Another run of the session lives here."""
+    """Another run of the session is running. Wait for it to end."""
 
     code = "busy"
 
@@ -18,9 +18,10 @@ class Busy(Conflict):
 def is_known_start(
     start: StartRun, known: SpooledRun | None, *, session_id: UUID, epoch: int, live_run_id: UUID | None
 ) -> bool:
-    """True for an attempt that was taken before; False for one to begin now; else a Conflict that says why not.
+    """Return True for an attempt that was accepted before, False for an attempt that may begin now.
 
-    `epoch` is the highest that this executor has seen.
+    `epoch` is the highest epoch that this executor has seen. Raises WrongSession, StaleEpoch, StaleClaim, StaleAttempt
+    or Busy.
     """
     if start.session_id != session_id:
         raise WrongSession

@@ -1,4 +1,4 @@
-"""One live run: an agent's turn, with what it says on its way to the spool and from there to the control plane."""
+"""Run one agent turn and move its events to the spool, from where they are delivered to the control plane."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from schema.executor_api import Answer
 from schema.wire import Wire
 
 MARGIN_SECONDS = 5.0
-"""How much longer than its grace a stopped turn may take before it is cut off."""
+"""A stopped turn may take this much longer than its grace before it is cancelled."""
 
 TakeTurn = Callable[[Turn, Listener, Stop], Awaitable[RunFinished]]
 
@@ -32,7 +32,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class LiveRun:
-    """It lives in the task of `live`. To the agent's side it is the turn's Listener."""
+    """Run one attempt in the task of `live`. The agent's side uses it as the turn's Listener."""
 
     def __init__(
         self, turn: Turn, *, take_turn: TakeTurn, spool: SpoolThread, delivery: AttemptDelivery, grace_seconds: float
@@ -45,42 +45,45 @@ class LiveRun:
         self._spool = spool
         self._stopped_for: Literal["request", "park", "shutdown", "abandoned"] | None = None
         self._carried = list(turn.answers)
-        self._asked: dict[UUID, asyncio.Future[Answer]] = {}
+        self._pending: dict[UUID, asyncio.Future[Answer]] = {}
         self._delivery = delivery
         self._outbox = Outbox(turn.run_id, spool=spool, spooled=delivery.wake)
         self.is_over = False
-        """No agent of it lives any more, and its end is being told: the session's next run may begin."""
+        """The agent has ended and its end is being delivered: the session's next run may begin."""
 
     @property
     def is_stopping(self) -> bool:
+        """Tell whether a stop, a park or a shutdown is in progress."""
         return self._stopped_for is not None
 
     @property
     def open_requests(self) -> list[UUID]:
-        return [request_id for request_id, answered in self._asked.items() if not answered.done()]
+        """Return the ids of the human requests that wait for an answer."""
+        return [request_id for request_id, answered in self._pending.items() if not answered.done()]
 
     def request_stop(self) -> None:
-        """The user's stop: the run ends as cancelled."""
+        """Stop the run for the user: it ends as cancelled."""
         self._stop("request")
 
     def park(self) -> None:
-        """Nobody answers: the run is not over, but its agent ends, with what it asks left open."""
+        """Park the run: its agent ends, and its request stays open for a later attempt."""
         if self._stopped_for is None:
             self.stop.silently = True
         self._stop("park")
 
     def interrupt(self) -> None:
-        """The executor ends: the run is not over, but its agent is."""
+        """End the agent because the executor shuts down. The run itself is not over."""
         self._stop("shutdown")
 
     def abandon(self) -> None:
-        """The run is not ours any more: its agent has to go at once, and nothing of it is told."""
+        """End the agent at once and deliver nothing more: another executor or attempt has the run."""
         self._stopped_for = "abandoned"
         self._outbox.close()
         self.stop.wanted.set()
 
-    def hand_over(self, answer: Answer) -> None:
-        answered = self._asked.get(answer.request_id)
+    def give_answer(self, answer: Answer) -> None:
+        """Give an answer to the request that waits for it. Ignored when none waits."""
+        answered = self._pending.get(answer.request_id)
         if answered is not None and not answered.done():
             answered.set_result(answer)
 
@@ -97,20 +100,22 @@ class LiveRun:
             carried = await self._carried_for(request)
             if carried is not None:
                 return carried
-        asking = Draft("human_loop.requested", request)
-        if not is_storable(asking):
-            self._outbox.put(asking)  # what is told in its place says why
-            raise Invalid("Nobody can be asked this: it is too large, or its numbers are.", code="request_left_out")
+        draft = Draft("human_loop.requested", request)
+        if not is_storable(draft):
+            self._outbox.put(draft)  # the outbox replaces the event by a warning that says why
+            raise Invalid(
+                "The request was left out: it, or a number in it, is too large for an event.", code="request_left_out"
+            )
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._asked[request.request_id] = answered
+        self._pending[request.request_id] = answered
         try:
-            await self._outbox.put_durably(asking)
+            await self._outbox.put_durably(draft)
             return await self._answer_unless_stopped(answered)
         finally:
-            del self._asked[request.request_id]
+            del self._pending[request.request_id]
 
     async def live(self, delivering: asyncio.Task[None]) -> None:
-        """Until the agent has ended and its last word is in the spool; the delivery goes on after that."""
+        """Run until the agent has ended and its last event is in the spool. The delivery continues after that."""
         writing = asyncio.create_task(self._outbox.write())
         outcome = await self._outcome(writing, delivering)
         if has_children():
@@ -118,7 +123,7 @@ class LiveRun:
         self.is_over = True
         is_parked = outcome is not None and outcome.status == "cancelled" and self._stopped_for == "park"
         if outcome is not None and not is_parked:
-            self._void_carried("nothing: the agent's turn ended without asking for it again")
+            self._void_carried("nothing: the agent's turn ended without asking again")
             self._outbox.put(Draft("run.finished", outcome))
         self._outbox.close()
         await self._written(writing)
@@ -127,9 +132,11 @@ class LiveRun:
         self._delivery.close()
 
     async def _carried_for(self, request: HumanRequested) -> Answer | None:
-        """The answer that was given to this very call when an earlier attempt asked, used up with that. None, and all
-        others are void, when the agent asks for something else."""
-        carried = next((one for one in self._carried if one.fingerprint == request.fingerprint), None)
+        """Return the answer that an earlier attempt received for this very call, and use it up.
+
+        Returns None, and voids all other answers, when the agent asks for something else.
+        """
+        carried = next((answer for answer in self._carried if answer.fingerprint == request.fingerprint), None)
         if carried is None:
             self._void_carried(f"nothing: the agent asked for something else: {request.title}")
             return None
@@ -138,12 +145,13 @@ class LiveRun:
         return carried.answer if is_first else None
 
     def _void_carried(self, told: str) -> None:
+        """Report that answers from an earlier attempt were not used. `told` says why."""
         for carried in self._carried:
             self.say("human_loop.applied", HumanApplied(request_id=carried.request_id, outcome="void", told=told))
         self._carried.clear()
 
     async def _outcome(self, writing: asyncio.Task[None], delivering: asyncio.Task[None]) -> RunFinished | None:
-        """How the turn ended; None when that is not to be told."""
+        """Return how the turn ended, or None when its end must not be reported."""
         acting = asyncio.create_task(self._act())
         stopping = asyncio.create_task(self.stop.wanted.wait())
         await asyncio.wait({acting, stopping, writing, delivering}, return_when=asyncio.FIRST_COMPLETED)
@@ -151,35 +159,36 @@ class LiveRun:
         self.stop.wanted.set()
         if self._stopped_for != "abandoned":
             await asyncio.wait({acting}, timeout=self.stop.grace_seconds + MARGIN_SECONDS)
-        return self._unless_interrupted(await self._cut_off(acting))
+        return self._unless_interrupted(await self._cancel_if_running(acting))
 
     async def _act(self) -> RunFinished:
         try:
             return await self._take_turn(self._turn, self, self.stop)
         except RunyardError as error:
             return _failed(error.problem_code, error.detail)
-        except Exception:  # noqa: BLE001 - the outermost loop of a turn: whatever breaks in it ends it alone
+        except Exception:  # noqa: BLE001 - the outermost loop of a turn: an error ends this turn only
             _log.exception("turn.broke")
-            return _failed("executor_error", "Something went wrong inside the executor; its log has the details.")
+            return _failed("executor_error", "The executor failed unexpectedly; its log has the details.")
 
-    async def _cut_off(self, acting: asyncio.Task[RunFinished]) -> RunFinished:
-        """Its outcome; a turn that did not end by itself is cancelled, which kills its agent."""
+    async def _cancel_if_running(self, acting: asyncio.Task[RunFinished]) -> RunFinished:
+        """Return the turn's outcome. A turn that did not end by itself is cancelled, which kills its agent."""
         if not acting.done():
             acting.cancel()
             await asyncio.wait({acting}, timeout=MARGIN_SECONDS)
         if acting.done() and not acting.cancelled():
             return acting.result()
         return RunFinished(
-            status="cancelled", reason=Reason(code="stopped_by_force", message="The agent did not stop in time.")
+            status="cancelled",
+            reason=Reason(code="stopped_by_force", message="The agent did not stop in time and was killed."),
         )
 
     def _unless_interrupted(self, outcome: RunFinished) -> RunFinished | None:
-        """A turn that the executor's own end cut short stays open: the next start reports it as lost."""
+        """Return None for a turn that the executor's shutdown interrupted: the next executor reports it as lost."""
         cut_short = self._stopped_for == "shutdown" and outcome.status != "succeeded"
         return None if cut_short or self._stopped_for == "abandoned" else outcome
 
     async def _answer_unless_stopped(self, answered: asyncio.Future[Answer]) -> Answer | None:
-        stopping = asyncio.create_task(self._stopped_openly())
+        stopping = asyncio.create_task(self._stopped_with_notice())
         either: set[asyncio.Future[Any]] = {answered, stopping}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -187,8 +196,8 @@ class LiveRun:
             stopping.cancel()
         return answered.result() if answered.done() else None
 
-    async def _stopped_openly(self) -> None:
-        """What asks is told that nobody answers any more; a silent stop leaves it waiting until it ends."""
+    async def _stopped_with_notice(self) -> None:
+        """Wait for a stop that the agent learns of. A silent stop leaves the agent waiting until it is killed."""
         await self.stop.wanted.wait()
         if self.stop.silently:
             await asyncio.Event().wait()
@@ -199,7 +208,7 @@ class LiveRun:
         except sqlite3.Error as error:
             _log.exception("spool.broken")
             with contextlib.suppress(sqlite3.Error):
-                await self._spool(Spool.refuse, self.run_id, f"What it said could not be kept: {error}")
+                await self._spool(Spool.refuse, self.run_id, f"The executor could not write the run's events: {error}")
 
     def _stop(self, why: Literal["request", "park", "shutdown"]) -> None:
         if self._stopped_for is None or (self._stopped_for == "park" and why == "request"):

@@ -1,4 +1,4 @@
-"""From what an agent says to the spool: never blocks the agent, keeps the order, joins deltas within their window."""
+"""Carry events from an agent to the spool: never block the agent, keep the order, join deltas within a time window."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class Outbox:
-    """The events of one attempt on their way. `write` runs until `close`, and raises sqlite3.Error on a broken disk."""
+    """Queue the events of one attempt. `write` runs until `close`, and raises sqlite3.Error on a broken disk."""
 
     def __init__(self, run_id: UUID, *, spool: SpoolThread, spooled: Callable[[], None]) -> None:
         self._run_id = run_id
@@ -31,7 +31,7 @@ class Outbox:
         self._written_at = 0.0
 
     def put(self, draft: Draft) -> None:
-        """What is said after the end is logged and left out: the run's last event has been written."""
+        """Queue an event. An event after the run's last one is logged and dropped."""
         if self._closed:
             _log.warning("event.after_end", type=draft.type)
             return
@@ -43,19 +43,20 @@ class Outbox:
             self._urgent.set()
 
     async def put_durably(self, draft: Draft) -> int:
-        """Wait until it is in the spool; its number."""
+        """Queue an event, wait until it is in the spool, and return its number."""
         number: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._numbers[draft.id] = number
         self.put(draft)
         return await number
 
     def close(self) -> None:
-        """Nothing more will be put."""
+        """Accept no more events."""
         self._closed = True
         self._filled.set()
         self._urgent.set()
 
     async def write(self) -> None:
+        """Write queued events to the spool until `close`."""
         while True:
             await self._filled.wait()
             if not self._waiting:
@@ -64,7 +65,8 @@ class Outbox:
             await self._write(self._take())
 
     async def _window(self) -> None:
-        """Deltas wait for company until WINDOW_SECONDS after the last write; the first one after a silence does not."""
+        """Wait until WINDOW_SECONDS after the last write, so that deltas are joined. A delta after a longer silence
+        does not wait."""
         remaining = self._written_at + WINDOW_SECONDS - time.monotonic()
         if remaining > 0:
             try:

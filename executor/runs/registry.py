@@ -1,4 +1,4 @@
-"""The runs of this executor: at most one lives, older ones may still have events to deliver."""
+"""Hold the runs of this executor: at most one is live, and older ones may still have events to deliver."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from uuid import UUID
 import structlog
 
 from executor.agents.turn import Turn
-from executor.process.account import OURS, AgentAccount
+from executor.process.account import EXECUTOR_ACCOUNT, AgentAccount
 from executor.process.children import kill_leftovers
 from executor.runs.coalescing import Draft
 from executor.runs.delivery import AttemptDelivery, trace_headers
 from executor.runs.fences import is_known_start
 from executor.runs.live_run import LiveRun, TakeTurn
-from executor.runs.replies import EventsRefused, NotOurs
+from executor.runs.replies import EventsRefused, TakenOver
 from executor.runs.spool import Spool, SpooledRun, SpoolThread
 from schema.errors import NotFound, Unavailable
 from schema.events import AgentLost
@@ -37,7 +37,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorIdentity:
-    """Whose executor this is, and where its agents work."""
+    """Identify an executor: its session and epoch, its folders and the limits of its agents."""
 
     session_id: UUID
     epoch: int
@@ -46,16 +46,16 @@ class ExecutorIdentity:
     home: Path
     grace_seconds: float
     heartbeat_seconds: float
-    account: AgentAccount = OURS
+    account: AgentAccount = EXECUTOR_ACCOUNT
     disk_bytes: int = 0
 
 
 class Runs:
-    """Starts, stops, parks and recovers runs. What it raises are the errors that the edge answers with."""
+    """Start, stop, park and recover runs. Its methods raise the errors that the HTTP routes answer with."""
 
     def __init__(
         self,
-        place: ExecutorIdentity,
+        identity: ExecutorIdentity,
         *,
         spool: SpoolThread,
         client: Callable[[], httpx.AsyncClient],
@@ -63,13 +63,13 @@ class Runs:
         admitting: Callable[[], contextlib.AbstractAsyncContextManager[None]],
     ) -> None:
         """A run begins within a block of `admitting`, which raises a Conflict when its workspace is not ready."""
-        self._place = place
+        self._identity = identity
         self._admitting = admitting
         self._spool = spool
         self._client = client
         self._take_turn = take_turn
         self._live: LiveRun | None = None
-        self._living: asyncio.Task[None] | None = None
+        self._live_task: asyncio.Task[None] | None = None
         self._deliveries: dict[UUID, tuple[AttemptDelivery, asyncio.Task[None]]] = {}
         self._changing = asyncio.Lock()
         self._ending = False
@@ -84,31 +84,32 @@ class Runs:
         return self.live is None and not self._deliveries
 
     async def undelivered(self) -> int:
+        """Return how many events wait for delivery."""
         return await self._spool(Spool.undelivered)
 
     async def start(self, start: StartRun) -> tuple[RunState, bool]:
-        """The run's state, and whether it begins now (else it was taken before)."""
+        """Start a run. Return its state, and whether it begins now: False when the same attempt was accepted before."""
         async with self._changing:
             if self._ending:
-                raise Unavailable("The executor is being stopped.")
-            known = await self._spool(Spool.run, start.run_id)
+                raise Unavailable("The executor is shutting down. Retry with the next executor.")
+            spooled = await self._spool(Spool.run, start.run_id)
             if is_known_start(
                 start,
-                known,
-                session_id=self._place.session_id,
-                epoch=max(self._place.epoch, await self._spool(Spool.highest_epoch)),
+                spooled,
+                session_id=self._identity.session_id,
+                epoch=max(self._identity.epoch, await self._spool(Spool.highest_epoch)),
                 live_run_id=self.live.run_id if self.live else None,
             ):
                 return self._state(await self._spool(Spool.refresh, start)), False
             async with self._admitting():
-                await self._leave_older_attempt(start.run_id)
-                refused_claim = known.refused_claim if known else 0
+                await self._abandon_older_attempt(start.run_id)
+                refused_claim = spooled.refused_claim if spooled else 0
                 run = await self._spool(Spool.begin_attempt, start, refused_claim=refused_claim)
                 self._begin(run, start)
             return self._state(run), True
 
     async def stop(self, run_id: UUID, claim: int) -> RunState:
-        """Ask a live run to end; of any other, refuse later starts by this claim or a lower one."""
+        """Stop a live run, and refuse later starts of this run with this claim or a lower one."""
         async with self._changing:
             run = await self._spool(Spool.remember_stop, run_id, claim)
             if self.live is not None and self.live.run_id == run_id:
@@ -116,7 +117,7 @@ class Runs:
             return self._state(run)
 
     async def park(self, run_id: UUID, claim: int) -> RunState:
-        """End a live run's agent, but not the run; refuse later starts as `stop` does."""
+        """Park a live run: end its agent but not the run. Refuses later starts as `stop` does."""
         async with self._changing:
             run = await self._spool(Spool.remember_stop, run_id, claim)
             if self.live is not None and self.live.run_id == run_id:
@@ -124,44 +125,46 @@ class Runs:
             return self._state(run)
 
     async def state(self, run_id: UUID) -> RunState:
+        """Return the run's state. Raises NotFound for an unknown run."""
         run = await self._spool(Spool.run, run_id)
         if run is None:
-            raise NotFound("This executor does not know the run.")
+            raise NotFound("This executor does not know the run. Start it again.")
         return self._state(run)
 
     async def answer(self, run_id: UUID, answer: Answer) -> bool:
-        """Whether it is the first answer to this request; one that nobody waits for is NotFound."""
+        """Store an answer and return whether it is the first to this request. Raises NotFound when nothing waits for
+        it."""
         if await self._spool(Spool.is_answered, run_id, answer.request_id):
             return False
         live = self.live
         if live is None or live.run_id != run_id or answer.request_id not in live.open_requests:
-            raise NotFound("Nobody waits for an answer to this request.", code="request_unknown")
+            raise NotFound("No live run waits for an answer to this request.", code="request_unknown")
         is_first = await self._spool(Spool.store_answer, run_id, answer)
-        live.hand_over(answer)
+        live.give_answer(answer)
         return is_first
 
     async def recover(self) -> None:
-        """Before anything else is taken: end what an earlier life left, and say what became of its run."""
+        """Kill an earlier executor's processes and report its runs as lost. Call this before any run starts."""
         if await self._spool(Spool.is_new):
             return
-        await asyncio.to_thread(kill_leftovers, self._place.session_id, self._place.account)
-        for found in await self._spool(Spool.runs_to_recover):
-            run = await self._as_lost(found) if found.state in {"starting", "running"} else found
+        await asyncio.to_thread(kill_leftovers, self._identity.session_id, self._identity.account)
+        for spooled in await self._spool(Spool.runs_to_recover):
+            run = await self._as_lost(spooled) if spooled.state in {"starting", "running"} else spooled
             delivery = self._new_delivery(run)
             delivery.close()
             self._deliver(delivery, run)
 
     async def shut_down(self) -> None:
-        """Stop the agent, keep what is left in the spool, and try once more to deliver it."""
+        """Stop the agent, keep undelivered events in the spool, and try once more to deliver them."""
         self._ending = True
         async with self._changing:
-            if self._live is not None and self._living is not None:
+            if self._live is not None and self._live_task is not None:
                 self._live.interrupt()
-                await asyncio.wait({self._living})
+                await asyncio.wait({self._live_task})
         tasks = {task for _, task in self._deliveries.values()}
         for delivery, _ in self._deliveries.values():
             delivery.close()
-            delivery.hurry()
+            delivery.skip_pause()
         if tasks:
             _, pending = await asyncio.wait(tasks, timeout=LAST_DELIVERY_SECONDS)
             for task in pending:
@@ -169,7 +172,7 @@ class Runs:
             await asyncio.gather(*pending, return_exceptions=True)
 
     def _begin(self, run: SpooledRun, start: StartRun) -> None:
-        place = self._place
+        identity = self._identity
         turn = Turn(
             run_id=start.run_id,
             session_id=start.session_id,
@@ -177,10 +180,10 @@ class Runs:
             provider=start.provider,
             prompt=start.prompt,
             options=start.options,
-            workspace=place.workspace,
-            home=place.home,
-            account=place.account,
-            disk_bytes=place.disk_bytes,
+            workspace=identity.workspace,
+            home=identity.home,
+            account=identity.account,
+            disk_bytes=identity.disk_bytes,
             timeout_seconds=start.timeout_seconds,
             resume=start.resume,
             answers=tuple(start.answers),
@@ -189,17 +192,17 @@ class Runs:
         )
         delivery = self._new_delivery(run)
         live = LiveRun(
-            turn, take_turn=self._take_turn, spool=self._spool, delivery=delivery, grace_seconds=place.grace_seconds
+            turn, take_turn=self._take_turn, spool=self._spool, delivery=delivery, grace_seconds=identity.grace_seconds
         )
         self._live = live
-        self._living = asyncio.create_task(self._live_on(live, run, self._deliver(delivery, run)))
+        self._live_task = asyncio.create_task(self._live_on(live, run, self._deliver(delivery, run)))
 
     async def _live_on(self, live: LiveRun, run: SpooledRun, delivering: asyncio.Task[None]) -> None:
         with self._log_context(run):
             _log.info("run.begun", attempt=run.attempt)
             try:
                 await live.live(delivering)
-            except Exception:  # noqa: BLE001 - the outermost loop of a run: the executor lives on
+            except Exception:  # noqa: BLE001 - the outermost loop of a run: the executor goes on
                 _log.exception("run.broke")
                 live.abandon()
                 delivering.cancel()
@@ -212,9 +215,9 @@ class Runs:
             run,
             spool=self._spool,
             client=self._client,
-            headers=trace_headers(run, session_id=self._place.session_id, executor_id=self._place.executor_id),
-            heartbeat_seconds=self._place.heartbeat_seconds,
-            stop_requested=partial(self._stop_asked, run),
+            headers=trace_headers(run, session_id=self._identity.session_id, executor_id=self._identity.executor_id),
+            heartbeat_seconds=self._identity.heartbeat_seconds,
+            stop_requested=partial(self._stop_requested, run),
         )
 
     def _deliver(self, delivery: AttemptDelivery, run: SpooledRun) -> asyncio.Task[None]:
@@ -226,32 +229,32 @@ class Runs:
         with self._log_context(run):
             try:
                 ending = await delivery.deliver()
-            except Exception:  # noqa: BLE001 - the outermost loop of a delivery: the next start takes it up again
+            except Exception:  # noqa: BLE001 - the outermost loop of a delivery: the next executor resumes it
                 _log.exception("delivery.broke")
                 ending = None
             finally:
                 self._forget(delivery, run.run_id)
         live = self._live_of(run)
-        if live is not None and isinstance(ending, NotOurs):
+        if live is not None and isinstance(ending, TakenOver):
             live.abandon()
         if live is not None and isinstance(ending, EventsRefused):
             live.request_stop()
 
-    def _stop_asked(self, run: SpooledRun) -> None:
+    def _stop_requested(self, run: SpooledRun) -> None:
         live = self._live_of(run)
         if live is not None:
             live.request_stop()
 
     def _live_of(self, run: SpooledRun) -> LiveRun | None:
-        """The live run, if it is this attempt of this run."""
+        """Return the live run if it is this attempt of this run, else None."""
         live = self.live
         return live if live and (live.run_id, live.attempt) == (run.run_id, run.attempt) else None
 
-    async def _leave_older_attempt(self, run_id: UUID) -> None:
-        """A new attempt of a run has come: whatever still lives or waits of an older one is given up."""
-        if self._live is not None and self._living is not None and self._live.run_id == run_id:
+    async def _abandon_older_attempt(self, run_id: UUID) -> None:
+        """Abandon an older attempt of the run and its delivery."""
+        if self._live is not None and self._live_task is not None and self._live.run_id == run_id:
             self._live.abandon()
-            await asyncio.wait({self._living})
+            await asyncio.wait({self._live_task})
         if run_id in self._deliveries:
             _, task = self._deliveries[run_id]
             task.cancel()
@@ -261,7 +264,7 @@ class Runs:
     async def _as_lost(self, run: SpooledRun) -> SpooledRun:
         how_far = "after" if run.prompt_delivered else "before"
         warning = AgentLost(
-            message=f"The executor was restarted {how_far} the prompt was given to the agent, which is gone.",
+            message=f"The executor restarted {how_far} the agent received the prompt. The agent is gone.",
             prompt_delivered=run.prompt_delivered,
             taken=await self._spool(Spool.taken_answers, run.run_id),
         )
@@ -284,16 +287,18 @@ class Runs:
             is_told = run.run_id not in self._deliveries
             return state.model_copy(update={"state": "parked" if is_told else "stopping"})
         if live is None and run.state in ("starting", "running") and not self._is_ending(run):
-            return state.model_copy(update={"state": "refused", "reason": "Not even its end could be kept."})
+            return state.model_copy(
+                update={"state": "refused", "reason": "The executor could not write the run's end to its spool."}
+            )
         if live is None:
             return state
         finer = "stopping" if live.is_stopping else "waiting" if live.open_requests else run.state
         return state.model_copy(update={"state": finer})
 
     def _is_ending(self, run: SpooledRun) -> bool:
-        """Its agent has ended, and its last word is on its way to the spool."""
-        ending, living = self._live, self._living
-        if ending is None or living is None or living.done():
+        """Tell whether the run's agent has ended and its last event is on its way to the spool."""
+        ending, live_task = self._live, self._live_task
+        if ending is None or live_task is None or live_task.done():
             return False
         return (ending.run_id, ending.attempt) == (run.run_id, run.attempt)
 

@@ -1,4 +1,4 @@
-"""What the control plane's answer to a callback means for the run. Pure."""
+"""Decide what the control plane's answer to a callback means for the run. Pure."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _REFUSALS = frozenset({400, 413, 422})
 
 @dataclass(frozen=True)
 class Accepted:
-    """It is stored. `stop_requested` repeats a stop that may not have reached us."""
+    """The control plane stored the events. `stop_requested` repeats a stop that may not have arrived."""
 
     stop_requested: bool
 
 
 @dataclass(frozen=True)
-class GoOnFrom:
-    """The control plane waits for event `n`."""
+class ResumeFrom:
+    """The control plane expects event `n` next."""
 
     n: int
 
 
 @dataclass(frozen=True)
-class NotOurs:
+class TakenOver:
     """Another executor or attempt has the run now."""
 
     why: str
@@ -40,24 +40,25 @@ class NotOurs:
 
 @dataclass(frozen=True)
 class EventsRefused:
-    """These events will never be taken."""
+    """The control plane will never accept these events."""
 
     why: str
 
 
 @dataclass(frozen=True)
-class TryAgain:
-    """Later; `after` is in seconds where the answer said so."""
+class RetryLater:
+    """Send again later: after `after` seconds when the answer said so."""
 
     why: str
     after: float | None = None
 
 
-CallbackReply = Accepted | GoOnFrom | NotOurs | EventsRefused | TryAgain
+CallbackReply = Accepted | ResumeFrom | TakenOver | EventsRefused | RetryLater
 
 
 def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> CallbackReply:
-    """An answer that is not of the control plane (a proxy's page) never counts as an acknowledgement."""
+    """Read an answer. An answer that is not the control plane's, such as a proxy's page, is never an
+    acknowledgement."""
     if 200 <= status < 300:
         return _acceptance(body)
     if status == 409:
@@ -65,29 +66,29 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Callback
     if status in _REFUSALS:
         return EventsRefused(_sentence(status, _problem(body)))
     if status == 429 or status >= 500:
-        return TryAgain(f"answered {status}", after=_retry_after(headers.get("retry-after")))
-    return TryAgain(_sentence(status, _problem(body)))
+        return RetryLater(f"The control plane answered {status}.", after=_retry_after(headers.get("retry-after")))
+    return RetryLater(_sentence(status, _problem(body)))
 
 
 def _acceptance(body: bytes) -> CallbackReply:
     try:
         return Accepted(CallbackAnswer.model_validate_json(body).stop_requested)
     except ValidationError:
-        return TryAgain("answered with something that is no acknowledgement")
+        return RetryLater("The answer is not an acknowledgement.")
 
 
 def _conflict(problem: Json) -> CallbackReply:
     code, expected = problem.get("code"), problem.get("expected")
     if code == "gap" and isinstance(expected, int):
-        return GoOnFrom(expected)
+        return ResumeFrom(expected)
     if code in {"stale_epoch", "stale_attempt"}:
-        return NotOurs(_sentence(409, problem))
+        return TakenOver(_sentence(409, problem))
     return EventsRefused(_sentence(409, problem))
 
 
 def _sentence(status: int, problem: Json) -> str:
-    said = ": ".join(str(problem[key])[:300] for key in ("code", "detail") if problem.get(key))
-    return f"The control plane answered {status}{f' {said}' if said else ''}"
+    problem_text = ": ".join(str(problem[key])[:300] for key in ("code", "detail") if problem.get(key))
+    return f"The control plane answered {status}{f' {problem_text}' if problem_text else ''}"
 
 
 def _problem(body: bytes) -> Json:
@@ -99,7 +100,7 @@ def _problem(body: bytes) -> Json:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """RFC 9110: seconds or a date."""
+    """Parse Retry-After (RFC 9110) into seconds, capped; None when it is missing or invalid."""
     if value is None:
         return None
     try:

@@ -1,5 +1,7 @@
-"""An event's data as JSON text that PostgreSQL and every reader can hold: no NUL, no lone surrogate, no great depth,
-and no more than a callback takes."""
+"""Turn an event's data into JSON text that PostgreSQL and every reader accept.
+
+The text has no NUL, no lone surrogate and no deep nesting, and it fits into one callback.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +15,16 @@ from schema.events import RunWarning
 from schema.wire import Json
 
 MAX_DEPTH = 100
-"""Levels of nesting; JSON parsers on the way stop at about 200."""
+"""Levels of nesting in one event. JSON parsers between executor and reader stop at about 200."""
 MAX_BYTES = 7 * 1024 * 1024
-"""Of one event. The control plane takes calls of 8 MiB (MAX_CALLBACK_BYTES), and one that it refuses ends the run."""
+"""Bytes of one event. The control plane accepts calls of 8 MiB (MAX_CALLBACK_BYTES); a refused call ends the run."""
 MAX_ZEROS = 100_000
-"""Of one event. PostgreSQL writes 1e308 out in full."""
+"""Digits of exponents in one event. PostgreSQL writes 1e308 out in full."""
 _EXPONENT = re.compile(r"e[+-]?(\d{2,3})")
 
 
 def storable(draft: Draft) -> tuple[str, str]:
-    """Its type and data. One that nobody could read becomes a `run.warning` that says so: never a silent loss."""
+    """Return the event's type and data. An event that cannot be stored becomes a `run.warning` that says so."""
     try:
         return draft.type, _written(draft.data.to_json())
     except (ValueError, RecursionError) as error:
@@ -31,7 +33,7 @@ def storable(draft: Draft) -> tuple[str, str]:
 
 
 def is_storable(draft: Draft) -> bool:
-    """Whether it would be told as it is."""
+    """Tell whether the event can be stored unchanged."""
     return storable(draft)[0] == draft.type
 
 
@@ -57,22 +59,22 @@ def _is_utf8(text: str) -> bool:
 
 
 def _zeros(text: str) -> int:
-    """What its numbers would grow by; the exponents that stand in its strings do not count."""
-    found: list[int] = []
+    """Count the digits that numbers gain when they are written out in full. Exponents inside strings do not count."""
+    digits: list[int] = []
 
     def read(number: str) -> float:
         value = float(number)
-        found.append(abs(int(math.log10(abs(value)))) if value and math.isfinite(value) else 0)
+        digits.append(abs(int(math.log10(abs(value)))) if value and math.isfinite(value) else 0)
         return value
 
     json.loads(text, parse_float=read)
-    return sum(found)
+    return sum(digits)
 
 
 def _depth(value: object) -> int:
-    """Levels of objects and lists, counted level by level."""
+    """Return the levels of nested objects and lists, counted level by level."""
     depth, level = 0, [value]
-    while level := [child for one in level for child in _children(one)]:
+    while level := [child for parent in level for child in _children(parent)]:
         depth += 1
     return depth
 

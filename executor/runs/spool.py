@@ -1,7 +1,7 @@
-"""The spool: what a run has said, durable on the workspace's volume before it is sent anywhere.
+"""Spool a run's events: make them durable on the workspace's volume before they are sent.
 
-One SQLite file; every change is a transaction that is on the disk when the call returns. `n` is given here, from 1 per
-attempt and without holes. Spool is used in one thread alone; SpoolThread is that thread.
+The spool is one SQLite file. Every change is a transaction that is on disk when the call returns. The spool numbers
+events (`n`) from 1 per attempt, without holes. Use Spool in one thread only; SpoolThread provides it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from schema.events import HumanRequested, RunFinished
 from schema.executor_api import Answer, StartRun
 
 RUNS_KEPT = 1000
-"""Finished runs and refused ones that are remembered, so that a late duplicate is still known."""
+"""Number of finished and refused runs that the spool remembers, so that it recognizes a late duplicate."""
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 P = ParamSpec("P")
@@ -34,8 +34,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class SpooledRun:
-    """A run as the spool knows it. In state `finished`, `lost` and `refused` no agent of it lives. `parked`: finished
-    here for now, for the run goes on later."""
+    """Describe a run as the spool knows it.
+
+    In the states `finished`, `lost` and `refused` the run has no live agent. A `parked` run is finished in this
+    executor only: it continues later.
+    """
 
     run_id: UUID
     attempt: int
@@ -55,7 +58,7 @@ class SpooledRun:
 
 @dataclass(frozen=True)
 class SpooledEvent:
-    """`data` is JSON text, as it will be sent."""
+    """Hold one numbered event. `data` is the JSON text to send."""
 
     n: int
     id: str
@@ -68,7 +71,7 @@ class SpooledEvent:
 
 
 class Spool:
-    """An open spool. Errors are sqlite3.Error: a full or broken disk."""
+    """Read and write an open spool. Methods raise sqlite3.Error when the disk is full or broken."""
 
     def __init__(self, file: Path) -> None:
         os.close(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
@@ -84,26 +87,28 @@ class Spool:
         self._db.close()
 
     def run(self, run_id: UUID) -> SpooledRun | None:
+        """Return the run, or None when the spool does not know it."""
         row = self._do("run_by_id", run_id=str(run_id)).fetchone()
         return None if row is None else _run(row)
 
     def is_new(self) -> bool:
-        """Nothing has ever run here."""
+        """Tell whether no run has ever been recorded."""
         return self._do("any_run").fetchone() is None
 
     def runs_to_recover(self) -> list[SpooledRun]:
-        """Those that lived when we ended, and those with events that nobody has acknowledged; oldest first."""
+        """Return the runs that were live, and those with unacknowledged events, oldest first."""
         return [_run(row) for row in self._do("runs_to_recover")]
 
     def highest_epoch(self) -> int:
+        """Return the highest epoch of any run, or 0."""
         return int(self._do("highest_epoch").fetchone()[0])
 
     def undelivered(self) -> int:
-        """Events that wait for the control plane."""
+        """Return how many events wait for the control plane."""
         return int(self._do("undelivered").fetchone()[0])
 
     def begin_attempt(self, start: StartRun, *, refused_claim: int) -> SpooledRun:
-        """A new attempt takes the run's place: what an older one has not delivered is of no use any more."""
+        """Record a new attempt. It replaces the run's older attempt and drops that attempt's undelivered events."""
         with self._transaction():
             self._do("forget_old_runs", kept=RUNS_KEPT)
             self._do("delete_run", run_id=str(start.run_id))
@@ -121,7 +126,7 @@ class Spool:
         return self._known(start.run_id)
 
     def refresh(self, start: StartRun) -> SpooledRun:
-        """The same attempt was sent again: its claim may have grown, its key may have been rotated."""
+        """Record that the same attempt was sent again: its claim may be higher and its key rotated."""
         self._do(
             "refresh_run",
             run_id=str(start.run_id),
@@ -132,42 +137,44 @@ class Spool:
         return self._known(start.run_id)
 
     def remember_stop(self, run_id: UUID, claim: int) -> SpooledRun:
-        """From now on no start of this run with this claim or a lower one is taken."""
+        """Refuse from now on every start of this run with this claim or a lower one."""
         self._do("remember_stop", run_id=str(run_id), claim=claim)
         return self._known(run_id)
 
     def append(self, run_id: UUID, drafts: list[Draft]) -> list[int]:
-        """Give each its number; with them, what they mean: a request that waits, an end."""
+        """Number and store the events, and return their numbers. Also record the requests and the end that they
+        carry."""
         with self._transaction():
             return self._append(run_id, drafts)
 
     def mark_prompt_delivered(self, run_id: UUID) -> None:
+        """Record that the agent may have received the prompt."""
         self._do("mark_prompt_delivered", run_id=str(run_id))
 
     def park(self, run_id: UUID) -> None:
-        """Its agent has ended, and nothing more of this attempt comes."""
+        """Record that the run's agent has ended and this attempt has no more events."""
         self._do("park", run_id=str(run_id))
 
     def mark_lost(self, run_id: UUID, warning: Draft) -> SpooledRun:
-        """Its agent is gone; the warning is its next event."""
+        """Record that the run's agent is gone, with the warning as its next event."""
         with self._transaction():
             self._append(run_id, [warning])
             self._do("mark_lost", run_id=str(run_id))
         return self._known(run_id)
 
     def refuse(self, run_id: UUID, reason: str) -> None:
-        """Nothing more of it can be delivered. Its events stay, for people to look at."""
+        """Record that the run's events cannot be delivered. They stay in the spool for inspection."""
         self._do("refuse", run_id=str(run_id), reason=reason)
 
     def drop(self, run_id: UUID, reason: str) -> None:
-        """It belongs to another executor or attempt now, and so do its events."""
+        """Drop the run's events: another executor or attempt has the run."""
         with self._transaction():
             self._do("refuse", run_id=str(run_id), reason=reason)
             self._do("drop_events", run_id=str(run_id))
             self._do("drop_counts", run_id=str(run_id))
 
     def unacknowledged(self, run_id: UUID, *, most: int, most_bytes: int) -> list[SpooledEvent]:
-        """The next events to send, in order; one alone may be larger than `most_bytes`."""
+        """Return the next events to send, in order. A single event may be larger than `most_bytes`."""
         batch: list[SpooledEvent] = []
         size = 0
         acked_n = self._known(run_id).acked_n
@@ -180,18 +187,18 @@ class Spool:
         return batch
 
     def acknowledge(self, run_id: UUID, n: int) -> None:
-        """The control plane has all up to `n`."""
+        """Record that the control plane has every event up to `n`."""
         with self._transaction():
             self._do("acknowledge", run_id=str(run_id), n=n)
             self._do("delete_acknowledged", run_id=str(run_id), n=n)
 
     def is_answered(self, run_id: UUID, request_id: UUID) -> bool:
-        """False also for a request that is not known."""
+        """Tell whether the request has an answer. False also for an unknown request."""
         row = self._do("is_answered", run_id=str(run_id), request_id=str(request_id)).fetchone()
         return row is not None and bool(row[0])
 
     def store_answer(self, run_id: UUID, answer: Answer) -> bool:
-        """Whether it is the first answer to a known request."""
+        """Store the answer and return whether it is the first to a known request."""
         stored = self._do(
             "store_answer",
             run_id=str(run_id),
@@ -201,7 +208,8 @@ class Spool:
         return stored.rowcount == 1
 
     def use_answer(self, run_id: UUID, answer: Answer) -> bool:
-        """Whether this answer of an earlier attempt may be used: once. From now on the agent may have been told."""
+        """Use an answer from an earlier attempt and return whether it was unused. From now on the agent may have
+        received it."""
         used = self._do(
             "use_answer",
             run_id=str(run_id),
@@ -211,7 +219,7 @@ class Spool:
         return used.rowcount == 1
 
     def taken_answers(self, run_id: UUID) -> list[UUID]:
-        """Requests whose answers are here, so that the agent may have been told."""
+        """Return the requests with stored answers: the agent may have received them."""
         return [UUID(row[0]) for row in self._do("taken_answers", run_id=str(run_id))]
 
     def _append(self, run_id: UUID, drafts: list[Draft]) -> list[int]:
@@ -247,10 +255,10 @@ class Spool:
 
 
 class SpoolThread:
-    """The one thread that a spool is used in: `await spool(Spool.append, run_id, drafts)`."""
+    """Own the only thread that uses a spool: `await spool(Spool.append, run_id, drafts)`."""
 
     def __init__(self, file: Path) -> None:
-        """Opens it; sqlite3.Error when that cannot be."""
+        """Open the spool. Raises sqlite3.Error when that fails."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
         self._spool = self._thread.submit(Spool, file).result()
 
@@ -259,7 +267,7 @@ class SpoolThread:
         return await asyncio.get_running_loop().run_in_executor(self._thread, acting)
 
     def close(self) -> None:
-        """After what was begun is done."""
+        """Finish pending calls, then close the spool."""
         self._thread.submit(self._spool.close).result()
         self._thread.shutdown()
 

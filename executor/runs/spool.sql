@@ -1,11 +1,12 @@
--- The executor's spool (SQLite). One row a run: its latest attempt. Statements are called by name (executor/runs/spool.py).
+-- The executor's spool (SQLite). `runs` has one row a run: its latest attempt. executor/runs/spool.py calls each
+-- statement by name.
 
 -- name: create_runs
 CREATE TABLE IF NOT EXISTS runs (
     run_id TEXT PRIMARY KEY,
     attempt INTEGER NOT NULL CHECK (attempt >= 0),
     claim INTEGER NOT NULL CHECK (claim >= 0),
-    -- starts with this claim or a lower one are refused: their run was stopped
+    -- the executor refuses starts with this claim or a lower one, because the run was stopped
     refused_claim INTEGER NOT NULL DEFAULT 0,
     epoch INTEGER NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('starting', 'running', 'finished', 'lost', 'refused')),
@@ -15,7 +16,7 @@ CREATE TABLE IF NOT EXISTS runs (
     prompt_delivered INTEGER NOT NULL DEFAULT 0,
     last_n INTEGER NOT NULL DEFAULT 0,
     acked_n INTEGER NOT NULL DEFAULT 0,
-    -- the data of run.finished, or 'parked': the attempt has ended, the run has not
+    -- the data of run.finished, or 'parked' when the attempt has ended and the run has not
     outcome TEXT,
     reason TEXT,
     begun_at REAL NOT NULL DEFAULT (julianday('now')),
@@ -86,7 +87,7 @@ WHERE run_id = :run_id;
 
 -- name: remember_stop
 INSERT INTO runs (run_id, attempt, claim, refused_claim, epoch, state, callback_url, callback_key, reason)
-VALUES (:run_id, 0, 0, :claim, 0, 'refused', '', '', 'It was stopped before it was started here.')
+VALUES (:run_id, 0, 0, :claim, 0, 'refused', '', '', 'The run was stopped before it reached this executor.')
 ON CONFLICT (run_id) DO UPDATE SET refused_claim = max(refused_claim, excluded.refused_claim);
 
 -- name: insert_event
@@ -140,7 +141,7 @@ SELECT answer IS NOT NULL FROM requests WHERE run_id = :run_id AND request_id = 
 SELECT request_id FROM requests WHERE run_id = :run_id AND answer IS NOT NULL;
 
 -- name: use_answer
--- Given along with the attempt, to a request of an earlier one.
+-- An answer that came with this attempt, for a request of an earlier attempt.
 INSERT INTO requests (request_id, run_id, answer) VALUES (:request_id, :run_id, :answer) ON CONFLICT DO NOTHING;
 
 -- name: store_answer

@@ -1,1 +1,1 @@
-"""Saves and restores a session's two roots. `python -m executor.snapshotter` is the engine, a process of its own."""
+"""Save and restore a session's two roots. `python -m executor.snapshotter` runs the snapshotter in its own process."""

@@ -1,8 +1,8 @@
-"""The engine: one order from standard input is carried out, and the process ends (executor/snapshotter/protocol.py).
+"""Run the snapshotter: carry out one order from standard input, then end (executor/snapshotter/protocol.py).
 
-It runs as the agent's user where that is another than ours, so it can do to the workspace what an agent could, and no
-more. It opens nothing of the state folder: the index comes and goes by descriptors that it inherits. Nobody can look
-into it (not dumpable), for it holds links to the store.
+It runs as the agent's account where the executor uses another one, so it can do no more than the agent could. It opens
+nothing in the state folder: it inherits the index as descriptors. It is not dumpable, so that no process can read the
+pre-signed links in its memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 from typing import Any
 from uuid import UUID
 
-from executor.snapshotter.protocol import EngineFailed, ExecutorChannel
+from executor.snapshotter.protocol import ExecutorChannel, SnapshotterFailed
 from schema.errors import RunyardError
 
 _PR_SET_DUMPABLE = 4
@@ -22,29 +22,34 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main() -> None:
+    """Carry out one order and report its result to the executor."""
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    gc.disable()  # nothing here makes cycles, and looking for them among a million objects takes longer than the scan
-    talk = ExecutorChannel()
-    order = talk.order()
+    gc.disable()  # a save makes no reference cycles, and searching a million objects for them outlasts the scan
+    channel = ExecutorChannel()
+    order = channel.order()
     try:
-        done = _save(order, talk) if order["kind"] == "sync" else _restore(order, talk)
+        result = _save(order, channel) if order["kind"] == "sync" else _restore(order, channel)
     except RunyardError as error:
-        talk.say("failed", {"code": error.problem_code, "error": error.detail})
+        channel.send("failed", {"code": error.problem_code, "error": error.detail})
     except OSError as error:
-        talk.say("failed", _failure(error))
-    except BaseException:  # noqa: BLE001 - the outermost frame: whatever happened, the executor is told
+        channel.send("failed", _failure(error))
+    except BaseException:  # noqa: BLE001 - the outermost frame: the executor hears of every failure
         import traceback
 
         traceback.print_exc()
-        talk.say(
-            "failed", {"code": EngineFailed.code, "error": "The engine broke; the executor's log has the details."}
+        channel.send(
+            "failed",
+            {
+                "code": SnapshotterFailed.code,
+                "error": "The snapshotter failed unexpectedly; the executor's log has the details.",
+            },
         )
     else:
-        talk.say("done", done)
-    os._exit(0)  # threads that still wait for the store are not waited for
+        channel.send("done", result)
+    os._exit(0)  # do not wait for threads that still wait for the store
 
 
-def _save(order: dict[str, Any], talk: ExecutorChannel) -> dict[str, Any]:
+def _save(order: dict[str, Any], channel: ExecutorChannel) -> dict[str, Any]:
     from executor.snapshotter.index import read_index
     from executor.snapshotter.save import save
     from executor.snapshotter.snapshot import SaveOrder
@@ -53,7 +58,7 @@ def _save(order: dict[str, Any], talk: ExecutorChannel) -> dict[str, Any]:
     if order["indexIn"] is not None:
         with open(order["indexIn"], "rb") as file:
             index = read_index(file.read())
-    given = SaveOrder(
+    save_order = SaveOrder(
         session_id=UUID(order["sessionId"]),
         snapshot_id=UUID(order["snapshotId"]),
         head=_id(order["head"]),
@@ -65,14 +70,14 @@ def _save(order: dict[str, Any], talk: ExecutorChannel) -> dict[str, Any]:
         keep=order["keep"],
         drop=order["drop"],
     )
-    outcome = save(given, index=index, talk=talk)
+    outcome = save(save_order, index=index, channel=channel)
     return {"receipt": outcome.receipt, "hasIndex": _write_index(order, outcome.index)}
 
 
-def _restore(order: dict[str, Any], talk: ExecutorChannel) -> dict[str, Any]:
+def _restore(order: dict[str, Any], channel: ExecutorChannel) -> dict[str, Any]:
     from executor.snapshotter.restore import RestoreOrder, restore
 
-    given = RestoreOrder(
+    restore_order = RestoreOrder(
         session_id=UUID(order["sessionId"]),
         snapshot_id=_id(order["snapshotId"]),
         manifest_digest=order["manifestDigest"],
@@ -82,7 +87,7 @@ def _restore(order: dict[str, Any], talk: ExecutorChannel) -> dict[str, Any]:
         keep=order["keep"],
         drop=order["drop"],
     )
-    restored = restore(given, talk=talk)
+    restored = restore(restore_order, channel=channel)
     return {"receipt": restored.receipt, "hasIndex": _write_index(order, restored.index)}
 
 
@@ -91,7 +96,8 @@ def _id(text: str | None) -> UUID | None:
 
 
 def _write_index(order: dict[str, Any], data: bytes | None) -> bool:
-    """Whether there is a new one. On a full disk there is none, and the next save reads everything."""
+    """Write the new index and return whether there is one. A full disk leaves none, and the next save reads
+    everything."""
     if data is None:
         return False
     try:
@@ -104,9 +110,9 @@ def _write_index(order: dict[str, Any], data: bytes | None) -> bool:
 
 def _failure(error: OSError) -> dict[str, str]:
     if error.errno in _FULL:
-        return {"code": "disk_full", "error": "The disk is full."}
-    where = f" at {error.filename!r}" if error.filename else ""
-    return {"code": "not_possible", "error": f"The system refused{where}: {error.strerror}."}
+        return {"code": "disk_full", "error": "The worker's disk is full. Free space, then try again."}
+    path = f" {error.filename!r}" if error.filename else " a file"
+    return {"code": "not_possible", "error": f"The system refused access to{path}: {error.strerror}."}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Fetches the objects that a restore needs, several at a time, proves each, and writes what is in them."""
+"""Fetch the objects that a restore needs, several at a time: verify each one and write its files."""
 
 from __future__ import annotations
 
@@ -32,33 +32,33 @@ from schema.snapshot_manifest import (
 
 THREADS = 4
 FLUSHED_BYTES = 32 << 20
-"""So much is written before the disk is told to take it, while more is fetched: the last flush finds little left."""
+"""Flush to disk after this many bytes while fetching continues, so that the last flush is short."""
 _BLOCK = 1 << 16
 _ZEROS = bytes(_BLOCK)
 _own = threading.local()
 
 
 Target = tuple[Staging, bytes, File]
-"""Where a file is written: below which root, and its path there."""
+"""A file to write: its staging root, its path there, and its entry."""
 
 
 @dataclass
 class Wanted:
-    """What of one object goes where."""
+    """List the files and parts to write from one object."""
 
     files: list[Target] = field(default_factory=list)
     parts: list[tuple[Staging, bytes, Part]] = field(default_factory=list)
 
 
 class Fetch:
-    """`add` what is to be there, then `run`."""
+    """Collect entries with `add`, then fetch them with `run`."""
 
-    def __init__(self, manifest: Manifest, *, session_id: UUID, talk: ExecutorChannel) -> None:
+    def __init__(self, manifest: Manifest, *, session_id: UUID, channel: ExecutorChannel) -> None:
         self._objects = manifest.objects
         self._session_id = session_id
-        self._talk = talk
+        self._channel = channel
         self._wanted: dict[int, Wanted] = {}
-        self._late: list[tuple[Staging, list[Entry]]] = []
+        self._deferred: list[tuple[Staging, list[Entry]]] = []
         self._failed = False
         self._writing = threading.Lock()
         self._flushing = threading.Lock()
@@ -66,9 +66,12 @@ class Fetch:
         self.bytes_to_write = 0
 
     def add(self, staging: Staging, entries: list[Entry]) -> None:
-        """Folders, empty and large files are made at once; the rest waits for its objects. Hard links are
-        to files among the entries."""
-        late: list[Entry] = []
+        """Add entries to write. Folders, empty files and large files are created at once; other files wait for their
+        objects.
+
+        The targets of hard links must be among the entries.
+        """
+        deferred: list[Entry] = []
         folder = None
         for entry in entries:
             path = path_bytes(entry.path)
@@ -81,27 +84,27 @@ class Fetch:
                     self._add_file((staging, path, entry))
                 case Folder():
                     staging.make_folder(path)
-                    staging.solid.add(path)
+                    staging.snapshot_folders.add(path)
                 case HardLink() | Symlink():
-                    late.append(entry)
+                    deferred.append(entry)
                 case LargeFile():
                     self._add_large(staging, path, entry)
-                    late.append(entry)
-        self._late.append((staging, late))
+                    deferred.append(entry)
+        self._deferred.append((staging, deferred))
 
     def run(self) -> None:
-        """Raises StoreFailed, ObjectDamaged, or the OSError of a disk."""
-        self._talk.progress("downloading", filesTotal=self._count_files(), bytesTotal=self.bytes_to_write)
-        with_most = sorted(self._wanted, key=lambda number: -self._objects[number].size)
+        """Fetch, verify and write everything. Raises StoreFailed, ObjectDamaged, or OSError from the disk."""
+        self._channel.progress("downloading", filesTotal=self._count_files(), bytesTotal=self.bytes_to_write)
+        largest_first = sorted(self._wanted, key=lambda number: -self._objects[number].size)
         pool = ThreadPoolExecutor(THREADS, "fetch")
-        tasks = [pool.submit(self._fetch, number) for number in with_most]
+        tasks = [pool.submit(self._fetch, number) for number in largest_first]
         wait(tasks, return_when=FIRST_EXCEPTION)
         self._failed = any(task.done() and task.exception() for task in tasks)
         pool.shutdown(wait=not self._failed, cancel_futures=True)
         for task in tasks:
             if task.done():
                 task.result()
-        for staging, entries in self._late:
+        for staging, entries in self._deferred:
             for entry in entries:
                 _finish(staging, entry)
 
@@ -129,17 +132,17 @@ class Fetch:
     def _fetch(self, number: int) -> None:
         stored, wanted = self._objects[number], self._wanted[number]
         key = stored.key(self._session_id)
-        data = get_object(self._talk, key, size=stored.size, limit=stored.size, digest=stored.digest)
+        data = get_object(self._channel, key, size=stored.size, limit=stored.size, digest=stored.digest)
         raw = _decompressed(data, stored) if stored.is_zstd else data
         del data
-        with self._writing:  # several writers of small files would mostly wait for the interpreter's lock
+        with self._writing:  # several threads writing small files would mostly wait for the interpreter's lock
             _write_files(wanted.files, raw, lambda: self._failed)
         if wanted.parts:
             digest = hashlib.sha256(raw).hexdigest() if stored.is_zstd else stored.digest
             for staging, path, part in wanted.parts:
                 _write_part(staging, path, part, raw, digest)
         written = sum(file.size for _, _, file in wanted.files) + sum(part.size for _, _, part in wanted.parts)
-        self._talk.add(files=len(wanted.files), amount=written)
+        self._channel.add(files=len(wanted.files), amount=written)
         self._flush_now_and_then(wanted, written)
 
     def _flush_now_and_then(self, wanted: Wanted, written: int) -> None:
@@ -155,22 +158,24 @@ class Fetch:
 
 
 def _decompressed(data: bytes, stored: Stored) -> bytes:
-    """Exactly as much as the manifest says, whatever the object claims."""
+    """Decompress exactly as many bytes as the manifest says, whatever the object's own header claims."""
     if not hasattr(_own, "decompressor"):
         _own.decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 27)
     try:
         if zstandard.frame_content_size(data) != stored.raw:
-            raise ObjectDamaged("An object of the snapshot is of another size than its manifest says.")
+            raise ObjectDamaged(
+                "An object of the snapshot differs in size from its manifest. Restore an older snapshot."
+            )
         raw: bytes = _own.decompressor.decompress(data, max_output_size=stored.raw)
     except zstandard.ZstdError:
-        raise ObjectDamaged("An object of the snapshot cannot be decompressed.") from None
+        raise ObjectDamaged("An object of the snapshot cannot be decompressed. Restore an older snapshot.") from None
     if len(raw) != stored.raw:
-        raise ObjectDamaged("An object of the snapshot is of another size than its manifest says.")
+        raise ObjectDamaged("An object of the snapshot differs in size from its manifest. Restore an older snapshot.")
     return raw
 
 
 def _write_files(targets: list[Target], raw: bytes, is_over: Callable[[], bool]) -> None:
-    """Each proven, then written; those of one folder follow each other."""
+    """Verify and write files, opening each folder once. `is_over` stops the loop when another thread has failed."""
     view, at = memoryview(raw), -1
     folder: tuple[Staging, bytes] | None = None
     try:
@@ -179,7 +184,7 @@ def _write_files(targets: list[Target], raw: bytes, is_over: Callable[[], bool])
                 return
             data = view[file.offset : file.offset + file.size]
             if hashlib.sha256(data).hexdigest() != file.digest:
-                raise ObjectDamaged("A file of the snapshot is not what its manifest says.")
+                raise ObjectDamaged("A file of the snapshot differs from its manifest. Restore an older snapshot.")
             parent, name = split(path)
             if folder is None or folder[1] != parent or folder[0] is not staging:
                 if at >= 0:
@@ -204,9 +209,9 @@ def _write_file(folder: int, name: bytes, data: memoryview, file: File) -> Stamp
 
 
 def _write_part(staging: Staging, path: bytes, part: Part, raw: bytes, digest: str) -> None:
-    """`digest` of the bytes. What is nothing but zeros stays a hole: it was one, or reads the same."""
+    """Verify and write one part of a large file. `digest` is the content's digest. Blocks of zeros stay holes."""
     if digest != part.digest:
-        raise ObjectDamaged("A part of a file of the snapshot is not what its manifest says.")
+        raise ObjectDamaged("A part of a file of the snapshot differs from its manifest. Restore an older snapshot.")
     view = memoryview(raw)
     with opened(staging.new, path, WRITE) as descriptor:
         for start in range(0, len(raw), _BLOCK):
@@ -216,14 +221,14 @@ def _write_part(staging: Staging, path: bytes, part: Part, raw: bytes, digest: s
 
 
 def write_all(descriptor: int, data: memoryview, offset: int) -> None:
-    """A disk that is nearly full takes a part, and then fails."""
+    """Write all of `data` at `offset`. A nearly full disk takes a part of it and then raises OSError."""
     while data:
         count = os.pwrite(descriptor, data, offset)
         data, offset = data[count:], offset + count
 
 
 def _finish(staging: Staging, entry: Entry) -> None:
-    """What needs the others' bytes to be there."""
+    """Create entries that depend on other files' content: links, and the modes and times of large files."""
     folder, name = split(path_bytes(entry.path))
     match entry:
         case LargeFile():

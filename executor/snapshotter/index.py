@@ -1,5 +1,7 @@
-"""What the last scan saw, so that the next one reads only what changed. It may be lost at any time, at the price of
-reading everything once; it is never believed about a file that could have changed without a trace."""
+"""Remember the last scan, so that the next one reads only changed files.
+
+Losing the index costs one full read. The scan never trusts it for a file that could have changed without a trace.
+"""
 
 from __future__ import annotations
 
@@ -18,21 +20,23 @@ if TYPE_CHECKING:
 
 VERSION = 1
 MARGIN_NS = 1_000_000_000
-"""A file changed this shortly before a scan began may change once more without its times moving on."""
+"""A file changed this shortly before a scan may change again without a new timestamp."""
 MAPPED_MARGIN_NS = 60_000_000_000
-"""The same while an agent is at work: who has mapped a file changes it without a trace until it was written to the
-disk, which the system does after half a minute."""
+"""The same margin while an agent works: a mapped file changes without a trace until the kernel writes it back. The
+kernel does so after half a minute."""
 
 Stamp = tuple[int, int]
 """ctime_ns, inode"""
 
 
 def stamp_of(seen: os.stat_result) -> Stamp:
+    """Return the stamp of a file's stat result."""
     return seen.st_ctime_ns, seen.st_ino
 
 
 class Index(Struct, frozen=True, kw_only=True):
-    """`stamps` stand in the order of the manifest's entries, (0, 0) for what is no file or cannot be trusted."""
+    """Hold one scan. `stamps` follows the order of the manifest's entries; (0, 0) marks a non-file or an untrusted
+    file."""
 
     version: int
     manifest: Manifest
@@ -42,13 +46,13 @@ class Index(Struct, frozen=True, kw_only=True):
 
 
 KnownEntry = tuple[Entry, Stamp]
-"""An entry of the last scan, and what it was like if it is a file (File or LargeFile)."""
+"""An entry of the last scan, and its stamp if it is a file (File or LargeFile)."""
 _FILES = (File, LargeFile)
 _decoder = msgspec.msgpack.Decoder(Index)
 
 
 def read_index(data: bytes) -> Index | None:
-    """None when there is none that can be used."""
+    """Decode an index. Return None when it is unusable."""
     try:
         index = _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -59,7 +63,7 @@ def read_index(data: bytes) -> Index | None:
 def write_index(
     manifest: Manifest, *, digest: str, stamps: Mapping[Root, Mapping[str, Stamp]], trusted_before_ns: int
 ) -> bytes:
-    """`stamps` of each root by path (text)."""
+    """Encode an index. `stamps` holds each root's stamps by path (text)."""
     ordered: dict[str, list[Stamp]] = {
         root: [of_root.get(entry.path, (0, 0)) for entry in manifest.entries(root)] for root, of_root in stamps.items()
     }
@@ -70,7 +74,7 @@ def write_index(
 
 
 def known_entries(index: Index | None, root: Root) -> dict[str, KnownEntry]:
-    """By path (text): all that can be trusted."""
+    """Return the trusted entries of a root by path (text)."""
     stamps = index.stamps.get(root) if index else None
     if index is None or stamps is None:
         return {}
@@ -83,7 +87,7 @@ def known_entries(index: Index | None, root: Root) -> dict[str, KnownEntry]:
 
 
 def is_unchanged(seen: os.stat_result, known: KnownEntry) -> bool:
-    """Whether this file is the one of the last scan, as it was then."""
+    """Tell whether a file is the same as in the last scan, with the same content."""
     entry, stamp = known
     return (
         stamp == (seen.st_ctime_ns, seen.st_ino)

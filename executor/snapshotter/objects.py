@@ -1,6 +1,6 @@
-"""The objects of a new snapshot: those of the one before, by content, and new ones on their way to the store.
+"""Collect the objects of a new snapshot: reuse those of the previous one by content, and upload new ones.
 
-At most BUDGET_BYTES of content are in memory at a time; whoever brings more waits until some of it is in the store.
+At most BUDGET_BYTES of content are in memory at a time. A caller that adds more waits until an upload finishes.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ LEVEL = 3
 SMALL_PACK_BYTES = 1 << 20
 SMALL_PACKS = 16
 DEAD_SHARE = 3
-"""A pack of which less than a third is still needed is written anew; more than SMALL_PACKS small ones become one."""
+"""Rewrite a pack when less than a third of it is still needed. More than SMALL_PACKS small packs become one."""
 
 _own = threading.local()
 
 
-class Contents:
-    """Where each content is. `table` is what entries point into: the objects of the snapshot before, then new ones."""
+class SnapshotObjects:
+    """Locate each content. Entries point into `table`: the previous snapshot's objects, then new ones."""
 
-    def __init__(self, head: Manifest | None, *, session_id: UUID, talk: ExecutorChannel) -> None:
+    def __init__(self, head: Manifest | None, *, session_id: UUID, channel: ExecutorChannel) -> None:
         self._session_id = session_id
-        self._talk = talk
+        self._channel = channel
         self._head = head
         self._table: list[Stored | Future[Stored]] = list(head.objects) if head else []
         self._small: dict[str, tuple[int, int]] | None = None
@@ -49,23 +49,24 @@ class Contents:
         self._failed: BaseException | None = None
         self.uploaded: list[Stored] = []
 
-    def place_small(self, digest: str, data: bytes) -> tuple[int, int]:
-        """(pack, offset) of these bytes, which are put into a new pack unless they are known."""
+    def add_small(self, digest: str, data: bytes) -> tuple[int, int]:
+        """Return (pack, offset) of these bytes. Unknown bytes go into a new pack."""
         if not data:
             return 0, 0
-        known = self._small_places().get(digest)
+        known = self._small_locations().get(digest)
         if known is not None:
             return known
         if len(self._pack) + len(data) > PACK_BYTES and self._pack:
             self.finish_pack()
         if not self._pack:
             self._pack_number = self._reserve()
-        place = self._pack_number, len(self._pack)
+        location = self._pack_number, len(self._pack)
         self._pack += data
-        self._small_places()[digest] = place
-        return place
+        self._small_locations()[digest] = location
+        return location
 
-    def place_part(self, offset: int, data: bytes) -> Part:
+    def add_part(self, offset: int, data: bytes) -> Part:
+        """Return the part of a large file. Unknown bytes are uploaded as an object of their own."""
         digest = hashlib.sha256(data).hexdigest()
         known = self._known_parts().get((digest, len(data)))
         if known is None:
@@ -73,17 +74,18 @@ class Contents:
             self._send(known, data, digest=digest)
             self._known_parts()[digest, len(data)] = known
         else:
-            self._talk.add(amount=len(data))  # else one that reads a huge file again would seem to stand still
+            self._channel.add(amount=len(data))  # otherwise rereading a huge file would show no progress
         return Part(offset, len(data), digest, known)
 
     def finish_pack(self) -> None:
-        """What is gathered so far goes its way; the next file begins another pack."""
+        """Upload the current pack. The next file begins another one."""
         if self._pack:
             data, self._pack = bytes(self._pack), bytearray()
             self._send(self._pack_number, data)
 
-    def found_again(self, known: Mapping[str, KnownEntry]) -> dict[str, KnownEntry]:
-        """Entries of another snapshot than the one before, as they are in this one: those whose bytes are here too."""
+    def reusable_entries(self, known: Mapping[str, KnownEntry]) -> dict[str, KnownEntry]:
+        """Return entries of an older snapshot, relocated to this one. Entries whose bytes are not in this one are left
+        out."""
         current = ((self._relocated(entry), stamp) for entry, stamp in known.values())
         return {entry.path: (entry, stamp) for entry, stamp in current if entry is not None}
 
@@ -95,8 +97,10 @@ class Contents:
         return isinstance(entry, File) and entry.size > 0 and entry.pack in self._retired
 
     def retire(self, needed: Iterable[Entry | None]) -> bool:
-        """Give up packs of which little is `needed`, or that are small and many. Whether there are any: what is needed
-        of them has to be brought again."""
+        """Give up packs of which little is `needed`, and small packs when there are many.
+
+        Return whether any was given up. The caller must add their needed files again.
+        """
         if self._head is None:
             return False
         live: dict[int, int] = defaultdict(int)
@@ -109,24 +113,26 @@ class Contents:
         small = {pack for pack in live if objects[pack].size < SMALL_PACK_BYTES and objects[pack].raw < PACK_BYTES // 2}
         retired = dead | (small if len(small) > SMALL_PACKS else set())
         if retired:
-            self._small = {digest: place for digest, place in self._small_places().items() if place[0] not in retired}
+            self._small = {
+                digest: location for digest, location in self._small_locations().items() if location[0] not in retired
+            }
             self._retired |= retired
         return bool(retired)
 
     def finish(self) -> list[Stored]:
-        """All objects, once everything new is in the store; raises what went wrong with one."""
+        """Return all objects once every upload has finished. Raises the error of a failed upload."""
         self.finish_pack()
         try:
-            return [one if isinstance(one, Stored) else one.result() for one in self._table]
+            return [stored if isinstance(stored, Stored) else stored.result() for stored in self._table]
         finally:
             self._pool.shutdown(cancel_futures=True)
 
     def _relocated(self, entry: Entry) -> Entry | None:
         if isinstance(entry, File):
-            place = self._small_places().get(entry.digest) if entry.size else (0, 0)
-            if place is None:
+            location = self._small_locations().get(entry.digest) if entry.size else (0, 0)
+            if location is None:
                 return None
-            return File(entry.path, entry.mode, entry.mtime_ns, entry.size, entry.digest, *place)
+            return File(entry.path, entry.mode, entry.mtime_ns, entry.size, entry.digest, *location)
         if not isinstance(entry, LargeFile):
             return None
         parts = []
@@ -137,7 +143,7 @@ class Contents:
             parts.append(Part(part.offset, part.size, part.digest, known))
         return LargeFile(entry.path, entry.mode, entry.mtime_ns, entry.size, entry.digest, parts)
 
-    def _small_places(self) -> dict[str, tuple[int, int]]:
+    def _small_locations(self) -> dict[str, tuple[int, int]]:
         if self._small is None:
             self._small = {
                 entry.digest: (entry.pack, entry.offset)
@@ -157,12 +163,12 @@ class Contents:
         return self._parts
 
     def _reserve(self) -> int:
-        """The number of an object that is yet to be sent."""
+        """Return the number of a new object that is sent later."""
         self._table.append(Future())
         return len(self._table) - 1
 
     def _send(self, number: int, data: bytes, *, digest: str | None = None) -> None:
-        """A pack, or the part of a file with this digest."""
+        """Upload a pack, or the part of a file with this digest."""
         with self._freed:
             self._freed.wait_for(lambda: self._free >= min(len(data), BUDGET_BYTES) or self._failed is not None)
             if self._failed is not None:
@@ -171,19 +177,19 @@ class Contents:
         self._table[number] = self._pool.submit(self._upload, data, digest)
 
     def _upload(self, data: bytes, digest: str | None) -> Stored:
-        from executor.snapshotter.transfer import put_object  # brings http.client: a save of nothing new does without
+        from executor.snapshotter.transfer import put_object  # imports http.client, which few saves need
 
         raw = len(data)
         try:
-            kept, stored = _stored(data, digest)
+            content, stored = _stored(data, digest)
             del data
-            put_object(self._talk, stored.key(self._session_id), kept)
+            put_object(self._channel, stored.key(self._session_id), content)
         except BaseException as error:
-            self._failed = error  # whoever reads on for this snapshot reads in vain
+            self._failed = error  # stops the other threads of this save
             raise
         else:
             self.uploaded.append(stored)
-            self._talk.add(amount=raw)
+            self._channel.add(amount=raw)
             return stored
         finally:
             with self._freed:
@@ -196,8 +202,10 @@ def _all(manifest: Manifest | None) -> Iterable[Entry]:
 
 
 def _stored(data: bytes, digest: str | None) -> tuple[bytes, Stored]:
-    """The object's bytes, and what the manifest says of it. A part, whose digest is known, is kept as it is unless
-    compression makes it smaller by a sixteenth."""
+    """Return the object's bytes and its manifest record.
+
+    A part (its digest is known) stays uncompressed unless compression saves a sixteenth.
+    """
     raw, packed = len(data), _compressed(data)
     if digest is not None and len(packed) >= raw - raw // 16:
         return data, Stored(digest, size=raw, raw=raw, is_pack=False, is_zstd=False)
@@ -206,7 +214,7 @@ def _stored(data: bytes, digest: str | None) -> tuple[bytes, Stored]:
 
 
 def _compressed(data: bytes) -> bytes:
-    """A compressor cannot be shared by threads."""
+    """Compress with one compressor per thread, because threads cannot share it."""
     if not hasattr(_own, "compressor"):
         _own.compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
     packed: bytes = _own.compressor.compress(data)

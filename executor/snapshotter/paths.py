@@ -1,6 +1,6 @@
-"""Opens what lies below a folder, and nothing else: no link is followed on the way, whoever swaps them meanwhile.
+"""Open files below a folder and nowhere else: follow no symbolic link, even when another process swaps one in.
 
-Linux's openat2 does it in one call (RESOLVE_BENEATH); a kernel or sandbox without it gets a walk, component by
+Linux's openat2 does it in one call (RESOLVE_BENEATH). A kernel or sandbox without it gets a walk, component by
 component. Paths are bytes, relative and safe (schema.snapshot_manifest.is_safe_path); `b""` is the folder itself.
 """
 
@@ -20,7 +20,7 @@ _TRIES = 20
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-"""Opening a FIFO so never hangs; whoever reads looks first at what was opened."""
+"""Opening a FIFO with these flags never blocks. Callers check the file type after opening."""
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 WRITE = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -36,17 +36,19 @@ _syscall.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_void
 
 
 def open_root(path: bytes) -> int:
-    """The folder that everything is below; itself no link."""
+    """Open the root folder. A symbolic link is refused."""
     return os.open(path, FOLDER)
 
 
 def open_below(root: int, path: bytes, flags: int, mode: int = 0) -> int:
-    """A descriptor. OSError: ELOOP or ENOTDIR where a link is in the way, EXDEV where the path would leave."""
+    """Return a descriptor. Raises OSError: ELOOP or ENOTDIR for a link on the way, EXDEV for a path that leaves the
+    root."""
     return (_open_at_once if _has_openat2 else open_step_by_step)(root, path, flags, mode)
 
 
 @contextmanager
 def opened(root: int, path: bytes, flags: int = FOLDER, mode: int = 0) -> Iterator[int]:
+    """Open below the root for the length of the block."""
     descriptor = open_below(root, path, flags, mode)
     try:
         yield descriptor
@@ -55,7 +57,7 @@ def opened(root: int, path: bytes, flags: int = FOLDER, mode: int = 0) -> Iterat
 
 
 def is_there(root: int, path: bytes) -> bool:
-    """Whether anything is at the path, a link or what it may be; not what lies behind one."""
+    """Tell whether the path exists. A symbolic link counts as itself."""
     folder, name = split(path)
     try:
         with opened(root, folder) as at:
@@ -68,16 +70,22 @@ def is_there(root: int, path: bytes) -> bool:
 
 
 def split(path: bytes) -> tuple[bytes, bytes]:
-    """The folder and the name in it."""
+    """Return the folder and the last name of a path."""
     folder, _, name = path.rpartition(b"/")
     return folder, name
 
 
 def flush_file_system(root: int) -> None:
-    """Everything written so far on the file system of this folder is on its disk afterwards. OSError when it is not."""
+    """Flush everything written to this folder's file system to its disk. Raises OSError when that fails."""
     if _libc.syncfs(root) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def free_bytes(root: int) -> int:
+    """Return how many bytes an unprivileged process may still write to this folder's file system."""
+    about = os.fstatvfs(root)
+    return about.f_bavail * about.f_frsize
 
 
 def _open_at_once(root: int, path: bytes, flags: int, mode: int = 0) -> int:
@@ -87,19 +95,19 @@ def _open_at_once(root: int, path: bytes, flags: int, mode: int = 0) -> int:
         if descriptor >= 0:
             return int(descriptor)
         number = ctypes.get_errno()
-        if number not in (errno.EAGAIN, errno.EINTR):  # EAGAIN: something was renamed while it looked
+        if number not in (errno.EAGAIN, errno.EINTR):  # EAGAIN: another process renamed something during the lookup
             break
     raise OSError(number, os.strerror(number), os.fsdecode(path))
 
 
 @functools.cache
 def _how(flags: int, mode: int) -> _How:
-    """The kernel only reads it."""
+    """Build the argument of openat2. It can be shared, because the kernel only reads it."""
     return _How(flags, mode, _RESOLVE)
 
 
 def open_step_by_step(root: int, path: bytes, flags: int, mode: int = 0) -> int:
-    """The same without openat2."""
+    """Do the same as `open_below`, without openat2."""
     *folders, name = path.split(b"/") if path else [b"."]
     if b".." in folders or name == b"..":
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), os.fsdecode(path))

@@ -1,6 +1,6 @@
-"""The engine's side of the talk with the executor: JSON lines on standard input and output.
+"""Exchange JSON lines with the executor on standard input and output, from the snapshotter's side.
 
-In: the order, then `{"links": {"PUT key": address}}`. Out: `{"wants": [...]}` (all that is waited for now),
+In: the order, then `{"links": {"PUT key": address}}`. Out: `{"wants": [...]}` (all links that it waits for now),
 `{"progress": {...}}`, `{"homeRead": true}`, and last `{"done": receipt}` or `{"failed": {"code", "error"}}`.
 """
 
@@ -20,14 +20,15 @@ Method = Literal["GET", "PUT"]
 ProgressStep = Literal["scanning", "uploading", "downloading", "writing"]
 
 
-class EngineFailed(RunyardError):
-    """The workspace could not be saved or restored."""
+class SnapshotterFailed(RunyardError):
+    """The snapshotter could not save or restore the workspace."""
 
     code = "saving_failed"
 
 
 class ExecutorChannel:
-    """`link` may be called from any thread. When the executor is gone, so is the engine."""
+    """Connect the snapshotter to its executor. Any thread may call `link`. When the executor closes the pipe, the
+    process ends."""
 
     def __init__(self) -> None:
         self._writing = threading.Lock()
@@ -35,10 +36,10 @@ class ExecutorChannel:
         self._wanted: dict[str, int | None] = {}
         self._links: dict[str, str] = {}
         self._progress: dict[str, Any] = {"step": "waiting", "files": 0, "bytes": 0}
-        self._said_at = 0.0
+        self._sent_at = 0.0
 
     def order(self) -> dict[str, Any]:
-        """The first line; after it links are listened for."""
+        """Return the order, and start listening for links."""
         line = sys.stdin.buffer.readline()
         if not line:
             os._exit(1)
@@ -47,31 +48,32 @@ class ExecutorChannel:
         return order
 
     def link(self, method: Method, key: str, size: int | None) -> str:
-        """An address for this object, which works now and is used once."""
+        """Wait for a pre-signed link to this object. Each link is used once."""
         name = f"{method} {key}"
         with self._changed:
             self._wanted[name] = size
-            self._say_wants()
+            self._send_wants()
             while name not in self._links:
                 self._changed.wait()
             return self._links.pop(name)
 
     def progress(self, step: ProgressStep, **counts: int | None) -> None:
-        """Told at most every so often; a new step at once."""
+        """Report progress: a new step at once, anything else at most every PROGRESS_SECONDS."""
         is_new = step != self._progress["step"]
         self._progress.update(step=step, **counts)
-        if is_new or time.monotonic() - self._said_at > PROGRESS_SECONDS:
-            self._said_at = time.monotonic()
-            self.say("progress", self._progress)
+        if is_new or time.monotonic() - self._sent_at > PROGRESS_SECONDS:
+            self._sent_at = time.monotonic()
+            self.send("progress", self._progress)
 
     def add(self, *, files: int = 0, amount: int = 0) -> None:
-        """So many files and bytes more are done."""
+        """Count more files and bytes as done."""
         with self._writing:
             self._progress["files"] += files
             self._progress["bytes"] += amount
         self.progress(self._progress["step"])
 
-    def say(self, what: str, value: object) -> None:
+    def send(self, what: str, value: object) -> None:
+        """Send one line to the executor."""
         line = json.dumps({what: value}, separators=(",", ":")).encode() + b"\n"
         with self._writing:
             sys.stdout.buffer.write(line)
@@ -83,13 +85,13 @@ class ExecutorChannel:
                 for name, address in json.loads(line)["links"].items():
                     if self._wanted.pop(name, False) is not False:
                         self._links[name] = address
-                self._say_wants()
+                self._send_wants()
                 self._changed.notify_all()
         os._exit(1)
 
-    def _say_wants(self) -> None:
+    def _send_wants(self) -> None:
         wants = [
             {"method": name[:3], "key": name[4:], **({} if size is None else {"size": size})}
             for name, size in self._wanted.items()
         ]
-        self.say("wants", wants)
+        self.send("wants", wants)

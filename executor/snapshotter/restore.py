@@ -1,5 +1,7 @@
-"""Puts a snapshot, and what a plan adds to it, into both roots: all of it is fetched and proven first, then moved into
-place, so that what was there stays as it was when anything goes wrong."""
+"""Restore a snapshot, and a plan's own files, into both roots.
+
+Everything is fetched and verified first, then moved into place. When a step fails, both roots stay as they were.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,10 @@ from msgspec.structs import replace
 from executor.snapshotter.fetch import Fetch
 from executor.snapshotter.ignore import STAGING
 from executor.snapshotter.index import Stamp, stamp_of, write_index
-from executor.snapshotter.paths import flush_file_system, is_there, open_root, opened, split
-from executor.snapshotter.plan import TOP, RestoreSteps, Step, decided, read_plan
-from executor.snapshotter.protocol import EngineFailed, ExecutorChannel
-from executor.snapshotter.scan import is_kept, text_of
+from executor.snapshotter.paths import flush_file_system, free_bytes, is_there, open_root, opened, split
+from executor.snapshotter.plan import TOP, RestoreSteps, Step, decide_entries, read_plan
+from executor.snapshotter.protocol import ExecutorChannel, SnapshotterFailed
+from executor.snapshotter.scan import is_covered, text_of
 from executor.snapshotter.staging import Staging
 from executor.snapshotter.transfer import get_object
 from schema.object_keys import manifest_key
@@ -42,14 +44,14 @@ from schema.snapshot_manifest import (
 if TYPE_CHECKING:
     from schema.workspace_api import Root
 
-REASONS_TOLD = 10_000
+MOST_REASONS = 10_000
 TICK_NS = 20_000_000
-"""Longer than the kernel takes to give another time to what is written later."""
+"""Longer than the kernel's timestamp granularity, so that a later write gets another time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreOrder:
-    """What to restore, and where. `keep` and `drop` as for a save: a snapshot brings nothing else into the home."""
+    """Say what to restore and where. `keep` and `drop` filter the home as a save does."""
 
     session_id: UUID
     snapshot_id: UUID | None
@@ -63,8 +65,7 @@ class RestoreOrder:
 
 @dataclass
 class RootRestore:
-    """One root while it is restored. `entries` are those of the snapshot that are put there, `overwritten` the paths of
-    those that a seed takes the place of."""
+    """One root during a restore: the `entries` to put there, and the paths (`overwritten`) that a seed replaces."""
 
     root: Root
     descriptor: int
@@ -76,7 +77,7 @@ class RootRestore:
 
 @dataclass
 class RestoreReport:
-    """For the receipt: paths by action, and each that was not simply restored, with its reason."""
+    """Collect the receipt's counts by action, and the reason for each path that was not simply restored."""
 
     counts: dict[str, int] = field(default_factory=dict)
     reasons: list[dict[str, str]] = field(default_factory=list)
@@ -84,106 +85,106 @@ class RestoreReport:
     def count(self, action: str) -> None:
         self.counts[action] = self.counts.get(action, 0) + 1
 
-    def say(self, root: Root, path: str, action: str, reason: str) -> None:
-        if len(self.reasons) < REASONS_TOLD:
+    def add_reason(self, root: Root, path: str, action: str, reason: str) -> None:
+        if len(self.reasons) < MOST_REASONS:
             self.reasons.append({"root": root, "path": path, "action": action, "reason": reason})
 
 
 @dataclass(frozen=True)
 class Restored:
-    """`receipt` is a RestoreReceipt in JSON; `index` is for the next save, None without a snapshot."""
+    """`receipt` is a RestoreReceipt in JSON. `index` is for the next save, None without a snapshot."""
 
     receipt: dict[str, Any]
     index: bytes | None
 
 
-def restore(order: RestoreOrder, *, talk: ExecutorChannel) -> Restored:
-    """Raises EngineFailed and its kinds."""
+def restore(order: RestoreOrder, *, channel: ExecutorChannel) -> Restored:
+    """Carry out the order. Raises SnapshotterFailed or a subclass."""
     began = time.monotonic()
-    os.umask(0)  # modes are the snapshot's
+    os.umask(0)  # the snapshot decides modes
     plan = read_plan(order.plan)
-    manifest, digest = _manifest(order, talk)
-    with _places(order, plan) as places:
-        told = RestoreReport()
-        for place in places:
-            _choose(order, place, manifest, told)
+    manifest, digest = _manifest(order, channel)
+    with _targets(order, plan) as targets:
+        report = RestoreReport()
+        for target in targets:
+            _choose(order, target, manifest, report)
         try:
-            _stage(order, plan, manifest, places, talk)
-            talk.progress("writing")
-            _settle(places, told)
+            _stage(order, plan, manifest, targets, channel)
+            channel.progress("writing")
+            _commit(targets, report)
         finally:
-            for place in places:
-                place.staging.close()
-        _finish_folders(places)
+            for target in targets:
+                target.staging.close()
+        _finish_folders(targets)
         with ThreadPoolExecutor(1) as meanwhile:
-            flushed = meanwhile.map(flush_file_system, [place.descriptor for place in places])
-            index = _index(manifest, digest, places) if manifest else None
-            list(flushed)  # raises what a flush raised
-    return Restored(_receipt(order, digest, places, told, began), index)
+            flushed = meanwhile.map(flush_file_system, [target.descriptor for target in targets])
+            index = _index(manifest, digest, targets) if manifest else None
+            list(flushed)  # raises a flush's error
+    return Restored(_receipt(order, digest, targets, report, began), index)
 
 
-def _manifest(order: RestoreOrder, talk: ExecutorChannel) -> tuple[Manifest | None, str | None]:
+def _manifest(order: RestoreOrder, channel: ExecutorChannel) -> tuple[Manifest | None, str | None]:
     if order.snapshot_id is None:
         return None, None
     key = manifest_key(order.session_id, order.snapshot_id)
-    talk.progress("downloading")
-    data = get_object(talk, key, size=None, limit=MAX_STORED_BYTES, digest=order.manifest_digest)
+    channel.progress("downloading")
+    data = get_object(channel, key, size=None, limit=MAX_STORED_BYTES, digest=order.manifest_digest)
     return read_manifest(data, session_id=order.session_id, snapshot_id=order.snapshot_id), manifest_digest(data)
 
 
 @contextmanager
-def _places(order: RestoreOrder, plan: RestoreSteps) -> Iterator[list[RootRestore]]:
-    places: list[RootRestore] = []
+def _targets(order: RestoreOrder, plan: RestoreSteps) -> Iterator[list[RootRestore]]:
+    targets: list[RootRestore] = []
     try:
         roots: list[tuple[Root, bytes]] = [("workspace", order.workspace), ("agent", order.home)]
         for root, path in roots:
             descriptor = open_root(path)
-            places.append(RootRestore(root, descriptor, plan.steps(root), Staging(descriptor)))
-        yield places
+            targets.append(RootRestore(root, descriptor, plan.steps(root), Staging(descriptor)))
+        yield targets
     finally:
-        for place in places:
-            os.close(place.descriptor)
+        for target in targets:
+            os.close(target.descriptor)
 
 
-def _choose(order: RestoreOrder, place: RootRestore, manifest: Manifest | None, told: RestoreReport) -> None:
-    """Which of the snapshot's entries are put there, and what else the plan does."""
+def _choose(order: RestoreOrder, target: RootRestore, manifest: Manifest | None, report: RestoreReport) -> None:
+    """Choose which of the snapshot's entries are restored, and count the plan's other steps."""
     kept, dropped = frozenset(order.keep), frozenset(order.drop)
-    place.steps = {path: _as_found(place, step) for path, step in place.steps.items()}
-    for entry, action in decided(manifest, place.root, place.steps) if manifest else ():
-        told.count("restore" if action == "restore" else "keep")
+    target.steps = {path: _keep_existing(target, step) for path, step in target.steps.items()}
+    for entry, action in decide_entries(manifest, target.root, target.steps) if manifest else ():
+        report.count("restore" if action == "restore" else "keep")
         if action == "write":
-            place.overwritten.add(entry.path)
+            target.overwritten.add(entry.path)
         if action != "restore":
             continue
         is_reserved = entry.path.partition("/")[0] == STAGING
-        if is_reserved or (place.root == "agent" and not _belongs(entry, kept, dropped)):
-            told.counts["restore"] -= 1
-            told.say(place.root, entry.path, "skip", "reserved" if is_reserved else "not_kept")
+        if is_reserved or (target.root == "agent" and not _belongs(entry, kept, dropped)):
+            report.counts["restore"] -= 1
+            report.add_reason(target.root, entry.path, "skip", "reserved" if is_reserved else "not_kept")
             continue
-        place.entries.append(entry)
+        target.entries.append(entry)
     if manifest is not None:
-        place.entries = _with_own_bytes(place.entries, manifest.entries(place.root))
-    for step in place.steps.values():
+        target.entries = _with_own_bytes(target.entries, manifest.entries(target.root))
+    for step in target.steps.values():
         if step.action != "restore":
-            told.count(step.action)
-            told.say(place.root, step.path, step.action, step.reason)
+            report.count(step.action)
+            report.add_reason(target.root, step.path, step.action, step.reason)
 
 
-def _as_found(place: RootRestore, step: Step) -> Step:
-    """A seed that nobody knew anything against takes no place of what is there all the same."""
-    if step.action != "write" or step.reason != "seed" or not is_there(place.descriptor, step.place):
+def _keep_existing(target: RootRestore, step: Step) -> Step:
+    """Turn a seed into "keep" when its path already exists: a step with the reason `seed` replaces no file."""
+    if step.action != "write" or step.reason != "seed" or not is_there(target.descriptor, step.location):
         return step
     return replace(step, action="keep", reason="session_has_it")
 
 
 def _belongs(entry: Entry, kept: frozenset[str], dropped: frozenset[str]) -> bool:
-    """Whether it is of the part of the home that is saved; folders lead there."""
+    """Tell whether the entry belongs to the saved part of the home. Folders on the way belong too."""
     path = os.fsdecode(path_bytes(entry.path))
-    return not is_kept(path, dropped) and (isinstance(entry, Folder) or is_kept(path, kept))
+    return not is_covered(path, dropped) and (isinstance(entry, Folder) or is_covered(path, kept))
 
 
 def _with_own_bytes(chosen: list[Entry], all_: list[Entry]) -> list[Entry]:
-    """Hard links to what is not restored become files of their own."""
+    """Turn hard links whose target is not restored into files of their own."""
     there = {entry.path for entry in chosen if isinstance(entry, File | LargeFile)}
     if all(entry.target in there for entry in chosen if isinstance(entry, HardLink)):
         return chosen
@@ -197,73 +198,72 @@ def _with_own_bytes(chosen: list[Entry], all_: list[Entry]) -> list[Entry]:
 
 
 def _stage(
-    order: RestoreOrder, plan: RestoreSteps, manifest: Manifest | None, places: list[RootRestore], talk: ExecutorChannel
+    order: RestoreOrder,
+    plan: RestoreSteps,
+    manifest: Manifest | None,
+    targets: list[RootRestore],
+    channel: ExecutorChannel,
 ) -> None:
-    for place in places:
-        for step in place.steps.values():
+    for target in targets:
+        for step in target.steps.values():
             if step.action == "mkdir" and step.path != TOP:
-                place.staging.make_folder(step.place)
+                target.staging.make_folder(step.location)
             elif step.action == "write":
-                mode, over_folder = int(step.mode or "644", 8), step.path in place.overwritten
-                place.staging.write(step.place, plan.content(step), mode=mode, over_folder=over_folder)
-            elif step.reason == "in_place" and step.path != TOP:  # other reasons also keep away what is not there
-                place.staging.protect(step.place)
+                mode, over_folder = int(step.mode or "644", 8), step.path in target.overwritten
+                target.staging.write(step.location, plan.content(step), mode=mode, over_folder=over_folder)
+            elif step.reason == "in_place" and step.path != TOP:  # steps with other reasons may name missing paths
+                target.staging.protect(step.location)
     if manifest is not None:
-        fetch = Fetch(manifest, session_id=order.session_id, talk=talk)
-        for place in places:
-            fetch.add(place.staging, place.entries)
-        _check_space(places, fetch.bytes_to_write)
+        fetch = Fetch(manifest, session_id=order.session_id, channel=channel)
+        for target in targets:
+            fetch.add(target.staging, target.entries)
+        _check_space(targets, fetch.bytes_to_write)
         fetch.run()
 
 
-def _check_space(places: list[RootRestore], needed: int) -> None:
-    """Better refused before than half way."""
-    free = min(_free(place.descriptor) for place in places)
+def _check_space(targets: list[RootRestore], needed: int) -> None:
+    """Refuse a restore that would fill the disk, before anything is changed."""
+    free = min(free_bytes(target.descriptor) for target in targets)
     if needed > free:
-        raise EngineFailed(
-            f"The disk has {free} bytes left, the snapshot needs {needed}. Nothing was changed.", code="disk_full"
+        raise SnapshotterFailed(
+            f"The disk has {free} bytes left and the snapshot needs {needed}. Nothing was changed.", code="disk_full"
         )
 
 
-def _free(descriptor: int) -> int:
-    about = os.fstatvfs(descriptor)
-    return about.f_bavail * about.f_frsize
-
-
-def _settle(places: list[RootRestore], told: RestoreReport) -> None:
-    """All places, or none."""
+def _commit(targets: list[RootRestore], report: RestoreReport) -> None:
+    """Move every root into place, or none."""
     try:
-        for place in places:
-            _delete(place, told)
-            place.staging.settle()
+        for target in targets:
+            _delete(target, report)
+            target.staging.commit()
     except BaseException:
-        for place in reversed(places):
-            place.staging.undo()
+        for target in reversed(targets):
+            target.staging.roll_back()
         raise
 
 
-def _delete(place: RootRestore, told: RestoreReport) -> None:
-    """What the plan deletes, but what it says otherwise about below it."""
-    spared = {step.place for step in place.steps.values() if step.action != "delete"}
+def _delete(target: RootRestore, report: RestoreReport) -> None:
+    """Delete the plan's marked paths, except paths below them that have a step of their own."""
+    spared = {step.location for step in target.steps.values() if step.action != "delete"}
     above_spared = {b"/".join(path.split(b"/")[:count]) for path in spared for count in range(path.count(b"/") + 1)}
-    doomed = [step.place for step in place.steps.values() if step.action == "delete"]
-    for path in sorted(doomed, key=lambda path: -path.count(b"/")):
-        waiting = [path] if path else _below(place.descriptor, b"")
+    marked = [step.location for step in target.steps.values() if step.action == "delete"]
+    for path in sorted(marked, key=lambda path: -path.count(b"/")):
+        waiting = [path] if path else _below(target.descriptor, b"")
         while waiting:
-            one = waiting.pop()
-            if one in spared:
+            candidate = waiting.pop()
+            if candidate in spared:
                 continue
-            if one in above_spared:
-                waiting.extend(_below(place.descriptor, one))
+            if candidate in above_spared:
+                waiting.extend(_below(target.descriptor, candidate))
                 continue
             try:
-                place.staging.take_away(one)
+                target.staging.set_aside(candidate)
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
-                if error.errno != errno.ELOOP:  # a link above it: it is not there
+                if error.errno != errno.ELOOP:  # a link above the path: the path does not exist
                     raise
-                told.say(place.root, text_of(os.fsdecode(one)), "skip", "behind_a_link")
+                report.add_reason(target.root, text_of(os.fsdecode(candidate)), "skip", "behind_a_link")
 
 
 def _below(root: int, folder: bytes) -> list[bytes]:
@@ -277,47 +277,47 @@ def _below(root: int, folder: bytes) -> list[bytes]:
     return [folder + b"/" + name if folder else name for name in names if folder or name != STAGING.encode()]
 
 
-def _finish_folders(places: list[RootRestore]) -> None:
-    """Modes and times of folders, the deepest first, after all that happened in them."""
-    for place in places:
-        for entry in reversed(place.entries):
+def _finish_folders(targets: list[RootRestore]) -> None:
+    """Set modes and times of folders, the deepest first, after everything in them is in place."""
+    for target in targets:
+        for entry in reversed(target.entries):
             if isinstance(entry, Folder):
-                with opened(place.descriptor, path_bytes(entry.path)) as folder:
+                with opened(target.descriptor, path_bytes(entry.path)) as folder:
                     os.fchmod(folder, entry.mode)
                     os.utime(folder, ns=(entry.mtime_ns, entry.mtime_ns))
 
 
-def _index(manifest: Manifest, digest: str | None, places: list[RootRestore]) -> bytes:
-    """As if a save had just read everything: it was proven, and nobody works here yet."""
-    stamps: dict[Root, dict[str, Stamp]] = {place.root: _stamps(place) for place in places}
+def _index(manifest: Manifest, digest: str | None, targets: list[RootRestore]) -> bytes:
+    """Build the index as a save would have: every file was verified, and no agent works yet."""
+    stamps: dict[Root, dict[str, Stamp]] = {target.root: _stamps(target) for target in targets}
     newest = max((ctime_ns for of_root in stamps.values() for ctime_ns, _ in of_root.values()), default=0)
     while time.time_ns() <= newest + TICK_NS:
         time.sleep(TICK_NS / 1e9)
     return write_index(manifest, digest=digest or "", stamps=stamps, trusted_before_ns=time.time_ns())
 
 
-def _stamps(place: RootRestore) -> dict[str, Stamp]:
-    """Those that were moved or linked one by one have others since."""
-    stamps = place.staging.stamps
-    for path in place.staging.touched:
+def _stamps(target: RootRestore) -> dict[str, Stamp]:
+    """Return the stamps of restored files. Files that were moved or linked one by one are looked at again."""
+    stamps = target.staging.stamps
+    for path in target.staging.touched:
         folder, name = split(path)
         text = path_text(path)
         if text in stamps:
-            with opened(place.descriptor, folder) as at:
+            with opened(target.descriptor, folder) as at:
                 stamps[text] = stamp_of(os.stat(name, dir_fd=at, follow_symlinks=False))
     return stamps
 
 
 def _receipt(
-    order: RestoreOrder, digest: str | None, places: list[RootRestore], told: RestoreReport, began: float
+    order: RestoreOrder, digest: str | None, targets: list[RootRestore], report: RestoreReport, began: float
 ) -> dict[str, Any]:
-    files = [entry for place in places for entry in place.entries if not isinstance(entry, Folder)]
+    files = [entry for target in targets for entry in target.entries if not isinstance(entry, Folder)]
     return {
         **({} if order.snapshot_id is None else {"snapshotId": str(order.snapshot_id)}),
         "files": len(files),
         "bytes": sum(entry.size for entry in files if isinstance(entry, File | LargeFile)),
-        "counts": told.counts,
-        "reasons": told.reasons,
+        "counts": report.counts,
+        "reasons": report.reasons,
         **({} if digest is None else {"manifestDigest": digest}),
         "seconds": round(time.monotonic() - began, 3),
     }

@@ -1,4 +1,4 @@
-"""Saves both roots as one snapshot: scan, read what changed, upload what is new, the manifest last."""
+"""Save both roots as one snapshot: scan, read changed files, upload new content, upload the manifest last."""
 
 from __future__ import annotations
 
@@ -14,12 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 from executor.snapshotter.ignore import read_patterns
 from executor.snapshotter.index import MAPPED_MARGIN_NS, MARGIN_NS, Index, KnownEntry, Stamp, known_entries, write_index
-from executor.snapshotter.objects import Contents
+from executor.snapshotter.objects import SnapshotObjects
 from executor.snapshotter.paths import FOLDER, open_below, open_root
 from executor.snapshotter.protocol import ExecutorChannel
-from executor.snapshotter.scan import Scan, scan, scan_kept, text_of, time_within
+from executor.snapshotter.scan import Scan, scan, scan_home, text_of, time_within
 from executor.snapshotter.snapshot import SaveOrder, Skip, count_changed, make_manifest, new_receipt, unchanged_receipt
-from executor.snapshotter.stable_read import TRIES, Look, NotReadable, look_again, open_file, pieces, read_small
+from executor.snapshotter.stable_read import (
+    TRIES,
+    FileState,
+    NotReadable,
+    open_file,
+    read_pieces,
+    read_small,
+    state_after,
+)
 from executor.snapshotter.temporary_access import OpenedFolders
 from schema.object_keys import manifest_key
 from schema.snapshot_manifest import (
@@ -42,30 +50,31 @@ if TYPE_CHECKING:
     from schema.workspace_api import Root
 
 RETRIED_BYTES = 256 << 20
-"""A larger file that changes while it is read is taken as it came: the next save reads it again."""
+"""A larger file that changes while it is read is taken as read; the next save reads it again."""
 
 
 @dataclass(frozen=True)
 class SaveOutcome:
-    """`receipt` is a SyncReceipt in JSON; `index` is for the next save, None when the last one still holds."""
+    """`receipt` is a SyncReceipt in JSON. `index` is for the next save, None when the last one still holds."""
 
     receipt: dict[str, Any]
     index: bytes | None
 
 
-def save(order: SaveOrder, *, index: Index | None, talk: ExecutorChannel) -> SaveOutcome:
-    """Raises EngineFailed and its kinds; then nothing is changed but objects that no snapshot names."""
+def save(order: SaveOrder, *, index: Index | None, channel: ExecutorChannel) -> SaveOutcome:
+    """Carry out the order. Raises SnapshotterFailed or a subclass; a failed save leaves only objects that no snapshot
+    names."""
     began_ns, began = time.time_ns(), time.monotonic()
-    head, head_digest = _head(order, index, talk)
-    contents = Contents(head, session_id=order.session_id, talk=talk)
-    saving = _Saving(order, contents, index, head, talk)
-    agent = saving.read_home() if order.at_rest else None
-    talk.say("homeRead", {})
-    workspace = saving.read_workspace()
-    objects = contents.finish()
+    head, head_digest = _head(order, index, channel)
+    objects = SnapshotObjects(head, session_id=order.session_id, channel=channel)
+    work = _Save(order, objects, index, head, channel)
+    agent = work.read_home() if order.at_rest else None
+    channel.send("homeRead", {})
+    workspace = work.read_workspace()
+    stored = objects.finish()
     roots = Roots(workspace.present, agent.present if agent else (head.roots.agent if head else []))
-    skipped: list[Skip] = [("workspace", *each) for each in workspace.skipped]
-    skipped += [("agent", *each) for each in agent.skipped] if agent else []
+    skipped: list[Skip] = [("workspace", *skip) for skip in workspace.skipped]
+    skipped += [("agent", *skip) for skip in agent.skipped] if agent else []
     stamps: dict[Root, dict[str, Stamp]] = {
         "workspace": workspace.stamps,
         "agent": agent.stamps if agent else _trusted_stamps(index, head, "agent"),
@@ -80,30 +89,31 @@ def save(order: SaveOrder, *, index: Index | None, talk: ExecutorChannel) -> Sav
         )
     from executor.snapshotter.transfer import put_object
 
-    manifest = make_manifest(order, roots, objects, head)
-    with ThreadPoolExecutor(1) as sending:  # while it is compressed, and on its way, the rest is made ready
+    manifest = make_manifest(order, roots, stored, head)
+    with ThreadPoolExecutor(1) as sending:  # prepares receipt and index while the manifest is packed and sent
         packed = sending.submit(write_manifest, manifest)
         changed = count_changed(head, manifest)
         data = packed.result()
         digest = manifest_digest(data)
-        sent = sending.submit(put_object, talk, manifest_key(order.session_id, order.snapshot_id), data)
+        sent = sending.submit(put_object, channel, manifest_key(order.session_id, order.snapshot_id), data)
         new_index = index_of(manifest, digest=digest)
         sent.result()
     receipt = new_receipt(
-        manifest, digest, len(data), changed=changed, uploaded=contents.uploaded, skipped=skipped, began=began
+        manifest, digest, len(data), changed=changed, uploaded=objects.uploaded, skipped=skipped, began=began
     )
     return SaveOutcome(receipt, new_index)
 
 
 def _trusted_stamps(index: Index | None, head: Manifest | None, root: Root) -> dict[str, Stamp]:
-    """Of a root that is not scanned now: what the last scan could trust already."""
+    """Return the last scan's trusted stamps of a root that this save does not scan."""
     if index is None or head is None or index.manifest.snapshot_id != head.snapshot_id:
         return {}
     return {path: stamp for path, (_, stamp) in known_entries(index, root).items()}
 
 
-def _head(order: SaveOrder, index: Index | None, talk: ExecutorChannel) -> tuple[Manifest | None, str]:
-    """The manifest of the snapshot before, and its digest: the index has it, unless that one was saved elsewhere."""
+def _head(order: SaveOrder, index: Index | None, channel: ExecutorChannel) -> tuple[Manifest | None, str]:
+    """Return the previous snapshot's manifest and digest: from the index, or from the store when another worker saved
+    it."""
     if order.head is None:
         return None, ""
     if index is not None and index.manifest.snapshot_id == order.head and index.manifest.session_id == order.session_id:
@@ -111,20 +121,25 @@ def _head(order: SaveOrder, index: Index | None, talk: ExecutorChannel) -> tuple
     from executor.snapshotter.transfer import get_object
 
     key = manifest_key(order.session_id, order.head)
-    data = get_object(talk, key, size=None, limit=MAX_STORED_BYTES, digest=order.head_digest)
+    data = get_object(channel, key, size=None, limit=MAX_STORED_BYTES, digest=order.head_digest)
     return read_manifest(data, session_id=order.session_id, snapshot_id=order.head), manifest_digest(data)
 
 
-class _Saving:
-    """One save under way."""
+class _Save:
+    """Hold the state of one save."""
 
     def __init__(
-        self, order: SaveOrder, contents: Contents, index: Index | None, head: Manifest | None, talk: ExecutorChannel
+        self,
+        order: SaveOrder,
+        objects: SnapshotObjects,
+        index: Index | None,
+        head: Manifest | None,
+        channel: ExecutorChannel,
     ) -> None:
         self._order = order
-        self._contents = contents
+        self._objects = objects
         self._index = index
-        self._talk = talk
+        self._channel = channel
         self._head = head
         self._before: dict[str, Entry] = {}
         self._scanned: dict[Root, Scan] = {}
@@ -136,41 +151,41 @@ class _Saving:
         root = open_root(self._order.home)
         try:
             keep, drop = self._order.keep, frozenset(self._order.drop)
-            return self._look("agent", root, partial(scan_kept, root, keep=keep, drop=drop))
+            return self._scan_and_read("agent", root, partial(scan_home, root, keep=keep, drop=drop))
         finally:
             os.close(root)
 
     def read_workspace(self) -> Scan:
         root = open_root(self._order.workspace)
         try:
-            self._talk.progress("scanning")
+            self._channel.progress("scanning")
             ignores = read_patterns(self._order.ignore)
-            tick = lambda count: self._talk.progress("scanning", filesTotal=count)  # noqa: E731
-            return self._look("workspace", root, partial(scan, root, ignores=ignores, tick=tick))
+            tick = lambda count: self._channel.progress("scanning", filesTotal=count)  # noqa: E731
+            return self._scan_and_read("workspace", root, partial(scan, root, ignores=ignores, tick=tick))
         finally:
             os.close(root)
 
-    def _look(self, root: Root, descriptor: int, scan_all: Callable[..., Scan]) -> Scan:
-        """Once more when files have gone before they were read: they may be elsewhere now, where nobody looked."""
+    def _scan_and_read(self, root: Root, descriptor: int, scan_all: Callable[..., Scan]) -> Scan:
+        """Scan and read a root; repeat once when files vanished before they were read, because they may have moved."""
         known = self._known(root)
         self._has_missed = False
-        scanned = self._look_once(root, descriptor, scan_all, known)
-        return self._look_once(root, descriptor, scan_all, known) if self._has_missed else scanned
+        scanned = self._scan_and_read_once(root, descriptor, scan_all, known)
+        return self._scan_and_read_once(root, descriptor, scan_all, known) if self._has_missed else scanned
 
-    def _look_once(
+    def _scan_and_read_once(
         self, root: Root, descriptor: int, scan_all: Callable[..., Scan], known: dict[str, KnownEntry]
     ) -> Scan:
-        """Nothing is opened up beside an agent, which might see it."""
+        """Scan and read a root. While an agent works it changes no modes, which the agent might notice."""
         with OpenedFolders(descriptor, bits=0o500, may_open=self._order.at_rest) as opened:
             return self._read(root, descriptor, scan_all(known=known, opened=opened))
 
     def _known(self, root: Root) -> dict[str, KnownEntry]:
-        """What of the last scan can stand in this snapshot as it is."""
+        """Return the entries of the last scan that this snapshot may reuse unchanged."""
         known = known_entries(self._index, root)
-        return known if self._of_head else self._contents.found_again(known)
+        return known if self._of_head else self._objects.reusable_entries(known)
 
     def _read(self, root: Root, descriptor: int, scanned: Scan) -> Scan:
-        """With the entries of all files."""
+        """Read changed files and complete the scan's entries."""
         self._scanned[root] = scanned
         scanned.unread += self._retired(scanned)
         self._before = (
@@ -179,41 +194,41 @@ class _Saving:
         self._inodes = {path: inode for (_, inode), path in scanned.first_of.items()}
         self._read_files(scanned, scanned.unread, descriptor)
         if self._head is not None and scanned.present != self._head.entries(root) and self._retire():
-            self._read_files(scanned, self._retired(scanned), descriptor)  # again: they are here, and the store is far
+            self._read_files(scanned, self._retired(scanned), descriptor)  # faster than fetching them from the store
         lost_links = self._lost_links(scanned)
         if lost_links:
             self._read_files(scanned, lost_links, descriptor)
-        self._contents.finish_pack()
+        self._objects.finish_pack()
         return scanned
 
     def _retire(self) -> bool:
-        """What the other root needs of a pack counts too: as it is by now, or else as it was."""
+        """Give up sparse packs. The other root's needs count too: its current entries, or else its saved ones."""
         assert self._head is not None
         roots: tuple[Root, Root] = ("workspace", "agent")
         entries = (self._scanned[root].entries if root in self._scanned else self._head.entries(root) for root in roots)
-        return self._contents.retire(entry for of_root in entries for entry in of_root)
+        return self._objects.retire(entry for of_root in entries for entry in of_root)
 
     def _retired(self, scanned: Scan) -> list[tuple[int, str]]:
-        """Files whose bytes are in a pack that is given up, by number and path."""
-        if not self._contents.has_retired:
+        """Return the number and path of each file whose bytes are in a pack that is given up."""
+        if not self._objects.has_retired:
             return []
         return [
             (number, os.fsdecode(path_bytes(entry.path)))
             for number, entry in enumerate(scanned.entries)
-            if entry is not None and self._contents.is_retired(entry)
+            if entry is not None and self._objects.is_retired(entry)
         ]
 
     def _lost_links(self, scanned: Scan) -> list[tuple[int, str]]:
-        """By number and path: hard links to what could not be read, or is another file by now. They are read as files
-        of their own."""
+        """Return the number and path of each hard link whose target is unreadable or was replaced. They are read as
+        files."""
         links = [(number, entry) for number, entry in enumerate(scanned.entries) if isinstance(entry, HardLink)]
         files = {entry.path for entry in scanned.present if isinstance(entry, File | LargeFile)} if links else set()
         there = files - scanned.replaced
         return [(number, os.fsdecode(path_bytes(link.path))) for number, link in links if link.target not in there]
 
     def _read_files(self, scanned: Scan, files: list[tuple[int, str]], descriptor: int) -> None:
-        """Those of one folder follow each other."""
-        self._talk.progress("uploading", filesTotal=len(files))
+        """Read files in order, opening each folder once."""
+        self._channel.progress("uploading", filesTotal=len(files))
         at, folder = -1, None
         try:
             for number, path in files:
@@ -223,12 +238,12 @@ class _Saving:
                     if at >= 0:
                         os.close(at)
                     at, folder = _open_folder(descriptor, parent), parent
-                self._read_one(scanned, number, at, path, path[name_at + 1 :])
+                self._read_file(scanned, number, at, path, path[name_at + 1 :])
         finally:
             if at >= 0:
                 os.close(at)
 
-    def _read_one(self, scanned: Scan, number: int, folder: int, path: str, name: str) -> None:
+    def _read_file(self, scanned: Scan, number: int, folder: int, path: str, name: str) -> None:
         scanned.entries[number] = None
         text = text_of(path)
         if folder < 0:
@@ -238,7 +253,7 @@ class _Saving:
             descriptor = open_file(folder, name, opens_up=self._order.at_rest)
             try:
                 small = read_small(descriptor)
-                entry, look = self._small(text, *small) if small else self._large(text, descriptor)
+                entry, state = self._small(text, *small) if small else self._large(text, descriptor)
             except OSError as error:
                 if error.errno != errno.EIO:
                     raise
@@ -253,44 +268,44 @@ class _Saving:
             self._has_missed = self._has_missed or error.reason is None
             return
         scanned.entries[number] = entry
-        if look.inode != self._inodes.get(text, look.inode):
+        if state.inode != self._inodes.get(text, state.inode):
             scanned.replaced.add(text)
-        if look.is_steady:
-            scanned.stamps[text] = look.ctime_ns, look.inode
+        if state.is_steady:
+            scanned.stamps[text] = state.ctime_ns, state.inode
         else:
             scanned.stamps.pop(text, None)
             scanned.skipped.append((path, "changing"))
-        self._talk.add(files=1)
+        self._channel.add(files=1)
 
     def _as_saved(self, path: str) -> Entry | None:
-        """What the last snapshot holds of a file that cannot be read any more."""
+        """Return the last snapshot's entry of a file that is no longer readable, or None."""
         before = self._before.get(path)
         return before if isinstance(before, File | LargeFile) else None
 
-    def _small(self, path: str, data: bytes, look: Look) -> tuple[Entry, Look]:
+    def _small(self, path: str, data: bytes, state: FileState) -> tuple[Entry, FileState]:
         digest = hashlib.sha256(data).hexdigest()
         before = self._before.get(path)
-        if isinstance(before, File) and before.digest == digest and not self._contents.is_retired(before):
-            place = before.pack, before.offset
+        if isinstance(before, File) and before.digest == digest and not self._objects.is_retired(before):
+            location = before.pack, before.offset
         else:
-            place = self._contents.place_small(digest, data)
-        return File(path, look.mode, time_within(look.mtime_ns), look.size, digest, *place), look
+            location = self._objects.add_small(digest, data)
+        return File(path, state.mode, time_within(state.mtime_ns), state.size, digest, *location), state
 
-    def _large(self, path: str, descriptor: int) -> tuple[Entry, Look]:
+    def _large(self, path: str, descriptor: int) -> tuple[Entry, FileState]:
         for tries in range(TRIES):
             before = os.fstat(descriptor)
-            parts: list[Part] = [self._contents.place_part(*piece) for piece in pieces(descriptor, before)]
+            parts: list[Part] = [self._objects.add_part(*piece) for piece in read_pieces(descriptor, before)]
             end = parts[-1].offset + parts[-1].size if parts else 0
             size = max(min(before.st_size, os.fstat(descriptor).st_size), end)
-            look = look_again(before, descriptor, size=size)
-            if look.is_steady or tries == TRIES - 1 or size > RETRIED_BYTES:
-                digest, mtime_ns = parts_digest(size, parts), time_within(look.mtime_ns)
-                return LargeFile(path, look.mode, mtime_ns, size, digest, parts), look
+            state = state_after(before, descriptor, size=size)
+            if state.is_steady or tries == TRIES - 1 or size > RETRIED_BYTES:
+                digest, mtime_ns = parts_digest(size, parts), time_within(state.mtime_ns)
+                return LargeFile(path, state.mode, mtime_ns, size, digest, parts), state
         raise AssertionError("unreachable")
 
 
 def _open_folder(root: int, folder: str) -> int:
-    """-1 when it is gone, or is a folder no more."""
+    """Open a folder. Return -1 when it is gone or no longer a folder."""
     try:
         return open_below(root, os.fsencode(folder), FOLDER)
     except OSError as error:

@@ -1,7 +1,6 @@
-"""What is there below a root now, by lstat alone: nothing is read, no link followed, nothing waited for.
+"""Scan a root by lstat alone: read no file, follow no link, wait for nothing.
 
-It goes by the paths of a tree one time only, and compares each with the last scan on the way: what is as it was is the
-same entry again.
+The scan visits each path once and compares it with the last scan. An unchanged path keeps the same entry object.
 """
 
 from __future__ import annotations
@@ -38,16 +37,17 @@ _NOT_OPEN = {
     errno.EACCES: "unreadable",
     errno.EPERM: "unreadable",
 }
-"""Why there is nothing to be seen of a folder, as it is said to the user."""
+"""The reason reported to the user for a folder that cannot be listed."""
 
 _name = attrgetter("name")
 
 
 @dataclass
 class Scan:
-    """A root's part of a snapshot. `entries` has folders before what is in them, and None for each file that has to be
-    read: `unread` are the numbers and paths (text as of os.fsdecode) of these. `stamps` by path (text as in manifests);
-    `skipped` are (path, reason).
+    """One root's part of a snapshot.
+
+    `entries` lists folders before their content, with None for each file to read. `unread` holds the numbers and paths
+    (text as of os.fsdecode) of these. `stamps` are by path (text as in manifests); `skipped` holds (path, reason).
     """
 
     entries: list[Entry | None] = field(default_factory=list)
@@ -55,9 +55,9 @@ class Scan:
     stamps: dict[str, Stamp] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     first_of: dict[tuple[int, int], str] = field(default_factory=dict)
-    """By device and inode: the first of the paths that are one file."""
+    """By device and inode: the first path of each file with several names."""
     replaced: set[str] = field(default_factory=set)
-    """Of these first paths: where another file was read than was seen before."""
+    """First paths under which a file other than the scanned one was read."""
 
     @property
     def present(self) -> list[Entry]:
@@ -72,8 +72,11 @@ def scan(
     opened: OpenedFolders,
     tick: Callable[[int], None] = lambda _: None,
 ) -> Scan:
-    """All below the root's descriptor. `known` is believed of files that are still as it says. `tick` is told now and
-    then how many paths there are so far. Folders that must be `opened` up are to stay so until they are read."""
+    """Scan everything below the root's descriptor.
+
+    `known` is trusted for files that still match it. `tick` receives the number of paths so far. Folders that had to be
+    `opened` stay so until their files are read.
+    """
     result = Scan()
     waiting = [""]
     while waiting:
@@ -84,35 +87,35 @@ def scan(
     return result
 
 
-def scan_kept(
+def scan_home(
     root: int, *, known: Mapping[str, KnownEntry], keep: Iterable[str], drop: frozenset[str], opened: OpenedFolders
 ) -> Scan:
-    """Only the paths of `keep` and all below them, with the folders that lead there; nothing that is in `drop`."""
-    kept = frozenset(keep)
-    above = {"/".join(path.split("/")[:count]) for path in kept for count in range(1, path.count("/") + 1)}
+    """Scan only the paths of `keep`, everything below and the folders on the way. Nothing in `drop` is scanned."""
+    covered = frozenset(keep)
+    above = {"/".join(path.split("/")[:count]) for path in covered for count in range(1, path.count("/") + 1)}
 
-    def ignores(path: str, _name: str, _is_folder: bool) -> bool:  # noqa: FBT001 - called for every path
-        return path in drop or not (path in above or is_kept(path, kept))
+    def ignores(path: str, _name: str, _is_folder: bool) -> bool:  # noqa: FBT001 - the scan calls it for every path
+        return path in drop or not (path in above or is_covered(path, covered))
 
     return scan(root, known=known, ignores=ignores, opened=opened)
 
 
-def is_kept(path: str, kept: frozenset[str]) -> bool:
-    """Whether the path is one of these or below one."""
+def is_covered(path: str, covered: frozenset[str]) -> bool:
+    """Tell whether the path is one of `kept` or below one."""
     while path:
-        if path in kept:
+        if path in covered:
             return True
         path = path.rpartition("/")[0]
     return False
 
 
 def text_of(path: str) -> str:
-    """A path of the scan as in manifests."""
+    """Return a path of the scan in the manifest's spelling."""
     return path if path.isascii() and not path.startswith(ENCODED) else path_text(os.fsencode(path))
 
 
 def time_within(mtime_ns: int) -> int:
-    """The time itself, or the nearest that a manifest can hold."""
+    """Return the time, or the nearest one that a manifest can hold."""
     return min(max(mtime_ns, EARLIEST), LATEST)
 
 
@@ -124,13 +127,13 @@ def _scan_folder(
     result: Scan,
     opened: OpenedFolders,
 ) -> list[str]:
-    """The folders in it."""
+    """Add the folder's content to `result` and return the folders in it."""
     before = len(result.entries)
     try:
-        return _look_into(root, folder, known, ignores, result)
+        return _list_below(root, folder, known, ignores, result)
     except OSError as error:
         if not folder or error.errno not in _NOT_OPEN:
-            raise  # a folder that is only not to be had now must not count as an empty one
+            raise  # a folder that cannot be listed now must not count as an empty one
         is_closed = isinstance(error, PermissionError) and len(result.entries) == before
         if is_closed and opened.open_up(os.fsencode(folder)):
             return _scan_folder(root, folder, known, ignores, result, opened)
@@ -140,7 +143,7 @@ def _scan_folder(
         return []
 
 
-def _look_into(
+def _list_below(
     root: int, folder: str, known: Mapping[str, KnownEntry], ignores: Ignores | None, result: Scan
 ) -> list[str]:
     descriptor = open_below(root, os.fsencode(folder), FOLDER)
@@ -151,7 +154,7 @@ def _look_into(
         os.close(descriptor)
 
 
-def _list_folder(  # noqa: C901 - the inner loop of every save: a call for each path would cost as much again
+def _list_folder(  # noqa: C901 - the inner loop of every save: one call a path would double its cost
     descriptor: int,
     folder: str,
     names: list[os.DirEntry[str]],
@@ -160,14 +163,14 @@ def _list_folder(  # noqa: C901 - the inner loop of every save: a call for each 
     result: Scan,
 ) -> list[str]:
     prefix, folders, entries = f"{folder}/" if folder else "", [], result.entries
-    for one in names:
-        path = prefix + one.name
+    for item in names:
+        path = prefix + item.name
         try:
-            seen = one.stat(follow_symlinks=False)
+            seen = item.stat(follow_symlinks=False)
         except FileNotFoundError:
             continue
         kind = seen.st_mode & _KIND
-        if ignores is not None and ignores(path, one.name, kind == stat.S_IFDIR):
+        if ignores is not None and ignores(path, item.name, kind == stat.S_IFDIR):
             continue
         if path == STAGING:
             result.skipped.append((path, "reserved"))
@@ -179,7 +182,7 @@ def _list_folder(  # noqa: C901 - the inner loop of every save: a call for each 
         elif kind == stat.S_IFREG:
             first = text if seen.st_nlink == 1 else result.first_of.setdefault((seen.st_dev, seen.st_ino), text)
             if first != text:
-                entries.append(_once(HardLink(text, first), before))
+                entries.append(_same_object(HardLink(text, first), before))
             elif before is not None and is_unchanged(seen, before):
                 entries.append(before[0])
                 result.stamps[text] = before[1]
@@ -188,23 +191,23 @@ def _list_folder(  # noqa: C901 - the inner loop of every save: a call for each 
                 entries.append(None)
         elif kind == stat.S_IFDIR:
             folders.append(path)
-            entries.append(_once(Folder(text, seen.st_mode & _BITS, time_within(seen.st_mtime_ns)), before))
+            entries.append(_same_object(Folder(text, seen.st_mode & _BITS, time_within(seen.st_mtime_ns)), before))
         elif kind == stat.S_IFLNK:
-            target = _target(descriptor, one.name)
+            target = _target(descriptor, item.name)
             if target:
-                entries.append(_once(Symlink(text, time_within(seen.st_mtime_ns), text_of(target)), before))
+                entries.append(_same_object(Symlink(text, time_within(seen.st_mtime_ns), text_of(target)), before))
         else:
             result.skipped.append((path, _KINDS.get(kind, "device")))
     return folders
 
 
-def _once(entry: Entry, before: KnownEntry | None) -> Entry:
-    """The entry of the last scan itself where this is the same: what changed is counted by who is who."""
+def _same_object(entry: Entry, before: KnownEntry | None) -> Entry:
+    """Return the last scan's entry object when it is equal, because changes are counted by identity."""
     return before[0] if before is not None and before[0] == entry else entry
 
 
 def _target(descriptor: int, name: str) -> str:
-    """Empty when it is no link any more."""
+    """Return a link's target, or an empty string when it is no longer a link."""
     try:
         return os.readlink(name, dir_fd=descriptor)
     except OSError:

@@ -1,4 +1,4 @@
-"""From what both roots hold to the manifest of a snapshot, and the receipt that tells what it came to."""
+"""Build a snapshot's manifest from both roots, and the receipt of the save."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from schema.snapshot_manifest import (
 if TYPE_CHECKING:
     from schema.workspace_api import Root
 
-SKIPPED_TOLD = 1000
+MOST_SKIPPED = 1000
 
 Skip = tuple["Root", str, str]
 """root, path (as of os.fsdecode), reason"""
@@ -36,7 +36,7 @@ Skip = tuple["Root", str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class SaveOrder:
-    """What to save. `keep` and `drop` are paths of the agent's home: what of it is saved, and what of that is not."""
+    """Say what to save. Of the agent's home, `keep` is saved except `drop`."""
 
     session_id: UUID
     snapshot_id: UUID
@@ -51,7 +51,7 @@ class SaveOrder:
 
 
 def unchanged_receipt(head: Manifest, digest: str, *, skipped: Sequence[Skip], began: float) -> dict[str, Any]:
-    """A SyncReceipt in JSON; `began` of time.monotonic."""
+    """Return a SyncReceipt in JSON for a save without changes. `began` is a time.monotonic value."""
     receipt = _receipt(head, digest, skipped=skipped, began=began)
     return receipt | {"unchanged": True, "changed": 0, "uploaded": [], "uploadedBytes": 0}
 
@@ -66,7 +66,7 @@ def new_receipt(
     skipped: Sequence[Skip],
     began: float,
 ) -> dict[str, Any]:
-    """A SyncReceipt in JSON; `digest` and `size` of the manifest as it was stored."""
+    """Return a SyncReceipt in JSON. `digest` and `size` (bytes) are those of the stored manifest."""
     key = manifest_key(manifest.session_id, manifest.snapshot_id)
     receipt = _receipt(manifest, digest, skipped=skipped, began=began)
     receipt["objects"].append(key)
@@ -88,7 +88,7 @@ def _receipt(manifest: Manifest, digest: str, *, skipped: Sequence[Skip], began:
         "manifestDigest": digest,
         "skipped": [
             {"root": root, "path": path_text(os.fsencode(path)), "reason": reason}
-            for root, path, reason in skipped[:SKIPPED_TOLD]
+            for root, path, reason in skipped[:MOST_SKIPPED]
         ],
         "skippedTotal": len(skipped),
         "unreadable": sum(reason == "unreadable" for _, _, reason in skipped),
@@ -97,27 +97,28 @@ def _receipt(manifest: Manifest, digest: str, *, skipped: Sequence[Skip], began:
 
 
 def count_changed(head: Manifest | None, manifest: Manifest) -> int:
-    """Paths that are new, gone, or not what they were."""
+    """Count the paths that are new, gone or changed since `head`."""
     roots: tuple[Root, Root] = ("workspace", "agent")
     return sum(_count_changed(head.entries(root) if head else [], manifest.entries(root)) for root in roots)
 
 
 def _count_changed(old: list[Entry], new: list[Entry]) -> int:
-    """What was not touched is the same object in both, and need not be compared."""
+    """Count changed paths of one root. An unchanged path is the same object in both lists and is not compared."""
     olds, news = set(map(id, old)), set(map(id, new))
-    before = {entry.path: _what(entry) for entry in old if id(entry) not in news}
-    now = {entry.path: _what(entry) for entry in new if id(entry) not in olds}
-    return sum(before.get(path) != what for path, what in now.items()) + len(before.keys() - now.keys())
+    before = {entry.path: _comparable(entry) for entry in old if id(entry) not in news}
+    now = {entry.path: _comparable(entry) for entry in new if id(entry) not in olds}
+    return sum(before.get(path) != comparable for path, comparable in now.items()) + len(before.keys() - now.keys())
 
 
-def _what(entry: Entry) -> object:
-    """An entry without where its bytes are."""
+def _comparable(entry: Entry) -> object:
+    """Return an entry's content and properties, without the location of its bytes."""
     if isinstance(entry, File | LargeFile):
         return entry.mode, entry.mtime_ns, entry.size, entry.digest
     return entry
 
 
 def make_manifest(order: SaveOrder, roots: Roots, objects: list[Stored], head: Manifest | None) -> Manifest:
+    """Build the manifest of a new snapshot."""
     roots, objects = _compacted(roots, objects)
     files = [entry for entry in (*roots.workspace, *roots.agent) if type(entry) not in (Folder, Symlink)]
     return Manifest(
@@ -135,7 +136,7 @@ def make_manifest(order: SaveOrder, roots: Roots, objects: list[Stored], head: M
 
 
 def _compacted(roots: Roots, objects: list[Stored]) -> tuple[Roots, list[Stored]]:
-    """Without the objects that nothing needs any more, and no object twice."""
+    """Drop the objects that no entry needs, and duplicates."""
     entries = (*roots.workspace, *roots.agent)
     used = {entry.pack for entry in entries if type(entry) is File and entry.size}
     used |= {part.object for entry in entries if type(entry) is LargeFile for part in entry.parts}

@@ -1,4 +1,5 @@
-"""Reads files that others may be writing: looked at before and after, and again when they differ."""
+"""Read files that other processes may be writing: compare a file's state before and after, and retry when it
+differs."""
 
 from __future__ import annotations
 
@@ -14,11 +15,11 @@ from executor.snapshotter.temporary_access import open_closed_file
 TRIES = 3
 LARGE_BYTES = 1 << 20
 PART_BYTES = 16 << 20
-"""Large files are cut at multiples of this, so that what did not change is the same part again."""
+"""Cut large files at multiples of this size, so that an unchanged range is the same part again."""
 
 
 class NotReadable(Exception):
-    """There is nothing to be read under this name; `reason` None when there is nothing at all."""
+    """The name has no readable file. `reason` is None when the name does not exist."""
 
     def __init__(self, reason: str | None) -> None:
         self.reason = reason
@@ -26,8 +27,8 @@ class NotReadable(Exception):
 
 
 @dataclass(frozen=True)
-class Look:
-    """A file's properties when its reading ended. `is_steady`: they were the same when it began."""
+class FileState:
+    """A file's properties after reading. `is_steady`: they were the same before."""
 
     mode: int
     size: int
@@ -38,7 +39,10 @@ class Look:
 
 
 def open_file(folder: int, name: str, *, opens_up: bool = False) -> int:
-    """A descriptor of a regular file; `opens_up`: also of one that its owner may not open. Raises NotReadable."""
+    """Return a descriptor of a regular file. Raises NotReadable.
+
+    `opens_up` also opens a file whose owner lacks the permission.
+    """
     try:
         descriptor = _open(folder, name, opens_up=opens_up)
     except FileNotFoundError:
@@ -64,28 +68,28 @@ def _open(folder: int, name: str, *, opens_up: bool) -> int:
         return open_closed_file(folder, name, READ)
 
 
-def read_small(descriptor: int) -> tuple[bytes, Look] | None:
-    """All of it, and how it looks; None when it is a large file by now."""
-    data, look = b"", None
+def read_small(descriptor: int) -> tuple[bytes, FileState] | None:
+    """Return a file's content and state, or None when it has become a large file."""
+    data, state = b"", None
     for _ in range(TRIES):
         before = os.fstat(descriptor)
         if before.st_size >= LARGE_BYTES:
             return None
         data = os.pread(descriptor, before.st_size + 1, 0)
-        look = _look(before, os.fstat(descriptor), len(data))
-        if look.is_steady:
+        state = _compare(before, os.fstat(descriptor), len(data))
+        if state.is_steady:
             break
-    assert look is not None
-    return data, look
+    assert state is not None
+    return data, state
 
 
-def _look(before: os.stat_result, after: os.stat_result, size: int) -> Look:
+def _compare(before: os.stat_result, after: os.stat_result, size: int) -> FileState:
     same = (before.st_size, before.st_mtime_ns, before.st_ctime_ns) == (
         after.st_size,
         after.st_mtime_ns,
         after.st_ctime_ns,
     )
-    return Look(
+    return FileState(
         mode=stat.S_IMODE(after.st_mode),
         size=size,
         mtime_ns=after.st_mtime_ns,
@@ -95,13 +99,13 @@ def _look(before: os.stat_result, after: os.stat_result, size: int) -> Look:
     )
 
 
-def look_again(before: os.stat_result, descriptor: int, *, size: int) -> Look:
-    """After a large file was read to `size`."""
-    return _look(before, os.fstat(descriptor), size)
+def state_after(before: os.stat_result, descriptor: int, *, size: int) -> FileState:
+    """Return the state of a large file after reading it to `size` bytes."""
+    return _compare(before, os.fstat(descriptor), size)
 
 
-def pieces(descriptor: int, seen: os.stat_result) -> Iterator[tuple[int, bytes]]:
-    """A large file as (offset, bytes) of at most PART_BYTES, without its holes; ends where the file does."""
+def read_pieces(descriptor: int, seen: os.stat_result) -> Iterator[tuple[int, bytes]]:
+    """Yield a large file as (offset, bytes) of at most PART_BYTES, without its holes, until its end."""
     for start, end in _extents(descriptor, seen):
         data = os.pread(descriptor, end - start, start)
         while 0 < len(data) < end - start:
@@ -114,7 +118,7 @@ def pieces(descriptor: int, seen: os.stat_result) -> Iterator[tuple[int, bytes]]
 
 
 def _extents(descriptor: int, seen: os.stat_result) -> Iterator[tuple[int, int]]:
-    """Data by windows of PART_BYTES, from the first to the last byte that is no hole."""
+    """Yield data ranges (start, end) by windows of PART_BYTES, skipping holes."""
     if seen.st_blocks * 512 >= seen.st_size:
         for start in range(0, seen.st_size, PART_BYTES):
             yield start, min(start + PART_BYTES, seen.st_size)
@@ -124,7 +128,7 @@ def _extents(descriptor: int, seen: os.stat_result) -> Iterator[tuple[int, int]]
         try:
             start = os.lseek(descriptor, at, os.SEEK_DATA)
         except OSError as error:
-            if error.errno == errno.ENXIO:  # nothing but a hole from here on
+            if error.errno == errno.ENXIO:  # only a hole follows
                 return
             raise
         window = min((start // PART_BYTES + 1) * PART_BYTES, seen.st_size)
@@ -134,7 +138,7 @@ def _extents(descriptor: int, seen: os.stat_result) -> Iterator[tuple[int, int]]
 
 
 def _last_data(descriptor: int, start: int, window: int) -> int:
-    """Where the last data before `window` ends."""
+    """Return the end of the last data before `window`."""
     end, at = start, start
     while at < window:
         end = min(os.lseek(descriptor, at, os.SEEK_HOLE), window)

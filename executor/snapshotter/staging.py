@@ -1,5 +1,4 @@
-"""A folder below a root in which a restore puts everything together before anything that is there is touched; and the
-way from there into place, which is undone when it cannot be gone to its end."""
+"""Stage a restore in a folder below the root, then move everything into place. A failed move is rolled back."""
 
 from __future__ import annotations
 
@@ -12,28 +11,28 @@ from collections.abc import Iterator
 from executor.snapshotter.ignore import STAGING
 from executor.snapshotter.index import Stamp
 from executor.snapshotter.paths import CREATE, FOLDER, open_below, opened, split
-from executor.snapshotter.protocol import EngineFailed
+from executor.snapshotter.protocol import SnapshotterFailed
 from executor.snapshotter.temporary_access import OpenedFolders, open_up
 
 _NAME = STAGING.encode()
 _NEW, _OLD, _GONE = b"new", b"old", b"gone"
 _TRIES = 100
 _ALL = 0o700
-"""What its owner needs to merge and move a folder."""
+"""The mode bits that an owner needs to merge and move a folder."""
 
 
-class PathBlocked(EngineFailed):
-    """Something else is where a file or folder has to be put."""
+class PathBlocked(SnapshotterFailed):
+    """A file or folder of the plan cannot replace what exists at its path."""
 
     code = "path_blocked"
 
 
 class Staging:
-    """`new` is the descriptor below which a restore writes. Its folders are open for their owner until the end.
+    """Stage one root. A restore writes below the descriptor `new`, whose folders stay writable until the end.
 
-    `solid` are folders that the snapshot has, which replace whatever else is in their place; all other folders are only
-    on the way to something, and are refused where there is something that is no folder. `stamps` are those of the files
-    written, by path (text); `touched` are files of which they are no longer true.
+    `snapshot_folders` are folders of the snapshot: they replace any other file at their path. All other folders only
+    lead to an entry, and a path with another file there is refused. `stamps` are those of written files by path (text);
+    `touched` are files whose stamp is outdated.
     """
 
     def __init__(self, root: int) -> None:
@@ -45,18 +44,18 @@ class Staging:
             os.mkdir(name, 0o700, dir_fd=self._own)
         self.new = open_below(self._own, _NEW, FOLDER)
         self._folders = {b""}
-        self.solid: set[bytes] = set()
+        self.snapshot_folders: set[bytes] = set()
         self.stamps: dict[str, Stamp] = {}
         self.touched: set[bytes] = set()
         self._no_folders: set[bytes] = set()
         self._protected: set[bytes] = set()
-        self._done: list[tuple[str, bytes, bytes]] = []
+        self._journal: list[tuple[str, bytes, bytes]] = []
         self._times: dict[bytes, int] = {}
         self._opened_up = OpenedFolders(root, bits=_ALL)
-        self._taken = 0
+        self._aside_count = 0
 
     def make_folder(self, path: bytes) -> None:
-        """With those above it."""
+        """Create a folder in the staging area, with its parents."""
         if path in self._folders:
             return
         folder, name = split(path)
@@ -66,8 +65,10 @@ class Staging:
         self._folders.add(path)
 
     def write(self, path: bytes, data: bytes, *, mode: int, over_folder: bool = False) -> None:
-        """A file of the plan's own. It takes the place of a folder only where the snapshot, which goes before what is
-        there, has a file."""
+        """Write a file of the plan's own.
+
+        It replaces an existing folder only where the snapshot has a file: the snapshot wins over what exists.
+        """
         folder, name = split(path)
         self.make_folder(folder)
         with opened(self.new, folder) as at:
@@ -79,41 +80,41 @@ class Staging:
             self._no_folders.add(path)
 
     def protect(self, path: bytes) -> None:
-        """Nothing that holds this may be replaced."""
+        """Let nothing replace a folder that holds this path."""
         while path:
             self._protected.add(path)
             path = split(path)[0]
 
-    def settle(self) -> None:
-        """Move everything into place. When something fails, all is as before, and the error is raised."""
+    def commit(self) -> None:
+        """Move everything into place. When a step fails, roll back and raise its error."""
         try:
             waiting = [b""]
             while waiting:
                 waiting.extend(self._merge(waiting.pop()))
             self._open_new_folders()
-            self._opened_up.close(but=self.solid)  # these get the snapshot's modes later
+            self._opened_up.close(but=self.snapshot_folders)  # their modes come from the snapshot later
         except BaseException:
-            self.undo()
+            self.roll_back()
             raise
 
     def _open_new_folders(self) -> None:
-        """Those that are only on the way to something, and were not there: 0755, as mkdir makes them."""
-        put = {path for kind, path, _ in self._done if kind == "put"}
-        for path in self._folders - self.solid - {b""}:
-            if _is_at_or_below(path, put):
+        """Give mode 0755, as mkdir does, to new folders that only lead to an entry."""
+        put = {path for kind, path, _ in self._journal if kind == "put"}
+        for path in self._folders - self.snapshot_folders - {b""}:
+            if _is_covered(path, put):
                 with opened(self._root, path) as folder:
                     os.fchmod(folder, 0o755)
 
-    def take_away(self, path: bytes) -> None:
-        """Remove what is there, such that it can come back."""
+    def set_aside(self, path: bytes) -> None:
+        """Move the existing path aside, so that a roll-back can return it."""
         folder, name = split(path)
         with _writable(self._root, folder) as at:
-            self._take(at, name, path)
+            self._set_aside(at, name, path)
 
-    def undo(self) -> None:
-        """Put back what was moved, the last first."""
-        while self._done:
-            kind, path, other = self._done.pop()
+    def roll_back(self) -> None:
+        """Move everything back, the last first."""
+        while self._journal:
+            kind, path, other = self._journal.pop()
             folder, name = split(path)
             with contextlib.suppress(OSError), _writable(self._root, folder) as at:
                 if kind == "put":
@@ -126,66 +127,68 @@ class Staging:
         self._opened_up.close()
 
     def close(self) -> None:
-        """Nothing of it is left, nor of what was taken away."""
+        """Remove the staging area and everything set aside."""
         os.close(self.new)
         os.close(self._own)
         remove_staging(self._root)
 
     def _merge(self, folder: bytes) -> list[bytes]:
-        """The folders that both sides have."""
+        """Merge one folder into place. Return the folders that both sides have."""
         both = []
         with opened(self.new, folder) as source, _writable(self._root, folder) as target:
             self._times[folder] = os.fstat(target).st_mtime_ns
             for name in sorted(_names(source)):
                 path = folder + b"/" + name if folder else name
-                coming = os.stat(name, dir_fd=source, follow_symlinks=False)
-                there = _lstat(name, target)
-                if there is not None and stat.S_ISDIR(coming.st_mode) and stat.S_ISDIR(there.st_mode):
-                    if there.st_mode & _ALL != _ALL:  # else neither it nor what is in it could be merged
+                incoming = os.stat(name, dir_fd=source, follow_symlinks=False)
+                existing = _lstat(name, target)
+                if existing is not None and stat.S_ISDIR(incoming.st_mode) and stat.S_ISDIR(existing.st_mode):
+                    if existing.st_mode & _ALL != _ALL:  # otherwise its content could not be merged
                         self._opened_up.open_up(path)
                     both.append(path)
                     continue
-                if there is not None:
-                    self._refuse_to_replace(path, coming, there)
-                    self._take(target, name, path)
+                if existing is not None:
+                    self._refuse_to_replace(path, incoming, existing)
+                    self._set_aside(target, name, path)
                 os.rename(name, name, src_dir_fd=source, dst_dir_fd=target)
-                self._done.append(("put", path, _NEW + b"/" + path))
-                if not stat.S_ISDIR(coming.st_mode):
+                self._journal.append(("put", path, _NEW + b"/" + path))
+                if not stat.S_ISDIR(incoming.st_mode):
                     self.touched.add(path)
         return both
 
-    def _refuse_to_replace(self, path: bytes, coming: os.stat_result, there: os.stat_result) -> None:
-        on_the_way = stat.S_ISDIR(coming.st_mode) and path not in self.solid
-        a_whole_folder = stat.S_ISDIR(there.st_mode) and (path in self._no_folders or path in self._protected)
-        if on_the_way or a_whole_folder:
-            raise PathBlocked(f"There is something else at {os.fsdecode(path)!r}, which the plan does not replace.")
+    def _refuse_to_replace(self, path: bytes, incoming: os.stat_result, existing: os.stat_result) -> None:
+        only_leads_on = stat.S_ISDIR(incoming.st_mode) and path not in self.snapshot_folders
+        is_protected_folder = stat.S_ISDIR(existing.st_mode) and (path in self._no_folders or path in self._protected)
+        if only_leads_on or is_protected_folder:
+            raise PathBlocked(
+                f"The restore plan does not replace the existing {os.fsdecode(path)!r}. Remove it, or change the plan."
+            )
 
-    def _take(self, folder: int, name: bytes, path: bytes) -> None:
-        self._taken += 1
-        away = _OLD + b"/%d" % self._taken
+    def _set_aside(self, folder: int, name: bytes, path: bytes) -> None:
+        self._aside_count += 1
+        away = _OLD + b"/%d" % self._aside_count
         try:
             os.rename(name, away, src_dir_fd=folder, dst_dir_fd=self._own)
-        except PermissionError:  # a folder that its owner may not write cannot change its place
+        except PermissionError:  # the kernel moves no folder that its owner cannot write
             open_up(folder, name, _ALL)
             os.rename(name, away, src_dir_fd=folder, dst_dir_fd=self._own)
-        self._done.append(("took", path, away))
+        self._journal.append(("set aside", path, away))
 
 
-def _is_at_or_below(path: bytes, places: set[bytes]) -> bool:
+def _is_covered(path: bytes, paths: set[bytes]) -> bool:
     while path:
-        if path in places:
+        if path in paths:
             return True
         path = split(path)[0]
     return False
 
 
 def remove_staging(root: int) -> None:
-    """What a restore left behind."""
+    """Remove the staging area that a restore left."""
     try:
-        there = os.stat(_NAME, dir_fd=root, follow_symlinks=False)
+        existing = os.stat(_NAME, dir_fd=root, follow_symlinks=False)
     except FileNotFoundError:
         return
-    if stat.S_ISDIR(there.st_mode):
+    if stat.S_ISDIR(existing.st_mode):
         empty_folder(root, _NAME)
         os.rmdir(_NAME, dir_fd=root)
     else:
@@ -193,9 +196,9 @@ def remove_staging(root: int) -> None:
 
 
 def empty_folder(root: int, path: bytes) -> None:
-    """Remove all that is below. However deep it is: each folder first moves to the top, then is emptied itself."""
+    """Remove everything below a folder, at any depth: each folder moves to the top before it is emptied."""
     with opened(root, path) as top:
-        for _ in range(_TRIES):  # somebody may still be putting things in
+        for _ in range(_TRIES):  # another process may still add files
             waiting = _empty(top, top, [])
             while waiting:
                 name = waiting.pop()
@@ -210,7 +213,7 @@ def empty_folder(root: int, path: bytes) -> None:
 
 
 def _empty(top: int, folder: int, waiting: list[bytes]) -> list[bytes]:
-    """Unlink what is in the folder, and move the folders in it to the top, under names that are added to `waiting`."""
+    """Unlink the folder's files and move its folders to the top. Their new names are added to `waiting`."""
     for name in _names(folder):
         seen = _lstat(name, folder)
         if seen is None:
@@ -241,7 +244,7 @@ def _lstat(name: bytes, folder: int) -> os.stat_result | None:
 
 @contextlib.contextmanager
 def _writable(root: int, path: bytes) -> Iterator[int]:
-    """A folder in place, for its owner to write in until the end of the block."""
+    """Open a folder that exists, writable for its owner until the block ends."""
     with opened(root, path) as folder:
         mode = stat.S_IMODE(os.fstat(folder).st_mode)
         if mode & 0o300 == 0o300:

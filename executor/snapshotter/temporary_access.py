@@ -1,6 +1,6 @@
-"""What its owner himself may not look into (a folder of mode 644, a file of mode 000) is opened up while it is needed.
+"""Open up paths that their owner cannot access (a folder of mode 644, a file of mode 000) while a save needs them.
 
-Its mode is written down before that, and is what it has again afterwards. Who is not the owner changes nothing.
+The original mode is recorded first and set again afterwards. A process that is not the owner changes nothing.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ _HANDLE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class OpenedFolders:
-    """Folders below a root's descriptor that give their owner the rights of `bits` until they are closed again. None is
-    opened up unless `may_open`."""
+    """Give the owner the rights `bits` on folders below a root's descriptor until `close`. Without `may_open` it
+    changes none."""
 
     def __init__(self, root: int, *, bits: int, may_open: bool = True) -> None:
         self._root = root
@@ -32,7 +32,7 @@ class OpenedFolders:
         self.close()
 
     def open_up(self, path: bytes) -> bool:
-        """Whether it was: what was refused can be tried once more."""
+        """Open up a folder. Return whether it changed, so that the caller may retry."""
         if not self._may_open or path in self._modes:
             return False
         above, name = split(path)
@@ -44,7 +44,8 @@ class OpenedFolders:
         return True
 
     def close(self, *, but: Set[bytes] = frozenset()) -> None:
-        """The deepest first: one that is closed again leads nowhere. `but` are left to somebody else."""
+        """Restore the modes, the deepest first, because a closed folder blocks the way below. Folders in `but` are left
+        open."""
         for path, mode in reversed(self._modes.items()):
             if path not in but:
                 with contextlib.suppress(OSError), opened(self._root, path, _HANDLE) as folder:
@@ -53,7 +54,7 @@ class OpenedFolders:
 
 
 def open_up(folder: int, name: bytes, bits: int) -> int:
-    """Give the owner of a folder these rights, and no link's target in its stead; the mode that it had."""
+    """Give a folder's owner these rights and return the folder's former mode. A link is refused."""
     handle = os.open(name, _HANDLE | os.O_DIRECTORY, dir_fd=folder)
     try:
         mode = stat.S_IMODE(os.fstat(handle).st_mode)
@@ -65,7 +66,7 @@ def open_up(folder: int, name: bytes, bits: int) -> int:
 
 
 def open_closed_file(folder: int, name: str, flags: int) -> int:
-    """A descriptor of a regular file that its owner may not open. Raises OSError."""
+    """Return a descriptor of a regular file that its owner lacks the permission to open. Raises OSError."""
     handle = os.open(name, _HANDLE, dir_fd=folder)
     try:
         seen = os.fstat(handle)
@@ -81,5 +82,5 @@ def open_closed_file(folder: int, name: str, flags: int) -> int:
 
 
 def _itself(handle: int) -> str:
-    """The only way to what was opened by O_PATH; whatever has its name by now is not touched."""
+    """Return the only path to a file opened with O_PATH. A file that has since taken its name is not touched."""
     return f"/proc/self/fd/{handle}"

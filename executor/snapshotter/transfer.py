@@ -1,5 +1,7 @@
-"""Moves objects by pre-signed links, and nothing else: whatever goes wrong on the way is tried again, with a new link
-where the old one is not taken any more. Each thread keeps its connection."""
+"""Move objects by pre-signed links. Every failure is retried, with a new link when the store refuses the old one.
+
+Each thread keeps its connection.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import ClassVar, NoReturn, TypeVar, cast
 from urllib.parse import SplitResult, urlsplit
 
-from executor.snapshotter.protocol import EngineFailed, ExecutorChannel, Method
+from executor.snapshotter.protocol import ExecutorChannel, Method, SnapshotterFailed
 
 TRIES = 8
 DAMAGED_TRIES = 3
@@ -33,51 +35,57 @@ StoreResponse = tuple[int, http.client.HTTPMessage, bytes]
 _own = threading.local()
 
 
-class StoreFailed(EngineFailed):
-    """The object store could not be reached, or refused."""
+class StoreFailed(SnapshotterFailed):
+    """The object store is unreachable or refused the call."""
 
     code: ClassVar[str] = "store_failed"
 
 
-class ObjectDamaged(EngineFailed):
-    """An object in the store is not what was saved."""
+class ObjectDamaged(SnapshotterFailed):
+    """An object in the store differs from what was saved."""
 
     code: ClassVar[str] = "object_damaged"
 
 
-class _Again(Exception):
-    """Worth another try, with a new link; `after` so many seconds, when the store said so."""
+class _Retry(Exception):
+    """The call is worth another try with a new link, after `after` seconds when the store said so."""
 
     def __init__(self, why: str, *, after: float | None = None) -> None:
         self.after = after
         super().__init__(why)
 
 
-def put_object(talk: ExecutorChannel, key: str, data: bytes) -> None:
-    """Raises StoreFailed after many tries."""
+def put_object(channel: ExecutorChannel, key: str, data: bytes) -> None:
+    """Upload an object. Raises StoreFailed after TRIES tries."""
 
     def put(address: str) -> None:
         status, headers, _ = _call("PUT", address, data, limit=1 << 16)
-        if status not in (200, 201, 204, 412):  # 412: it is there already, and its name is its content
-            _refuse(status, headers, f"The store answered {status} to an upload.")
+        if status not in (200, 201, 204, 412):  # 412: the object exists, and its name is its content's digest
+            _refuse(status, headers, f"The object store answered {status} to an upload.")
 
-    _persist(lambda: put(talk.link("PUT", key, len(data))))
+    _persist(lambda: put(channel.link("PUT", key, len(data))))
 
 
-def get_object(talk: ExecutorChannel, key: str, *, size: int | None, limit: int, digest: str | None) -> bytes:
-    """The object's bytes, at most `limit`, of this size and SHA-256 where they are known. Raises StoreFailed, or
-    ObjectDamaged when what comes is, time and again, something else."""
+def get_object(channel: ExecutorChannel, key: str, *, size: int | None, limit: int, digest: str | None) -> bytes:
+    """Return the object's bytes: at most `limit`, of this size and SHA-256 where they are known.
+
+    Raises StoreFailed, or ObjectDamaged when the bytes differ on every try.
+    """
 
     def get(address: str) -> bytes:
         status, headers, data = _call("GET", address, None, limit=limit if size is None else size)
         if status == 404:
-            raise ObjectDamaged("An object of the snapshot is not in the store.", code="object_missing", key=key)
+            raise ObjectDamaged(
+                "An object of the snapshot is missing from the store. Restore an older snapshot.",
+                code="object_missing",
+                key=key,
+            )
         if status != 200:
-            _refuse(status, headers, f"The store answered {status} to a download.")
+            _refuse(status, headers, f"The object store answered {status} to a download.")
         return data
 
     def get_whole() -> bytes:
-        data = get(talk.link("GET", key, size))
+        data = get(channel.link("GET", key, size))
         is_whole = (size is None or len(data) == size) and len(data) <= limit
         if not is_whole or (digest is not None and hashlib.sha256(data).hexdigest() != digest):
             raise _Damaged
@@ -86,9 +94,9 @@ def get_object(talk: ExecutorChannel, key: str, *, size: int | None, limit: int,
     return _persist(get_whole)
 
 
-class _Damaged(_Again):
+class _Damaged(_Retry):
     def __init__(self) -> None:
-        super().__init__("what came was cut off or altered")
+        super().__init__("the object's bytes were cut off or altered")
 
 
 def _persist(attempt: Callable[[], T]) -> T:
@@ -96,30 +104,34 @@ def _persist(attempt: Callable[[], T]) -> T:
     for tries in range(1, TRIES + 1):
         try:
             return attempt()
-        except (_Again, OSError, http.client.HTTPException) as error:
+        except (_Retry, OSError, http.client.HTTPException) as error:
             _drop_connection()
             if isinstance(error, _Damaged) and tries >= DAMAGED_TRIES:
-                raise ObjectDamaged("An object of the snapshot is damaged in the store.") from None
+                raise ObjectDamaged(
+                    "An object of the snapshot is damaged in the store. Restore an older snapshot."
+                ) from None
             if tries == TRIES:
-                raise StoreFailed(f"The object store failed {TRIES} times, last with: {error!r}") from None
-            after = error.after if isinstance(error, _Again) else None
+                raise StoreFailed(
+                    f"The object store failed {TRIES} times, the last time with {error!r}. Check it, then try again."
+                ) from None
+            after = error.after if isinstance(error, _Retry) else None
             time.sleep(min(after or pause * random.uniform(0.5, 1.5), LONGEST_PAUSE_SECONDS))  # noqa: S311 - jitter
             pause *= 2
     raise AssertionError("unreachable")
 
 
 def _refuse(status: int, headers: http.client.HTTPMessage, why: str) -> NoReturn:
-    """Another try, with another link, where that can help: 401 and 403 are what an expired one gets."""
+    """Raise a retry where a new link may help, else StoreFailed. An expired link gets 401 or 403."""
     if status in (401, 403, 408, 409, 425, 429) or status >= 500:
         after = headers.get("retry-after", "")
-        raise _Again(why, after=float(after) if after.isdigit() else None)
+        raise _Retry(why, after=float(after) if after.isdigit() else None)
     raise StoreFailed(why)
 
 
 def _call(
     method: Method, address: str, data: bytes | None, *, limit: int
 ) -> tuple[int, http.client.HTTPMessage, bytes]:
-    """Status, headers and body, of which no more than `limit` bytes and a few are read."""
+    """Return status, headers and body. Reads at most `limit` bytes and a few more."""
     parts = urlsplit(address)
     connection = _connection(parts)
     target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
@@ -133,21 +145,21 @@ def _call(
 
 
 def _pieces(data: bytes) -> Iterator[memoryview]:
-    """One by one, for the connection's time-out is for all that it is given at once."""
+    """Yield the data in pieces, because the connection's timeout applies to each send."""
     deadline = time.monotonic() + SLOWEST_SECONDS + len(data) / SLOWEST_BYTES_A_SECOND
     for start in range(0, len(data), _PIECE):
         if time.monotonic() > deadline:
-            raise _Again("the store took too long")
+            raise _Retry("the store took too long")
         yield memoryview(data)[start : start + _PIECE]
 
 
 def _body(answer: http.client.HTTPResponse, limit: int) -> bytes:
-    """`read(n)` of http.client tells nothing of a body that ends early; a length that was not met is for the caller."""
+    """Return the body. http.client reports no body that ends early, so callers check the length."""
     received = bytearray()
     deadline = time.monotonic() + SLOWEST_SECONDS + limit / SLOWEST_BYTES_A_SECOND
     while len(received) < limit:
         if time.monotonic() > deadline:
-            raise _Again("the answer took too long")
+            raise _Retry("the answer took too long")
         chunk = answer.read(min(_CHUNK, limit - len(received)))
         if not chunk:
             break
@@ -156,8 +168,8 @@ def _body(answer: http.client.HTTPResponse, limit: int) -> bytes:
 
 
 def _connection(parts: SplitResult) -> http.client.HTTPConnection:
-    place = (parts.scheme, parts.netloc)
-    if getattr(_own, "place", None) == place:
+    origin = (parts.scheme, parts.netloc)
+    if getattr(_own, "origin", None) == origin:
         return cast(http.client.HTTPConnection, _own.connection)
     _drop_connection()
     host, port = parts.hostname or "", parts.port
@@ -168,18 +180,18 @@ def _connection(parts: SplitResult) -> http.client.HTTPConnection:
     elif parts.scheme == "http":
         connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
     else:
-        raise StoreFailed("A link of the object store is neither http nor https.")
-    _own.place, _own.connection = place, connection
+        raise StoreFailed("A link to the object store is neither http nor https. Check the store's address.")
+    _own.origin, _own.connection = origin, connection
     return connection
 
 
 def _drop_connection() -> None:
-    if getattr(_own, "place", None) is not None:
+    if getattr(_own, "origin", None) is not None:
         _own.connection.close()
-        _own.place = None
+        _own.origin = None
 
 
 @functools.cache
 def _tls_context() -> ssl.SSLContext:
-    """The system's certificates."""
+    """Return a TLS context with the system's certificates."""
     return ssl.create_default_context()

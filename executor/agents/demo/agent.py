@@ -1,4 +1,4 @@
-"""The demo agent's sessions: begun, taken up again, set, prompted, closed."""
+"""Serve the demo agent's sessions: start, resume, configure, prompt, close."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from acp.schema import (
     UserMessageChunk,
 )
 
-from executor.agents.demo.conversation import MODELS, Conversation, keep, kept_file, take_up
-from executor.agents.demo.orders import take_prompt
+from executor.agents.demo.commands import run_prompt
+from executor.agents.demo.conversation import MODELS, Conversation, conversation_file, load, save
 from executor.agents.demo.work import Cancelled, PromptRefused, Work
 
 VERSION = "1.0"
 
 
 class DemoAgent:
-    """The agent side of the protocol; the package finds methods by name."""
+    """Implement the agent's side of the protocol. The acp package finds methods by name."""
 
     def __init__(self) -> None:
         self._conversations: dict[str, Conversation] = {}
@@ -62,23 +62,25 @@ class DemoAgent:
         )
 
     async def new_session(self, cwd: str, **_: Any) -> NewSessionResponse:
-        one = Conversation(id=uuid.uuid4().hex, cwd=Path(cwd))
-        self._conversations[one.id] = one
-        keep(one)
-        return NewSessionResponse(session_id=one.id, modes=_modes(one), config_options=_choices(one))
+        conversation = Conversation(id=uuid.uuid4().hex, cwd=Path(cwd))
+        self._conversations[conversation.id] = conversation
+        save(conversation)
+        return NewSessionResponse(
+            session_id=conversation.id, modes=_modes(conversation), config_options=_choices(conversation)
+        )
 
     async def resume_session(self, session_id: str, cwd: str, **_: Any) -> ResumeSessionResponse:
-        one = self._take_up(session_id, cwd)
-        return ResumeSessionResponse(modes=_modes(one), config_options=_choices(one))
+        conversation = self._resume(session_id, cwd)
+        return ResumeSessionResponse(modes=_modes(conversation), config_options=_choices(conversation))
 
     async def load_session(self, cwd: str, session_id: str, **_: Any) -> LoadSessionResponse:
-        one = self._take_up(session_id, cwd)
-        for prompt in one.prompts:
+        conversation = self._resume(session_id, cwd)
+        for prompt in conversation.prompts:
             block = TextContentBlock(type="text", text=prompt)
             await self.client.session_update(
-                one.id, UserMessageChunk(session_update="user_message_chunk", content=block)
+                conversation.id, UserMessageChunk(session_update="user_message_chunk", content=block)
             )
-        return LoadSessionResponse(modes=_modes(one), config_options=_choices(one))
+        return LoadSessionResponse(modes=_modes(conversation), config_options=_choices(conversation))
 
     async def set_session_mode(self, session_id: str, mode_id: str, **_: Any) -> SetSessionModeResponse:
         if mode_id not in ("ask", "auto"):
@@ -91,9 +93,9 @@ class DemoAgent:
     ) -> SetSessionConfigOptionResponse:
         if config_id != "model" or value not in MODELS:
             raise RequestError.invalid_params({"details": f"no {config_id} {value}"})
-        one = self._find(session_id)
-        one.model = str(value)
-        return SetSessionConfigOptionResponse(config_options=_choices(one))
+        conversation = self._find(session_id)
+        conversation.model = str(value)
+        return SetSessionConfigOptionResponse(config_options=_choices(conversation))
 
     async def cancel(self, session_id: str, **_: Any) -> None:
         self._find(session_id).cancelled.set()
@@ -103,31 +105,31 @@ class DemoAgent:
         return CloseSessionResponse()
 
     async def prompt(self, session_id: str, prompt: list[Any], **_: Any) -> PromptResponse:
-        one = self._find(session_id)
-        one.cancelled.clear()
-        one.words_out = 0
+        conversation = self._find(session_id)
+        conversation.cancelled.clear()
+        conversation.words_out = 0
         texts = [block.text for block in prompt if getattr(block, "text", None)] or [""]
         text = "\n".join(texts)
-        work = Work(one, self.client)
-        keep(one, text)
+        work = Work(conversation, self.client)
+        save(conversation, text)
         try:
-            await take_prompt(work, texts[-1])  # what comes before it is only told
+            await run_prompt(work, texts[-1])  # earlier blocks are context only
             stop: Any = "end_turn"
         except Cancelled:
             stop = "cancelled"
         except PromptRefused:
             stop = "refusal"
         usage = await work.say_usage(text)
-        one.prompts.append(text)
+        conversation.prompts.append(text)
         return PromptResponse(stop_reason=stop, usage=usage)
 
-    def _take_up(self, session_id: str, cwd: str) -> Conversation:
-        kept = kept_file(session_id)
-        if not session_id.isalnum() or not kept.is_file():
+    def _resume(self, session_id: str, cwd: str) -> Conversation:
+        file = conversation_file(session_id)
+        if not session_id.isalnum() or not file.is_file():
             raise RequestError.resource_not_found(session_id)
-        one = take_up(session_id, Path(cwd))
-        self._conversations[one.id] = one
-        return one
+        conversation = load(session_id, Path(cwd))
+        self._conversations[conversation.id] = conversation
+        return conversation
 
     def _find(self, session_id: str) -> Conversation:
         if session_id not in self._conversations:
@@ -135,18 +137,18 @@ class DemoAgent:
         return self._conversations[session_id]
 
 
-def _modes(one: Conversation) -> SessionModeState:
+def _modes(conversation: Conversation) -> SessionModeState:
     known = [
         SessionMode(id="ask", name="Ask before writing"),
         SessionMode(id="auto", name="Write without asking"),
     ]
-    return SessionModeState(available_modes=known, current_mode_id=one.mode)
+    return SessionModeState(available_modes=known, current_mode_id=conversation.mode)
 
 
-def _choices(one: Conversation) -> list[Any]:
+def _choices(conversation: Conversation) -> list[Any]:
     options = [SessionConfigSelectOption(name=name, value=name) for name in MODELS]
     return [
         SessionConfigOptionSelect(
-            id="model", name="Model", category="model", type="select", current_value=one.model, options=options
+            id="model", name="Model", category="model", type="select", current_value=conversation.model, options=options
         )
     ]

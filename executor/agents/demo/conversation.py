@@ -1,4 +1,4 @@
-"""What the demo agent remembers of a session, and where it keeps it."""
+"""Remember a session of the demo agent in a file of its home."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ MODELS = ("demo-small", "demo-large")
 
 @dataclass
 class Conversation:
-    """One session: where it works, what was said before, and what the client chose. `asking`: the part of a prompt that
-    begins with what the person is asked just now; when the agent ends meanwhile, it goes on from there."""
+    """One session: its folder, earlier prompts and the client's choices.
+
+    `asking` is the rest of a prompt from its open question on. An agent that ends meanwhile continues from there.
+    """
 
     id: str
     cwd: Path
@@ -26,31 +28,31 @@ class Conversation:
     asking: str | None = None
 
 
-def kept_file(session_id: str) -> Path:
+def conversation_file(session_id: str) -> Path:
     return Path.home() / ".runyard-demo" / f"{session_id}.json"
 
 
-def keep(one: Conversation, *said_now: str) -> None:
-    """Before a prompt is acted on, so that a killed agent remembers it too."""
-    path = kept_file(one.id)
+def save(conversation: Conversation, *new_prompts: str) -> None:
+    """Save the conversation before its prompt is acted on, so that a killed agent remembers it too."""
+    path = conversation_file(conversation.id)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([*one.prompts, *said_now]), encoding="utf-8")
+    path.write_text(json.dumps([*conversation.prompts, *new_prompts]), encoding="utf-8")
 
 
-def keep_asking(one: Conversation) -> None:
-    asking = kept_file(one.id).with_suffix(".asking")
-    if one.asking is None:
+def save_asking(conversation: Conversation) -> None:
+    asking = conversation_file(conversation.id).with_suffix(".asking")
+    if conversation.asking is None:
         asking.unlink(missing_ok=True)
     else:
-        asking.write_text(one.asking, encoding="utf-8")
+        asking.write_text(conversation.asking, encoding="utf-8")
 
 
-def take_up(session_id: str, cwd: Path) -> Conversation:
-    kept = kept_file(session_id)
-    asking = kept.with_suffix(".asking")
+def load(session_id: str, cwd: Path) -> Conversation:
+    file = conversation_file(session_id)
+    asking = file.with_suffix(".asking")
     return Conversation(
         id=session_id,
         cwd=cwd,
-        prompts=json.loads(kept.read_text(encoding="utf-8")),
+        prompts=json.loads(file.read_text(encoding="utf-8")),
         asking=asking.read_text(encoding="utf-8") if asking.exists() else None,
     )

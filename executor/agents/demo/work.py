@@ -1,4 +1,4 @@
-"""One turn of the demo agent: its single steps."""
+"""Perform the single steps of the demo agent's turn."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from acp.schema import (
     UsageUpdate,
 )
 
-from executor.agents.demo.conversation import Conversation, keep_asking
+from executor.agents.demo.conversation import Conversation, save_asking
 
 WORD_SECONDS = 0.012
 CONTEXT_SIZE = 100_000
@@ -40,34 +40,34 @@ class Cancelled(Exception):
 
 
 class PromptRefused(Exception):
-    """The prompt asked for a refusal."""
+    """The prompt asked the agent to refuse it."""
 
 
 class Work:
-    """What the demo agent can do in a turn, step by step, each step told to the client."""
+    """Perform the steps of one turn and report each to the client."""
 
     def __init__(self, conversation: Conversation, client: Client) -> None:
-        self.one = conversation
+        self.conversation = conversation
         self.client = client
         self.ahead = ""
-        """The part of the prompt that is not done."""
+        """The rest of the prompt, from the current command on."""
         self._calls = 0
 
     async def say_usage(self, prompt: str) -> Usage:
-        """A word is a token here, and costs nothing."""
-        words_in = sum(len(text.split()) for text in [*self.one.prompts, prompt])
-        words_out = self.one.words_out
+        """Report the usage: a word counts as a token and costs nothing."""
+        words_in = sum(len(text.split()) for text in [*self.conversation.prompts, prompt])
+        words_out = self.conversation.words_out
         cost = Cost(amount=0.0, currency="USD")
         used = words_in + words_out
         update = UsageUpdate(session_update="usage_update", used=used, size=CONTEXT_SIZE, cost=cost)
-        await self.client.session_update(self.one.id, update)
+        await self.client.session_update(self.conversation.id, update)
         return Usage(input_tokens=words_in, output_tokens=words_out, total_tokens=used)
 
     async def greet(self) -> None:
         remembered = ""
-        if self.one.prompts:
-            last = self.one.prompts[-1][:200]
-            remembered = f" I remember {len(self.one.prompts)} earlier prompts, the last was: {last}"
+        if self.conversation.prompts:
+            last = self.conversation.prompts[-1][:200]
+            remembered = f" I remember {len(self.conversation.prompts)} earlier prompts, the last was: {last}"
         await self.say(f"Hello! I am the demo agent, I need no model.{remembered}")
 
     async def say(self, text: str) -> None:
@@ -75,36 +75,36 @@ class Work:
             await self.pause(WORD_SECONDS)
             block = TextContentBlock(type="text", text=word)
             await self.send(AgentMessageChunk(session_update="agent_message_chunk", content=block))
-            self.one.words_out += 1
+            self.conversation.words_out += 1
 
     async def think(self, text: str) -> None:
         for word in _words(text):
             await self.pause(WORD_SECONDS)
             block = TextContentBlock(type="text", text=word)
             await self.send(AgentThoughtChunk(session_update="agent_thought_chunk", content=block))
-            self.one.words_out += 1
+            self.conversation.words_out += 1
 
     async def plan(self, done: int) -> None:
         entries = [
-            PlanEntry(content=content, priority="medium", status=_status_at(place, done))
-            for place, content in enumerate(PLAN)
+            PlanEntry(content=content, priority="medium", status=_status_at(step, done))
+            for step, content in enumerate(PLAN)
         ]
         await self.send(AgentPlanUpdate(session_update="plan", entries=entries))
 
     async def look_around(self) -> list[str]:
-        call = await self.begin_tool("List the workspace", "search", {"path": str(self.one.cwd)})
+        call = await self.begin_tool("List the workspace", "search", {"path": str(self.conversation.cwd)})
         names = sorted(
-            str(path.relative_to(self.one.cwd))
-            for path in self.one.cwd.rglob("*")
+            str(path.relative_to(self.conversation.cwd))
+            for path in self.conversation.cwd.rglob("*")
             if path.is_file() and ".git" not in path.parts
         )[:50]
         await self.end_tool(call, output="\n".join(names))
         return names
 
     async def write(self, name: str, text: str) -> bool:
-        """Whether the file was written: in mode `ask` a person decides."""
-        path = (self.one.cwd / name).resolve()
-        if not path.is_relative_to(self.one.cwd.resolve()):
+        """Write a file and return whether it was written. In mode `ask` a person decides."""
+        path = (self.conversation.cwd / name).resolve()
+        if not path.is_relative_to(self.conversation.cwd.resolve()):
             await self.say(f"{name} lies outside of my folder, so I do not write it.")
             return False
         old = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
@@ -127,11 +127,11 @@ class Work:
         return True
 
     async def may(self, call: str, title: str, kind: Any, raw_input: dict[str, Any]) -> bool:
-        if self.one.mode == "auto" or self.one.always:
+        if self.conversation.mode == "auto" or self.conversation.always:
             return True
         with self.asking():
             answer = await self.client.request_permission(
-                self.one.id,
+                self.conversation.id,
                 ToolCallUpdate(tool_call_id=call, title=title, kind=kind, raw_input=raw_input),
                 [
                     PermissionOption(option_id="allow", name="Yes", kind="allow_once"),
@@ -141,17 +141,17 @@ class Work:
             )
         if not isinstance(answer.outcome, AllowedOutcome):
             raise Cancelled
-        self.one.always = answer.outcome.option_id == "always"
+        self.conversation.always = answer.outcome.option_id == "always"
         return answer.outcome.option_id in ("allow", "always")
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """What the person is asked inside the block is asked again if the agent is ended meanwhile."""
-        self.one.asking = self.ahead
-        keep_asking(self.one)
+        """Ask inside the block. An agent that ends meanwhile asks the same again later."""
+        self.conversation.asking = self.ahead
+        save_asking(self.conversation)
         yield
-        self.one.asking = None
-        keep_asking(self.one)
+        self.conversation.asking = None
+        save_asking(self.conversation)
 
     async def begin_tool(self, title: str, kind: Any, raw_input: dict[str, Any]) -> str:
         self._calls += 1
@@ -175,14 +175,14 @@ class Work:
         )
 
     async def send(self, update: Any) -> None:
-        if self.one.cancelled.is_set():
+        if self.conversation.cancelled.is_set():
             raise Cancelled
-        await self.client.session_update(self.one.id, update)
+        await self.client.session_update(self.conversation.id, update)
 
     async def pause(self, seconds: float) -> None:
-        """A pause that a cancel ends."""
+        """Pause. A cancel ends the pause with Cancelled."""
         try:
-            await asyncio.wait_for(self.one.cancelled.wait(), seconds)
+            await asyncio.wait_for(self.conversation.cancelled.wait(), seconds)
         except TimeoutError:
             return
         raise Cancelled
@@ -192,5 +192,5 @@ def _words(text: str) -> list[str]:
     return [f"{word} " for word in text.split()]
 
 
-def _status_at(place: int, done: int) -> Any:
-    return "completed" if place < done else "in_progress" if place == done else "pending"
+def _status_at(step: int, done: int) -> Any:
+    return "completed" if step < done else "in_progress" if step == done else "pending"

@@ -290,4 +290,4 @@ def test_a_full_disk_fails_the_run_and_leaves_the_executor(worker: Worker, recei
     psutil.Process(worker.process.pid).rlimit(psutil.RLIMIT_FSIZE, (1_000_000, 1_000_000))
     worker.let_go_on("go")
     worker.wait_for_state(run_id, lambda state: bool(state["state"] == "refused"))
-    assert "could not be kept" in worker.state(run_id)["reason"]
+    assert "could not write the run's events" in worker.state(run_id)["reason"]

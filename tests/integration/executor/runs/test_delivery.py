@@ -121,7 +121,7 @@ def test_a_gap_is_filled_from_where_the_control_plane_is(worker: Worker, receive
 
 
 @pytest.mark.parametrize("code", ["stale_epoch", "stale_attempt"])
-def test_a_run_that_is_not_ours_any_more_is_dropped(worker: Worker, receiver: Receiver, code: str) -> None:
+def test_a_run_that_another_executor_took_over_is_dropped(worker: Worker, receiver: Receiver, code: str) -> None:
     run_id = worker.run([["spawn"], ["ignore_stop"], ["wait", "go"], ["say", "test.never", None], ["until_stopped"]])
     receiver.wait_for_event(run_id, "test.spawned")
     receiver.answer(Answering(409, {"code": code}))

@@ -31,7 +31,7 @@ ALL: dict[str, Any] = {
 """The plan that restores all of a snapshot."""
 
 
-class DirectTalk(ExecutorChannel):
+class DirectChannel(ExecutorChannel):
     """Every link is given at once."""
 
     def __init__(self, objects: Objects) -> None:
@@ -42,7 +42,7 @@ class DirectTalk(ExecutorChannel):
     def link(self, method: Method, key: str, size: int | None) -> str:  # noqa: ARG002 - as its parent's
         return self._objects.link(method, key)
 
-    def say(self, what: str, value: object) -> None:
+    def send(self, what: str, value: object) -> None:
         self.said.append((what, value))
 
 
@@ -84,7 +84,7 @@ class Place:
             keep=list(self.keep),
             drop=list(self.drop),
         )
-        outcome = save(order, index=self.index, talk=DirectTalk(self.objects))
+        outcome = save(order, index=self.index, channel=DirectChannel(self.objects))
         if outcome.index is not None:
             self.index = read_index(outcome.index)
         self.head = UUID(outcome.receipt["snapshotId"])
@@ -102,7 +102,7 @@ class Place:
             keep=list(self.keep),
             drop=list(self.drop),
         )
-        restored = restore(order, talk=DirectTalk(self.objects))
+        restored = restore(order, channel=DirectChannel(self.objects))
         if restored.index is not None:
             self.index, self.head = read_index(restored.index), snapshot_id
         return restored

@@ -13,7 +13,7 @@ import zstandard
 
 from executor.snapshotter import paths
 from executor.snapshotter.paths import FOLDER, open_below, open_root
-from executor.snapshotter.protocol import EngineFailed
+from executor.snapshotter.protocol import SnapshotterFailed
 from executor.snapshotter.stable_read import NotReadable, open_file
 from tests.integration.executor.snapshotter.places import Place
 from tests.thoroughness import times
@@ -159,7 +159,7 @@ def test_a_link_swapped_in_while_a_restore_writes_leads_nowhere(place: Place, tm
         while turns[0] < times(5000, 100_000):
             try:
                 there.restore(place.head)
-            except (OSError, EngineFailed):
+            except (OSError, SnapshotterFailed):
                 continue  # it may fail, for the folder is not always there
     assert os.listdir(outside) == []
     after = outside.stat()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from executor.snapshotter import transfer
-from executor.snapshotter.protocol import EngineFailed
+from executor.snapshotter.protocol import SnapshotterFailed
 from executor.snapshotter.transfer import ObjectDamaged, StoreFailed
 from schema.errors import RunyardError
 from tests.integration.executor.snapshotter.places import ALL, Place, used_place
@@ -97,8 +97,8 @@ def test_a_snapshot_that_does_not_fit_is_refused_before_anything_is_written(
 ) -> None:
     there = used_place(saved)
     before = look(there.workspace)
-    monkeypatch.setattr("executor.snapshotter.restore._free", lambda _: 1000)
-    with pytest.raises(EngineFailed) as failed:
+    monkeypatch.setattr("executor.snapshotter.restore.free_bytes", lambda _: 1000)
+    with pytest.raises(SnapshotterFailed) as failed:
         there.restore(saved.head)
     assert failed.value.problem_code == "disk_full"
     assert look(there.workspace) == before
@@ -178,7 +178,7 @@ def test_what_is_in_the_way_and_nobody_gave_up_is_not_replaced(saved: Place, ste
         (there.workspace / folder).mkdir()
         (there.workspace / folder / "inside").write_text("somebody's")
     before = look(there.workspace)
-    with pytest.raises(EngineFailed) as failed:
+    with pytest.raises(SnapshotterFailed) as failed:
         there.restore(saved.head, {**plan({"root": "workspace", **BLOCKED[step]}), "contents": {EMPTY: ""}})
     assert failed.value.problem_code == "path_blocked"
     assert look(there.workspace) == before

@@ -18,7 +18,7 @@ from executor.snapshotter.transfer import ObjectDamaged
 from schema.object_keys import manifest_key
 from schema.snapshot_manifest import LargeFile, write_manifest
 from tests.acceptance.waiting import wait_until
-from tests.integration.executor.snapshotter.places import DirectTalk, Place
+from tests.integration.executor.snapshotter.places import DirectChannel, Place
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_reading_what_is_in_the_store_already_is_progress_too(place: Place, monk
     place.save()
     os.utime(path)
     told: list[int] = []
-    monkeypatch.setattr(DirectTalk, "add", lambda _, *, files=0, amount=0: told.append(files or amount))
+    monkeypatch.setattr(DirectChannel, "add", lambda _, *, files=0, amount=0: told.append(files or amount))
     assert place.save().receipt["uploaded"] != []
     assert told == [PART_BYTES, 1, 1]
 

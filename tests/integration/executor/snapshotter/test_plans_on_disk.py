@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 
-from executor.snapshotter.protocol import EngineFailed
+from executor.snapshotter.protocol import SnapshotterFailed
 from handlers.workspaces.restore_plan import Snapshot, make_plan
 from handlers.workspaces.tree import EntryKind, TreeEntry, found_in
 from schema.errors import WorkspaceRefused
@@ -94,7 +94,7 @@ def test_no_seed_goes_through_a_link(place: Place, tmp_path: Path) -> None:
     fresh = place.another("linked")  # a link that nobody knew of
     (fresh.workspace / "a").symlink_to(outside)
     plan = make_plan(read_manifest(SEEDS), runtime_version=None, snapshot=None, existing=None)
-    with pytest.raises(EngineFailed):
+    with pytest.raises(SnapshotterFailed):
         fresh.restore(None, plan.to_json())
     assert list(outside.iterdir()) == []
 

@@ -93,7 +93,7 @@ class Saver:
             state = "failed" if operation.error else "succeeded" if operation.is_over else "running"
             told: Json = {"operationId": str(id_), "kind": "sync", "state": state, "progress": {"step": "uploading"}}
             if operation.error:
-                return Reply(200, {**told, "code": "EngineFailed", "error": operation.error})
+                return Reply(200, {**told, "code": "SnapshotterFailed", "error": operation.error})
             if operation.is_over:
                 return Reply(200, {**told, "sync": operation.receipt})
             return Reply(200, {**told, "wants": [{"method": "PUT", "key": key} for key in operation.wants]})

@@ -112,7 +112,7 @@ def test_a_missing_program_is_declared(tmp_path: Path) -> None:
     declared = declare(provider)
 
     assert not declared.ready
-    assert declared.reason == "The program 'no-such-program' is not installed."
+    assert declared.reason == "The program 'no-such-program' is not installed. Install it on the worker."
 
 
 def test_a_missing_login_is_declared(tmp_path: Path) -> None:

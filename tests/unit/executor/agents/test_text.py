@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executor.agents.text import BoundedText, Redaction, clean_json, clean_text, cut_json, cut_text, pieces
+from executor.agents.text import BoundedText, Redaction, clean_json, clean_text, cut_json, cut_text, split_text
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=[])))
@@ -72,8 +72,8 @@ def test_a_growing_text_is_whole_until_it_is_too_long(parts: list[str]) -> None:
 
 
 def test_pieces_join_to_the_text() -> None:
-    assert pieces("abcdefg", 3) == ["abc", "def", "g"]
-    assert pieces("", 3) == []
+    assert split_text("abcdefg", 3) == ["abc", "def", "g"]
+    assert split_text("", 3) == []
 
 
 def test_secrets_are_hidden_longest_first() -> None:

@@ -8,7 +8,7 @@ from acp.schema import SessionNotification
 
 from executor.agents.todos import TodoList
 from executor.agents.translate import Translation
-from executor.agents.usage import Meter
+from executor.agents.usage import UsageMeter
 from schema.wire import Json, Wire
 
 
@@ -17,7 +17,7 @@ class Told:
 
     def __init__(self) -> None:
         self.events: list[tuple[str, Json]] = []
-        self.translation = Translation(self._say, Meter(None), TodoList("plan"))
+        self.translation = Translation(self._say, UsageMeter(None), TodoList("plan"))
 
     def _say(self, type_: str, data: Wire) -> None:
         self.events.append((type_, data.to_json()))

@@ -8,7 +8,7 @@ from uuid import uuid4
 from executor.agents.costs import COSTS_FILE, cost_before, keep_cost
 from executor.agents.provider import Price, PriceTable
 from executor.agents.turn import Turn
-from executor.agents.usage import Meter, priced
+from executor.agents.usage import UsageMeter, priced
 from schema.options import RunOptions
 
 PRICES = PriceTable(
@@ -19,18 +19,18 @@ PRICES = PriceTable(
 
 
 def test_nothing_said_is_nothing_known() -> None:
-    assert Meter(None).final().to_json() == {"cost": {"source": "unavailable"}}
+    assert UsageMeter(None).final().to_json() == {"cost": {"source": "unavailable"}}
 
 
 def test_zero_is_kept_apart_from_absent() -> None:
-    meter = Meter(None)
+    meter = UsageMeter(None)
     meter.take_tokens(input_tokens=0, output_tokens=None)
 
     assert meter.read().to_json() == {"inputTokens": 0}
 
 
 def test_of_repeated_counts_the_largest_holds() -> None:
-    meter = Meter(None)
+    meter = UsageMeter(None)
     meter.take_tokens(input_tokens=10, output_tokens=5)
     meter.take_tokens(input_tokens=7, output_tokens=9)
 
@@ -38,7 +38,7 @@ def test_of_repeated_counts_the_largest_holds() -> None:
 
 
 def test_prompts_of_one_turn_add_up() -> None:
-    meter = Meter(None)
+    meter = UsageMeter(None)
     meter.take_tokens(input_tokens=10)
     meter.end_prompt()
     meter.take_tokens(input_tokens=4)
@@ -47,7 +47,7 @@ def test_prompts_of_one_turn_add_up() -> None:
 
 
 def test_the_cost_of_earlier_turns_is_not_this_turns() -> None:
-    meter = Meter(None)
+    meter = UsageMeter(None)
     meter.take_cost(1.5, "USD")
     meter.begin_turn("m", before=None)
     assert meter.read().cost is None
@@ -81,7 +81,7 @@ def test_an_unknown_model_has_an_unknown_cost() -> None:
 
 
 def test_a_reported_cost_wins_over_the_table() -> None:
-    meter = Meter(PRICES)
+    meter = UsageMeter(PRICES)
     meter.begin_turn("m", before=0.0)
     meter.take_tokens(input_tokens=100, output_tokens=100)
     meter.take_cost(0.01, "USD")
@@ -92,7 +92,7 @@ def test_a_reported_cost_wins_over_the_table() -> None:
 
 
 def test_only_what_was_added_to_the_sessions_cost_counts() -> None:
-    meter = Meter(None)
+    meter = UsageMeter(None)
     meter.begin_turn("m", before=1.5)
     meter.take_cost(1.75, "USD")
 
@@ -101,7 +101,7 @@ def test_only_what_was_added_to_the_sessions_cost_counts() -> None:
 
 
 def test_a_counter_that_began_anew_is_the_turns_own() -> None:
-    meter = Meter(None)
+    meter = UsageMeter(None)
     meter.begin_turn("m", before=1.5)
     meter.take_cost(0.25, "USD")
 
@@ -109,7 +109,7 @@ def test_a_counter_that_began_anew_is_the_turns_own() -> None:
 
 
 def test_without_the_cost_before_the_turns_is_unknown() -> None:
-    meter = Meter(None)
+    meter = UsageMeter(None)
     meter.begin_turn("m", before=None)
     meter.take_cost(1.75, "USD")
 

@@ -8,7 +8,15 @@ from email.utils import format_datetime
 
 import pytest
 
-from executor.runs.replies import LONGEST_RETRY_AFTER, Accepted, EventsRefused, GoOnFrom, NotOurs, TryAgain, read_reply
+from executor.runs.replies import (
+    LONGEST_RETRY_AFTER,
+    Accepted,
+    EventsRefused,
+    ResumeFrom,
+    RetryLater,
+    TakenOver,
+    read_reply,
+)
 
 
 def reply(status: int, body: object = None, **headers: str) -> object:
@@ -23,16 +31,16 @@ def test_an_acknowledgement_may_carry_a_stop() -> None:
 
 @pytest.mark.parametrize("body", [b"<html>Welcome</html>", b"", b"{}", b"[" * 100_000])
 def test_a_page_of_somebody_else_acknowledges_nothing(body: bytes) -> None:
-    assert isinstance(read_reply(200, {}, body), TryAgain)
+    assert isinstance(read_reply(200, {}, body), RetryLater)
 
 
 def test_a_gap_names_where_to_go_on() -> None:
-    assert reply(409, {"code": "gap", "expected": 4}) == GoOnFrom(4)
+    assert reply(409, {"code": "gap", "expected": 4}) == ResumeFrom(4)
 
 
 @pytest.mark.parametrize("code", ["stale_epoch", "stale_attempt"])
-def test_a_stale_place_is_not_ours(code: str) -> None:
-    assert isinstance(reply(409, {"code": code}), NotOurs)
+def test_a_stale_epoch_or_attempt_is_taken_over(code: str) -> None:
+    assert isinstance(reply(409, {"code": code}), TakenOver)
 
 
 @pytest.mark.parametrize("status, body", [(409, {"code": "n_conflict"}), (409, None), (400, {}), (413, {}), (422, {})])
@@ -42,7 +50,7 @@ def test_what_will_never_be_taken_is_refused(status: int, body: object) -> None:
 
 @pytest.mark.parametrize("status", [301, 401, 403, 404, 408, 429, 500, 502, 503])
 def test_all_else_may_get_better(status: int) -> None:
-    assert isinstance(reply(status, {"code": "whatever"}), TryAgain)
+    assert isinstance(reply(status, {"code": "whatever"}), RetryLater)
 
 
 def test_the_reason_is_in_the_control_planes_words() -> None:
@@ -52,17 +60,17 @@ def test_the_reason_is_in_the_control_planes_words() -> None:
 
 @pytest.mark.parametrize("value, seconds", [("7", 7.0), ("0", 0.0), ("86400", LONGEST_RETRY_AFTER)])
 def test_retry_after_is_in_seconds_up_to_a_limit(value: str, seconds: float) -> None:
-    assert reply(503, None, **{"retry-after": value}) == TryAgain("answered 503", after=seconds)
+    assert reply(503, None, **{"retry-after": value}) == RetryLater("The control plane answered 503.", after=seconds)
 
 
 def test_retry_after_may_be_a_date() -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     answer = read_reply(429, {"retry-after": date}, b"")
-    assert isinstance(answer, TryAgain)
+    assert isinstance(answer, RetryLater)
     assert answer.after is not None
     assert 25 <= answer.after <= 30
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", ""])
 def test_a_retry_after_that_says_nothing_is_passed_over(value: str) -> None:
-    assert reply(503, None, **{"retry-after": value}) == TryAgain("answered 503", after=None)
+    assert reply(503, None, **{"retry-after": value}) == RetryLater("The control plane answered 503.", after=None)

@@ -1,4 +1,4 @@
-"""What a prompt of the demo agent can ask for (the list is in __main__.py)."""
+"""Carry out the demo agent's commands (__main__.py lists them)."""
 
 from __future__ import annotations
 
@@ -16,25 +16,30 @@ from acp.schema import (
     TextContentBlock,
 )
 
-from executor.agents.demo.conversation import keep_asking
+from executor.agents.demo.conversation import save_asking
 from executor.agents.demo.work import PromptRefused, Work
 
 
-async def take_prompt(work: Work, prompt: str) -> None:
-    """Do what the lines ask for, in their order. When none asks for anything, go on with what the person was asked when
-    the agent ended; when there was nothing, show everything once."""
+async def run_prompt(work: Work, prompt: str) -> None:
+    """Carry out the prompt's commands in order.
+
+    A prompt without commands continues an interrupted question; without one, it shows every feature once.
+    """
     lines = prompt.splitlines()
-    found = [
-        (n, order, match[1]) for n, line in enumerate(lines) for pattern, order in ORDERS if (match := pattern(line))
+    commands = [
+        (n, command, match[1])
+        for n, line in enumerate(lines)
+        for pattern, command in COMMANDS
+        if (match := pattern(line))
     ]
-    asked, work.one.asking = work.one.asking, None
-    keep_asking(work.one)
-    for n, order, rest in found:
+    interrupted, work.conversation.asking = work.conversation.asking, None
+    save_asking(work.conversation)
+    for n, command, rest in commands:
         work.ahead = "\n".join(lines[n:])
-        await order(work, rest.strip())
-    if not found:
+        await command(work, rest.strip())
+    if not commands:
         work.ahead = prompt
-        await (take_prompt(work, asked) if asked else _show(work, prompt))
+        await (run_prompt(work, interrupted) if interrupted else _show(work, prompt))
 
 
 async def _show(work: Work, prompt: str) -> None:
@@ -60,8 +65,8 @@ async def _write(work: Work, rest: str) -> None:
 
 async def _read(work: Work, rest: str) -> None:
     call = await work.begin_tool(f"Read {rest}", "read", {"path": rest})
-    path = (work.one.cwd / rest).resolve()
-    inside = path.is_relative_to(work.one.cwd.resolve()) and path.is_file()
+    path = (work.conversation.cwd / rest).resolve()
+    inside = path.is_relative_to(work.conversation.cwd.resolve()) and path.is_file()
     text = path.read_text(encoding="utf-8", errors="replace") if inside else ""
     await work.end_tool(call, output=text, status="completed" if inside else "failed")
     await work.say(f"{rest} begins: {text[:500]}" if inside else f"There is no {rest}.")
@@ -75,7 +80,7 @@ async def _run(work: Work, rest: str) -> None:
         return
     process = await asyncio.create_subprocess_shell(
         rest,
-        cwd=work.one.cwd,
+        cwd=work.conversation.cwd,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -88,12 +93,12 @@ async def _run(work: Work, rest: str) -> None:
 
 async def _ask(work: Work, rest: str) -> None:
     form = {"type": "object", "properties": {"answer": {"type": "string", "title": rest}}, "required": ["answer"]}
-    mode = ElicitationFormSessionMode.model_validate({"sessionId": work.one.id, "requestedSchema": form})
+    mode = ElicitationFormSessionMode.model_validate({"sessionId": work.conversation.id, "requestedSchema": form})
     with work.asking():
         answer = await work.client.create_elicitation(rest, mode)
     content = answer.content if isinstance(answer, AcceptElicitationResponse) else None
-    said = json.dumps(content, default=str) if content else "nothing"
-    await work.say(f"You answered {said}.")
+    answered = json.dumps(content, default=str) if content else "nothing"
+    await work.say(f"You answered {answered}.")
 
 
 async def _sleep(work: Work, rest: str) -> None:
@@ -156,7 +161,7 @@ def _line(form: str) -> Callable[[str], re.Match[str] | None]:
     return re.compile(rf"\s*{form}\s*", re.IGNORECASE).fullmatch
 
 
-ORDERS: list[tuple[Callable[[str], re.Match[str] | None], Callable[[Work, str], Awaitable[None]]]] = [
+COMMANDS: list[tuple[Callable[[str], re.Match[str] | None], Callable[[Work, str], Awaitable[None]]]] = [
     (_line(r"write (\S+: .*)"), _write),
     (_line(r"read (\S+)"), _read),
     (_line(r"run: (.+)"), _run),
