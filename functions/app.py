@@ -15,6 +15,7 @@ from functions.callbacks.routes import callbacks
 from functions.http.auth import enforce_permissions
 from functions.http.openapi import describe
 from functions.http.parsing import EdgeRequest
+from functions.http.path_ids import PathIdConverter
 from functions.http.problems import answer_with_problems
 from functions.http.strict_json import StrictJson
 from functions.http.tracing import trace_requests
@@ -74,6 +75,7 @@ def create_app(settings: ApiSettings, *, edge: ApiProcess | None = None) -> APIF
         VALIDATION_ERROR_STATUS_CODE=422,
         SOCK_SERVER_OPTIONS=SERVER_OPTIONS,
     )
+    app.url_map.converters["uuid"] = PathIdConverter
     edge = edge or resident_process(settings)
     hold(app, edge)
     trace_requests(app)

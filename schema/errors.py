@@ -111,6 +111,12 @@ class Invalid(RunyardError):
     code = "invalid"
 
 
+class InvalidId(Invalid):
+    """An id of the request is not a UUID."""
+
+    code = "invalid_id"
+
+
 class WorkspaceRefused(Invalid):
     """The workspace is not, or cannot be made, what the app's runtime manifest says."""
 

@@ -6,6 +6,7 @@ Parameters are `%(name)s`; values of type dict and list are passed as jsonb wher
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,8 @@ _HEADING = re.compile(r"^-- (name|columns): (\w+)\n", re.MULTILINE)
 _COLUMNS = re.compile(r"\{(\w+)\}")
 
 jsonb = Jsonb
+
+os.environ["PGTZ"] = "UTC"  # libpq sends it when it connects, also through a pooler: times on the wire end in Z
 
 
 @cache

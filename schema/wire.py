@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
@@ -20,6 +20,11 @@ Text = Annotated[str, AfterValidator(_without_nul)]
 
 Json = dict[str, Any]
 """A JSON object whose inner shape is someone else's contract."""
+
+
+def rfc3339(moment: datetime) -> str:
+    """The moment in UTC, ending in `Z`, as every time on the wire."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 class Wire(BaseModel):
@@ -45,4 +50,4 @@ class Page(Request):
     limit: int = Field(default=50, ge=1, le=500)
 
 
-__all__ = ["AwareDatetime", "Json", "Page", "Request", "Text", "Wire", "datetime"]
+__all__ = ["AwareDatetime", "Json", "Page", "Request", "Text", "Wire", "datetime", "rfc3339"]

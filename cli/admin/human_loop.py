@@ -63,8 +63,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def show_pending(api: Api, args: argparse.Namespace) -> list[Json]:
-    query = f"?sessionId={args.session}" if args.session else ""
-    return list(api.send("GET", f"/api/human-loop/pending{query}")["items"])
+    return _all_pages(api, "/api/human-loop/pending", {"sessionId": args.session})
 
 
 def reply(api: Api, args: argparse.Namespace) -> list[Json]:
@@ -74,15 +73,18 @@ def reply(api: Api, args: argparse.Namespace) -> list[Json]:
 
 
 def list_rules(api: Api, args: argparse.Namespace) -> list[Json]:
-    rules: list[Json] = []
+    return _all_pages(api, RULES, {"appId": args.app})
+
+
+def _all_pages(api: Api, path: str, query: Json) -> list[Json]:
+    items: list[Json] = []
     cursor: str | None = None
     while True:
-        query = urlencode(_without_nulls({"appId": args.app, "cursor": cursor, "limit": PAGE}))
-        page = api.send("GET", f"{RULES}?{query}")
-        rules += page["items"]
+        page = api.send("GET", f"{path}?{urlencode(_without_nulls({**query, 'cursor': cursor, 'limit': PAGE}))}")
+        items += page["items"]
         cursor = page.get("nextCursor")
         if cursor is None:
-            return rules
+            return items
 
 
 def add_rule(api: Api, args: argparse.Namespace) -> list[Json]:

@@ -205,7 +205,7 @@ def _complete(operation: Json, rule: Rule, needed: str | None) -> None:
         *(["401", "403"] if needed != PUBLIC else []),
         *(["404"] if rule.arguments or {"requestBody", "404"} & {*operation, *operation["responses"]} else []),
         *(["400", "413"] if "requestBody" in operation else []),
-        *(["422"] if has_input else []),
+        *(["422"] if has_input or rule.arguments else []),
         *(["409"] if "409" in operation["responses"] else []),
         *(["503"] if rule.rule.startswith("/api/") else []),
     )

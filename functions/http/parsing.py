@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from functions.http.problems import MalformedJson
 from functions.http.schemas import IDEMPOTENCY_KEY, LAST_EVENT_ID
 from handlers.runs.start import Idempotency
-from schema.errors import Invalid
+from schema.errors import Invalid, InvalidId
 
 Model = TypeVar("Model", bound=BaseModel)
 MAX_WAIT_SECONDS = 60
@@ -49,6 +49,8 @@ def parsed(model: type[Model], value: object, *, where: str) -> Model:
             for each in error.errors(include_url=False, include_input=False, include_context=False)[:50]
         ]
         detail = "; ".join(f"{each['where']}: {each['problem']}" for each in found[:3])
+        if all(each["type"].startswith("uuid_") for each in error.errors(include_input=False, include_context=False)):
+            raise InvalidId(detail, errors=found) from None
         raise Invalid(detail, errors=found) from None
 
 

@@ -13,11 +13,13 @@ from flask import Response
 from psycopg import DataError, OperationalError
 from werkzeug.exceptions import HTTPException
 
+from functions.http.path_ids import MalformedPathId
 from functions.http.tracing import current_trace_id
 from schema.errors import (
     Conflict,
     Forbidden,
     Invalid,
+    InvalidId,
     NotFound,
     RunyardError,
     TooLarge,
@@ -26,6 +28,8 @@ from schema.errors import (
 )
 
 RETRY_SECONDS = 2
+NOT_AN_ID = "should be a valid UUID"
+"""Pydantic's words for a malformed id; APIFlask passes the message on and drops the type of the error."""
 _log = structlog.get_logger("functions.http.problems")
 
 
@@ -66,6 +70,7 @@ def answer_with_problems(app: APIFlask) -> None:
     """Answer every error of the app with a problem."""
     app.error_processor(_validation_problem)
     app.register_error_handler(HTTPException, _http_problem)
+    app.register_error_handler(MalformedPathId, _malformed_path_id)
     app.register_error_handler(RunyardError, known_problem)
     app.register_error_handler(OperationalError, _database_away)
     app.register_error_handler(DataError, _unstorable)
@@ -80,16 +85,16 @@ def problem(
     headers: Mapping[str, str] | None = None,
     members: Mapping[str, object] | None = None,
 ) -> Response:
-    """Return an `application/problem+json` answer; `members` are its extension members."""
+    """Return an `application/problem+json` answer. Extension `members` never overwrite a standard member."""
     at = HTTPStatus(status)
     body = {
+        **{name: value for name, value in (members or {}).items() if value is not None},
         "type": f"urn:runyard:problem:{code}",
         "title": at.phrase,
         "status": status,
         "detail": detail,
         "code": code,
         "traceId": current_trace_id() or "",
-        **{name: value for name, value in (members or {}).items() if value is not None},
     }
     return Response(
         json.dumps(body, ensure_ascii=False, default=str),
@@ -114,6 +119,8 @@ def _validation_problem(error: HTTPError) -> Response:
     ]
     detail = "; ".join(f"{each['where']}: {each['problem']}" for each in found[:3]) or str(error.message)
     code = _CODES.get(HTTPStatus(error.status_code), "invalid")
+    if found and all(NOT_AN_ID in each["problem"] for each in found):
+        code = InvalidId.code
     return problem(error.status_code, code=code, detail=detail, members={"errors": found[:50] or None})
 
 
@@ -124,6 +131,10 @@ def _http_problem(error: HTTPException) -> Response | HTTPException:
     headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     code = _CODES.get(HTTPStatus(status), HTTPStatus(status).phrase.lower().replace(" ", "_"))
     return problem(status, code=code, detail=error.description or error.name, headers=headers)
+
+
+def _malformed_path_id(_error: HTTPException) -> Response:
+    return known_problem(InvalidId("An id in the path is not a UUID."))
 
 
 def _database_away(error: OperationalError) -> Response:

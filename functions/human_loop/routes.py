@@ -9,6 +9,7 @@ from flask import Response
 
 from functions.http.auth import actor, permission
 from functions.http.openapi import also, conflicts
+from functions.http.parsing import page_cursor, read_page_cursor
 from functions.http.schemas import answer
 from functions.human_loop.presenters import request_detail_answer, shown_request_answer
 from functions.human_loop.schemas import (
@@ -33,11 +34,15 @@ human_loop = APIBlueprint("human_loop", __name__, tag="Human loop")
 def list_pending(query_data: PendingQuery) -> Response:
     """List requests that wait for you, oldest first
 
-    The first 200 requests of your own sessions, and requests escalated to you or a role of yours.
+    Requests of your own sessions, and requests escalated to you or a role of yours.
     """
+    after = read_page_cursor(query_data.cursor)
     with api_process().transaction() as conn:
-        found = pending(conn, actor(), session_id=query_data.session_id)
-    return answer(HumanRequestsAnswer(items=[shown_request_answer(request) for request in found]))
+        found = pending(conn, actor(), session_id=query_data.session_id, after=after, limit=query_data.limit)
+    last = found[-1] if len(found) == query_data.limit else None
+    next_cursor = page_cursor(last.requested_at, last.id) if last else None
+    items = [shown_request_answer(request) for request in found]
+    return answer(HumanRequestsAnswer(items=items, next_cursor=next_cursor))
 
 
 @human_loop.get("/api/human-loop/<uuid:request_id>")

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from functions.http.schemas import PageQuery
 from handlers.human_loop.reply import Decision
 from schema.events import Envelope
 from schema.rows import RunStatus
@@ -24,7 +25,9 @@ class ReplyBody(Request):
     arguments: Json | None = None
 
 
-class PendingQuery(Request):
+class PendingQuery(PageQuery):
+    """A page of requests, oldest first; `cursor` is the `nextCursor` of the page before."""
+
     session_id: UUID | None = None
 
 
@@ -54,7 +57,10 @@ class ShownRequestAnswer(HumanRequestAnswer):
 
 
 class HumanRequestsAnswer(Wire):
+    """`nextCursor` is there when there may be more."""
+
     items: list[ShownRequestAnswer]
+    next_cursor: str | None = None
 
 
 class HumanRequestDetailAnswer(ShownRequestAnswer):

@@ -59,6 +59,7 @@ def get_events(run_id: UUID, query_data: AfterQuery) -> Response:
     responses=also(
         {
             200: {"description": "Server-sent events", "content": {"text/event-stream": EVENT_STREAM}},
+            204: {"description": "The run has ended, and no event follows the cursor"},
             **conflicts("bad_cursor"),
         }
     ),
@@ -68,13 +69,17 @@ def stream_events(run_id: UUID, query_data: StreamQuery) -> Response:
     """Stream a run's events
 
     Server-sent events: `id` is `seq`, `event` the type, `data` the envelope. The stream ends after `run.finished`.
-    Closing the stream does not stop the run. `Last-Event-ID` wins over `cursor`.
+    Closing the stream does not stop the run. `Last-Event-ID` wins over `cursor`. 204: the run has ended and no
+    event follows the cursor, so that an `EventSource` stays closed.
     """
     reconnected = last_event_id()
     cursor = query_data.cursor if reconnected is None else reconnected
     with api_process().transaction() as conn:
         run = run_for(conn, actor(), run_id)
         refuse_cursor_ahead(last_seqs(conn, [run.session_id])[run.session_id], cursor)
+        is_read = run.is_final and not run_events(conn, run_id, after=cursor, limit=1)
+    if is_read:
+        return Response(status=204)
     followed = Followed(run.session_id, run.id, actor(), authenticator())
     return stream_response(api_process(), followed, after=cursor, place=api_process().streams.take())
 

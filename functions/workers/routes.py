@@ -16,7 +16,7 @@ from functions.http.job_requests import perform, performed
 from functions.http.openapi import conflicts
 from functions.http.schemas import Nothing, answer
 from functions.runtime.process import api_process
-from functions.workers.schemas import WorkersAnswer
+from functions.workers.schemas import WorkersAnswer, WorkersQuery
 from handlers.access.permissions import require
 from handlers.workers.activate import require_session
 from handlers.workers.lifecycle import LifeLimits
@@ -59,11 +59,14 @@ class RemoveQuery(Request):
 
 @workers.get("/api/session-workers")
 @permission("workers:list")
+@workers.input(WorkersQuery, location="query")
 @workers.output(WorkersAnswer)
-def get_workers() -> Response:
+def get_workers(query_data: WorkersQuery) -> Response:
     """List all session workers"""
     with api_process().transaction() as conn:
-        return answer(WorkersAnswer(items=list_workers(conn)))
+        items = list_workers(conn, after=query_data.cursor, limit=query_data.limit)
+    next_cursor = items[-1].session_id if len(items) == query_data.limit else None
+    return answer(WorkersAnswer(items=items, next_cursor=next_cursor))
 
 
 @workers.get("/api/session-workers/<uuid:session_id>")

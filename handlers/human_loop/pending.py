@@ -25,8 +25,12 @@ class ShownRequest(HumanRequestRow):
     run_status: RunStatus
 
 
-def pending(conn: Conn, actor: Actor, *, session_id: UUID | None, limit: int = 200) -> list[ShownRequest]:
-    """What waits for the actor, oldest first. Raises NotFound for a session that is nothing to them."""
+def pending(
+    conn: Conn, actor: Actor, *, session_id: UUID | None, after: tuple[str, UUID] | None = None, limit: int = 200
+) -> list[ShownRequest]:
+    """What waits for the actor, oldest first. Raises NotFound for a session that is nothing to them.
+    `after` is the (requestedAt, id) of the last request of the page before."""
+    after_at, after_id = after or (None, None)
     found = fetch_all(
         conn,
         "pending_human_requests",
@@ -34,9 +38,11 @@ def pending(conn: Conn, actor: Actor, *, session_id: UUID | None, limit: int = 2
         user_id=actor.user_id,
         called=_called(actor),
         session_id=session_id,
+        after_at=after_at,
+        after_id=after_id,
         limit=limit,
     )
-    if session_id is not None and not found:
+    if session_id is not None and after is None and not found:
         session_for(conn, actor, session_id)
     return found
 

@@ -17,7 +17,7 @@ from schema.errors import NotFound
 from schema.rows import RunRow, WorkerStatus
 from schema.runtime_manifest import RuntimeManifest, read_manifest
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value, jsonb
-from schema.wire import Json
+from schema.wire import Json, rfc3339
 from schema.workspace_api import RestoreReceipt
 
 GONE_CODES = frozenset({"unsaved", "never_saved"})
@@ -137,14 +137,14 @@ def _what_may_be_missing(conn: Conn, found: _Activation, runs: list[RunRow]) -> 
     if not (is_unsaved or any(run.prompt_delivered for run in runs)):
         return []
     since = found.dirty_since or min((run.started_at for run in runs if run.started_at), default=None)
-    from_then = f" Changes since {since.isoformat()} may be missing." if since else ""
+    from_then = f" Changes since {rfc3339(since)} may be missing." if since else ""
     last = "its newest snapshot is used" if found.head_snapshot else "nothing was saved before, so it begins empty"
     data: Json = {
         "code": "workspace_may_miss_changes",
         "message": f"The folder or volume of this session's workspace is gone; {last}.{from_then}",
     }
     if since:
-        data["since"] = since.isoformat()
+        data["since"] = rfc3339(since)
     if found.head_snapshot:
         data["snapshotId"] = str(found.head_snapshot)
     return [NewEvent(type="run.warning", data=data)]

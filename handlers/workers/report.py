@@ -56,9 +56,9 @@ def may_watch(conn: Conn, actor: Actor, session_id: UUID) -> None:
         session_for(conn, actor, session_id)
 
 
-def list_workers(conn: Conn) -> list[WorkerReport]:
+def list_workers(conn: Conn, *, after: UUID | None = None, limit: int | None = None) -> list[WorkerReport]:
     """In short, without asking how much of each is saved."""
-    workers = fetch_all(conn, "watched_workers", WatchedWorker)
+    workers = fetch_all(conn, "watched_workers", WatchedWorker, after=after, limit=limit)
     return [_report(worker, sync=_sync(worker), deadline=worker.next_sync_at) for worker in workers]
 
 

@@ -28,7 +28,7 @@ from schema.errors import Conflict, NotFound
 from schema.job_results import LostChanges
 from schema.rows import WorkerStatus
 from schema.sql import Conn, fetch_all, fetch_one, fetch_value
-from schema.wire import Json
+from schema.wire import Json, rfc3339
 
 _BEGINS: dict[LifecycleAction, WorkerStatus] = {
     "stop": "stopping",
@@ -144,7 +144,7 @@ def end_forced_removal(conn: Conn, session_id: UUID, lost: LostChanges, *, epoch
         "message": "An operator has removed this session's worker with changes that were not saved.",
     }
     if lost.unsaved_since is not None:
-        data["since"] = lost.unsaved_since.isoformat()
+        data["since"] = rfc3339(lost.unsaved_since)
     if lost.newest_snapshot is not None:
         data["snapshotId"] = str(lost.newest_snapshot)
     append(conn, head, [NewEvent(type="run.warning", data=data)])

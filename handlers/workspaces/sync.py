@@ -16,7 +16,7 @@ from handlers.event_log import NewEvent, append, hold_session
 from schema.errors import Unavailable
 from schema.rows import RunRow, SavingRow, SnapshotRow
 from schema.sql import Conn, execute, fetch_all, fetch_one, jsonb
-from schema.wire import Json
+from schema.wire import Json, rfc3339
 from schema.workspace_api import SyncReason, SyncReceipt
 
 COALESCE_SECONDS = 2.0
@@ -241,7 +241,7 @@ def fail_sync(conn: Conn, turn: SyncLease, *, code: str, message: str, pauses: P
     state = saving_state(conn, turn.session_id)
     if failed is None or state is None:
         return None
-    data = {"code": code, "reason": message, "failures": failed.failures, "nextSyncAt": failed.next_sync_at.isoformat()}
+    data = {"code": code, "reason": message, "failures": failed.failures, "nextSyncAt": rfc3339(failed.next_sync_at)}
     _say(conn, state, "workspace.sync_failed", data)
     return failed
 
@@ -310,7 +310,7 @@ def _synced(begun: BegunSync, receipt: SyncReceipt, head: UUID) -> Json:
         "changed": 0 if receipt.unchanged else receipt.changed,
         "skipped": receipt.skipped_total,
         "seconds": round(receipt.seconds, 3),
-        "cause": begun.reason,
+        "reason": begun.reason,
     }
     return {**data, "runId": str(begun.run_id)} if begun.run_id else data
 

@@ -31,7 +31,7 @@ _log = structlog.stdlib.get_logger(__name__)
 class RestoreIncomplete(Unavailable):
     """The session's workspace could not be put together."""
 
-    code: ClassVar[str] = "RESTORE_INCOMPLETE"
+    code: ClassVar[str] = "restore_incomplete"
 
 
 def restore(

@@ -12,6 +12,10 @@ WHERE human_requests.status = 'open'
         OR (human_requests.escalated_at IS NOT NULL AND human_requests.escalate_to = ANY(%(called)s))
     )
     AND (%(session_id)s::uuid IS NULL OR human_requests.session_id = %(session_id)s)
+    AND (
+        %(after_at)s::timestamptz IS NULL
+        OR (human_requests.requested_at, human_requests.id) > (%(after_at)s, %(after_id)s::uuid)
+    )
 ORDER BY human_requests.requested_at, human_requests.id
 LIMIT %(limit)s;
 

@@ -41,7 +41,9 @@ SELECT {watched}
 FROM session_workers AS worker
 JOIN sessions ON sessions.id = worker.session_id
 JOIN apps ON apps.id = sessions.app_id
-ORDER BY worker.session_id;
+WHERE %(after)s::uuid IS NULL OR worker.session_id > %(after)s
+ORDER BY worker.session_id
+LIMIT %(limit)s;
 
 -- name: workers_of_host
 -- What tells whether a worker is worth a closer look.

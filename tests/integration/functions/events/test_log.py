@@ -121,12 +121,15 @@ def test_a_stream_ends_after_the_end_of_its_run(served: Served) -> None:
     assert [data["seq"] for _, _, data in rest] == [2, 3, 4]
 
 
-def test_a_stream_of_a_run_that_has_ended_ends_at_once(served: Served) -> None:
+def test_a_stream_from_the_end_of_an_ended_run_has_no_content(served: Served) -> None:
     driver = served.bind()
     driver.finish()
     with served.client() as client:
-        answer = client.get(f"/api/runs/{driver.run_id}/stream?cursor=3")
-    assert (answer.status_code, "event:" in answer.text) == (200, False)
+        path = f"/api/runs/{driver.run_id}/stream"
+        answers = [client.get(f"{path}?cursor=3"), client.get(path, headers={"Last-Event-ID": "3"})]
+        before = client.get(f"{path}?cursor=2")
+    assert [(answer.status_code, answer.content) for answer in answers] == [(204, b"")] * 2
+    assert (before.status_code, "event: run.finished" in before.text) == (200, True)
 
 
 def test_a_stream_from_the_end_gives_what_came_late_and_ends_at_once(served: Served) -> None:

@@ -158,7 +158,7 @@ def test_a_start_as_a_stream_begins_with_the_runs_first_event(api: Api) -> None:
         ({"prompt": "x", "maxAttempts": "3"}, 422, "invalid"),
         ({"prompt": "x", "timeoutSeconds": -1}, 422, "invalid"),
         ({"prompt": "x", "sessionId": str(UUID(int=7))}, 404, "unknown_session"),
-        ({"prompt": "x", "sessionId": "zzz"}, 422, "invalid"),
+        ({"prompt": "x", "sessionId": "zzz"}, 422, "invalid_id"),
         ({"prompt": "x", "appId": str(UUID(int=7))}, 404, "unknown_app"),
         ({"prompt": "x" * 300_000}, 413, "prompt_too_large"),
         ({"prompt": "ü" * 140_000}, 413, "prompt_too_large"),

@@ -197,7 +197,7 @@ def test_a_run_never_starts_on_half_a_workspace(session: Session, way: Way) -> N
     assert execute_run(session.context, run.id) == "given_back"
     assert execute_run(session.context, run.id) == "ended"
     blocked = session.runs.row(run.id)
-    assert (blocked.status, blocked.reason_code) == ("blocked", "RESTORE_INCOMPLETE")
+    assert (blocked.status, blocked.reason_code) == ("blocked", "restore_incomplete")
     assert "try again" in (blocked.reason_message or "")
     assert session.status == "lost"
     way.heal()
