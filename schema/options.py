@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import Field
+from pydantic.alias_generators import to_camel
 
 from schema.wire import Json, Request, Text
+
+_OF_RUNYARD = frozenset({"resume", "require_human_loop", "tools"})
+"""Options that Runyard takes itself, and `tools`, whose two sides count one by one. A provider must list all others."""
 
 
 class Tools(Request):
@@ -33,17 +37,9 @@ class RunOptions(Request):
     def asked_of_provider(self) -> list[str]:
         """Names of the settings that the provider itself must support, as in `ProviderDeclared.options`."""
         asked = [
-            name
-            for name, value in (
-                ("model", self.model),
-                ("mode", self.mode),
-                ("cwd", self.cwd),
-                ("profile", self.profile),
-                ("sandbox", self.sandbox),
-                ("approval", self.approval),
-                ("providerOptions", self.provider_options),
-            )
-            if value is not None
+            to_camel(name)
+            for name in type(self).model_fields
+            if name not in _OF_RUNYARD and getattr(self, name) is not None
         ]
         if self.tools is not None:
             asked += [f"tools.{side}" for side in ("allow", "deny") if getattr(self.tools, side)]

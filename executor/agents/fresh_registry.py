@@ -27,9 +27,11 @@ async def take_turn(
     """Let the turn's provider run it. Raises ProviderUnknown or BadRegistry."""
     from executor.agents import run_turn as run_turn_module
 
-    provider = _registry(settings, environment).find(turn.provider)
+    provider = _registry(settings, environment).find(turn.run.provider)
     if provider is None:
-        raise ProviderUnknown(f"The executor's registry has no provider {turn.provider!r}. Add it to providers.toml.")
+        raise ProviderUnknown(
+            f"The executor's registry has no provider {turn.run.provider!r}. Add it to providers.toml."
+        )
     return await run_turn_module.take_turn(turn, provider, listener, stop)
 
 

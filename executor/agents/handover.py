@@ -9,10 +9,10 @@ from schema.executor_api import Handover
 
 def first_message(turn: Turn, listener: Listener) -> list[str]:
     """Return the texts of the first message, one block each. A handover is also recorded as an event."""
-    if turn.handover is None:
-        return [turn.prompt]
-    listener.say("conversation.handed_over", _handed_over(turn.handover))
-    return [turn.handover.text, turn.prompt]
+    if turn.run.handover is None:
+        return [turn.run.prompt]
+    listener.say("conversation.handed_over", _handed_over(turn.run.handover))
+    return [turn.run.handover.text, turn.run.prompt]
 
 
 def _handed_over(handover: Handover) -> ConversationHandedOver:

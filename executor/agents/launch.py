@@ -38,7 +38,7 @@ def command_of(provider: Provider) -> list[str]:
 
 
 def environment_of(provider: Provider, turn: Turn, added: Mapping[str, str]) -> dict[str, str]:
-    environment = agent_environment(provider, session_id=turn.session_id, home=turn.home, added=added)
+    environment = agent_environment(provider, session_id=turn.run.session_id, home=turn.home, added=added)
     return {**environment, "PATH": path_with_python(_path(provider), sys.executable)}
 
 
@@ -49,7 +49,7 @@ def _path(provider: Provider) -> str:
 def working_folder(turn: Turn) -> Path:
     """Return the working folder, absolute and without links. The caller checks that it exists and may be used."""
     with turn.account.acting():
-        return (turn.workspace / (turn.options.cwd or ".")).resolve()
+        return (turn.workspace / (turn.run.options.cwd or ".")).resolve()
 
 
 def workspace_folder(turn: Turn) -> Path:

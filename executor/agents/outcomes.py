@@ -28,7 +28,7 @@ LOST = (
 
 def resume_prompt(turn: Turn) -> str:
     """Return the message to an agent whose turn was interrupted."""
-    return GO_ON + (ASK_AGAIN if turn.answers else "")
+    return GO_ON + (ASK_AGAIN if turn.run.answers else "")
 
 
 def is_urgent(finished: RunFinished) -> bool:

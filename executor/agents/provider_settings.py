@@ -34,12 +34,12 @@ class RunSettings:
 def settings_for(turn: Turn, provider: Provider) -> RunSettings:
     """Return the run's settings. Raises TurnFailed `option_refused` for an option that the provider does not
     support."""
-    refused = [name for name in turn.options.asked_of_provider() if name not in provider.options]
+    refused = [name for name in turn.run.options.asked_of_provider() if name not in provider.options]
     if refused:
         raise TurnFailed(
             "option_refused", f"{provider.title} does not support {', '.join(refused)}. Leave these options out."
         )
-    return DIALECTS[provider.dialect](turn.options, provider)
+    return DIALECTS[provider.dialect](turn.run.options, provider)
 
 
 def _plain(options: RunOptions, provider: Provider) -> RunSettings:

@@ -80,7 +80,7 @@ class _TurnDriver:
         self._cwd = working_folder(turn)
         self._redaction = Redaction(provider.secrets())
         self._meter = UsageMeter(provider.prices)
-        self._translation = Translation(listener.say, self._meter, TodoList(provider.name, turn.todos))
+        self._translation = Translation(listener.say, self._meter, TodoList(provider.name, turn.run.todos))
         self._requests = PendingRequests(listener)
         self._client = AcpClient(self._translation, self._requests, cwd=self._cwd, workspace=workspace_folder(turn))
         self._process: AgentProcess | None = None
@@ -95,7 +95,7 @@ class _TurnDriver:
         ends = {
             asyncio.ensure_future(self._stop.wanted.wait()): STOPPED,
             asyncio.ensure_future(self._requests.cancelled.wait()): CANCELLED_BY_ANSWER,
-            asyncio.ensure_future(self._time_is_up()): timed_out(self._turn.timeout_seconds),
+            asyncio.ensure_future(self._time_is_up()): timed_out(self._turn.run.timeout_seconds),
             asyncio.ensure_future(disk_is_full(self._turn)): disk_full(self._turn.disk_bytes),
         }
         try:
@@ -149,7 +149,7 @@ class _TurnDriver:
         await ensure_installed(self._provider, self._provider.agents_dir, self._say_installing)
         prepare_folders(self._provider, self._turn, self._cwd)
         connection = await self._start()
-        earlier_id = self._turn.resume.agent_session_id if self._turn.resume else None
+        earlier_id = self._turn.run.resume.agent_session_id if self._turn.run.resume else None
         opening = open_session(
             connection,
             cwd=self._cwd,
@@ -173,7 +173,7 @@ class _TurnDriver:
             command_of(self._provider),
             cwd=self._cwd,
             environment=environment_of(self._provider, self._turn, self._settings.environment),
-            session_id=self._turn.session_id,
+            session_id=self._turn.run.session_id,
             account=self._turn.account,
             disk_bytes=self._turn.disk_bytes,
             redaction=self._redaction,
@@ -276,10 +276,10 @@ class _TurnDriver:
     async def _time_is_up(self) -> None:
         """Return when the run exceeds its limit, counted from the prompt. Before the prompt the start limit applies."""
         await self._begun.wait()
-        if self._turn.timeout_seconds is None:
+        if self._turn.run.timeout_seconds is None:
             await asyncio.Event().wait()
         else:
-            await self._requests.run_out(self._turn.timeout_seconds)
+            await self._requests.run_out(self._turn.run.timeout_seconds)
 
     def _started(self, opened: OpenSession) -> RunStarted:
         version = pinned_version(self._provider) or opened.agent.version

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from uuid import UUID
 
 from executor.process.account import EXECUTOR_ACCOUNT, AgentAccount
-from schema.events import HumanRequested, RunStarted, TodoUpdate
-from schema.executor_api import Answer, CarriedAnswer, Handover, Resume
-from schema.options import RunOptions
+from schema.events import HumanRequested, RunStarted
+from schema.executor_api import Answer, StartRun
 from schema.wire import Wire
 
 
@@ -20,31 +17,20 @@ from schema.wire import Wire
 class Turn:
     """Describe the work of one agent turn.
 
-    `workspace` and `home` are absolute and stay the same for the session's life. `disk_bytes` limits both together; 0
-    is no limit. `answers` were given to requests of an earlier attempt: the same calls receive them again. `todos` are
-    the session's current lists.
+    `run` is the order of the control plane. `workspace` and `home` are absolute and stay the same for the session's
+    life. `disk_bytes` limits both together; 0 is no limit.
     """
 
-    run_id: UUID
-    session_id: UUID
-    attempt: int
-    provider: str
-    prompt: str
-    options: RunOptions
+    run: StartRun
     workspace: Path
     home: Path
-    timeout_seconds: float | None = None
-    resume: Resume | None = None
-    answers: tuple[CarriedAnswer, ...] = ()
-    todos: Sequence[TodoUpdate] = ()
-    handover: Handover | None = None
     account: AgentAccount = EXECUTOR_ACCOUNT
     disk_bytes: int = 0
 
     @property
     def continues(self) -> bool:
         """Whether the prompt may have reached an agent before: it is never sent again."""
-        return self.resume is not None and self.resume.continuing
+        return self.run.resume is not None and self.run.resume.continuing
 
 
 class Listener(Protocol):

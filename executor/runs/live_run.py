@@ -37,17 +37,17 @@ class LiveRun:
     def __init__(
         self, turn: Turn, *, take_turn: TakeTurn, spool: SpoolThread, delivery: AttemptDelivery, grace_seconds: float
     ) -> None:
-        self.run_id = turn.run_id
-        self.attempt = turn.attempt
+        self.run_id = turn.run.run_id
+        self.attempt = turn.run.attempt
         self.stop = Stop(asyncio.Event(), grace_seconds)
         self._turn = turn
         self._take_turn = take_turn
         self._spool = spool
         self._stopped_for: Literal["request", "park", "shutdown", "abandoned"] | None = None
-        self._carried = list(turn.answers)
+        self._carried = list(turn.run.answers)
         self._pending: dict[UUID, asyncio.Future[Answer]] = {}
         self._delivery = delivery
-        self._outbox = Outbox(turn.run_id, spool=spool, spooled=delivery.wake)
+        self._outbox = Outbox(turn.run.run_id, spool=spool, spooled=delivery.wake)
         self.is_over = False
         """The agent has ended and its end is being delivered: the session's next run may begin."""
 
@@ -119,7 +119,7 @@ class LiveRun:
         writing = asyncio.create_task(self._outbox.write())
         outcome = await self._outcome(writing, delivering)
         if has_children():
-            await asyncio.to_thread(kill_leftovers, self._turn.session_id, self._turn.account)
+            await asyncio.to_thread(kill_leftovers, self._turn.run.session_id, self._turn.account)
         self.is_over = True
         is_parked = outcome is not None and outcome.status == "cancelled" and self._stopped_for == "park"
         if outcome is not None and not is_parked:

@@ -174,21 +174,11 @@ class Runs:
     def _begin(self, run: SpooledRun, start: StartRun) -> None:
         identity = self._identity
         turn = Turn(
-            run_id=start.run_id,
-            session_id=start.session_id,
-            attempt=start.attempt,
-            provider=start.provider,
-            prompt=start.prompt,
-            options=start.options,
+            run=start,
             workspace=identity.workspace,
             home=identity.home,
             account=identity.account,
             disk_bytes=identity.disk_bytes,
-            timeout_seconds=start.timeout_seconds,
-            resume=start.resume,
-            answers=tuple(start.answers),
-            todos=start.todos,
-            handover=start.handover,
         )
         delivery = self._new_delivery(run)
         live = LiveRun(

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from functions.http.schemas import MAX_SEQ, Prompt, Title, Whole, is_a_number
 from handlers.runs.queue import QueueEdit, QueuePosition
+from handlers.runs.start import Start
 from schema.events import Envelope, Reason, RunWarning, Usage
 from schema.human_policy import HumanPolicy
 from schema.options import RunOptions
@@ -30,6 +31,11 @@ class StartBody(Request):
     max_attempts: Annotated[int, Field(ge=1, le=20), BeforeValidator(is_a_number)] | None = None
     timeout_seconds: Annotated[float, Field(gt=0, le=7 * 86400, allow_inf_nan=False, strict=True)] | None = None
     human_loop: HumanPolicy = Field(default_factory=HumanPolicy)
+
+    def start(self, *, max_attempts: int, traceparent: str) -> Start:
+        """The same request for handlers, field by field; `max_attempts` holds where the body names none."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return Start(**{**fields, "max_attempts": self.max_attempts or max_attempts}, traceparent=traceparent)
 
 
 class BindBody(Request):

@@ -19,7 +19,7 @@ from functions.runs.schemas import StartBody, StartedAnswer
 from functions.runtime.process import api_process
 from functions.runtime.stream_slots import StreamSlot
 from handlers.runs.read import run_for
-from handlers.runs.start import Start, StartedRun, start_run
+from handlers.runs.start import StartedRun, start_run
 from schema.errors import TooLarge
 from schema.events import Envelope
 
@@ -69,24 +69,13 @@ def refuse_large_prompt(prompt: str) -> None:
 
 def _start(body: StartBody) -> StartedRun:
     refuse_large_prompt(body.prompt)
-    asked = Start(
-        prompt=body.prompt,
-        provider=body.provider,
-        app_id=body.app_id,
-        session_id=body.session_id,
-        options=body.options,
-        multitask=body.multitask,
-        max_attempts=body.max_attempts or api_process().settings.run_max_attempts,
-        timeout_seconds=body.timeout_seconds,
-        human_loop=body.human_loop,
-        traceparent=g.traceparent,
-    )
+    start = body.start(max_attempts=api_process().settings.run_max_attempts, traceparent=g.traceparent)
     key = idempotency()
     with api_process().transaction() as conn:
         started = start_run(
             conn,
             actor(),
-            asked,
+            start,
             stop_policy=api_process().stop_policy,
             human_policy=api_process().settings.human_policy,
             idempotency=key,

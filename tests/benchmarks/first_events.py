@@ -26,6 +26,7 @@ from tests.benchmarks.figures import in_turns
 from tests.benchmarks.report import Line, Wanted, rated
 from tests.model_server.providers import scripted_environment, scripted_providers
 from tests.model_server.starter import ModelServer, model_server
+from tests.start_runs import start_run
 
 AGENT = "opencode"
 SAMPLES = 5
@@ -89,16 +90,9 @@ def _bare(provider: Provider, folder: Path) -> float:
     workspace = place / "workspace"
     workspace.mkdir(parents=True)
     turn = Turn(
-        run_id=uuid4(),
-        session_id=uuid4(),
-        attempt=1,
-        provider=provider.name,
-        prompt="hello",
-        options=RunOptions(mode="auto"),
+        run=start_run(provider=provider.name, options=RunOptions(mode="auto"), timeout_seconds=60),
         workspace=workspace,
         home=place / "home",
-        timeout_seconds=60,
-        resume=None,
     )
     listener = _FirstWords()
     began = time.monotonic()

@@ -41,8 +41,8 @@ class Agent:
         self._ignores_stop = False
 
     async def take_turn(self) -> RunFinished:
-        await self._listener.begin(RunStarted(provider=self._turn.provider))
-        for step, *arguments in json.loads(self._turn.prompt):
+        await self._listener.begin(RunStarted(provider=self._turn.run.provider))
+        for step, *arguments in json.loads(self._turn.run.prompt):
             acting = asyncio.ensure_future(getattr(self, step)(*arguments))
             stopping = asyncio.ensure_future(self._stop.wanted.wait())
             try:
@@ -75,7 +75,7 @@ class Agent:
 
     async def spawn(self) -> None:
         """A process that nobody ends, in a session of its own."""
-        environment = {**os.environ, SESSION_MARKER: str(self._turn.session_id)}
+        environment = {**os.environ, SESSION_MARKER: str(self._turn.run.session_id)}
         process = await asyncio.create_subprocess_exec(
             "sleep", "600", env=environment, start_new_session=True, stdin=asyncio.subprocess.DEVNULL
         )

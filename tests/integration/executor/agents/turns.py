@@ -20,6 +20,7 @@ from schema.options import RunOptions
 from schema.wire import Json, Wire
 from tests.model_server.providers import scripted_environment, scripted_providers
 from tests.model_server.starter import ModelServer
+from tests.start_runs import start_run
 
 ROOT = Path(__file__).parents[4]
 AGENTS_DIR = Path(os.environ.get("AGENTS_DIR", ROOT / ".runyard/agents"))
@@ -134,18 +135,18 @@ class Place:
         """Run one turn to its end."""
         self.workspace.mkdir(parents=True, exist_ok=True)
         turn = Turn(
-            run_id=uuid.uuid4(),
-            session_id=self.session_id,
-            attempt=1,
-            provider=provider.name,
-            prompt=prompt,
-            options=RunOptions.model_validate(options),
+            run=start_run(
+                session_id=self.session_id,
+                provider=provider.name,
+                prompt=prompt,
+                options=RunOptions.model_validate(options),
+                timeout_seconds=timeout_seconds,
+                resume=Resume(agent_session_id=resume, continuing=continuing) if resume else None,
+                todos=list(todos),
+                handover=handover,
+            ),
             workspace=self.workspace,
             home=self.folder / "home",
-            timeout_seconds=timeout_seconds,
-            resume=Resume(agent_session_id=resume, continuing=continuing) if resume else None,
-            todos=todos,
-            handover=handover,
         )
 
         async def act() -> Took:

@@ -58,8 +58,10 @@ def test_pending_requests_come_in_pages(api: Api) -> None:
     driver = api.bind()
     asked = [str(uuid4()) for _ in range(3)]
     for request_id in asked:
-        request = {"requestId": request_id, "kind": "question", "title": "Which?", "fingerprint": request_id}
-        assert driver.report(driver.event("human_loop.requested", **request))[0] == 200
+        request = driver.event(
+            "human_loop.requested", requestId=request_id, kind="question", title="Which?", fingerprint=request_id
+        )
+        assert driver.report(request)[0] == 200
     assert [item["requestId"] for page in pages(api, "/api/human-loop/pending?limit=2") for item in page] == asked
     assert [len(page) for page in pages(api, "/api/human-loop/pending?limit=2")] == [2, 1]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -14,6 +13,7 @@ from executor.agents.provider_settings import RunSettings, settings_for
 from executor.agents.registry import load_registry
 from executor.agents.turn import Turn
 from schema.options import RunOptions
+from tests.start_runs import start_run
 
 ROOT = Path(__file__).parents[4]
 
@@ -22,12 +22,7 @@ def settings(name: str, **options: Any) -> RunSettings:
     provider = load_registry(ROOT / "providers.toml", agents_dir=Path("agents"), environment={}).find(name)
     assert provider
     turn = Turn(
-        run_id=uuid4(),
-        session_id=uuid4(),
-        attempt=1,
-        provider=name,
-        prompt="",
-        options=RunOptions.model_validate(options),
+        run=start_run(provider=name, prompt="", options=RunOptions.model_validate(options)),
         workspace=Path("/workspace"),
         home=Path("/home"),
     )

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
 from executor.agents.disk import ENDLESS, disk_is_full, measure
 from executor.agents.turn import Turn
-from schema.options import RunOptions
+from tests.start_runs import start_run
 
 MEBIBYTE = 1024 * 1024
 
@@ -21,12 +20,7 @@ def turn(tmp_path: Path) -> Turn:
     for name in ("workspace", "home"):
         (tmp_path / name).mkdir()
     return Turn(
-        run_id=uuid4(),
-        session_id=uuid4(),
-        attempt=1,
-        provider="demo",
-        prompt="hello",
-        options=RunOptions(),
+        run=start_run(),
         workspace=tmp_path / "workspace",
         home=tmp_path / "home",
         disk_bytes=8 * MEBIBYTE,

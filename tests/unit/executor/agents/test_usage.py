@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from uuid import uuid4
 
 from executor.agents.costs import COSTS_FILE, cost_before, keep_cost
 from executor.agents.provider import Price, PriceTable
 from executor.agents.turn import Turn
 from executor.agents.usage import UsageMeter, priced
-from schema.options import RunOptions
+from tests.start_runs import start_run
 
 PRICES = PriceTable(
     version="7",
@@ -133,12 +132,7 @@ def test_a_torn_file_is_an_unknown_cost(tmp_path: Path) -> None:
 
 def turn_in(home: Path) -> Turn:
     return Turn(
-        run_id=uuid4(),
-        session_id=uuid4(),
-        attempt=1,
-        provider="demo",
-        prompt="hello",
-        options=RunOptions(),
+        run=start_run(),
         workspace=home,
         home=home,
     )
