@@ -7,21 +7,17 @@ their record (see pidfile.py).
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
 
-PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
-LOG_BYTES = 10 * 1024 * 1024
+from schema.prctl import die_with_parent
 
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+LOG_BYTES = 10 * 1024 * 1024
 
 
 def spawn(
@@ -53,23 +49,13 @@ def spawn(
         os.close(descriptor)
 
 
-def _end_with(parent: int, sig: signal.Signals) -> Callable[[], None] | None:
-    if _libc is None:
-        return None
-    prctl = _libc.prctl
-
+def _end_with(parent: int, sig: signal.Signals) -> Callable[[], None]:
     def in_child() -> None:
-        prctl(PR_SET_PDEATHSIG, int(sig))
+        die_with_parent(sig)
         if os.getppid() != parent:  # the parent died before prctl
             os._exit(1)
 
     return in_child
-
-
-def become_subreaper() -> None:
-    """Adopt orphaned descendants as children, so that this process can end them."""
-    if _libc is not None:
-        _libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def descendants() -> list[psutil.Process]:

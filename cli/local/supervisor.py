@@ -20,7 +20,8 @@ from types import FrameType
 
 import psutil
 
-from cli.local.processes import become_subreaper, descendants, describe_end, family, last_lines, signal_all
+from cli.local.processes import descendants, describe_end, family, last_lines, signal_all
+from schema.prctl import become_subreaper
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0

@@ -8,42 +8,12 @@ from uuid import UUID
 
 from executor.agents.provider import Provider
 from executor.process.children import SESSION_MARKER
-
-"""Set in every agent's environment, and so in that of all it starts: by it leftovers are found."""
-
-_HARMLESS = frozenset(
-    [
-        "PATH",
-        "LANG",
-        "LANGUAGE",
-        "TZ",
-        "TERM",
-        "SHELL",
-        "USER",
-        "LOGNAME",
-        "TMPDIR",
-        "COLORTERM",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "NODE_EXTRA_CA_CERTS",
-        "REQUESTS_CA_BUNDLE",
-        "CURL_CA_BUNDLE",
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "NO_PROXY",
-        "ALL_PROXY",
-        "http_proxy",
-        "https_proxy",
-        "no_proxy",
-        "all_proxy",
-        "LD_LIBRARY_PATH",
-    ]
-)
+from schema.agent_environment import is_harmless
 
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     """What of our own environment an agent may see."""
-    return {key: value for key, value in environment.items() if key in _HARMLESS or key.startswith("LC_")}
+    return {key: value for key, value in environment.items() if is_harmless(key)}
 
 
 def agent_environment(provider: Provider, *, session_id: UUID, home: Path, added: Mapping[str, str]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from executor.agents.failures import TurnFailed
 from executor.agents.text import Redaction, clean_text
 from executor.process import leftovers
 from executor.process.account import AgentAccount
+from schema.prctl import become_subreaper, die_with_parent
 
 STDERR_LINES_LOGGED = 200
 STDERR_LINES_KEPT = 8
@@ -143,7 +144,7 @@ async def start_process(
     redaction: Redaction,
 ) -> AgentProcess:
     """Start an agent. Raises TurnFailed `program_missing` for a missing or unusable program."""
-    leftovers.become_subreaper()
+    become_subreaper()
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -169,7 +170,7 @@ async def start_process(
 
 def _before_program(account: AgentAccount, cwd: Path, disk_bytes: int) -> None:
     """Run in the new child, already under its account, because only that account may enter the folder."""
-    leftovers.die_with_parent()
+    die_with_parent()
     limit_files(disk_bytes)
     if account.is_another:
         os.chdir(cwd)

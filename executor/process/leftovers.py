@@ -7,10 +7,7 @@ subreaper the executor also inherits orphaned processes, and so can reap them.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import signal
-import sys
 from collections.abc import Iterable
 from uuid import UUID
 
@@ -18,22 +15,6 @@ import psutil
 
 from executor.process.account import AgentAccount
 from executor.process.children import SESSION_MARKER
-
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-
-
-def become_subreaper() -> None:
-    """Make this process the parent of its agents' orphans. Linux only; elsewhere it does nothing."""
-    if _libc is not None:
-        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this child when the thread that started it ends. Runs before the program; Linux only."""
-    if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def marked_processes(session_id: UUID) -> list[psutil.Process]:

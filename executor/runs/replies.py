@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from pydantic import ValidationError
 
 from schema.executor_api import CallbackAnswer
+from schema.retry_after import LONGEST_RETRY_AFTER, retry_after_seconds
 from schema.wire import Json
 
-LONGEST_RETRY_AFTER = 60.0
 _REFUSALS = frozenset({400, 413, 422})
 
 
@@ -66,7 +64,7 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Callback
     if status in _REFUSALS:
         return EventsRefused(_sentence(status, _problem(body)))
     if status == 429 or status >= 500:
-        return RetryLater(f"The control plane answered {status}.", after=_retry_after(headers.get("retry-after")))
+        return RetryLater(f"The control plane answered {status}.", after=_pause(headers.get("retry-after")))
     return RetryLater(_sentence(status, _problem(body)))
 
 
@@ -99,16 +97,6 @@ def _problem(body: bytes) -> Json:
     return problem if isinstance(problem, dict) else {}
 
 
-def _retry_after(value: str | None) -> float | None:
-    """Parse Retry-After (RFC 9110) into seconds, capped; None when it is missing or invalid."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value) if value.strip().isdigit() else _seconds_until(parsedate_to_datetime(value))
-    except (ValueError, TypeError):
-        return None
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
-
-
-def _seconds_until(moment: datetime) -> float:
-    return (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds()
+def _pause(value: str | None) -> float | None:
+    seconds = retry_after_seconds(value)
+    return None if seconds is None else min(seconds, LONGEST_RETRY_AFTER)

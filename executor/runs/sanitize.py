@@ -6,20 +6,16 @@ The text has no NUL, no lone surrogate and no deep nesting, and it fits into one
 from __future__ import annotations
 
 import json
-import math
 import re
 
 from executor.agents.text import clean_json
 from executor.runs.coalescing import Draft
 from schema.events import RunWarning
+from schema.json_limits import MAX_DEPTH, MAX_ZEROS_PER_EVENT, depth_of, zeros_of
 from schema.wire import Json
 
-MAX_DEPTH = 100
-"""Levels of nesting in one event. JSON parsers between executor and reader stop at about 200."""
 MAX_BYTES = 7 * 1024 * 1024
 """Bytes of one event. The control plane accepts calls of 8 MiB (MAX_CALLBACK_BYTES); a refused call ends the run."""
-MAX_ZEROS = 100_000
-"""Digits of exponents in one event. PostgreSQL writes 1e308 out in full."""
 _EXPONENT = re.compile(r"e[+-]?(\d{2,3})")
 
 
@@ -43,9 +39,9 @@ def _written(data: Json) -> str:
         text = json.dumps(clean_json(data), ensure_ascii=False, separators=(",", ":"))
     if len(text) * 4 > MAX_BYTES and len(text.encode()) > MAX_BYTES:
         raise ValueError(f"it is larger than {MAX_BYTES} bytes")
-    if text.count("{") + text.count("[") > MAX_DEPTH and _depth(data) > MAX_DEPTH:
+    if text.count("{") + text.count("[") > MAX_DEPTH and depth_of(data) > MAX_DEPTH:
         raise ValueError("it is nested too deeply")
-    if sum(map(int, _EXPONENT.findall(text))) > MAX_ZEROS and _zeros(text) > MAX_ZEROS:
+    if sum(map(int, _EXPONENT.findall(text))) > MAX_ZEROS_PER_EVENT and _zeros(text) > MAX_ZEROS_PER_EVENT:
         raise ValueError("too many of its numbers are very large or very small")
     return text
 
@@ -64,22 +60,8 @@ def _zeros(text: str) -> int:
 
     def read(number: str) -> float:
         value = float(number)
-        digits.append(abs(int(math.log10(abs(value)))) if value and math.isfinite(value) else 0)
+        digits.append(zeros_of(value))
         return value
 
     json.loads(text, parse_float=read)
     return sum(digits)
-
-
-def _depth(value: object) -> int:
-    """Return the levels of nested objects and lists, counted level by level."""
-    depth, level = 0, [value]
-    while level := [child for parent in level for child in _children(parent)]:
-        depth += 1
-    return depth
-
-
-def _children(value: object) -> list[object]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return list(value) if isinstance(value, list) else []

@@ -17,6 +17,7 @@ from typing import ClassVar, NoReturn, TypeVar, cast
 from urllib.parse import SplitResult, urlsplit
 
 from executor.snapshotter.protocol import ExecutorChannel, Method, SnapshotterFailed
+from schema.retry_after import retry_after_seconds
 
 TRIES = 8
 DAMAGED_TRIES = 3
@@ -123,8 +124,7 @@ def _persist(attempt: Callable[[], T]) -> T:
 def _refuse(status: int, headers: http.client.HTTPMessage, why: str) -> NoReturn:
     """Raise a retry where a new link may help, else StoreFailed. An expired link gets 401 or 403."""
     if status in (401, 403, 408, 409, 425, 429) or status >= 500:
-        after = headers.get("retry-after", "")
-        raise _Retry(why, after=float(after) if after.isdigit() else None)
+        raise _Retry(why, after=retry_after_seconds(headers.get("retry-after")))
     raise StoreFailed(why)
 
 

@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 
 from flask.json.provider import DefaultJSONProvider
 
-MAX_DEPTH = 100
-MAX_ZEROS = 1_000_000
+from schema.json_limits import MAX_DEPTH, MAX_ZEROS_PER_CALL, depth_of, zeros_of
+
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _ESCAPES = re.compile(rb"\\u(0000|[dD][89a-fA-F])")
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -40,7 +40,7 @@ def read_json(raw: bytes) -> Any:
         raise ValueError(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and depth_of(value) > MAX_DEPTH:
         raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
     return value
 
@@ -67,18 +67,6 @@ def mended(value: Any) -> Any:
     return value
 
 
-def _depth(value: Any) -> int:
-    depth, level = 0, [value]
-    while level := [
-        child
-        for node in level
-        if isinstance(node, (dict, list))
-        for child in (node.values() if isinstance(node, dict) else node)
-    ]:
-        depth += 1
-    return depth
-
-
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
@@ -93,8 +81,8 @@ def _numbers() -> Callable[[str], float]:
         if math.isinf(number):
             raise ValueError("a number is too large")
         if number and not 1e-30 < abs(number) < 1e30:
-            zeros += abs(int(math.log10(abs(number))))
-            if zeros > MAX_ZEROS:
+            zeros += zeros_of(number)
+            if zeros > MAX_ZEROS_PER_CALL:
                 raise ValueError("too many numbers are very large or very small")
         return number
 

@@ -12,37 +12,14 @@ from pathlib import Path
 
 from jobs.hosts import HostFailed
 from jobs.hosts.container import RUN_DIR, ExecutorInputs
+from schema.agent_environment import PROXIES, is_harmless
 
-_ALLOWED = frozenset(
+_OF_EXECUTORS = frozenset(
     [
-        "PATH",
         "HOME",
-        "LANG",
-        "LANGUAGE",
-        "TZ",
-        "TERM",
-        "SHELL",
-        "USER",
-        "LOGNAME",
-        "TMPDIR",
-        "COLORTERM",
         "PYTHONPATH",
         "PYTHONUNBUFFERED",
         "PYTHONDONTWRITEBYTECODE",
-        "LD_LIBRARY_PATH",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "NODE_EXTRA_CA_CERTS",
-        "REQUESTS_CA_BUNDLE",
-        "CURL_CA_BUNDLE",
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "NO_PROXY",
-        "ALL_PROXY",
-        "http_proxy",
-        "https_proxy",
-        "no_proxy",
-        "all_proxy",
         "LOG_LEVEL",
         "EXECUTOR_STOP_GRACE_SECONDS",
         "EXECUTOR_HEARTBEAT_SECONDS",
@@ -54,12 +31,12 @@ _NEVER = ("DATABASE_URL", "RUNYARD_", "PG", "EXECUTOR_AUTH_TOKEN", "S3_")
 def executor_environment(environ: Mapping[str, str], *, providers_file: Path, agents_dir: Path) -> dict[str, str]:
     """Return the environment of every executor on this host. The caller adds the session's own settings."""
     named_variables = {name for name in variables_named(providers_file) if not name.startswith(_NEVER)}
-    kept = {name: value for name, value in environ.items() if name in _ALLOWED or name.startswith("LC_")}
+    kept = {name: value for name, value in environ.items() if name in _OF_EXECUTORS or is_harmless(name)}
     requested = {name: environ[name] for name in named_variables if name in environ}
     return {**kept, **requested, "PROVIDERS_FILE": str(providers_file), "AGENTS_DIR": str(agents_dir)}
 
 
-_IN_CONTAINERS = frozenset(name for name in _ALLOWED if name.lower().endswith("_proxy")) | {
+_IN_CONTAINERS = PROXIES | {
     "TZ",
     "LOG_LEVEL",
     "EXECUTOR_STOP_GRACE_SECONDS",

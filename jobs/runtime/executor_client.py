@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import ClassVar, Literal, TypeVar
 from uuid import UUID
 
@@ -27,11 +25,11 @@ from schema.executor_api import (
     ValidateWorkspace,
     WorkspaceFound,
 )
+from schema.retry_after import LONGEST_RETRY_AFTER, retry_after_seconds
 from schema.wire import Json, Wire
 from schema.workspace_api import Links, OperationState, RestoreWorkspace, SyncWorkspace
 
 TOO_MANY_REQUESTS = 429
-LONGEST_RETRY_AFTER = 60.0
 HEALTH_SECONDS = 2.0
 OPERATION_SECONDS = 10.0
 """How much longer than it was asked to wait an executor may take to tell how far an operation is."""
@@ -267,7 +265,7 @@ def _refusal(call: Call, answer: httpx.Response, attempt: int, attempts_allowed:
         status=answer.status_code,
         problem=code if isinstance(code, str) else None,
         paths=[path for path in paths if isinstance(path, str)] if isinstance(paths, list) else (),
-        retry_after=_retry_after(answer.headers.get("retry-after")),
+        retry_after=retry_after_seconds(answer.headers.get("retry-after")),
     )
 
 
@@ -277,16 +275,3 @@ def _problem(answer: httpx.Response) -> Json:
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
-
-
-def _retry_after(text: str | None) -> float | None:
-    """RFC 9110: seconds, or a date."""
-    if text is None:
-        return None
-    if text.strip().isdecimal():
-        return float(text)
-    try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

@@ -14,12 +14,12 @@ from uuid import UUID
 
 from executor.agents.turn import Listener, Stop, Turn
 from executor.process.children import SESSION_MARKER
-from executor.process.leftovers import become_subreaper
 from executor.process.settings import ExecutorSettings, read_settings
 from executor.serve import serve
 from schema.events import HumanRequested, MessageDelta, Reason, RunFinished, RunStarted
 from schema.executor_api import ProviderDeclared
 from schema.logs import configure_logs
+from schema.prctl import become_subreaper
 from schema.wire import Wire
 
 LOOK_SECONDS = 0.01

@@ -9,7 +9,6 @@ from email.utils import format_datetime
 import pytest
 
 from executor.runs.replies import (
-    LONGEST_RETRY_AFTER,
     Accepted,
     EventsRefused,
     ResumeFrom,
@@ -17,6 +16,7 @@ from executor.runs.replies import (
     TakenOver,
     read_reply,
 )
+from schema.retry_after import LONGEST_RETRY_AFTER
 
 
 def reply(status: int, body: object = None, **headers: str) -> object:
