@@ -28,8 +28,8 @@ from schema.errors import (
 )
 
 RETRY_SECONDS = 2
-NOT_AN_ID = "should be a valid UUID"
-"""Pydantic's words for a malformed id; APIFlask passes the message on and drops the type of the error."""
+NOT_AN_ID = "UUID"
+"""Stands in every message of pydantic about a malformed id; APIFlask passes on the message, not the type."""
 _log = structlog.get_logger("functions.http.problems")
 
 

@@ -70,7 +70,7 @@ def test_workers_come_in_pages(api: Api, conn: psycopg.Connection) -> None:
     sessions = sorted(api.start()["sessionId"] for _ in range(3))
     for session_id in sessions:
         conn.execute(
-            "INSERT INTO session_workers (session_id, status, epoch, host) VALUES (%s, 'active', 1, 'local')",
+            "INSERT INTO session_workers (session_id, status, epoch, host) VALUES (%s, 'stopped', 1, 'local')",
             (session_id,),
         )
     found = list(pages(api, "/api/session-workers?limit=2"))
