@@ -4,7 +4,7 @@
 # make doctor  what is wrong here, and what to do about it
 # make probe   try what the pinned agents can do, and write it down (executor/agents/proved.json)
 # make agents  install the three agents now, instead of on their first use
-# make executor-image   build the image of Docker workers (see README)
+# make executor-image   build the image of Docker workers (docs/docker-workers.md)
 # make bench   the measurements      make clean-data   delete this clone's data (asks first)
 
 PYTHON ?= python3

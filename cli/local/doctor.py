@@ -32,7 +32,7 @@ def doctor(args: argparse.Namespace) -> int:
     if not uses_other_database(data_dir, environ):
         if read_running(data_dir) is None:
             print("Runyard is not running for this clone. Start it with make up. To check another deployment, set")
-            print("DATABASE_URL and the other settings of its job worker (README: Settings).")
+            print("DATABASE_URL and the other settings of its job worker (docs/settings.md).")
             return 1
         environ = running_settings(data_dir, environ)
         try:

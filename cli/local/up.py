@@ -112,7 +112,7 @@ def refuse_other_users(environ: Mapping[str, str]) -> None:
     if (environ.get("RUNYARD_AUTH") or "local") != "local":
         raise CannotStart(
             "make up has one local administrator, so RUNYARD_AUTH must be local. Unset it, or start each program "
-            "as a deployment does (README: Deploy)."
+            "as a deployment does (docs/deploying.md)."
         )
 
 
