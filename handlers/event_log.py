@@ -17,7 +17,7 @@ from schema.wire import Json
 
 SYSTEM = "system"
 EXECUTOR = "executor"
-HINTS_TOGETHER = 100
+LOGS_PER_PAYLOAD = 100
 """A payload holds less than 8,000 bytes, a hint at most 57."""
 _noted: ContextVar[dict[UUID, int]] = ContextVar("noted appends")
 
@@ -57,19 +57,19 @@ def append(conn: Conn, head: LogHead, events: Sequence[NewEvent]) -> LogHead:
     rows = [_row(i, event) for i, event in enumerate(events, start=1)]
     execute(conn, "append_events", session_id=head.session_id, count=len(rows), events=jsonb(rows))
     grown = replace(head, last_seq=head.last_seq + len(rows))
-    note_append(head.session_id, grown.last_seq)
+    record_append(head.session_id, grown.last_seq)
     return grown
 
 
-def note_append(session_id: UUID, last_seq: int) -> None:
-    """Have whoever is `noting_appends` know that the session's log has grown."""
+def record_append(session_id: UUID, last_seq: int) -> None:
+    """Have whoever is `record_appends` know that the session's log has grown."""
     noted = _noted.get(None)
     if noted is not None:
         noted[session_id] = last_seq
 
 
 @contextmanager
-def noting_appends() -> Iterator[dict[UUID, int]]:
+def record_appends() -> Iterator[dict[UUID, int]]:
     """The new heads (last_seq by session) of the logs that verbs append to inside the block.
 
     An edge puts it around a transaction, and after the commit tells readers; no verb has to pass the heads along.
@@ -128,17 +128,17 @@ class _LastSeq:
     last_seq: int
 
 
-def send_hints(conn: Conn, heads: Mapping[UUID, int], *more: str) -> None:
+def send_notifications(conn: Conn, heads: Mapping[UUID, int], *more: str) -> None:
     """NOTIFY those who listen how far these logs reach, and `more`: by one statement, with many logs in one payload.
 
     On a connection of its own, never in a transaction that others wait for.
     """
     hints = [f"{session_id}:{seq}" for session_id, seq in heads.items()]
-    payloads = [" ".join(hints[i : i + HINTS_TOGETHER]) for i in range(0, len(hints), HINTS_TOGETHER)]
-    execute(conn, "hint", payloads=[*payloads, *more])
+    payloads = [" ".join(hints[i : i + LOGS_PER_PAYLOAD]) for i in range(0, len(hints), LOGS_PER_PAYLOAD)]
+    execute(conn, "notify_readers", payloads=[*payloads, *more])
 
 
-def read_hints(payload: str) -> dict[UUID, int]:
+def read_notifications(payload: str) -> dict[UUID, int]:
     """The heads that a payload tells; none for what another version may say."""
     heads = {}
     for hint in payload.split():

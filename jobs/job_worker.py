@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import structlog
 
-from handlers.runs.limits import wake_missed
+from handlers.runs.limits import start_missed_throttled
 from handlers.sessions.edit import worker_limits
 from jobs import tasks
 from jobs.app import app
@@ -171,7 +171,7 @@ def _duties(context: TaskContext, presence: Presence) -> list[Duty]:
         Duty("executors", lambda: look_after_executors(context), EXECUTORS_SECONDS),
         Duty("claims", context.claims.hold_all, context.claims.interval_seconds),
         Duty("turns", context.turns.hold_all, context.turns.interval_seconds),
-        Duty("held", partial(context.database.transact, wake_missed, context.run_limits), HELD_SECONDS),
+        Duty("held", partial(context.database.transact, start_missed_throttled, context.run_limits), HELD_SECONDS),
         Duty("saving", lambda: save_due(context), SAVING_SECONDS),
         Duty("expiry", lambda: expire_requests(context), EXPIRY_SECONDS),
         Duty("leavers", lambda: stop_leavers(context), LEAVERS_SECONDS),

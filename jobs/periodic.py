@@ -16,7 +16,7 @@ import structlog
 from handlers.alarms import Limits, alarms
 from handlers.runs.reconcile import ReconcileLimits, orphaned_runs, part_seen
 from handlers.workers.rows import announce_presence
-from handlers.workspaces.sync import SyncLease, orphaned_turns
+from handlers.workspaces.sync import SyncLease, orphaned_sync_leases
 from jobs.runtime.database import CONNECT, JobDatabase
 from schema.rows import RunRow
 from schema.sql import Conn
@@ -74,7 +74,7 @@ class Presence:
         missed = {(run.id, run.claim) for run in orphans}
         certain = [run for run in orphans if (run.id, run.claim) in self._missed]
         self._missed = missed
-        turns = orphaned_turns(conn)
+        turns = orphaned_sync_leases(conn)
         certain_turns = [turn for turn in turns if turn in self._missed_turns]
         self._missed_turns = set(turns)
         if now - self._connected_at < SETTLED_SECONDS:

@@ -20,7 +20,7 @@ from functions.http.openapi import WEBHOOK_HEADERS
 from functions.http.strict_json import read_storable
 from functions.http.tracing import continued
 from functions.runtime.process import ApiProcess
-from handlers.callbacks.append_only import PlainCall, is_plain
+from handlers.callbacks.append_only import AppendOnlyCall, is_append_only
 from schema.errors import Unavailable
 from schema.executor_api import CallbackAnswer, CallbackBody
 from schema.logs import trace_id
@@ -61,9 +61,9 @@ class FastPath:
             body = CallbackBody.model_validate(read_storable(raw))
         except (ValueError, ValidationError):
             return None
-        if not is_plain(body) or not self._is_signed(run_id, body, raw, wsgi):
+        if not is_append_only(body) or not self._is_signed(run_id, body, raw, wsgi):
             return None
-        return self._edge.intake.receive(PlainCall(run_id, body, FIRST_GENERATION))
+        return self._edge.intake.receive(AppendOnlyCall(run_id, body, FIRST_GENERATION))
 
     def _is_signed(self, run_id: UUID, body: CallbackBody, raw: bytes, wsgi: Mapping[str, Any]) -> bool:
         """Check the signature with the run's first key, which is known without a query and valid unless rotated."""

@@ -17,7 +17,7 @@ import structlog
 from psycopg import Error, OperationalError
 from psycopg.errors import ProgramLimitExceeded, StatementTooComplex
 
-from handlers.callbacks.append_only import PlainCall
+from handlers.callbacks.append_only import AppendOnlyCall
 from schema.errors import Unavailable
 from schema.executor_api import CallbackAnswer
 
@@ -26,7 +26,7 @@ MOST_TOGETHER = 64
 WAIT_SECONDS = 30.0
 TOO_MUCH = (ProgramLimitExceeded, StatementTooComplex)
 """Errors caused by one callback's content. Callbacks send no NOTIFY, so its full queue cannot be the cause."""
-Write = Callable[[Sequence[PlainCall]], dict[UUID, CallbackAnswer]]
+Write = Callable[[Sequence[AppendOnlyCall]], dict[UUID, CallbackAnswer]]
 
 _log = structlog.get_logger("functions.runtime.callback_batching")
 
@@ -43,7 +43,7 @@ class _Ticket:
     lock because waiting for an Event costs three times as much.
     """
 
-    call: PlainCall
+    call: AppendOnlyCall
     turn: threading.Lock = field(default_factory=_held_lock)
     is_done: bool = False
     answer: CallbackAnswer | None = None
@@ -61,7 +61,7 @@ class CallbackBatcher:
         self._is_writing = False
         self._lock = threading.Lock()
 
-    def receive(self, call: PlainCall) -> CallbackAnswer | None:
+    def receive(self, call: AppendOnlyCall) -> CallbackAnswer | None:
         """Store the call and return its answer; return None when the caller has to store the call alone.
 
         Raises OperationalError when the database cannot be reached, Unavailable when too many calls wait.

@@ -20,7 +20,7 @@ import psycopg
 import structlog
 
 from functions.runtime.database import CONNECT, Database
-from handlers.event_log import last_seqs, read_hints, send_hints
+from handlers.event_log import last_seqs, read_notifications, send_notifications
 from schema.sql import Conn
 
 CHANNEL = "runyard_log"
@@ -186,7 +186,7 @@ class LogNotifier:
                     )
 
     def _hear(self, payload: str) -> None:
-        for session_id, seq in read_hints(payload).items():
+        for session_id, seq in read_notifications(payload).items():
             self._ring(session_id, seq)
 
     def _notify(self) -> None:
@@ -203,7 +203,7 @@ class LogNotifier:
                 if is_due:
                     beaten_at = time.monotonic()
                 if heads or is_due:
-                    send_hints(conn, heads, *([BEAT] if is_due else []))
+                    send_notifications(conn, heads, *([BEAT] if is_due else []))
                 self._stopping.wait(HINT_SECONDS)
 
     def _take_hints(self) -> dict[UUID, int]:
@@ -257,7 +257,7 @@ class NoNotifier:
         try:
             with psycopg.connect(self._dsn, prepare_threshold=None, **CONNECT) as conn:
                 conn.execute("SET synchronous_commit = off")
-                send_hints(conn, heads)
+                send_notifications(conn, heads)
         except psycopg.OperationalError as error:
             _log.warning("a notification was lost; readers poll", reason=str(error).splitlines()[:1])
 

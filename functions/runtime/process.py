@@ -17,9 +17,9 @@ from functions.runtime.log_notifier import LogNotifier, NoNotifier, Notifier
 from functions.runtime.periodic import Periodic
 from functions.runtime.settings import ApiSettings
 from functions.runtime.stream_slots import StreamSlots
-from handlers.callbacks.append_only import PlainCall, receive_plain_calls
+from handlers.callbacks.append_only import AppendOnlyCall, receive_append_only_calls
 from handlers.callbacks.receive import CallbackPolicy
-from handlers.event_log import noting_appends
+from handlers.event_log import record_appends
 from handlers.runs.settle import RetryPolicy
 from handlers.runs.stop import StopPolicy
 from schema.executor_api import CallbackAnswer
@@ -64,14 +64,14 @@ class ApiProcess:
     @contextmanager
     def transaction(self, *, snapshot: bool = False) -> Iterator[Conn]:
         """Open a request's single transaction. After its commit, notify readers of the logs that grew."""
-        with noting_appends() as heads:
+        with record_appends() as heads:
             with self.database.transaction(snapshot=snapshot) as conn:
                 yield conn
             self.watch.tell(heads)
 
     @contextmanager
     def callback_transaction(self) -> Iterator[Conn]:
-        with noting_appends() as heads:
+        with record_appends() as heads:
             with self.callbacks.transaction() as conn:
                 yield conn
             self.watch.tell(heads)
@@ -126,9 +126,9 @@ def function_process(settings: ApiSettings) -> ApiProcess:
 
 
 def make_batcher(database: Database, watch: Notifier, settings: ApiSettings) -> CallbackBatcher:
-    def write(calls: Sequence[PlainCall]) -> dict[UUID, CallbackAnswer]:
-        with noting_appends() as heads:
-            store = partial(receive_plain_calls, calls=calls, lease_seconds=settings.run_lease_seconds)
+    def write(calls: Sequence[AppendOnlyCall]) -> dict[UUID, CallbackAnswer]:
+        with record_appends() as heads:
+            store = partial(receive_append_only_calls, calls=calls, lease_seconds=settings.run_lease_seconds)
             answers = database.call_alone(store)
             watch.tell(heads)
         return answers

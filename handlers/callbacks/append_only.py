@@ -15,7 +15,7 @@ from itertools import accumulate
 from uuid import UUID
 
 from handlers.callbacks.apply_event import has_effect
-from handlers.event_log import EXECUTOR, note_append
+from handlers.event_log import EXECUTOR, record_append
 from schema.events import EXECUTOR_MAY_NOT_AUTHOR, SourceEvent
 from schema.executor_api import CallbackAnswer, CallbackBody
 from schema.sql import Conn, fetch_all
@@ -24,8 +24,8 @@ _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
-class PlainCall:
-    """A call that `is_plain`; its signature was made with the key of this generation."""
+class AppendOnlyCall:
+    """A call that `is_append_only`; its signature was made with the key of this generation."""
 
     run_id: UUID
     body: CallbackBody
@@ -40,25 +40,29 @@ class _Taken:
     stop_requested: bool
 
 
-def is_plain(body: CallbackBody) -> bool:
+def is_append_only(body: CallbackBody) -> bool:
     """Whether its events, numbered one after the other, do nothing but stand in the log. No events is a heartbeat."""
     first = body.events[0].n if body.events else 1
     return first is not None and all(_continues(event, n) for n, event in enumerate(body.events, start=first))
 
 
-def receive_plain_calls(conn: Conn, calls: Sequence[PlainCall], *, lease_seconds: float) -> dict[UUID, CallbackAnswer]:
+def receive_append_only_calls(
+    conn: Conn, calls: Sequence[AppendOnlyCall], *, lease_seconds: float
+) -> dict[UUID, CallbackAnswer]:
     """Store the calls, at most one a run, each all or nothing; the answers by run, without those not taken."""
     alone = len(calls) == 1
-    name, given = ("receive_plain_call", parameters(calls[0])) if alone else ("receive_plain_calls", _all(calls))
+    name, given = (
+        ("receive_append_only_call", parameters(calls[0])) if alone else ("receive_append_only_calls", _all(calls))
+    )
     taken = fetch_all(conn, name, _Taken, **given, author=EXECUTOR, lease_seconds=lease_seconds)
     counts = {call.run_id: len(call.body.events) for call in calls}
     for each in taken:
         if counts[each.run_id]:
-            note_append(each.session_id, each.last_seq)
+            record_append(each.session_id, each.last_seq)
     return {each.run_id: _answer(each, counts[each.run_id]) for each in taken}
 
 
-def parameters(call: PlainCall) -> dict[str, object]:
+def parameters(call: AppendOnlyCall) -> dict[str, object]:
     """The call as its statement takes it: its events as arrays."""
     return {
         "run_id": call.run_id,
@@ -71,7 +75,7 @@ def parameters(call: PlainCall) -> dict[str, object]:
     }
 
 
-def _all(calls: Sequence[PlainCall]) -> dict[str, object]:
+def _all(calls: Sequence[AppendOnlyCall]) -> dict[str, object]:
     counts = [len(call.body.events) for call in calls]
     befores = [_before(call.body.events) for call in calls]
     return {

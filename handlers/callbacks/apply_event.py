@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from handlers.event_log import NewEvent, run_event
 from handlers.human_loop.approval_rules import decide_by_rule
-from handlers.providers.registry import can_resume, note_agent
+from handlers.providers.registry import can_resume, record_agent_claims
 from handlers.runs.parking import can_park, go_on_if_free
 from handlers.runs.settle import RetryPolicy, retry_or_fail, settle, void_taken
 from handlers.runs.todos import replace_todos
@@ -61,7 +61,7 @@ def _run_started(a: Arrival) -> list[NewEvent]:
     execute(a.conn, "mark_prompt_delivered", run_id=a.run.id)
     began = execute(a.conn, "begin_run", run_id=a.run.id)
     if started.agent and not a.run.bound:
-        note_agent(a.conn, a.run.provider, started.agent)
+        record_agent_claims(a.conn, a.run.provider, started.agent)
     if started.agent_session_id and can_resume(a.conn, a.run.provider):
         execute(
             a.conn,

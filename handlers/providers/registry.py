@@ -99,11 +99,11 @@ def find_provider(conn: Conn, name: str) -> RegisteredProvider | None:
     return None if row is None else _provider(row)
 
 
-def note_agent(conn: Conn, provider: str, agent: Agent) -> None:
+def record_agent_claims(conn: Conn, provider: str, agent: Agent) -> None:
     """Keep what an agent of the provider said of itself when it started, for its version."""
     if agent.says:
         version = agent.version or NO_VERSION
-        execute(conn, "note_what_agent_says", provider=provider, version=version, said=jsonb(agent.says))
+        execute(conn, "record_agent_claims", provider=provider, version=version, said=jsonb(agent.says))
 
 
 def can_resume(conn: Conn, name: str) -> bool:

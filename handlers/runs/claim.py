@@ -9,8 +9,8 @@ from uuid import UUID
 
 from handlers.event_log import NewEvent, append, hold_session
 from handlers.runs.carried_answers import carry_answers
-from handlers.runs.handover import UnheardRun, unheard_runs
-from handlers.runs.limits import NO_LIMITS, RunLimits, is_held, wake_next
+from handlers.runs.handover import UnseenRun, unseen_runs
+from handlers.runs.limits import NO_LIMITS, RunLimits, is_throttled, start_next_throttled
 from handlers.runs.settle import RetryPolicy, fail, finish, retry_or_fail
 from handlers.runs.todos import known_todos
 from schema.events import Reason, RunFinished, TodoUpdate
@@ -27,7 +27,7 @@ WorkerOutcome = Literal["dispatched", "superseded"]
 class Claimed:
     """A run in the hands of one job. `worker` as it was then: if it was active, nobody stops it while the run lives.
     `resume` names the agent's conversation to go on with, `answers` what was answered when no agent was there, `todos`
-    are the session's lists, and `unheard` the runs that have to be handed over to the agent."""
+    are the session's lists, and `unseen` the runs that have to be handed over to the agent."""
 
     run: RunRow
     worker: WorkerRow | None
@@ -35,7 +35,7 @@ class Claimed:
     resume: Resume | None
     answers: list[CarriedAnswer]
     todos: list[TodoUpdate]
-    unheard: list[UnheardRun]
+    unseen: list[UnseenRun]
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ def claim_run(
     if head is None:
         return None
     is_limited = limits.are_set or head.concurrent_runs is not None
-    if is_limited and is_held(conn, head, fetch_the(conn, "run_by_id", RunRow, run_id=run_id), limits):
+    if is_limited and is_throttled(conn, head, fetch_the(conn, "run_by_id", RunRow, run_id=run_id), limits):
         return None
     claimed = fetch_one(
         conn, "claim_run", RunRow, run_id=run_id, owner=owner, epoch=head.epoch, lock_seconds=lock_seconds
     )
     if is_limited or head.was_held:
-        wake_next(conn, limits)
+        start_next_throttled(conn, limits)
     if claimed is None:
         return None
     manifest = read_manifest(head.manifest or {})
@@ -75,7 +75,7 @@ def claim_run(
         resume,
         carry_answers(conn, claimed),
         known_todos(conn, claimed.session_id),
-        unheard_runs(conn, claimed, resume),
+        unseen_runs(conn, claimed, resume),
     )
 
 
@@ -83,9 +83,9 @@ def claim_stands(conn: Conn, run: RunRow) -> bool:
     return fetch_value(conn, "claim_stands", run_id=run.id, claim=run.claim) is not None
 
 
-def hold_claim(conn: Conn, run: RunRow, *, lock_seconds: float) -> bool:
+def renew_claim(conn: Conn, run: RunRow, *, lock_seconds: float) -> bool:
     """Whether the claim still stands; if so it is extended."""
-    return execute(conn, "hold_claim", run_id=run.id, claim=run.claim, lock_seconds=lock_seconds) == 1
+    return execute(conn, "renew_claim", run_id=run.id, claim=run.claim, lock_seconds=lock_seconds) == 1
 
 
 def record_dispatched(conn: Conn, run: RunRow, *, lease_seconds: float) -> WorkerOutcome:
@@ -94,7 +94,7 @@ def record_dispatched(conn: Conn, run: RunRow, *, lease_seconds: float) -> Worke
     return "dispatched" if touched else "superseded"
 
 
-def give_back(conn: Conn, run: RunRow, policy: RetryPolicy, *, code: str, message: str) -> bool:
+def requeue(conn: Conn, run: RunRow, policy: RetryPolicy, *, code: str, message: str) -> bool:
     """The run could not be started: another attempt later, or failed. False if the claim does not stand any more."""
     return _settle_claim(conn, run, lambda current: retry_or_fail(conn, current, policy, code=code, message=message))
 

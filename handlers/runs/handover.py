@@ -17,7 +17,7 @@ LAST = 2**63 - 1
 
 
 @dataclass(frozen=True)
-class UnheardRun:
+class UnseenRun:
     """A run that the agent of another has not heard of."""
 
     id: UUID
@@ -37,7 +37,7 @@ class _Piece:
     status: str | None
 
 
-def unheard_runs(conn: Conn, run: RunRow, resume: Resume | None) -> list[UnheardRun]:
+def unseen_runs(conn: Conn, run: RunRow, resume: Resume | None) -> list[UnseenRun]:
     """What the conversation that the run goes on with has not heard, newest first; of a new one all that came before.
 
     Nothing when no other provider had a turn meanwhile, when the run asks for a blank beginning (`resume: false`), or
@@ -45,17 +45,17 @@ def unheard_runs(conn: Conn, run: RunRow, resume: Resume | None) -> list[Unheard
     """
     if run.prompt_delivered or not run.options.get("resume", True):
         return []
-    found = fetch_all(conn, "runs_not_heard", UnheardRun, run_id=run.id, begins_anew=resume is None)
+    found = fetch_all(conn, "unseen_runs", UnseenRun, run_id=run.id, begins_anew=resume is None)
     return found if any(each.bound or each.provider != run.provider for each in found) else []
 
 
-def hand_over(conn: Conn, run: RunRow, unheard: Sequence[UnheardRun], *, max_tokens: int) -> Handover:
+def hand_over(conn: Conn, run: RunRow, unseen: Sequence[UnseenRun], *, max_tokens: int) -> Handover:
     """The transcript of these runs (newest first), made from the log alone."""
     most = max_tokens * BYTES_PER_TOKEN
     return handover_of(
-        (_past_run(conn, each.id, most=most) for each in unheard),
-        list(dict.fromkeys(each.provider for each in reversed(unheard))),
-        count=len(unheard),
+        (_past_run(conn, each.id, most=most) for each in unseen),
+        list(dict.fromkeys(each.provider for each in reversed(unseen))),
+        count=len(unseen),
         todos=_open_todos(conn, run),
         max_tokens=max_tokens,
     )

@@ -47,7 +47,7 @@ class LimitCheck:
     next_run_id: UUID | None
 
 
-def is_held(conn: Conn, head: LogHead, run: RunRow, limits: RunLimits) -> bool:
+def is_throttled(conn: Conn, head: LogHead, run: RunRow, limits: RunLimits) -> bool:
     """Whether the run has to wait for its turn; then it is held, and whoever's turn it is gets a job.
 
     The caller holds the session, and claims the run if not. After the lock that this takes until the transaction
@@ -57,7 +57,7 @@ def is_held(conn: Conn, head: LogHead, run: RunRow, limits: RunLimits) -> bool:
     turn = _turn(conn, limits, run_id=run.id)
     if turn.held_by is None:
         return False
-    if fetch_value(conn, "hold_run", run_id=run.id, held_by=turn.held_by):
+    if fetch_value(conn, "throttle_run", run_id=run.id, held_by=turn.held_by):
         data = {"status": "queued", "provider": run.provider, "heldBy": turn.held_by, "message": WHY_HELD[turn.held_by]}
         append(conn, head, [run_event(run, "run.held", data)])
     if turn.next_run_id is not None:
@@ -65,17 +65,17 @@ def is_held(conn: Conn, head: LogHead, run: RunRow, limits: RunLimits) -> bool:
     return True
 
 
-def wake_next(conn: Conn, limits: RunLimits) -> None:
+def start_next_throttled(conn: Conn, limits: RunLimits) -> None:
     """Have the held run claimed whose turn it is, if it is any's."""
     turn = _turn(conn, limits, run_id=None)
     if turn.next_run_id is not None:
         defer_run(conn, turn.next_run_id)
 
 
-def wake_missed(conn: Conn, limits: RunLimits) -> None:
-    """As `wake_next`, unless the job is on its way: for a place whose end and whose next run missed each other, and
-    for limits that were raised."""
-    if not fetch_value(conn, "any_run_is_held"):
+def start_missed_throttled(conn: Conn, limits: RunLimits) -> None:
+    """Do as `start_next_throttled`, unless the next run's job is queued already. A run can end at the moment in which
+    another is throttled, and limits can be raised; this call covers both."""
+    if not fetch_value(conn, "any_run_is_throttled"):
         return
     turn = _turn(conn, limits, run_id=None)
     if turn.next_run_id is not None and not fetch_value(conn, "job_is_on_its_way", run_id=turn.next_run_id):
@@ -93,10 +93,10 @@ def put_first(conn: Conn, run_id: UUID, *, session_id: UUID) -> None:
 
 def held_position(conn: Conn, run_id: UUID) -> int:
     """How many runs that the same limit holds come before the run."""
-    before: int = fetch_value(conn, "runs_held_before", run_id=run_id)
+    before: int = fetch_value(conn, "runs_throttled_before", run_id=run_id)
     return before
 
 
 def _turn(conn: Conn, limits: RunLimits, *, run_id: UUID | None) -> LimitCheck:
     asked = {"system": limits.system, "per_app": limits.per_app, "per_user": limits.per_user}
-    return fetch_the(conn, "whose_turn", LimitCheck, run_id=run_id, **asked)
+    return fetch_the(conn, "check_run_limits", LimitCheck, run_id=run_id, **asked)

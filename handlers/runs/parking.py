@@ -31,14 +31,14 @@ def park(conn: Conn, run: RunRow) -> list[NewEvent]:
     return [run_event(run, "run.parked", {"status": "parked", "provider": run.provider})]
 
 
-def at_rest(conn: Conn, run_id: UUID, *, attempt: int, heard_all: bool) -> None:
+def record_quiesced(conn: Conn, run_id: UUID, *, attempt: int, heard_all: bool) -> None:
     """No agent of the parked run is there any more: its place may be saved, its worker stopped.
 
     `heard_all`: all that its executor had to say is in the log, so what was answered meanwhile was told to nobody.
     Otherwise what the executor was given is void.
     """
     head = hold_session(conn, fetch_the(conn, "run_by_id", RunRow, run_id=run_id).session_id)
-    if not execute(conn, "run_is_at_rest", run_id=run_id, attempt=attempt):
+    if not execute(conn, "quiesce_run", run_id=run_id, attempt=attempt):
         return
     run = fetch_the(conn, "run_by_id", RunRow, run_id=run_id)
     events = [] if heard_all else void_taken(conn, run, None)

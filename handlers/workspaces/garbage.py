@@ -14,7 +14,7 @@ from datetime import datetime
 from uuid import UUID
 
 from handlers.event_log import hold_session
-from handlers.workspaces.sync import SyncLease, hold_turn
+from handlers.workspaces.sync import SyncLease, renew_sync_lease
 from schema.sql import Conn, execute, fetch_all, jsonb
 
 
@@ -58,29 +58,29 @@ def sessions_with_objects(conn: Conn) -> list[UUID]:
 def retire_snapshots(conn: Conn, turn: SyncLease, *, rules: GarbageRules, lock_seconds: float) -> int:
     """Let go of superseded saves in the middle of runs: how many. Never the head, nor the last of a run."""
     hold_session(conn, turn.session_id)
-    if not hold_turn(conn, turn, lock_seconds=lock_seconds):
+    if not renew_sync_lease(conn, turn, lock_seconds=lock_seconds):
         return 0
     return len(fetch_all(conn, "retire_snapshots", _Id, session_id=turn.session_id, kept_days=rules.kept_days))
 
 
-def doom_garbage(
+def mark_for_deletion(
     conn: Conn, turn: SyncLease, listed: Collection[Listed], *, owner: str, rules: GarbageRules, lock_seconds: float
 ) -> list[str]:
     """Mark what of the listed objects no snapshot names; the keys that were marked for the whole grace period and are
     the owner's to delete now. `listed` is all that the store holds of the session, read during this turn."""
     hold_session(conn, turn.session_id)
-    if not hold_turn(conn, turn, lock_seconds=lock_seconds):
+    if not renew_sync_lease(conn, turn, lock_seconds=lock_seconds):
         return []
     rows = [{"key": each.key, "last_modified": each.last_modified.isoformat()} for each in listed]
     execute(conn, "mark_unreferenced", session_id=turn.session_id, listed=jsonb(rows), owner=owner)
     grace = rules.grace_seconds
-    doomed = fetch_all(conn, "doom_objects", _Key, session_id=turn.session_id, owner=owner, grace_seconds=grace)
+    doomed = fetch_all(conn, "mark_for_deletion", _Key, session_id=turn.session_id, owner=owner, grace_seconds=grace)
     return [row.key for row in doomed]
 
 
 def forget_deleted(conn: Conn, turn: SyncLease, keys: Collection[str], *, owner: str, lock_seconds: float) -> None:
     """They are gone from the store. A save that took the turn meanwhile may have seen them there: it does not count."""
     hold_session(conn, turn.session_id)
-    if not hold_turn(conn, turn, lock_seconds=lock_seconds):
-        execute(conn, "revoke_turn", session_id=turn.session_id)
+    if not renew_sync_lease(conn, turn, lock_seconds=lock_seconds):
+        execute(conn, "revoke_sync_lease", session_id=turn.session_id)
     execute(conn, "forget_deleted", session_id=turn.session_id, keys=list(keys), owner=owner)

@@ -96,36 +96,38 @@ def hurry_save(conn: Conn, session_id: UUID) -> None:
     execute(conn, "hurry_save", session_id=session_id)
 
 
-def take_due_turns(conn: Conn, *, owner: str, lock_seconds: float, at_once: int) -> list[SyncLease]:
+def take_due_sync_leases(conn: Conn, *, owner: str, lock_seconds: float, at_once: int) -> list[SyncLease]:
     """The turns of the sessions that are to be saved now, of which the owner has so many at once at most. Safe to call
     by several at once."""
-    return fetch_all(conn, "take_due_turns", SyncLease, owner=owner, lock_seconds=lock_seconds, at_once=at_once)
+    return fetch_all(conn, "take_due_sync_leases", SyncLease, owner=owner, lock_seconds=lock_seconds, at_once=at_once)
 
 
-def take_turn(conn: Conn, session_id: UUID, *, owner: str, lock_seconds: float) -> SyncLease | None:
+def take_sync_lease(conn: Conn, session_id: UUID, *, owner: str, lock_seconds: float) -> SyncLease | None:
     """This session's turn; None while another has it, or when it has no worker."""
-    return fetch_one(conn, "take_turn", SyncLease, session_id=session_id, owner=owner, lock_seconds=lock_seconds)
+    return fetch_one(conn, "take_sync_lease", SyncLease, session_id=session_id, owner=owner, lock_seconds=lock_seconds)
 
 
-def hold_turn(conn: Conn, turn: SyncLease, *, lock_seconds: float) -> bool:
+def renew_sync_lease(conn: Conn, turn: SyncLease, *, lock_seconds: float) -> bool:
     """Whether it is still this one's turn; if so it is extended."""
-    return bool(execute(conn, "hold_turn", session_id=turn.session_id, claim=turn.claim, lock_seconds=lock_seconds))
+    return bool(
+        execute(conn, "renew_sync_lease", session_id=turn.session_id, claim=turn.claim, lock_seconds=lock_seconds)
+    )
 
 
-def end_turn(conn: Conn, turn: SyncLease, *, again_in_seconds: float | None = None) -> None:
+def end_sync_lease(conn: Conn, turn: SyncLease, *, again_in_seconds: float | None = None) -> None:
     """Leave it to the next, who may be wanted after some seconds."""
-    execute(conn, "end_turn", session_id=turn.session_id, claim=turn.claim, again_in_seconds=again_in_seconds)
+    execute(conn, "end_sync_lease", session_id=turn.session_id, claim=turn.claim, again_in_seconds=again_in_seconds)
 
 
-def orphaned_turns(conn: Conn) -> list[SyncLease]:
+def orphaned_sync_leases(conn: Conn) -> list[SyncLease]:
     """Turns whose job worker holds no mark of presence."""
-    return fetch_all(conn, "orphaned_turns", SyncLease)
+    return fetch_all(conn, "orphaned_sync_leases", SyncLease)
 
 
-def expire_turns(conn: Conn, turns: Collection[SyncLease]) -> None:
+def expire_sync_leases(conn: Conn, turns: Collection[SyncLease]) -> None:
     """Their job workers are gone: whoever looks next may take them."""
     for turn in turns:
-        execute(conn, "expire_turn", session_id=turn.session_id, claim=turn.claim)
+        execute(conn, "expire_sync_lease", session_id=turn.session_id, claim=turn.claim)
 
 
 def saving_state(conn: Conn, session_id: UUID) -> SavingRow | None:
@@ -174,13 +176,15 @@ def begin_sync(
     if state is None or not state.is_claimed or state.sync_claim != turn.claim:
         return None
     if state.status in _NO_PLACE or (state.dirty_since is None and reason is None):
-        end_turn(conn, turn)
+        end_sync_lease(conn, turn)
         return None
     if state.epoch != state.session_epoch or not state.is_whole:
         return UnsavedReason(
             "not_whole", "Its place was not completely restored, and must not be saved over what is saved."
         )
-    execute(conn, "begin_turn", session_id=turn.session_id, claim=turn.claim, owner=owner, lock_seconds=lock_seconds)
+    execute(
+        conn, "begin_sync_lease", session_id=turn.session_id, claim=turn.claim, owner=owner, lock_seconds=lock_seconds
+    )
     return BegunSync(
         turn=turn,
         epoch=state.epoch,
@@ -203,7 +207,7 @@ def commit_sync(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> Committed
     state = saving_state(conn, begun.turn.session_id)
     if state is None or not _still_stands(state, begun):
         return None
-    if fetch_all(conn, "doomed_objects", _Key, session_id=begun.turn.session_id, keys=receipt.objects):
+    if fetch_all(conn, "objects_marked_for_deletion", _Key, session_id=begun.turn.session_id, keys=receipt.objects):
         raise Unavailable("Garbage is being deleted under names that the save needs.", code="objects_doomed")
     failure = receipt.failure if begun.at_rest else None
     covers = begun.at_rest and state.live_run_id is None and failure is None

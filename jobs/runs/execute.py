@@ -12,7 +12,7 @@ from uuid import UUID
 
 import structlog
 
-from handlers.runs.claim import Claimed, abandon, claim_run, give_back, record_dispatched, refuse
+from handlers.runs.claim import Claimed, abandon, claim_run, record_dispatched, refuse, requeue
 from handlers.runs.handover import hand_over
 from handlers.runs.settle import RetryPolicy, has_attempts_left
 from jobs.context import TaskContext, trace_of
@@ -129,10 +129,10 @@ def _start_request(context: TaskContext, claimed: Claimed) -> StartRun:
 
 
 def _handover(context: TaskContext, claimed: Claimed) -> Handover | None:
-    if not claimed.unheard:
+    if not claimed.unseen:
         return None
     most = context.settings.handover_max_tokens
-    return context.database.transact(hand_over, claimed.run, claimed.unheard, max_tokens=most)
+    return context.database.transact(hand_over, claimed.run, claimed.unseen, max_tokens=most)
 
 
 def _start_when_free(context: TaskContext, endpoint: Endpoint, start: StartRun, trace: Trace) -> None:
@@ -180,6 +180,6 @@ def _given_back(
     """`pause_seconds`: before which another attempt cannot help."""
     _log.warning("run.given_back", code=code, why=message)
     policy = RetryPolicy(delay_seconds=max(context.retry_policy.delay_seconds, pause_seconds))
-    if context.database.transact(give_back, run, policy, code=code, message=message):
+    if context.database.transact(requeue, run, policy, code=code, message=message):
         return "given_back"
     return "superseded"

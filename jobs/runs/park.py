@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 
-from handlers.runs.parking import at_rest, run_to_park
+from handlers.runs.parking import record_quiesced, run_to_park
 from jobs.context import TaskContext, trace_of
 from jobs.hosts import HostFailed
 from jobs.runs.stop import endpoint_of
@@ -44,7 +44,7 @@ def park_run(context: TaskContext, run_id: UUID) -> None:
         except (ExecutorError, HostFailed, NotAtRest, RestoreIncomplete, WorkspaceRefused) as error:
             _log.warning("run.not_at_rest", why=error.detail)
             return
-        context.database.transact(at_rest, run.id, attempt=run.attempt, heard_all=heard_all)
+        context.database.transact(record_quiesced, run.id, attempt=run.attempt, heard_all=heard_all)
         _log.info("run.at_rest", heardAll=heard_all)
 
 

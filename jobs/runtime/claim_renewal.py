@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from handlers.runs.claim import claim_stands, hold_claim
+from handlers.runs.claim import claim_stands, renew_claim
 from jobs.runtime.database import JobDatabase
 from schema.rows import RunRow
 
@@ -43,4 +43,4 @@ class Claims:
         with self._lock:
             runs = list(self._in_hand.values())
         for run in runs:
-            self._database.call(hold_claim, run, lock_seconds=self._lock_seconds)
+            self._database.call(renew_claim, run, lock_seconds=self._lock_seconds)

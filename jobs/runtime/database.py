@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from handlers.event_log import noting_appends
+from handlers.event_log import record_appends
 from jobs.runtime.notify import Notify
 from schema.sql import Conn
 
@@ -50,7 +50,7 @@ class JobDatabase:
 
     def transact(self, verb: Callable[Concatenate[Conn, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the verb in a transaction; what it returns is committed. Nothing slow belongs in it."""
-        with noting_appends() as heads:
+        with record_appends() as heads:
             with self.pool.connection() as conn, conn.transaction():
                 outcome = verb(conn, *args, **kwargs)
             self.hints.send(heads)

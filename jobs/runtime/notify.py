@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 import structlog
 
-from handlers.event_log import send_hints
+from handlers.event_log import send_notifications
 from schema.sql import Conn
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -35,7 +35,7 @@ class Notify:
             try:
                 if self._conn is None or self._conn.closed:
                     self._conn = self._connect()
-                send_hints(self._conn, heads)
+                send_notifications(self._conn, heads)
             except psycopg.Error as error:
                 _log.warning("hint.lost", why=str(error))
                 self._disconnect()

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from handlers.workspaces.sync import SyncLease, hold_turn
+from handlers.workspaces.sync import SyncLease, renew_sync_lease
 from jobs.runtime.database import JobDatabase
 
 
@@ -35,7 +35,7 @@ class Turns:
 
     def stands(self, turn: SyncLease) -> bool:
         """Whether it has not become another's meanwhile."""
-        return self._database.transact(hold_turn, turn, lock_seconds=self.lock_seconds)
+        return self._database.transact(renew_sync_lease, turn, lock_seconds=self.lock_seconds)
 
     def hold_all(self) -> None:
         with self._lock:

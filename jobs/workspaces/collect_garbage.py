@@ -9,12 +9,12 @@ import structlog
 from handlers.workspaces.garbage import (
     GarbageRules,
     Listed,
-    doom_garbage,
     forget_deleted,
+    mark_for_deletion,
     retire_snapshots,
     sessions_with_objects,
 )
-from handlers.workspaces.sync import SyncLease, end_turn, take_turn
+from handlers.workspaces.sync import SyncLease, end_sync_lease, take_sync_lease
 from jobs.context import TaskContext
 from jobs.object_store.contract import ObjectStorage
 from schema.errors import RunyardError
@@ -57,7 +57,7 @@ def rules(context: TaskContext) -> GarbageRules:
 
 def _collect(context: TaskContext, store: ObjectStorage, session_id: UUID) -> Collected:
     lock_seconds = context.turns.lock_seconds
-    turn = context.database.transact(take_turn, session_id, owner=context.claimer, lock_seconds=lock_seconds)
+    turn = context.database.transact(take_sync_lease, session_id, owner=context.claimer, lock_seconds=lock_seconds)
     if turn is None:
         return Collected(busy=1)
     with context.turns.in_hand(turn):
@@ -68,14 +68,14 @@ def _collect(context: TaskContext, store: ObjectStorage, session_id: UUID) -> Co
             _log.warning("garbage.left", why=error.detail)
             return Collected(failed=1)
         finally:
-            context.database.transact(end_turn, turn)
+            context.database.transact(end_sync_lease, turn)
 
 
 def _delete(context: TaskContext, store: ObjectStorage, turn: SyncLease) -> int:
     """How many objects it deleted."""
     listed = [Listed(each.key, each.last_modified) for each in store.list(session_prefix(turn.session_id))]
     doomed = context.database.transact(
-        doom_garbage,
+        mark_for_deletion,
         turn,
         listed,
         owner=context.claimer,

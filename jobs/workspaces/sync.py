@@ -23,12 +23,12 @@ from handlers.workspaces.sync import (
     UnsavedReason,
     begin_sync,
     commit_sync,
-    end_turn,
-    expire_turns,
+    end_sync_lease,
+    expire_sync_leases,
     fail_sync,
     saving_state,
-    take_due_turns,
-    take_turn,
+    take_due_sync_leases,
+    take_sync_lease,
     why_unsaved,
 )
 from jobs.context import TaskContext
@@ -79,7 +79,7 @@ def save_due(context: TaskContext) -> None:
 def give_back_turns(context: TaskContext, orphans: list[SyncLease]) -> None:
     """Turns of job workers that are gone: theirs to take who looks next."""
     _log.warning("turns.orphaned", count=len(orphans))
-    context.database.transact(expire_turns, orphans)
+    context.database.transact(expire_sync_leases, orphans)
 
 
 def sync_workspace(context: TaskContext, session_id: UUID, claim: int) -> SyncOutcome:
@@ -129,7 +129,7 @@ def save_now(
 
 def _give_turns(conn: Conn, context: TaskContext) -> None:
     lock_seconds = context.turns.lock_seconds
-    for turn in take_due_turns(conn, owner=context.claimer, lock_seconds=lock_seconds, at_once=AT_ONCE):
+    for turn in take_due_sync_leases(conn, owner=context.claimer, lock_seconds=lock_seconds, at_once=AT_ONCE):
         defer_sync(conn, turn.session_id, claim=turn.claim)
 
 
@@ -155,7 +155,7 @@ def _own_turn(context: TaskContext, session_id: UUID, *, deadline: float) -> Syn
     """Wait until whoever has it is done. None for a session without a worker."""
     while True:
         turn = context.database.transact(
-            take_turn, session_id, owner=context.claimer, lock_seconds=context.turns.lock_seconds
+            take_sync_lease, session_id, owner=context.claimer, lock_seconds=context.turns.lock_seconds
         )
         if turn is not None or context.database.transact(saving_state, session_id) is None:
             return turn
@@ -179,11 +179,11 @@ def _save(context: TaskContext, turn: SyncLease, *, reason: SyncReason | None) -
             in_logs.enter_context(_trace_of(begun).in_logs())
             return _carried_out(context, begun)
         except (Superseded, Interrupted):
-            context.database.transact(end_turn, turn, again_in_seconds=AGAIN_SECONDS)
+            context.database.transact(end_sync_lease, turn, again_in_seconds=AGAIN_SECONDS)
             raise
         except RunyardError as error:
             if isinstance(begun, BegunSync) and _passes(error, begun):
-                context.database.transact(end_turn, turn, again_in_seconds=AGAIN_SECONDS)
+                context.database.transact(end_sync_lease, turn, again_in_seconds=AGAIN_SECONDS)
                 raise NotYetSaved(error.detail, code=_problem(error)) from None
             _record_failure(context, turn, error)
             raise NotSaved(error.detail, code=error.problem_code) from None

@@ -1,4 +1,4 @@
--- name: runs_not_heard
+-- name: unseen_runs
 -- The session's runs since this one's provider last had a turn, or (`begins_anew`) all of them; newest first. A run counts
 -- once its agent was given the prompt; what drives a bound run was given it outside.
 SELECT other.id, other.provider, other.bound

@@ -28,7 +28,7 @@ SELECT
     COALESCE(event.at, now()), event.late, event.data
 FROM head, event;
 
--- name: receive_plain_calls
+-- name: receive_append_only_calls
 -- Calls of many runs, each of which continues its run's log where it ends. Sessions that are held are passed over, and so
 -- is a head that moved between the look and its lock: what was locked is taken by its place, at next to no cost.
 -- `events_before` says of each call how many of the events belong to calls before it.
@@ -73,7 +73,7 @@ WITH head AS (
 )
 SELECT run_id, session_id, last_seq, stop_requested FROM head;
 
--- name: receive_plain_call
+-- name: receive_append_only_call
 -- The same for a call that is alone, as most are: the plan is a third shorter, and its setting up is what costs.
 WITH head AS (
     UPDATE session_logs
@@ -212,7 +212,7 @@ SELECT id FROM run_events WHERE run_id = %(run_id)s AND n IS NULL AND id = ANY (
 -- name: last_seqs
 SELECT session_id, last_seq FROM session_logs WHERE session_id = ANY (%(session_ids)s);
 
--- name: hint
+-- name: notify_readers
 -- A payload is `session:seq`, any number of them with a space between. Sent in a transaction of its own, whose commit
 -- nobody waits for.
 SELECT pg_notify('runyard_log', payload) FROM unnest(%(payloads)s::text[]) AS payload;

@@ -10,7 +10,7 @@ ON CONFLICT (provider, version) DO UPDATE SET proved = excluded.proved, proved_a
 -- name: withdraw_providers
 DELETE FROM providers WHERE NOT (name = ANY (%(announced)s));
 
--- name: note_what_agent_says
+-- name: record_agent_claims
 -- Locks nothing when it is known, which it is for all runs of a version but the first.
 INSERT INTO provider_versions (provider, version, said, said_at)
 SELECT %(provider)s, %(version)s, %(said)s, now()

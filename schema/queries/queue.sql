@@ -119,7 +119,7 @@ FOR UPDATE OF log;
 -- name: lock_run_limits
 SELECT pg_advisory_xact_lock(hashtextextended('runyard run limits', 0));
 
--- name: whose_turn
+-- name: check_run_limits
 -- What keeps the run that asks (there may be none), and which of the others that limits hold may go. A turn is of a run
 -- that is due, first in its session and has a place under each limit (0 is none); turns go to the user with the fewest
 -- live runs, then to who has been held longest. Parked and bound runs take no place.
@@ -189,10 +189,10 @@ SELECT
     ) AS held_by,
     (SELECT id FROM others ORDER BY of_user, since, id LIMIT 1) AS next_run_id;
 
--- name: any_run_is_held
+-- name: any_run_is_throttled
 SELECT EXISTS (SELECT 1 FROM runs WHERE held_by IS NOT NULL);
 
--- name: hold_run
+-- name: throttle_run
 -- Whether it was not held before; no row when nothing changes.
 UPDATE runs SET held_by = %(held_by)s, held_since = COALESCE(held_since, now())
 WHERE id = %(run_id)s AND status = 'queued' AND held_by IS DISTINCT FROM %(held_by)s
@@ -208,7 +208,7 @@ WITH was AS (
 )
 UPDATE runs SET held_by = was.held_by, held_since = was.held_since FROM was WHERE runs.id = %(run_id)s;
 
--- name: runs_held_before
+-- name: runs_throttled_before
 -- How many that the same limit holds have their turn before the run.
 WITH of_users AS (
     SELECT user_id, count(*) AS live FROM runs

@@ -100,7 +100,7 @@ RETURNING {run};
 -- name: claim_stands
 SELECT 1 FROM runs WHERE id = %(run_id)s AND claim = %(claim)s AND status = 'starting';
 
--- name: hold_claim
+-- name: renew_claim
 -- The claimer is still at it.
 UPDATE runs
 SET lock_expires_at = now() + make_interval(secs => %(lock_seconds)s)
@@ -146,7 +146,7 @@ WHERE id = %(run_id)s
 UPDATE runs SET status = 'parked', parked_at = now()
 WHERE id = %(run_id)s AND status = 'waiting' AND NOT bound;
 
--- name: run_is_at_rest
+-- name: quiesce_run
 -- The caller holds the session.
 UPDATE session_logs SET lease_expires_at = NULL
 FROM runs

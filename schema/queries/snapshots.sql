@@ -71,7 +71,7 @@ LEFT JOIN LATERAL (
 ) AS latest ON true
 WHERE worker.session_id = %(session_id)s;
 
--- name: take_due_turns
+-- name: take_due_sync_leases
 -- Of the sessions that are to be saved now, or whose turn ran out over it. Others that look at once pass these over.
 -- A worker that is not up is started first by who looks after workers.
 WITH due AS (
@@ -98,7 +98,7 @@ FROM due
 WHERE session_workers.session_id = due.session_id
 RETURNING session_workers.session_id, session_workers.sync_claim AS claim;
 
--- name: take_turn
+-- name: take_sync_lease
 -- Of one session, if nobody has it. A save whose turn ran out is due again, should this one not be for a save.
 UPDATE session_workers
 SET sync_claim = sync_claim + 1,
@@ -111,12 +111,12 @@ SET sync_claim = sync_claim + 1,
 WHERE session_id = %(session_id)s AND (sync_claimed_by IS NULL OR sync_lock_expires_at <= now())
 RETURNING session_id, sync_claim AS claim;
 
--- name: hold_turn
+-- name: renew_sync_lease
 UPDATE session_workers
 SET sync_lock_expires_at = now() + make_interval(secs => %(lock_seconds)s)
 WHERE session_id = %(session_id)s AND sync_claim = %(claim)s AND sync_claimed_by IS NOT NULL;
 
--- name: begin_turn
+-- name: begin_sync_lease
 -- The scan begins after this: what was to be saved until now is in it.
 UPDATE session_workers
 SET sync_claimed_by = %(owner)s,
@@ -124,7 +124,7 @@ SET sync_claimed_by = %(owner)s,
     next_sync_at = NULL
 WHERE session_id = %(session_id)s AND sync_claim = %(claim)s AND sync_claimed_by IS NOT NULL;
 
--- name: end_turn
+-- name: end_sync_lease
 -- With `again_in_seconds`, the session is due then at the latest.
 UPDATE session_workers
 SET sync_claimed_by = NULL,
@@ -132,7 +132,7 @@ SET sync_claimed_by = NULL,
     next_sync_at = LEAST(next_sync_at, now() + make_interval(secs => %(again_in_seconds)s::double precision))
 WHERE session_id = %(session_id)s AND sync_claim = %(claim)s AND sync_claimed_by IS NOT NULL;
 
--- name: orphaned_turns
+-- name: orphaned_sync_leases
 -- Whose taker's lock (announce_presence) is not held: its process is gone.
 SELECT session_id, sync_claim AS claim
 FROM session_workers
@@ -148,11 +148,11 @@ WHERE sync_claimed_by IS NOT NULL
                 = hashtextextended('runyard job worker ' || session_workers.sync_claimed_by, 0)
     );
 
--- name: expire_turn
+-- name: expire_sync_lease
 UPDATE session_workers SET sync_lock_expires_at = now()
 WHERE session_id = %(session_id)s AND sync_claim = %(claim)s AND sync_claimed_by IS NOT NULL;
 
--- name: revoke_turn
+-- name: revoke_sync_lease
 -- Whoever has it can commit nothing any more; the next one may begin at once.
 UPDATE session_workers SET sync_claim = sync_claim + 1, sync_lock_expires_at = now()
 WHERE session_id = %(session_id)s AND sync_claimed_by IS NOT NULL;
@@ -314,13 +314,13 @@ SET marked_at = CASE
     END,
     last_modified = excluded.last_modified;
 
--- name: doom_objects
+-- name: mark_for_deletion
 -- Those that were unnamed for the whole grace period.
 UPDATE unreferenced_objects SET doomed_by = %(owner)s
 WHERE session_id = %(session_id)s AND marked_at <= now() - make_interval(secs => %(grace_seconds)s)
 RETURNING key;
 
--- name: doomed_objects
+-- name: objects_marked_for_deletion
 -- Of these, what somebody who lives is about to delete.
 SELECT key FROM unreferenced_objects AS doomed
 WHERE doomed.session_id = %(session_id)s

@@ -47,8 +47,8 @@ def test_a_denial_and_its_reason_are_heard_and_what_cannot_be_told_is_refused(
     model.add(TOUCH, {"text": "Then not.", "repeat": True})
     started, request = asked(talk, provider)
     assert refusal(talk, request, "allow", arguments={"command": "true"}) == (409, "arguments")
-    unheard = (422, "decision_does_not_fit") if provider in WITH_QUESTIONS else (409, "questions")
-    assert refusal(talk, request, "answer", answers={"colour": "blue"}) == unheard
+    unseen = (422, "decision_does_not_fit") if provider in WITH_QUESTIONS else (409, "questions")
+    assert refusal(talk, request, "answer", answers={"colour": "blue"}) == unseen
     assert talk.reply(request["requestId"], "deny", reason="the blue folder is frozen").status_code == 200
     events = talk.watch(started)
     assert outcome(events) == ("succeeded", None)

@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 
 from cli.local.postgres import embedded_binaries
-from handlers.callbacks.append_only import PlainCall, parameters
+from handlers.callbacks.append_only import AppendOnlyCall, parameters
 from handlers.event_log import EXECUTOR
 from schema.executor_api import CallbackBody
 from schema.sql import queries
@@ -59,7 +59,7 @@ def _by_sql(dsn: str) -> Line:
 def _ours(dsn: str, number: int) -> float:
     prefix = f"{number:08d}-0000-4000-8000-"
     sources = make_sources(dsn, CLIENTS, run_id=lambda i: UUID(f"{prefix}{i:012d}"))
-    statement = re.sub(r"^--.*\n", "", queries()["receive_plain_call"].decode(), flags=re.MULTILINE)
+    statement = re.sub(r"^--.*\n", "", queries()["receive_append_only_call"].decode(), flags=re.MULTILINE)
     statement = statement.replace("%(run_id)s", RUN_ID).replace("%(before_n)s", ":n")
     statement = re.sub(r"%\((\w+)\)s", r":\1", statement)
     variables = {**_call(sources[0]), "prefix": prefix, "n": "0"}
@@ -87,7 +87,7 @@ def _raw(dsn: str) -> float:
 def _call(source: Source) -> dict[str, str]:
     """What is given to the statement, as it is given: of one call, without its run and number."""
     body = CallbackBody.model_validate({"epoch": 1, "attempt": 1, "events": source.events(EVENTS)})
-    given = {**parameters(PlainCall(source.run_id, body, generation=1)), "author": EXECUTOR, "lease_seconds": "60"}
+    given = {**parameters(AppendOnlyCall(source.run_id, body, generation=1)), "author": EXECUTOR, "lease_seconds": "60"}
     return {name: str(value) for name, value in given.items() if name not in ("run_id", "before_n")}
 
 

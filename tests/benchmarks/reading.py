@@ -14,7 +14,7 @@ the machine. "How each is measured" defines the targets G1 to G15.
 READING = """
 ## How each is measured
 - **G1** Ingest by SQL: pgbench (prepared, 16 clients), 10 events of about 200 bytes a call. The statement
-  `receive_plain_call`, one run per client, against a plain `INSERT` of the same 10 rows with an identity key. The
+  `receive_append_only_call`, one run per client, against a plain `INSERT` of the same 10 rows with an identity key. The
   benchmark checks that every call was taken.
 - **G2** Ingest with hints: callbacks of 10 events over HTTP, 16 connections, 4 further connections that listen. With
   hints against without.

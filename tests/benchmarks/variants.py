@@ -13,7 +13,7 @@ from functions.runtime.database import Database
 from functions.runtime.log_notifier import LogNotifier
 from functions.runtime.process import ApiProcess, resident_process
 from functions.runtime.settings import ApiSettings, read_settings
-from handlers.callbacks.append_only import PlainCall, receive_plain_calls
+from handlers.callbacks.append_only import AppendOnlyCall, receive_append_only_calls
 from schema.executor_api import CallbackAnswer
 
 
@@ -44,7 +44,7 @@ class _Nobody(CallbackBatcher):
     def __init__(self) -> None:
         super().__init__(lambda _calls: {})
 
-    def receive(self, call: PlainCall) -> CallbackAnswer | None:  # noqa: ARG002
+    def receive(self, call: AppendOnlyCall) -> CallbackAnswer | None:  # noqa: ARG002
         return None
 
 
@@ -54,6 +54,6 @@ class _Single(CallbackBatcher):
         self._database = database
         self._lease_seconds = settings.run_lease_seconds
 
-    def receive(self, call: PlainCall) -> CallbackAnswer | None:
-        store = partial(receive_plain_calls, calls=[call], lease_seconds=self._lease_seconds)
+    def receive(self, call: AppendOnlyCall) -> CallbackAnswer | None:
+        store = partial(receive_append_only_calls, calls=[call], lease_seconds=self._lease_seconds)
         return self._database.call_alone(store).get(call.run_id)

@@ -47,7 +47,7 @@ WORDS = [
     "text",
     "completed",
     "pending",
-    "end_turn",
+    "end_sync_lease",
     "allow_once",
     "t1",
     "\0",

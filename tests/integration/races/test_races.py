@@ -10,7 +10,7 @@ import pytest
 from handlers.access.permissions import Actor
 from handlers.callbacks.receive import receive_callback
 from handlers.human_loop.reply import GivenReply, reply
-from handlers.runs.claim import Claimed, claim_run, give_back, record_dispatched
+from handlers.runs.claim import Claimed, claim_run, record_dispatched, requeue
 from handlers.runs.reconcile import ExecutorFacts, ReconcileLimits, carry_out, decide, overdue_runs
 from handlers.runs.stop import settle_stopped, stop_run
 from schema.errors import AlreadyAnswered
@@ -151,7 +151,7 @@ def test_a_claim_given_back_against_stop_and_a_late_beginning(
 ) -> None:
     for _ in range(ROUNDS):
         run = claimed(conn, start).run
-        back = lambda c, run=run: give_back(c, run, NO_DELAY, code="executor_unreachable", message="No answer.")  # noqa: E731
+        back = lambda c, run=run: requeue(c, run, NO_DELAY, code="executor_unreachable", message="No answer.")  # noqa: E731
         contest.run(back, reporting(run, started()), stopping(actor, run))
         if not run_now(conn, run.id).is_final:
             settle_stopped(conn, run.id, message="The executor is gone.")

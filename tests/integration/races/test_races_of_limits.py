@@ -20,7 +20,7 @@ from handlers.access.users import add_user
 from handlers.apps.apps import AppSettings, add_app
 from handlers.event_log import append, hold_session
 from handlers.runs.claim import claim_run
-from handlers.runs.limits import RunLimits, wake_missed
+from handlers.runs.limits import RunLimits, start_missed_throttled
 from handlers.runs.settle import finish
 from handlers.runs.start import Start, start_run
 from handlers.runs.stop import stop_run
@@ -75,7 +75,7 @@ class Place:
 
     def wake(self) -> None:
         with self.conn.transaction():
-            wake_missed(self.conn, self.limits)
+            start_missed_throttled(self.conn, self.limits)
 
     def broken_limits(self, apps: list[AppRow]) -> list[str]:
         """A sentence for each limit that is exceeded now."""

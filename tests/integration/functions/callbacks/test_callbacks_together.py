@@ -9,7 +9,7 @@ from itertools import pairwise
 import psycopg
 import pytest
 
-from handlers.callbacks.append_only import PlainCall, receive_plain_calls
+from handlers.callbacks.append_only import AppendOnlyCall, receive_append_only_calls
 from schema.executor_api import CallbackBody
 from schema.signature import signed_headers
 from tests.integration.functions.conftest import Api, Driver, Served, answer_json
@@ -59,7 +59,7 @@ def test_a_session_that_is_held_is_passed_over_at_once(
     with conn.transaction(), psycopg.connect(database) as other:
         conn.execute("SELECT FROM session_logs WHERE session_id = %s FOR UPDATE", [held.session_id])
         other.execute("SET statement_timeout = '5s'")
-        taken = receive_plain_calls(other, calls, lease_seconds=60)
+        taken = receive_append_only_calls(other, calls, lease_seconds=60)
     assert list(taken) == ([free.run_id] if together else [])
     assert [text for _, n, text in rows_of(conn, held) if n] == []
 
@@ -74,15 +74,15 @@ def test_what_does_not_fit_is_not_taken_whoever_comes_with_it(
     unfit, good = api.bind(), api.bind()
     calls = [plain(unfit, **other), plain(good)] if together else [plain(unfit, **other)]
     with conn.transaction():
-        taken = receive_plain_calls(conn, calls, lease_seconds=60)
+        taken = receive_append_only_calls(conn, calls, lease_seconds=60)
     assert list(taken) == ([good.run_id] if together else [])
     assert [text for _, n, text in rows_of(conn, unfit) if n] == []
 
 
-def plain(driver: Driver, *, epoch: int = 1, attempt: int = 1, generation: int = 1, n: int = 1) -> PlainCall:
+def plain(driver: Driver, *, epoch: int = 1, attempt: int = 1, generation: int = 1, n: int = 1) -> AppendOnlyCall:
     said = driver.event("message.delta", n=n, messageId="m1", role="assistant", text="said")
     body = {"epoch": epoch, "attempt": attempt, "events": [said]}
-    return PlainCall(driver.run_id, CallbackBody.model_validate(body), generation)
+    return AppendOnlyCall(driver.run_id, CallbackBody.model_validate(body), generation)
 
 
 def test_calls_that_are_refused_leave_their_neighbours_alone(served: Served, conn: psycopg.Connection) -> None:

@@ -10,7 +10,7 @@ import pytest
 from handlers.access.permissions import Actor
 from handlers.human_loop.expiry import expire, expired_requests
 from handlers.human_loop.reply import begin_delivery
-from handlers.runs.parking import at_rest
+from handlers.runs.parking import record_quiesced
 from schema.errors import AlreadyAnswered, Invalid
 from schema.human_policy import HumanPolicy
 from schema.rows import HumanRequestRow, RunRow
@@ -65,7 +65,7 @@ def told(conn: Conn, run: RunRow, type_: str) -> list[dict[str, object]]:
 
 def rest(conn: Conn, run: RunRow) -> None:
     with conn.transaction():
-        at_rest(conn, run.id, attempt=run.attempt, heard_all=True)
+        record_quiesced(conn, run.id, attempt=run.attempt, heard_all=True)
 
 
 def test_a_question_tells_until_when_it_waits_and_what_comes_then(conn: Conn, waits: WaitWith) -> None:

@@ -19,7 +19,7 @@ from handlers.access.permissions import Actor
 from handlers.event_log import run_events
 from handlers.human_loop.expiry import expire
 from handlers.human_loop.reply import GivenReply, begin_delivery, reply, void_answer
-from handlers.runs.parking import at_rest
+from handlers.runs.parking import record_quiesced
 from handlers.runs.reconcile import ExecutorFacts, ReconcileLimits, carry_out, decide, overdue_runs
 from handlers.runs.stop import settle_stopped, stop_run
 from schema.errors import AlreadyAnswered
@@ -156,7 +156,7 @@ class HumanLoop(RuleBasedStateMachine):
         self.executor.end()
         self.report(is_repeated=False)
         with self.conn.transaction():
-            at_rest(self.conn, self.run_id, attempt=self.run.attempt, heard_all=True)
+            record_quiesced(self.conn, self.run_id, attempt=self.run.attempt, heard_all=True)
 
     @precondition(lambda self: self.run.status == "parked")
     @rule()
@@ -164,7 +164,7 @@ class HumanLoop(RuleBasedStateMachine):
         """Its place is gone."""
         self.executor = None
         with self.conn.transaction():
-            at_rest(self.conn, self.run_id, attempt=self.run.attempt, heard_all=False)
+            record_quiesced(self.conn, self.run_id, attempt=self.run.attempt, heard_all=False)
 
     @precondition(lambda self: self.executor is not None and self.executor.is_alive)
     @rule()
@@ -230,8 +230,8 @@ class HumanLoop(RuleBasedStateMachine):
         if run.is_final:
             assert unsettled[0] == 0
         assert bool(waiting) == (run.status == "waiting") or run.status in ("parked", "cancelling")
-        at_rest = run.status == "parked" and run.lease_expires_at is None
-        assert not at_rest or waiting
+        record_quiesced = run.status == "parked" and run.lease_expires_at is None
+        assert not record_quiesced or waiting
 
     def the_log_says_who_decided(self) -> None:
         events = run_events(self.conn, self.run_id, after=0, limit=10_000)

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from handlers.providers.registry import announce_providers
-from handlers.runs.claim import Claimed, give_back
+from handlers.runs.claim import Claimed, requeue
 from handlers.runs.handover import hand_over
 from schema.executor_api import Handover
 from schema.options import RunOptions
@@ -60,11 +60,11 @@ def do(conn: Conn, start: StartOne, prompt: str, says: str = "Done.", **fields: 
 
 
 def told(conn: Conn, taken: Claimed, *, max_tokens: int = 8000) -> Handover:
-    return hand_over(conn, taken.run, taken.unheard, max_tokens=max_tokens)
+    return hand_over(conn, taken.run, taken.unseen, max_tokens=max_tokens)
 
 
 def ids(taken: Claimed) -> list[UUID]:
-    return [each.id for each in taken.unheard]
+    return [each.id for each in taken.unseen]
 
 
 def test_another_provider_is_told_what_was_said_and_done_before(conn: Conn, start: StartOne) -> None:
@@ -80,11 +80,11 @@ def test_another_provider_is_told_what_was_said_and_done_before(conn: Conn, star
 
 def test_a_provider_that_goes_on_with_its_own_conversation_is_told_nothing(conn: Conn, start: StartOne) -> None:
     first = do(conn, start, "One")
-    assert take(conn, start, "Two", session_id=first.session_id).unheard == []
+    assert take(conn, start, "Two", session_id=first.session_id).unseen == []
 
 
 def test_a_first_run_is_told_nothing(conn: Conn, start: StartOne) -> None:
-    assert take(conn, start, "One").unheard == []
+    assert take(conn, start, "One").unseen == []
 
 
 def test_who_comes_back_is_told_what_came_meanwhile(conn: Conn, start: StartOne) -> None:
@@ -108,19 +108,19 @@ def test_who_begins_anew_is_told_all_of_it(conn: Conn, start: StartOne) -> None:
 
 def test_the_same_provider_alone_is_no_handover(conn: Conn, start: StartOne) -> None:
     one = do(conn, start, "One", provider="plain")
-    assert take(conn, start, "Two", session_id=one.session_id, provider="plain").unheard == []
+    assert take(conn, start, "Two", session_id=one.session_id, provider="plain").unseen == []
 
 
 def test_a_blank_beginning_that_was_asked_for_is_blank(conn: Conn, start: StartOne) -> None:
     first = do(conn, start, "One")
     blank = {"provider": "other", "options": RunOptions(resume=False)}
-    assert take(conn, start, "Two", session_id=first.session_id, **blank).unheard == []
+    assert take(conn, start, "Two", session_id=first.session_id, **blank).unseen == []
 
 
 def test_a_run_that_was_never_given_to_an_agent_is_not_told(conn: Conn, start: StartOne) -> None:
     taken = take(conn, start, "Never heard")
     call_back(conn, taken.run, finished(1, "failed"))
-    assert take(conn, start, "Two", session_id=taken.run.session_id, provider="other").unheard == []
+    assert take(conn, start, "Two", session_id=taken.run.session_id, provider="other").unseen == []
 
 
 def test_an_attempt_that_was_lost_before_the_prompt_is_told_again_and_one_after_it_is_not(
@@ -129,7 +129,7 @@ def test_an_attempt_that_was_lost_before_the_prompt_is_told_again_and_one_after_
     first = do(conn, start, "One")
     taken = take(conn, start, "Two", session_id=first.session_id, provider="other")
     with conn.transaction():
-        give_back(conn, taken.run, NO_DELAY, code="executor_unreachable", message="Nobody answered.")
+        requeue(conn, taken.run, NO_DELAY, code="executor_unreachable", message="Nobody answered.")
     again = claim(conn, taken.run.id)
     assert again is not None
     assert ids(again) == [first.id]
@@ -138,7 +138,7 @@ def test_an_attempt_that_was_lost_before_the_prompt_is_told_again_and_one_after_
     continued = claim(conn, taken.run.id)
     assert continued is not None
     assert continued.resume is not None
-    assert continued.unheard == []
+    assert continued.unseen == []
 
 
 def test_todos_that_others_left_open_are_told(conn: Conn, start: StartOne) -> None:

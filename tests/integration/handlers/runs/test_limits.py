@@ -11,7 +11,7 @@ from handlers.access.users import add_user
 from handlers.apps.apps import AppSettings, add_app
 from handlers.runs.bind import Bind, bind_run
 from handlers.runs.claim import Claimed, claim_run
-from handlers.runs.limits import NO_LIMITS, RunLimits, wake_missed
+from handlers.runs.limits import NO_LIMITS, RunLimits, start_missed_throttled
 from handlers.runs.queue import QueueEdit, QueuePosition, edit_queued, session_queue
 from handlers.runs.reconcile import ReconcileLimits, overdue_runs
 from handlers.runs.start import Start, start_run
@@ -67,7 +67,7 @@ def next_job(conn: Conn) -> UUID | None:
 
 def wake(conn: Conn, limits: RunLimits) -> None:
     with conn.transaction():
-        wake_missed(conn, limits)
+        start_missed_throttled(conn, limits)
 
 
 @pytest.mark.parametrize(

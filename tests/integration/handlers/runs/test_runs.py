@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from handlers.access.permissions import Actor
-from handlers.runs.claim import abandon, give_back, hold_claim, record_dispatched, refuse
+from handlers.runs.claim import abandon, record_dispatched, refuse, renew_claim, requeue
 from handlers.runs.settle import RetryPolicy
 from handlers.runs.stop import stop_run
 from schema.errors import CapabilityMissing, EventGap, EventNumberConflict, Invalid, SessionBusy, StaleAttempt
@@ -136,7 +136,7 @@ def test_before_its_prompt_was_delivered_a_lost_run_starts_again(conn: Conn, sta
     taken = claim(conn, start().run.id)
     assert taken is not None
     with conn.transaction():
-        assert give_back(conn, taken.run, NO_DELAY, code="executor_unreachable", message="Nobody answered.")
+        assert requeue(conn, taken.run, NO_DELAY, code="executor_unreachable", message="Nobody answered.")
     again = claim(conn, taken.run.id)
     assert again is not None
     assert (again.run.attempt, again.run.claim, again.resume) == (2, 2, None)
@@ -146,7 +146,7 @@ def test_a_lost_run_is_not_taken_before_its_pause_is_over(conn: Conn, start: Sta
     taken = claim(conn, start().run.id)
     assert taken is not None
     with conn.transaction():
-        assert give_back(conn, taken.run, RetryPolicy(60), code="executor_unreachable", message="Nobody answered.")
+        assert requeue(conn, taken.run, RetryPolicy(60), code="executor_unreachable", message="Nobody answered.")
     assert claim(conn, taken.run.id) is None
     conn.execute("UPDATE runs SET next_attempt_at = next_attempt_at - interval '61 s'")
     assert claim(conn, taken.run.id) is not None
@@ -156,13 +156,13 @@ def test_what_an_older_claim_says_changes_nothing(conn: Conn, start: StartOne) -
     older = claim(conn, start().run.id)
     assert older is not None
     with conn.transaction():
-        assert give_back(conn, older.run, NO_DELAY, code="executor_unreachable", message="Nobody answered.")
+        assert requeue(conn, older.run, NO_DELAY, code="executor_unreachable", message="Nobody answered.")
     taken = claim(conn, older.run.id)
     assert taken is not None
     with conn.transaction():
-        assert not hold_claim(conn, older.run, lock_seconds=3600)
+        assert not renew_claim(conn, older.run, lock_seconds=3600)
         assert record_dispatched(conn, older.run, lease_seconds=60) == "superseded"
-        assert not give_back(conn, older.run, NO_DELAY, code="late", message="Too late.")
+        assert not requeue(conn, older.run, NO_DELAY, code="late", message="Too late.")
         assert not refuse(conn, older.run, code="late", message="Too late.")
         assert not abandon(conn, older.run, code="late", message="Too late.")
     assert run_now(conn, taken.run.id) == taken.run
@@ -175,7 +175,7 @@ def test_a_lost_run_keeps_its_turn(conn: Conn, start: StartOne) -> None:
     second = start(session_id=first.session_id)
     assert second.queue_position == 1
     with conn.transaction():
-        give_back(conn, taken.run, NO_DELAY, code="executor_unreachable", message="Nobody answered.")
+        requeue(conn, taken.run, NO_DELAY, code="executor_unreachable", message="Nobody answered.")
     assert claim(conn, second.run.id) is None
     assert claim(conn, first.id) is not None
 
@@ -242,7 +242,7 @@ def test_the_last_attempt_fails_with_its_reason(conn: Conn, start: StartOne) -> 
     taken = claim(conn, start(max_attempts=1).run.id)
     assert taken is not None
     with conn.transaction():
-        give_back(conn, taken.run, NO_DELAY, code="executor_unreachable", message="Nobody answered.")
+        requeue(conn, taken.run, NO_DELAY, code="executor_unreachable", message="Nobody answered.")
     run = run_now(conn, taken.run.id)
     assert (run.status, run.reason_code) == ("failed", "executor_unreachable")
 
@@ -251,7 +251,7 @@ def test_an_attempt_that_was_replaced_is_refused(conn: Conn, start: StartOne) ->
     taken = claim(conn, start().run.id)
     assert taken is not None
     with conn.transaction():
-        give_back(conn, taken.run, NO_DELAY, code="executor_unreachable", message="Nobody answered.")
+        requeue(conn, taken.run, NO_DELAY, code="executor_unreachable", message="Nobody answered.")
     with pytest.raises(StaleAttempt):
         call_back(conn, taken.run, started())
     claim(conn, taken.run.id)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import psycopg
 
 from handlers.workers.rows import announce_presence
-from handlers.workspaces.sync import take_turn
+from handlers.workspaces.sync import take_sync_lease
 from jobs.workers.activate import activate
 from jobs.workers.retirement import look_after_workers, remove_stopped, stop_idle
 from tests.integration.jobs.conftest import JobWorker
@@ -85,7 +85,7 @@ def test_passes_over_a_worker_that_is_saved_for_long_leave_room_for_runs(
     saver, conn = psycopg.connect(database, autocommit=True), session.runs.conn
     announce_presence(saver, "another")
     with conn.transaction():
-        assert take_turn(conn, session.session_id, owner="another", lock_seconds=3600) is not None
+        assert take_sync_lease(conn, session.session_id, owner="another", lock_seconds=3600) is not None
     make_job_worker(WORKER_CONCURRENCY="2", RECONCILE_SECONDS="1")
     passes = "SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'look_after_workers' AND status = 'succeeded'"
     wait_until(lambda: conn.execute(passes).fetchone() != (0,), lambda: "no pass has ended")
@@ -99,7 +99,7 @@ def test_a_pass_does_not_wait_for_a_save_that_goes_on(session: Session) -> None:
     session.at_rest()
     conn = session.runs.conn
     with conn.transaction():
-        assert take_turn(conn, session.session_id, owner="another", lock_seconds=3600) is not None
+        assert take_sync_lease(conn, session.session_id, owner="another", lock_seconds=3600) is not None
     session.age("20 minutes")
     done = stop_idle(session.context)
     assert (done.stopped, done.failed) == (0, 0)

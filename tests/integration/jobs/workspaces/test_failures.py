@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from handlers.runs.reconcile import ReconcileLimits
-from handlers.workspaces.sync import is_saved, take_turn, unsaved
+from handlers.workspaces.sync import is_saved, take_sync_lease, unsaved
 from jobs.context import TaskContext
 from jobs.periodic import Presence
 from jobs.workspaces.sync import NotSaved, give_back_turns, save_due, save_now, sync_workspace
@@ -233,12 +233,12 @@ def test_the_turn_of_a_job_worker_whose_mark_is_gone_is_given_back_at_once(
         reclaim=lambda _runs: None,
         give_back=lambda turns: give_back_turns(context, turns),
     )
-    assert take_turn(dirty.conn, dirty.id, owner="a dead one", lock_seconds=600)
+    assert take_sync_lease(dirty.conn, dirty.id, owner="a dead one", lock_seconds=600)
     presence.run_once()
     assert dirty.state.is_syncing
     presence.run_once()
     assert why(dirty) == "unsaved"
-    assert take_turn(dirty.conn, dirty.id, owner=context.claimer, lock_seconds=600)
+    assert take_sync_lease(dirty.conn, dirty.id, owner=context.claimer, lock_seconds=600)
     presence.run_once()
     presence.run_once()
     assert dirty.state.is_syncing, "its own mark is there"

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from handlers.workers.rows import announce_presence
-from handlers.workspaces.garbage import GarbageRules, Listed, doom_garbage
-from handlers.workspaces.sync import take_turn
+from handlers.workspaces.garbage import GarbageRules, Listed, mark_for_deletion
+from handlers.workspaces.sync import take_sync_lease
 from jobs.context import TaskContext
 from jobs.object_store.s3 import Bucket
 from jobs.workspaces.collect_garbage import collect_garbage
@@ -226,11 +226,11 @@ def test_a_name_that_is_about_to_be_deleted_is_in_no_snapshot_until_it_is_over(
     session.conn.execute("DELETE FROM snapshots WHERE number = 2")
     with context.database.dedicated() as collector:
         assert announce_presence(collector, "slow")
-        turn = take_turn(session.conn, session.id, owner="slow", lock_seconds=60)
+        turn = take_sync_lease(session.conn, session.id, owner="slow", lock_seconds=60)
         assert turn is not None
         listed = [Listed(each.key, each.last_modified) for each in bucket.list(session_prefix(session.id))]
         with session.conn.transaction():
-            doomed = doom_garbage(session.conn, turn, listed, owner="slow", rules=GRACE, lock_seconds=60)
+            doomed = mark_for_deletion(session.conn, turn, listed, owner="slow", rules=GRACE, lock_seconds=60)
         assert key in doomed
         session.expire_turn()
         session.run()

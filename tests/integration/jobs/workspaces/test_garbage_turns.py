@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from handlers.workspaces.garbage import Listed, doom_garbage, forget_deleted, retire_snapshots
-from handlers.workspaces.sync import end_turn, hold_turn, take_due_turns, take_turn
+from handlers.workspaces.garbage import Listed, forget_deleted, mark_for_deletion, retire_snapshots
+from handlers.workspaces.sync import end_sync_lease, renew_sync_lease, take_due_sync_leases, take_sync_lease
 from jobs.context import TaskContext
 from jobs.object_store.s3 import Bucket
 from jobs.workspaces.collect_garbage import collect_garbage
@@ -32,13 +32,13 @@ def context(make_saving_context: Callable[..., TaskContext]) -> TaskContext:
 def test_a_session_that_is_being_saved_is_left_for_the_next_time(
     context: TaskContext, session: Session, bucket: Bucket, object_store: RunningStore
 ) -> None:
-    turn = take_turn(session.conn, session.id, owner="another", lock_seconds=60)
+    turn = take_sync_lease(session.conn, session.id, owner="another", lock_seconds=60)
     assert turn is not None
     key = orphan(bucket, session)
     for _ in range(2):
         assert collect_garbage(context).busy == 1
     assert object_store.open().sizes([key])
-    end_turn(session.conn, turn)
+    end_sync_lease(session.conn, turn)
     collect_garbage(context)
     assert not object_store.open().sizes([key])
 
@@ -48,7 +48,7 @@ def test_a_save_whose_job_worker_died_is_due_although_garbage_was_collected_in_i
 ) -> None:
     session.run()
     session.make_due()
-    assert take_due_turns(session.conn, owner="dead", lock_seconds=60, at_once=4)
+    assert take_due_sync_leases(session.conn, owner="dead", lock_seconds=60, at_once=4)
     session.expire_turn()
     assert collect_garbage(context).sessions == 1
     save_due(context)
@@ -67,7 +67,7 @@ def test_a_collector_whose_turn_ran_out_deletes_nothing_more(
         collecting = pool.submit(collect_garbage, context)
         assert fault.met.wait(30)
         session.expire_turn()
-        assert take_turn(session.conn, session.id, owner="another", lock_seconds=60)
+        assert take_sync_lease(session.conn, session.id, owner="another", lock_seconds=60)
         assert fault.hold is not None
         fault.hold.set()
         assert collecting.result(30).deleted == 0
@@ -92,7 +92,7 @@ def test_a_collector_whose_turn_runs_out_while_it_deletes_goes_no_further(
         collecting = pool.submit(collect_garbage, context)
         assert fault.met.wait(30)
         session.expire_turn()
-        assert take_turn(session.conn, session.id, owner="another", lock_seconds=60)
+        assert take_sync_lease(session.conn, session.id, owner="another", lock_seconds=60)
         assert fault.hold is not None
         fault.hold.set()
         assert collecting.result(30).deleted == 1
@@ -105,17 +105,17 @@ def test_a_collector_that_has_lost_its_turn_decides_nothing_and_ends_the_turn_th
     save_twice(context, session, saver)
     key = orphan(bucket, session)
     listed = [Listed(each.key, each.last_modified) for each in bucket.list(session_prefix(session.id))]
-    lost = take_turn(session.conn, session.id, owner="slow", lock_seconds=60)
+    lost = take_sync_lease(session.conn, session.id, owner="slow", lock_seconds=60)
     session.expire_turn()
-    present = take_turn(session.conn, session.id, owner="another", lock_seconds=60)
+    present = take_sync_lease(session.conn, session.id, owner="another", lock_seconds=60)
     assert lost is not None
     assert present is not None
     with session.conn.transaction():
         assert retire_snapshots(session.conn, lost, rules=GRACE, lock_seconds=60) == 0
-        assert doom_garbage(session.conn, lost, listed, owner="slow", rules=GRACE, lock_seconds=60) == []
+        assert mark_for_deletion(session.conn, lost, listed, owner="slow", rules=GRACE, lock_seconds=60) == []
         assert retire_snapshots(session.conn, present, rules=GRACE, lock_seconds=60) == 1
-        assert key in doom_garbage(session.conn, present, listed, owner="another", rules=GRACE, lock_seconds=60)
+        assert key in mark_for_deletion(session.conn, present, listed, owner="another", rules=GRACE, lock_seconds=60)
         forget_deleted(session.conn, present, [key], owner="another", lock_seconds=60)
-        assert hold_turn(session.conn, present, lock_seconds=60)
+        assert renew_sync_lease(session.conn, present, lock_seconds=60)
         forget_deleted(session.conn, lost, [key], owner="slow", lock_seconds=60)
-        assert not hold_turn(session.conn, present, lock_seconds=60)
+        assert not renew_sync_lease(session.conn, present, lock_seconds=60)

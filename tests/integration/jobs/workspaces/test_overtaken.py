@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from handlers.workspaces.sync import BegunSync, begin_sync, commit_sync, take_turn
+from handlers.workspaces.sync import BegunSync, begin_sync, commit_sync, take_sync_lease
 from jobs.context import TaskContext
 from schema.workspace_api import SyncReceipt
 from tests.integration.jobs.workspaces.conftest import Session
@@ -58,7 +58,7 @@ def test_a_stale_turn_commits_nothing_even_if_it_goes_all_the_way(
 ) -> None:
     saver.files = contents("abc")
     session.run()
-    old = take_turn(session.conn, session.id, owner="old", lock_seconds=60)
+    old = take_sync_lease(session.conn, session.id, owner="old", lock_seconds=60)
     assert old is not None
     begun = begin_sync(session.conn, old, owner="old", lock_seconds=60)
     session.expire_turn()
@@ -78,13 +78,13 @@ def test_a_save_that_was_overtaken_lands_nothing_before_the_other_has(
     save_all(context, session)
     receipt = {**saver.operations.popitem()[1].receipt, "snapshotId": str(uuid4())}
     session.run()
-    turn = take_turn(session.conn, session.id, owner="old", lock_seconds=60)
+    turn = take_sync_lease(session.conn, session.id, owner="old", lock_seconds=60)
     assert turn is not None
     begun = begin_sync(session.conn, turn, owner="old", lock_seconds=60)
     assert isinstance(begun, BegunSync)
     if meanwhile == "another has the turn":
         session.expire_turn()
-        assert take_turn(session.conn, session.id, owner="new", lock_seconds=60)
+        assert take_sync_lease(session.conn, session.id, owner="new", lock_seconds=60)
     else:
         session.conn.execute("UPDATE session_workers SET head_snapshot = NULL")
     assert commit_sync(session.conn, begun, SyncReceipt.model_validate(receipt)) is None

@@ -9,7 +9,7 @@ import pytest
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from handlers.workspaces.sync import forget_unsaved, is_saved, take_turn, unsaved
+from handlers.workspaces.sync import forget_unsaved, is_saved, take_sync_lease, unsaved
 from jobs.context import TaskContext
 from jobs.workspaces.sync import NotSaved, save_due, save_now, sync_workspace
 from schema.object_keys import manifest_key
@@ -222,7 +222,7 @@ def test_saving_now_waits_for_a_save_that_goes_on_and_says_when_it_does_not_end(
     context: TaskContext, session: Session
 ) -> None:
     session.run()
-    assert take_turn(session.conn, session.id, owner="another", lock_seconds=60)
+    assert take_sync_lease(session.conn, session.id, owner="another", lock_seconds=60)
     assert why(session) == "syncing"
     with pytest.raises(NotSaved, match="still going on"):
         save_now(context, session.id, "stop", wait_seconds=0)

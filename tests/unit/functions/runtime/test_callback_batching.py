@@ -13,7 +13,7 @@ import pytest
 
 from functions.runtime import callback_batching as module
 from functions.runtime.callback_batching import CallbackBatcher
-from handlers.callbacks.append_only import PlainCall
+from handlers.callbacks.append_only import AppendOnlyCall
 from schema.errors import Unavailable
 from schema.executor_api import CallbackAnswer, CallbackBody
 from tests.acceptance.waiting import wait_until
@@ -22,19 +22,19 @@ Outcome = Future[CallbackAnswer | None]
 HEARTBEAT = CallbackBody(epoch=1, attempt=1)
 
 
-def call(run_id: UUID | None = None) -> PlainCall:
-    return PlainCall(run_id or uuid4(), HEARTBEAT, 1)
+def call(run_id: UUID | None = None) -> AppendOnlyCall:
+    return AppendOnlyCall(run_id or uuid4(), HEARTBEAT, 1)
 
 
 class Writing:
     """A `write` that goes on when it is let; `groups` are what it was given."""
 
     def __init__(self, failure: Exception | None = None) -> None:
-        self.groups: list[list[PlainCall]] = []
+        self.groups: list[list[AppendOnlyCall]] = []
         self.failure = failure
         self.let = threading.Semaphore(0)
 
-    def __call__(self, calls: Sequence[PlainCall]) -> dict[UUID, CallbackAnswer]:
+    def __call__(self, calls: Sequence[AppendOnlyCall]) -> dict[UUID, CallbackAnswer]:
         self.groups.append(list(calls))
         assert self.let.acquire(timeout=10)
         if self.failure is not None:
@@ -44,7 +44,7 @@ class Writing:
 
 @contextmanager
 def arrived(
-    intake: CallbackBatcher, writing: Writing, calls: Sequence[PlainCall]
+    intake: CallbackBatcher, writing: Writing, calls: Sequence[AppendOnlyCall]
 ) -> Iterator[list[Future[CallbackAnswer | None]]]:
     """The first is being written, the others have come meanwhile."""
     with ThreadPoolExecutor(len(calls)) as pool:
