@@ -6,12 +6,21 @@ from typing import Any
 
 from functions.human_loop.presenters import human_request_answer
 from functions.runs.presenters import run_answer
-from functions.sessions.schemas import SessionAnswer
+from functions.sessions.schemas import (
+    CostAnswer,
+    LastAnswer,
+    LiveRunAnswer,
+    SavedAnswer,
+    SessionAnswer,
+    SessionUsageAnswer,
+)
 from handlers.runs.read import SessionState
-from schema.rows import SessionRow
+from handlers.sessions.overview import SessionOverview
+
+LAST_LENGTH = 200
 
 
-def session_answer(session: SessionRow) -> SessionAnswer:
+def session_answer(session: SessionOverview) -> SessionAnswer:
     return SessionAnswer(
         session_id=session.id,
         title=session.title,
@@ -21,6 +30,58 @@ def session_answer(session: SessionRow) -> SessionAnswer:
         updated_at=session.updated_at,
         last_seq=session.last_seq,
         epoch=session.epoch,
+        status=session.live_status or ("queued" if session.queued else "idle"),
+        live=_live(session),
+        queued=session.queued,
+        needs_me=session.needs_me,
+        unread=session.unread,
+        read_seq=session.read_seq,
+        last_activity_at=session.active_at,
+        last=_last(session),
+        provider=session.provider,
+        saved=_saved(session),
+        usage=_usage(session),
+        pinned=session.pinned_at is not None,
+        archived=session.archived_at is not None,
+    )
+
+
+def _live(session: SessionOverview) -> LiveRunAnswer | None:
+    if session.live_run_id is None or session.live_status is None or session.live_provider is None:
+        return None
+    return LiveRunAnswer(
+        run_id=session.live_run_id,
+        provider=session.live_provider,
+        status=session.live_status,
+        started_at=session.live_started_at,
+    )
+
+
+def _last(session: SessionOverview) -> LastAnswer | None:
+    if session.question is not None:
+        return LastAnswer(type="question", text=session.question[:LAST_LENGTH])
+    return None if session.prompt is None else LastAnswer(type="prompt", text=session.prompt[:LAST_LENGTH])
+
+
+def _saved(session: SessionOverview) -> SavedAnswer:
+    """A session that never had a worker holds nothing that could be lost."""
+    is_saved = session.is_saved is not False
+    return SavedAnswer(
+        is_saved=is_saved,
+        saved_up_to_run_number=session.saved_up_to_run_number or None,
+        unsaved_files=0 if is_saved else None,
+    )
+
+
+def _usage(session: SessionOverview) -> SessionUsageAnswer:
+    return SessionUsageAnswer(
+        runs=session.runs_with_usage,
+        input_tokens=session.input_tokens,
+        output_tokens=session.output_tokens,
+        cached_read_tokens=session.cached_read_tokens,
+        cached_write_tokens=session.cached_write_tokens,
+        cost=[CostAnswer(currency=cost["currency"], amount=float(cost["amount"])) for cost in session.cost or ()],
+        without_cost=session.without_cost,
     )
 
 

@@ -17,27 +17,45 @@ from functions.runs.routes import events_answer
 from functions.runs.schemas import RunsAnswer
 from functions.runtime.process import api_process
 from functions.sessions.presenters import session_answer
-from functions.sessions.schemas import OpenSessionBody, RenameSessionBody, SessionAnswer, SessionsAnswer
+from functions.sessions.schemas import (
+    EditSessionBody,
+    OpenSessionBody,
+    ReadBody,
+    SessionAnswer,
+    SessionsAnswer,
+    SessionsQuery,
+)
 from handlers.access.permissions import session_for
 from handlers.event_log import session_events
-from handlers.runs.read import queue_position, runs_of, sessions_of
+from handlers.runs.read import queue_position, runs_of
 from handlers.sessions.edit import delete_session, open_session, rename_session
+from handlers.sessions.overview import SessionFilter, list_sessions, mark_session, mark_session_read, overview_of
 
 sessions = APIBlueprint("sessions", __name__, tag="Sessions")
 
 
 @sessions.get("/api/sessions")
 @permission("sessions:read")
-@sessions.input(PageQuery, location="query")
+@sessions.input(SessionsQuery, location="query")
 @sessions.output(SessionsAnswer)
-def list_sessions(query_data: PageQuery) -> Response:
-    """List your sessions, newest first"""
+def get_sessions(query_data: SessionsQuery) -> Response:
+    """List your sessions, newest or most recently active first"""
+    chosen = SessionFilter(
+        text=query_data.q,
+        status=query_data.status,
+        needs_me=query_data.needs_me,
+        app_id=query_data.app_id,
+        provider=query_data.provider,
+        is_archived=query_data.archived,
+        is_pinned=query_data.pinned,
+        by_activity=query_data.sort == "activity",
+    )
     before = read_page_cursor(query_data.cursor)
     with api_process().transaction() as conn:
-        found = sessions_of(conn, actor(), before=before, limit=query_data.limit)
-    last = found[-1] if len(found) == query_data.limit else None
-    cursor = page_cursor(last.created_at, last.id) if last else None
-    return answer(SessionsAnswer(items=[session_answer(each) for each in found], next_cursor=cursor))
+        page = list_sessions(conn, actor(), chosen, before=before, limit=query_data.limit)
+    last = page[-1] if len(page) == query_data.limit else None
+    cursor = page_cursor(last.active_at if chosen.by_activity else last.created_at, last.id) if last else None
+    return answer(SessionsAnswer(items=[session_answer(session) for session in page], next_cursor=cursor))
 
 
 @sessions.post("/api/sessions")
@@ -48,26 +66,41 @@ def create_session(json_data: OpenSessionBody) -> Response:
     """Open a session"""
     with api_process().transaction() as conn:
         session = open_session(conn, actor(), title=json_data.title, app_id=json_data.app_id)
-    return answer(session_answer(session), 201, Location=f"/api/sessions/{session.id}")
+        opened = session_answer(overview_of(conn, actor(), session.id))
+    return answer(opened, 201, Location=f"/api/sessions/{session.id}")
 
 
 @sessions.get("/api/sessions/<uuid:session_id>")
 @permission("sessions:read")
 @sessions.output(SessionAnswer)
 def get_session(session_id: UUID) -> Response:
-    """Show a session"""
+    """Get a session"""
     with api_process().transaction() as conn:
-        return answer(session_answer(session_for(conn, actor(), session_id)))
+        return answer(session_answer(overview_of(conn, actor(), session_id)))
 
 
 @sessions.patch("/api/sessions/<uuid:session_id>")
 @permission("sessions:write")
-@sessions.input(RenameSessionBody)
+@sessions.input(EditSessionBody)
 @sessions.output(SessionAnswer)
-def patch_session(session_id: UUID, json_data: RenameSessionBody) -> Response:
-    """Rename a session"""
+def patch_session(session_id: UUID, json_data: EditSessionBody) -> Response:
+    """Rename, pin or archive a session"""
     with api_process().transaction() as conn:
-        return answer(session_answer(rename_session(conn, actor(), session_id, title=json_data.title)))
+        if json_data.title is not None:
+            rename_session(conn, actor(), session_id, title=json_data.title)
+        mark_session(conn, actor(), session_id, pinned=json_data.pinned, archived=json_data.archived)
+        return answer(session_answer(overview_of(conn, actor(), session_id)))
+
+
+@sessions.put("/api/sessions/<uuid:session_id>/read")
+@permission("sessions:read")
+@sessions.input(ReadBody)
+@sessions.output({}, status_code=204)
+def put_read(session_id: UUID, json_data: ReadBody) -> Response:
+    """Say up to which event you have read a session"""
+    with api_process().transaction() as conn:
+        mark_session_read(conn, actor(), session_id, seq=json_data.seq)
+    return Response(status=204)
 
 
 @sessions.delete("/api/sessions/<uuid:session_id>")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from handlers.access.permissions import Actor, session_for
+from handlers.sessions.overview import SessionOverview, overview_of
 from schema.errors import NotFound
 from schema.rows import HumanRequestRow, RunRow, SessionRow
 from schema.sql import Conn, fetch_all, fetch_one, fetch_value
@@ -15,7 +16,7 @@ from schema.sql import Conn, fetch_all, fetch_one, fetch_value
 class SessionState:
     """A session at one moment; the log from `session.last_seq` on is what came after."""
 
-    session: SessionRow
+    session: SessionOverview
     runs: list[RunRow]
     requests: list[HumanRequestRow]
 
@@ -56,7 +57,7 @@ def runs_of(conn: Conn, session_id: UUID, *, before: tuple[str, UUID] | None, li
 
 def session_state(conn: Conn, actor: Actor, session_id: UUID) -> SessionState:
     """Where the session stands. Run it in a repeatable-read transaction, so that its parts fit its `last_seq`."""
-    session = session_for(conn, actor, session_id)
+    session = overview_of(conn, actor, session_id)
     runs = fetch_all(conn, "runs_of_session", RunRow, session_id=session_id, before_at=None, before_id=None, limit=20)
     requests = [
         request
