@@ -45,8 +45,10 @@ def test_a_queued_session_says_so(api: Api) -> None:
 
 def test_a_question_needs_me_and_is_the_last_word(api: Api) -> None:
     driver = api.bind()
-    asked = {"requestId": "0a4b7c4e-1f43-4c4c-8d3f-6f0f4c9d7a11", "kind": "question", "title": "Which port?"}
-    status, _ = driver.report(driver.event("human_loop.requested", **asked, fingerprint="f" * 64, schema={}))
+    asked: Json = {"requestId": "0a4b7c4e-1f43-4c4c-8d3f-6f0f4c9d7a11", "kind": "question", "title": "Which port?"}
+    status, _ = driver.report(
+        {**driver.event("human_loop.requested"), "data": {**asked, "fingerprint": "f" * 64, "schema": {}}}
+    )
     assert status == 200
     session = row_of(api, driver.session_id)
     assert (session["needsMe"], session["last"]) == (1, {"type": "question", "text": "Which port?"})
