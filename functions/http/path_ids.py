@@ -5,22 +5,26 @@ from __future__ import annotations
 import re
 from uuid import UUID
 
-from werkzeug.exceptions import UnprocessableEntity
-from werkzeug.routing import UUIDConverter
+from flask import g, has_app_context
+from werkzeug.routing import UUIDConverter, ValidationError
 
 _ID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
-class MalformedPathId(UnprocessableEntity):
-    """The router raises it where a route takes a UUID and the path has something else."""
-
-
 class PathIdConverter(UUIDConverter):
-    """Takes any path segment for an id, so that a malformed one reaches the converter instead of a 404."""
+    """Takes any path segment, so that a malformed id reaches the converter. The router then answers 405 where another
+    rule has the path, and else 404, which `has_malformed_id` explains."""
 
     regex = r"[^/]+"
 
     def to_python(self, value: str) -> UUID:
         if not _ID.fullmatch(value):
-            raise MalformedPathId
+            if has_app_context():
+                g.has_malformed_id = True
+            raise ValidationError
         return UUID(value)
+
+
+def has_malformed_id() -> bool:
+    """Whether the path of this request would be a route's, if its ids were UUIDs."""
+    return bool(g.get("has_malformed_id"))

@@ -13,7 +13,7 @@ from flask import Response
 from psycopg import DataError, OperationalError
 from werkzeug.exceptions import HTTPException
 
-from functions.http.path_ids import MalformedPathId
+from functions.http.path_ids import has_malformed_id
 from functions.http.tracing import current_trace_id
 from schema.errors import (
     Conflict,
@@ -70,7 +70,6 @@ def answer_with_problems(app: APIFlask) -> None:
     """Answer every error of the app with a problem."""
     app.error_processor(_validation_problem)
     app.register_error_handler(HTTPException, _http_problem)
-    app.register_error_handler(MalformedPathId, _malformed_path_id)
     app.register_error_handler(RunyardError, known_problem)
     app.register_error_handler(OperationalError, _database_away)
     app.register_error_handler(DataError, _unstorable)
@@ -128,13 +127,11 @@ def _http_problem(error: HTTPException) -> Response | HTTPException:
     if error.response is not None or (error.code or 500) < 400:  # a redirect or a raised response
         return error
     status = error.code or 500
+    if status == HTTPStatus.NOT_FOUND and has_malformed_id():
+        return known_problem(InvalidId("An id in the path is not a UUID."))
     headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     code = _CODES.get(HTTPStatus(status), HTTPStatus(status).phrase.lower().replace(" ", "_"))
     return problem(status, code=code, detail=error.description or error.name, headers=headers)
-
-
-def _malformed_path_id(_error: HTTPException) -> Response:
-    return known_problem(InvalidId("An id in the path is not a UUID."))
 
 
 def _database_away(error: OperationalError) -> Response:

@@ -49,6 +49,13 @@ def test_a_body_that_is_wrong_in_more_than_its_ids_is_invalid(api: Api) -> None:
     assert (answer.status_code, answer_json(answer)["code"]) == (422, "invalid")
 
 
+def test_a_wrong_method_is_told_before_a_malformed_id(api: Api) -> None:
+    assert [api.get(path).status_code for path in ("/api/runs/start", "/api/session-workers/cleanup/idle")] == [
+        405,
+        405,
+    ]
+
+
 def test_a_path_that_no_route_has_is_still_not_found(api: Api) -> None:
     answer = api.get(f"/api/runs/{UUID(int=7)}/nothing")
     assert (answer.status_code, answer_json(answer)["code"]) == (404, "no_such_route")

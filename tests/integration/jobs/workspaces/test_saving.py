@@ -101,6 +101,7 @@ def test_the_end_of_a_run_is_saved_at_once_and_then_nothing_is_unsaved(
     [event] = session.events("workspace.synced")
     assert event.data["snapshotId"] == str(snapshot.id)
     assert (event.data["files"], event.data["changed"], event.data["bytes"]) == (3, 3, 9)
+    assert (event.data["reason"], "cause" in event.data) == (snapshot.reason, False)
     assert event.run_id is None, "the run's own events have ended"
     check(database, stored=object_store.keys())
 
