@@ -3,7 +3,15 @@
 
 from typing import Any
 
-from functions.runtime.serving import JsonLogger, begin, finish, refuse_beyond_loopback, settings_or_exit
+from functions.runtime.ports import most_peers, raise_open_files
+from functions.runtime.serving import (
+    JsonLogger,
+    begin,
+    finish,
+    refuse_beyond_loopback,
+    refuse_what_the_door_cannot,
+    settings_or_exit,
+)
 
 _settings = settings_or_exit()
 
@@ -11,11 +19,11 @@ bind = [
     f"127.0.0.1:{_settings.port}",
     *([":".join(map(str, _settings.worker_address))] if _settings.worker_address else []),
 ]
-worker_class = "gthread"
+worker_class = "functions.runtime.door.Door"
 workers = 1
 threads = _settings.api_threads
-# Fewer stream slots than threads exist, so further connections wait for short requests only.
-worker_connections = _settings.api_threads + 256
+# Of each port. Only whole requests take threads, so there may be far more connections than threads.
+worker_connections = most_peers(raise_open_files())
 keepalive = 15
 timeout = 60
 graceful_timeout = 10
@@ -27,6 +35,7 @@ control_socket_disable = _settings.data_dir is None
 
 
 def on_starting(server: Any) -> None:
+    refuse_what_the_door_cannot(server.cfg)
     refuse_beyond_loopback(_settings, server.cfg.address)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 import socket
 from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-_CALLBACKS = re.compile(r"/api/runs/[0-9A-Fa-f-]{36}/callbacks")
+from functions.runtime.ports import CALLBACK_PATH
+
 _PROBLEM = {"type": "about:blank", "title": "Not Found", "status": 404, "code": "not_found"}
 
 
@@ -21,7 +21,7 @@ class ExecutorPort:
         self._port = port
 
     def __call__(self, wsgi: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        is_callback = wsgi["REQUEST_METHOD"] == "POST" and _CALLBACKS.fullmatch(wsgi["PATH_INFO"])
+        is_callback = wsgi["REQUEST_METHOD"] == "POST" and CALLBACK_PATH.fullmatch(wsgi["PATH_INFO"])
         if is_callback or not self._came_in_here(wsgi):
             return self._app(wsgi, start_response)
         content = json.dumps(_PROBLEM).encode()

@@ -16,6 +16,7 @@ import psutil
 import structlog
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
+from functions.runtime.ports import executor_ports, public_port
 from functions.runtime.process import api_process_of
 from functions.runtime.settings import ApiSettings, read_settings, settings_without_meaning
 from schema.logs import configure_logs
@@ -61,9 +62,22 @@ def refuse_beyond_loopback(settings: ApiSettings, addresses: list[Any]) -> None:
             refuse(f"with RUNYARD_AUTH=local the server listens on loopback only, not on {address[0]}.")
 
 
+def refuse_what_the_door_cannot(cfg: Any) -> None:
+    """The door speaks plain HTTP/1.1; what else gunicorn can is for a proxy before it."""
+    for name, is_on in (
+        ("--certfile", cfg.is_ssl),
+        ("--proxy-protocol", cfg.proxy_protocol not in ("off", False)),
+        ("--http2-cleartext", cfg.http2_cleartext != "off"),
+    ):
+        if is_on:
+            refuse(f"{name} is not supported: the server speaks plain HTTP/1.1. Put a reverse proxy before it.")
+
+
 def begin(worker: Any) -> None:
-    """Open the pools and start the notifier, after fork. Have SIGTERM end all streams first."""
+    """Open ports and pools and start the notifier, after fork. Have SIGTERM end all streams first."""
     edge = api_process_of(worker.wsgi)
+    settings, app = edge.settings, worker.wsgi
+    worker.serve_ports(public_port(settings, app, worker.cfg, worker.tpool), executor_ports(settings, app, worker.cfg))
     if edge.settings.api_on_one_cpu:
         stay_on_one_cpu()
     edge.start()

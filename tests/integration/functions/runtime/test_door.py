@@ -1,0 +1,267 @@
+"""A served gunicorn: no peer holds a thread by what it sends or does not send."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import httpx
+import psutil
+import psycopg
+import pytest
+
+from tests.integration.functions.conftest import Serve, Served, free_port
+from tests.integration.functions.runtime.peers import (
+    CALLBACKS,
+    GET,
+    HALF_BODY,
+    HALF_HEAD,
+    HALVES,
+    RawPeer,
+    drip_until_answered,
+    head,
+)
+from tests.integration.functions.runtime.test_serving import gunicorn_refuses
+
+FEW_THREADS = {"API_THREADS": "8"}
+AT_ONCE = 2.0
+
+
+@contextmanager
+def slow_peers(port: int, count: int) -> Iterator[list[RawPeer]]:
+    """Half heads, half bodies, half chunks and half trailers, and a peer that says nothing."""
+    with ExitStack() as stack:
+        first = [*HALVES, b""]
+        yield [stack.enter_context(RawPeer(port, first[number % len(first)])) for number in range(count)]
+
+
+def health_seconds(port: int) -> float:
+    begun = time.monotonic()
+    assert httpx.get(f"http://127.0.0.1:{port}/health", timeout=10, trust_env=False).status_code == 200
+    return time.monotonic() - begun
+
+
+def test_slow_peers_leave_all_threads_to_others(serve: Serve) -> None:
+    served = serve(**FEW_THREADS)
+    driver = served.bind()
+    with slow_peers(served.port, 200):
+        assert health_seconds(served.port) < AT_ONCE
+        assert driver.report(driver.delta("x"))[0] == 200
+        assert httpx.get(f"{served.url}/api/me", headers=served.headers, trust_env=False).status_code in (200, 404)
+
+
+def test_a_request_that_drips_in_is_ended(served: Served) -> None:
+    with ExitStack() as stack:
+        peers = [stack.enter_context(RawPeer(served.port, half)) for half in HALVES]
+        kept = stack.enter_context(RawPeer(served.port, GET))
+        assert kept.answer().status == 200
+        kept.send(HALF_HEAD)
+        began = time.monotonic()
+        drip_until_answered([*peers, kept], every=0.5)
+        assert 8 < time.monotonic() - began < 16
+        answers = [peer.answer() for peer in [*peers, kept]]
+        assert [(answer.status, answer.code) for answer in answers] == [(408, "request_too_slow")] * 5
+
+
+def test_a_silent_peer_is_closed_without_an_answer(served: Served) -> None:
+    with RawPeer(served.port) as peer:
+        assert peer.is_closed()
+
+
+def test_a_chunked_body_comes_in_pieces(served: Served) -> None:
+    authorization = f"Authorization: {served.headers['Authorization']}"
+    prompt = json.dumps({"prompt": "hello"}).encode()
+    with RawPeer(served.port) as peer:
+        peer.send(
+            head(
+                "POST", "/api/runs/start", "Transfer-Encoding: chunked", "Content-Type: application/json", authorization
+            )
+        )
+        for byte in prompt:
+            peer.send(b"1;a=b\r\n%c\r\n" % byte)
+        peer.send(b"0\r\nDigest: x\r\n\r\n")
+        assert peer.answer().status == 202
+
+
+BAD_CHUNKS = (b"x\r\n", b"1\r\nxyz\r\n", b"1\nx", b"0\r\nHost: x\r\n\r\n", b"0\r\nbad\r\n\r\n")
+BAD_HEADS = (
+    (b"GET / HTTP/1.1\n", 400, "bad_request"),
+    (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\n\r\n", 414, "uri_too_long"),
+    (b"GET / HTTP/1.1\r\nA: " + b"x" * 9000 + b"\r\n\r\n", 431, "headers_too_large"),
+    (b"x" * 70_000, 431, "headers_too_large"),
+    (head("GET", "/", "Expect: a-miracle"), 417, "expectation_failed"),
+)
+
+
+def test_what_is_not_http_is_refused_with_a_problem(served: Served) -> None:
+    chunked = head("POST", CALLBACKS, "Transfer-Encoding: chunked")
+    for data, status, code in [*BAD_HEADS, *((chunked + chunk, 400, "bad_request") for chunk in BAD_CHUNKS)]:
+        with RawPeer(served.port, data) as peer:
+            answer = peer.answer()
+            assert (answer.status, answer.code) == (status, code), data[:100]
+            assert peer.is_closed()
+
+
+def test_requests_sent_together_are_answered_in_order(served: Served) -> None:
+    posted = head("POST", CALLBACKS, "Content-Length: 2") + b"{}"
+    chunked = head("POST", CALLBACKS, "Transfer-Encoding: chunked") + b"2\r\n{}\r\n0\r\n\r\n"
+    with RawPeer(served.port, GET + posted + chunked + GET + GET[:10]) as peer:
+        assert [peer.answer().status for _ in range(4)] == [200, 422, 422, 200]
+        peer.send(GET[10:])
+        assert peer.answer().status == 200
+
+
+def test_a_kept_connection_serves_one_request_after_the_other(served: Served) -> None:
+    driver = served.bind()
+    with served.client() as client:
+        for number in range(20):
+            assert client.get("/health").status_code == 200
+            assert driver.report(driver.delta(str(number)))[0] == 200
+    (worker,) = psutil.Process(served.process.pid).children()
+    with RawPeer(served.port) as peer:
+        for _ in range(20):
+            peer.send(b"\r\n" + GET)
+            assert peer.answer().status == 200
+        assert peer.sock.getsockname() in {tuple(each.raddr) for each in worker.net_connections()}
+
+
+def test_a_body_is_asked_for_once_its_head_is_accepted(served: Served) -> None:
+    with RawPeer(served.port, head("POST", CALLBACKS, "Content-Length: 2", "Expect: 100-continue")) as peer:
+        assert peer.line() + peer.line() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        peer.send(b"{}")
+        assert peer.answer().status == 422
+
+
+def test_a_body_too_large_is_refused_before_it_comes(serve: Serve) -> None:
+    served = serve(MAX_CALLBACK_BYTES="100000", MAX_PROMPT_BYTES="1000")
+    for path, size in ((CALLBACKS, 100_001), ("/api/runs/start", 6 * 1000 + 65_537)):
+        for expect in ([], ["Expect: 100-continue"]):
+            with RawPeer(served.port, head("POST", path, f"Content-Length: {size}", *expect)) as peer:
+                answer = peer.answer()
+                assert (answer.status, answer.code) == (413, "too_large")
+    with RawPeer(served.port, head("POST", CALLBACKS, "Transfer-Encoding: chunked"), b"186a1\r\n") as peer:
+        assert peer.answer().status == 413
+
+
+def test_a_refused_body_may_still_be_sent(served: Served) -> None:
+    body = b"x" * 20_000_000
+    answer = httpx.post(f"{served.url}{CALLBACKS}", content=body, timeout=30, trust_env=False)
+    assert answer.status_code == 413
+
+
+def test_what_is_held_for_all_peers_is_bounded(serve: Serve) -> None:
+    served = serve(MAX_CALLBACK_BYTES=str(2**20), MAX_PROMPT_BYTES="1000")
+    begun, most_of_it = head("POST", CALLBACKS, f"Content-Length: {2**20}"), b" " * 900_000
+    with ExitStack() as stack:
+        peers = [stack.enter_context(RawPeer(served.port, begun, most_of_it)) for _ in range(20)]
+        for oldest in peers[:10]:
+            answer = oldest.answer()
+            assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "server_full", "2")
+        assert health_seconds(served.port) < AT_ONCE
+        peers[-1].send(b" " * (2**20 - 900_000))
+        assert peers[-1].answer().code == "malformed_json"
+
+
+def test_a_full_server_ends_who_has_waited_longest(serve: Serve) -> None:
+    served = serve(GUNICORN_CMD_ARGS="--worker-connections 50")
+    with ExitStack() as stack:
+        oldest = stack.enter_context(RawPeer(served.port, HALF_HEAD))
+        for _ in range(60):
+            stack.enter_context(RawPeer(served.port, HALF_HEAD))
+        assert oldest.is_closed()
+        assert health_seconds(served.port) < AT_ONCE
+
+
+def test_peers_that_do_not_close_hold_up_nobody(served: Served) -> None:
+    with ExitStack() as stack:
+        peers = [stack.enter_context(RawPeer(served.port)) for _ in range(20)]
+        for peer in peers:
+            peer.send(head("GET", "/health", "Connection: close"))
+            assert peer.answer().status == 200
+        assert health_seconds(served.port) < AT_ONCE
+
+
+def test_a_stopping_server_finishes_a_request_that_has_begun(serve: Serve) -> None:
+    served = serve()
+    with (
+        RawPeer(served.port, HALF_HEAD) as half,
+        RawPeer(served.port, GET) as idle,
+        RawPeer(served.port, HALF_BODY) as slow,
+    ):
+        assert idle.answer().status == 200
+        served.process.terminate()
+        assert idle.is_closed()  # it stops now
+        half.send(b"t: x\r\n\r\n")
+        answer = half.answer()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert slow.answer().status == 408
+        assert served.process.wait(12) == 0
+
+
+def test_busy_and_slow_people_leave_executors_alone(serve: Serve, database: str) -> None:
+    executor_port = free_port()
+    served = serve(RUNYARD_WORKER_BIND=f"127.0.0.1:{executor_port}", **FEW_THREADS)
+    driver = served.bind()
+    executors = Served(served.process, executor_port, served.log)
+    with psycopg.connect(database) as locking, slow_peers(served.port, 100), slow_peers(executor_port, 100):
+        locking.execute("LOCK users, access_tokens IN ACCESS EXCLUSIVE MODE")
+        waiting = [threading.Thread(target=ask_for_sessions, args=(served,)) for _ in range(8)]
+        for thread in waiting:
+            thread.start()
+        wait_for_locks(locking, 8)
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.get(f"{served.url}/health", timeout=1, trust_env=False)
+        driver.send = executors.send
+        begun = time.monotonic()
+        assert driver.report(driver.delta("x"))[0] == 200
+        assert time.monotonic() - begun < AT_ONCE
+        locking.rollback()
+        for thread in waiting:
+            thread.join()
+
+
+def ask_for_sessions(served: Served) -> None:
+    with served.client() as client:
+        client.get("/api/sessions")
+
+
+def wait_for_locks(conn: psycopg.Connection, count: int) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        found = conn.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+        if found and found[0] >= count:
+            return
+    pytest.fail(f"{count} requests did not wait")
+
+
+def test_all_open_files_that_are_allowed_are_used(serve: Serve) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    try:
+        served = serve()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    (worker,) = psutil.Process(served.process.pid).children()
+    assert worker.rlimit(psutil.RLIMIT_NOFILE) == (hard, hard)
+
+
+def test_tls_is_left_to_a_proxy(database: str) -> None:
+    status, said = gunicorn_refuses(database, "--certfile", "x.pem", "--keyfile", "x.pem")
+    assert (status, "reverse proxy" in said) == (2, True), said
+
+
+def test_a_killed_peer_in_the_middle_of_a_request_is_forgotten(served: Served) -> None:
+    (worker,) = psutil.Process(served.process.pid).children()
+    before = worker.num_fds()
+    for half in HALVES:
+        RawPeer(served.port, half).close()
+    deadline = time.monotonic() + 5
+    while worker.num_fds() > before:
+        assert time.monotonic() < deadline
+    served.process.send_signal(signal.SIGTERM)
+    assert served.process.wait(10) == 0
