@@ -1,23 +1,35 @@
-# The control plane: API, job worker and migrations in one image; docker-compose.yml says which is which.
+# The control plane: API, job worker, migrations and administration. docker-compose.yml names each service's command.
+# Targets: `control-plane` (the default), and `process-workers`, whose job worker starts executors as its own processes.
 ARG BASE_IMAGE=python:3.11-slim
-FROM ${BASE_IMAGE}
+FROM ${BASE_IMAGE} AS control-plane
 
-ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV PATH=/opt/runyard/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN useradd --uid 10001 --create-home runyard && install -d -o runyard -g runyard -m 700 /data
 WORKDIR /srv/runyard
 
-COPY requirements.txt ./
-RUN pip install --no-cache-dir -r requirements.txt
+COPY requirements-control-plane.txt ./
+RUN python3 -m venv /opt/runyard/venv \
+ && python -m pip install --no-cache-dir --require-hashes -r requirements-control-plane.txt
 
 COPY schema schema
 COPY handlers handlers
 COPY functions functions
 COPY portal portal
 COPY jobs jobs
-COPY executor executor
 COPY cli cli
 COPY providers.toml ./
 
 USER runyard
 EXPOSE 8080
 CMD ["gunicorn", "-c", "functions/gunicorn.conf.py", "--bind", "0.0.0.0:8080", "functions.wsgi:app"]
+
+FROM control-plane AS process-workers
+USER root
+COPY requirements-executor.txt ./
+RUN python -m pip install --no-cache-dir --require-hashes -r requirements-executor.txt
+COPY executor executor
+USER runyard
+CMD ["python", "-m", "jobs"]
+
+FROM control-plane

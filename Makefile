@@ -1,6 +1,7 @@
-# make up      start everything here (needs only Python 3.11+)       RUNYARD_PORT=8081 make up   on another port
+# make up      start everything here (needs only Python 3.11 to 3.14)   RUNYARD_PORT=8081 make up   on another port
 # make chat    talk to an agent      make chat PROVIDER=codex SESSION=<id> PROMPT="..."
-# make test    every test            make lint      what checks the code      make dev   only install what they need
+# make test    what needs neither agents nor a container engine, in minutes    make test-all   all tests, once each
+# make test-full   test-all with full counts, for hours     make lint   check the code     make dev   install the checks
 # make doctor  what is wrong here, and what to do about it
 # make probe   try what the pinned agents can do, and write it down (executor/agents/proved.json)
 # make agents  install the three agents now, instead of on their first use
@@ -13,8 +14,14 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.runyard-installed
 READY_DEV := $(VENV)/.runyard-installed-dev
 PIP := $(RUN) -m pip --disable-pip-version-check --require-virtualenv
+# The newest version for which every pinned package has a wheel.
+NEWEST_PYTHON := 3.14
 
-.PHONY: up chat sign-in doctor dev test lint openapi settings agents probe executor-image bench clean-data requirements venv
+# Two test processes; one that has finished takes tests from the other. Each test has its own database, ports and folders.
+PYTEST = $(RUN) -m pytest -n 2 --dist worksteal
+FIRST_TIER = not agents and not docker and not postgres15 and not slow
+
+.PHONY: up chat sign-in doctor dev test test-rest test-all test-full lint openapi settings agents probe executor-image bench clean-data requirements venv
 .DEFAULT_GOAL := up
 
 up: $(READY)
@@ -42,13 +49,23 @@ executor-image: agents
 
 dev: $(READY_DEV)
 
-test: $(READY_DEV)
-	@exec $(RUN) -m pytest $(ARGS)
+test: $(READY)
+	@exec $(PYTEST) -m '$(FIRST_TIER)' $(ARGS)
 
-probe: agents $(READY_DEV)
+# What `make test` leaves out.
+test-rest: $(READY)
+	@exec $(PYTEST) -m 'not ($(FIRST_TIER))' $(ARGS)
+
+test-all: agents
+	@exec $(PYTEST) $(ARGS)
+
+test-full: agents
+	@RUNYARD_TEST_FULL=1 exec $(PYTEST) $(ARGS)
+
+probe: agents
 	@AGENTS_DIR="$${AGENTS_DIR:-$(CURDIR)/.runyard/agents}" exec $(RUN) -m tests.probe $(ARGS)
 
-bench: $(READY_DEV)
+bench: $(READY)
 	@exec $(RUN) -m tests.benchmarks $(ARGS)
 
 lint: $(READY_DEV)
@@ -69,15 +86,17 @@ settings: $(READY)
 clean-data: $(READY)
 	@exec $(RUN) -m cli clean-data
 
-# Exact versions of everything, without download addresses.
+# Exact versions with hashes, without download addresses. The lists of deployables take their versions from requirements.txt.
+COMPILE = $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+  --no-strip-extras --no-emit-index-url --custom-compile-command "make requirements"
 requirements: $(READY_DEV)
-	@for name in requirements requirements-dev requirements-functions requirements-executor; do \
-	  $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-emit-index-url \
-	    --custom-compile-command "make requirements" $$name.in -o $$name.txt || exit 1; done
+	@$(COMPILE) requirements.in -o requirements.txt
+	@for name in functions control-plane executor dev; do \
+	  $(COMPILE) -c requirements.txt requirements-$$name.in -o requirements-$$name.txt || exit 1; done
 
 # Shows how far pip is; what it said is kept, and its end shown when it fails.
 define install
-@{ $(PIP) install --progress-bar off -r $(1) 2>&1; echo "exit $$?"; } | tee $(VENV)/install.log | \
+@{ $(PIP) install --progress-bar off --require-hashes -r $(1) 2>&1; echo "exit $$?"; } | tee $(VENV)/install.log | \
   awk -v total=$$(grep -c == $(1)) ' \
     /^ *(Collecting|Processing|Requirement already)/ { printf "\r  %d of %d packages", ++n, total; fflush() } \
     /^ *Installing collected/ { printf ", installing them ..."; fflush() } \
@@ -97,16 +116,16 @@ $(READY): requirements.txt | venv
 	@$(RUN) -c 'import flask, psycopg, procrastinate' && touch $@
 
 $(READY_DEV): requirements-dev.txt $(READY)
-	@echo "installing what the tests and checks need ..."
+	@echo "installing what \`make lint\` needs ..."
 	$(call install,requirements-dev.txt)
-	@$(RUN) -c 'import pytest, mypy' && touch $@
+	@$(RUN) -c 'import mypy' && touch $@
 
 venv:
 	@test -x $(RUN) || { \
 	  command -v $(PYTHON) >/dev/null || { \
-	    echo "Runyard needs Python 3.11 or later, and there is no $(PYTHON). Name it: make up PYTHON=python3.12"; exit 1; }; \
-	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	    echo "Runyard needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version). Name another: make up PYTHON=python3.12"; \
+	    echo "Runyard needs Python 3.11 to $(NEWEST_PYTHON), and there is no $(PYTHON). Name one: make up PYTHON=python3.12"; exit 1; }; \
+	  $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= tuple(map(int, "$(NEWEST_PYTHON)".split("."))))' || { \
+	    echo "Runyard needs Python 3.11 to $(NEWEST_PYTHON); $(PYTHON) is $$($(PYTHON) --version). Name another: make up PYTHON=python3.12"; \
 	    exit 1; }; \
 	  $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 	    echo "This Python lacks venv. On Debian and Ubuntu: apt install python3-venv"; exit 1; }; \

@@ -1,7 +1,8 @@
 """Fixtures: a database of its own for every test, copied from a migrated template, on real servers.
 
-PostgreSQL 18 is the embedded one. A test marked `both_postgres` runs on 15 as well, found in POSTGRES15_BIN or where
-Debian puts it. The servers belong to one test process and die with it.
+Tests run on the embedded PostgreSQL 18. Tests marked `both_postgres` run on PostgreSQL 15 too, where they get the mark
+`postgres15`; tests marked `both_postgres_in_full` do so only in a full run. PostgreSQL 15 is found in POSTGRES15_BIN or
+where Debian installs it. Each test process has its own servers and stops them.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from _pytest.mark import ParameterSet
 from psycopg import sql
 
 from cli.local.data_dir import socket_folder
 from cli.local.postgres import Postgres, embedded_binaries, postgres_dsn, start_postgres, stop_postgres
 from schema.migrate import apply_migrations
+from tests.thoroughness import FULL
 
 EMBEDDED = 18
 OLDEST = 15
@@ -67,9 +70,21 @@ ServerOf = Callable[[int], Server]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if metafunc.definition.get_closest_marker("both_postgres"):
+    versions = postgres_versions(metafunc.definition)
+    if versions:
         metafunc.fixturenames.append("postgres_version")
-        metafunc.parametrize("postgres_version", [EMBEDDED, OLDEST], indirect=True, ids=["pg18", "pg15"])
+        metafunc.parametrize("postgres_version", versions, indirect=True)
+
+
+def postgres_versions(test: pytest.Item) -> list[ParameterSet]:
+    """The versions that the test's mark asks for; an empty list without a mark."""
+    embedded = pytest.param(EMBEDDED, id="pg18")
+    oldest = pytest.param(OLDEST, id="pg15", marks=pytest.mark.postgres15)
+    if test.get_closest_marker("both_postgres"):
+        return [embedded, oldest]
+    if test.get_closest_marker("both_postgres_in_full"):
+        return [embedded, oldest] if FULL else [embedded]
+    return []
 
 
 @pytest.fixture

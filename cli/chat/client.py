@@ -13,18 +13,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import httpx
 from pydantic import Field, ValidationError
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
 
 from schema.events import Envelope, RunWarning
 from schema.options import RunOptions
 from schema.wire import Json, Wire
+
+if TYPE_CHECKING:
+    from websockets.sync.client import ClientConnection
 
 T = TypeVar("T", bound=Wire)
 TICK_SECONDS = 0.1
@@ -175,6 +176,8 @@ def follow(api: Api, session_id: UUID, *, after: int, notify: Callable[[str], No
     Yield None about every 0.1 s without an event, so that the caller can do other work. Call `notify` once for each
     lost connection. Raise ApiRefused when the API would refuse a reconnection again.
     """
+    from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
     pause = FIRST_PAUSE_SECONDS
     while True:
         try:
@@ -197,6 +200,8 @@ def follow(api: Api, session_id: UUID, *, after: int, notify: Callable[[str], No
 
 
 def _connect(api: Api, session_id: UUID, after: int) -> ClientConnection:
+    from websockets.sync.client import connect
+
     return connect(
         f"{api.url.replace('http', 'ws', 1)}/api/sessions/{session_id}/ws?after={after}",
         additional_headers={"Authorization": f"Bearer {api.token}"},

@@ -14,8 +14,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from rich.console import Console
-
 from cli.chat.client import Api, ChatError, ChatPrompt, read_token
 from cli.chat.conversation import ChatSession, PersonLeft
 from cli.chat.screen import Screen
@@ -47,6 +45,8 @@ def chat(args: argparse.Namespace) -> int:
         sys.stdout.reconfigure(errors="replace")
     if sys.stdin.isatty():
         import readline  # noqa: F401  it gives input() line editing and history
+    from rich.console import Console
+
     console = Console(highlight=False, markup=False)
     try:
         conversation = ChatSession(

@@ -9,11 +9,8 @@ import difflib
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
-
-from rich.console import Console
-from rich.text import Text
 
 from schema.events import (
     Agent,
@@ -31,6 +28,9 @@ from schema.events import (
     Usage,
 )
 from schema.wire import Json
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 DIFF_LINES = 24
 OUTPUT_LINES = 6
@@ -216,11 +216,16 @@ class Screen:
     def _write(self, text: str, style: str) -> None:
         clean = visible(text)
         if clean:
-            self._console.print(Text(clean, style), end="", soft_wrap=True)
+            self._print(clean, style, end="")
             self._at_line_start = clean.endswith("\n")
 
     def _line(self, text: str, style: str) -> None:
-        self._console.print(Text(visible(text), style), soft_wrap=True)
+        self._print(visible(text), style, end="\n")
+
+    def _print(self, text: str, style: str, *, end: str) -> None:
+        from rich.text import Text  # the administration's image has no rich
+
+        self._console.print(Text(text, style), end=end, soft_wrap=True)
 
     def _end_line(self) -> None:
         self._message = None

@@ -117,7 +117,7 @@ def fetch_wheels(python: Python, cache: Path) -> Path:
         command = [
             *(sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--dest", new),
             *("--only-binary", ":all:", "--implementation", "cp", "--python-version", python.version, *platforms),
-            *("--requirement", str(CODE / REQUIREMENTS)),
+            *("--require-hashes", "--requirement", str(CODE / REQUIREMENTS)),
         ]
         if subprocess.run(command, check=False).returncode != 0:
             raise ImageFailed("pip could not fetch the executor's packages.")

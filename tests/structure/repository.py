@@ -28,7 +28,7 @@ def tracked_files() -> tuple[Path, ...]:
 def python_files(*folders: str) -> Iterator[Path]:
     """Tracked Python files below these folders, or all of them."""
     for path in tracked_files():
-        if path.suffix == ".py" and (not folders or path.parts[0] in folders):
+        if path.suffix == ".py" and (not folders or any(path.is_relative_to(folder) for folder in folders)):
             yield path
 
 

@@ -1,10 +1,11 @@
-"""One control plane for all fault tests of a test process; each test finds it well and leaves it checked.
+"""One control plane for all fault tests of a test process, on one PostgreSQL version; each test leaves it checked.
 
 A test after which it cannot be brought to rest has broken it: the next test gets a new one.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -12,35 +13,34 @@ import pytest
 
 from tests.acceptance.faults.plane import Plane, running_plane
 from tests.acceptance.talk import Talk
-from tests.databases import EMBEDDED, ServerOf
+from tests.databases import EMBEDDED, OLDEST, ServerOf
 from tests.model_server.starter import ModelServer
 
 
 class Planes:
-    """The present one, made when it is needed."""
+    """The present one of each PostgreSQL version, made when it is needed."""
 
-    def __init__(self, make: Callable[[ExitStack], Plane]) -> None:
+    def __init__(self, make: Callable[[int, ExitStack], Plane]) -> None:
         self._make = make
-        self._stack = ExitStack()
-        self._present: Plane | None = None
+        self._stacks: defaultdict[int, ExitStack] = defaultdict(ExitStack)
+        self._present: dict[int, Plane] = {}
 
-    def present(self) -> Plane:
-        if self._present is None:
-            self._present = self._make(self._stack)
-        return self._present
+    def present(self, version: int) -> Plane:
+        if version not in self._present:
+            self._present[version] = self._make(version, self._stacks[version])
+        return self._present[version]
 
-    def give_up(self) -> None:
-        self._present = None
-        self._stack.close()
+    def give_up(self, version: int) -> None:
+        self._present.pop(version, None)
+        self._stacks[version].close()
 
 
 @pytest.fixture(scope="session")
 def planes(
     server_of: ServerOf, scripted_model: ModelServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Planes]:
-    server = server_of(EMBEDDED)
-
-    def make(stack: ExitStack) -> Plane:
+    def make(version: int, stack: ExitStack) -> Plane:
+        server = server_of(version)
         name = server.create_database()
         stack.callback(server.drop_database, name)
         folder = tmp_path_factory.mktemp("plane")
@@ -48,20 +48,21 @@ def planes(
 
     planes = Planes(make)
     yield planes
-    planes.give_up()
+    for version in (EMBEDDED, OLDEST):
+        planes.give_up(version)
 
 
 @pytest.fixture
-def plane(planes: Planes) -> Iterator[Plane]:
+def plane(planes: Planes, postgres_version: int) -> Iterator[Plane]:
     """Well at the beginning; at the end it is well again, at rest, and the checker finds nothing."""
-    present = planes.present()
+    present = planes.present(postgres_version)
     try:
         present.make_well()
         yield present
         present.make_well()
         present.check()
     except BaseException:
-        planes.give_up()
+        planes.give_up(postgres_version)
         raise
 
 

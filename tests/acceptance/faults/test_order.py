@@ -17,7 +17,7 @@ from tests.acceptance.stack import free_port
 from tests.acceptance.talk import Json, Talk
 from tests.thoroughness import times
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.both_postgres]
 
 
 def test_one_event_by_fifty_parallel_calls_to_two_processes_is_one_row(plane: Plane) -> None:

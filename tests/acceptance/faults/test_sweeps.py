@@ -14,7 +14,7 @@ from tests.acceptance.faults.plane import Plane
 from tests.acceptance.talk import Json, Talk, outcome, types
 from tests.acceptance.waiting import wait_until
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.both_postgres]
 AUTO = {"mode": "auto"}
 
 

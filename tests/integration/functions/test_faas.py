@@ -16,7 +16,7 @@ from functions.runtime.settings import ApiSettings
 from schema.wire import Json
 from tests.integration.functions.conftest import TOKEN, Driver, driver_of
 
-pytestmark = pytest.mark.both_postgres
+pytestmark = pytest.mark.both_postgres_in_full
 
 
 def event(method: str, path: str, body: bytes | None = None, query: str = "", **headers: str) -> Json:

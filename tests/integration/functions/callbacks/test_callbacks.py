@@ -15,7 +15,7 @@ from functions.runtime.process import api_process_of
 from schema.signature import callback_key, signed_headers
 from tests.integration.functions.conftest import SECRET, Api, Driver, answer_json
 
-pytestmark = pytest.mark.both_postgres
+pytestmark = pytest.mark.both_postgres_in_full
 
 
 @pytest.fixture

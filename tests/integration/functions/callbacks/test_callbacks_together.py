@@ -14,7 +14,7 @@ from schema.executor_api import CallbackBody
 from schema.signature import signed_headers
 from tests.integration.functions.conftest import Api, Driver, Served, answer_json
 
-pytestmark = pytest.mark.both_postgres
+pytestmark = pytest.mark.both_postgres_in_full
 RUNS, CALLS = 8, 12
 
 

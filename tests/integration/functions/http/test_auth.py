@@ -14,7 +14,7 @@ from handlers.access.users import disable_user
 from schema.errors import Forbidden
 from tests.integration.functions.conftest import Api, Driver, answer_json
 
-pytestmark = pytest.mark.both_postgres
+pytestmark = pytest.mark.both_postgres_in_full
 OPERATORS_ONLY = [
     ("POST", "/api/runs/queue/drain"),
     ("POST", "/api/reconcile/runs"),

@@ -12,7 +12,7 @@ from handlers.job_requests import finish_job_request
 from schema.wire import Json
 from tests.integration.functions.conftest import Api, answer_json, wait_until
 
-pytestmark = pytest.mark.both_postgres
+pytestmark = pytest.mark.both_postgres_in_full
 DRAIN, RECONCILE = "/api/runs/queue/drain", "/api/reconcile/runs"
 
 

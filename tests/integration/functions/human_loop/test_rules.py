@@ -11,7 +11,7 @@ import pytest
 from schema.wire import Json
 from tests.integration.functions.conftest import Api, Driver, answer_json
 
-pytestmark = pytest.mark.both_postgres
+pytestmark = pytest.mark.both_postgres_in_full
 RULES = "/api/human-loop/rules"
 OPTIONS = [
     {"optionId": "yes", "name": "Allow", "kind": "allow_once"},

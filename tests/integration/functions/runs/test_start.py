@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.functions.conftest import Api, answer_json
 
-pytestmark = pytest.mark.both_postgres
+pytestmark = pytest.mark.both_postgres_in_full
 START = "/api/runs/start"
 
 

@@ -10,7 +10,7 @@ import pytest
 from schema.wire import Json
 from tests.integration.functions.conftest import Api, Driver, answer_json
 
-pytestmark = pytest.mark.both_postgres
+pytestmark = pytest.mark.both_postgres_in_full
 
 
 @pytest.fixture

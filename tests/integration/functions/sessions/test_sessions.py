@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.functions.conftest import Api, answer_json
 
-pytestmark = pytest.mark.both_postgres
+pytestmark = pytest.mark.both_postgres_in_full
 
 
 def test_a_session_is_opened(api: Api) -> None:

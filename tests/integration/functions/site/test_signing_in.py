@@ -16,7 +16,7 @@ from functions.runtime.settings import ApiSettings
 from handlers.access.users import disable_user
 from tests.integration.functions.conftest import TOKEN, answer_json
 
-pytestmark = pytest.mark.both_postgres
+pytestmark = pytest.mark.both_postgres_in_full
 CODE = "the-code"
 OURS = {"Origin": "http://127.0.0.1:8080"}
 

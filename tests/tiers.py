@@ -1,0 +1,34 @@
+"""Which tests `make test` leaves to `make test-all`, by folder or file: each kills, stops or overloads real processes.
+
+The mark `slow` comes from this list alone, so that one place says what the first tier leaves out.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SLOW = {
+    "tests/acceptance/faults": "kills and stops processes of a whole stack",
+    "tests/acceptance/test_parking.py": "waits for leases of a whole stack",
+    "tests/acceptance/test_workers.py": "removes and recreates session workers",
+    "tests/integration/jobs/hosts/test_process_host.py": "starts and kills executors",
+    "tests/integration/jobs/test_job_worker.py": "starts and stops job workers",
+    "tests/integration/jobs/workers/test_losses.py": "removes session workers and waits for the sweeps",
+    "tests/integration/jobs/runs/test_reclaiming.py": "kills job workers and waits for their leases",
+    "tests/integration/jobs/runs/test_limits.py": "runs many sessions at once",
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark them before pytest selects by marks."""
+    for item in items:
+        if is_slow(item.path):
+            item.add_marker(pytest.mark.slow)
+
+
+def is_slow(path: Path) -> bool:
+    return any(path.is_relative_to(ROOT / name) for name in SLOW)
