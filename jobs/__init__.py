@@ -1,1 +1,1 @@
-"""An edge like functions/, with the queue as its trigger: procrastinate's tasks, and the hosts that start workers."""
+"""The job worker: an edge like functions/, triggered by the queue. It holds procrastinate's tasks and the hosts."""

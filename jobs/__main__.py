@@ -1,6 +1,6 @@
-"""`python -m jobs`: the job worker. It ends when it is told to, never because PostgreSQL was away.
+"""`python -m jobs`: run the job worker until SIGTERM or SIGINT. It survives outages of PostgreSQL.
 
-`python -m jobs doctor [--json]`: what is wrong with this deployment, and what to do.
+`python -m jobs doctor [--json]`: check this deployment, report each fault and its fix.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from schema.settings import BadSetting
 
 
 def main() -> int:
-    """The exit status: 2 for settings that cannot be used."""
+    """Run the job worker or the doctor. Return the exit status: 2 for invalid settings."""
     try:
         return _run(read_settings())
     except BadSetting as error:
@@ -23,7 +23,7 @@ def main() -> int:
 
 
 def _run(settings: JobSettings) -> int:
-    """Raises BadSettings also for what only the chosen host reads."""
+    """Run with these settings. Raise BadSetting for a bad setting that only the chosen host reads."""
     for sentence in dropped_settings(os.environ):
         sys.stderr.write(f"{sentence}\n")
     if sys.argv[1:2] == ["doctor"]:

@@ -1,6 +1,6 @@
-"""The procrastinate app: `procrastinate --app jobs.app.app ...` for operators, `python -m jobs` for work.
+"""The procrastinate app: operators use `procrastinate --app jobs.app.app ...`, `python -m jobs` does the work.
 
-Nothing is read or opened by importing it; DATABASE_URL is looked at when it connects.
+The import reads and opens nothing. The app reads DATABASE_URL when it connects.
 """
 
 from __future__ import annotations
@@ -21,23 +21,27 @@ RECONNECT_SECONDS = 5.0
 
 
 def database_url() -> str:
-    """Raises BadSettings."""
+    """Return DATABASE_URL. Raise BadSetting when it is not set."""
     dsn = os.environ.get("DATABASE_URL")
     if not dsn:
-        raise BadSetting("DATABASE_URL is not set.")
+        raise BadSetting("DATABASE_URL is not set. Set it to the database's address.")
     return dsn
 
 
 async def _configure(conn: psycopg.AsyncConnection[Any]) -> None:
-    """What procrastinate writes here (taken, done, the next duty) is not waited for on the disk: should PostgreSQL fall
-    within that moment, a job is done once more, which every job bears. Jobs are born on other connections."""
+    """Commit procrastinate's own writes (job taken, job done, next periodic job) asynchronously.
+
+    A crash of PostgreSQL at that moment runs a job once more, which every job tolerates. Other connections create jobs.
+    """
     await conn.set_autocommit(True)
     await conn.execute("SET synchronous_commit = off")
 
 
 def _pool(*, conninfo: Callable[[], str], **_defaults: object) -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
-    """Without a check at each checkout, which would double the round trips. Autocommit is set by `configure`: in
-    `kwargs` it would reach procrastinate's own LISTEN connection a second time and end it."""
+    """Return a pool without a check at each checkout, which would double the round trips.
+
+    `configure` sets autocommit: in `kwargs` it would reach procrastinate's LISTEN connection twice and end it.
+    """
     return AsyncConnectionPool(
         conninfo,
         min_size=1,

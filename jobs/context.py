@@ -1,4 +1,4 @@
-"""What every job has at hand: the settings, the database, the host, the client of executors."""
+"""The context of every job: settings, database, host, executor client and object store."""
 
 from __future__ import annotations
 
@@ -16,30 +16,31 @@ from jobs.runtime.claim_renewal import Claims
 from jobs.runtime.database import JobDatabase
 from jobs.runtime.executor_client import ExecutorClient
 from jobs.runtime.settings import JobSettings
-from jobs.runtime.sync_lease_renewal import Turns
+from jobs.runtime.sync_lease_renewal import SyncLeases
 from jobs.runtime.trace import Trace
 from schema.rows import RunRow
 
 
 @dataclass(frozen=True)
 class TaskContext:
-    """One per process; made at the entry point, handed to the tasks by procrastinate. `closing` is set when it ends.
+    """The context of a process. The entry point makes it, procrastinate hands it to the tasks.
 
-    Without a `store` nothing is saved, and so no worker is stopped or removed."""
+    `closing` is set when the process ends. Without a `store` no workspace is synced and no worker stopped or removed.
+    """
 
     settings: JobSettings
     database: JobDatabase
     executors: ExecutorClient
     host: Host
     claims: Claims
-    turns: Turns
+    sync_leases: SyncLeases
     store: ObjectStorage | None = None
     closing: threading.Event = field(default_factory=threading.Event)
     life: str = field(default_factory=lambda: secrets.token_hex(4))
 
     @property
     def claimer(self) -> str:
-        """Who claims runs here. A worker that is started again may have the same owner, but not the same claims."""
+        """The name under which this process claims runs. A restarted job worker keeps its owner, not its claims."""
         return f"{self.settings.owner}/{self.life}"
 
     @property
@@ -59,7 +60,7 @@ class TaskContext:
 
     @property
     def life_limits(self) -> LifeLimits:
-        """Of workers whose app has none of its own."""
+        """The life limits of workers whose app sets none."""
         return LifeLimits(
             idle_stop=self.settings.worker_idle_stop_seconds or None,
             remove_after=self.settings.worker_remove_after_seconds or None,

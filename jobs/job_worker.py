@@ -1,4 +1,4 @@
-"""The job worker from start to end: its context, its duties, procrastinate's worker within a loop that restarts it."""
+"""The job worker from start to end: its context, its periodic tasks, and procrastinate's worker in a restart loop."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from jobs.hosts.process import ProcessHost, ProcessHostSettings
 from jobs.hosts.settings import DockerSettings, read_docker_settings
 from jobs.human_loop.expire import expire_requests
 from jobs.object_store.s3 import Bucket, StoreOpening, make_store
-from jobs.periodic import Duty, Presence, doing, raise_alarms
+from jobs.periodic import PeriodicTask, Presence, raise_alarms, running_periodically
 from jobs.providers import Providers
 from jobs.runs.reconcile import look_after_executors, reclaim_runs
 from jobs.runs.stop_leavers import stop_leavers
@@ -38,8 +38,8 @@ from jobs.runtime.claim_renewal import Claims
 from jobs.runtime.database import CONNECT, JobDatabase, open_database
 from jobs.runtime.executor_client import Endpoint, ExecutorClient, RetryRules
 from jobs.runtime.settings import JobSettings
-from jobs.runtime.sync_lease_renewal import Turns
-from jobs.workspaces.sync import give_back_turns, save_due
+from jobs.runtime.sync_lease_renewal import SyncLeases
+from jobs.workspaces.sync import expire_orphaned_leases, save_due
 from schema.settings import BadSetting
 
 GRACE_SECONDS = 10.0
@@ -48,29 +48,29 @@ FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 2.0
 LOOK_SECONDS = 0.5
 POLL_SECONDS = 1.0
-"""procrastinate forgets a notification that comes while it finds its queue empty; that job waits for the next poll."""
+"""procrastinate loses a notification that arrives while it finds its queue empty. The next poll finds that job."""
 HEARTBEAT_SECONDS = 5.0
 PRESENCE_SECONDS = 0.25
 EXECUTORS_SECONDS = 2.0
 PROVIDERS_SECONDS = 2.0
 ALARMS_SECONDS = 15.0
 STORE_SECONDS = 5.0
-SAVING_SECONDS = 1.0
+SYNC_SECONDS = 1.0
 LEAVERS_SECONDS = 1.0
 EXPIRY_SECONDS = 1.0
-HELD_SECONDS = 1.0
+THROTTLED_SECONDS = 1.0
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
 def work(settings: JobSettings) -> None:
-    """Until SIGTERM or SIGINT: then what is in hand is finished, for at most GRACE_SECONDS."""
-    for chatty, level in (
+    """Work until SIGTERM or SIGINT, then finish the running jobs within GRACE_SECONDS."""
+    for logger_name, level in (
         ("httpx", logging.WARNING),
         ("procrastinate", logging.WARNING),
         ("psycopg.pool", logging.ERROR),
     ):
-        logging.getLogger(chatty).setLevel(level)
+        logging.getLogger(logger_name).setLevel(level)
     tasks.schedule(app, reconcile_seconds=settings.reconcile_seconds)
     with open_task_context(settings) as context:
         presence = Presence(
@@ -78,11 +78,11 @@ def work(settings: JobSettings) -> None:
             claimer=context.claimer,
             limits=context.limits,
             reclaim=lambda runs: reclaim_runs(context, runs),
-            give_back=lambda turns: give_back_turns(context, turns),
+            expire_leases=lambda leases: expire_orphaned_leases(context, leases),
         )
-        with suppress(psycopg.OperationalError):  # before anything is claimed; the duty goes on trying
+        with suppress(psycopg.OperationalError):  # before the first claim; the periodic task retries
             presence.run_once()
-        with doing(_duties(context, presence), closing=context.closing):
+        with running_periodically(_periodic_tasks(context, presence), closing=context.closing):
             asyncio.run(_serve(context))
         presence.end()
     _log.info("worker.ended")
@@ -90,7 +90,7 @@ def work(settings: JobSettings) -> None:
 
 @contextmanager
 def open_task_context(settings: JobSettings) -> Iterator[TaskContext]:
-    """Everything that jobs need, and its end."""
+    """Open the context of all jobs, and close it at the end."""
     rules = RetryRules(
         attempts=settings.executor_max_retries + 1,
         delay_seconds=settings.executor_retry_delay_ms / 1000,
@@ -101,8 +101,8 @@ def open_task_context(settings: JobSettings) -> Iterator[TaskContext]:
     with open_database(settings.dsn, connections=connections) as database:
         host = make_host(settings, executors=executors, database=database)
         claims = Claims(database, lock_seconds=settings.lock_seconds)
-        turns = Turns(database, lock_seconds=settings.lock_seconds)
-        yield TaskContext(settings, database, executors, host, claims, turns, open_store(settings))
+        sync_leases = SyncLeases(database, lock_seconds=settings.lock_seconds)
+        yield TaskContext(settings, database, executors, host, claims, sync_leases, open_store(settings))
     executors.close()
 
 
@@ -146,73 +146,77 @@ def make_docker_host(
 
 
 def _private(folder: Path) -> Path:
-    """Raises BadSettings."""
+    """Create a private folder and return it. Raise BadSetting when that fails."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise BadSetting(f"RUNYARD_DATA_DIR: {folder} cannot be made: {error.strerror}.") from None
+        raise BadSetting(f"RUNYARD_DATA_DIR: {folder} could not be created: {error.strerror}.") from None
     return folder
 
 
-def _duties(context: TaskContext, presence: Presence) -> list[Duty]:
+def _periodic_tasks(context: TaskContext, presence: Presence) -> list[PeriodicTask]:
     settings = context.settings
     providers = Providers(
         context.database, providers_file=settings.providers_file.absolute(), agents_dir=settings.agents_dir.absolute()
     )
     opening = (
-        [Duty("store", StoreOpening(context.store).run_once, STORE_SECONDS)]
+        [PeriodicTask("store", StoreOpening(context.store).run_once, STORE_SECONDS)]
         if isinstance(context.store, Bucket)
         else []
     )
     return [
         *opening,
-        Duty("providers", providers.run_once, PROVIDERS_SECONDS),
-        Duty("presence", presence.run_once, PRESENCE_SECONDS),
-        Duty("executors", lambda: look_after_executors(context), EXECUTORS_SECONDS),
-        Duty("claims", context.claims.hold_all, context.claims.interval_seconds),
-        Duty("turns", context.turns.hold_all, context.turns.interval_seconds),
-        Duty("held", partial(context.database.transact, start_missed_throttled, context.run_limits), HELD_SECONDS),
-        Duty("saving", lambda: save_due(context), SAVING_SECONDS),
-        Duty("expiry", lambda: expire_requests(context), EXPIRY_SECONDS),
-        Duty("leavers", lambda: stop_leavers(context), LEAVERS_SECONDS),
-        Duty("alarms", partial(raise_alarms, context.database), ALARMS_SECONDS),
+        PeriodicTask("providers", providers.run_once, PROVIDERS_SECONDS),
+        PeriodicTask("presence", presence.run_once, PRESENCE_SECONDS),
+        PeriodicTask("executors", lambda: look_after_executors(context), EXECUTORS_SECONDS),
+        PeriodicTask("claims", context.claims.renew_all, context.claims.interval_seconds),
+        PeriodicTask("sync leases", context.sync_leases.renew_all, context.sync_leases.interval_seconds),
+        PeriodicTask(
+            "throttled runs",
+            partial(context.database.transact, start_missed_throttled, context.run_limits),
+            THROTTLED_SECONDS,
+        ),
+        PeriodicTask("syncs", lambda: save_due(context), SYNC_SECONDS),
+        PeriodicTask("expiry", lambda: expire_requests(context), EXPIRY_SECONDS),
+        PeriodicTask("leavers", lambda: stop_leavers(context), LEAVERS_SECONDS),
+        PeriodicTask("alarms", partial(raise_alarms, context.database), ALARMS_SECONDS),
     ]
 
 
 async def _serve(context: TaskContext) -> None:
-    """Run procrastinate's worker; when it ends by itself, begin again after a pause."""
+    """Run procrastinate's worker. When it ends by itself, restart it after a pause."""
     loop = asyncio.get_running_loop()
-    # Synchronous tasks run in the loop's default threads, of which there would be cores + 4 otherwise.
+    # Synchronous tasks run in the loop's default executor, which has only cores + 4 threads otherwise.
     loop.set_default_executor(ThreadPoolExecutor(context.settings.worker_concurrency + 1, thread_name_prefix="job"))
-    told = asyncio.Event()
+    stop_requested = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _end, context, told)
+        loop.add_signal_handler(number, _end, context, stop_requested)
     pause = FIRST_PAUSE_SECONDS
-    while await _postgres_answers(context.settings.dsn, told):
+    while await _postgres_answers(context.settings.dsn, stop_requested):
         began = loop.time()
-        await _work_until(context, told)
+        await _work_until(context, stop_requested)
         pause = FIRST_PAUSE_SECONDS if loop.time() - began > 10 else min(pause * 2, LONGEST_PAUSE_SECONDS)
-        await _wait(told, pause)
+        await _wait(stop_requested, pause)
 
 
-async def _postgres_answers(dsn: str, told: asyncio.Event) -> bool:
-    """Wait for PostgreSQL by short looks; a pool that opens would look ever more rarely. False when told to end."""
-    is_away = False
-    while not told.is_set():
+async def _postgres_answers(dsn: str, stop_requested: asyncio.Event) -> bool:
+    """Wait for PostgreSQL by polling: an opening pool would poll ever more rarely. Return False on a stop request."""
+    is_unreachable = False
+    while not stop_requested.is_set():
         try:
             async with await psycopg.AsyncConnection.connect(dsn, **CONNECT):
                 return True
         except psycopg.OperationalError as error:
-            if not is_away:
-                _log.warning("postgres.away", why=str(error))
-            is_away = True
-        await _wait(told, LOOK_SECONDS)
+            if not is_unreachable:
+                _log.warning("postgres.unreachable", why=str(error))
+            is_unreachable = True
+        await _wait(stop_requested, LOOK_SECONDS)
     return False
 
 
-def _end(context: TaskContext, told: asyncio.Event) -> None:
-    """A job that outlasts the grace is cut off: its run's claim runs out, and the run goes on by that."""
-    told.set()
+def _end(context: TaskContext, stop_requested: asyncio.Event) -> None:
+    """Request the stop. Kill a job that outlasts the grace: its run's claim expires, and another job continues."""
+    stop_requested.set()
     context.closing.set()
     force = threading.Timer(FORCE_SECONDS, _cut_off)
     force.daemon = True
@@ -220,24 +224,24 @@ def _end(context: TaskContext, told: asyncio.Event) -> None:
 
 
 def _cut_off() -> None:
-    _log.error("worker.cut_off", seconds=FORCE_SECONDS)
+    _log.error("worker.killed", seconds=FORCE_SECONDS)
     os._exit(1)
 
 
-async def _work_until(context: TaskContext, told: asyncio.Event) -> None:
-    """One life of procrastinate's worker."""
+async def _work_until(context: TaskContext, stop_requested: asyncio.Event) -> None:
+    """Run procrastinate's worker once, until it ends or a stop is requested."""
     working = asyncio.create_task(_work(context))
-    telling = asyncio.create_task(told.wait())
-    await asyncio.wait({working, telling}, return_when=asyncio.FIRST_COMPLETED)
-    telling.cancel()
-    if told.is_set():
+    stopping = asyncio.create_task(stop_requested.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if stop_requested.is_set():
         working.cancel()
     try:
         await working
     except asyncio.CancelledError:
         return
-    except Exception:  # noqa: BLE001 - the outermost loop of the worker: PostgreSQL was away, say; it goes on when it is back
-        _log.exception("worker.broke")
+    except Exception:  # noqa: BLE001 - the outermost loop: it continues after any error, such as a lost PostgreSQL
+        _log.exception("worker.failed")
     else:
         _log.warning("worker.stopped_by_itself")
 
@@ -259,8 +263,8 @@ async def _work(context: TaskContext) -> None:
         await app.close_async()
 
 
-async def _wait(told: asyncio.Event, seconds: float) -> None:
+async def _wait(stop_requested: asyncio.Event, seconds: float) -> None:
     try:
-        await asyncio.wait_for(told.wait(), seconds)
+        await asyncio.wait_for(stop_requested.wait(), seconds)
     except TimeoutError:
         return

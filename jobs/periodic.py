@@ -1,4 +1,4 @@
-"""Duties: what the job worker does every few seconds beside its jobs, each in a thread of its own."""
+"""Periodic tasks of the job worker, which run every few seconds beside its jobs, each in its own thread."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Duty:
-    """`run_once` is called again `every_seconds` after it has ended."""
+class PeriodicTask:
+    """A periodic task: `run_once` runs again `every_seconds` after its end."""
 
     name: str
     run_once: Callable[[], None]
@@ -38,11 +38,11 @@ class Duty:
 
 
 class Presence:
-    """That this job worker lives and is well: a lock that goes with its connection at once, and a row for its peers.
+    """Announces this job worker by a lock and a row, and reports peers whose lock is gone.
 
-    And whether theirs are held: a claimer of runs or of turns whose lock is gone is reported when it is missed at two
-    looks in a row, over a connection that has itself held for SETTLED_SECONDS. After an outage of PostgreSQL all locks
-    are gone for a moment; nobody is taken for dead then.
+    The lock ends with its connection at once. A claimer of runs or sync leases counts as dead when its lock is missing
+    in two checks in a row, over a connection at least SETTLED_SECONDS old. After an outage of PostgreSQL all locks are
+    missing for a moment, and no claimer counts as dead.
     """
 
     def __init__(
@@ -52,18 +52,18 @@ class Presence:
         claimer: str,
         limits: ReconcileLimits,
         reclaim: Callable[[list[RunRow]], None],
-        give_back: Callable[[list[SyncLease]], None],
+        expire_leases: Callable[[list[SyncLease]], None],
     ) -> None:
         self._dsn = dsn
         self._claimer = claimer
         self._limits = limits
         self._reclaim = reclaim
-        self._give_back = give_back
+        self._expire_leases = expire_leases
         self._conn: Conn | None = None
         self._is_announced = False
         self._connected_at = self._seen_at = -math.inf
         self._missed: set[tuple[UUID, int]] = set()
-        self._missed_turns: set[SyncLease] = set()
+        self._missed_leases: set[SyncLease] = set()
 
     def run_once(self) -> None:
         conn, now = self._connected(), time.monotonic()
@@ -71,28 +71,31 @@ class Presence:
             part_seen(conn, "worker", self._limits)
             self._seen_at = now
         orphans = orphaned_runs(conn)
-        missed = {(run.id, run.claim) for run in orphans}
-        certain = [run for run in orphans if (run.id, run.claim) in self._missed]
-        self._missed = missed
-        turns = orphaned_sync_leases(conn)
-        certain_turns = [turn for turn in turns if turn in self._missed_turns]
-        self._missed_turns = set(turns)
+        missing = {(run.id, run.claim) for run in orphans}
+        confirmed = [run for run in orphans if (run.id, run.claim) in self._missed]
+        self._missed = missing
+        leases = orphaned_sync_leases(conn)
+        confirmed_leases = [lease for lease in leases if lease in self._missed_leases]
+        self._missed_leases = set(leases)
         if now - self._connected_at < SETTLED_SECONDS:
             return
-        if certain:
-            self._reclaim(certain)
-        if certain_turns:
-            self._give_back(certain_turns)
+        if confirmed:
+            self._reclaim(confirmed)
+        if confirmed_leases:
+            self._expire_leases(confirmed_leases)
 
     def end(self) -> None:
         if self._conn is not None:
             self._conn.close()
 
     def _connected(self) -> Conn:
-        """Announced, unless PostgreSQL has not yet noticed that the connection before this one is gone: it holds the
-        lock until then, and from then on this one must."""
+        """Return the announced connection.
+
+        PostgreSQL may not have noticed the loss of the last connection, which then still holds the lock. Announce again
+        at each call until the lock is free.
+        """
         if self._conn is None or self._conn.closed:
-            self._missed, self._missed_turns = set(), set()
+            self._missed, self._missed_leases = set(), set()
             self._conn = psycopg.connect(self._dsn, **CONNECT)
             self._connected_at = time.monotonic()
             self._is_announced = announce_presence(self._conn, self._claimer)
@@ -104,19 +107,21 @@ class Presence:
 
 
 def raise_alarms(database: JobDatabase) -> None:
-    """Each is a line of the log, again and again for as long as it lasts.
+    """Log each alarm, and repeat it while it lasts.
 
-    Asking how full the queue of notifications is also has PostgreSQL clear it: once it is full nothing else does, not
-    even when the listener that held it up is gone.
+    The query for the notification queue's usage also makes PostgreSQL clean the queue. A full queue is cleaned by no
+    other action, even after the blocking listener is gone.
     """
     for alarm in database.transact(alarms, Limits()):
         _log.error(f"alarm.{alarm.code}", why=alarm.message)
 
 
 @contextmanager
-def doing(duties: Sequence[Duty], *, closing: threading.Event) -> Iterator[None]:
-    """All duties, until `closing` is set."""
-    threads = [threading.Thread(target=_do, args=(duty, closing), name=duty.name, daemon=True) for duty in duties]
+def running_periodically(tasks: Sequence[PeriodicTask], *, closing: threading.Event) -> Iterator[None]:
+    """Run all periodic tasks until `closing` is set."""
+    threads = [
+        threading.Thread(target=_run_periodically, args=(task, closing), name=task.name, daemon=True) for task in tasks
+    ]
     for thread in threads:
         thread.start()
     try:
@@ -128,14 +133,14 @@ def doing(duties: Sequence[Duty], *, closing: threading.Event) -> Iterator[None]
             thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def _do(duty: Duty, closing: threading.Event) -> None:
-    is_well = True
+def _run_periodically(task: PeriodicTask, closing: threading.Event) -> None:
+    has_succeeded = True
     while not closing.is_set():
         try:
-            duty.run_once()
-            is_well = True
-        except Exception as error:  # noqa: BLE001 - the outermost loop of a duty: it goes on when what it needs is back
-            if is_well or not isinstance(error, psycopg.Error):
-                _log.exception("duty.failed", duty=duty.name)
-            is_well = False
-        closing.wait(duty.every_seconds)
+            task.run_once()
+            has_succeeded = True
+        except Exception as error:  # noqa: BLE001 - the outermost loop of a periodic task: it continues after any error
+            if has_succeeded or not isinstance(error, psycopg.Error):
+                _log.exception("periodic_task.failed", task=task.name)
+            has_succeeded = False
+        closing.wait(task.every_seconds)

@@ -1,4 +1,4 @@
-"""The providers as the executor's own registry declares them, written down for everyone to see."""
+"""Announce the providers of the executor's registry in the database."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from schema.executor_api import ProviderDeclared
 
 CODE = Path(__file__).resolve().parents[1]
 DECLARE_SECONDS = 60.0
-AGAIN_SECONDS = 30.0
+RETRY_SECONDS = 30.0
 
 _DECLARED = TypeAdapter(list[ProviderDeclared])
 _log = structlog.stdlib.get_logger(__name__)
 
 
 class Providers:
-    """Announces when the registry's file or the installed agents changed since; what failed is tried again later."""
+    """Announces the providers whenever the registry file or the installed agents change. It retries failures."""
 
     def __init__(self, database: JobDatabase, *, providers_file: Path, agents_dir: Path) -> None:
         self._database = database
@@ -36,22 +36,22 @@ class Providers:
         self._failed_at: float | None = None
 
     def run_once(self) -> None:
-        seen = tuple(_changed_at(self._watched()))
-        just_failed = self._failed_at is not None and time.monotonic() - self._failed_at < AGAIN_SECONDS
-        if seen == self._announced and (self._failed_at is None or just_failed):
+        modified = tuple(_changed_at(self._watched()))
+        just_failed = self._failed_at is not None and time.monotonic() - self._failed_at < RETRY_SECONDS
+        if modified == self._announced and (self._failed_at is None or just_failed):
             return
-        self._announced = seen
-        declared = self._declared()
-        self._failed_at = time.monotonic() if declared is None else None
-        if declared is not None:
-            self._database.transact(announce_providers, declared)
-            _log.info("providers.announced", names=[provider.name for provider in declared])
+        self._announced = modified
+        providers = self._declared()
+        self._failed_at = time.monotonic() if providers is None else None
+        if providers is not None:
+            self._database.transact(announce_providers, providers)
+            _log.info("providers.announced", names=[provider.name for provider in providers])
 
     def _watched(self) -> list[Path]:
         return [self._file, self._agents_dir, self._agents_dir / "node_modules"]
 
     def _declared(self) -> list[ProviderDeclared] | None:
-        """None, after a log line that says why, when the executor's side cannot tell."""
+        """Return the declared providers. Log the cause and return None when the executor cannot list them."""
         environment = executor_environment(os.environ, providers_file=self._file, agents_dir=self._agents_dir)
         command = [sys.executable, "-m", "executor", "providers", "--json"]
         try:

@@ -1,4 +1,4 @@
-"""The tasks by their names, each a verb of this package on the task context that the worker hands over."""
+"""Procrastinate's tasks by name: each calls a verb of this package with the task context."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNTIL_DELIVERED = RetryStrategy(max_attempts=4, linear_wait=1, retry_exceptions=
 
 
 class NoTaskContext(RunyardError):
-    """Jobs are done by `python -m jobs`; a worker of procrastinate's own command line has nothing to do them with."""
+    """Only `python -m jobs` can do jobs: a worker of procrastinate's own command line has no task context."""
 
 
 def execute_run(context: JobContext, run_id: str) -> str:
@@ -56,13 +56,13 @@ def perform_request(context: JobContext, job_request_id: str) -> None:
     perform_request(_task_context(context), UUID(job_request_id))
 
 
-def reconcile_runs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
+def reconcile_runs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  procrastinate passes it to every periodic task
     from jobs.runs.reconcile import reconcile_runs
 
     reconcile_runs(_task_context(context))
 
 
-def look_after_workers(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
+def look_after_workers(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  procrastinate passes it to every periodic task
     from jobs.workers.retirement import look_after_workers
 
     look_after_workers(_task_context(context))
@@ -74,21 +74,23 @@ def sync_workspace(context: JobContext, session_id: str, claim: int) -> str:
     return sync_workspace(_task_context(context), UUID(session_id), claim)
 
 
-def reconcile_syncs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
+def reconcile_syncs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  procrastinate passes it to every periodic task
     from jobs.workspaces.reconcile_syncs import reconcile_syncs
 
     reconcile_syncs(_task_context(context))
 
 
-def collect_garbage(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
+def collect_garbage(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  procrastinate passes it to every periodic task
     from jobs.workspaces.collect_garbage import collect_garbage
 
     collect_garbage(_task_context(context))
 
 
-async def retry_stalled_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
-    """Put back the jobs of workers that are gone; the runs themselves are fenced by claims of our own. A duty is not
-    put back, for the next one is queued already or will be: it only lets go of its lock."""
+async def retry_stalled_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  procrastinate passes it to every periodic task
+    """Requeue the stalled jobs of dead job workers; claims fence the runs themselves.
+
+    Fail a stalled periodic job instead, which releases its lock: the next one is queued or will be.
+    """
     manager = context.app.job_manager
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
         if job.queueing_lock is None:
@@ -97,17 +99,18 @@ async def retry_stalled_jobs(context: JobContext, timestamp: int) -> None:  # no
             await manager.finish_job(job, status=Status.FAILED, delete_job=False)
 
 
-async def remove_old_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  given to every periodic task
+async def remove_old_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  procrastinate passes it to every periodic task
     await context.app.job_manager.delete_old_jobs(
         KEPT_HOURS, include_failed=True, include_cancelled=True, include_aborted=True
     )
 
 
 def register(app: procrastinate.App) -> None:
-    """All tasks under their own names, so that what handlers/enqueue.py defers finds its task.
+    """Register all tasks under their own names, by which handlers/enqueue.py defers them.
 
-    One pass of a duty at a time: passes that last would take place after place from the jobs of runs. Only what frees
-    the locks of workers that are gone may not wait for one."""
+    A lock allows one pass of each periodic task at a time: long passes would take all slots from the jobs of runs. Only
+    `retry_stalled_jobs` has no lock, since it releases the locks of dead job workers.
+    """
     for task, queue, retry in (
         (execute_run, RUNS, WHILE_POSTGRES_RETURNS),
         (stop_run, CONTROL, WHILE_POSTGRES_RETURNS),
@@ -117,7 +120,7 @@ def register(app: procrastinate.App) -> None:
         (sync_workspace, CONTROL, WHILE_POSTGRES_RETURNS),
     ):
         app.task(name=task.__name__, queue=queue, retry=retry, pass_context=True)(task)
-    for duty in (
+    for periodic_task in (
         reconcile_runs,
         look_after_workers,
         reconcile_syncs,
@@ -125,13 +128,13 @@ def register(app: procrastinate.App) -> None:
         retry_stalled_jobs,
         remove_old_jobs,
     ):
-        name = duty.__name__
-        lock = None if duty is retry_stalled_jobs else name
-        app.task(name=name, queue=CONTROL, lock=lock, queueing_lock=name, pass_context=True)(duty)
+        name = periodic_task.__name__
+        lock = None if periodic_task is retry_stalled_jobs else name
+        app.task(name=name, queue=CONTROL, lock=lock, queueing_lock=name, pass_context=True)(periodic_task)
 
 
 def schedule(app: procrastinate.App, *, reconcile_seconds: int) -> None:
-    """Have the periodic duties deferred by this worker. A sixth field of a cron line counts seconds."""
+    """Make this worker defer the periodic tasks. The sixth field of a cron line is seconds."""
     for name, cron in (
         ("reconcile_runs", f"* * * * * */{reconcile_seconds}"),
         ("look_after_workers", f"* * * * * */{reconcile_seconds}"),

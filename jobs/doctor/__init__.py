@@ -1,7 +1,7 @@
-"""`python -m jobs doctor`: looks at everything that a deployment needs, and says what is wrong and what to do about it.
+"""`python -m jobs doctor`: check a deployment and report each fault with its fix.
 
-Each check gives findings and never raises for what it looks for. Nothing is changed beyond objects of its own, which
-are deleted again.
+Each check returns findings and does not raise for the faults that it checks. The doctor writes only its own probe
+objects, and deletes them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Finding:
-    """`state`: `ok`; `note`, works but is worth knowing; `wrong`, does not work. `todo` is empty where nothing is."""
+    """The result of a check. `note` works with a limitation, `wrong` does not work. `todo` is the fix, or empty."""
 
     part: str
     state: Literal["ok", "note", "wrong"]

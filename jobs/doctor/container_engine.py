@@ -1,4 +1,4 @@
-"""The container engine: whether it answers, has the image, and can hold workers to their limits."""
+"""Check the container engine: it must answer, have the image, and enforce the workers' limits."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from jobs.hosts.docker_client import DockerClient
 from jobs.hosts.settings import DockerSettings
 
 DISK = {
-    "engine": "the engine holds the volumes of workers to their size",
-    "watch": "the engine has no quota on volumes: executors watch the size and stop a run that goes beyond",
+    "engine": "the container engine limits the size of workers' volumes",
+    "watch": "the container engine has no volume quotas: executors watch the size and stop a run that exceeds it",
 }
 
 
@@ -21,7 +21,7 @@ def check_engine(settings: DockerSettings) -> list[Finding]:
     try:
         return list(_look(docker_client, settings))
     except HostFailed as error:
-        return [Finding("host", "wrong", error.detail, "start the engine, or set DOCKER_HOST to where it listens")]
+        return [Finding("host", "wrong", error.detail, "start the container engine, or set DOCKER_HOST to its address")]
     finally:
         docker_client.close()
 
@@ -30,12 +30,17 @@ def _look(docker_client: DockerClient, settings: DockerSettings) -> Iterator[Fin
     info = docker_client.info()
     yield Finding("host", "ok", f"the container engine {info.version} answers")
     if not docker_client.has_image(settings.executor_image):
-        yield Finding("host", "wrong", f"the image {settings.executor_image} is not there", "make executor-image")
+        yield Finding("host", "wrong", f"the image {settings.executor_image} does not exist", "run make executor-image")
     for limit in info.limits_missing:
         yield Finding(
-            "host", "wrong", f"the engine cannot limit {limit}", "give its machine the kernel's control groups"
+            "host",
+            "wrong",
+            f"the container engine cannot limit {limit}",
+            "enable the kernel's control groups on its machine",
         )
     if not info.has_seccomp:
-        yield Finding("host", "wrong", "the engine has no seccomp: workers would not be confined", "use one that has")
+        yield Finding(
+            "host", "wrong", "the container engine has no seccomp, so workers are not confined", "use an engine with it"
+        )
     limited_by = disk_limited_by(docker_client, settings.worker_deployment)
     yield Finding("disk", "ok" if limited_by == "engine" else "note", DISK[limited_by])

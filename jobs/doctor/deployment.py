@@ -1,4 +1,4 @@
-"""The rest of a deployment: PostgreSQL, the providers' file, the host of the workers."""
+"""Check the other parts of a deployment: PostgreSQL, the providers file, the host of the workers."""
 
 from __future__ import annotations
 
@@ -26,31 +26,33 @@ def check_postgres(dsn: str) -> list[Finding]:
             version = conn.info.server_version
             pending = _pending(conn)
     except psycopg.OperationalError:
-        return [Finding("postgres", "wrong", "cannot be reached, or refuses us", "check DATABASE_URL and that it runs")]
-    found = f"PostgreSQL {version // 10_000}.{version % 10_000}"
+        return [
+            Finding("postgres", "wrong", "unreachable, or refuses the login", "check DATABASE_URL and that it runs")
+        ]
+    server = f"PostgreSQL {version // 10_000}.{version % 10_000}"
     if version < OLDEST:
-        return [Finding("postgres", "wrong", f"{found} is too old", "use PostgreSQL 15 or later")]
+        return [Finding("postgres", "wrong", f"{server} is too old", "use PostgreSQL 15 or later")]
     if pending:
-        what = f"{found}; its tables are not up to date: {', '.join(pending)}"
+        what = f"{server}; pending migrations: {', '.join(pending)}"
         return [Finding("postgres", "wrong", what, "run python -m schema.migrate")]
-    return [Finding("postgres", "ok", found)]
+    return [Finding("postgres", "ok", server)]
 
 
 def _pending(conn: Conn) -> list[str]:
-    """The migrations that are missing."""
+    """Return the names of the pending migrations."""
     try:
         return pending_migrations(conn)
     except psycopg.errors.UndefinedTable:
-        return ["all of them"]
+        return ["all"]
 
 
 def check_providers(file: Path) -> list[Finding]:
     try:
         declared = tomllib.loads(file.read_text(encoding="utf-8")).get("providers", {})
     except (OSError, ValueError) as error:
-        return [Finding("providers", "wrong", f"{file} cannot be read: {error}", "check PROVIDERS_FILE")]
+        return [Finding("providers", "wrong", f"{file} is not readable: {error}", "check PROVIDERS_FILE")]
     if not declared:
-        return [Finding("providers", "wrong", f"{file} declares no agent", "see the head of providers.toml")]
+        return [Finding("providers", "wrong", f"{file} declares no provider", "see the head of providers.toml")]
     return [Finding("providers", "ok", ", ".join(sorted(declared)))]
 
 
@@ -59,7 +61,7 @@ def check_host(settings: JobSettings) -> list[Finding]:
         return check_engine(read_docker_settings())
     if settings.worker_host == "external":
         return _check_external(Endpoint(*settings.external_executor))
-    return [Finding("host", "note", "workers are processes of this machine, which is for trying out")]
+    return [Finding("host", "note", "workers are processes of this machine, which suits trials only")]
 
 
 def _check_external(endpoint: Endpoint) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""All checks in order, and their findings as lines or JSON."""
+"""Run all checks in order and print their findings as lines or JSON."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ MARKS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 
 
 def doctor(settings: JobSettings, arguments: Sequence[str]) -> int:
-    """The exit status: 1 when anything is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m jobs doctor", description="Say what is wrong, and what to do.")
-    parser.add_argument("--json", action="store_true", help="findings as a JSON list")
-    asked = parser.parse_args(arguments)
+    """Run all checks and print the findings. Return the exit status: 1 when a finding is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m jobs doctor", description="Check the deployment, report each fault and its fix."
+    )
+    parser.add_argument("--json", action="store_true", help="print the findings as a JSON list")
+    args = parser.parse_args(arguments)
     findings = find_all(settings)
-    sys.stdout.write(as_json(findings) if asked.json else as_lines(findings))
+    sys.stdout.write(as_json(findings) if args.json else as_lines(findings))
     return int(any(finding.state == "wrong" for finding in findings))
 
 
@@ -40,8 +42,10 @@ def as_json(findings: Sequence[Finding]) -> str:
 
 
 def as_lines(findings: Sequence[Finding]) -> str:
-    return "".join(f"{MARKS[one.state]}  {one.part}: {one.what}" + _todo(one) + "\n" for one in findings)
+    return "".join(
+        f"{MARKS[finding.state]}  {finding.part}: {finding.what}" + _advice(finding) + "\n" for finding in findings
+    )
 
 
-def _todo(finding: Finding) -> str:
+def _advice(finding: Finding) -> str:
     return f"\n       -> {finding.todo}" if finding.todo else ""

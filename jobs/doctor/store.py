@@ -1,5 +1,7 @@
-"""The object store, from the address to a link used as a worker would use it. One that does not answer ends it: each
-check would find the same, after its own wait."""
+"""Check the object store, from its clock to presigned links as workers use them.
+
+A silent store ends the checks: each further check would wait and fail too.
+"""
 
 from __future__ import annotations
 
@@ -17,90 +19,92 @@ from jobs.object_store.settings import StoreSettings
 from schema.errors import NotFound
 
 SKEW = timedelta(minutes=5)
-"""The store refuses from fifteen minutes on, and our own callbacks from five."""
+"""The store refuses a skew of 15 minutes, and Runyard's callbacks refuse one of 5."""
 PATIENCE_SECONDS = 5.0
 CONTENT = b"what Runyard's doctor wrote\n" * 100
 PART = "object store"
 
 SILENT = frozenset({"network", "timeout"})
-"""Kinds of a StoreError after which nothing more is to be learned."""
+"""The kinds of StoreError after which further checks are useless."""
 
 Check = Callable[[Bucket, str], Iterator[Finding]]
 
 
 def check_store(settings: StoreSettings | None) -> list[Finding]:
     if settings is None:
-        todo = "set S3_BUCKET, and S3_ENDPOINT_URL unless it is AWS's"
-        return [Finding(PART, "note", "there is none: nothing is saved, and no worker is ever stopped", todo)]
-    place = f"{PROBE_PREFIX}{secrets.token_hex(8)}/"
-    found: list[Finding] = []
+        advice = "set S3_BUCKET, and S3_ENDPOINT_URL unless the store is AWS"
+        return [
+            Finding(PART, "note", "none is configured: workspaces are not saved, and workers are never stopped", advice)
+        ]
+    prefix = f"{PROBE_PREFIX}{secrets.token_hex(8)}/"
+    findings: list[Finding] = []
     try:
-        for finding in _look(make_store(settings, read_seconds=PATIENCE_SECONDS, attempts=1), place):
-            found.append(finding)
+        for finding in _look(make_store(settings, read_seconds=PATIENCE_SECONDS, attempts=1), prefix):
+            findings.append(finding)
     except StoreError as error:
-        found.append(Finding(PART, "wrong", error.detail, _todo(error)))
-    return found
+        findings.append(Finding(PART, "wrong", error.detail, _advice(error)))
+    return findings
 
 
-def _look(store: Bucket, place: str) -> Iterator[Finding]:
-    yield from _check_clock(store, place)
+def _look(store: Bucket, prefix: str) -> Iterator[Finding]:
+    yield from _check_clock(store, prefix)
     if not store.has_bucket():
-        todo = "make it, or start the job worker, which makes it if its key may"
-        yield Finding(PART, "wrong", f"the bucket {store.settings.bucket} does not exist", todo)
+        advice = "create it, or start the job worker, which creates it if its key may"
+        yield Finding(PART, "wrong", f"the bucket {store.settings.bucket} does not exist", advice)
         return
-    yield Finding(PART, "ok", f"credentials are taken, the bucket {store.settings.bucket} is there")
+    yield Finding(PART, "ok", f"the store accepts the credentials, the bucket {store.settings.bucket} exists")
     try:
         for check in CHECKS:
-            yield from _tried(check, store, place)
+            yield from _tried(check, store, prefix)
     finally:
-        store.delete([stored.key for stored in store.list(place)])
+        store.delete([stored.key for stored in store.list(prefix)])
 
 
-def _tried(check: Check, store: Bucket, place: str) -> Iterator[Finding]:
+def _tried(check: Check, store: Bucket, prefix: str) -> Iterator[Finding]:
     try:
-        yield from check(store, place)
+        yield from check(store, prefix)
     except StoreError as error:
         if error.kind in SILENT:
             raise
-        yield Finding(PART, "wrong", error.detail, _todo(error))
+        yield Finding(PART, "wrong", error.detail, _advice(error))
 
 
-def _check_clock(store: Bucket, place: str) -> Iterator[Finding]:
-    """By the Date of any answer, also of a refusal."""
+def _check_clock(store: Bucket, prefix: str) -> Iterator[Finding]:
+    """Compare clocks by the Date header of any answer, a refusal included."""
     try:
-        said = httpx.get(store.link("GET", f"{place}clock"), timeout=PATIENCE_SECONDS).headers.get("date")
+        date = httpx.get(store.link("GET", f"{prefix}clock"), timeout=PATIENCE_SECONDS).headers.get("date")
     except httpx.HTTPError as error:
         yield _unreachable(store, error)
         return
-    if said is None:
-        yield Finding(PART, "note", "it does not tell its time")
+    if date is None:
+        yield Finding(PART, "note", "its answers have no Date header")
         return
-    apart = abs(parsedate_to_datetime(said) - datetime.now(UTC))
-    if apart > SKEW:
-        todo = "set the clocks right (NTP): signatures fail"
-        yield Finding(PART, "wrong", f"its clock and ours are {apart.total_seconds():.0f} s apart", todo)
+    skew = abs(parsedate_to_datetime(date) - datetime.now(UTC))
+    if skew > SKEW:
+        advice = "set the clocks right (NTP): signatures fail"
+        yield Finding(PART, "wrong", f"its clock differs from this machine's by {skew.total_seconds():.0f} s", advice)
         return
-    yield Finding(PART, "ok", f"its clock and ours are less than {apart.total_seconds() + 1:.0f} s apart")
+    yield Finding(PART, "ok", f"its clock differs from this machine's by less than {skew.total_seconds() + 1:.0f} s")
 
 
-def _check_objects(store: Bucket, place: str) -> Iterator[Finding]:
-    key = f"{place}object"
+def _check_objects(store: Bucket, prefix: str) -> Iterator[Finding]:
+    key = f"{prefix}object"
     store.write(key, CONTENT)
     if store.read(key) != CONTENT or store.sizes([key]) != {key: len(CONTENT)}:
-        yield Finding(PART, "wrong", "it gave back something else than it was given", "use another store")
+        yield Finding(PART, "wrong", "it returned other content than was written", "use another store")
         return
     store.delete([key])
     try:
         store.read(key)
     except NotFound:
-        yield Finding(PART, "ok", "objects are written, read and deleted")
+        yield Finding(PART, "ok", "objects can be written, read and deleted")
     else:
-        yield Finding(PART, "wrong", "what was deleted is still there", "switch versioning or retention off")
+        yield Finding(PART, "wrong", "a deleted object still exists", "switch versioning or retention off")
 
 
-def _check_links(store: Bucket, place: str) -> Iterator[Finding]:
-    """As a worker does, by the address that workers are given."""
-    key = f"{place}linked"
+def _check_links(store: Bucket, prefix: str) -> Iterator[Finding]:
+    """Use presigned links as a worker does, at the workers' URL."""
+    key = f"{prefix}linked"
     try:
         put = httpx.put(store.link("PUT", key), content=CONTENT, timeout=PATIENCE_SECONDS)
         got = httpx.get(store.link("GET", key), timeout=PATIENCE_SECONDS)
@@ -109,59 +113,61 @@ def _check_links(store: Bucket, place: str) -> Iterator[Finding]:
         yield _unreachable(store, error)
         return
     if not put.is_success or got.content != CONTENT:
-        todo = "check S3_WORKER_ENDPOINT_URL, and that the key may sign links"
-        yield Finding(PART, "wrong", f"links are refused (PUT {put.status_code}, GET {got.status_code})", todo)
+        advice = "check S3_WORKER_ENDPOINT_URL, and that the key may sign links"
+        yield Finding(PART, "wrong", f"links are refused (PUT {put.status_code}, GET {got.status_code})", advice)
         return
     if without.is_success:
-        yield Finding(PART, "wrong", "anybody may read its objects without a signature", "make the bucket private")
+        yield Finding(PART, "wrong", "its objects are readable without a signature", "make the bucket private")
         return
-    yield Finding(PART, "ok", "links put and get, and nothing works without one")
+    yield Finding(PART, "ok", "links can put and get, and unsigned requests fail")
 
 
 def _check_conditions(store: Bucket, _place: str) -> Iterator[Finding]:
     if store.has_conditional_writes():
-        yield Finding(PART, "ok", "it has conditional writes")
+        yield Finding(PART, "ok", "it supports conditional writes")
     else:
-        yield Finding(PART, "note", "it has no conditional writes; what must be absent is looked for before")
+        yield Finding(PART, "note", "it lacks conditional writes; Runyard checks for an object before it writes")
 
 
-def _check_multipart(store: Bucket, place: str) -> Iterator[Finding]:
-    if store.has_multipart(f"{place}multipart"):
-        yield Finding(PART, "ok", "it has multipart uploads")
+def _check_multipart(store: Bucket, prefix: str) -> Iterator[Finding]:
+    if store.has_multipart(f"{prefix}multipart"):
+        yield Finding(PART, "ok", "it supports multipart uploads")
     else:
-        yield Finding(PART, "note", "it has no multipart uploads; Runyard needs none, large files are many objects")
+        yield Finding(
+            PART, "note", "it lacks multipart uploads; Runyard needs none, it splits large files into objects"
+        )
 
 
-def _check_listing(store: Bucket, place: str) -> Iterator[Finding]:
-    keys = {f"{place}list/{number}" for number in range(5)}
+def _check_listing(store: Bucket, prefix: str) -> Iterator[Finding]:
+    keys = {f"{prefix}list/{number}" for number in range(5)}
     for key in keys:
         store.write(key, b"")
-    if {stored.key for stored in store.list(f"{place}list/", page_keys=2)} == keys:
-        yield Finding(PART, "ok", "listings over several pages are whole")
+    if {stored.key for stored in store.list(f"{prefix}list/", page_keys=2)} == keys:
+        yield Finding(PART, "ok", "listings over several pages are complete")
     else:
-        yield Finding(PART, "wrong", "listings over several pages are not whole", "use another store")
+        yield Finding(PART, "wrong", "listings over several pages are incomplete", "use another store")
 
 
 CHECKS: tuple[Check, ...] = (_check_objects, _check_links, _check_conditions, _check_multipart, _check_listing)
 
 
 def _unreachable(store: Bucket, error: httpx.HTTPError) -> Finding:
-    """The kind of trouble only: its text may hold the link. Raises StoreError where it is the store that is silent."""
+    """Report the kind of error only: its text may hold the link. Raise StoreError when the store itself is silent."""
     settings = store.settings
     if isinstance(error, httpx.TimeoutException) and settings.worker_endpoint_url in {None, settings.endpoint_url}:
-        raise StoreError("timeout", doing="following a link")
+        raise StoreError("timeout", action="following a link")
     where = settings.worker_endpoint_url or settings.endpoint_url or "AWS"
-    todo = "check S3_ENDPOINT_URL and S3_WORKER_ENDPOINT_URL, and that the store runs"
-    return Finding(PART, "wrong", f"links to {where} do not answer ({type(error).__name__})", todo)
+    advice = "check S3_ENDPOINT_URL and S3_WORKER_ENDPOINT_URL, and that the store runs"
+    return Finding(PART, "wrong", f"links to {where} do not answer ({type(error).__name__})", advice)
 
 
-def _todo(error: StoreError) -> str:
+def _advice(error: StoreError) -> str:
     return {
         "network": "check S3_ENDPOINT_URL, and that the store runs",
-        "timeout": "look at the store's load and the network between",
+        "timeout": "check the store's load and the network to it",
         "denied": "check S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, S3_REGION and the key's rights on the bucket",
         "skewed": "set the clocks right (NTP)",
         "no_bucket": "check S3_BUCKET",
-        "busy": "look at the store's load",
-        "full": "give the store space",
-    }.get(error.kind, "look at the store's own log")
+        "busy": "check the store's load",
+        "full": "add space to the store",
+    }.get(error.kind, "check the store's own log")

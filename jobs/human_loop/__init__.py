@@ -1,1 +1,1 @@
-"""Jobs of requests to people."""
+"""Jobs for agents' requests to people."""

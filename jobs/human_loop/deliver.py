@@ -1,4 +1,4 @@
-"""`deliver_answer`: give a stored answer to the agent that asked. Repeated until one executor took or refused it."""
+"""`deliver_answer`: deliver a stored answer to its agent. It retries until the executor accepts or refuses it."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class ExecutorAway(Unavailable):
-    """The executor that the answer is for does not answer now."""
+    """The answer's executor is unreachable now."""
 
     code: ClassVar[str] = "executor_unreachable"
 
 
 def deliver_answer(context: TaskContext, request_id: UUID) -> None:
-    """Raises ExecutorAway and ExecutorError: the job is tried again, later the reconciler takes care of it."""
+    """Deliver an answer. Raise ExecutorAway and ExecutorError: the job retries, later the reconciler delivers it."""
     delivery = context.database.transact(begin_delivery, request_id)
     if delivery is None:
         return
     run = delivery.run
     with trace_of(run).in_logs():
-        if not _is_taken(context, delivery):
+        if not _is_accepted(context, delivery):
             told = "nothing: the agent that asked has ended"
             context.database.transact(void_answer, request_id, told=told)
 
 
-def _is_taken(context: TaskContext, delivery: AnswerDelivery) -> bool:
-    """False when nobody waits for the answer any more."""
+def _is_accepted(context: TaskContext, delivery: AnswerDelivery) -> bool:
+    """Send the answer. Return False when the executor refuses it: the agent no longer waits."""
     facts = context.host.facts(delivery.run.session_id)
     if facts.state != "alive" or facts.endpoint is None:
         raise ExecutorAway

@@ -1,4 +1,4 @@
-"""Every second: requests whose time is over are denied in nobody's name, escalated, or their runs parked."""
+"""Expire overdue requests every second: deny or escalate the request, or park its run."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 def expire_requests(context: TaskContext) -> None:
-    """Safe to be done by several at once, and late: each request expires once."""
+    """Expire overdue requests. Several callers may run at once, and late: each request expires once."""
     for request_id in context.database.transact(expired_requests):
-        done = context.database.transact(expire, request_id)
-        if done is not None:
-            _log.info("request.expired", requestId=str(request_id), outcome=done)
+        outcome = context.database.transact(expire, request_id)
+        if outcome is not None:
+            _log.info("request.expired", requestId=str(request_id), outcome=outcome)

@@ -1,1 +1,1 @@
-"""The adapter of the object store."""
+"""The object store: its contract, and the adapter for S3."""

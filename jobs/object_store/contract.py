@@ -1,5 +1,7 @@
-"""What jobs need of the object store; jobs/object_store/s3.py does it. All of it blocks, and raises
-ObjectsUnavailable."""
+"""The contract of the object store for jobs; jobs/object_store/s3.py implements it.
+
+Every method blocks, and raises ObjectsUnavailable.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,14 @@ from schema.errors import Unavailable
 
 
 class ObjectsUnavailable(Unavailable):
-    """The object store does not do what it was asked for now."""
+    """The object store cannot perform the request now."""
 
     code: ClassVar[str] = "object_store_unavailable"
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One object of the store: `size` in bytes."""
+    """An object of the store: `size` in bytes."""
 
     key: str
     size: int
@@ -30,21 +32,21 @@ class ObjectStorage(Protocol):
     """The objects of one deployment."""
 
     def link(self, method: str, key: str, seconds: float) -> str:
-        """An address that does one thing for some seconds without a credential. It is a secret meanwhile."""
+        """Return a presigned URL for one GET or PUT, valid for `seconds`. It is a secret until it expires."""
         ...
 
     def sizes(self, keys: Collection[str]) -> dict[str, int]:
-        """In bytes; without those that are not there."""
+        """Return the sizes in bytes of the existing keys. Missing keys are left out."""
         ...
 
     def read(self, key: str) -> bytes:
-        """The whole object. Raises NotFound when it is not there."""
+        """Return the object's bytes. Raise NotFound when it does not exist."""
         ...
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        """All whose key begins with it, in no promised order."""
+        """Yield all objects whose key begins with `prefix`, in any order."""
         ...
 
     def delete(self, keys: Collection[str]) -> None:
-        """What is not there already is no error."""
+        """Delete the objects. Ignore missing keys."""
         ...

@@ -1,7 +1,7 @@
-"""What goes wrong with the object store, as one error with a kind and a sentence.
+"""Errors of the object store: one exception with a kind and a sentence.
 
-The sentence is made from what the store said by code: never from texts of the libraries, which may hold an address that
-is a secret while it works.
+The sentence comes from the store's error code, never from the libraries' texts: they may hold a presigned URL, which is
+a secret.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from botocore import exceptions as said
+from botocore import exceptions as botocore_errors
 
 from jobs.object_store.contract import ObjectsUnavailable
 from schema.errors import NotFound
@@ -35,14 +35,14 @@ KINDS: dict[str, StoreErrorKind] = {
     "507": "full",
 }
 _SENTENCES: dict[StoreErrorKind, str] = {
-    "network": "The object store cannot be reached; check S3_ENDPOINT_URL and that it runs.",
+    "network": "The object store is unreachable. Check S3_ENDPOINT_URL and that the store runs.",
     "timeout": "The object store does not answer in time.",
-    "denied": "The object store refuses the credentials, or what they may do; check S3_ACCESS_KEY_ID and its rights.",
-    "skewed": "The object store's clock and this machine's are too far apart; set them right.",
-    "no_bucket": "The bucket does not exist; make it, or name another by S3_BUCKET.",
-    "busy": "The object store is overloaded and asks to come back later.",
+    "denied": "The object store refuses the credentials or their rights. Check S3_ACCESS_KEY_ID and its rights.",
+    "skewed": "The clocks of the object store and this machine differ too much. Set them right.",
+    "no_bucket": "The bucket does not exist. Create it, or set S3_BUCKET to another.",
+    "busy": "The object store is overloaded. Try again later.",
     "full": "The object store has no space left.",
-    "too_large": "The object is larger than what may be read at once.",
+    "too_large": "The object exceeds the size limit for one read.",
     "broken": "The object store failed.",
 }
 ABSENT = {"NoSuchKey", "404", "NotFound"}
@@ -50,43 +50,50 @@ EXISTS = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
 
 
 class StoreError(ObjectsUnavailable):
-    """The object store did not do what it was asked for. `kind` says why, `said` is the store's own code or None."""
+    """The object store did not perform a request. `kind` is the cause, `store_code` the store's own code or None."""
 
-    def __init__(self, kind: StoreErrorKind, *, said: str | None = None, doing: str = "") -> None:
+    def __init__(self, kind: StoreErrorKind, *, store_code: str | None = None, action: str = "") -> None:
         self.kind: StoreErrorKind = kind
-        self.said = said
-        aside = ", ".join(part for part in (doing, said) if part)
+        self.store_code = store_code
+        aside = ", ".join(part for part in (action, store_code) if part)
         super().__init__(_SENTENCES[kind] + (f" ({aside})" if aside else ""))
 
 
 @contextmanager
-def translated(doing: str) -> Iterator[None]:
-    """Turn what the libraries raise into NotFound or StoreError, without their texts."""
+def translating_errors(action: str) -> Iterator[None]:
+    """Translate the libraries' exceptions to NotFound or StoreError, without their texts."""
     try:
         yield
-    except said.ClientError as error:
-        raise from_answer(error, doing) from None
-    except (said.BotoCoreError, said.HTTPClientError, ValueError) as error:
-        raise from_trouble(error, doing) from None
+    except botocore_errors.ClientError as error:
+        raise from_answer(error, action) from None
+    except (botocore_errors.BotoCoreError, botocore_errors.HTTPClientError, ValueError) as error:
+        raise from_trouble(error, action) from None
 
 
-def from_answer(error: said.ClientError, doing: str) -> StoreError | NotFound:
+def from_answer(error: botocore_errors.ClientError, action: str) -> StoreError | NotFound:
     code = code_of(error)
     if code in ABSENT:
-        return NotFound("There is no such object in the store.")
+        return NotFound("The store has no such object.")
     status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
-    return StoreError(KINDS.get(code) or KINDS.get(status, "broken"), said=code or status, doing=doing)
+    return StoreError(KINDS.get(code) or KINDS.get(status, "broken"), store_code=code or status, action=action)
 
 
-def from_trouble(error: Exception, doing: str) -> StoreError:
-    if isinstance(error, said.ConnectTimeoutError | said.ReadTimeoutError):
-        return StoreError("timeout", doing=doing)
-    if isinstance(error, said.NoCredentialsError | said.PartialCredentialsError | said.CredentialRetrievalError):
-        return StoreError("denied", said=type(error).__name__, doing=doing)
-    if isinstance(error, said.HTTPClientError | said.ConnectionError | said.IncompleteReadError):
-        return StoreError("network", said=type(error).__name__, doing=doing)
-    return StoreError("broken", said=type(error).__name__, doing=doing)
+def from_trouble(error: Exception, action: str) -> StoreError:
+    if isinstance(error, botocore_errors.ConnectTimeoutError | botocore_errors.ReadTimeoutError):
+        return StoreError("timeout", action=action)
+    if isinstance(
+        error,
+        botocore_errors.NoCredentialsError
+        | botocore_errors.PartialCredentialsError
+        | botocore_errors.CredentialRetrievalError,
+    ):
+        return StoreError("denied", store_code=type(error).__name__, action=action)
+    if isinstance(
+        error, botocore_errors.HTTPClientError | botocore_errors.ConnectionError | botocore_errors.IncompleteReadError
+    ):
+        return StoreError("network", store_code=type(error).__name__, action=action)
+    return StoreError("broken", store_code=type(error).__name__, action=action)
 
 
-def code_of(error: said.ClientError) -> str:
+def code_of(error: botocore_errors.ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))

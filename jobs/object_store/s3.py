@@ -1,6 +1,6 @@
-"""The object store: the only place that knows S3. Any endpoint of that API, by path-style addresses.
+"""The adapter for S3: the only module that knows S3. It works with any endpoint of that API, by path-style URLs.
 
-Every failure is one StoreError (jobs/object_store/errors.py) with a kind and a sentence; neither holds a secret.
+Every failure raises StoreError (jobs/object_store/errors.py) with a kind and a sentence. Neither holds a secret.
 """
 
 from __future__ import annotations
@@ -17,11 +17,20 @@ from typing import Any, cast
 
 import boto3
 import structlog
-from botocore import exceptions as said
+from botocore import exceptions as botocore_errors
 from botocore.config import Config
 
 from jobs.object_store.contract import StoredObject
-from jobs.object_store.errors import ABSENT, EXISTS, KINDS, StoreError, code_of, from_answer, from_trouble, translated
+from jobs.object_store.errors import (
+    ABSENT,
+    EXISTS,
+    KINDS,
+    StoreError,
+    code_of,
+    from_answer,
+    from_trouble,
+    translating_errors,
+)
 from jobs.object_store.settings import StoreSettings
 from schema.errors import NotFound
 
@@ -33,28 +42,28 @@ MAX_READ_BYTES = 256 * 1024 * 1024
 HEADS_AT_A_TIME = 16
 PAGE_KEYS = 1000
 UNKNOWN = {"NotImplemented", "501", "InvalidArgument", "InvalidRequest", "MethodNotAllowed", "405"}
-"""How stores say that they do not know a thing."""
+"""The codes by which stores refuse an operation that they do not support."""
 PROBE_PREFIX = "runyard-probes/"
 
 _opening = threading.Lock()
-"""A session makes one client at a time; the clients themselves are for many threads."""
+"""A boto3 session creates one client at a time. The clients are thread-safe."""
 _log = structlog.stdlib.get_logger(__name__)
 
 
 def make_store(settings: StoreSettings, *, read_seconds: float = READ_SECONDS, attempts: int = ATTEMPTS) -> Bucket:
-    """Nothing is asked of the store yet. The libraries' own debug lines hold signatures, so they are never on."""
-    for chatty in ("boto3", "botocore", "urllib3"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    """Create a client without calling the store. Silence the libraries' debug lines, which hold signatures."""
+    for logger_name in ("boto3", "botocore", "urllib3"):
+        logging.getLogger(logger_name).setLevel(logging.WARNING)
     config = _config(read_seconds=read_seconds, attempts=attempts)
-    own = _client(settings, settings.endpoint_url, config)
-    elsewhere = settings.worker_endpoint_url
-    signing = own if elsewhere in {None, settings.endpoint_url} else _client(settings, elsewhere, config)
-    return Bucket(settings, own, signing)
+    client = _client(settings, settings.endpoint_url, config)
+    worker_url = settings.worker_endpoint_url
+    signing = client if worker_url in {None, settings.endpoint_url} else _client(settings, worker_url, config)
+    return Bucket(settings, client, signing)
 
 
 @cache
 def _session() -> Any:
-    """One for the process: it reads the description of S3 once, which takes longer than all else here."""
+    """Return the process's session. It loads the description of S3 once, which is slow."""
     return boto3.session.Session()
 
 
@@ -67,14 +76,14 @@ def _config(*, read_seconds: float, attempts: int) -> Config:
         read_timeout=read_seconds,
         max_pool_connections=CONNECTIONS,
         tcp_keepalive=True,
-        # Newer checksums only where an operation demands one: many stores do not know them.
+        # Newer checksums only where an operation requires one: many stores do not support them.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
 
 
 def _client(settings: StoreSettings, endpoint_url: str | None, config: Config) -> Any:
-    with translated("opening"), _opening:
+    with translating_errors("opening"), _opening:
         return _session().client(
             "s3",
             endpoint_url=endpoint_url,
@@ -86,21 +95,23 @@ def _client(settings: StoreSettings, endpoint_url: str | None, config: Config) -
 
 
 class Bucket:
-    """The objects of one deployment (jobs.object_store.contract.Objects). Usable from many threads; raises
-    StoreError."""
+    """The objects of one deployment (jobs.object_store.contract.ObjectStorage).
 
-    def __init__(self, settings: StoreSettings, own: Any, signing: Any) -> None:
+    The methods are thread-safe and raise StoreError.
+    """
+
+    def __init__(self, settings: StoreSettings, client: Any, signing: Any) -> None:
         self.settings = settings
         self._name = settings.bucket
-        self._own = own
+        self._client = client
         self._signing = signing
-        self._probed = threading.Lock()
+        self._probe_lock = threading.Lock()
         self._is_conditional: bool | None = None
 
     def link(self, method: str, key: str, seconds: float | None = None) -> str:
-        """An address that does one thing, GET or PUT, for some seconds without a credential; a secret meanwhile."""
+        """Return a presigned URL for one GET or PUT, valid for `seconds`. It is a secret until it expires."""
         operation = {"GET": "get_object", "PUT": "put_object"}[method]
-        with translated("signing"):
+        with translating_errors("signing"):
             address: str = self._signing.generate_presigned_url(
                 operation,
                 Params={"Bucket": self._name, "Key": key},
@@ -109,34 +120,36 @@ class Bucket:
         return address
 
     def sizes(self, keys: Collection[str]) -> dict[str, int]:
-        """In bytes; without those that are not there. By a listing as long as that is cheaper than to ask for each."""
-        wanted = set(keys)
-        if len(wanted) <= HEADS_AT_A_TIME:
-            return self._sizes_by_head(wanted)
-        prefix = commonprefix(list(wanted)).rpartition("/")  # noqa: RUF071  keys, cut at their last slash
-        found: dict[str, int] = {}
-        left = len(wanted) // HEADS_AT_A_TIME
+        """Return the sizes in bytes of the existing keys. Use a listing while it is cheaper than a HEAD per key."""
+        requested = set(keys)
+        if len(requested) <= HEADS_AT_A_TIME:
+            return self._sizes_by_head(requested)
+        prefix = commonprefix(list(requested)).rpartition("/")  # noqa: RUF071  keys, cut at their last slash
+        sizes: dict[str, int] = {}
+        remaining = len(requested) // HEADS_AT_A_TIME
         for page in self._pages(prefix[0] + prefix[1]):
-            found |= {stored.key: stored.size for stored in page if stored.key in wanted}
-            left -= 1
-            if len(found) == len(wanted):
-                return found
-            if not left:
-                return found | self._sizes_by_head(wanted - found.keys())
-        return found
+            sizes |= {stored.key: stored.size for stored in page if stored.key in requested}
+            remaining -= 1
+            if len(sizes) == len(requested):
+                return sizes
+            if not remaining:
+                return sizes | self._sizes_by_head(requested - sizes.keys())
+        return sizes
 
     def read(self, key: str, *, max_bytes: int = MAX_READ_BYTES) -> bytes:
-        """The whole object. Raises NotFound when it is not there; StoreError `too_large` without reading it."""
-        with translated("reading"):
-            answer = self._own.get_object(Bucket=self._name, Key=key)
+        """Return the object's bytes. Raise NotFound without an object, StoreError `too_large` before reading it."""
+        with translating_errors("reading"):
+            answer = self._client.get_object(Bucket=self._name, Key=key)
             with closing(answer["Body"]) as body:
                 if answer["ContentLength"] > max_bytes:
                     raise StoreError("too_large")
                 return cast(bytes, body.read())
 
     def write(self, key: str, content: bytes, *, only_if_absent: bool = False) -> bool:
-        """False, with nothing written, when it must be absent and is not. A store without conditional writes is asked
-        before, which does not hold against another who writes the same key at that moment."""
+        """Write an object. Return False and write nothing when it exists and `only_if_absent` is set.
+
+        Without conditional writes, the adapter checks before it writes. A concurrent writer of the key can defeat that.
+        """
         if not only_if_absent:
             self._put(key, content)
             return True
@@ -148,36 +161,38 @@ class Bucket:
         return True
 
     def delete(self, keys: Collection[str]) -> None:
-        """What is not there already is no error. Raises StoreError when any is left, after trying all."""
+        """Delete the objects. Ignore missing keys. Try all keys, then raise StoreError when any is left."""
         ordered = sorted(keys)
         refused: list[str] = []
         for start in range(0, len(ordered), PAGE_KEYS):
             objects = [{"Key": key} for key in ordered[start : start + PAGE_KEYS]]
-            with translated("deleting"):
-                answer = self._own.delete_objects(Bucket=self._name, Delete={"Objects": objects, "Quiet": True})
+            with translating_errors("deleting"):
+                answer = self._client.delete_objects(Bucket=self._name, Delete={"Objects": objects, "Quiet": True})
             refused += [error.get("Code", "") for error in answer.get("Errors", [])]
-        left = [code for code in refused if code not in ABSENT]
-        if left:
-            raise StoreError(KINDS.get(left[0], "broken"), said=left[0], doing=f"deleting, {len(left)} are left")
+        remaining = [code for code in refused if code not in ABSENT]
+        if remaining:
+            raise StoreError(
+                KINDS.get(remaining[0], "broken"), store_code=remaining[0], action=f"deleting, {len(remaining)} left"
+            )
 
     def ensure_bucket(self) -> bool:
-        """Make the bucket unless it exists; whether it was made."""
+        """Create the bucket unless it exists. Return whether it was created."""
         if self.has_bucket():
             return False
         region = self.settings.region
-        place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        location = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         try:
-            with translated("making the bucket"):
-                self._own.create_bucket(Bucket=self._name, **place)
+            with translating_errors("creating the bucket"):
+                self._client.create_bucket(Bucket=self._name, **location)
         except StoreError as error:
-            if error.said != "BucketAlreadyOwnedByYou":
+            if error.store_code != "BucketAlreadyOwnedByYou":
                 raise
         return True
 
     def has_bucket(self) -> bool:
         try:
-            with translated("looking for the bucket"):
-                self._own.head_bucket(Bucket=self._name)
+            with translating_errors("looking for the bucket"):
+                self._client.head_bucket(Bucket=self._name)
         except (NotFound, StoreError) as error:
             if isinstance(error, StoreError) and error.kind != "no_bucket":
                 raise
@@ -185,24 +200,24 @@ class Bucket:
         return True
 
     def remove_empty_bucket(self) -> None:
-        with translated("removing the bucket"):
-            self._own.delete_bucket(Bucket=self._name)
+        with translating_errors("removing the bucket"):
+            self._client.delete_bucket(Bucket=self._name)
 
     def has_conditional_writes(self) -> bool:
-        """Whether the store keeps `only_if_absent` by itself: tried once with an object that is deleted again."""
-        with self._probed:
+        """Whether the store supports conditional writes. Try it once with a probe object, which is then deleted."""
+        with self._probe_lock:
             if self._is_conditional is None:
                 self._is_conditional = self._try_conditional_writes()
             return self._is_conditional
 
     def has_multipart(self, key: str) -> bool:
-        """Nothing of ours needs it. An upload is begun and given up again."""
+        """Whether the store supports multipart uploads, which Runyard does not need. Begin and abort an upload."""
         try:
-            with translated("beginning an upload in parts"):
-                begun = self._own.create_multipart_upload(Bucket=self._name, Key=key)
-                self._own.abort_multipart_upload(Bucket=self._name, Key=key, UploadId=begun["UploadId"])
+            with translating_errors("beginning a multipart upload"):
+                begun = self._client.create_multipart_upload(Bucket=self._name, Key=key)
+                self._client.abort_multipart_upload(Bucket=self._name, Key=key, UploadId=begun["UploadId"])
         except StoreError as error:
-            if error.said in UNKNOWN:
+            if error.store_code in UNKNOWN:
                 return False
             raise
         return True
@@ -212,24 +227,24 @@ class Bucket:
         try:
             return self._put_if_absent(key, b"1") and not self._put_if_absent(key, b"2")
         except StoreError as error:
-            if error.said in UNKNOWN:
+            if error.store_code in UNKNOWN:
                 return False
             raise
         finally:
             self.delete([key])
 
     def _put(self, key: str, content: bytes) -> None:
-        with translated("writing"):
-            self._own.put_object(Bucket=self._name, Key=key, Body=content)
+        with translating_errors("writing"):
+            self._client.put_object(Bucket=self._name, Key=key, Body=content)
 
     def _put_if_absent(self, key: str, content: bytes) -> bool:
         try:
-            self._own.put_object(Bucket=self._name, Key=key, Body=content, IfNoneMatch="*")
-        except said.ClientError as error:
+            self._client.put_object(Bucket=self._name, Key=key, Body=content, IfNoneMatch="*")
+        except botocore_errors.ClientError as error:
             if code_of(error) in EXISTS:
                 return False
             raise from_answer(error, "writing") from None
-        except said.BotoCoreError as error:
+        except botocore_errors.BotoCoreError as error:
             raise from_trouble(error, "writing") from None
         return True
 
@@ -240,29 +255,31 @@ class Bucket:
 
     def _size(self, key: str) -> int | None:
         try:
-            with translated("looking for an object"):
-                return int(self._own.head_object(Bucket=self._name, Key=key)["ContentLength"])
+            with translating_errors("looking for an object"):
+                return int(self._client.head_object(Bucket=self._name, Key=key)["ContentLength"])
         except NotFound:
             return None
 
     def _pages(self, prefix: str, *, page_keys: int = PAGE_KEYS) -> Iterator[list[StoredObject]]:
-        turned = self._own.get_paginator("list_objects_v2")
-        pages = iter(turned.paginate(Bucket=self._name, Prefix=prefix, PaginationConfig={"PageSize": page_keys}))
+        paginator = self._client.get_paginator("list_objects_v2")
+        pages = iter(paginator.paginate(Bucket=self._name, Prefix=prefix, PaginationConfig={"PageSize": page_keys}))
         while True:
-            with translated("listing"):
+            with translating_errors("listing"):
                 page = next(pages, None)
             if page is None:
                 return
-            yield [StoredObject(one["Key"], one["Size"], one["LastModified"]) for one in page.get("Contents", [])]
+            yield [
+                StoredObject(entry["Key"], entry["Size"], entry["LastModified"]) for entry in page.get("Contents", [])
+            ]
 
     def list(self, prefix: str, *, page_keys: int = PAGE_KEYS) -> Iterator[StoredObject]:
-        """All whose key begins with it."""
+        """Yield all objects whose key begins with `prefix`."""
         for page in self._pages(prefix, page_keys=page_keys):
             yield from page
 
 
 class StoreOpening:
-    """A duty of the job worker: until the store has answered once, make its bucket and learn what it can do."""
+    """A periodic task: until the store answers once, create its bucket and probe its features."""
 
     def __init__(self, store: Bucket) -> None:
         self._store = store
@@ -275,7 +292,7 @@ class StoreOpening:
             made = self._store.ensure_bucket()
             conditional = self._store.has_conditional_writes()
         except StoreError as error:
-            _log.warning("store.away", kind=error.kind, why=error.detail)
+            _log.warning("store.unreachable", kind=error.kind, why=error.detail)
             return
         self._is_open = True
         _log.info("store.ready", bucket=self._store.settings.bucket, made=made, conditional_writes=conditional)

@@ -1,4 +1,4 @@
-"""What the object store's adapter is told; importing it does not import boto3."""
+"""Settings of the object store's adapter. The import does not import boto3."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class StoreSettings:
-    """`endpoint_url` None is AWS itself; without a key AWS's own chain of credentials is asked. `worker_endpoint_url`
-    is where workers reach the same store, when that is another address."""
+    """Settings of a bucket. `endpoint_url` None means AWS; without a key boto3 uses AWS's credential chain.
+
+    `worker_endpoint_url` is the store's URL for workers when it differs.
+    """
 
     bucket: str
     endpoint_url: str | None = None

@@ -48,7 +48,7 @@ def execute_run(context: TaskContext, run_id: UUID) -> ExecuteOutcome:
     if claimed is None:
         return "nothing_to_do"
     run = claimed.run
-    with trace_of(run).in_logs(), context.claims.in_hand(run):
+    with trace_of(run).in_logs(), context.claims.renewing(run):
         outcome = _start(context, claimed)
         _log.info("run.job_ended", outcome=outcome, attempt=run.attempt, claim=run.claim)
     return outcome
@@ -75,7 +75,7 @@ def _hand_over(context: TaskContext, claimed: Claimed) -> ExecuteOutcome:
         found = None if is_last else at_work(context, run, claimed.worker)
         if found is None:
             found = activate(context, run.session_id, run=run)
-            if not context.claims.stands(run):  # that may have taken long
+            if not context.claims.is_held(run):  # that may have taken long
                 return "superseded"
         there = replace(run, epoch=found.epoch)
         try:

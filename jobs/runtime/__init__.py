@@ -1,1 +1,1 @@
-"""What a job worker holds: settings, connections, the executor client."""
+"""The job worker's runtime: settings, database connections, renewals and the executor client."""

@@ -1,4 +1,4 @@
-"""Claims in hand: while a job works on a run, its claim is extended, however long an executor takes to start."""
+"""Renew the claims of runs while jobs work on them, however long an executor takes to start."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from schema.rows import RunRow
 
 
 class Claims:
-    """One per process. `hold_all` is called several times within a lock's time."""
+    """The claims of this process. A periodic task calls `renew_all` four times within a lock's time."""
 
     def __init__(self, database: JobDatabase, *, lock_seconds: float) -> None:
         self._database = database
         self._lock_seconds = lock_seconds
         self._lock = threading.Lock()
-        self._in_hand: dict[tuple[UUID, int], RunRow] = {}
+        self._renewing: dict[tuple[UUID, int], RunRow] = {}
 
     @property
     def interval_seconds(self) -> float:
         return self._lock_seconds / 4
 
     @contextmanager
-    def in_hand(self, run: RunRow) -> Iterator[None]:
+    def renewing(self, run: RunRow) -> Iterator[None]:
         with self._lock:
-            self._in_hand[run.id, run.claim] = run
+            self._renewing[run.id, run.claim] = run
         try:
             yield
         finally:
             with self._lock:
-                del self._in_hand[run.id, run.claim]
+                del self._renewing[run.id, run.claim]
 
-    def stands(self, run: RunRow) -> bool:
-        """Whether the run is still this job's: not stopped, and not claimed by another meanwhile."""
+    def is_held(self, run: RunRow) -> bool:
+        """Whether this job still holds the run: it was neither stopped nor claimed by another job."""
         return self._database.call(claim_stands, run)
 
-    def hold_all(self) -> None:
+    def renew_all(self) -> None:
         with self._lock:
-            runs = list(self._in_hand.values())
+            runs = list(self._renewing.values())
         for run in runs:
             self._database.call(renew_claim, run, lock_seconds=self._lock_seconds)

@@ -1,4 +1,4 @@
-"""The worker's own way to PostgreSQL: each verb in a transaction of its own, and readers are told after its commit."""
+"""The job worker's database access: run each verb in its own transaction, and notify readers after the commit."""
 
 from __future__ import annotations
 
@@ -20,74 +20,78 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 Away = (psycopg.OperationalError, PoolTimeout)
-"""PostgreSQL cannot be reached, or has just ended the connection."""
+"""The errors of an unreachable PostgreSQL, or of a connection that it has just ended."""
 
 CONNECT: dict[str, Any] = {
     "autocommit": True,
     "connect_timeout": 5,
-    # a server that is gone without a word is noticed within about ten seconds
+    # the client notices a silent loss of the server within about ten seconds
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-"""Keywords of the worker's connections. Autocommit: transactions are opened explicitly."""
+"""Keywords of the job worker's connections. With autocommit, code opens transactions explicitly."""
 
 STATEMENT_SECONDS = 30
 CHECKOUT_SECONDS = 5.0
 RECONNECT_SECONDS = 5.0
 MOST_ALONE = 64
-"""Connections that somebody has alone: each activation, stop and removal under way holds one."""
+"""The most dedicated connections: each activation, stop and removal holds one while it runs."""
 
 
 @dataclass(frozen=True)
 class JobDatabase:
-    """One per process. `alone` are the connections that somebody must have alone."""
+    """The database of a process. `dedicated_pool` holds the connections that one caller uses exclusively."""
 
     pool: ConnectionPool[Conn]
-    alone: ConnectionPool[Conn]
-    hints: Notify
+    dedicated_pool: ConnectionPool[Conn]
+    notify: Notify
 
     def transact(self, verb: Callable[Concatenate[Conn, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call the verb in a transaction; what it returns is committed. Nothing slow belongs in it."""
+        """Call the verb in a transaction, commit, and return its result. The verb must be quick."""
         with record_appends() as heads:
             with self.pool.connection() as conn, conn.transaction():
                 outcome = verb(conn, *args, **kwargs)
-            self.hints.send(heads)
+            self.notify.send(heads)
         return outcome
 
     def call(self, verb: Callable[Concatenate[Conn, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a verb of one statement that appends nothing: it is a transaction by itself, two round trips less."""
+        """Call a verb with a single statement that appends no event. This saves two round trips."""
         with self.pool.connection() as conn:
             return verb(conn, *args, **kwargs)
 
     @contextmanager
     def dedicated(self, *, wait_seconds: float = CHECKOUT_SECONDS) -> Iterator[Conn]:
-        """A connection of its own, outside of any transaction: its advisory locks end with the block. Raises
-        PoolTimeout when all are taken for so long."""
-        with self.alone.connection(timeout=wait_seconds) as conn:
+        """Lend a dedicated connection outside any transaction. Its advisory locks end with the block.
+
+        Raise PoolTimeout when no connection is free within `wait_seconds`.
+        """
+        with self.dedicated_pool.connection(timeout=wait_seconds) as conn:
             try:
                 yield conn
             finally:
-                with suppress(psycopg.OperationalError):  # lost, and its locks with it
+                with suppress(psycopg.OperationalError):  # a lost connection has lost its locks too
                     conn.execute("SELECT pg_advisory_unlock_all()")
 
 
 @contextmanager
 def open_database(dsn: str, *, connections: int) -> Iterator[JobDatabase]:
-    """The pool opens in the background: PostgreSQL may come later. A short reconnect time-out keeps its pauses short,
-    so that it is back within seconds of PostgreSQL's return."""
+    """Open the pools in the background: PostgreSQL may start later.
+
+    A short reconnect timeout keeps the pauses short, so that the pools reconnect within seconds of its return.
+    """
     pool = _pool(dsn, "verbs", size=connections, configure=_configure)
-    alone = _pool(dsn, "alone", size=MOST_ALONE)
-    hints = Notify(partial(psycopg.connect, dsn, **CONNECT, options="-c synchronous_commit=off"))
+    dedicated_pool = _pool(dsn, "dedicated", size=MOST_ALONE)
+    notify = Notify(partial(psycopg.connect, dsn, **CONNECT, options="-c synchronous_commit=off"))
     try:
         pool.open()
-        alone.open()
-        yield JobDatabase(pool, alone, hints)
+        dedicated_pool.open()
+        yield JobDatabase(pool, dedicated_pool, notify)
     finally:
-        alone.close()
+        dedicated_pool.close()
         pool.close()
-        hints.close()
+        notify.close()
 
 
 def _pool(
@@ -112,11 +116,14 @@ def _pool(
 
 
 def _refuse_ended(conn: Conn) -> None:
-    """A server that ends a connection says so, and says nothing else unasked: what can be read needs no round trip."""
+    """Refuse a connection with unread data: the server sends data unasked only when it ends a connection.
+
+    This check needs no round trip.
+    """
     poll = select.poll()
     poll.register(conn.fileno(), select.POLLIN)
     if poll.poll(0):
-        conn.close()  # or the pool would take it back as a well one
+        conn.close()  # otherwise the pool would reuse it
         raise psycopg.OperationalError("the server has ended the connection")
 
 

@@ -1,7 +1,7 @@
-"""Calls to an executor: retried where that can help, and never otherwise.
+"""Call an executor, retrying only where a retry can help.
 
-Retried are network errors, time-outs, the configured 5xx, and 429 after the pause that it asks for; never another 4xx.
-Pauses grow by the same step each time. What fails in the end is one ExecutorError.
+The client retries network errors, timeouts, the configured 5xx, and 429 after its Retry-After; never another 4xx.
+Pauses grow by the same step each time. A call that fails in the end raises ExecutorError.
 """
 
 from __future__ import annotations
@@ -32,13 +32,16 @@ from schema.workspace_api import Links, OperationState, RestoreWorkspace, SyncWo
 TOO_MANY_REQUESTS = 429
 HEALTH_SECONDS = 2.0
 OPERATION_SECONDS = 10.0
-"""How much longer than it was asked to wait an executor may take to tell how far an operation is."""
+"""The time beyond the requested wait that an executor may take to report an operation's progress."""
 FailureKind = Literal["http", "timeout", "network"]
 
 
 class ExecutorError(RunyardError):
-    """An executor could not be called, or refused the call. `attempt` counts from 1; `status` and `problem` (its stable
-    code) are there when it answered, `paths` when it is about some; `retry_after` is in seconds."""
+    """A call to an executor failed, or the executor refused it.
+
+    `attempt` counts from 1. `status` and `problem` (the stable code) are set when the executor answered, `paths` when
+    it named some. `retry_after` is in seconds.
+    """
 
     code: ClassVar[str] = "executor_error"
 
@@ -67,13 +70,13 @@ class ExecutorError(RunyardError):
 
     @property
     def is_refusal(self) -> bool:
-        """It will say the same the next time."""
+        """Whether the executor would refuse a retry too."""
         return self.status is not None and 400 <= self.status < 500 and self.status != TOO_MANY_REQUESTS
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where an executor answers, and the bearer token that it expects."""
+    """An executor's URL, and the bearer token that it expects."""
 
     base_url: str
     token: str = field(repr=False)
@@ -81,14 +84,14 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class RetryRules:
-    """`delay_seconds` is the step by which pauses grow; `attempts` counts the first call."""
+    """The rules for retries. `delay_seconds` is the step by which pauses grow; `attempts` includes the first call."""
 
     attempts: int = 4
     delay_seconds: float = 0.2
     status_codes: tuple[int, ...] = (500, 502, 503, 504)
 
     def pause_after(self, error: Exception) -> float | bool:
-        """Seconds to wait before the next call; False when another one cannot help."""
+        """Return the seconds to wait before a retry; False when a retry cannot help."""
         if not isinstance(error, ExecutorError):
             return False
         if error.status == TOO_MANY_REQUESTS and error.retry_after is not None:
@@ -108,7 +111,7 @@ Parsed = TypeVar("Parsed", bound=Wire)
 
 @dataclass(frozen=True)
 class Call:
-    """One request; `timeout` None is the client's own, in seconds."""
+    """A request. `timeout` is in seconds; None means the client's own."""
 
     method: str
     url: str
@@ -122,11 +125,11 @@ class Call:
 
 
 class ExecutorClient:
-    """One per process, for all executors; its connections are kept and shared between threads."""
+    """The client of a process for all executors. Threads share its connections."""
 
     def __init__(self, rules: RetryRules, *, timeout_seconds: float) -> None:
         self._rules = rules
-        # Executors are reached directly: a proxy of the environment is meant for agents.
+        # The client reaches executors directly: a proxy in the environment is meant for agents.
         self._http = httpx.Client(
             timeout=timeout_seconds,
             trust_env=False,
@@ -137,7 +140,7 @@ class ExecutorClient:
         self._http.close()
 
     def health(self, base_url: str) -> ExecutorHealth:
-        """Asked once, without a token, and not waited for long."""
+        """Return the executor's health: one call without a token and with a short timeout."""
         call = Call("GET", f"{base_url}/health", timeout=HEALTH_SECONDS)
         return self._parsed(ExecutorHealth, self._call(call, ONCE), call)
 
@@ -146,14 +149,19 @@ class ExecutorClient:
         return self._parsed(RunState, self._call(call, self._rules), call)
 
     def run_state(self, endpoint: Endpoint, run_id: UUID, trace: Trace) -> RunState | None:
-        """None when the executor does not know the run. Asked once."""
+        """Return the run's state, in one call; None when the executor does not know the run."""
         call = _call(endpoint, "GET", f"/runs/{run_id}", trace.headers("run.state"), timeout=HEALTH_SECONDS)
         return self._known(RunState, call, ONCE)
 
-    def stop_run(self, at: Endpoint, run_id: UUID, *, claim: int, trace: Trace, parks: bool = False) -> RunState | None:
-        """None when it does not know the run and nothing has to be remembered. `parks`: its agent ends, not the run."""
+    def stop_run(
+        self, endpoint: Endpoint, run_id: UUID, *, claim: int, trace: Trace, parks: bool = False
+    ) -> RunState | None:
+        """Stop the run and return its state; None when the executor does not know the run.
+
+        With `parks` the agent ends and the run stays open.
+        """
         query = f"claim={claim}&park=true" if parks else f"claim={claim}"
-        call = _call(at, "DELETE", f"/runs/{run_id}?{query}", trace.headers("run.park" if parks else "run.stop"))
+        call = _call(endpoint, "DELETE", f"/runs/{run_id}?{query}", trace.headers("run.park" if parks else "run.stop"))
         return self._known(RunState, call, self._rules)
 
     def answer(self, endpoint: Endpoint, run_id: UUID, answer: Answer, trace: Trace) -> None:
@@ -161,23 +169,23 @@ class ExecutorClient:
         call = _call(endpoint, "POST", path, trace.headers("human_loop.answer"), body=answer.to_json())
         self._call(call, self._rules)
 
-    def validate(self, endpoint: Endpoint, wanted: ValidateWorkspace, trace: Trace) -> WorkspaceFound:
+    def validate(self, endpoint: Endpoint, request: ValidateWorkspace, trace: Trace) -> WorkspaceFound:
         headers = trace.headers("workspace.validate")
-        call = _call(endpoint, "POST", "/workspace/validate", headers, body=wanted.to_json())
+        call = _call(endpoint, "POST", "/workspace/validate", headers, body=request.to_json())
         return self._parsed(WorkspaceFound, self._call(call, self._rules), call)
 
-    def sync(self, endpoint: Endpoint, wanted: SyncWorkspace, trace: Trace) -> UUID:
-        """The operation's id; it has only begun."""
-        call = _call(endpoint, "POST", "/workspace/sync", trace.headers("workspace.sync"), body=wanted.to_json())
+    def sync(self, endpoint: Endpoint, request: SyncWorkspace, trace: Trace) -> UUID:
+        """Begin a sync and return its operation id."""
+        call = _call(endpoint, "POST", "/workspace/sync", trace.headers("workspace.sync"), body=request.to_json())
         return self._parsed(_Operation, self._call(call, self._rules), call).operation_id
 
-    def restore(self, endpoint: Endpoint, wanted: RestoreWorkspace, trace: Trace) -> UUID:
-        """The operation's id; it has only begun."""
-        call = _call(endpoint, "POST", "/workspace/restore", trace.headers("workspace.restore"), body=wanted.to_json())
+    def restore(self, endpoint: Endpoint, request: RestoreWorkspace, trace: Trace) -> UUID:
+        """Begin a sync and return its operation id."""
+        call = _call(endpoint, "POST", "/workspace/restore", trace.headers("workspace.restore"), body=request.to_json())
         return self._parsed(_Operation, self._call(call, self._rules), call).operation_id
 
     def operation(self, endpoint: Endpoint, operation_id: UUID, trace: Trace, *, wait: float) -> OperationState | None:
-        """How far it is, after at most `wait` seconds; None when the executor does not know it (any more)."""
+        """Return an operation's state after at most `wait` seconds; None when the executor does not know it."""
         path, headers = f"/workspace/operations/{operation_id}?wait={wait:g}", trace.headers("workspace.operation")
         call = _call(endpoint, "GET", path, headers, timeout=wait + OPERATION_SECONDS)
         return self._known(OperationState, call, self._rules)
@@ -222,7 +230,7 @@ class ExecutorClient:
         try:
             return kind.model_validate_json(answer.content)
         except ValidationError:
-            why = "answered with something that is not of this contract"
+            why = "sent an answer that breaks the contract"
             raise _error(call, "http", 1, 1, why, status=answer.status_code) from None
 
 
@@ -255,9 +263,9 @@ def _error(
 def _refusal(call: Call, answer: httpx.Response, attempt: int, attempts_allowed: int) -> ExecutorError:
     problem = _problem(answer)
     code, detail, paths = problem.get("code"), problem.get("detail"), problem.get("paths")
-    said = f": {detail}" if isinstance(detail, str) else f" to {call.method} {call.path}"
+    explanation = f": {detail}" if isinstance(detail, str) else f" to {call.method} {call.path}"
     return ExecutorError(
-        f"The executor answered {answer.status_code}{said}",
+        f"The executor answered {answer.status_code}{explanation}",
         kind="http",
         path=call.path,
         attempt=attempt,

@@ -1,7 +1,7 @@
-"""Hints: after a commit that appended events, readers in other processes are woken. A lost one costs delay, never data.
+"""Notify readers in other processes after a commit that appended events. A lost notification delays, it loses no data.
 
-Each goes in a transaction of its own whose commit nobody waits for, on one connection, so that the queue of
-notifications never holds up a run.
+Each notification has its own transaction with an asynchronous commit, on one connection. So the notification queue
+never delays a run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class Notify:
-    """Sends hints; the connection is made when first needed, and again when it was lost."""
+    """Sends notifications. It connects at the first one, and again after a lost connection."""
 
     def __init__(self, connect: Callable[[], Conn]) -> None:
         self._connect = connect
@@ -28,7 +28,7 @@ class Notify:
         self._conn: Conn | None = None
 
     def send(self, heads: Mapping[UUID, int]) -> None:
-        """Tell every reader how far these sessions' logs reach now."""
+        """Notify every reader of these sessions' newest sequence numbers."""
         if not heads:
             return
         with self._lock:
@@ -37,7 +37,7 @@ class Notify:
                     self._conn = self._connect()
                 send_notifications(self._conn, heads)
             except psycopg.Error as error:
-                _log.warning("hint.lost", why=str(error))
+                _log.warning("notification.lost", why=str(error))
                 self._disconnect()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Turns in hand: while a job saves a session or clears it up, its turn is extended, however long the store takes."""
+"""Renew the sync leases of sessions while jobs sync or collect garbage, however long the store takes."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from handlers.workspaces.sync import SyncLease, renew_sync_lease
 from jobs.runtime.database import JobDatabase
 
 
-class Turns:
-    """One per process. `hold_all` is called several times within a lock's time."""
+class SyncLeases:
+    """The sync leases of this process. A periodic task calls `renew_all` four times within a lock's time."""
 
     def __init__(self, database: JobDatabase, *, lock_seconds: float) -> None:
         self._database = database
         self.lock_seconds = lock_seconds
         self._lock = threading.Lock()
-        self._in_hand: set[SyncLease] = set()
+        self._renewing: set[SyncLease] = set()
 
     @property
     def interval_seconds(self) -> float:
         return self.lock_seconds / 4
 
     @contextmanager
-    def in_hand(self, turn: SyncLease) -> Iterator[None]:
+    def renewing(self, lease: SyncLease) -> Iterator[None]:
         with self._lock:
-            self._in_hand.add(turn)
+            self._renewing.add(lease)
         try:
             yield
         finally:
             with self._lock:
-                self._in_hand.discard(turn)
+                self._renewing.discard(lease)
 
-    def stands(self, turn: SyncLease) -> bool:
-        """Whether it has not become another's meanwhile."""
-        return self._database.transact(renew_sync_lease, turn, lock_seconds=self.lock_seconds)
+    def is_held(self, lease: SyncLease) -> bool:
+        """Renew the lease. Return whether this process still holds it."""
+        return self._database.transact(renew_sync_lease, lease, lock_seconds=self.lock_seconds)
 
-    def hold_all(self) -> None:
+    def renew_all(self) -> None:
         with self._lock:
-            turns = list(self._in_hand)
-        for turn in turns:
-            self.stands(turn)
+            leases = list(self._renewing)
+        for lease in leases:
+            self.is_held(lease)

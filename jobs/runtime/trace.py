@@ -1,4 +1,4 @@
-"""What a call to an executor is about, as its headers and our log lines name it."""
+"""The trace of a call to an executor, for its headers and the log lines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from schema.logs import log_context, trace_id
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
-    """What a call is about; its headers and log lines let one trace be followed through (TRACE_HEADERS)."""
+    """The session, run and trace of a call. Its headers and log lines carry them (TRACE_HEADERS)."""
 
     session_id: UUID
     epoch: int
@@ -20,7 +20,7 @@ class Trace:
     traceparent: str | None = None
 
     def headers(self, operation: str) -> dict[str, str]:
-        known = {
+        fields = {
             "x-trace-id": trace_id(self.traceparent),
             "x-trace-session-id": str(self.session_id),
             "x-trace-run-id": self.run_id and str(self.run_id),
@@ -28,10 +28,10 @@ class Trace:
             "x-trace-operation": operation,
             "traceparent": self.traceparent,
         }
-        return {name: value for name, value in known.items() if value}
+        return {name: value for name, value in fields.items() if value}
 
     def in_logs(self) -> AbstractContextManager[None]:
-        """Every line that is logged inside the block names it."""
+        """Add the trace to every log line inside the block."""
         return log_context(
             traceId=trace_id(self.traceparent),
             sessionId=self.session_id,

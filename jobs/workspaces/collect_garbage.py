@@ -56,11 +56,11 @@ def rules(context: TaskContext) -> GarbageRules:
 
 
 def _collect(context: TaskContext, store: ObjectStorage, session_id: UUID) -> Collected:
-    lock_seconds = context.turns.lock_seconds
+    lock_seconds = context.sync_leases.lock_seconds
     turn = context.database.transact(take_sync_lease, session_id, owner=context.claimer, lock_seconds=lock_seconds)
     if turn is None:
         return Collected(busy=1)
-    with context.turns.in_hand(turn):
+    with context.sync_leases.renewing(turn):
         try:
             retired = context.database.transact(retire_snapshots, turn, rules=rules(context), lock_seconds=lock_seconds)
             return Collected(sessions=1, retired=retired, deleted=_delete(context, store, turn))
@@ -80,16 +80,16 @@ def _delete(context: TaskContext, store: ObjectStorage, turn: SyncLease) -> int:
         listed,
         owner=context.claimer,
         rules=rules(context),
-        lock_seconds=context.turns.lock_seconds,
+        lock_seconds=context.sync_leases.lock_seconds,
     )
     deleted = 0
     for start in range(0, len(doomed), DELETED_AT_ONCE):
         keys = doomed[start : start + DELETED_AT_ONCE]
-        if not context.turns.stands(turn):
+        if not context.sync_leases.is_held(turn):
             break
         store.delete(keys)
         context.database.transact(
-            forget_deleted, turn, keys, owner=context.claimer, lock_seconds=context.turns.lock_seconds
+            forget_deleted, turn, keys, owner=context.claimer, lock_seconds=context.sync_leases.lock_seconds
         )
         deleted += len(keys)
     return deleted

@@ -78,7 +78,7 @@ def _receipt(
         trace=trace,
         start=lambda: context.executors.restore(endpoint, wanted, trace),
         may_have=lambda want: _may_have(session_id, restoring.snapshot_id, want),
-        stands=lambda: True,  # nobody else does: the worker's lock is held
+        is_held=lambda: True,  # nobody else does: the worker's lock is held
     )
     state = see_through(context, _store(context) if snapshot else None, asked)
     if state.restore is None:

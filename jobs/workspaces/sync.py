@@ -76,7 +76,7 @@ def save_due(context: TaskContext) -> None:
         context.database.transact(_give_turns, context)
 
 
-def give_back_turns(context: TaskContext, orphans: list[SyncLease]) -> None:
+def expire_orphaned_leases(context: TaskContext, orphans: list[SyncLease]) -> None:
     """Turns of job workers that are gone: theirs to take who looks next."""
     _log.warning("turns.orphaned", count=len(orphans))
     context.database.transact(expire_sync_leases, orphans)
@@ -128,7 +128,7 @@ def save_now(
 
 
 def _give_turns(conn: Conn, context: TaskContext) -> None:
-    lock_seconds = context.turns.lock_seconds
+    lock_seconds = context.sync_leases.lock_seconds
     for turn in take_due_sync_leases(conn, owner=context.claimer, lock_seconds=lock_seconds, at_once=AT_ONCE):
         defer_sync(conn, turn.session_id, claim=turn.claim)
 
@@ -155,7 +155,7 @@ def _own_turn(context: TaskContext, session_id: UUID, *, deadline: float) -> Syn
     """Wait until whoever has it is done. None for a session without a worker."""
     while True:
         turn = context.database.transact(
-            take_sync_lease, session_id, owner=context.claimer, lock_seconds=context.turns.lock_seconds
+            take_sync_lease, session_id, owner=context.claimer, lock_seconds=context.sync_leases.lock_seconds
         )
         if turn is not None or context.database.transact(saving_state, session_id) is None:
             return turn
@@ -167,10 +167,10 @@ def _save(context: TaskContext, turn: SyncLease, *, reason: SyncReason | None) -
     """None when it was nobody's to save, or there was nothing. Raises NotSaved once that is recorded; NotYetSaved,
     Superseded and Interrupted when the turn was given back."""
     begun: BegunSync | UnsavedReason | None = None
-    with context.turns.in_hand(turn), ExitStack() as in_logs:
+    with context.sync_leases.renewing(turn), ExitStack() as in_logs:
         try:
             begun = context.database.transact(
-                begin_sync, turn, owner=context.claimer, lock_seconds=context.turns.lock_seconds, reason=reason
+                begin_sync, turn, owner=context.claimer, lock_seconds=context.sync_leases.lock_seconds, reason=reason
             )
             if begun is None:
                 return None
@@ -257,7 +257,7 @@ class _Asking:
             trace=trace,
             start=lambda: self._shop.executors.sync(endpoint, self._wanted(), trace),
             may_have=self._may_have,
-            stands=lambda: self._shop.turns.stands(begun.turn),
+            is_held=lambda: self._shop.sync_leases.is_held(begun.turn),
         )
 
     def _wanted(self) -> SyncWorkspace:

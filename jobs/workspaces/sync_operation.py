@@ -56,7 +56,7 @@ class OperationRequest:
     trace: Trace
     start: Callable[[], UUID]
     may_have: Callable[[Want], bool]
-    stands: Callable[[], bool]
+    is_held: Callable[[], bool]
 
 
 def see_through(context: TaskContext, store: ObjectStorage | None, asked: OperationRequest) -> OperationState:
@@ -66,7 +66,7 @@ def see_through(context: TaskContext, store: ObjectStorage | None, asked: Operat
     while True:
         if context.closing.is_set():
             raise Interrupted
-        if not asked.stands():
+        if not asked.is_held():
             raise Superseded
         state = context.executors.operation(asked.endpoint, operation_id, asked.trace, wait=WAIT_SECONDS)
         if state is None:

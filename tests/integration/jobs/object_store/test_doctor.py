@@ -57,7 +57,7 @@ def test_no_store_is_a_note() -> None:
     [
         ({"endpoint_url": "http://127.0.0.1:1"}, "S3_ENDPOINT_URL"),
         ({"worker_endpoint_url": "http://127.0.0.1:1"}, "S3_WORKER_ENDPOINT_URL"),
-        ({"bucket": "not-there"}, "make it"),
+        ({"bucket": "not-there"}, "create it"),
         ({"access_key_id": "nobody"}, "S3_ACCESS_KEY_ID"),
     ],
 )

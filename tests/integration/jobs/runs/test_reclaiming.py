@@ -96,7 +96,7 @@ def test_a_worker_whose_lost_connection_still_held_its_lock_takes_it_when_that_e
         claimer="one",
         limits=ReconcileLimits(lease_seconds=60),
         reclaim=reclaimed.extend,
-        give_back=lambda _turns: None,
+        expire_leases=lambda _turns: None,
     )
     presence.run_once()
     run = runs.start()

@@ -138,7 +138,7 @@ def test_the_token_is_in_no_error_and_no_log(
 
 def test_an_answer_that_is_not_of_the_contract_is_an_error(client: ExecutorClient, stand_in: StandIn) -> None:
     stand_in.fail(Reply(200, {"hello": "proxy"}))
-    with pytest.raises(ExecutorError, match="not of this contract"):
+    with pytest.raises(ExecutorError, match="breaks the contract"):
         validate(client, stand_in)
 
 

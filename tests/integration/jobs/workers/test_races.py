@@ -125,7 +125,9 @@ def test_a_start_waits_for_a_connection_as_for_the_worker(session: Session, thre
         for _ in range(MOST_ALONE):
             taken.enter_context(session.context.database.dedicated())
         starting = threads.submit(execute_run, session.context, run.id)
-        wait_until(lambda: session.context.database.alone.get_stats()["requests_waiting"], lambda: "nobody waits")
+        wait_until(
+            lambda: session.context.database.dedicated_pool.get_stats()["requests_waiting"], lambda: "nobody waits"
+        )
         with pytest.raises(TimeoutError):
             starting.result(CHECKOUT_SECONDS + 1)
     assert starting.result(60) == "started"

@@ -14,7 +14,7 @@ from handlers.runs.reconcile import ReconcileLimits
 from handlers.workspaces.sync import is_saved, take_sync_lease, unsaved
 from jobs.context import TaskContext
 from jobs.periodic import Presence
-from jobs.workspaces.sync import NotSaved, give_back_turns, save_due, save_now, sync_workspace
+from jobs.workspaces.sync import NotSaved, expire_orphaned_leases, save_due, save_now, sync_workspace
 from tests.checker import check
 from tests.integration.jobs.stand_in import Reply, StandIn
 from tests.integration.jobs.waiting import wait_until
@@ -231,7 +231,7 @@ def test_the_turn_of_a_job_worker_whose_mark_is_gone_is_given_back_at_once(
         claimer=context.claimer,
         limits=ReconcileLimits(lease_seconds=60),
         reclaim=lambda _runs: None,
-        give_back=lambda turns: give_back_turns(context, turns),
+        expire_leases=lambda turns: expire_orphaned_leases(context, turns),
     )
     assert take_sync_lease(dirty.conn, dirty.id, owner="a dead one", lock_seconds=600)
     presence.run_once()
