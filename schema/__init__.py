@@ -1,1 +1,1 @@
-"""What Runyard's parts agree on: tables, named queries, rows, wire types, errors. It imports no other part."""
+"""Define what Runyard's parts share: tables, named queries, rows, wire types, errors. It imports no other part."""

@@ -1,4 +1,4 @@
-"""Addresses in settings, as every part reads them. Errors never repeat the text, which may hold a password."""
+"""Check addresses in settings. Errors never repeat the text, which may hold a password."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 
 def web_address(text: str) -> str:
-    """Without a slash at its end. Raises ValueError."""
+    """Return the address without a trailing slash. Raises ValueError."""
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
         raise ValueError("must be an address like http://127.0.0.1:8080")
@@ -17,7 +17,7 @@ def web_address(text: str) -> str:
 
 
 def database_address(text: str) -> str:
-    """As libpq understands it: a URL, or keywords. Raises ValueError."""
+    """Return an address that libpq understands: a URL, or keywords. Raises ValueError."""
     try:
         conninfo_to_dict(text)
     except psycopg.ProgrammingError:

@@ -1,7 +1,7 @@
-"""Rules that answer agents for people: what one says, as clients write it, and its row.
+"""Define approval rules, which answer agents for people: the text that clients write, and its row.
 
-Paths are those of the workspace, relative (`src/**`); a pattern that begins with `/` or `~` names places outside of it.
-Commands are matched as a whole. Patterns: `*`, `?`, and `**` for any number of folders.
+Workspace paths are relative (`src/**`). A pattern that begins with `/` or `~` names paths outside of the workspace.
+Commands match as a whole. Patterns: `*`, `?`, and `**` for any number of folders.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from schema.wire import Request, Text, Wire
 
 Effect = Literal["allow", "ask", "deny"]
 ToolKind = Literal["read", "edit", "delete", "move", "search", "execute", "think", "fetch", "switch_mode", "other"]
-"""Of the Agent Client Protocol."""
+"""The Agent Client Protocol's kinds of tool calls."""
 
 _NAME = r"(?:\.?[^./\x00-\x1f][^/\x00-\x1f]*|\.\.[^/\x00-\x1f]+)"
 PATH_PATTERN = rf"^(?:~?/)?{_NAME}(?:/{_NAME}){{0,31}}$"
@@ -36,9 +36,12 @@ PathPattern = Annotated[
 
 
 class RuleText(Request):
-    """Every part that is given has to fit the call. Deny goes before ask, ask before allow. `deny` and `ask` fit when
-    one path of the call, or a folder above it, or one part of a command line fits; `allow` when all paths and the
-    whole command do. A command with an operator of a shell is allowed only by a pattern that is that very command."""
+    """Every given part of a rule has to match the call. Deny goes before ask, ask before allow.
+
+    `deny` and `ask` match when one path of the call, a folder above it, or one part of a command line matches. `allow`
+    matches when all paths and the whole command match. A command with a shell operator is allowed only by a pattern
+    that equals the command.
+    """
 
     effect: Effect
     tool_kind: ToolKind | None = None
@@ -51,25 +54,25 @@ class RuleText(Request):
         json_schema_extra={"pattern": COMMAND_PATTERN},
     )
     note: Text | None = Field(
-        default=None, min_length=1, max_length=500, description="Why; an agent that is denied is told."
+        default=None, min_length=1, max_length=500, description="Reason for the rule. A denied agent receives it."
     )
 
 
 class NewRule(RuleText):
-    """For runs of one app, of one user, or of all where neither is named."""
+    """A rule for the runs of one app or one user, or for all runs when neither is named."""
 
     app_id: UUID | None = None
     user_id: UUID | Literal["me"] | None = None
 
 
 class ChangedRule(RuleText):
-    """All of what the rule says from now on. `version` is the one that is replaced; whom the rule is for stays."""
+    """The rule's complete new text. `version` is the version that it replaces. The rule's app and user stay."""
 
     version: int = Field(ge=1, le=2**31 - 1)
 
 
 class RuleReport(Wire):
-    """One version of a rule; `retiredAt` is there when it is not in force any more."""
+    """One version of a rule. `retiredAt` is set once the version is no longer in force."""
 
     rule_id: UUID
     version: int
@@ -92,7 +95,7 @@ class RulesReport(Wire):
 
 @dataclass(frozen=True)
 class ApprovalRuleRow:
-    """One version of a rule. It applies to runs of its app and of its user; without either, to all."""
+    """One version of a rule. It applies to runs of its app and of its user; without either, to all runs."""
 
     id: UUID
     version: int
@@ -109,5 +112,5 @@ class ApprovalRuleRow:
 
     @property
     def author(self) -> str:
-        """As event envelopes name it."""
+        """The rule's name in event envelopes."""
         return f"rule:{self.id}@{self.version}"

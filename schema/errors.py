@@ -1,6 +1,7 @@
-"""Every error that a caller can meet. `code` is stable and machine-readable; the message is a sentence for people.
+"""Define every error that a caller can meet. `code` is stable and machine-readable; the message is a sentence for
+people.
 
-The edge owns the only table from these classes to HTTP: functions/http/problems.py.
+functions/http/problems.py holds the only table from these classes to HTTP.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import ClassVar
 
 
 class RunyardError(Exception):
-    """Something went wrong in Runyard."""
+    """Runyard failed unexpectedly. Retry, and check its logs if this persists."""
 
     code: ClassVar[str] = "internal"
 
@@ -22,25 +23,25 @@ class RunyardError(Exception):
 
 
 class NotFound(RunyardError):
-    """There is no such thing, or it is not yours to see."""
+    """The requested object does not exist, or you may not see it."""
 
     code = "not_found"
 
 
 class Conflict(RunyardError):
-    """The request does not fit the present state."""
+    """The request conflicts with the current state. Read the state, then decide again."""
 
     code = "conflict"
 
 
 class CapabilityMissing(Conflict):
-    """The provider cannot do what the request asks for."""
+    """The provider does not support what the request asks for."""
 
     code = "capability_missing"
 
 
 class StaleEpoch(Conflict):
-    """The session's workspace has moved to another worker since."""
+    """The session's workspace has moved to another worker."""
 
     code = "stale_epoch"
 
@@ -52,61 +53,61 @@ class WrongSession(Conflict):
 
 
 class StaleAttempt(Conflict):
-    """A later attempt of this run has begun since."""
+    """A later attempt of this run has begun."""
 
     code = "stale_attempt"
 
 
 class StaleClaim(Conflict):
-    """Another job has claimed this run since."""
+    """Another job has claimed this run."""
 
     code = "stale_claim"
 
 
 class EventGap(Conflict):
-    """Events are missing before these; send again from `expected`."""
+    """Earlier events are missing. Send again from `expected`."""
 
     code = "gap"
 
 
 class EventNumberConflict(Conflict):
-    """An event with this number was stored already with another id."""
+    """An event with this number is already stored under another id."""
 
     code = "n_conflict"
 
 
 class AlreadyAnswered(Conflict):
-    """Somebody has answered this request already."""
+    """This request already has an answer."""
 
     code = "already_answered"
 
 
 class IdempotencyKeyReused(Conflict):
-    """This idempotency key was used before with another body."""
+    """This idempotency key was used with another body. Send a new key."""
 
     code = "idempotency_key_reused"
 
 
 class SessionBusy(Conflict):
-    """The session has a live run and the request said `reject`."""
+    """The session has a live run, and the request asked to be rejected in that case. Retry when the run has ended."""
 
     code = "session_busy"
 
 
 class NotQueued(Conflict):
-    """The run is not in the queue, or not any more."""
+    """The run is not in the queue (any more)."""
 
     code = "not_queued"
 
 
 class StaleRevision(Conflict):
-    """The run has been edited since; `run` is how it is now."""
+    """The run has been edited since this revision. `run` is its current state."""
 
     code = "stale_revision"
 
 
 class Invalid(RunyardError):
-    """The request cannot be understood."""
+    """The request is invalid."""
 
     code = "invalid"
 
@@ -118,7 +119,7 @@ class InvalidId(Invalid):
 
 
 class WorkspaceRefused(Invalid):
-    """The workspace is not, or cannot be made, what the app's runtime manifest says."""
+    """The workspace does not match the app's runtime manifest and cannot be made to match."""
 
     code = "workspace_refused"
 
@@ -128,7 +129,7 @@ class WorkspaceRefused(Invalid):
 
 
 class PathOutsideWorkspace(WorkspaceRefused):
-    """A path must lie below /workspace or /agent, without `..` and without a link that leads out."""
+    """The path must be below /workspace or /agent, without `..` and without a link that leads outside."""
 
     code = "path_outside_workspace"
 
@@ -140,13 +141,13 @@ class RequiredPathsMissing(WorkspaceRefused):
 
 
 class RuntimeVersionMismatch(WorkspaceRefused):
-    """The app is made for another version of the executor."""
+    """The app requires another version of the executor."""
 
     code = "runtime_version_mismatch"
 
 
 class SeedConflict(WorkspaceRefused):
-    """The session and the app's seeds have different things at the same path."""
+    """The session and one of the app's seeds have different content at the same path."""
 
     code = "seed_conflict"
 
@@ -164,18 +165,18 @@ class Unauthenticated(RunyardError):
 
 
 class BadSignature(Unauthenticated):
-    """The callback's signature is missing or wrong, or five minutes away from our time: compare the clocks."""
+    """The callback's signature is missing, invalid or over five minutes off. Check the key and both clocks."""
 
     code = "bad_signature"
 
 
 class Forbidden(RunyardError):
-    """You are signed in but may not do this."""
+    """You may not do this."""
 
     code = "forbidden"
 
 
 class Unavailable(RunyardError):
-    """Runyard cannot do this right now; try again shortly."""
+    """Runyard cannot do this right now. Try again shortly."""
 
     code = "unavailable"

@@ -1,4 +1,4 @@
-"""Run events: their types, their data, and the envelope that every reader gets."""
+"""Define run events: their types, their data and the envelope that every reader gets."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ EXECUTOR_MAY_NOT_AUTHOR = frozenset(
         "workspace.restored",
     }
 )
-"""Decisions, queue events and what is saved are the control plane's; all else, unknown types included, an executor may
-say."""
+"""Only the control plane reports decisions, queue events and saves. An executor may send every other type, even an
+unknown one."""
 
 
-def _that_all_can_read(at: datetime) -> datetime:
-    """Years near the ends of the calendar leave it in another zone, and nobody could read the log any more."""
+def _in_readable_year(at: datetime) -> datetime:
+    """Refuse years near the ends of the calendar: a time zone shift leaves it, and then the log is unreadable."""
     if not 1000 <= at.year < 9000:
-        raise ValueError("must be of a year from 1000 to 8999")
+        raise ValueError("must be in a year from 1000 to 8999")
     return at
 
 
 class SourceEvent(Request):
-    """One event as its source (an executor or the driver of a bound run) sends it.
+    """One event as its source sends it: an executor, or the driver of a bound run.
 
-    `n` numbers the events of an attempt from 1 without holes; a source that cannot number leaves it out
-    and is deduplicated by `id`. `at` is the source's clock, kept for display only.
+    `n` numbers an attempt's events from 1 without holes. A source that cannot number its events leaves it out, and `id`
+    removes duplicates. `at` is the source's clock, for display only.
     """
 
     id: UUID
     n: int | None = Field(default=None, ge=1, le=2**53)
     type: Text = Field(min_length=1, max_length=64, pattern=r"^[a-z_]+(\.[a-z_]+)+$")
-    at: Annotated[AwareDatetime, AfterValidator(_that_all_can_read)] = Field(json_schema_extra={"pattern": "^[1-8]"})
+    at: Annotated[AwareDatetime, AfterValidator(_in_readable_year)] = Field(json_schema_extra={"pattern": "^[1-8]"})
     data: Json = Field(default_factory=dict)
 
 
@@ -79,7 +79,7 @@ class MessageStop(Wire):
 
 
 class ToolCall(Wire):
-    """`tool.call` when first seen, `tool.update` afterwards (then only what changed is present)."""
+    """A tool call: `tool.call` when it begins, then `tool.update` with the changed fields only."""
 
     tool_call_id: str
     title: str | None = None
@@ -99,7 +99,7 @@ class TodoItem(Wire):
 
 
 class TodoUpdate(Wire):
-    """The whole list of one group, each time; what is not in it any more was dropped."""
+    """The complete list of one group. Items that are missing were dropped."""
 
     group_id: str = Field(min_length=1, max_length=200)
     title: str | None = None
@@ -107,7 +107,7 @@ class TodoUpdate(Wire):
 
 
 class PermissionOption(Wire):
-    """`kind` is one of ACP's `allow_once`, `allow_always`, `reject_once`, `reject_always`."""
+    """One option of a permission. `kind` is ACP's `allow_once`, `allow_always`, `reject_once` or `reject_always`."""
 
     option_id: str
     name: str
@@ -115,7 +115,7 @@ class PermissionOption(Wire):
 
 
 class HumanRequested(Wire):
-    """What the agent asks. `schema` (JSON Schema) is there for questions, `options` for permissions."""
+    """An agent's request to a person. Questions have a `schema` (JSON Schema), permissions have `options`."""
 
     request_id: UUID
     kind: Literal["permission", "question"]
@@ -127,7 +127,7 @@ class HumanRequested(Wire):
 
 
 class HumanEscalated(Wire):
-    """Nobody answered in time: `to` (`user:<id>` or `role:<name>`) may answer too, until `expiresAt`."""
+    """A request expired without an answer. `to` (`user:<id>` or `role:<name>`) may answer too, until `expiresAt`."""
 
     request_id: UUID
     to: str
@@ -137,7 +137,7 @@ class HumanEscalated(Wire):
 
 
 class HumanApplied(Wire):
-    """What became of an answer: `told` is the sentence or option that the agent was given."""
+    """The effect of an answer. `told` is the sentence or option that the agent received."""
 
     request_id: UUID
     outcome: Literal["applied", "void"]
@@ -145,7 +145,7 @@ class HumanApplied(Wire):
 
 
 class Cost(Wire):
-    """`amount` in units of `currency`; `unavailable` has no amount: an unknown cost is never 0."""
+    """A run's cost: `amount` in units of `currency`. `unavailable` has no amount: an unknown cost is never 0."""
 
     amount: float | None = None
     currency: str | None = None
@@ -154,7 +154,7 @@ class Cost(Wire):
 
 
 class Usage(Wire):
-    """Tokens of one run; an absent bucket is unknown, which is not 0."""
+    """Tokens of one run. An absent bucket is unknown, not 0."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -166,7 +166,7 @@ class Usage(Wire):
 
 
 class ConversationHandedOver(Wire):
-    """The agent was given a transcript of `runs` runs by the providers in `from`; `leftOut` older ones did not fit."""
+    """The agent received a transcript of `runs` runs by the providers in `from`. `leftOut` older runs did not fit."""
 
     from_: list[str] = Field(alias="from")
     runs: int
@@ -180,9 +180,10 @@ class RunWarning(Wire):
 
 
 class AgentLost(RunWarning):
-    """The executor found a run whose agent is gone. The control plane decides what becomes of it.
+    """The executor found a run whose agent is gone. The control plane decides how the run continues.
 
-    `taken`: the requests whose answers it had, so that the agent may have been told; absent from an older executor.
+    `taken` lists the requests whose answers the executor had, so the agent may have received them. An older executor
+    omits it.
     """
 
     code: str = "agent_lost"
@@ -192,15 +193,15 @@ class AgentLost(RunWarning):
 
 
 LONGEST_CONVERSATION_ID = 1000
-"""Characters of an agent's own name for a conversation."""
+"""Characters of an agent's id of a conversation."""
 
 
 LONGEST_NAME = 200
-"""Characters of what an agent calls itself or its version."""
+"""Characters of an agent's name or version."""
 
 
 class Agent(Wire):
-    """The program as it introduced itself. `says`: the capabilities that it spoke of, and whether it has them."""
+    """The program as it introduced itself. `says` maps the capabilities that it reported to whether it has them."""
 
     name: str | None = None
     title: str | None = None
@@ -209,7 +210,7 @@ class Agent(Wire):
 
 
 class RunStarted(Wire):
-    """The agent is up and the prompt is about to be handed over; nothing was delivered before this is acknowledged."""
+    """The agent is ready. The executor sends the prompt only after this event is acknowledged."""
 
     status: Literal["running"] = "running"
     provider: str
@@ -219,7 +220,7 @@ class RunStarted(Wire):
 
 
 class Reason(Wire):
-    """Why something is as it is: `code` for programs, `message` is a sentence for people."""
+    """Explain a state: `code` for programs, `message` as a sentence for people."""
 
     code: str
     message: str

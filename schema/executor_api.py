@@ -1,4 +1,4 @@
-"""The executor's HTTP contract, shared by its service and the client in jobs/."""
+"""Define the executor's HTTP contract, which its service and the client in jobs/ share."""
 
 from __future__ import annotations
 
@@ -16,28 +16,33 @@ TRACE_HEADERS = ("x-trace-id", "x-trace-session-id", "x-trace-run-id", "x-trace-
 
 
 def executor_id(session_id: UUID, epoch: int) -> str:
-    """What log lines and trace headers call the executor of a session's place in this epoch."""
+    """Return the executor's name in log lines and trace headers: its session and epoch."""
     return f"{session_id}:{epoch}"
 
 
 class Callback(Wire):
-    """Where an attempt's events go, and the key that signs them (Standard Webhooks, `whsec_...`)."""
+    """The address for an attempt's events, and the key that signs them (Standard Webhooks, `whsec_...`)."""
 
     url: str
     key: str = Field(repr=False)
 
 
 class Resume(Wire):
-    """The agent's own conversation to go on with. `continuing` = the same run was interrupted after its prompt was
-    delivered, so the agent is told to go on and never given the prompt again."""
+    """The agent's own conversation to resume.
+
+    `continuing`: the same run was interrupted after its prompt was delivered. The agent is told to continue, and never
+    receives the prompt again.
+    """
 
     agent_session_id: str
     continuing: bool = False
 
 
 class Answer(Wire):
-    """`POST /runs/{runId}/human-loop/{requestId}`: the stored answer, delivered any number of times, applied once.
-    `by`: what has decided; an agent is never told that a person did when nobody answered in time."""
+    """`POST /runs/{runId}/human-loop/{requestId}`: a stored answer, delivered any number of times and applied once.
+
+    `by` says who decided. An agent is never told that a person decided when the request timed out.
+    """
 
     request_id: UUID
     decision: Literal["allow", "allow_always", "deny", "answer", "cancel"]
@@ -49,8 +54,10 @@ class Answer(Wire):
 
 
 class CarriedAnswer(Wire):
-    """An answer to a request of an earlier attempt, for the same call (by its fingerprint) when it is asked again: used
-    once, and void as soon as the agent asks for something else or its turn ends."""
+    """An answer to a request of an earlier attempt, for the same call (by its fingerprint) when it is asked again.
+
+    It is used once. It becomes void when the agent asks for something else or its turn ends.
+    """
 
     request_id: UUID
     fingerprint: str
@@ -59,10 +66,10 @@ class CarriedAnswer(Wire):
 
 
 class Handover(Wire):
-    """What was said to other providers since this one last had a turn, for an agent that does not know it.
+    """The conversation with other providers since this provider's last turn, for an agent that missed it.
 
-    `text` is labelled as such and comes before the prompt; `tokens` is an estimate, `left_out` counts the runs that did
-    not fit.
+    `text` is labelled as such and precedes the prompt. `tokens` is an estimate; `left_out` counts runs that did not
+    fit.
     """
 
     providers: list[str]
@@ -73,8 +80,10 @@ class Handover(Wire):
 
 
 class StartRun(Wire):
-    """`POST /runs`. `claim` guards against a zombie job: an executor refuses one lower than it has seen for the run.
-    `todos` are the session's groups as they are, so that their ids stay."""
+    """`POST /runs`. `claim` fences zombie jobs: an executor refuses a claim lower than the run's highest.
+
+    `todos` are the session's current groups, so that their ids stay.
+    """
 
     run_id: UUID
     session_id: UUID
@@ -94,9 +103,11 @@ class StartRun(Wire):
 
 
 class RunState(Wire):
-    """`GET /runs/{runId}`. An unknown run is 404. `last_n` is the last event spooled, `acked_n` the last one that the
-    control plane acknowledged. `reason` is the sentence why a run is `refused`: stopped before it was started here, no
-    longer ours, or its events were not taken."""
+    """`GET /runs/{runId}`; an unknown run is 404.
+
+    `last_n` is the last spooled event, `acked_n` the last one that the control plane acknowledged. `reason` explains
+    `refused`: the run was stopped before it arrived, another executor took it over, or its events were refused.
+    """
 
     run_id: UUID
     state: Literal["starting", "running", "waiting", "stopping", "parked", "finished", "lost", "refused"]
@@ -110,16 +121,22 @@ class RunState(Wire):
 
 
 class StopRun(Request):
-    """Query of `DELETE /runs/{runId}`: `claim` also refuses a start with a lower claim that arrives later. `park`: the
-    agent ends, the run does not, and its open requests stay open."""
+    """Query of `DELETE /runs/{runId}`.
+
+    `claim` also refuses a later start with this claim or a lower one. `park` ends the agent but not the run; its open
+    requests stay open.
+    """
 
     claim: int = Field(default=0, ge=0)
     park: bool = False
 
 
 class ExecutorHealth(Wire):
-    """`GET /health`, without a token. `runs` counts agents that live now. `restored`: a restore has put here what was
-    asked for in this epoch; a place that nobody asked to restore is not, and may be used."""
+    """`GET /health`, without a token. `runs` counts live agents.
+
+    `restored`: this epoch's requested restore is done. A workspace without a requested restore reports false and is
+    ready for use.
+    """
 
     status: Literal["ok"] = "ok"
     session_id: UUID
@@ -131,7 +148,7 @@ class ExecutorHealth(Wire):
 
 
 class CallbackBody(Request):
-    """`POST /api/runs/{runId}/callbacks`; no events is a heartbeat."""
+    """`POST /api/runs/{runId}/callbacks`. Without events it is a heartbeat."""
 
     epoch: int = Field(ge=0)
     attempt: int = Field(ge=1)
@@ -139,7 +156,7 @@ class CallbackBody(Request):
 
 
 class CallbackAnswer(Wire):
-    """`stop_requested` repeats a stop to an executor that nobody can reach, and to the driver of a bound run."""
+    """`stop_requested` repeats a stop to an executor that cannot be reached, and to the driver of a bound run."""
 
     accepted: int
     duplicates: int
@@ -148,17 +165,17 @@ class CallbackAnswer(Wire):
 
 
 class Proved(Wire):
-    """What the conformance probe (`make probe`) found of one version, by capability or option, and when."""
+    """The conformance probe's (`make probe`) results for one version, by capability or option, and their time."""
 
     at: AwareDatetime
     capabilities: dict[str, bool]
 
 
 class ProviderDeclared(Wire):
-    """What one provider says of itself, read from the executor's registry.
+    """A provider as the executor's registry declares it.
 
-    `options` names the keys of RunOptions that it can take; `capabilities` is the declared set; `proved` is of exactly
-    this `version`. `ready` is false with a `reason` when its program or login is missing.
+    `options` names the supported keys of RunOptions. `capabilities` is the declared set. `proved` applies to exactly
+    this `version`. `ready` is false, with a `reason`, when its program or login is missing.
     """
 
     name: Text
@@ -174,14 +191,15 @@ class ProviderDeclared(Wire):
 
 
 class ValidateWorkspace(Request):
-    """`POST /workspace/validate`: paths are absolute (`/workspace/...`, `/agent/...`), or relative to the workspace."""
+    """`POST /workspace/validate`. Paths are absolute (`/workspace/...`, `/agent/...`) or relative to the workspace."""
 
     required_paths: list[Text] = Field(default_factory=list, max_length=10_000)
     runtime_version: Text | None = None
 
 
 class WorkspaceFound(Wire):
-    """`found` says what each path that is there is, by `paths`, and the executor's `runtimeVersion`."""
+    """The check's result. `found` holds the kind of each existing path (`paths`) and the executor's
+    `runtimeVersion`."""
 
     ok: bool
     missing: list[str]
@@ -194,13 +212,13 @@ class LinkAgentData(Request):
 
 
 class AgentDataLinked(Wire):
-    """Folders of the agent's home that are there now, relative to it."""
+    """The existing folders of the agent's home, relative to it."""
 
     linked: list[str]
 
 
 class CallRecord(Wire):
-    """One call that an executor answered (`GET /events`). `trace` holds those of TRACE_HEADERS that came with it."""
+    """One call that an executor answered (`GET /events`). `trace` holds the TRACE_HEADERS that came with it."""
 
     at: datetime
     method: str
@@ -210,6 +228,6 @@ class CallRecord(Wire):
 
 
 class CallRecords(Wire):
-    """The newest last."""
+    """Recorded calls, the newest last."""
 
     items: list[CallRecord]

@@ -1,6 +1,8 @@
-"""The forms of questions: a flat object of texts, numbers, yes or no, and choices, as the Agent Client Protocol has
-them of MCP's elicitation. Written by agents: what is not understood here (patterns, formats, what is nested) is left
-for the agent to check, so that no form can keep anybody busy."""
+"""Check answers against a question's form: a flat object of texts, numbers, booleans and choices.
+
+The form is MCP's elicitation schema, as the Agent Client Protocol uses it. Agents write forms. Parts that are not
+supported here (patterns, formats, nested values) are left to the agent, so that no form can cause heavy work.
+"""
 
 from __future__ import annotations
 
@@ -19,56 +21,57 @@ _SHOWN_CHOICES = 20
 
 
 def faults_of(answers: Json, form: Json) -> dict[str, str]:
-    """What is wrong with the answers, by field; nothing when they fit."""
+    """Return the faults of the answers by field; empty when they fit."""
     fields = _object(form, "properties")
     if not fields:
         return {}
     needed = form.get("required")
     missing = [name for name in fields if isinstance(needed, list) and name in needed and name not in answers]
-    faults = dict.fromkeys(missing, "is needed")
+    faults = dict.fromkeys(missing, "is required")
     for name, value in answers.items():
-        fault = fault_of(value, _object(fields, name)) if name in fields else "is no field of this form"
+        fault = fault_of(value, _object(fields, name)) if name in fields else "is not a field of this form"
         if fault is not None:
             faults[name] = fault
     return faults
 
 
 def fault_of(value: Any, field: Json) -> str | None:
-    """What is wrong with one field's value."""
-    if (wrong := _of_another_kind(value, field)) is not None:
-        return wrong
+    """Return the fault of one field's value, or None."""
+    if (fault := _kind_fault(value, field)) is not None:
+        return fault
     if isinstance(value, list):
-        wrong = _out_of(len(value), field, "minItems", "maxItems", "items")
-        return wrong or next((fault for each in value if (fault := _item_fault(each, field)) is not None), None)
+        size_fault = _range_fault(len(value), field, "minItems", "maxItems", "items")
+        return size_fault or next((fault for item in value if (fault := _item_fault(item, field)) is not None), None)
     return _item_fault(value, field)
 
 
 def choices(field: Json) -> list[tuple[Any, str]]:
-    """(value, title) of what may be chosen, of a list for each item; empty when anything may be given."""
+    """Return the (value, title) pairs to choose from; of a list, those of each item. Empty when any value is
+    allowed."""
     source = _object(field, "items") if field.get("type") == "array" else field
     if isinstance(source.get("enum"), list) and source["enum"]:
         named = source.get("enumNames")
         titles = named if isinstance(named, list) and len(named) == len(source["enum"]) else source["enum"]
         return [(value, str(title)) for value, title in zip(source["enum"], titles, strict=True)]
     offered: list[Any] = next((source[key] for key in ("oneOf", "anyOf") if isinstance(source.get(key), list)), [])
-    constant = [one for one in offered if isinstance(one, dict) and "const" in one]
-    return [(one["const"], str(one.get("title") or one["const"])) for one in constant]
+    constants = [option for option in offered if isinstance(option, dict) and "const" in option]
+    return [(option["const"], str(option.get("title") or option["const"])) for option in constants]
 
 
 def _item_fault(value: Any, field: Json) -> str | None:
     offered = choices(field)
-    if offered and not any(_is(value, each) for each, _ in offered):
-        return f"must be one of: {', '.join(str(each) for each, _ in offered[:_SHOWN_CHOICES])}"
+    if offered and not any(_is(value, choice) for choice, _ in offered):
+        return f"must be one of: {', '.join(str(choice) for choice, _ in offered[:_SHOWN_CHOICES])}"
     if field.get("type") == "array":
-        return _of_another_kind(value, _object(field, "items"))
+        return _kind_fault(value, _object(field, "items"))
     if isinstance(value, str):
-        return _out_of(len(value), field, "minLength", "maxLength", "characters")
+        return _range_fault(len(value), field, "minLength", "maxLength", "characters")
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return _out_of(value, field, "minimum", "maximum", "")
+        return _range_fault(value, field, "minimum", "maximum", "")
     return None
 
 
-def _of_another_kind(value: Any, field: Json) -> str | None:
+def _kind_fault(value: Any, field: Json) -> str | None:
     kind = field.get("type")
     types, name = _KINDS.get(kind, ((), "")) if isinstance(kind, str) else ((), "")
     fits = isinstance(value, types) and isinstance(value, bool) == (kind == "boolean")
@@ -77,7 +80,7 @@ def _of_another_kind(value: Any, field: Json) -> str | None:
     return None if fits or not types else f"must be {name}"
 
 
-def _out_of(size: float, field: Json, least: str, most: str, unit: str) -> str | None:
+def _range_fault(size: float, field: Json, least: str, most: str, unit: str) -> str | None:
     low, high = _number(field, least), _number(field, most)
     if low is not None and size < low:
         return f"must be at least {low} {unit}".strip()
@@ -91,10 +94,10 @@ def _is(value: Any, offered: Any) -> bool:
 
 
 def _number(field: Json, key: str) -> float | None:
-    found = field.get(key)
-    return found if isinstance(found, int | float) and not isinstance(found, bool) else None
+    value = field.get(key)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _object(of: Json, key: str) -> Json:
-    found = of.get(key)
-    return found if isinstance(found, dict) else {}
+    value = of.get(key)
+    return value if isinstance(value, dict) else {}

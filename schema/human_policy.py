@@ -1,4 +1,4 @@
-"""What happens when nobody answers an agent: per deployment, per app, per run; the nearest one that says so counts."""
+"""Define what happens when a request stays unanswered: per deployment, app and run. The nearest setting wins."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ OnExpiry = Literal["wait", "deny", "park", "escalate"]
 
 
 class HumanPolicy(Request):
-    """`expiry_seconds` after a request was asked, `on_expiry` happens: `wait` for ever, `deny` it in nobody's name,
-    `park` the run (the question stays open, the worker may go), or `escalate` to `escalate_to` (`user:<id>` or
-    `role:<name>`) and after `escalation_seconds` more do `then`."""
+    """Do `on_expiry` when a request stays unanswered for `expiry_seconds`.
+
+    `wait` keeps waiting. `deny` denies it in no person's name. `park` parks the run: the request stays open, and the
+    worker may stop. `escalate` lets `escalate_to` (`user:<id>` or `role:<name>`) answer, and after `escalation_seconds`
+    more does `then`.
+    """
 
     on_expiry: OnExpiry | None = None
     expiry_seconds: float | None = Field(default=None, gt=0, le=31_536_000)
@@ -27,25 +30,25 @@ class HumanPolicy(Request):
 
     @property
     def parks(self) -> bool:
-        """Whether it may end in parking."""
+        """Whether the policy can end in parking."""
         return self.on_expiry == "park" or (self.on_expiry == "escalate" and self.then == "park")
 
 
-def read_policy(given: Json) -> HumanPolicy:
-    """Raises Invalid with what is wrong first."""
+def read_policy(policy: Json) -> HumanPolicy:
+    """Parse a policy. Raises Invalid with its first fault."""
     try:
-        return HumanPolicy.model_validate(given)
+        return HumanPolicy.model_validate(policy)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
     raise Invalid(f"{'.'.join(map(str, fault['loc'])) or 'humanLoop'}: {fault['msg']}", code="bad_human_loop")
 
 
 def nearest(*policies: HumanPolicy) -> HumanPolicy:
-    """What holds, the nearest policy first. Raises Invalid when it escalates and nobody says to whom."""
-    said: Json = {}
+    """Combine the policies, the nearest first. Raises Invalid when it escalates to no one."""
+    combined: Json = {}
     for policy in reversed(policies):
-        said |= policy.to_json()
-    found = HumanPolicy.model_validate(said)
-    if found.on_expiry == "escalate" and found.escalate_to is None:
-        raise Invalid("To escalate needs escalateTo: user:<id> or role:<name>.", code="escalate_to_missing")
-    return found
+        combined |= policy.to_json()
+    result = HumanPolicy.model_validate(combined)
+    if result.on_expiry == "escalate" and result.escalate_to is None:
+        raise Invalid("Escalation needs escalateTo: user:<id> or role:<name>.", code="escalate_to_missing")
+    return result

@@ -1,4 +1,4 @@
-"""Log lines: a JSON object each, with the same keys in every part: CONTEXT_KEYS and `component`."""
+"""Write log lines: one JSON object each, with the same keys in every part (CONTEXT_KEYS and `component`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONTEXT_KEYS = ("traceId", "sessionId", "runId", "executorId")
 
 
 def configure_logs(component: str, *, level: str = "INFO") -> None:
-    """Send this process's log lines, those of its libraries included, to stderr as JSON."""
+    """Send this process's log lines, and those of its libraries, to stderr as JSON."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -53,13 +53,13 @@ def log_context(**ids: object) -> AbstractContextManager[None]:
 
 
 def trace_id(traceparent: str | None) -> str | None:
-    """The 32 hex digits that name a run's trace (W3C Trace Context)."""
+    """Return the 32 hex digits of a run's trace (W3C Trace Context), or None."""
     parts = (traceparent or "").split("-")
     return parts[1] if len(parts) == 4 else None
 
 
 def without_signatures(_logger: object, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """A link of the object store is a secret while it works: wherever one got into a line, it loses its signature."""
+    """Remove signatures from links to the object store: a link is a secret while it works."""
     for key, value in line.items():
         if isinstance(value, str) and "amz-" in value.lower():
             line[key] = SIGNED.sub(r"\1=***", value)

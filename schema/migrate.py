@@ -1,4 +1,4 @@
-"""Apply the numbered migrations: `DATABASE_URL=... python -m schema.migrate`. Safe to run by several at once."""
+"""Apply the numbered migrations: `DATABASE_URL=... python -m schema.migrate`. Concurrent calls are safe."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def apply_migrations(dsn: str) -> list[str]:
-    """Bring the database up to date; the ids of the migrations that were applied now. `dsn` as psycopg takes it."""
-    from yoyo import get_backend, read_migrations  # those who only ask what is pending need not have it
+    """Bring the database up to date. Return the ids of the migrations that were applied now. `dsn` as psycopg takes
+    it."""
+    from yoyo import get_backend, read_migrations  # imported late: listing pending migrations needs no yoyo
 
     # An advisory lock goes with its connection; yoyo's own lock row would outlive a killed migrator.
     with psycopg.connect(dsn, autocommit=True) as guard:
@@ -34,8 +35,11 @@ def apply_migrations(dsn: str) -> list[str]:
 
 
 def pending_migrations(conn: Conn) -> list[str]:
-    """The ids of the migrations that this code needs and the database does not have. The connection is autocommit's or
-    a transaction's; a database without any migration raises psycopg's UndefinedTable."""
+    """Return the ids of the migrations that this code needs and the database lacks.
+
+    The connection is in autocommit mode or in a transaction. A database without any migration raises psycopg's
+    UndefinedTable.
+    """
     applied = {row.migration_id for row in fetch_all(conn, "applied_migrations", _Applied)}
     return sorted({file.stem for file in MIGRATIONS.glob("*.sql")} - applied)
 
@@ -46,7 +50,7 @@ class _Applied:
 
 
 def _yoyo_uri(dsn: str) -> str:
-    """yoyo's own form: everything but the database's name travels as psycopg keywords in the query part."""
+    """Return yoyo's form of the address: all but the database's name become psycopg keywords in the query part."""
     keywords = conninfo_to_dict(dsn)
     database = quote(str(keywords.pop("dbname", "")), safe="")
     return f"postgresql+psycopg:///{database}?{urlencode(keywords)}"
@@ -64,11 +68,11 @@ def main() -> int:
         return 2
     try:
         applied = apply_migrations(dsn)
-    except psycopg.OperationalError as error:  # whose own text may hold a part of a password with an @ in it
-        why = error.diag.message_primary or "PostgreSQL cannot be reached, or refuses us: check DATABASE_URL"
+    except psycopg.OperationalError as error:  # its text may hold part of a password that contains @
+        why = error.diag.message_primary or "PostgreSQL is unreachable or refused the connection: check DATABASE_URL"
         sys.stderr.write(f"The database was not migrated. {why}.\n")
         return 1
-    for name in applied or ["nothing to do"]:
+    for name in applied or ["up to date"]:
         sys.stdout.write(f"migrations: {name}\n")
     return 0
 

@@ -1,4 +1,4 @@
-"""A run's options: what a client may ask of a provider, and which of it a provider must declare that it can take."""
+"""Define a run's options: which a client may ask for, and which of these a provider must declare."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class Tools(Request):
 
 
 class RunOptions(Request):
-    """`cwd` is relative to the workspace. What the provider cannot do is refused with its name, never dropped."""
+    """A run's options. `cwd` is relative to the workspace. An option that the provider does not support is refused by
+    name."""
 
     model: Text | None = Field(default=None, min_length=1, max_length=200)
     mode: Literal["auto", "ask"] | None = None
@@ -35,12 +36,12 @@ class RunOptions(Request):
     provider_options: Json | None = None
 
     def asked_of_provider(self) -> list[str]:
-        """Names of the settings that the provider itself must support, as in `ProviderDeclared.options`."""
-        asked = [
+        """Return the set options that the provider itself must support, named as in `ProviderDeclared.options`."""
+        names = [
             to_camel(name)
             for name in type(self).model_fields
             if name not in _OF_RUNYARD and getattr(self, name) is not None
         ]
         if self.tools is not None:
-            asked += [f"tools.{side}" for side in ("allow", "deny") if getattr(self.tools, side)]
-        return asked
+            names += [f"tools.{side}" for side in ("allow", "deny") if getattr(self.tools, side)]
+        return names

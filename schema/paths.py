@@ -1,8 +1,8 @@
-"""Paths in a worker: a root, and a path below it that cannot leave it.
+"""Parse paths in a worker: a root, and a path below it that cannot leave it.
 
-A path is written absolute (`/workspace/src/app.py`, `/agent/.config`), or relative together with its root
-(`{"root": "workspace", "path": "src/app.py"}`). Kept is always the second form, normalised: no `.`, no empty and no
-doubled component; `.` alone is the root itself. What is neither, or has a `..`, is refused as `path_outside_workspace`.
+A client writes a path absolute (`/workspace/src/app.py`, `/agent/.config`) or relative with its root (`{"root":
+"workspace", "path": "src/app.py"}`). Runyard stores the second form, normalised: no `.`, no empty component; `.` alone
+is the root itself. Any other form, or a `..`, is refused as `path_outside_workspace`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def _refused(path: str, why: str) -> PydanticCustomError:
 
 
 def normalised(path: str) -> str:
-    """A path without `.` and empty components, relative; TOP for the root itself. Raises PydanticCustomError."""
+    """Return the path relative, without `.` and empty components; TOP for the root itself. Raises
+    PydanticCustomError."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if "\x00" in path:
         raise _refused(path.replace("\x00", "?"), "it contains the NUL character")
@@ -44,15 +45,18 @@ def _bytes_of(text: str) -> int:
 
 
 def located(path: str, root: Root | None = None) -> tuple[Root, str]:
-    """The root and the normalised path below it. A relative path needs `root`, an absolute one must not leave it.
-    Raises PydanticCustomError, of type OUTSIDE unless the path is too long."""
+    """Return the root and the normalised path below it.
+
+    A relative path needs `root`; an absolute one must not leave it. Raises PydanticCustomError, of type OUTSIDE unless
+    the path is too long.
+    """
     clean = normalised(path)
     if not path.startswith("/"):
         if root is None:
-            raise _refused(path, "begin it with /workspace/ or /agent/, or name its root")
+            raise _refused(path, "start it with /workspace/ or /agent/, or name its root")
         return root, clean
     first, _, rest = clean.partition("/")
-    named: Root | None = next((name for name, place in PLACES.items() if place == f"/{first}"), None)
+    named: Root | None = next((name for name, folder in PLACES.items() if folder == f"/{first}"), None)
     if named is None or root not in (None, named):
         where = " or ".join(PLACES.values()) if root is None else PLACES[root]
         raise _refused(path, f"it is not below {where}")
@@ -60,7 +64,7 @@ def located(path: str, root: Root | None = None) -> tuple[Root, str]:
 
 
 def absolute(root: Root, path: str) -> str:
-    """As people and manifests write it."""
+    """Return the path as people and manifests write it."""
     return PLACES[root] if path == TOP else f"{PLACES[root]}/{path}"
 
 
@@ -72,15 +76,15 @@ class PlacedPath(Request):
 
     @model_validator(mode="before")
     @classmethod
-    def _normalise(cls, given: Any) -> Any:
-        given = {"path": given} if isinstance(given, str) else given
-        if not isinstance(given, dict) or not isinstance(given.get("path"), str):
-            return given
-        root = given.get("root")
+    def _normalise(cls, value: Any) -> Any:
+        value = {"path": value} if isinstance(value, str) else value
+        if not isinstance(value, dict) or not isinstance(value.get("path"), str):
+            return value
+        root = value.get("root")
         if root is not None and (not isinstance(root, str) or root not in PLACES):
-            return given
-        root, path = located(given["path"], root)
-        return {**given, "root": root, "path": path}
+            return value
+        root, path = located(value["path"], root)
+        return {**value, "root": root, "path": path}
 
     @property
     def absolute(self) -> str:
@@ -90,11 +94,11 @@ class PlacedPath(Request):
 Placed = TypeVar("Placed", bound=PlacedPath)
 
 
-def not_the_root(given: Placed) -> Placed:
-    """As a validator; raises ValueError."""
-    if given.path == TOP:
-        raise ValueError(f"must name something below {PLACES[given.root]}, not all of it")
-    return given
+def not_the_root(path: Placed) -> Placed:
+    """Validate that the path is below its root. Raises ValueError."""
+    if path.path == TOP:
+        raise ValueError(f"must name a path below {PLACES[path.root]}, not the whole root")
+    return path
 
 
 Below = Annotated[PlacedPath, AfterValidator(not_the_root)]

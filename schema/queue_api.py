@@ -1,4 +1,4 @@
-"""What the API tells of a session's queue."""
+"""Define the API's view of a session's queue."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from schema.wire import Json, Wire
 
 
 class QueueItem(Wire):
-    """A queued run. `revision` counts its edits and guards the next one. `attempts` above 0: it has begun before, waits
-    to go on, and cannot be edited or overtaken."""
+    """A queued run.
+
+    `revision` counts its edits and guards the next one. `attempts` above 0: the run has begun before and waits to
+    continue; it cannot be edited or overtaken.
+    """
 
     run_id: UUID
     session_id: UUID
@@ -21,12 +24,14 @@ class QueueItem(Wire):
     provider: str
     prompt: str
     options: Json
-    position: int = Field(description="Runs of the session before this one, the live one included.")
+    position: int = Field(description="Number of the session's runs before this one, including the live run.")
     revision: int
     attempts: int
     created_at: datetime
     held_by: Literal["system", "app", "user"] | None = Field(
-        default=None, description="The limit on runs at a time that keeps it here although it is due."
+        default=None, description="The limit on concurrent runs that throttles this run although it is due."
     )
     held_since: datetime | None = None
-    held_position: int | None = Field(default=None, description="Runs that the same limit holds before this one.")
+    held_position: int | None = Field(
+        default=None, description="Number of runs that the same limit throttles before this one."
+    )

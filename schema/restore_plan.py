@@ -1,22 +1,24 @@
-"""A restore plan: for each path of a worker what is done there and why. Made by handlers/workspaces/restore_plan.py,
-carried out
-by the executor (RestoreWorkspace.plan), shown by `POST /api/runs/restore-plan`.
+"""Define a restore plan: the action for each path of a worker, and its reason.
 
-**How to read one.** A (root, path) stands at most once in a plan, whatever the layer; `.` is the root itself and always
-there. What holds for any path is said by `Decisions`: its own entry, or else the nearest entry above it that speaks for
-a whole tree (`keep`, `restore`, `delete`). So a snapshot of 50,000 files is one entry, with the exceptions beside it,
-and each path still has exactly one reason.
+handlers/workspaces/restore_plan.py makes it, the executor carries it out (RestoreWorkspace.plan), and
+`POST /api/runs/restore-plan` shows it.
 
-**What the actions mean on disk.**
-- `restore`: put there what the snapshot has at and below this path. It replaces what it finds at the same path, of
-  whatever kind; what it finds that the snapshot does not have stays.
-- `keep`: change nothing at and below this path; what the snapshot has there is not written.
-- `delete`: nothing is left at and below this path, except what an entry below it says.
-- `write`: exactly this file, with the bytes `contents[digest]` and `mode`, for this path alone. Missing folders above
-  it are made (0755). With reason `seed` only if nothing is there: what nobody knew of stays. Otherwise it replaces a
-  file or a link, and never follows one; a folder in its place, or a link above it, is an error.
-- `mkdir`: exactly this folder (0755), for this path alone. Missing folders above it are made.
-Entries are carried out by layer, first `delete`s (deepest first), then the rest; no order within a layer matters.
+**How to read a plan.** A (root, path) occurs at most once in a plan, whatever the layer. `.` is the root itself and
+always present. `Decisions` finds the entry that applies to a path: its own, or else the nearest one above it with an
+action for a whole tree (`keep`, `restore`, `delete`). So a snapshot of 50,000 files is one entry with exceptions
+beside it, and each path still has exactly one reason.
+
+**The actions on disk.**
+- `restore`: write the snapshot's content at and below this path. It replaces an existing path of any kind. Other
+  existing paths stay.
+- `keep`: change nothing at and below this path, and write none of the snapshot's content there.
+- `delete`: delete everything at and below this path, except paths with an entry of their own.
+- `write`: write exactly this file, with the bytes `contents[digest]` and `mode`. Missing parent folders are created
+  (0755). With the reason `seed` it leaves an existing path alone. Otherwise it replaces a file or a link, and never
+  follows a link; a folder at the path, or a link above it, is an error.
+- `mkdir`: create exactly this folder (0755). Missing parent folders are created.
+The executor applies entries by layer: first `delete`s (deepest first), then the rest. The order within a layer does
+not matter.
 """
 
 from __future__ import annotations
@@ -33,8 +35,8 @@ from schema.workspace_api import Root
 Action = Literal["keep", "restore", "delete", "write", "mkdir"]
 Layer = Literal["L0", "L1", "L2", "L3", "L4"]
 ConflictPolicy = Literal["keep_session", "overwrite_with_seed", "fail"]
-"""What holds where the session and a seed of the app both have something: the session's stays (the default); the
-seed's replaces it, protected paths excepted; or the plan is refused (`seed_conflict`) if they differ."""
+"""Resolve a path that both the session and a seed of the app have. The session's file stays (the default), or the
+seed replaces it unless the path is protected, or the plan is refused (`seed_conflict`) when they differ."""
 
 LAYERS: dict[Layer, str] = {
     "L0": "base_image",
@@ -57,24 +59,26 @@ EntryReason = Literal[
     "mount_point",
 ]
 REASONS: dict[EntryReason, str] = {
-    "in_place": "it is in the worker already, and nothing else asks for this path",
-    "seed": "a seed of the app, and the session has nothing there",
-    "seed_wins": "a seed of the app, which replaces what the session has, as the conflict policy says",
+    "in_place": "the path exists in the worker, and nothing else asks for it",
+    "seed": "a seed of the app, and the session has nothing at this path",
+    "seed_wins": "a seed of the app, which replaces the session's file by the conflict policy",
     "session_snapshot": "part of the session's newest snapshot",
     "agent_snapshot": "part of the agent's home in the session's newest snapshot",
-    "session_has_it": "a seed of the app, but the session has its own, which stays",
-    "same_as_seed": "a seed of the app, and the session has the very same",
-    "protected": "a seed, or a cleanup rule, names it, but the path is protected",
-    "in_the_way": "a seed or mount point, but the session has something of another kind there or above it",
-    "cleanup_rule": "a cleanup rule of the app names it, or a folder above it",
-    "mount_point": "a mount point of the app that was not there",
+    "session_has_it": "a seed of the app, but the session's own file stays",
+    "same_as_seed": "a seed of the app, and the session has the same file",
+    "protected": "a seed or a cleanup rule names the path, but it is protected",
+    "in_the_way": "a seed or mount point, but the session has another kind of file at or above the path",
+    "cleanup_rule": "a cleanup rule of the app names the path, or a folder above it",
+    "mount_point": "a mount point of the app that did not exist",
 }
 SPEAKS_FOR_TREE: frozenset[Action] = frozenset({"keep", "restore", "delete"})
 
 
 class PlanEntry(Wire):
-    """`path` is relative to the root and spelt as in a snapshot's manifest (`path_text`). The last three are there for
-    `write`: SHA-256 (hex) and length in bytes of the content, and the mode in octal."""
+    """One path of a plan. `path` is relative to the root and spelt as in a snapshot's manifest (`path_text`).
+
+    `write` has the last three fields: SHA-256 (hex) and length in bytes of the content, and the mode in octal.
+    """
 
     root: Root
     path: str
@@ -92,7 +96,7 @@ class PlanLayer(Wire):
 
 
 class ShownPlan(Wire):
-    """All five layers, in order."""
+    """A plan as the API shows it: all five layers, in order."""
 
     conflict_policy: ConflictPolicy
     runtime_version: str | None = None
@@ -104,7 +108,8 @@ class ShownPlan(Wire):
 
 
 class RestorePlan(ShownPlan):
-    """As it is carried out: `contents` holds the bytes (base64) of the files that it writes, by their digest."""
+    """A plan as the executor receives it: `contents` holds the bytes (base64) of the files that it writes, by
+    digest."""
 
     contents: dict[str, str] = Field(default_factory=dict, repr=False)
 
@@ -113,7 +118,7 @@ class RestorePlan(ShownPlan):
 
 
 class PlanOutcome(Wire):
-    """A plan, or why there is none: `reason` is the code of a WorkspaceRefused, `detail` says what to do."""
+    """A plan, or why there is none: `reason` is the code of a WorkspaceRefused, `detail` names the next step."""
 
     ok: bool
     plan: ShownPlan | None = None
@@ -123,20 +128,20 @@ class PlanOutcome(Wire):
 
 
 class Decisions:
-    """Says for any path which entry of a plan holds for it."""
+    """Find the entry of a plan that applies to a path."""
 
     def __init__(self, plan: ShownPlan) -> None:
         self._entries = {(entry.root, path_bytes(entry.path)): entry for entry in plan.entries()}
 
     def of(self, root: Root, path: bytes) -> PlanEntry:
-        """`path` is relative and normal, as the system knows it; `b"."` for the root itself."""
+        """Return the entry. `path` is relative and normal, in bytes; `b"."` is the root itself."""
         own = self._entries.get((root, path))
         if own is not None:
             return own
         above = path
         while above != b".":
             above = above.rpartition(b"/")[0] or b"."
-            found = self._entries.get((root, above))
-            if found is not None and found.action in SPEAKS_FOR_TREE:
-                return found
+            entry = self._entries.get((root, above))
+            if entry is not None and entry.action in SPEAKS_FOR_TREE:
+                return entry
         raise KeyError((root, path))  # every plan has an entry for each root

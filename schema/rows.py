@@ -1,4 +1,4 @@
-"""Rows as the named queries return them; columns and fields carry the same names."""
+"""Define rows as the named queries return them. Columns and fields have the same names."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class UserRow:
 
 @dataclass(frozen=True)
 class TokenRow:
-    """What is known of a bearer token; the token itself is not."""
+    """Describe a bearer token. The token itself is not stored."""
 
     id: UUID
     label: str
@@ -95,8 +95,11 @@ class SessionRow:
 
 @dataclass(frozen=True)
 class RunRow:
-    """One agent turn. `claim`, `attempt`, `epoch` and `key_generation` fence its writers (ARCHITECTURE.md, glossary).
-    `lease_expires_at` is the log head's; as long as there is none, `lock_expires_at` counts."""
+    """One agent turn.
+
+    `claim`, `attempt`, `epoch` and `key_generation` fence its writers. `lease_expires_at` is the log head's; without
+    one, `lock_expires_at` applies.
+    """
 
     id: UUID
     session_id: UUID
@@ -159,8 +162,11 @@ class EventRow:
 
 @dataclass(frozen=True)
 class LogHead:
-    """The head of a session's log; holding its row lock is holding the session. `run_id` is the session's live run, if
-    it has one, and `last_n` the last event of its attempt that is in the log, by its source's numbering."""
+    """The head of a session's log. Holding its row lock is holding the session.
+
+    `run_id` is the session's live run, if any. `last_n` is the last event of its attempt in the log, by its source's
+    numbers.
+    """
 
     session_id: UUID
     last_seq: int
@@ -218,7 +224,7 @@ class WorkerRow:
 
 @dataclass(frozen=True)
 class ProviderRow:
-    """What is declared, and what is known of its version (the declared one, else the one that was seen last)."""
+    """A provider's declaration, and what is known of its version (the declared one, else the one seen last)."""
 
     name: str
     declared: Json
@@ -265,7 +271,7 @@ class SnapshotRow:
 
 @dataclass(frozen=True)
 class RestoreRow:
-    """What was put into a new place of a session's workspace, and what came of it."""
+    """One restore of a session's workspace, and its result."""
 
     id: UUID
     session_id: UUID
@@ -280,8 +286,11 @@ class RestoreRow:
 
 @dataclass(frozen=True)
 class SavingRow:
-    """All that decides about saving a session, at one moment. `epoch` is its place's, `session_epoch` the newest there
-    is; `run_id` the run that works there, else the last that did; `is_whole`: the place was not left half restored."""
+    """Everything that decides about saving a session, at one moment.
+
+    `epoch` is the worker's, `session_epoch` the newest one. `run_id` is the run that works in the worker, else the last
+    that did. `is_restored`: the volume was not left half restored.
+    """
 
     session_id: UUID
     status: WorkerStatus
@@ -304,4 +313,4 @@ class SavingRow:
     traceparent: str | None
     manifest: Json
     unsaved_seconds: float
-    is_whole: bool
+    is_restored: bool

@@ -1,4 +1,4 @@
-"""An app's runtime manifest: what a workspace of the app is made of, and what must be there before a run starts.
+"""Define an app's runtime manifest: the parts of the app's workspaces, and the paths that a run requires.
 
 ```json
 {
@@ -12,7 +12,7 @@
   "ignore": ["node_modules/.cache/"]
 }
 ```
-All of it is optional; a key that is not named here is an error. Paths are as in schema/paths.py.
+Every key is optional; an unknown key is an error. schema/paths.py describes paths.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from schema.wire import Json, Request, Text
 MAX_SEED_BYTES = 262_144
 MAX_SEEDS_BYTES = 1_048_576
 DEFAULT_IGNORE = ("__pycache__/", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/", ".DS_Store")
-"""What is not saved unless an app says otherwise: only what every tool makes again by itself."""
+"""Not saved unless an app says otherwise: files that tools recreate by themselves."""
 _IGNORE_SPECIAL = re.compile(r"([\\*?\[\]!# ])")
 _ONLY_WILDCARDS = re.compile(r"[*?/]*")
 
@@ -42,8 +42,11 @@ Version = Annotated[Text, StringConstraints(min_length=1, max_length=100)]
 
 
 class SeedFile(PlacedPath):
-    """A file that the app brings. Its bytes are UTF-8 text in `content`, or base64 in `contentBase64`; at most 256 KiB
-    a file and 1 MiB together. `mode` is octal, without set-id and sticky bits."""
+    """A file that the app brings.
+
+    Its bytes are UTF-8 text in `content`, or base64 in `contentBase64`: at most 256 KiB a file and 1 MiB together.
+    `mode` is octal, without set-id and sticky bits.
+    """
 
     content: Text | None = None
     content_base64: Text | None = None
@@ -53,9 +56,9 @@ class SeedFile(PlacedPath):
     def _has_one_content(self) -> SeedFile:
         not_the_root(self)
         if (self.content is None) == (self.content_base64 is None):
-            raise ValueError("give either content or contentBase64")
+            raise ValueError("set either content or contentBase64")
         if len(self.data) > MAX_SEED_BYTES:
-            raise ValueError(f"a seed has at most {MAX_SEED_BYTES} bytes")
+            raise ValueError(f"a seed may have at most {MAX_SEED_BYTES} bytes")
         return self
 
     @property
@@ -71,12 +74,12 @@ class SeedFile(PlacedPath):
 def _keeps_something(rule: PlacedPath) -> PlacedPath:
     if any(_ONLY_WILDCARDS.fullmatch(part) is None for part in rule.path.split("/")):
         return rule
-    raise ValueError("this rule would delete everything; name at least a part of a name")
+    raise ValueError("this rule would delete everything; include at least one literal character")
 
 
 CleanupRule = Annotated[Below, AfterValidator(_keeps_something)]
-"""What is deleted whenever a workspace is put together: the path and all below it. `*` and `?` stand for parts of a
-name, `**` for any number of folders."""
+"""A path to delete, with everything below it, at each restore. `*` and `?` match parts of a name, `**` any number of
+folders."""
 
 
 def _is_pattern(pattern: str) -> str:
@@ -89,10 +92,13 @@ IgnorePattern = Annotated[Text, StringConstraints(max_length=1000), AfterValidat
 
 
 class RuntimeManifest(Request):
-    """`mountPoints` are folders on which something is mounted (a cache, tools): made if they are not there and never
-    saved, so they are below /workspace. `requiredPaths` block a run when they are missing after all else was done.
-    `protectedPaths`, with all below them, are neither written nor deleted by seeds and cleanup rules. `ignore` are
-    patterns as in .gitignore of what is not saved; left out, it is DEFAULT_IGNORE."""
+    """The manifest of an app.
+
+    `mountPoints` are folders for a mounted cache or tools: created when missing and never saved, so they are below
+    /workspace. A run is blocked when `requiredPaths` are missing after everything else is done. Seeds and cleanup rules
+    never change `protectedPaths` or anything below. `ignore` holds patterns as in .gitignore of files not to save, by
+    default DEFAULT_IGNORE.
+    """
 
     runtime_version: Version | None = None
     seed_files: list[SeedFile] = Field(default_factory=list, max_length=500)
@@ -103,44 +109,44 @@ class RuntimeManifest(Request):
     ignore: list[IgnorePattern] | None = Field(default=None, max_length=500)
 
     def stored(self) -> Json:
-        """As it is kept: what was given, with its paths normalised."""
+        """Return the manifest as stored: the given keys, with normalised paths."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
     @model_validator(mode="after")
     def _fits_together(self) -> RuntimeManifest:
         if sum(len(seed.data) for seed in self.seed_files) > MAX_SEEDS_BYTES:
-            raise ValueError(f"all seeds together have at most {MAX_SEEDS_BYTES} bytes")
+            raise ValueError(f"all seeds together may have at most {MAX_SEEDS_BYTES} bytes")
         seeds = Counter(seed.absolute for seed in self.seed_files)
         for path, times in seeds.items():
             if times > 1:
-                raise ValueError(f"{path} is a seed twice")
+                raise ValueError(f"{path} is listed as a seed twice")
         for path in [*seeds, *(mount.absolute for mount in self.mount_points)]:
             above = next((folder for folder in _above(path) if folder in seeds), None)
             if above is not None:
-                raise ValueError(f"{path} cannot be below {above}, which is a seed and so a file")
+                raise ValueError(f"{path} cannot be below the seed {above}, which is a file")
         for mount in self.mount_points:
             if mount.root != "workspace":
-                raise ValueError(f"{mount.absolute} cannot be a mount point: those are below /workspace")
+                raise ValueError(f"{mount.absolute} cannot be a mount point: mount points must be below /workspace")
             if mount.absolute in seeds:
                 raise ValueError(f"{mount.absolute} is both a seed and a mount point")
         return self
 
 
-def read_manifest(given: Json) -> RuntimeManifest:
-    """Raises PathOutsideWorkspace with all such paths, or else Invalid with what is wrong first."""
+def read_runtime_manifest(manifest: Json) -> RuntimeManifest:
+    """Parse a manifest. Raises PathOutsideWorkspace with all such paths, or else Invalid with the first fault."""
     try:
-        return RuntimeManifest.model_validate(given)
+        return RuntimeManifest.model_validate(manifest)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False)
     outside = [fault for fault in faults if fault["type"] == OUTSIDE]
     if outside:
         detail = f"{_where(outside[0]['loc'])}: {outside[0]['msg']}"
         raise PathOutsideWorkspace(detail, paths=[fault["ctx"]["path"] for fault in outside])
-    raise Invalid(f"{_where(faults[0]['loc'])}: {_said(faults[0])}", code="bad_manifest")
+    raise Invalid(f"{_where(faults[0]['loc'])}: {_message(faults[0])}", code="bad_manifest")
 
 
 def ignore_patterns(manifest: RuntimeManifest) -> list[str]:
-    """What is not saved of a workspace: the manifest's own patterns, or the default ones, and its mount points."""
+    """Return the patterns of files not to save: the manifest's own or the default ones, and its mount points."""
     own = list(DEFAULT_IGNORE) if manifest.ignore is None else manifest.ignore
     return [*own, *(f"/{_escaped(mount.path)}/" for mount in manifest.mount_points)]
 
@@ -155,7 +161,7 @@ def _above(path: str) -> Iterator[str]:
         yield path
 
 
-def _said(fault: ErrorDetails) -> str:
+def _message(fault: ErrorDetails) -> str:
     return fault["msg"].removeprefix("Value error, ")
 
 

@@ -64,14 +64,13 @@ ABOUT = {
 
 
 class BadSetting(RunyardError):
-    """A setting cannot be used; one sentence says which and why, never its value."""
+    """A setting is invalid. One sentence says which and why, never its value."""
 
     code: ClassVar[str] = "bad_settings"
 
 
 def fault_sentence(error: ValidationError, kind: type[BaseModel]) -> str:
-    """One sentence about what is wrong first, by the name of its environment variable. Never the value, which may be a
-    secret."""
+    """Return one sentence about the first fault, with the environment variable's name and never its value."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     message = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:
@@ -83,7 +82,7 @@ def fault_sentence(error: ValidationError, kind: type[BaseModel]) -> str:
 
 
 def _variable(field: str, kind: type[BaseModel]) -> str:
-    """The environment variable of a field, which may be named by its variable already."""
+    """Return the environment variable of a field. The field may already be named by its variable."""
     known = kind.model_fields.get(field)
     alias = known.validation_alias if known else None
     return alias if isinstance(alias, str) else field.upper()

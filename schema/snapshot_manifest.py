@@ -1,7 +1,8 @@
-"""The manifest of a snapshot: every path of both roots, and in which object its bytes are. zstd-compressed JSON.
+"""Define the manifest of a snapshot: every path of both roots and the object that holds its bytes. zstd-compressed
+JSON.
 
-It comes from a worker, whose agent is hostile by assumption: `read_manifest` takes nothing that could lead a reader out
-of a root, to another session's objects, or to more memory than is written here. Paths travel as text: see `path_text`.
+It comes from a worker, whose agent is assumed hostile. `read_snapshot_manifest` refuses anything that leads a reader
+out of a root, to another session's objects, or to more memory than the limits below. `path_text` describes paths.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ from schema.errors import RunyardError
 from schema.object_keys import pack_key, part_key
 
 if TYPE_CHECKING:
-    from schema.workspace_api import Root  # brings pydantic, which a scan does not wait for
+    from schema.workspace_api import Root  # imports pydantic, which a scan does without
 
 VERSION = 1
 MAX_STORED_BYTES = 64 << 20
 MAX_RAW_BYTES = 512 << 20
-"""Of a manifest, compressed and not: more than two million paths."""
+"""Limits of a manifest, compressed and decompressed: more than two million paths."""
 MAX_PACK_BYTES = 16 << 20
 MAX_PART_BYTES = 64 << 20
-"""Of an object's content, not compressed."""
+"""Limits of an object's decompressed content."""
 MAX_PATH_BYTES = 4095
 MAX_NAME_BYTES = 255
 ENCODED = "base64:"
@@ -40,24 +41,26 @@ Size = Annotated[int, Meta(ge=0, le=1 << 53)]
 ObjectIndex = Annotated[int, Meta(ge=0, le=10_000_000)]
 FileMode = Annotated[int, Meta(ge=0, le=0o7777)]
 EARLIEST, LATEST = -(1 << 63), (1 << 63) - 1
-"""Of times, in nanoseconds: the years 1677 and 2262. File systems know others."""
+"""Limits of times in nanoseconds: the years 1677 and 2262. File systems allow others."""
 Time = Annotated[int, Meta(ge=EARLIEST, le=LATEST)]
 Digest = Annotated[str, Meta(min_length=64, max_length=64)]
-"""In hexadecimal: that is seen to for all digests at once, which takes a tenth of the time of a pattern for each."""
+"""Hexadecimal. One check covers all digests at once, in a tenth of the time of a pattern for each."""
 _UNSAFE = re.compile(rb"(?:^|/)(?:\.{0,2})(?:/|$)|\x00")
 _NO_NAMES = frozenset({"", ".", ".."})
 _LONG_NAME = re.compile(rb"[^/]{256}")
 
 
 class BadManifest(RunyardError):
-    """A snapshot's manifest is damaged, or is not what it claims to be."""
+    """The snapshot's manifest is damaged or contradicts itself. Restore an older snapshot."""
 
     code: ClassVar[str] = "bad_manifest"
 
 
 class Stored(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """An object of the store: `digest` of its bytes, which are `size` many and `raw` when decompressed. A part that is
-    stored as it is has `size == raw` and `is_zstd` false; a pack is always zstd."""
+    """An object of the store: `digest` and `size` of its bytes, `raw` bytes decompressed.
+
+    An uncompressed part has `size == raw` and `is_zstd` false. A pack is always zstd.
+    """
 
     digest: Digest
     size: Size
@@ -76,7 +79,7 @@ class Folder(Struct, frozen=True, array_like=True, tag="d", forbid_unknown_field
 
 
 class File(Struct, frozen=True, array_like=True, tag="f", forbid_unknown_fields=True):
-    """A small file: `size` bytes at `offset` of the pack `objects[pack]`. An empty one is in no pack (0, 0)."""
+    """A small file: `size` bytes at `offset` of the pack `objects[pack]`. An empty file is in no pack (0, 0)."""
 
     path: str
     mode: FileMode
@@ -88,7 +91,7 @@ class File(Struct, frozen=True, array_like=True, tag="f", forbid_unknown_fields=
 
 
 class Part(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """`size` bytes at `offset` of the file are the content of `objects[object]`; their digest is `digest`."""
+    """A part of a large file: `size` bytes at `offset` are the content of `objects[object]`, with this digest."""
 
     offset: Size
     size: Size
@@ -97,8 +100,10 @@ class Part(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
 
 class LargeFile(Struct, frozen=True, array_like=True, tag="F", forbid_unknown_fields=True):
-    """A file in parts; what is between them is a hole. `digest` is `parts_digest(size, parts)`, not of the bytes: a
-    terabyte of nothing is not read."""
+    """A file in parts, with holes between them.
+
+    `digest` is `parts_digest(size, parts)`, not the digest of the bytes, so that a huge hole is never read.
+    """
 
     path: str
     mode: FileMode
@@ -109,7 +114,7 @@ class LargeFile(Struct, frozen=True, array_like=True, tag="F", forbid_unknown_fi
 
 
 class Symlink(Struct, frozen=True, array_like=True, tag="l", forbid_unknown_fields=True):
-    """`target` as it is, in the form of `path_text`; it may point anywhere, and nobody of us follows it."""
+    """A symbolic link. `target` may point anywhere, in the form of `path_text`; no code of Runyard follows it."""
 
     path: str
     mtime_ns: Time
@@ -133,7 +138,7 @@ class Roots(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """Folders stand before what is in them. `files` and `bytes` count the files of both roots, holes included."""
+    """A snapshot. Folders precede their content. `files` and `bytes` count the files of both roots, holes included."""
 
     version: int
     session_id: UUID
@@ -150,7 +155,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", 
         return self.roots.workspace if root == "workspace" else self.roots.agent
 
     def placed(self) -> Iterator[tuple[Root, Entry]]:
-        """Every entry with its root."""
+        """Yield every entry with its root."""
         yield from (("workspace", entry) for entry in self.roots.workspace)
         yield from (("agent", entry) for entry in self.roots.agent)
 
@@ -162,7 +167,8 @@ _decoder = msgspec.json.Decoder(Manifest)
 
 
 def path_text(path: bytes) -> str:
-    """A path as text that JSON and PostgreSQL can hold: itself, or `base64:...` when it is not UTF-8 (or begins so)."""
+    """Return a path as text that JSON and PostgreSQL accept: itself, or `base64:...` when it is not UTF-8 (or begins
+    so)."""
     try:
         text = path.decode()
     except UnicodeDecodeError:
@@ -171,48 +177,51 @@ def path_text(path: bytes) -> str:
 
 
 def path_bytes(text: str) -> bytes:
-    """What `path_text` was given. Raises BadManifest when it was given nothing that could be."""
+    """Return the path that `path_text` encoded. Raises BadManifest for invalid text."""
     try:
         if not text.startswith(ENCODED):
             return text.encode()
         return base64.b64decode(text[len(ENCODED) :], validate=True)
     except (UnicodeEncodeError, binascii.Error, ValueError):
-        raise BadManifest("A path in the manifest is not readable.") from None
+        raise BadManifest("The manifest has a path that cannot be decoded.") from None
 
 
 def is_safe_path(path: bytes) -> bool:
-    """Relative, normal, below its root, and short enough for the system."""
+    """Tell whether a path is relative, normal, below its root, and short enough for the system."""
     return len(path) <= MAX_PATH_BYTES and not _UNSAFE.search(path) and not _LONG_NAME.search(path)
 
 
 def parts_digest(size: int, parts: list[Part]) -> str:
-    """SHA-256 of one line for the size and one for each part."""
+    """Return the SHA-256 of one line for the size and one for each part."""
     lines = [f"{size}\n", *(f"{part.offset} {part.size} {part.digest}\n" for part in parts)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def write_manifest(manifest: Manifest) -> bytes:
-    """The object's bytes."""
+    """Encode a manifest into its object's bytes."""
     return zstandard.ZstdCompressor(level=1, write_checksum=True).compress(msgspec.json.encode(manifest))
 
 
 def manifest_digest(data: bytes) -> str:
-    """By which a snapshot's row knows its manifest: SHA-256 of the object's bytes."""
+    """Return the SHA-256 of the object's bytes, by which a snapshot's row identifies its manifest."""
     return hashlib.sha256(data).hexdigest()
 
 
-def read_manifest(data: bytes, *, session_id: UUID, snapshot_id: UUID, digest: str | None = None) -> Manifest:
-    """The manifest of this snapshot, safe to follow. BadManifest says what is wrong with it, naming no content."""
+def read_snapshot_manifest(data: bytes, *, session_id: UUID, snapshot_id: UUID, digest: str | None = None) -> Manifest:
+    """Decode this snapshot's manifest and check that it is safe to follow.
+
+    Raises BadManifest with the fault, without any content of the manifest.
+    """
     if digest is not None and manifest_digest(data) != digest:
-        raise BadManifest("The manifest is not the one that was saved: its digest differs.")
+        raise BadManifest("The manifest's digest differs from the saved one.")
     try:
         manifest = _decoder.decode(_decompressed(data))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadManifest("The manifest is not readable.") from None
+        raise BadManifest("The manifest cannot be decoded.") from None
     if manifest.version != VERSION:
-        raise BadManifest(f"The manifest is of version {manifest.version}; this Runyard reads {VERSION}.")
+        raise BadManifest(f"The manifest has version {manifest.version}; this Runyard reads version {VERSION}.")
     if (manifest.session_id, manifest.snapshot_id) != (session_id, snapshot_id):
-        raise BadManifest("The manifest is of another session or snapshot.")
+        raise BadManifest("The manifest belongs to another session or snapshot.")
     _check_digests(manifest)
     _check_objects(manifest.objects)
     for entries in (manifest.roots.workspace, manifest.roots.agent):
@@ -227,7 +236,7 @@ def _decompressed(data: bytes) -> bytes:
         with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(data) as reader:
             raw = reader.read(MAX_RAW_BYTES + 1)
     except zstandard.ZstdError:
-        raise BadManifest("The manifest is damaged: it cannot be decompressed.") from None
+        raise BadManifest("The manifest is damaged and cannot be decompressed.") from None
     if len(raw) > MAX_RAW_BYTES:
         raise BadManifest("The manifest is too large.")
     return raw
@@ -237,9 +246,9 @@ def _check_digests(manifest: Manifest) -> None:
     entries = (*manifest.roots.workspace, *manifest.roots.agent)
     files = [entry for entry in entries if isinstance(entry, _FILES)]
     parts = [part for file in files if isinstance(file, LargeFile) for part in file.parts]
-    digests = "".join(one.digest for some in (manifest.objects, files, parts) for one in some)
+    digests = "".join(item.digest for items in (manifest.objects, files, parts) for item in items)
     if digests.encode().translate(None, b"0123456789abcdef"):
-        raise BadManifest("The manifest is not readable.")
+        raise BadManifest("The manifest cannot be decoded.")
 
 
 def _check_objects(objects: list[Stored]) -> None:
@@ -247,7 +256,7 @@ def _check_objects(objects: list[Stored]) -> None:
         limit = MAX_PACK_BYTES if stored.is_pack else MAX_PART_BYTES
         is_plain = not stored.is_zstd and not stored.is_pack and stored.size == stored.raw
         if stored.raw > limit or stored.size > limit + (1 << 20) or not (stored.is_zstd or is_plain):
-            raise BadManifest("The manifest names an object that no executor makes.")
+            raise BadManifest("The manifest names an object with an impossible size or compression.")
 
 
 def _check_entries(entries: list[Entry], objects: list[Stored]) -> None:
@@ -257,9 +266,9 @@ def _check_entries(entries: list[Entry], objects: list[Stored]) -> None:
         path = entry.path if not entry.path.startswith(ENCODED) else _encoded_path(entry.path)
         parent, slash, name = path.rpartition("/")
         if name in _NO_NAMES or "\0" in name or (slash and not parent) or not _is_short(path, name):
-            raise BadManifest("The manifest has a path that leaves its root, or is too long.")
+            raise BadManifest("The manifest has a path that leaves its root or is too long.")
         if parent not in folders or entry.path in kinds:
-            raise BadManifest("The manifest has a path twice, or below something that is no folder.")
+            raise BadManifest("The manifest has a path twice, or below a path that is not a folder.")
         kinds[entry.path] = type(entry)
         match entry:
             case File():
@@ -271,19 +280,20 @@ def _check_entries(entries: list[Entry], objects: list[Stored]) -> None:
             case Symlink():
                 _check_symlink(entry)
             case HardLink() if kinds.get(entry.target) not in _FILES:
-                raise BadManifest("The manifest has a hard link to something that is no file.")
+                raise BadManifest("The manifest has a hard link whose target is not a file.")
 
 
 def _encoded_path(text: str) -> str:
-    """As of os.fsdecode, so that no two paths are the same text; BadManifest when it has another spelling."""
+    """Return the path as os.fsdecode does, so that equal paths have equal texts. Raises BadManifest for another
+    spelling."""
     path = path_bytes(text)
     if path_text(path) != text:
-        raise BadManifest("The manifest has a path that leaves its root, or is too long.")
+        raise BadManifest("The manifest has a path that leaves its root or is too long.")
     return path.decode(errors="surrogateescape")
 
 
 def _is_short(path: str, name: str) -> bool:
-    """A character has four bytes at most."""
+    """Tell whether path and name are short enough. A character has at most four bytes."""
     return (len(name) <= MAX_NAME_BYTES // 4 or len(_bytes_of(name)) <= MAX_NAME_BYTES) and (
         len(path) <= MAX_PATH_BYTES // 4 or len(_bytes_of(path)) <= MAX_PATH_BYTES
     )
@@ -297,7 +307,7 @@ def _check_file(file: File, objects: list[Stored]) -> None:
     if not file.size:
         return
     if file.pack >= len(objects) or not objects[file.pack].is_pack:
-        raise BadManifest("The manifest has a file in a pack that it does not name.")
+        raise BadManifest("The manifest has a file in a pack that is not listed.")
     if file.offset + file.size > objects[file.pack].raw:
         raise BadManifest("The manifest has a file beyond the end of its pack.")
 
@@ -306,12 +316,12 @@ def _check_large(file: LargeFile, objects: list[Stored]) -> None:
     end = 0
     for part in file.parts:
         if part.object >= len(objects) or objects[part.object].is_pack or objects[part.object].raw != part.size:
-            raise BadManifest("The manifest has a file in a part that it does not name.")
+            raise BadManifest("The manifest has a file in a part that is not listed.")
         if part.offset < end or part.offset + part.size > file.size:
             raise BadManifest("The manifest has a file whose parts overlap.")
         end = part.offset + part.size
     if parts_digest(file.size, file.parts) != file.digest:
-        raise BadManifest("The manifest has a file whose parts are not its own.")
+        raise BadManifest("The manifest has a file whose digest differs from its parts.")
 
 
 def _check_symlink(link: Symlink) -> None:

@@ -1,6 +1,6 @@
-"""Named queries: every statement stands in schema/queries/*.sql under `-- name: ...`, and is called by that name.
+"""Run named queries: every statement is in schema/queries/*.sql under `-- name: ...` and is called by that name.
 
-Columns that many statements name stand once, under `-- columns: ...`, and `{...}` in any statement means them.
+Columns that many statements use are defined once, under `-- columns: ...`; `{...}` in any statement inserts them.
 Parameters are `%(name)s`; values of type dict and list are passed as jsonb where wrapped by `jsonb()`.
 """
 
@@ -29,53 +29,53 @@ os.environ["PGTZ"] = "UTC"  # libpq sends it when it connects, also through a po
 
 @cache
 def queries() -> dict[str, bytes]:
-    """All statements by name; a name that stands twice, or columns that stand nowhere, are an error."""
+    """Return all statements by name. Raises ValueError for a repeated name and KeyError for unknown columns."""
     written = _written()
     return {name: _with_columns(text, written).encode() for (kind, name), text in written.items() if kind == "name"}
 
 
 def _written() -> dict[tuple[str, str], str]:
-    found: dict[tuple[str, str], str] = {}
+    statements: dict[tuple[str, str], str] = {}
     for file in sorted(QUERIES.glob("*.sql")):
         parts = _HEADING.split(file.read_text())
         for kind, name, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
-            if (kind, name) in found:
-                raise ValueError(f"{kind} {name} stands twice, the second time in {file.name}")
-            found[kind, name] = text.strip().rstrip(";")
-    return found
+            if (kind, name) in statements:
+                raise ValueError(f"{kind} {name} is defined twice, the second time in {file.name}")
+            statements[kind, name] = text.strip().rstrip(";")
+    return statements
 
 
 def _with_columns(statement: str, written: dict[tuple[str, str], str]) -> str:
-    return _COLUMNS.sub(lambda meant: written["columns", meant[1]], statement)
+    return _COLUMNS.sub(lambda reference: written["columns", reference[1]], statement)
 
 
 def fetch_one(conn: Conn, name: str, row: type[T], /, **params: object) -> T | None:
-    """The first row as `row`, or None."""
+    """Return the first row as `row`, or None."""
     with conn.cursor(row_factory=class_row(row)) as cursor:
         return cursor.execute(queries()[name], params).fetchone()
 
 
 def fetch_the(conn: Conn, name: str, row: type[T], /, **params: object) -> T:
-    """The row that is there for certain (just inserted, or read under its lock); LookupError otherwise."""
-    found = fetch_one(conn, name, row, **params)
-    if found is None:
-        raise LookupError(f"{name} found no row")
-    return found
+    """Return the row that must exist (just inserted, or read under its lock). Raises LookupError otherwise."""
+    result = fetch_one(conn, name, row, **params)
+    if result is None:
+        raise LookupError(f"{name} returned no row")
+    return result
 
 
 def fetch_all(conn: Conn, name: str, row: type[T], /, **params: object) -> list[T]:
-    """All rows as `row`."""
+    """Return all rows as `row`."""
     with conn.cursor(row_factory=class_row(row)) as cursor:
         return cursor.execute(queries()[name], params).fetchall()
 
 
 def fetch_value(conn: Conn, name: str, /, **params: object) -> Any:
-    """The first column of the first row, or None when there is no row."""
+    """Return the first column of the first row, or None when there is no row."""
     with conn.cursor(row_factory=scalar_row) as cursor:
         return cursor.execute(queries()[name], params).fetchone()
 
 
 def execute(conn: Conn, name: str, /, **params: object) -> int:
-    """Run it; how many rows it touched."""
+    """Run the statement and return how many rows it touched."""
     with conn.cursor() as cursor:
         return cursor.execute(queries()[name], params).rowcount

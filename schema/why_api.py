@@ -1,4 +1,4 @@
-"""Why a run or a request is as it is: what the API tells, in sentences for people and names for programs."""
+"""Define the API's explanations of runs and requests: sentences for people and names for programs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from schema.worker_api import Happened
 
 
 class Why(Wire):
-    """`blockedBy` is what the next step waits for; `owner` who is at it now, or whose word it waits for; `nextJob` what
-    sees to it next, at `nextDeadline` or before."""
+    """An explanation. `blockedBy` names what the next step waits for.
+
+    `owner` works on it now, or has to decide. `nextJob` handles it next, at `nextDeadline` or before.
+    """
 
     reason: str
     blocked_by: list[str]
@@ -23,7 +25,7 @@ class Why(Wire):
 
 
 class RunWhy(Why):
-    """`history` is newest first, without what the agent said."""
+    """The explanation of a run. `history` is newest first, without the agent's messages."""
 
     run_id: UUID
     session_id: UUID
@@ -32,7 +34,7 @@ class RunWhy(Why):
 
 
 class HumanRequestWhy(Why):
-    """`history` is newest first."""
+    """The explanation of a request. `history` is newest first."""
 
     request_id: UUID
     run_id: UUID

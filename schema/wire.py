@@ -1,4 +1,4 @@
-"""The base of all wire types: JSON with camelCase keys, strict about what a caller may say."""
+"""Define the base of all wire types: JSON with camelCase keys, strict about requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Text = Annotated[str, AfterValidator(_without_nul)]
 """Text that PostgreSQL can hold."""
 
 Json = dict[str, Any]
-"""A JSON object whose inner shape is someone else's contract."""
+"""A JSON object whose content belongs to another contract."""
 
 
 def rfc3339(moment: datetime) -> str:
@@ -28,23 +28,23 @@ def rfc3339(moment: datetime) -> str:
 
 
 class Wire(BaseModel):
-    """A message that we answer or read from a peer of ours; unknown keys are passed over: peers may be newer."""
+    """A message that Runyard sends, or reads from a peer. Unknown keys are ignored, because peers may be newer."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
 
     def to_json(self) -> Json:
-        """The camelCase JSON object, without the keys that hold nothing."""
+        """Return the camelCase JSON object without empty keys."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 class Request(Wire):
-    """A request body or query of a client; an unknown key is an error, for a misspelt option must not be dropped."""
+    """A client's request body or query. An unknown key is an error, so that a misspelt option is not dropped."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
 
 class Page(Request):
-    """Keyset page: rows after `cursor`, at most `limit`."""
+    """A keyset page: at most `limit` rows after `cursor`."""
 
     cursor: Text | None = Field(default=None, max_length=200)
     limit: int = Field(default=50, ge=1, le=500)

@@ -1,4 +1,4 @@
-"""What the API and the command line tell of session workers: the same JSON from both."""
+"""Define the API's and the command line's view of session workers: both answer the same JSON."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from schema.wire import Json, Wire
 
 
 class WorkerSync(Wire):
-    """How much of a worker is saved. `savedUpToRunNumber` counts the session's runs from 1. `unsavedFiles` is 0 when
-    all is saved; otherwise it is left out, since nobody has looked, and `reason` says what stands in the way."""
+    """How much of a worker is saved. `savedUpToRunNumber` counts the session's runs from 1.
+
+    `unsavedFiles` is 0 when all is saved. Otherwise it is absent, because nothing has counted them, and `reason` names
+    the obstacle.
+    """
 
     dirty_since: datetime | None = None
     synced_at: datetime | None = None
@@ -28,12 +31,15 @@ class WorkerSync(Wire):
     saved_files: int | None = None
     saved_bytes: int | None = None
     unsaved_files: int | None = None
-    summary: str | None = Field(default=None, description="One sentence: saved up to run 12, 0 files unsaved.")
+    summary: str | None = Field(default=None, description="One sentence, such as: saved up to run 12, 0 files unsaved.")
 
 
 class WorkerReport(Wire):
-    """A session's worker. `idleSince` is there while it is active and no run needs it; `nextDeadline` says when
-    something is done about it if nothing happens before."""
+    """A session's worker.
+
+    `idleSince` is set while the worker is active and no run needs it. `nextDeadline` is the time of the next automatic
+    step.
+    """
 
     session_id: UUID
     status: WorkerStatus
@@ -48,7 +54,7 @@ class WorkerReport(Wire):
 
 
 class Happened(Wire):
-    """Something that happened to it: a type of event, `restore.*`, or what an operator did."""
+    """One event in its history: an event type, `restore.*`, or an operator's action."""
 
     at: datetime
     what: str
@@ -56,8 +62,10 @@ class Happened(Wire):
 
 
 class WorkerWhy(Wire):
-    """Why a worker is as it is. `blockedBy` is what the next step waits for; `owner` who is at it now; `nextJob` what
-    sees to it next, at `nextDeadline` or before. `history` is newest first."""
+    """The explanation of a worker's state. `blockedBy` names what the next step waits for.
+
+    `owner` works on it now. `nextJob` handles it next, at `nextDeadline` or before. `history` is newest first.
+    """
 
     session_id: UUID
     state: WorkerStatus

@@ -1,4 +1,4 @@
-"""Limits of an app and its workers; what is left out is the deployment's default."""
+"""Define the limits of an app and its workers. The deployment's defaults replace absent ones."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ LONGEST_SECONDS = 3650 * DAY_SECONDS
 
 
 class WorkerLimits(Request):
-    """`cpus` in whole and parts of processors; `processes` counts threads too, as the kernel does. A worker idle for
-    `idleStopSeconds` is saved and stopped; one stopped for `removeAfterSeconds` is removed. Of the app's runs
-    `concurrentRuns` are live at once, at most."""
+    """Limits of an app's workers and runs.
+
+    `cpus` is a number of processors, such as 0.5; `processes` counts threads too, as the kernel does. A worker idle for
+    `idleStopSeconds` is saved and stopped; one stopped for `removeAfterSeconds` is removed. At most `concurrentRuns` of
+    the app's runs are live at once.
+    """
 
     cpus: float | None = Field(default=None, ge=0.1, le=256, allow_inf_nan=False)
     memory_bytes: int | None = Field(default=None, ge=256 * MEBIBYTE, le=4096 * 1024 * MEBIBYTE)
@@ -26,10 +29,10 @@ class WorkerLimits(Request):
     concurrent_runs: int | None = Field(default=None, ge=1, le=1_000_000)
 
 
-def read_limits(given: Json) -> WorkerLimits:
-    """Raises Invalid with what is wrong first."""
+def read_limits(limits: Json) -> WorkerLimits:
+    """Parse limits. Raises Invalid with the first fault."""
     try:
-        return WorkerLimits.model_validate(given)
+        return WorkerLimits.model_validate(limits)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
     raise Invalid(f"{'.'.join(map(str, fault['loc'])) or 'limits'}: {fault['msg']}", code="bad_limits")

@@ -1,7 +1,7 @@
-"""The executor's contract for saving and restoring a workspace, shared by its service and the client in jobs/.
+"""Define the executor's contract for saving and restoring a workspace, shared by its service and the client in jobs/.
 
-Both are operations: started, asked about until they end, and given links when they want some. An executor holds no
-credentials of the object store: the control plane signs, for each object by name, a link that works for a short time.
+Save and restore are operations: a caller starts one, polls it until it ends, and supplies links on demand. An executor
+holds no credentials of the object store: the control plane signs a short-lived link for each object by name.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ UNREADABLE_NAMED = 3
 
 
 class SyncWorkspace(Request):
-    """`POST /workspace/sync`: save what is there now as `snapshot_id`.
+    """`POST /workspace/sync`: save the current workspace as `snapshot_id`.
 
-    `head` is the newest snapshot that the control plane has committed: only its objects may be counted on;
-    `head_digest` that of its manifest. `at_rest`: no agent lives, so that its home is scanned too (409 `run_live` when
-    one does); otherwise the home's entries are those of `head`. `ignore` are patterns as in a .gitignore file, matched
-    in the workspace.
+    `head` is the newest committed snapshot, and the only one whose objects may be reused; `head_digest` is its
+    manifest's digest. `at_rest`: the session is quiesced, so the agent's home is scanned too (409 `run_live` when an
+    agent lives). Otherwise the home's entries are copied from `head`. `ignore` holds patterns as in a .gitignore file,
+    for the workspace.
 
-    Also 409: `busy` with `operationId` while another operation goes on (the same `snapshot_id` again is the same
-    operation; one that waits for links about which nobody has asked for some seconds gives way), and
-    `workspace_not_ready` after a restore that has failed.
+    Also 409: `busy` with `operationId` while another operation runs, and `workspace_not_ready` after a failed restore.
+    The same `snapshot_id` again is the same operation. A new save cancels one that waits for links and was not polled
+    for some seconds.
     """
 
     session_id: UUID
@@ -43,9 +43,9 @@ class SyncWorkspace(Request):
 
 
 class RestoreWorkspace(Request):
-    """`POST /workspace/restore`: make the place of a session what `plan` says (handlers/workspaces/restore_plan.py).
+    """`POST /workspace/restore`: carry out `plan` in the session's workspace (schema/restore_plan.py).
 
-    The same epoch again, when that restore is done, answers with its receipt and writes nothing.
+    A second call in the same epoch returns the finished restore's receipt and writes nothing.
     """
 
     session_id: UUID
@@ -62,7 +62,7 @@ class WaitForOperation(Request):
 
 
 class Want(Wire):
-    """A link that an operation waits for. `size` in bytes, of what will be put or is expected."""
+    """A link that an operation waits for. `size` in bytes is that of the upload, or of the expected download."""
 
     method: Literal["GET", "PUT"]
     key: Text
@@ -70,14 +70,16 @@ class Want(Wire):
 
 
 class Links(Request):
-    """`POST /workspace/operations/{id}/links`: `{"<method> <key>": address}`; what is not wanted any more is passed
-    over. An address is a secret while it works, and never logged."""
+    """`POST /workspace/operations/{id}/links`: `{"<method> <key>": address}`. Unwanted links are ignored.
+
+    An address is a secret while it works, and is never logged.
+    """
 
     links: dict[Text, Text] = Field(repr=False, max_length=1000)
 
 
 class Progress(Wire):
-    """How far an operation is. Totals are there once they are known."""
+    """An operation's progress. Totals are set once they are known."""
 
     step: Literal["waiting", "scanning", "uploading", "downloading", "writing", "done"]
     files: int = 0
@@ -87,9 +89,11 @@ class Progress(Wire):
 
 
 class Skipped(Wire):
-    """Something that is not in a snapshot, and why: `socket`, `device`, `fifo`, `unreadable`, `too_long`, `reserved` (a
-    name that restores use). What is called `changing` is there as it was last read, while somebody was writing it.
-    `path` as in manifests."""
+    """A path that is not in a snapshot. `path` is spelt as in manifests.
+
+    Reasons: `socket`, `device`, `fifo`, `unreadable`, `too_long`, `reserved` (a name that restores use). A `changing`
+    file is in the snapshot as it was last read, while a process was writing it.
+    """
 
     root: Root
     path: str
@@ -97,9 +101,11 @@ class Skipped(Wire):
 
 
 class SyncReceipt(Wire):
-    """What a save came to. `objects` are all that the snapshot needs, its manifest last; `uploaded` those that were
-    new. `unchanged`: nothing differs from `head`, so nothing was uploaded and there is no new snapshot. `unreadable`
-    counts what of `skipped` is so: files that the snapshot has as they were last read, if at all."""
+    """The result of a save. `objects` are all that the snapshot needs, its manifest last; `uploaded` are the new ones.
+
+    `unchanged`: nothing differs from `head`, so nothing was uploaded and there is no new snapshot. `unreadable` counts
+    skipped files that could not be read; the snapshot holds their last saved state, if any.
+    """
 
     snapshot_id: UUID
     unchanged: bool = False
@@ -118,17 +124,17 @@ class SyncReceipt(Wire):
 
     @property
     def failure(self) -> str | None:
-        """Why all is not saved, as a sentence."""
+        """A sentence that names unreadable files, or None when everything is saved."""
         if not self.unreadable:
             return None
-        paths = [each.path for each in self.skipped if each.reason == "unreadable"][:UNREADABLE_NAMED]
+        paths = [skip.path for skip in self.skipped if skip.reason == "unreadable"][:UNREADABLE_NAMED]
         rest = self.unreadable - len(paths)
         named = [*map(repr, paths), *([f"{rest} more"] if rest else [])]
-        return f"Everything else is saved, but this cannot be read: {', '.join(named)}."
+        return f"Everything else is saved, but these files cannot be read: {', '.join(named)}."
 
 
 class RestoreReceipt(Wire):
-    """What a restore came to: counts by action, and for each path that was not simply written its reason."""
+    """The result of a restore: counts by action, and a reason for each path that was not simply written."""
 
     snapshot_id: UUID | None = None
     files: int
@@ -140,8 +146,11 @@ class RestoreReceipt(Wire):
 
 
 class OperationState(Wire):
-    """`GET /workspace/operations/{id}?wait=S`: answers at once when it has ended or wants links, else after at most S
-    seconds. An unknown id is 404: the executor was restarted, and the operation is to be asked for again."""
+    """`GET /workspace/operations/{id}?wait=S`: answers at once when the operation has ended or wants links.
+
+    Otherwise it answers after at most S seconds. An unknown id is 404: the executor restarted, so start the operation
+    again.
+    """
 
     operation_id: UUID
     kind: Literal["sync", "restore"]

@@ -38,7 +38,7 @@ from schema.snapshot_manifest import (
     manifest_digest,
     path_bytes,
     path_text,
-    read_manifest,
+    read_snapshot_manifest,
 )
 
 if TYPE_CHECKING:
@@ -129,7 +129,9 @@ def _manifest(order: RestoreOrder, channel: ExecutorChannel) -> tuple[Manifest |
     key = manifest_key(order.session_id, order.snapshot_id)
     channel.progress("downloading")
     data = get_object(channel, key, size=None, limit=MAX_STORED_BYTES, digest=order.manifest_digest)
-    return read_manifest(data, session_id=order.session_id, snapshot_id=order.snapshot_id), manifest_digest(data)
+    return read_snapshot_manifest(data, session_id=order.session_id, snapshot_id=order.snapshot_id), manifest_digest(
+        data
+    )
 
 
 @contextmanager

@@ -42,7 +42,7 @@ from schema.snapshot_manifest import (
     manifest_digest,
     parts_digest,
     path_bytes,
-    read_manifest,
+    read_snapshot_manifest,
     write_manifest,
 )
 
@@ -122,7 +122,7 @@ def _head(order: SaveOrder, index: Index | None, channel: ExecutorChannel) -> tu
 
     key = manifest_key(order.session_id, order.head)
     data = get_object(channel, key, size=None, limit=MAX_STORED_BYTES, digest=order.head_digest)
-    return read_manifest(data, session_id=order.session_id, snapshot_id=order.head), manifest_digest(data)
+    return read_snapshot_manifest(data, session_id=order.session_id, snapshot_id=order.head), manifest_digest(data)
 
 
 class _Save:

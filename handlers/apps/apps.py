@@ -8,7 +8,7 @@ from uuid import UUID
 from schema.errors import Conflict, NotFound
 from schema.human_policy import read_policy
 from schema.rows import AppRow
-from schema.runtime_manifest import read_manifest
+from schema.runtime_manifest import read_runtime_manifest
 from schema.sql import Conn, fetch_all, fetch_one, jsonb
 from schema.wire import Json
 from schema.worker_limits import read_limits
@@ -67,7 +67,7 @@ def _checked(settings: AppSettings) -> dict[str, object]:
     manifest, limits, human_loop = settings.manifest, settings.limits, settings.human_loop
     return {
         "options": None if settings.options is None else jsonb(settings.options),
-        "manifest": None if manifest is None else jsonb(read_manifest(manifest).stored()),
+        "manifest": None if manifest is None else jsonb(read_runtime_manifest(manifest).stored()),
         "limits": None if limits is None else jsonb(read_limits(limits).to_json()),
         "human_loop": None if human_loop is None else jsonb(read_policy(human_loop).to_json()),
     }

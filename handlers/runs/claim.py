@@ -16,7 +16,7 @@ from handlers.runs.todos import known_todos
 from schema.events import Reason, RunFinished, TodoUpdate
 from schema.executor_api import CarriedAnswer, Resume
 from schema.rows import LogHead, RunRow, WorkerRow
-from schema.runtime_manifest import RuntimeManifest, read_manifest
+from schema.runtime_manifest import RuntimeManifest, read_runtime_manifest
 from schema.sql import Conn, execute, fetch_one, fetch_the, fetch_value
 from schema.wire import Json
 
@@ -65,7 +65,7 @@ def claim_run(
         start_next_throttled(conn, limits)
     if claimed is None:
         return None
-    manifest = read_manifest(head.manifest or {})
+    manifest = read_runtime_manifest(head.manifest or {})
     worker = fetch_one(conn, "worker", WorkerRow, session_id=claimed.session_id)
     resume = _resume(conn, claimed)
     return Claimed(

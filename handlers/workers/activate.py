@@ -15,7 +15,7 @@ from handlers.runs.settle import RetryPolicy, retry_or_fail
 from handlers.workspaces.sync import forget_unsaved, unsaved
 from schema.errors import NotFound
 from schema.rows import RunRow, WorkerStatus
-from schema.runtime_manifest import RuntimeManifest, read_manifest
+from schema.runtime_manifest import RuntimeManifest, read_runtime_manifest
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value, jsonb
 from schema.wire import Json, rfc3339
 from schema.workspace_api import RestoreReceipt
@@ -64,7 +64,7 @@ def begin_activation(
         found = _found(conn, session_id)
     execute(conn, "worker_starting", session_id=session_id, epoch=found.epoch, host=host, why=why)
     is_restored = found.restored_at is not None and found.worker_epoch == found.epoch
-    manifest = read_manifest(found.manifest)
+    manifest = read_runtime_manifest(found.manifest)
     if is_restored or (found.head_snapshot is None and not _brings_anything(manifest)):
         return BegunActivation(found.epoch, manifest, None)
     return BegunActivation(found.epoch, manifest, _begin_restore(conn, found))

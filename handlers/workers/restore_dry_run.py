@@ -14,7 +14,7 @@ from handlers.workers.rows import worker_of
 from handlers.workspaces.tree import TreeEntry
 from schema.errors import Invalid, PathOutsideWorkspace
 from schema.paths import OUTSIDE, TOP, located
-from schema.runtime_manifest import RuntimeManifest, read_manifest
+from schema.runtime_manifest import RuntimeManifest, read_runtime_manifest
 from schema.sql import Conn
 from schema.wire import Json
 
@@ -38,11 +38,11 @@ def asked_plan(
     worker = None if session is None else worker_of(conn, session.id)
     must_look = worker is not None and (worker.status == "active" or worker.head_snapshot is not None)
     if manifest is not None:
-        return AskedPlan(read_manifest(manifest), must_look)
+        return AskedPlan(read_runtime_manifest(manifest), must_look)
     wanted = app_id or (None if session is None else session.app_id)
     if wanted is None:
         raise Invalid("Name a session or an app, or give a manifest.", code="no_manifest")
-    return AskedPlan(read_manifest(app_by_id(conn, wanted).manifest), must_look)
+    return AskedPlan(read_runtime_manifest(app_by_id(conn, wanted).manifest), must_look)
 
 
 def found_at(paths: Sequence[str]) -> list[TreeEntry]:

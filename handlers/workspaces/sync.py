@@ -178,7 +178,7 @@ def begin_sync(
     if state.status in _NO_PLACE or (state.dirty_since is None and reason is None):
         end_sync_lease(conn, turn)
         return None
-    if state.epoch != state.session_epoch or not state.is_whole:
+    if state.epoch != state.session_epoch or not state.is_restored:
         return UnsavedReason(
             "not_whole", "Its place was not completely restored, and must not be saved over what is saved."
         )

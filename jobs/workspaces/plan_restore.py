@@ -20,7 +20,7 @@ from schema.job_requests import PlanRestore
 from schema.paths import PLACES, located
 from schema.restore_plan import PlanOutcome, RestorePlan
 from schema.rows import SnapshotRow, WorkerRow
-from schema.runtime_manifest import RuntimeManifest, read_manifest
+from schema.runtime_manifest import RuntimeManifest, read_runtime_manifest
 from schema.sql import fetch_one
 from schema.wire import Json
 
@@ -38,7 +38,7 @@ class _Seen:
 
 def plan_restore(context: TaskContext, asked: PlanRestore) -> PlanOutcome:
     """Raises ExecutorError, and what the object store raises."""
-    manifest = read_manifest(asked.manifest)
+    manifest = read_runtime_manifest(asked.manifest)
     try:
         plan = _plan(context, asked, manifest)
     except WorkspaceRefused as refusal:

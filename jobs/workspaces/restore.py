@@ -21,7 +21,7 @@ from schema.object_keys import is_content_key, manifest_key
 from schema.restore_plan import RestorePlan
 from schema.rows import SnapshotRow
 from schema.runtime_manifest import RuntimeManifest
-from schema.snapshot_manifest import Manifest, read_manifest
+from schema.snapshot_manifest import Manifest, read_snapshot_manifest
 from schema.sql import fetch_the
 from schema.workspace_api import RestoreReceipt, RestoreWorkspace, Want
 
@@ -115,7 +115,9 @@ def saved_entries(context: TaskContext, snapshot: SnapshotRow) -> Iterator[TreeE
 
 def _manifest(store: ObjectStorage, snapshot: SnapshotRow) -> Manifest:
     data = store.read(manifest_key(snapshot.session_id, snapshot.id))
-    return read_manifest(data, session_id=snapshot.session_id, snapshot_id=snapshot.id, digest=snapshot.manifest_digest)
+    return read_snapshot_manifest(
+        data, session_id=snapshot.session_id, snapshot_id=snapshot.id, digest=snapshot.manifest_digest
+    )
 
 
 def _may_have(session_id: UUID, snapshot_id: UUID | None, want: Want) -> bool:

@@ -41,7 +41,7 @@ from schema.errors import RunyardError, Unavailable
 from schema.logs import log_context
 from schema.object_keys import is_content_key, manifest_key
 from schema.rows import SnapshotRow
-from schema.runtime_manifest import ignore_patterns, read_manifest
+from schema.runtime_manifest import ignore_patterns, read_runtime_manifest
 from schema.sql import Conn, fetch_one
 from schema.workspace_api import SyncReason, SyncReceipt, SyncWorkspace, Want
 
@@ -272,7 +272,7 @@ class _Asking:
             head=begun.head.id if begun.head else None,
             head_digest=begun.head.manifest_digest if begun.head else None,
             at_rest=begun.at_rest,
-            ignore=ignore_patterns(read_manifest(begun.manifest)),
+            ignore=ignore_patterns(read_runtime_manifest(begun.manifest)),
         )
 
     def _may_have(self, want: Want) -> bool:

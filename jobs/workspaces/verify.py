@@ -11,7 +11,7 @@ from jobs.object_store.contract import ObjectStorage
 from schema.errors import NotFound, RunyardError
 from schema.object_keys import is_content_key, manifest_key
 from schema.rows import SnapshotRow
-from schema.snapshot_manifest import BadManifest, read_manifest
+from schema.snapshot_manifest import BadManifest, read_snapshot_manifest
 from schema.workspace_api import SyncReceipt
 
 
@@ -62,7 +62,7 @@ def _sizes(store: ObjectStorage, session_id: UUID, snapshot_id: UUID, digest: st
     key = manifest_key(session_id, snapshot_id)
     try:
         data = store.read(key)
-        manifest = read_manifest(data, session_id=session_id, snapshot_id=snapshot_id, digest=digest)
+        manifest = read_snapshot_manifest(data, session_id=session_id, snapshot_id=snapshot_id, digest=digest)
     except NotFound:
         raise Unproven("The snapshot's manifest is not in the store.") from None
     except BadManifest as error:

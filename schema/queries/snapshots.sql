@@ -21,7 +21,7 @@ WHERE session_id = %(session_id)s AND dirty_since IS NOT NULL AND (sync_failures
 
 -- name: saving_state
 -- All that decides about saving a session, at one moment. `run_id` is the run that works there, else the last that did.
--- `is_whole`: the place was not left half restored, or empty where a snapshot belongs.
+-- `is_restored`: the place was not left half restored, or empty where a snapshot belongs.
 SELECT
     worker.session_id, worker.status, worker.epoch, log.epoch AS session_epoch, log.last_seq, worker.dirty_since,
     worker.dirty_seq, worker.sync_claim, worker.sync_failures, worker.sync_error, worker.next_sync_at,
@@ -50,7 +50,7 @@ SELECT
             LIMIT 1
         ),
         true
-    ) AS is_whole
+    ) AS is_restored
 FROM session_workers AS worker
 JOIN session_logs AS log ON log.session_id = worker.session_id
 JOIN sessions ON sessions.id = worker.session_id

@@ -59,5 +59,5 @@ def test_a_database_that_is_away_is_one_sentence_without_the_password(
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://me:sec@ret@127.0.0.1:1/x")
     assert migrate.main() == 1
-    said = "The database was not migrated. PostgreSQL cannot be reached, or refuses us: check DATABASE_URL.\n"
+    said = "The database was not migrated. PostgreSQL is unreachable or refused the connection: check DATABASE_URL.\n"
     assert capsys.readouterr() == ("", said)

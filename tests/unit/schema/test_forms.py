@@ -77,4 +77,4 @@ def test_a_fault_names_its_field_and_what_is_wrong(field: Json, value: object, p
 
 def test_a_needed_field_and_one_that_is_not_there_are_named() -> None:
     faults = faults_of({"other": 1}, {"properties": {"x": {"type": "string"}}, "required": ["x"]})
-    assert faults == {"x": "is needed", "other": "is no field of this form"}
+    assert faults == {"x": "is required", "other": "is not a field of this form"}

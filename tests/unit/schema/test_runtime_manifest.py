@@ -7,22 +7,24 @@ import base64
 import pytest
 
 from schema.errors import Invalid, PathOutsideWorkspace
-from schema.runtime_manifest import DEFAULT_IGNORE, MAX_SEED_BYTES, ignore_patterns, read_manifest
+from schema.runtime_manifest import DEFAULT_IGNORE, MAX_SEED_BYTES, ignore_patterns, read_runtime_manifest
 from schema.wire import Json
 from schema.worker_limits import read_limits
 
 
 def test_paths_are_taken_absolute_or_with_their_root() -> None:
-    manifest = read_manifest(
+    manifest = read_runtime_manifest(
         {"requiredPaths": ["/workspace//a/./b/", "/agent", {"root": "agent", "path": "c"}, {"path": "/agent/c"}]}
     )
     assert [path.absolute for path in manifest.required_paths] == ["/workspace/a/b", "/agent", "/agent/c", "/agent/c"]
-    assert read_manifest(manifest.stored()) == manifest
+    assert read_runtime_manifest(manifest.stored()) == manifest
 
 
 def test_all_paths_outside_are_named_as_they_were_given() -> None:
     with pytest.raises(PathOutsideWorkspace) as refused:
-        read_manifest({"requiredPaths": ["/workspace/../etc", "/workspace/a", "/etc"], "mountPoints": ["a\x00b"]})
+        read_runtime_manifest(
+            {"requiredPaths": ["/workspace/../etc", "/workspace/a", "/etc"], "mountPoints": ["a\x00b"]}
+        )
     assert refused.value.paths == ["a?b", "/workspace/../etc", "/etc"]
 
 
@@ -30,17 +32,20 @@ def test_all_paths_outside_are_named_as_they_were_given() -> None:
     ("manifest", "said"),
     [
         ({"seedFile": []}, "seedFile"),
-        ({"seedFiles": [{"path": "/workspace", "content": ""}]}, "not all of it"),
+        ({"seedFiles": [{"path": "/workspace", "content": ""}]}, "not the whole root"),
         ({"seedFiles": [{"path": "/workspace/a"}]}, "either content or contentBase64"),
         ({"seedFiles": [{"path": "/workspace/a", "content": "", "contentBase64": ""}]}, "either"),
         ({"seedFiles": [{"path": "/workspace/a", "contentBase64": "%"}]}, "not base64"),
         ({"seedFiles": [{"path": "/workspace/a", "content": "x" * (MAX_SEED_BYTES + 1)}]}, "at most"),
         ({"seedFiles": [{"path": "/workspace/a", "content": "", "mode": "4755"}]}, "mode"),
         ({"seedFiles": [{"path": "/workspace/a", "content": ""}, {"path": "/workspace/./a", "content": ""}]}, "twice"),
-        ({"seedFiles": [{"path": f"/workspace/{part}", "content": ""} for part in ("a", "a/b")]}, "below /workspace/a"),
+        (
+            {"seedFiles": [{"path": f"/workspace/{part}", "content": ""} for part in ("a", "a/b")]},
+            "below the seed /workspace/a",
+        ),
         ({"mountPoints": ["/agent/cache"]}, "below /workspace"),
         ({"cleanupRules": ["/workspace/**/*"]}, "delete everything"),
-        ({"cleanupRules": ["/workspace"]}, "not all of it"),
+        ({"cleanupRules": ["/workspace"]}, "not the whole root"),
         ({"ignore": ["/"]}, "gitignore"),
         ({"requiredPaths": ["/workspace/" + "a" * 256]}, "at most"),
         ({"requiredPaths": [{"root": "home", "path": "a"}]}, "workspace"),
@@ -49,7 +54,7 @@ def test_all_paths_outside_are_named_as_they_were_given() -> None:
 )
 def test_what_cannot_be_is_refused_with_a_sentence(manifest: Json, said: str) -> None:
     with pytest.raises(Invalid) as refused:
-        read_manifest(manifest)
+        read_runtime_manifest(manifest)
     assert refused.value.problem_code == "bad_manifest"
     assert said in refused.value.detail
 
@@ -59,12 +64,12 @@ def test_seeds_are_text_or_bytes() -> None:
         {"path": "/workspace/a", "content": "é"},
         {"path": "/agent/b", "contentBase64": base64.b64encode(b"\x00\xff").decode(), "mode": "700"},
     ]
-    assert [seed.data for seed in read_manifest({"seedFiles": given}).seed_files] == ["é".encode(), b"\x00\xff"]
+    assert [seed.data for seed in read_runtime_manifest({"seedFiles": given}).seed_files] == ["é".encode(), b"\x00\xff"]
 
 
 def test_mount_points_are_never_saved() -> None:
-    assert ignore_patterns(read_manifest({})) == list(DEFAULT_IGNORE)
-    manifest = read_manifest({"mountPoints": ["/workspace/ca*che"], "ignore": ["*.log"]})
+    assert ignore_patterns(read_runtime_manifest({})) == list(DEFAULT_IGNORE)
+    manifest = read_runtime_manifest({"mountPoints": ["/workspace/ca*che"], "ignore": ["*.log"]})
     assert ignore_patterns(manifest) == ["*.log", "/ca\\*che/"]
 
 

@@ -14,7 +14,7 @@ from executor.snapshotter.restore import Restored, RestoreOrder, restore
 from executor.snapshotter.save import SaveOutcome, save
 from executor.snapshotter.snapshot import SaveOrder
 from schema.object_keys import manifest_key
-from schema.snapshot_manifest import Manifest, read_manifest
+from schema.snapshot_manifest import Manifest, read_snapshot_manifest
 from tests.integration.executor.snapshotter.objects import Objects
 
 ALL: dict[str, Any] = {
@@ -121,7 +121,7 @@ class Place:
     def manifest(self) -> Manifest:
         assert self.head is not None
         data = self.objects.stored[manifest_key(self.session_id, self.head)]
-        return read_manifest(data, session_id=self.session_id, snapshot_id=self.head)
+        return read_snapshot_manifest(data, session_id=self.session_id, snapshot_id=self.head)
 
 
 def used_place(saved: Place) -> Place:

@@ -30,7 +30,7 @@ from schema.snapshot_manifest import (
     is_safe_path,
     path_bytes,
     path_text,
-    read_manifest,
+    read_snapshot_manifest,
     write_manifest,
 )
 from tests.integration.executor.snapshotter.places import Place
@@ -145,12 +145,12 @@ def test_a_manifest_that_claims_what_cannot_be_is_refused(what: str) -> None:
         raw = _raw(data).replace(b'"x"', b'"\\ud800"')
         data = zstandard.ZstdCompressor().compress(raw)
     with pytest.raises(BadManifest):
-        read_manifest(data, **ids)
+        read_snapshot_manifest(data, **ids)
 
 
 def test_a_plain_manifest_is_read() -> None:
     data, ids = manifest(folder("a"), file("a/b"), HardLink("c", "a/b"), Symlink("d", -5, "../../anywhere"))
-    read = read_manifest(data, **ids)
+    read = read_snapshot_manifest(data, **ids)
     assert write_manifest(read) == data
     assert [root for root, _ in read.placed()] == ["workspace"] * 4
 
@@ -169,7 +169,7 @@ def test_a_plain_manifest_is_read() -> None:
 )
 def test_what_is_no_manifest_is_refused(data: bytes) -> None:
     with pytest.raises(BadManifest):
-        read_manifest(data, session_id=uuid4(), snapshot_id=uuid4())
+        read_snapshot_manifest(data, session_id=uuid4(), snapshot_id=uuid4())
 
 
 @by_chance
@@ -186,7 +186,7 @@ def test_a_manifest_with_anything_changed_is_refused_or_safe(data: st.DataObject
     )
     changed = zstandard.ZstdCompressor().compress(msgspec.json.encode(value))
     try:
-        read = read_manifest(changed, **ids)
+        read = read_snapshot_manifest(changed, **ids)
     except BadManifest:
         return
     links = {one.path for _, one in read.placed() if isinstance(one, Symlink)}

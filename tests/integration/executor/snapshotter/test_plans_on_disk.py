@@ -15,7 +15,7 @@ from handlers.workspaces.restore_plan import Snapshot, make_plan
 from handlers.workspaces.tree import EntryKind, TreeEntry, found_in
 from schema.errors import WorkspaceRefused
 from schema.restore_plan import ConflictPolicy, RestorePlan
-from schema.runtime_manifest import RuntimeManifest, read_manifest
+from schema.runtime_manifest import RuntimeManifest, read_runtime_manifest
 from schema.wire import Json
 from tests.integration.executor.snapshotter.objects import Objects
 from tests.integration.executor.snapshotter.places import Place
@@ -41,7 +41,7 @@ def planned(place: Place, manifest: Json, *, policy: ConflictPolicy = "keep_sess
     """For what was saved of the place, into one that nobody has looked into."""
     saved = None if place.head is None else Snapshot(place.head, found_in(place.manifest()))
     return make_plan(
-        read_manifest(manifest), runtime_version=None, snapshot=saved, existing=None, conflict_policy=policy
+        read_runtime_manifest(manifest), runtime_version=None, snapshot=saved, existing=None, conflict_policy=policy
     )
 
 
@@ -93,7 +93,7 @@ def test_no_seed_goes_through_a_link(place: Place, tmp_path: Path) -> None:
     assert (refused.value.problem_code, refused.value.paths) == ("path_outside_workspace", ["/workspace/a/seed"])
     fresh = place.another("linked")  # a link that nobody knew of
     (fresh.workspace / "a").symlink_to(outside)
-    plan = make_plan(read_manifest(SEEDS), runtime_version=None, snapshot=None, existing=None)
+    plan = make_plan(read_runtime_manifest(SEEDS), runtime_version=None, snapshot=None, existing=None)
     with pytest.raises(SnapshotterFailed):
         fresh.restore(None, plan.to_json())
     assert list(outside.iterdir()) == []
@@ -107,7 +107,7 @@ def test_a_mount_point_that_is_not_made_keeps_nothing_of_the_session_away(place:
     there = list(_on_disk(fresh).things.values())
     assert place.head is not None
     saved = Snapshot(place.head, found_in(place.manifest()))
-    manifest = read_manifest({"mountPoints": ["/workspace/a/b/c"]})
+    manifest = read_runtime_manifest({"mountPoints": ["/workspace/a/b/c"]})
     plan = make_plan(manifest, runtime_version=None, snapshot=saved, existing=there)
     assert ("a/b/c", "in_the_way") in {(each.path, each.reason) for layer in plan.layers for each in layer.entries}
     fresh.restore(place.head, plan.to_json())
@@ -142,7 +142,7 @@ def test_the_disk_holds_what_the_plan_says(
 
 @pytest.mark.parametrize("kind", ["file", "other"])
 def test_a_seed_that_wins_over_a_saved_file_takes_the_place_of_a_folder_too(objects: Objects, kind: EntryKind) -> None:
-    manifest = read_manifest({"seedFiles": [{"path": "/workspace/c", "content": "of the app"}]})
+    manifest = read_runtime_manifest({"seedFiles": [{"path": "/workspace/c", "content": "of the app"}]})
     saved, there = [TreeEntry("workspace", "c", "file")], [TreeEntry("workspace", "c/c/x", kind)]
     _prove(objects, manifest, saved, there, "overwrite_with_seed")
 

@@ -17,7 +17,7 @@ from jobs.workers.retirement import force_remove_worker, look_after_workers, rem
 from jobs.workspaces.restore import RestoreIncomplete
 from jobs.workspaces.sync import save_now
 from schema.errors import Conflict
-from schema.runtime_manifest import read_manifest
+from schema.runtime_manifest import read_runtime_manifest
 from schema.sql import jsonb
 from tests.integration.jobs.waiting import wait_until
 from tests.integration.jobs.workers.conftest import Session
@@ -271,7 +271,7 @@ def test_an_apps_seeds_are_there_before_its_first_run(session: Session) -> None:
         "seedFiles": [{"path": "/workspace/seed.txt", "content": "sown"}],
         "requiredPaths": ["/workspace/seed.txt"],
     }
-    stored = jsonb(read_manifest(manifest).to_json())
+    stored = jsonb(read_runtime_manifest(manifest).to_json())
     session.runs.conn.execute("UPDATE apps SET manifest = %s", (stored,))
     run = session.say("read seed.txt")
     assert "sown" in session.text(run)
@@ -282,7 +282,7 @@ def test_an_apps_seeds_are_there_before_its_first_run(session: Session) -> None:
 
 def test_a_run_is_blocked_when_what_it_requires_is_not_there(session: Session) -> None:
     manifest = {"requiredPaths": ["/workspace/not-there"]}
-    session.runs.conn.execute("UPDATE apps SET manifest = %s", (jsonb(read_manifest(manifest).to_json()),))
+    session.runs.conn.execute("UPDATE apps SET manifest = %s", (jsonb(read_runtime_manifest(manifest).to_json()),))
     run = session.runs.start("say: hello")
     assert execute_run(session.context, run.id) == "ended"
     blocked = session.runs.row(run.id)

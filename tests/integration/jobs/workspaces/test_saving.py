@@ -13,7 +13,7 @@ from handlers.workspaces.sync import forget_unsaved, is_saved, take_sync_lease, 
 from jobs.context import TaskContext
 from jobs.workspaces.sync import NotSaved, save_due, save_now, sync_workspace
 from schema.object_keys import manifest_key
-from schema.snapshot_manifest import read_manifest
+from schema.snapshot_manifest import read_snapshot_manifest
 from schema.sql import Conn
 from tests.checker import check
 from tests.integration.jobs.workspaces.conftest import Session, due_jobs
@@ -97,7 +97,7 @@ def test_the_end_of_a_run_is_saved_at_once_and_then_nothing_is_unsaved(
     assert session.state.dirty_since is None
     assert is_saved(session.conn, session.id)
     data = object_store.open().read(manifest_key(session.id, snapshot.id))
-    read_manifest(data, session_id=session.id, snapshot_id=snapshot.id, digest=snapshot.manifest_digest)
+    read_snapshot_manifest(data, session_id=session.id, snapshot_id=snapshot.id, digest=snapshot.manifest_digest)
     [event] = session.events("workspace.synced")
     assert event.data["snapshotId"] == str(snapshot.id)
     assert (event.data["files"], event.data["changed"], event.data["bytes"]) == (3, 3, 9)

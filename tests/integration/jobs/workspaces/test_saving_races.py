@@ -14,7 +14,7 @@ import pytest
 from handlers.workspaces.sync import is_saved
 from jobs.context import TaskContext
 from jobs.workspaces.sync import NotSaved, save_due, save_now, sync_workspace
-from schema.snapshot_manifest import read_manifest
+from schema.snapshot_manifest import read_snapshot_manifest
 from tests.checker import check
 from tests.integration.jobs.workspaces.conftest import Session, due_jobs
 from tests.integration.jobs.workspaces.saver import Saver
@@ -51,7 +51,7 @@ def saved_files(session: Session, object_store: RunningStore) -> set[str]:
     """What the head's manifest names."""
     head = session.snapshots[-1]
     data = object_store.open().read(head.objects[-1])
-    manifest = read_manifest(data, session_id=session.id, snapshot_id=head.id, digest=head.manifest_digest)
+    manifest = read_snapshot_manifest(data, session_id=session.id, snapshot_id=head.id, digest=head.manifest_digest)
     return {entry.path for entry in manifest.roots.workspace}
 
 

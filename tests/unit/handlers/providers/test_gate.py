@@ -33,7 +33,7 @@ SAVED = SavingRow(
     traceparent=None,
     manifest={},
     unsaved_seconds=0,
-    is_whole=True,
+    is_restored=True,
 )
 
 

@@ -12,7 +12,7 @@ from handlers.workspaces.restore_plan import Snapshot, make_plan
 from handlers.workspaces.tree import LeadsOutside, Tree, TreeEntry, rule_pattern
 from schema.errors import RequiredPathsMissing, WorkspaceRefused
 from schema.restore_plan import Decisions
-from schema.runtime_manifest import read_manifest
+from schema.runtime_manifest import read_runtime_manifest
 from schema.wire import Json
 
 ID = UUID(int=7)
@@ -20,7 +20,7 @@ ID = UUID(int=7)
 
 def test_a_plan_for_fifty_thousand_files_is_small_and_has_a_reason_for_each() -> None:
     files = [TreeEntry("workspace", f"node_modules/m{n // 100}/f{n}.js", "file") for n in range(50_000)]
-    manifest = read_manifest(
+    manifest = read_runtime_manifest(
         {
             "seedFiles": [{"path": "/workspace/node_modules/m3/f300.js", "content": "x"}],
             "cleanupRules": ["/workspace/node_modules/m4", "/workspace/**/f500.js"],
@@ -40,7 +40,7 @@ def test_a_plan_for_fifty_thousand_files_is_small_and_has_a_reason_for_each() ->
 def test_names_that_are_no_utf_8_are_decided_too() -> None:
     path = b"a\xff/b"
     found = [TreeEntry("workspace", path.decode(errors="surrogateescape"), "file")]
-    manifest = read_manifest({"cleanupRules": ["/workspace/a?/b"]})
+    manifest = read_runtime_manifest({"cleanupRules": ["/workspace/a?/b"]})
     plan = make_plan(manifest, runtime_version=None, snapshot=Snapshot(ID, found), existing=())
     json.dumps(plan.to_json()).encode()
     assert Decisions(plan).of("workspace", path).action == "delete"
@@ -98,7 +98,7 @@ def test_no_rule_takes_long() -> None:
 def _refusal(manifest: Json, **more: object) -> WorkspaceRefused:
     with pytest.raises(WorkspaceRefused) as refused:
         make_plan(
-            read_manifest(manifest),
+            read_runtime_manifest(manifest),
             **{"runtime_version": None, "snapshot": None, "existing": (), **more},  # type: ignore[arg-type]
         )
     return refused.value
@@ -113,4 +113,6 @@ def test_a_refusal_names_all_paths_and_says_what_to_do() -> None:
 
 
 def test_where_nobody_has_looked_required_paths_are_left_to_be_looked_for() -> None:
-    make_plan(read_manifest({"requiredPaths": ["/workspace/a"]}), runtime_version=None, snapshot=None, existing=None)
+    make_plan(
+        read_runtime_manifest({"requiredPaths": ["/workspace/a"]}), runtime_version=None, snapshot=None, existing=None
+    )

@@ -16,7 +16,7 @@ from handlers.workspaces.tree import LeadsOutside, Tree, TreeEntry, rule_pattern
 from schema.errors import Invalid, WorkspaceRefused
 from schema.paths import PLACES, TOP
 from schema.restore_plan import ConflictPolicy, Decisions, RestorePlan
-from schema.runtime_manifest import RuntimeManifest, read_manifest
+from schema.runtime_manifest import RuntimeManifest, read_runtime_manifest
 from schema.wire import Json
 from schema.workspace_api import Root
 from tests.unit.handlers.workers.worker_model import carry_out, disk_of
@@ -63,10 +63,10 @@ def manifests(draw: st.DrawFn) -> RuntimeManifest:
     }
     for key in ("seedFiles", "mountPoints", "cleanupRules"):
         try:
-            return read_manifest(given)
+            return read_runtime_manifest(given)
         except Invalid:
             given = {**given, key: given[key][:1] if key == "seedFiles" else []}
-    return read_manifest(given)
+    return read_runtime_manifest(given)
 
 
 @given(manifests(), st.none() | TREES, TREES, POLICIES)
@@ -143,17 +143,17 @@ ANYTHING = st.recursive(
 @given(st.sampled_from(KEYS), ANYTHING)
 def test_whatever_is_given_as_a_manifest_is_read_or_refused(key: str, given: object) -> None:
     try:
-        manifest = read_manifest({key: given})
+        manifest = read_runtime_manifest({key: given})
     except Invalid:
         return
-    assert read_manifest(manifest.to_json()) == manifest
+    assert read_runtime_manifest(manifest.to_json()) == manifest
 
 
 @example("/./workspace")
 @given(st.lists(st.sampled_from(["..", ".", "", "workspace", "agent", "a", "\x00", "..."]), max_size=6).map("/".join))
 def test_no_path_leaves_its_root(path: str) -> None:
     try:
-        manifest = read_manifest({"requiredPaths": [path]})
+        manifest = read_runtime_manifest({"requiredPaths": [path]})
     except Invalid:
         return
     (kept,) = manifest.required_paths
