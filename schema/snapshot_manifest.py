@@ -1,5 +1,4 @@
-"""Define the manifest of a snapshot: every path of both roots and the object that holds its bytes. zstd-compressed
-JSON.
+"""Define a snapshot's manifest: zstd-compressed JSON with every path of both roots and the object that holds its bytes.
 
 It comes from a worker, whose agent is assumed hostile. `read_snapshot_manifest` refuses anything that leads a reader
 out of a root, to another session's objects, or to more memory than the limits below. `path_text` describes paths.
@@ -57,10 +56,7 @@ class BadManifest(RunyardError):
 
 
 class Stored(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """An object of the store: `digest` and `size` of its bytes, `raw` bytes decompressed.
-
-    An uncompressed part has `size == raw` and `is_zstd` false. A pack is always zstd.
-    """
+    """An object of `size` bytes, `raw` decompressed. A pack is always zstd; an uncompressed part has `size == raw`."""
 
     digest: Digest
     size: Size
@@ -100,10 +96,7 @@ class Part(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
 
 class LargeFile(Struct, frozen=True, array_like=True, tag="F", forbid_unknown_fields=True):
-    """A file in parts, with holes between them.
-
-    `digest` is `parts_digest(size, parts)`, not the digest of the bytes, so that a huge hole is never read.
-    """
+    """A file in parts with holes between. `digest` is `parts_digest(size, parts)`: a huge hole is never read."""
 
     path: str
     mode: FileMode
@@ -208,10 +201,8 @@ def manifest_digest(data: bytes) -> str:
 
 
 def read_snapshot_manifest(data: bytes, *, session_id: UUID, snapshot_id: UUID, digest: str | None = None) -> Manifest:
-    """Decode this snapshot's manifest and check that it is safe to follow.
-
-    Raises BadManifest with the fault, without any content of the manifest.
-    """
+    """Decode this snapshot's manifest and check that it is safe to follow. BadManifest names the fault, never
+    content."""
     if digest is not None and manifest_digest(data) != digest:
         raise BadManifest("The manifest's digest differs from the saved one.")
     try:
