@@ -1,4 +1,4 @@
-"""What hurts the database slowly, long before anything fails: found here, told by whoever looks."""
+"""Find problems that hurt the database slowly, before anything fails; callers report the alarms."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from schema.sql import Conn, fetch_all, fetch_one, fetch_value
 
 @dataclass(frozen=True)
 class Limits:
-    """`queue_usage` from 0 to 1; `idle_seconds`: how long a transaction may be open with nothing done in it;
-    `sync_failures`: how often in a row saving a session may fail."""
+    """`queue_usage` from 0 to 1; `idle_seconds`: how long a transaction may stay open and idle; `sync_failures`: how
+    many syncs of a session may fail in a row."""
 
     queue_usage: float = 0.25
     idle_seconds: float = 300.0
@@ -42,7 +42,7 @@ class _FailingSync:
 
 
 def alarms(conn: Conn, limits: Limits) -> list[Alarm]:
-    """Those that are to be raised now, none when all is well."""
+    """Return the alarms to raise now; an empty list when all is well."""
     return [*_notification_queue(conn, limits), *_idle_transactions(conn, limits), *_failing_syncs(conn, limits)]
 
 

@@ -1,4 +1,4 @@
-"""Jobs are born in the transaction that needs them; the tasks themselves live in jobs/."""
+"""Enqueue jobs in the transaction that needs them; jobs/ holds the tasks."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ Task = Literal["execute_run", "stop_run", "park_run", "deliver_answer", "perform
 
 
 def defer_run(conn: Conn, run_id: UUID, *, delay_seconds: float = 0) -> None:
-    """Have the run claimed and started, at the earliest after the delay."""
+    """Enqueue the claim and start of a run, after the delay at the earliest."""
     _defer(conn, "execute_run", {"run_id": str(run_id)}, queue="runs", delay_seconds=delay_seconds)
 
 
 def defer_stop(conn: Conn, run_id: UUID) -> None:
-    """Have the run's executor told to stop it."""
+    """Enqueue a job that tells the run's executor to stop it."""
     _defer(conn, "stop_run", {"run_id": str(run_id)}, queue="control")
 
 
 def defer_park(conn: Conn, run_id: UUID) -> None:
-    """Have the agent of a parked run ended."""
+    """Enqueue a job that ends the agent of a parked run."""
     _defer(conn, "park_run", {"run_id": str(run_id)}, queue="control")
 
 
 def defer_delivery(conn: Conn, request_id: UUID) -> None:
-    """Have a stored answer given to the agent that asked."""
+    """Enqueue the delivery of a stored answer to the agent that asked."""
     _defer(conn, "deliver_answer", {"request_id": str(request_id)}, queue="control")
 
 
 def defer_job_request(conn: Conn, job_request_id: UUID) -> None:
-    """Have a request done that only the job worker can do."""
+    """Enqueue a job request, which only the job worker can do."""
     _defer(conn, "perform_request", {"job_request_id": str(job_request_id)}, queue="control")
 
 
 def defer_sync(conn: Conn, session_id: UUID, *, claim: int = 1) -> None:
-    """Have a session's workspace saved by whom the turn with this claim is for."""
+    """Enqueue a sync of the session's workspace for the sync lease with this claim."""
     _defer(conn, "sync_workspace", {"session_id": str(session_id), "claim": claim}, queue="control")
 
 

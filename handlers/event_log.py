@@ -1,4 +1,4 @@
-"""A session's log: append under the session's lock, read after a cursor."""
+"""Append to a session's log under the session's lock, and read it after a cursor."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from schema.wire import Json
 SYSTEM = "system"
 EXECUTOR = "executor"
 LOGS_PER_PAYLOAD = 100
-"""A payload holds less than 8,000 bytes, a hint at most 57."""
+"""A payload holds less than 8,000 bytes, one log's head at most 57."""
 _noted: ContextVar[dict[UUID, int]] = ContextVar("noted appends")
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewEvent:
-    """An event on its way into the log. `n` is the source's own number; `at` None means now, in database time."""
+    """An event to be appended. `n` is the source's own number; `at` None means now, in database time."""
 
     type: str
     data: Json
@@ -38,12 +38,12 @@ class NewEvent:
 
 
 def run_event(run: RunRow, type_: str, data: Json, *, author: str = SYSTEM) -> NewEvent:
-    """An event that the control plane itself says about a run."""
+    """Make an event about a run that the control plane itself authors."""
     return NewEvent(type=type_, data=data, author=author, run_id=run.id, attempt=run.attempt or None)
 
 
 def hold_session(conn: Conn, session_id: UUID) -> LogHead:
-    """Take the session's lock until the transaction ends. Everything that changes a session does this first."""
+    """Lock the session until the transaction ends. Every change of a session does this first. Raises NotFound."""
     head = fetch_one(conn, "hold_session", LogHead, session_id=session_id)
     if head is None:
         raise NotFound("There is no such session.", code="unknown_session")
@@ -51,7 +51,7 @@ def hold_session(conn: Conn, session_id: UUID) -> LogHead:
 
 
 def append(conn: Conn, head: LogHead, events: Sequence[NewEvent]) -> LogHead:
-    """Give the events the next numbers of the log, gap-free; the log's new head."""
+    """Give the events the log's next numbers, without gaps; return the log's new head."""
     if not events:
         return head
     rows = [_row(i, event) for i, event in enumerate(events, start=1)]
@@ -62,7 +62,7 @@ def append(conn: Conn, head: LogHead, events: Sequence[NewEvent]) -> LogHead:
 
 
 def record_append(session_id: UUID, last_seq: int) -> None:
-    """Have whoever is `record_appends` know that the session's log has grown."""
+    """Tell an enclosing `record_appends` that the session's log has grown."""
     noted = _noted.get(None)
     if noted is not None:
         noted[session_id] = last_seq
@@ -70,9 +70,9 @@ def record_append(session_id: UUID, last_seq: int) -> None:
 
 @contextmanager
 def record_appends() -> Iterator[dict[UUID, int]]:
-    """The new heads (last_seq by session) of the logs that verbs append to inside the block.
+    """Yield the new heads (last_seq by session) of the logs that verbs append to inside the block.
 
-    An edge puts it around a transaction, and after the commit tells readers; no verb has to pass the heads along.
+    The API wraps it around a transaction and notifies readers after the commit, so no verb passes heads along.
     """
     noted: dict[UUID, int] = {}
     token = _noted.set(noted)
@@ -83,27 +83,27 @@ def record_appends() -> Iterator[dict[UUID, int]]:
 
 
 def session_events(conn: Conn, session_id: UUID, *, after: int, limit: int) -> list[Envelope]:
-    """Events of the session with a number above `after`, in order, at most `limit`."""
+    """Return the session's events with a number above `after`, in order, at most `limit`."""
     rows = fetch_all(conn, "session_events_after", EventRow, session_id=session_id, after=after, limit=limit)
     return [envelope(row) for row in rows]
 
 
 @dataclass(frozen=True)
 class WrittenEvents:
-    """Events of a session in order, each as its readers get it: the JSON of its Envelope. A log has no gaps, so the
-    first number tells the others."""
+    """A session's events in order, each as its readers get it: the JSON of its Envelope. A log has no gaps, so the
+    first number implies the others."""
 
     first_seq: int = 0
     json: Sequence[bytes] = ()
 
     @property
     def last_seq(self) -> int:
-        """One before the first when there are none."""
+        """The number of the last event; `first_seq` - 1 without events."""
         return self.first_seq + len(self.json) - 1
 
 
 def written_events(conn: Conn, session_id: UUID, *, after: int, limit: int) -> WrittenEvents:
-    """Events of the session with a number above `after`, at most `limit`, which is at most 3,072."""
+    """Return the session's events with a number above `after`, at most `limit`, which is at most 3,072."""
     with conn.cursor() as cursor:
         asked = {"session_id": session_id, "after": after, "limit": limit}
         texts: list[tuple[int, str]] = cursor.execute(queries()["written_events_after"], asked).fetchall()
@@ -111,13 +111,13 @@ def written_events(conn: Conn, session_id: UUID, *, after: int, limit: int) -> W
 
 
 def run_events(conn: Conn, run_id: UUID, *, after: int, limit: int) -> list[Envelope]:
-    """Events of one run with a number above `after`, in order, at most `limit`."""
+    """Return a run's events with a number above `after`, in order, at most `limit`."""
     rows = fetch_all(conn, "run_events_after", EventRow, run_id=run_id, after=after, limit=limit)
     return [envelope(row) for row in rows]
 
 
 def last_seqs(conn: Conn, session_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """The number of the last event of each of these sessions."""
+    """Return the number of the last event of each session."""
     heads = fetch_all(conn, "last_seqs", _LastSeq, session_ids=list(session_ids))
     return {head.session_id: head.last_seq for head in heads}
 
@@ -129,9 +129,9 @@ class _LastSeq:
 
 
 def send_notifications(conn: Conn, heads: Mapping[UUID, int], *more: str) -> None:
-    """NOTIFY those who listen how far these logs reach, and `more`: by one statement, with many logs in one payload.
+    """NOTIFY listeners of the logs' heads and of `more` texts, with one statement and many heads per payload.
 
-    On a connection of its own, never in a transaction that others wait for.
+    Use a separate connection, never a transaction that others wait for.
     """
     hints = [f"{session_id}:{seq}" for session_id, seq in heads.items()]
     payloads = [" ".join(hints[i : i + LOGS_PER_PAYLOAD]) for i in range(0, len(hints), LOGS_PER_PAYLOAD)]
@@ -139,7 +139,7 @@ def send_notifications(conn: Conn, heads: Mapping[UUID, int], *more: str) -> Non
 
 
 def read_notifications(payload: str) -> dict[UUID, int]:
-    """The heads that a payload tells; none for what another version may say."""
+    """Return the heads in a payload; skip words that only another version understands."""
     heads = {}
     for hint in payload.split():
         session_id, _, seq = hint.partition(":")

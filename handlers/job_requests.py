@@ -1,4 +1,4 @@
-"""Job requests: what the API asks of the job worker, which alone reaches executors."""
+"""Store requests to the job worker, which alone reaches executors, and read their results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from schema.wire import Json
 
 
 def request_job(conn: Conn, actor: Actor, request: JobRequest) -> UUID:
-    """Store the request with its job; its id to ask for the result with."""
+    """Store the request with its job; return the id under which its result will be found."""
     job_request_id: UUID = fetch_value(
         conn, "insert_operation", kind=request.kind, arguments=jsonb(request.to_json()), requested_by=actor.user_id
     )
@@ -26,7 +26,7 @@ def job_request(conn: Conn, job_request_id: UUID) -> JobRequestRow | None:
 
 
 def abandon_job_request(conn: Conn, job_request_id: UUID) -> None:
-    """End a request that no job has finished: its caller was told that nothing came of it."""
+    """Finish a request that nobody waits for, so that a job worker never does it later."""
     finish_job_request(conn, job_request_id, error="It was given up: nobody waits for it any more.")
 
 

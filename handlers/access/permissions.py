@@ -1,4 +1,4 @@
-"""Who may do what: roles, permissions, and which sessions a user may see."""
+"""Define roles and permissions, and the sessions that a user may see."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _OF_ROLE: dict[Role, frozenset[Permission]] = {
 
 @dataclass(frozen=True)
 class Actor:
-    """The user on whose behalf a request is done."""
+    """The user who makes a request."""
 
     user_id: UUID
     name: str
@@ -59,7 +59,7 @@ class Actor:
 
     @property
     def author(self) -> str:
-        """As event envelopes name them."""
+        """The user's name in event envelopes."""
         return f"user:{self.user_id}"
 
 
@@ -68,7 +68,7 @@ def actor_of(user: UserRow) -> Actor:
 
 
 def require(actor: Actor, permission: Permission) -> None:
-    """Raise Forbidden unless the actor's role and the scopes of their token grant it."""
+    """Raise Forbidden unless the actor's role and the scopes of the actor's token grant the permission."""
     if permission not in _OF_ROLE[actor.role]:
         raise Forbidden(f"Your role, {actor.role}, does not include {permission}.")
     if actor.scopes is not None and permission not in actor.scopes:
@@ -81,12 +81,12 @@ def permissions_of(actor: Actor) -> frozenset[Permission]:
 
 
 def may_see(actor: Actor, session: SessionRow) -> bool:
-    """A session is its owner's; admins see every one."""
+    """Return whether the actor owns the session or is an admin."""
     return session.owner_id == actor.user_id or actor.role == "admin"
 
 
 def session_for(conn: Conn, actor: Actor, session_id: UUID) -> SessionRow:
-    """The session if the actor may see it; NotFound otherwise, so that ids of others tell nothing."""
+    """Return the session if the actor may see it. Raises NotFound otherwise, so that foreign ids reveal nothing."""
     session = fetch_one(conn, "session_by_id", SessionRow, session_id=session_id)
     if session is None or not may_see(actor, session):
         raise NotFound("There is no such session.", code="unknown_session")

@@ -1,4 +1,4 @@
-"""Bearer tokens: checked, issued, revoked. Only their digests are stored."""
+"""Check, issue and revoke bearer tokens. Only their digests are stored."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class IssuedSecret:
 
 
 def authenticate(conn: Conn, token: str) -> Actor:
-    """The user whose bearer token this is; raises Unauthenticated."""
+    """Return the token's user. Raises Unauthenticated."""
     holder = token_holder(conn, token)
     if holder.is_due:
         execute(conn, "note_token_use", token_id=holder.token_id)
@@ -69,7 +69,7 @@ def authenticate(conn: Conn, token: str) -> Actor:
 
 
 def token_holder(conn: Conn, token: str) -> TokenHolder:
-    """Raises Unauthenticated for a token that is unknown, revoked or expired, or whose user is disabled."""
+    """Return the token's holder. Raises Unauthenticated for an unknown, revoked or expired token or a disabled user."""
     holder = fetch_one(conn, "token_holder", TokenHolder, digest=_digest(token))
     if holder is None:
         raise Unauthenticated("The bearer token is unknown, expired or revoked.")
@@ -77,12 +77,12 @@ def token_holder(conn: Conn, token: str) -> TokenHolder:
 
 
 def scopes_of(stored: Sequence[str] | None) -> frozenset[Permission] | None:
-    """Permissions that a later release has dropped allow nothing."""
+    """Return the stored scopes, without permissions that a later release has dropped; None means all."""
     return None if stored is None else frozenset(name for name in PERMISSIONS if name in stored)
 
 
 def tokens_of(conn: Conn, user_name: str) -> list[TokenRow]:
-    """The user's tokens, oldest first, revoked ones too."""
+    """Return the user's tokens, oldest first, including revoked tokens."""
     return fetch_all(conn, "tokens_of", TokenRow, user_id=user_named(conn, user_name).id)
 
 
@@ -138,19 +138,19 @@ def issue_own_token(conn: Conn, actor: Actor, new: NewToken) -> IssuedSecret:
 
 
 def issue_token(conn: Conn, user_name: str, label: str, *, days: int | None = None) -> str:
-    """Issue a bearer token for the user, with all that their role allows. It is told once; only its digest is kept."""
+    """Issue a bearer token for the user, with all that their role allows. It is returned once."""
     token = _new_secret()
     _insert(conn, user_id=user_named(conn, user_name).id, new=NewToken(label=label, days=days), token=token)
     return token
 
 
 def admit_token(conn: Conn, *, user_name: str, label: str, token: str) -> None:
-    """Accept a token that was made elsewhere (the local one of `make up`). Safe to repeat."""
+    """Accept a token made elsewhere (the local token of `make up`). Safe to repeat."""
     _insert(conn, user_id=user_named(conn, user_name).id, new=NewToken(label=label), token=token)
 
 
 def _insert(conn: Conn, *, user_id: UUID, new: NewToken, token: str) -> TokenRow | None:
-    """None when the token is known already."""
+    """Store the token; return None when it is known already."""
     if not 1 <= len(new.label) <= 200:
         raise Invalid("A token's label has 1 to 200 characters.")
     if new.days is not None and not 1 <= new.days <= LONGEST_DAYS:

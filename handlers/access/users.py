@@ -1,4 +1,4 @@
-"""Users: listed, added, disabled, enabled."""
+"""List, add, disable and enable users."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def user_named(conn: Conn, name: str) -> UserRow:
 
 
 def add_user(conn: Conn, name: str, role: Role) -> UserRow:
-    """The new user; raises Conflict when the name is taken."""
+    """Add a user. Raises Conflict when the name is taken, Invalid for a bad name."""
     if not 1 <= len(name) <= 200:
         raise Invalid("A user's name has 1 to 200 characters.")
     user = fetch_one(conn, "insert_user", UserRow, name=name, role=role)
@@ -49,7 +49,7 @@ def announce_revocation(conn: Conn, user_id: UUID) -> None:
 
 
 def enable_user(conn: Conn, name: str) -> UserRow:
-    """From now on their tokens are accepted again, but for those that were revoked."""
+    """Enable the user's tokens again, except revoked tokens. Raises NotFound."""
     user = fetch_one(conn, "enable_user", UserRow, name=name)
     if user is None:
         raise NotFound(f"There is no user named {name}.", code="unknown_user")

@@ -1,4 +1,4 @@
-"""Apps: what an operator sets of them, checked when it is written."""
+"""Store apps and check their settings on each write."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def app_by_id(conn: Conn, app_id: UUID) -> AppRow:
 
 @dataclass(frozen=True, kw_only=True)
 class AppSettings:
-    """What an operator sets of an app; None is left as it is, or empty for a new one. Checked when it is written."""
+    """The settings of an app. None keeps a setting, or leaves it empty for a new app. They are checked when stored."""
 
     options: Json | None = None
     manifest: Json | None = None
@@ -46,7 +46,7 @@ AS_BEFORE = AppSettings()
 
 
 def add_app(conn: Conn, name: str, provider: str, settings: AppSettings = AS_BEFORE) -> AppRow:
-    """The new app; raises Conflict when the name is taken, Invalid and PathOutsideWorkspace for bad settings."""
+    """Add an app. Raises Conflict when the name is taken, Invalid and PathOutsideWorkspace for bad settings."""
     given = {key: value or jsonb({}) for key, value in _checked(settings).items()}
     app = fetch_one(conn, "insert_app", AppRow, name=name, provider=provider, **given)
     if app is None:
@@ -55,7 +55,7 @@ def add_app(conn: Conn, name: str, provider: str, settings: AppSettings = AS_BEF
 
 
 def set_app(conn: Conn, name: str, *, provider: str | None = None, settings: AppSettings = AS_BEFORE) -> AppRow:
-    """Change what is given and count the app's version up. Raises as add_app, and NotFound."""
+    """Change the given settings and increase the app's version. Raises as add_app, and NotFound."""
     app = fetch_one(conn, "update_app", AppRow, name=name, provider=provider, **_checked(settings))
     if app is None:
         raise NotFound(f"There is no app named {name}.", code="unknown_app")
@@ -63,7 +63,7 @@ def set_app(conn: Conn, name: str, *, provider: str | None = None, settings: App
 
 
 def _checked(settings: AppSettings) -> dict[str, object]:
-    """As they are stored: paths normalised."""
+    """Return the settings as stored, with normalized paths."""
     manifest, limits, human_loop = settings.manifest, settings.limits, settings.human_loop
     return {
         "options": None if settings.options is None else jsonb(settings.options),

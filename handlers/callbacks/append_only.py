@@ -1,9 +1,8 @@
-"""Callbacks that only continue a log: those of many runs are stored by one statement, a transaction of its own. One
-that is alone has a simpler statement.
+"""Store append-only callbacks of many runs with one statement, which is one transaction.
 
-Such a call changes nothing but its log's head, so there is nothing to decide in between. The statement takes only
-sessions that nobody holds just then: it waits for nobody, deadlocks with nobody, and leaves whatever it did not take,
-or what does not fit, to `receive_callback`.
+An append-only callback changes only the log's head, so Python decides nothing in between; a lone callback uses a
+simpler statement. The statement takes only sessions that nobody has locked: it never waits and never deadlocks.
+`receive_callback` handles the calls that it skipped, and calls that do not fit.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 @dataclass(frozen=True)
 class AppendOnlyCall:
-    """A call that `is_append_only`; its signature was made with the key of this generation."""
+    """A call that `is_append_only`, signed with the key of this generation."""
 
     run_id: UUID
     body: CallbackBody
@@ -41,7 +40,7 @@ class _Taken:
 
 
 def is_append_only(body: CallbackBody) -> bool:
-    """Whether its events, numbered one after the other, do nothing but stand in the log. No events is a heartbeat."""
+    """Return whether the events are numbered in sequence and only extend the log. No events is a heartbeat."""
     first = body.events[0].n if body.events else 1
     return first is not None and all(_continues(event, n) for n, event in enumerate(body.events, start=first))
 
@@ -49,7 +48,8 @@ def is_append_only(body: CallbackBody) -> bool:
 def receive_append_only_calls(
     conn: Conn, calls: Sequence[AppendOnlyCall], *, lease_seconds: float
 ) -> dict[UUID, CallbackAnswer]:
-    """Store the calls, at most one a run, each all or nothing; the answers by run, without those not taken."""
+    """Store the calls, at most one per run, each completely or not at all; return answers by run, skipped calls left
+    out."""
     alone = len(calls) == 1
     name, given = (
         ("receive_append_only_call", parameters(calls[0])) if alone else ("receive_append_only_calls", _all(calls))
@@ -63,7 +63,7 @@ def receive_append_only_calls(
 
 
 def parameters(call: AppendOnlyCall) -> dict[str, object]:
-    """The call as its statement takes it: its events as arrays."""
+    """Return the statement's parameters; the call's events are arrays."""
     return {
         "run_id": call.run_id,
         "epoch": call.body.epoch,
@@ -104,8 +104,8 @@ def _continues(event: SourceEvent, n: int) -> bool:
 
 
 def _array(elements: Iterable[str]) -> str:
-    """PostgreSQL's literal, which costs a fraction of what psycopg takes for a list. Elements that are no ids, numbers,
-    times or types of events are to be `_quoted`."""
+    """Return an array literal, which costs a fraction of psycopg's list adaptation. Quote elements (`_quoted`) that are
+    not ids, numbers, times or event types."""
     return "{" + ",".join(elements) + "}"
 
 
@@ -114,7 +114,7 @@ def _quoted(element: str) -> str:
 
 
 def _before(events: Sequence[SourceEvent]) -> int | None:
-    """The number before the first; a heartbeat continues wherever the log ends."""
+    """Return the number before the first event; None for a heartbeat, which fits any end of the log."""
     return events[0].n - 1 if events and events[0].n else None
 
 

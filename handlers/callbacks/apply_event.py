@@ -1,4 +1,4 @@
-"""What an event does besides being written down: each type's effect on the run, its requests and its usage."""
+"""Apply the effect of each event type on the run, its requests and its usage."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ T = TypeVar("T", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Arrival:
-    """One event of a live run, on its way into the log. The session is held. `seq` is the number of the first event
-    that comes of it."""
+    """An event of a live run on its way into the log. The session is locked. `seq` is the number of the first event
+    that results from it."""
 
     conn: Conn
     run: RunRow
@@ -47,12 +47,12 @@ class Arrival:
 
 
 def apply_event(arrival: Arrival) -> list[NewEvent]:
-    """Do what the event's type does; the events to append, its own among them. Raises Invalid for unfit data."""
+    """Apply the event; return the events to append, this event among them. Raises Invalid for unfit data."""
     return _EFFECTS[arrival.event.type](arrival)
 
 
 def has_effect(type_: str) -> bool:
-    """Whether the type does anything but being written down."""
+    """Return whether events of this type do more than extend the log."""
     return type_ in _EFFECTS
 
 
@@ -77,7 +77,7 @@ def _run_started(a: Arrival) -> list[NewEvent]:
 
 
 def _message_stopped(a: Arrival) -> list[NewEvent]:
-    """What came of it so far is to be saved."""
+    """Sync the workspace soon: a message has ended."""
     mark_dirty(a.conn, a.run, within_seconds=COALESCE_SECONDS)
     return [a.event]
 
@@ -122,7 +122,7 @@ def _human_requested(a: Arrival) -> list[NewEvent]:
 
 
 def _policy(a: Arrival) -> tuple[HumanPolicy, list[NewEvent]]:
-    """What happens when nobody answers, and a warning when that cannot be what was asked for."""
+    """Return the policy for unanswered requests, and a warning when the run cannot be parked as the policy says."""
     policy = HumanPolicy.model_validate({"onExpiry": "wait", **a.run.human_loop})
     if not policy.parks or can_park(a.conn, a.run):
         return policy, []
@@ -156,7 +156,7 @@ def _usage(a: Arrival) -> list[NewEvent]:
 
 
 def merged_usage(known: Usage, told: Usage) -> Usage:
-    """The greater of each bucket, for counts come partial and repeated; the context and the cost as told last."""
+    """Merge usage: the greater of each bucket, since counts come partial and repeated; the latest context and cost."""
     buckets = ("input_tokens", "output_tokens", "cached_read_tokens", "cached_write_tokens")
     greatest = {
         name: max((n for n in (getattr(known, name), getattr(told, name)) if n is not None), default=None)
@@ -182,7 +182,7 @@ def _warned(a: Arrival) -> list[NewEvent]:
 
 
 def _without_delivery(a: Arrival) -> RunRow:
-    """The executor had said that the agent was ready, but it knows that it did not hand the prompt over after that."""
+    """Take back `prompt_delivered`: the agent was ready, but the executor knows that it never sent the prompt."""
     execute(a.conn, "take_back_delivery", run_id=a.run.id)
     execute(a.conn, "forget_empty_conversation", run_id=a.run.id)
     return fetch_the(a.conn, "run_by_id", RunRow, run_id=a.run.id)
@@ -201,7 +201,7 @@ def _finished(a: Arrival) -> list[NewEvent]:
 
 
 def _ready_to_end(conn: Conn, run: RunRow, finished: RunFinished) -> RunRow:
-    """The run on the way that leads to the end its source tells: the table of transitions knows no shortcuts."""
+    """Move the run to a status from which the reported end is allowed: the transition table has no shortcuts."""
     if finished.status == "cancelled":
         execute(conn, "begin_cancelling", run_id=run.id, deadline_seconds=0)
     elif finished.status == "succeeded":

@@ -1,4 +1,4 @@
-"""Events arrive from where a run is done: each is stored once, in order, and does its work in the same transaction."""
+"""Receive events of a run: store each once, in order, and apply its effects in the same transaction."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value
 
 @dataclass(frozen=True)
 class CallbackPolicy:
-    """`lease_seconds`: how long a run lives without being heard of."""
+    """`lease_seconds`: how long a run lives without a callback."""
 
     lease_seconds: float
     retry: RetryPolicy
 
 
 def callback_keys(conn: Conn, secret: bytes, *, run_id: UUID, attempt: int) -> list[str]:
-    """The keys that may sign this attempt's callbacks now: two while a bound run's key is being rotated."""
+    """Return the valid keys of this attempt's callbacks: two while a bound run's key is being rotated."""
     run = _run(conn, run_id)
     generations = [run.key_generation]
     if fetch_value(conn, "previous_key_is_valid", run_id=run_id):
@@ -42,9 +42,9 @@ def callback_keys(conn: Conn, secret: bytes, *, run_id: UUID, attempt: int) -> l
 
 
 def receive_callback(conn: Conn, run_id: UUID, body: CallbackBody, *, policy: CallbackPolicy) -> CallbackAnswer:
-    """Store a call's events, all or nothing; no events is a heartbeat. The signature was checked by the caller.
+    """Store a call's events, all or none; no events is a heartbeat. The caller has checked the signature.
 
-    Raises StaleEpoch, StaleAttempt, EventGap (with the number expected), EventNumberConflict, and Invalid for a type
+    Raises StaleEpoch, StaleAttempt, EventGap (with the expected number), EventNumberConflict, and Invalid for a type
     that an executor may not author or data that does not fit its type.
     """
     head = hold_session(conn, _run(conn, run_id).session_id)
@@ -77,7 +77,7 @@ def _refuse_stale(run: RunRow, body: CallbackBody) -> None:
 
 
 def _fresh(conn: Conn, run: RunRow, events: list[SourceEvent], *, head: LogHead) -> list[SourceEvent]:
-    """The events that are not in the log yet."""
+    """Return the events that the log does not have yet."""
     for event in events:
         if event.type in EXECUTOR_MAY_NOT_AUTHOR:
             raise Invalid(f"A source may not author {event.type}.", code="type_not_authorable", type=event.type)
@@ -103,7 +103,7 @@ def _fresh_by_number(conn: Conn, run: RunRow, events: list[SourceEvent], *, head
 
 
 def _last_number(conn: Conn, run: RunRow) -> int:
-    """Of the attempt's events in the log; 0 when there are none."""
+    """Return the number of the attempt's last event in the log; 0 without events."""
     found: int | None = fetch_value(conn, "last_number", run_id=run.id, attempt=run.attempt)
     return found or 0
 
@@ -145,7 +145,7 @@ class _StoredId:
 def _apply_all(
     conn: Conn, run: RunRow, fresh: list[SourceEvent], *, head: LogHead, policy: CallbackPolicy
 ) -> tuple[RunRow, list[NewEvent]]:
-    """The run afterwards, and the events to append: the source's own and what they cause."""
+    """Apply all events; return the run afterwards and the events to append, including their effects."""
     events: list[NewEvent] = []
     for event in fresh:
         new = _new_event(run, event)
@@ -172,6 +172,6 @@ def _new_event(run: RunRow, event: SourceEvent) -> NewEvent:
 
 
 def _extend_lease(conn: Conn, run: RunRow, fresh: list[SourceEvent], *, policy: CallbackPolicy) -> None:
-    """Nothing of a run that has lost its place as the session's live one."""
+    """Extend the run's lease. The query skips a run that is not its session's live run any more."""
     numbered = sum(event.n is not None for event in fresh)
     execute(conn, "extend_lease", run_id=run.id, numbered=numbered, lease_seconds=policy.lease_seconds)

@@ -1,5 +1,5 @@
-"""Rules that answer agents in place of people: who may write them, and what they decide. Each change is a new version,
-so that the log's `rule:<id>@<version>` always says what was in force."""
+"""Store approval rules and decide requests by them. Each change makes a new version, so `rule:<id>@<version>` in the
+log always names the text that was in force."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_RULES_OF_A_USER = 100
 
 
 def add_rule(conn: Conn, actor: Actor, wanted: NewRule) -> ApprovalRuleRow:
-    """Everyone writes their own; operators write those of apps, of others and of all. Raises Forbidden, NotFound."""
+    """Add a rule. Operators write rules of apps, others and everyone, users their own. Raises Forbidden, NotFound."""
     user_id = actor.user_id if wanted.user_id == "me" else wanted.user_id
     _refuse_unless_own(actor, user_id)
     if wanted.app_id is not None:
@@ -43,7 +43,7 @@ def add_rule(conn: Conn, actor: Actor, wanted: NewRule) -> ApprovalRuleRow:
 
 
 def change_rule(conn: Conn, actor: Actor, rule_id: UUID, changed: ChangedRule) -> ApprovalRuleRow:
-    """The next version. Raises NotFound, Forbidden, and Conflict `stale_version` with the version in force."""
+    """Store the next version. Raises NotFound, Forbidden, and Conflict `stale_version` with the version in force."""
     _refuse_unless_own(actor, rule_for(conn, actor, rule_id).user_id)
     found = fetch_one(
         conn,
@@ -60,7 +60,7 @@ def change_rule(conn: Conn, actor: Actor, rule_id: UUID, changed: ChangedRule) -
 
 
 def remove_rule(conn: Conn, actor: Actor, rule_id: UUID, *, version: int | None) -> None:
-    """From now on it decides nothing. Raises as change_rule."""
+    """Retire a rule, so that it decides nothing any more. Raises as change_rule."""
     _refuse_unless_own(actor, rule_for(conn, actor, rule_id).user_id)
     if not execute(conn, "retire_approval_rule", rule_id=rule_id, version=version):
         _refuse_stale(conn, actor, rule_id)
@@ -69,7 +69,7 @@ def remove_rule(conn: Conn, actor: Actor, rule_id: UUID, *, version: int | None)
 def rules_seen_by(
     conn: Conn, actor: Actor, *, app_id: UUID | None, before: tuple[str, UUID] | None, limit: int
 ) -> list[ApprovalRuleRow]:
-    """Those in force, newest first: operators see all, others their own and those that are for everyone."""
+    """Return rules in force, newest first: all for operators, for others their own and those for everyone."""
     at, last_id = before or (None, None)
     return fetch_all(
         conn,
@@ -85,7 +85,7 @@ def rules_seen_by(
 
 
 def rule_for(conn: Conn, actor: Actor, rule_id: UUID, *, version: int | None = None) -> ApprovalRuleRow:
-    """That version of the rule, also of one that is not in force any more, or the newest. Raises NotFound."""
+    """Return this version of the rule, or the newest; retired versions too. Raises NotFound."""
     rule = fetch_one(conn, "approval_rule", ApprovalRuleRow, rule_id=rule_id, version=version)
     if rule is None or (actor.role == "member" and rule.user_id not in (None, actor.user_id)):
         raise NotFound("There is no such rule.", code="unknown_rule")
@@ -93,8 +93,8 @@ def rule_for(conn: Conn, actor: Actor, rule_id: UUID, *, version: int | None = N
 
 
 def decide_by_rule(conn: Conn, run: RunRow, asked: HumanRequested) -> list[NewEvent]:
-    """If a rule decides the request that has just been stored: its answer, on its way to the agent, and the event that
-    says so; else nothing, and a person is asked."""
+    """Decide a request that was just stored, if a rule applies: enqueue the answer's delivery and return its event.
+    Return nothing when a person has to decide."""
     if asked.kind != "permission":
         return []
     rules = fetch_all(conn, "approval_rules_of_run", ApprovalRuleRow, app_id=run.app_id, user_id=run.user_id)
@@ -114,7 +114,7 @@ def _answer(rule: ApprovalRuleRow, asked: HumanRequested) -> Json:
 
 
 def _can_be_told(rule: ApprovalRuleRow, asked: HumanRequested) -> bool:
-    """A rule allows one call: where an agent can only be allowed for good, a person decides."""
+    """Return whether the agent can receive the rule's effect. A rule allows one call, never the agent for good."""
     return rule.effect == "deny" or any(option.kind == "allow_once" for option in asked.options or [])
 
 

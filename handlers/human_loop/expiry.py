@@ -1,4 +1,4 @@
-"""Requests that nobody answers in time: denied in nobody's name, their run parked, or somebody else asked."""
+"""Expire requests that nobody answered in time: deny them in nobody's name, park their run, or escalate them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from schema.rows import HumanRequestRow, RunRow
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_the, jsonb
 
 TIMEOUT = "timeout"
-"""Who has decided when nobody has; never a person."""
+"""The decider when nobody has decided; never a person."""
 NOBODY_ANSWERED = "Nobody answered in time. No person has said no."
 Expired = Literal["denied", "parked", "escalated", "left_open"]
 
@@ -26,12 +26,12 @@ class _Id:
 
 
 def expired_requests(conn: Conn, *, limit: int = 100) -> list[UUID]:
-    """Open requests whose time is over, the longest first."""
+    """Return open requests past their deadline, the most overdue first."""
     return [row.id for row in fetch_all(conn, "expired_human_requests", _Id, limit=limit)]
 
 
 def expire(conn: Conn, request_id: UUID) -> Expired | None:
-    """Do what its policy says; None when it was answered meanwhile. Safe to be called by several at once."""
+    """Expire the request by its policy; return None when it was answered meanwhile. Safe to call concurrently."""
     request = fetch_one(conn, "human_request", HumanRequestRow, request_id=request_id)
     if request is None:
         return None

@@ -1,5 +1,5 @@
-"""Patterns of rules: `*` is any run of characters, `?` is one. In paths neither passes a slash, and a name `**` is any
-number of names, also none. Nothing that an agent thinks up makes a match take long."""
+"""Match patterns of rules: `*` is any run of characters, `?` a single character. In paths neither matches a slash,
+and a name `**` matches any number of names, even none. No input makes a match slow."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from functools import lru_cache
 
 
 def text_matches(text: str, pattern: str) -> bool:
-    """Whether the pattern names the whole text."""
+    """Return whether the pattern matches the complete text."""
     return _compiled(pattern).fullmatch(text) is not None
 
 
 def path_matches(path: str, pattern: str) -> bool:
-    """Whether the pattern names the path. One outside of the workspace begins with a slash or a tilde, and only a
-    pattern that does so too can name it."""
+    """Return whether the pattern matches the path. A path outside of the workspace begins with a slash or a tilde; only
+    a pattern with the same beginning matches it."""
     if path.startswith(("/", "~")) != pattern.startswith(("/", "~")):
         return False
     return _names_match(path.split("/"), pattern.split("/"))
 
 
 def _names_match(names: list[str], wanted: list[str]) -> bool:
-    """Only the last `**` ever has to take more: what those before it took is as good as anything else."""
+    """Match names; only the last `**` needs to backtrack, since an earlier one cannot do better."""
     at = asked = 0
     last_stars: int | None = None
     taken_up_to = 0
@@ -40,7 +40,7 @@ def _names_match(names: list[str], wanted: list[str]) -> bool:
 
 @lru_cache(maxsize=4096)
 def _compiled(pattern: str) -> re.Pattern[str]:
-    """What stands between two stars is found at its first place or not at all: atomic groups never look back."""
+    """Compile with atomic groups: text between two stars matches at its first occurrence or never."""
     first, *others = (re.escape(part).replace(r"\?", ".") for part in re.split(r"\*+", pattern))
     if not others:
         return re.compile(first, re.DOTALL)

@@ -1,4 +1,4 @@
-"""What agents ask and who may answer it: the owner of the session, admins, and those whom it was escalated to."""
+"""Show agents' requests to users who may answer: the session's owner, admins, and the users escalated to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_SUCH = "There is no such request."
 
 @dataclass(frozen=True)
 class ShownRequest(HumanRequestRow):
-    """A request with what its readers are shown beside it."""
+    """A request with the session's fields that its readers see."""
 
     owner_id: UUID
     session_title: str
@@ -28,8 +28,8 @@ class ShownRequest(HumanRequestRow):
 def pending(
     conn: Conn, actor: Actor, *, session_id: UUID | None, after: tuple[str, UUID] | None = None, limit: int = 200
 ) -> list[ShownRequest]:
-    """What waits for the actor, oldest first. Raises NotFound for a session that is nothing to them.
-    `after` is the (requestedAt, id) of the last request of the page before."""
+    """Return requests that wait for the actor, oldest first. Raises NotFound for a session hidden from the actor.
+    `after` is the (requestedAt, id) of the previous page's last request."""
     after_at, after_id = after or (None, None)
     found = fetch_all(
         conn,
@@ -48,7 +48,7 @@ def pending(
 
 
 def request_for(conn: Conn, actor: Actor, request_id: UUID) -> ShownRequest:
-    """The request if the actor may see it, and so may answer it; raises NotFound."""
+    """Return the request if the actor may see, and so answer, it. Raises NotFound."""
     request = shown_request(conn, request_id)
     if not _may_answer(actor, request):
         raise NotFound(NO_SUCH, code="unknown_request")
@@ -56,7 +56,7 @@ def request_for(conn: Conn, actor: Actor, request_id: UUID) -> ShownRequest:
 
 
 def shown_request(conn: Conn, request_id: UUID) -> ShownRequest:
-    """The request, whoever asks; raises NotFound."""
+    """Return the request without a permission check. Raises NotFound."""
     request = fetch_one(conn, "human_request_shown", ShownRequest, request_id=request_id)
     if request is None:
         raise NotFound(NO_SUCH, code="unknown_request")
@@ -64,7 +64,7 @@ def shown_request(conn: Conn, request_id: UUID) -> ShownRequest:
 
 
 def history_of(conn: Conn, request: HumanRequestRow) -> list[Envelope]:
-    """What the log tells of it, oldest first."""
+    """Return the log's events of the request, oldest first."""
     rows = fetch_all(conn, "events_of_request", EventRow, run_id=request.run_id, request_id=request.id)
     return [envelope(row) for row in rows]
 
@@ -76,6 +76,6 @@ def _may_answer(actor: Actor, request: ShownRequest) -> bool:
 
 
 def _called(actor: Actor) -> list[str]:
-    """By which names a request is escalated to the actor: an admin is an operator too, and everyone a member."""
+    """Return the names by which requests are escalated to the actor. Admins are also operators, everyone a member."""
     roles: tuple[Role, ...] = get_args(Role)
     return [actor.author, *(f"role:{role}" for role in roles[roles.index(actor.role) :])]

@@ -1,4 +1,4 @@
-"""Store a person's answer to a request, once, with who gave it; deliver it."""
+"""Store a person's answer to a request, once, with its author, and deliver it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FITTING: dict[str, tuple[Decision, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class GivenReply:
-    """A person's answer. `option_id` picks one of the agent's own options; `answers` fills a question's form."""
+    """A person's answer. `option_id` picks an option of the agent; `answers` fills a question's form."""
 
     request_id: UUID
     decision: Decision
@@ -41,7 +41,7 @@ class GivenReply:
 
 @dataclass(frozen=True)
 class AnswerDelivery:
-    """A stored answer on its way to the executor of its run."""
+    """A stored answer on its way to its run's executor."""
 
     request: HumanRequestRow
     run: RunRow
@@ -49,10 +49,10 @@ class AnswerDelivery:
 
 
 def reply(conn: Conn, actor: Actor, given: GivenReply, *, stop_policy: StopPolicy) -> HumanRequestRow:
-    """Store the answer and defer its delivery, or stop the run when the decision is `cancel`.
+    """Store the answer and enqueue its delivery, or stop the run when the decision is `cancel`.
 
-    Raises AlreadyAnswered (with the request's status), Invalid for a decision that does not fit, and
-    CapabilityMissing for what no agent can be told.
+    Raises AlreadyAnswered (with the request's status), Invalid for a decision that does not fit, and CapabilityMissing
+    for an answer that the agent cannot receive.
     """
     seen = request_for(conn, actor, given.request_id)
     head = hold_session(conn, seen.session_id)
@@ -83,7 +83,7 @@ def reply(conn: Conn, actor: Actor, given: GivenReply, *, stop_policy: StopPolic
 
 
 def begin_delivery(conn: Conn, request_id: UUID) -> AnswerDelivery | None:
-    """The answer to hand over now; None when the agent that asked is not there any more: then it was told, or it is
+    """Return the answer to deliver now. None when the agent that asked is gone: it had the answer, or the answer is
     carried to the run's next attempt."""
     request = fetch_one(conn, "human_request", HumanRequestRow, request_id=request_id)
     if request is None:
@@ -97,8 +97,8 @@ def begin_delivery(conn: Conn, request_id: UUID) -> AnswerDelivery | None:
 
 
 def void_answer(conn: Conn, request_id: UUID, *, told: str) -> None:
-    """Nobody waits for the answer any more: it was applied to nothing, and the log says so. One whose run was parked or
-    has lost its agent meanwhile is carried on instead."""
+    """Void an answer that no agent waits for, and log that. The answer of a run that parked or lost its agent meanwhile
+    is carried to its next attempt instead."""
     request = fetch_one(conn, "human_request", HumanRequestRow, request_id=request_id)
     if request is None:
         return
@@ -113,7 +113,7 @@ def void_answer(conn: Conn, request_id: UUID, *, told: str) -> None:
 
 
 def undelivered(conn: Conn, *, older_than_seconds: float, limit: int = 100) -> list[UUID]:
-    """Requests whose answer should have been delivered by now."""
+    """Return requests whose answer is overdue for delivery."""
     rows = fetch_all(conn, "answers_to_deliver", _Id, older_than_seconds=older_than_seconds, limit=limit)
     return [row.id for row in rows]
 
@@ -124,7 +124,7 @@ class _Id:
 
 
 def _refuse_unheard(provider: RegisteredProvider | None, request: HumanRequestRow, given: GivenReply) -> None:
-    """Raise CapabilityMissing for what the agent has no ear for, whatever it asked."""
+    """Raise CapabilityMissing for an answer that the agent cannot receive."""
     effective = provider.effective if provider else {}
     if given.arguments is not None:
         raise CapabilityMissing("The agent cannot take edited arguments.", capability="arguments")
@@ -159,7 +159,7 @@ def _refuse_faults(faults: dict[str, str]) -> None:
 
 
 def _agree(decision: Decision, option_kind: str) -> bool:
-    """Whether the picked option says what the decision says, so that the log cannot tell another story."""
+    """Return whether the picked option agrees with the decision, so that the log states a single outcome."""
     if decision == "deny":
         return option_kind.startswith("reject")
     return option_kind == {"allow": "allow_once", "allow_always": "allow_always"}.get(decision)

@@ -1,7 +1,7 @@
-"""Which rule decides a call: deny before ask before allow, and what is not known for certain is asked.
+"""Choose the rule that decides a call: deny before ask before allow; an unclear call is asked.
 
-A rule that forbids or asks looks for its patterns anywhere in the call: one path, or one part of a command line. A rule
-that allows must cover all of it: every path, and the whole command, which no operator of a shell may divide.
+A rule that denies or asks matches any part of the call: one path, or one part of a command line. A rule that allows
+must cover all of the call: every path and the complete command, without shell operators.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _DIVIDERS = re.compile(r"[;&|`<>\n\r()]")
 
 
 def deciding_rule(rules: Sequence[ApprovalRuleRow], call: AskedCall) -> ApprovalRuleRow | None:
-    """The rule that denies or allows the call; None when a person is to be asked."""
+    """Return the rule that denies or allows the call; None when a person has to decide."""
     strict = [rule for rule in rules if rule.effect != "allow"]
     for rule in strict:
         if rule.effect == "deny" and _is_about(rule, call):
@@ -37,7 +37,7 @@ def _is_about(rule: ApprovalRuleRow, call: AskedCall) -> bool:
 
 
 def _may_be_about(rule: ApprovalRuleRow, call: AskedCall) -> bool:
-    """As far as is known: a command may touch the files that it names, and a call do more than it tells."""
+    """Match what the call might do: a command may touch the files that it names, and a call may hide effects."""
     if call.kind is not None and rule.tool_kind not in (None, call.kind):
         return False
     if not call.is_whole:
@@ -56,7 +56,7 @@ def _covers(rule: ApprovalRuleRow, call: AskedCall) -> bool:
 
 
 def _covers_paths(rule: ApprovalRuleRow, call: AskedCall) -> bool:
-    """What a command or an unknown tool does to a file, its path does not tell: such a rule has to name it too."""
+    """Return whether the rule allows all paths. Paths do not limit a command or unknown tool: the rule must name it."""
     is_of_files = call.command is None and (rule.tool_kind is not None or call.kind in FILE_KINDS)
     if rule.command_pattern is None and not is_of_files:
         return False
@@ -73,7 +73,7 @@ def _covers_command(pattern: str, call: AskedCall) -> bool:
 
 
 def _lies_in(paths: frozenset[str], pattern: str) -> bool:
-    """Whether one of the paths, or a folder above it, is named."""
+    """Return whether the pattern matches one of the paths or a folder above it."""
     return any(path_matches(path, f"{pattern}/**") for path in paths)
 
 

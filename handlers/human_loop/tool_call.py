@@ -1,6 +1,6 @@
-"""What a tool call would do, as far as rules can tell: its kind, its command, and the paths that it names.
+"""Read what a tool call would do, for approval rules: its kind, its command and its paths.
 
-Agents write these JSON objects, each its own way; a call that is not understood as a whole says so.
+Each agent writes these JSON objects in its own way; a call that cannot be read completely is marked as such.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from schema.wire import Json
 
 FILE_KINDS = frozenset({"read", "edit", "delete", "move", "search"})
 LONGEST_COMMAND = 4000
-"""Characters. Executors cut longer texts in the middle; what is cut is not judged by what is left."""
+"""Characters. Executors cut longer texts in the middle; rules do not judge the rest of a cut text."""
 LONGEST_PATH = 1024
 MOST_PATHS = 200
 
@@ -36,9 +36,8 @@ _SHELLS = frozenset({"bash", "sh", "zsh", "dash"})
 
 @dataclass(frozen=True)
 class AskedCall:
-    """Paths are relative to the workspace, or absolute when they lie outside; `mentions` are words of the command that
-    may be paths. `is_whole`: nothing that it would do was cut off or left unsaid. `is_only_command`: it asks for
-    nothing besides running `command`."""
+    """Paths are relative to the workspace, or absolute outside of it; `mentions` are words of the command that may be
+    paths. `is_whole`: no effect was cut off or left unsaid. `is_only_command`: the call only runs `command`."""
 
     kind: str | None
     command: str | None = None
@@ -49,7 +48,7 @@ class AskedCall:
 
 
 def read_call(tool_call: Json) -> AskedCall:
-    """Never raises, whatever the object holds."""
+    """Read the call. Never raises, whatever the object holds."""
     kind = tool_call["kind"] if isinstance(tool_call.get("kind"), str) else None
     given = tool_call.get("input")
     fields = given if isinstance(given, dict) else {}
@@ -75,7 +74,7 @@ def read_call(tool_call: Json) -> AskedCall:
 
 
 def _command(fields: Json) -> str | None:
-    """As a shell is given it. None when there is none, or more than one."""
+    """Return the command as a shell receives it; None without a command, or with several."""
     given = [fields[key] for key in ("command", "cmd") if fields.get(key)]
     if len(given) != 1:
         return None
@@ -101,7 +100,7 @@ def _path_texts(tool_call: Json, fields: Json) -> Iterator[str]:
 
 
 def _texts(fields: Json) -> Iterator[tuple[str, str]]:
-    """Every text within, with its key. Inner keys are texts too: some agents name files by them."""
+    """Yield every text with its key. Yield inner keys too: some agents use file names as keys."""
     rest: list[tuple[str, object]] = list(fields.items())
     while rest:
         key, value = rest.pop()
@@ -122,7 +121,7 @@ def _plain(key: str) -> str:
 
 
 def _place(text: str, tool_call: Json) -> str:
-    """Where it lies, by its letters alone: links are not followed."""
+    """Return the path's location by its letters alone; links are not followed."""
     if text.startswith("~"):
         return text
     if text.startswith("file:"):

@@ -1,4 +1,4 @@
-"""Why a request of an agent is as it is: who may answer it, until when, and what became of the answer."""
+"""Explain a request's status: who may answer it, until when, and the outcome of the answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AT_THE_DEADLINE = {
 
 
 def why_request(conn: Conn, actor: Actor, request_id: UUID) -> HumanRequestWhy:
-    """Operators ask about every request, others about those that they may answer. Raises NotFound."""
+    """Explain a request. Operators may ask about all, others about those that they may answer. Raises NotFound."""
     request = request_for(conn, actor, request_id) if actor.role == "member" else shown_request(conn, request_id)
     told = reversed(history_of(conn, request))
     return HumanRequestWhy(

@@ -1,7 +1,7 @@
-"""The registry of providers as the executors declare it, what is known of their versions, and the gate of every run.
+"""Keep the registry of providers that executors declare, with facts about their versions, and gate every run.
 
-A run may count on what a provider is declared to do or said that it does, unless one of declaration, agent and probe
-denies it.
+A run can count on a capability that the provider declares or its agent claims, unless the declaration, the agent or
+the conformance probe denies it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NO_VERSION = "unknown"
 
 @dataclass(frozen=True)
 class RegisteredProvider:
-    """`version` is the declared one, else the one that ran last; `said` is what that version's agent says of itself."""
+    """`version` is the declared version, else the last one that ran; `said` are the claims of that version's agent."""
 
     declared: ProviderDeclared
     version: str | None
@@ -43,7 +43,7 @@ class RegisteredProvider:
 
     @property
     def options(self) -> list[str]:
-        """What of a run's options it takes."""
+        """The run options that the provider supports."""
         return [name for name in self.declared.options if self._found.get(name, True)]
 
     @property
@@ -57,14 +57,14 @@ class RegisteredProvider:
 def effective_capabilities(
     declared: Mapping[str, bool], said: Mapping[str, bool], proved: Mapping[str, bool]
 ) -> dict[str, bool]:
-    """What is declared or said, where nobody denies it. A probe only narrows: it tried the shipped entry, which may
-    not be this one."""
+    """Return declared and claimed capabilities, minus those that a source denies. A probe only narrows: it ran the
+    shipped provider entry, which may differ from this one."""
     sources = (declared, said, proved)
     return {name: all(source.get(name, True) for source in sources) for name in {**declared, **said}}
 
 
 def announce_providers(conn: Conn, declared: Sequence[ProviderDeclared]) -> None:
-    """Replace the registry by what the executors' side declares now."""
+    """Replace the registry by the providers that executors declare now."""
     for provider in declared:
         execute(conn, "announce_provider", name=provider.name, declared=jsonb(_without_proof(provider)))
         if provider.version is not None:
@@ -85,7 +85,7 @@ def list_providers(conn: Conn) -> list[RegisteredProvider]:
 
 
 def provider_named(conn: Conn, name: str) -> RegisteredProvider:
-    """The provider by its name or alias; raises NotFound with the names that there are."""
+    """Return the provider by its name or alias. Raises NotFound with the known names."""
     provider = find_provider(conn, ALIASES.get(name, name))
     if provider is None:
         known = ", ".join(provider.name for provider in list_providers(conn)) or "none yet"
@@ -94,26 +94,26 @@ def provider_named(conn: Conn, name: str) -> RegisteredProvider:
 
 
 def find_provider(conn: Conn, name: str) -> RegisteredProvider | None:
-    """The provider of exactly this name; None when it is not registered (any more)."""
+    """Return the provider of exactly this name; None when it is not registered."""
     row = fetch_one(conn, "providers", ProviderRow, name=name)
     return None if row is None else _provider(row)
 
 
 def record_agent_claims(conn: Conn, provider: str, agent: Agent) -> None:
-    """Keep what an agent of the provider said of itself when it started, for its version."""
+    """Store the claims that the provider's agent made when it started, for its version."""
     if agent.says:
         version = agent.version or NO_VERSION
         execute(conn, "record_agent_claims", provider=provider, version=version, said=jsonb(agent.says))
 
 
 def can_resume(conn: Conn, name: str) -> bool:
-    """Whether the provider's conversations can be resumed; False for one not registered."""
+    """Return whether the provider can resume conversations; False when it is not registered."""
     provider = find_provider(conn, name)
     return provider is not None and provider.can("resume")
 
 
 def refuse_unsupported(provider: RegisteredProvider, options: RunOptions) -> None:
-    """Raise CapabilityMissing, naming them, if the provider cannot take some of the options."""
+    """Raise CapabilityMissing, with the names, if the provider lacks one of the options."""
     missing = [name for name in options.asked_of_provider() if name not in provider.options]
     if missing:
         names = ", ".join(missing)
@@ -128,5 +128,5 @@ def _provider(row: ProviderRow) -> RegisteredProvider:
 
 
 def _without_proof(provider: ProviderDeclared) -> dict[str, object]:
-    """The proof is kept by version, beside it."""
+    """Return the declaration without the probe results, which are stored by version."""
     return provider.model_copy(update={"proved": None}).to_json()

@@ -1,4 +1,4 @@
-"""A run that something else drives: it takes its session's live place and reports by callbacks of its own."""
+"""Bind a run that an external program drives: it is its session's live run and reports by callbacks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from schema.sql import Conn, execute, fetch_all, fetch_one
 
 @dataclass(frozen=True, kw_only=True)
 class Bind:
-    """`provider` is a free name here: what drives the run is not of our registry. `run_id` is the caller's."""
+    """A request to bind. `provider` is a free name outside the registry. The caller chooses `run_id`."""
 
     run_id: UUID
     session_id: UUID | None
@@ -31,19 +31,19 @@ class Bind:
 
 @dataclass(frozen=True)
 class Bound:
-    """The key is told once; whoever lost it rotates it."""
+    """A bound run. The key is shown once; rotate it when it is lost."""
 
     run: RunRow
     callback_key: str
 
 
 def bind_run(conn: Conn, actor: Actor, bind: Bind, *, secret: bytes, lease_seconds: float) -> Bound:
-    """Raises SessionBusy when the session has a live or queued run, Conflict when the run id is taken."""
+    """Bind a run. Raises SessionBusy when the session has an unsettled run, Conflict when the run id is taken."""
     if fetch_one(conn, "run_by_id", RunRow, run_id=bind.run_id) is not None:
         raise _run_exists()
     session = _session(conn, actor, bind)
     head = hold_session(conn, session.id)
-    session_for(conn, actor, session.id)  # it may have been deleted before it was held
+    session_for(conn, actor, session.id)  # the session may have been deleted before it was locked
     others = fetch_all(conn, "unsettled_runs_of_session", RunRow, session_id=session.id)
     if others:
         raise SessionBusy("The session has an unsettled run.", runId=str(others[0].id))
@@ -62,7 +62,7 @@ def bind_run(conn: Conn, actor: Actor, bind: Bind, *, secret: bytes, lease_secon
         traceparent=bind.traceparent,
         epoch=head.epoch,
     )
-    if run is None:  # another has bound it, in another session, since we looked
+    if run is None:  # a concurrent call bound this id in another session
         raise _run_exists()
     execute(conn, "extend_lease", run_id=run.id, numbered=0, lease_seconds=lease_seconds)
     queued = {"status": "queued", "provider": run.provider, "prompt": run.prompt, "bound": True}
@@ -73,7 +73,7 @@ def bind_run(conn: Conn, actor: Actor, bind: Bind, *, secret: bytes, lease_secon
 
 
 def rotate_callback_key(conn: Conn, actor: Actor, run_id: UUID, *, secret: bytes, overlap_seconds: float) -> Bound:
-    """A new key for a bound run; the one before it is accepted for the overlap."""
+    """Make a new key for a bound run. The previous key stays valid for the overlap. Raises Conflict, NotFound."""
     hold_session(conn, run_for(conn, actor, run_id).session_id)
     run = run_for(conn, actor, run_id)
     if not run.bound:

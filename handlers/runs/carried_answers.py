@@ -1,4 +1,4 @@
-"""Answers that an earlier attempt of a run did not receive, for its next attempt."""
+"""Carry answers that an earlier attempt of a run did not receive to its next attempt."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from schema.sql import Conn, fetch_all
 
 
 def carry_answers(conn: Conn, run: RunRow) -> list[CarriedAnswer]:
-    """What was answered when the attempt that asked had ended, for the attempt that begins now."""
+    """Return answers that people gave after the asking attempt had ended; an empty list for a first attempt."""
     if run.attempt == 1:
         return []
     answered = fetch_all(conn, "carry_answers", HumanRequestRow, run_id=run.id, attempt=run.attempt)

@@ -1,4 +1,4 @@
-"""A job takes a run, records that an executor has it, or gives it back."""
+"""Claim a run for a job, record its dispatch to an executor, or requeue it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ WorkerOutcome = Literal["dispatched", "superseded"]
 
 @dataclass(frozen=True)
 class Claimed:
-    """A run in the hands of one job. `worker` as it was then: if it was active, nobody stops it while the run lives.
-    `resume` names the agent's conversation to go on with, `answers` what was answered when no agent was there, `todos`
-    are the session's lists, and `unseen` the runs that have to be handed over to the agent."""
+    """A run claimed by a job. `worker` is its row at the claim: an active worker is not stopped while the run lives.
+    `resume` names the agent's conversation to continue; `answers` were given while no agent was there; `todos` are the
+    session's lists; `unseen` are runs to hand over to the agent."""
 
     run: RunRow
     worker: WorkerRow | None
@@ -40,7 +40,7 @@ class Claimed:
 
 @dataclass(frozen=True)
 class _Held(LogHead):
-    """The head of the session that a queued run is in, and what its app says."""
+    """The log head of a queued run's session, and the app's settings."""
 
     was_held: bool
     manifest: Json
@@ -50,8 +50,7 @@ class _Held(LogHead):
 def claim_run(
     conn: Conn, run_id: UUID, *, owner: str, lock_seconds: float, limits: RunLimits = NO_LIMITS
 ) -> Claimed | None:
-    """Take the run if it is due, first in its session's queue and within all limits; None if it is not there to be
-    taken, or held."""
+    """Claim the run if it is due, first in its session's queue and within all limits; else return None."""
     head = fetch_one(conn, "hold_for_claim", _Held, run_id=run_id)
     if head is None:
         return None
@@ -84,29 +83,29 @@ def claim_stands(conn: Conn, run: RunRow) -> bool:
 
 
 def renew_claim(conn: Conn, run: RunRow, *, lock_seconds: float) -> bool:
-    """Whether the claim still stands; if so it is extended."""
+    """Renew the claim; return False if it does not stand any more."""
     return execute(conn, "renew_claim", run_id=run.id, claim=run.claim, lock_seconds=lock_seconds) == 1
 
 
 def record_dispatched(conn: Conn, run: RunRow, *, lease_seconds: float) -> WorkerOutcome:
-    """The executor has the run. `superseded` means that it was stopped or claimed by another meanwhile."""
+    """Record that the executor has the run. `superseded`: the run was stopped or claimed again meanwhile."""
     touched = execute(conn, "record_dispatched", run_id=run.id, attempt=run.attempt, lease_seconds=lease_seconds)
     return "dispatched" if touched else "superseded"
 
 
 def requeue(conn: Conn, run: RunRow, policy: RetryPolicy, *, code: str, message: str) -> bool:
-    """The run could not be started: another attempt later, or failed. False if the claim does not stand any more."""
+    """Requeue a run that could not be started, or fail it. Return False if its claim does not stand any more."""
     return _settle_claim(conn, run, lambda current: retry_or_fail(conn, current, policy, code=code, message=message))
 
 
 def refuse(conn: Conn, run: RunRow, *, code: str, message: str) -> bool:
-    """The run must not start: blocked, with what to do."""
+    """Block a run that must not start, with a message that says what to do."""
     blocked = RunFinished(status="blocked", reason=Reason(code=code, message=message))
     return _settle_claim(conn, run, lambda current: finish(conn, current, blocked))
 
 
 def abandon(conn: Conn, run: RunRow, *, code: str, message: str) -> bool:
-    """Another attempt would end the same way: failed at once."""
+    """Fail a run at once: another attempt would end the same way."""
     return _settle_claim(conn, run, lambda current: fail(conn, current, code=code, message=message))
 
 
@@ -129,6 +128,6 @@ def _resume(conn: Conn, run: RunRow) -> Resume | None:
 
 
 def _may_resume(run: RunRow) -> bool:
-    """What was said when the run was asked for stands, also where a conversation of before is still known."""
+    """Return whether the run may resume. A `resume_unsupported` warning stands, even with a conversation."""
     told = {warning["code"] for warning in run.warnings}
     return bool(run.options.get("resume", True)) and "resume_unsupported" not in told

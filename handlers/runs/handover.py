@@ -1,4 +1,4 @@
-"""A run whose agent was not there: what was said in its session meanwhile, to others, goes along with its prompt."""
+"""Hand over to a run's agent, with its prompt, the messages and tool calls that it missed in its session."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LAST = 2**63 - 1
 
 @dataclass(frozen=True)
 class UnseenRun:
-    """A run that the agent of another has not heard of."""
+    """A run that the agent of another run has not seen."""
 
     id: UUID
     provider: str
@@ -27,7 +27,7 @@ class UnseenRun:
 
 @dataclass(frozen=True)
 class _Piece:
-    """A piece of a message, or of a tool call: `part_of` is the whole's own id."""
+    """A piece of a message or of a tool call; `part_of` is the id of that message or call."""
 
     seq: int
     is_said: bool
@@ -38,10 +38,10 @@ class _Piece:
 
 
 def unseen_runs(conn: Conn, run: RunRow, resume: Resume | None) -> list[UnseenRun]:
-    """What the conversation that the run goes on with has not heard, newest first; of a new one all that came before.
+    """Return the runs that the resumed conversation has not seen, newest first; for a new one all earlier runs.
 
-    Nothing when no other provider had a turn meanwhile, when the run asks for a blank beginning (`resume: false`), or
-    when it goes on after an interruption.
+    Returns nothing when no other provider had a turn meanwhile, when the run asks for a blank beginning
+    (`resume: false`), or when it continues after an interruption.
     """
     if run.prompt_delivered or not run.options.get("resume", True):
         return []
@@ -50,7 +50,7 @@ def unseen_runs(conn: Conn, run: RunRow, resume: Resume | None) -> list[UnseenRu
 
 
 def hand_over(conn: Conn, run: RunRow, unseen: Sequence[UnseenRun], *, max_tokens: int) -> Handover:
-    """The transcript of these runs (newest first), made from the log alone."""
+    """Return the transcript of these runs (newest first), made from the log alone."""
     most = max_tokens * BYTES_PER_TOKEN
     return handover_of(
         (_past_run(conn, each.id, most=most) for each in unseen),
@@ -62,7 +62,7 @@ def hand_over(conn: Conn, run: RunRow, unseen: Sequence[UnseenRun], *, max_token
 
 
 def _open_todos(conn: Conn, run: RunRow) -> list[OpenTodo]:
-    """What other providers' agents have left to do; its own list the agent knows, or is told by nobody."""
+    """Return open todos of other providers' agents; an agent knows its own list."""
     return [
         OpenTodo(item.provider, item.content, item.status)
         for group in todos_of_session(conn, run.session_id)
@@ -72,7 +72,7 @@ def _open_todos(conn: Conn, run: RunRow) -> list[OpenTodo]:
 
 
 def _past_run(conn: Conn, run_id: UUID, *, most: int) -> PastRun:
-    """The run with what was last said and done in it: no more than it takes to pass so many bytes."""
+    """Return the run with its last messages and tool calls, read until they exceed `most` bytes."""
     run = fetch_the(conn, "run_by_id", RunRow, run_id=run_id)
     pieces: list[_Piece] = []
     size = 0
@@ -85,7 +85,7 @@ def _past_run(conn: Conn, run_id: UUID, *, most: int) -> PastRun:
 
 
 def _pieces(conn: Conn, run_id: UUID) -> Iterator[_Piece]:
-    """The newest first."""
+    """Yield the newest pieces first."""
     before = LAST
     while page := fetch_all(conn, "words_and_deeds_before", _Piece, run_id=run_id, before=before, limit=PAGE):
         yield from page
@@ -93,7 +93,7 @@ def _pieces(conn: Conn, run_id: UUID) -> Iterator[_Piece]:
 
 
 def _parts(pieces: Sequence[_Piece]) -> list[Said | Did]:
-    """Messages and tool calls in the order in which they began; calls without a title say nothing to anybody."""
+    """Join pieces to messages and tool calls, in the order of their beginnings; drop calls without a title."""
     wholes: dict[tuple[bool, str], list[_Piece]] = {}
     for piece in pieces:
         wholes.setdefault((piece.is_said, piece.part_of), []).append(piece)

@@ -1,7 +1,6 @@
-"""Runs as text for an agent that was not there. Pure: the same runs always give the same text, within a bound.
+"""Write runs as text for an agent that missed them. Pure: the same runs give the same text, of bounded size.
 
-Lines that begin at the margin are Runyard's; all that people or agents wrote is indented, so that nothing in it can
-pass for one of them.
+Lines at the margin are Runyard's. All text of people and agents is indented, so it cannot pass for Runyard's.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ from dataclasses import dataclass
 from schema.executor_api import Handover
 
 BYTES_PER_TOKEN = 4
-"""The estimate: a token is taken for four bytes of UTF-8, as in English prose."""
+"""The estimate: a token is four bytes of UTF-8, as in English prose."""
 FEWEST_TOKENS = 1000
-"""With fewer there may be no room for what is always there."""
+"""Fewer tokens may leave no room for the fixed text."""
 NAMES = 3
 NAME_LENGTH = 40
 LINE_LENGTH = 200
@@ -27,14 +26,14 @@ END = "[Runyard] The transcript ends here. What the user says to you follows.\n"
 
 @dataclass(frozen=True)
 class Said:
-    """One message of an agent."""
+    """A message of an agent."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Did:
-    """One tool call; without a status it is not known how it ended."""
+    """A tool call. Without a status its outcome is unknown."""
 
     title: str
     status: str | None
@@ -61,9 +60,11 @@ class OpenTodo:
 def handover_of(
     runs: Iterable[PastRun], providers: Sequence[str], *, count: int, todos: Sequence[OpenTodo], max_tokens: int
 ) -> Handover:
-    """What fits of the `count` runs, of which no more than needed is read: `runs` are newest first, `providers` all who
-    did one. The newest run is always there, without its beginning if it has to be; each older one is there as a whole,
-    or not at all, with all before it. `max_tokens` is FEWEST_TOKENS or more."""
+    """Write as many of the `count` runs as fit in `max_tokens`, which is FEWEST_TOKENS or more.
+
+    `runs` are newest first and read only as needed; `providers` are all providers of these runs. The newest run is
+    always included, without its beginning if need be. An older run is included completely, or left out with all before.
+    """
     room = max_tokens * BYTES_PER_TOKEN - _size(_head(providers, left_out=count)) - _size(END)
     plan = _fitting_todos(todos, room // 4)
     room -= _size(plan)
@@ -103,14 +104,14 @@ def _whole(run: PastRun) -> str:
 
 
 def _shortened(run: PastRun, room: int) -> str:
-    """Its prompt, its end, and as much of what came before the end as there is room for."""
+    """Return the run's prompt, its end, and as many parts before the end as fit."""
     first = _label(run) + _with_gap(_block(run.prompt), room // 4) + MISSING
     last = _outcome(run)
     return first + _fitting_parts(run.parts, room - _size(first) - _size(last)) + last
 
 
 def _fitting_parts(parts: Sequence[Said | Did], room: int) -> str:
-    """The last of them; of a message that does not fit, its end."""
+    """Return the last parts that fit; of a message that does not fit, return its end."""
     kept = ""
     for part in reversed(parts):
         text = _part(part)
@@ -152,17 +153,17 @@ def _outcome(run: PastRun) -> str:
 
 
 def _line(text: str, most: int) -> str:
-    """In one line of at most so many characters."""
+    """Return the text as one line of at most `most` characters."""
     return " ".join(text.split())[:most]
 
 
 def _block(text: str) -> str:
-    """Each line indented. `splitlines` knows all that a reader may take for the end of one."""
+    """Indent each line. `splitlines` splits at everything that a reader may take for a line end."""
     return "".join(f"{INDENT}{line}\n" for line in text.strip("\n").splitlines() or [""])
 
 
 def _with_gap(block: str, room: int) -> str:
-    """Its head and its tail, when it is larger than so many bytes."""
+    """Shorten a block of more than `room` bytes to its head and tail."""
     if _size(block) <= room:
         return block
     half = max(0, room - _size(GAP) - 1) // 2
@@ -170,7 +171,7 @@ def _with_gap(block: str, room: int) -> str:
 
 
 def _end_of(block: str, room: int) -> str:
-    """Its tail, after a mark that something is missing before it; nothing, when there is no room for more."""
+    """Return the block's tail after a gap mark; an empty string when there is no room."""
     left = room - _size(GAP)
     return GAP + block.encode()[-left:].decode(errors="ignore") if left > 0 else ""
 

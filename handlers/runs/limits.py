@@ -1,7 +1,7 @@
-"""How many runs there may be at once: of all, of an app, of a user. What is due beyond a limit is held in its queue.
+"""Limit concurrent runs of the system, of an app and of a user. A due run beyond a limit is throttled in its queue.
 
-Decided where runs are claimed, under one lock that only claims take to which a limit applies. The job that a held run
-gets when another ends is a hint: the claim finds out whose turn it is, and passes the job on to whoever's it is.
+Claims decide, under one lock that only claims under a limit take. The job that a throttled run gets when another run
+ends is only a nudge: its claim checks the limits, and passes the job on to the run that may start.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WHY_HELD: dict[HeldBy, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class RunLimits:
-    """Runs that may hold an executor at once; 0 is no limit. `per_app` is for apps that set none of their own."""
+    """The maximum of runs with an executor; 0 means no limit. `per_app` applies to apps without their own limit."""
 
     system: int = 0
     per_app: int = 0
@@ -41,17 +41,17 @@ NO_LIMITS = RunLimits()
 
 @dataclass(frozen=True)
 class LimitCheck:
-    """`held_by` keeps the run that asks, if anything does; `next_run_id` is the held one that may go."""
+    """`held_by` is the limit that throttles the claiming run; `next_run_id` is the throttled run that may start."""
 
     held_by: HeldBy | None
     next_run_id: UUID | None
 
 
 def is_throttled(conn: Conn, head: LogHead, run: RunRow, limits: RunLimits) -> bool:
-    """Whether the run has to wait for its turn; then it is held, and whoever's turn it is gets a job.
+    """Return whether a limit throttles the run; if so, record it and enqueue the run that may start instead.
 
-    The caller holds the session, and claims the run if not. After the lock that this takes until the transaction
-    ends, no session may be waited for.
+    The caller has locked the session, and claims the run if False. This call takes a lock until the transaction ends;
+    after it, wait for no session.
     """
     fetch_value(conn, "lock_run_limits")
     turn = _turn(conn, limits, run_id=run.id)
@@ -66,7 +66,7 @@ def is_throttled(conn: Conn, head: LogHead, run: RunRow, limits: RunLimits) -> b
 
 
 def start_next_throttled(conn: Conn, limits: RunLimits) -> None:
-    """Have the held run claimed whose turn it is, if it is any's."""
+    """Enqueue the throttled run that may start now, if there is one."""
     turn = _turn(conn, limits, run_id=None)
     if turn.next_run_id is not None:
         defer_run(conn, turn.next_run_id)
@@ -83,16 +83,16 @@ def start_missed_throttled(conn: Conn, limits: RunLimits) -> None:
 
 
 def put_first(conn: Conn, run_id: UUID, *, session_id: UUID) -> None:
-    """A queued run became the session's next: it waits where the one that was next is held, or gets a job.
+    """Put a queued run first in its session: it takes over the throttling of the former first run, or gets a job.
 
-    The job that the other may have finds that it is not first any more, and ends. The caller holds the session.
+    The former first run's job finds that the run is not first any more, and ends. The caller has locked the session.
     """
     if not execute(conn, "take_over_hold", run_id=run_id, session_id=session_id):
         defer_run(conn, run_id)
 
 
 def held_position(conn: Conn, run_id: UUID) -> int:
-    """How many runs that the same limit holds come before the run."""
+    """Count the runs that the same limit throttles before this run."""
     before: int = fetch_value(conn, "runs_throttled_before", run_id=run_id)
     return before
 

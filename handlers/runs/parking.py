@@ -1,7 +1,7 @@
-"""A run that waits for people: it goes on when nobody is asked any more, or is parked so that nothing is held for it.
+"""Park a run that waits for people, so that it holds no worker; resume it when no request is open.
 
-A parked run keeps its place in the session, its questions stay open, and its agent is ended. `lease_expires_at` of a
-parked run tells that the agent may be there still; until it is at rest the run does not come back.
+A parked run stays its session's live run, its requests stay open, and its agent ends. `lease_expires_at` of a parked
+run means that the agent may still exist; the run resumes only after it is quiesced.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from schema.sql import Conn, execute, fetch_one, fetch_the
 
 
 def can_park(conn: Conn, run: RunRow) -> bool:
-    """Whether the run could come back: its conversation can be taken up again."""
+    """Return whether the run could resume later: its conversation can be continued."""
     return not run.bound and can_go_on(conn, run)
 
 
 def park(conn: Conn, run: RunRow) -> list[NewEvent]:
-    """`run.parked`, and the job that puts its agent to rest; nothing when the run does not wait. The caller holds the
-    session."""
+    """Park the run and enqueue the end of its agent; return `run.parked`, or nothing when the run does not wait. The
+    caller has locked the session."""
     if not execute(conn, "park_run", run_id=run.id):
         return []
     defer_park(conn, run.id)
@@ -32,10 +32,10 @@ def park(conn: Conn, run: RunRow) -> list[NewEvent]:
 
 
 def record_quiesced(conn: Conn, run_id: UUID, *, attempt: int, heard_all: bool) -> None:
-    """No agent of the parked run is there any more: its place may be saved, its worker stopped.
+    """Record that no agent of the parked run exists any more: its workspace may be synced, its worker stopped.
 
-    `heard_all`: all that its executor had to say is in the log, so what was answered meanwhile was told to nobody.
-    Otherwise what the executor was given is void.
+    `heard_all`: all events of its executor are in the log, so answers given meanwhile reached no agent. Otherwise
+    answers that the executor received are void.
     """
     head = hold_session(conn, fetch_the(conn, "run_by_id", RunRow, run_id=run_id).session_id)
     if not execute(conn, "quiesce_run", run_id=run_id, attempt=attempt):
@@ -48,8 +48,8 @@ def record_quiesced(conn: Conn, run_id: UUID, *, attempt: int, heard_all: bool) 
 
 
 def go_on_if_free(conn: Conn, run: RunRow) -> list[NewEvent]:
-    """`run.resumed` once nobody is asked any more: at once, or by a new attempt if it is parked. Else nothing. The
-    caller holds the session."""
+    """Resume the run once no request is open: at once, or by a new attempt if it is parked. Return `run.resumed` or
+    nothing. The caller has locked the session."""
     if execute(conn, "resume_run_if_free", run_id=run.id):
         return [run_event(run, "run.resumed", {"status": "running", "provider": run.provider})]
     if not execute(conn, "queue_parked_run_if_free", run_id=run.id):
@@ -59,6 +59,6 @@ def go_on_if_free(conn: Conn, run: RunRow) -> list[NewEvent]:
 
 
 def run_to_park(conn: Conn, run_id: UUID) -> RunRow | None:
-    """The run if it is parked and its agent may be there still."""
+    """Return the run if it is parked and its agent may still exist; else None."""
     run = fetch_one(conn, "run_by_id", RunRow, run_id=run_id)
     return run if run is not None and run.status == "parked" and run.lease_expires_at is not None else None

@@ -1,7 +1,7 @@
-"""A session's queue as its people see and edit it.
+"""Show and edit a session's queue.
 
-The order is rows with positions. An edit holds the session and is guarded by the revision of the run that it changes; a
-run that has begun is beyond it.
+Rows with positions define the order. An edit locks the session and is guarded by the revision of the run; a run that
+has begun cannot be edited.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value, jsonb
 from schema.wire import Json
 
 GAP = 1024
-"""Between the positions of neighbours, so that most moves write one row."""
+"""The distance between neighbours' positions, so that most moves write one row."""
 
 
 @dataclass(frozen=True)
 class QueuePosition:
-    """Where a run is to go in its session's queue; `other` is the run that `before` and `after` mean."""
+    """A run's new position in its session's queue; `before` and `after` refer to the run `other`."""
 
     where: Literal["first", "last", "before", "after"]
     other: UUID | None = None
@@ -41,7 +41,7 @@ class QueuePosition:
 
 @dataclass(frozen=True, kw_only=True)
 class QueueEdit:
-    """What is to be changed of a queued run, whose `revision` the editor has seen; None is left as it is."""
+    """An edit of a queued run at the `revision` that the editor has read; None keeps a field."""
 
     revision: int
     prompt: str | None = None
@@ -55,7 +55,7 @@ class QueueEdit:
 
 @dataclass(frozen=True)
 class SessionQueue:
-    """A page of the queue. `next_position` is where the page after it begins; None when there is none."""
+    """A page of the queue. `next_position` begins the next page; None on the last page."""
 
     live: RunRow | None
     items: list[QueueItem]
@@ -63,7 +63,7 @@ class SessionQueue:
 
 
 def session_queue(conn: Conn, actor: Actor, session_id: UUID, *, after: int | None, limit: int) -> SessionQueue:
-    """The session's queued runs behind the position, in order, and its live run."""
+    """Return the session's live run and its queued runs after the position, in order."""
     session_for(conn, actor, session_id)
     live = fetch_one(conn, "live_run", RunRow, session_id=session_id)
     rows = _rows(conn, session_id, after=after, limit=limit)
@@ -72,7 +72,7 @@ def session_queue(conn: Conn, actor: Actor, session_id: UUID, *, after: int | No
 
 
 def edit_queued(conn: Conn, actor: Actor, run_id: UUID, edit: QueueEdit) -> QueueItem:
-    """The run as it then is. Raises NotFound, NotQueued, StaleRevision (with the run as it is), CapabilityMissing."""
+    """Edit the run; return it. Raises NotFound, NotQueued, StaleRevision (with the present run), CapabilityMissing."""
     head = hold_session(conn, run_for(conn, actor, run_id).session_id)
     run = run_for(conn, actor, run_id)
     _refuse_unless_waiting(conn, run, revision=edit.revision)
@@ -96,7 +96,7 @@ def edit_queued(conn: Conn, actor: Actor, run_id: UUID, edit: QueueEdit) -> Queu
 
 
 def remove_queued(conn: Conn, actor: Actor, run_id: UUID, *, revision: int | None = None) -> RunRow:
-    """Cancel a run that has not begun; one that was cancelled is left as it is. Raises as `edit_queued`."""
+    """Cancel a run that has not begun; a cancelled run stays as it is. Raises as `edit_queued`."""
     head = hold_session(conn, run_for(conn, actor, run_id).session_id)
     run = run_for(conn, actor, run_id)
     if run.status == "cancelled":
@@ -107,7 +107,7 @@ def remove_queued(conn: Conn, actor: Actor, run_id: UUID, *, revision: int | Non
 
 
 def place_between(low: int | None, high: int | None) -> int | None:
-    """A position between two neighbours', either of which may be missing; None when there is no room."""
+    """Return a position between two neighbours, of which either may be None; None when there is no room."""
     if high is None:
         return 0 if low is None else low + GAP
     if low is None:
@@ -183,7 +183,7 @@ def _refuse_unless_waiting(conn: Conn, run: RunRow, *, revision: int | None) -> 
 
 
 def _checked(conn: Conn, run: RunRow, given: RunOptions) -> _Checked:
-    """The options as they are stored. What a start would block is refused here: the run stays as it was."""
+    """Return the options as stored. An edit that would block the run raises, so the run stays unchanged."""
     provider = provider_named(conn, run.provider)
     options = with_defaults(app_by_id(conn, run.app_id), given)
     refuse_unsupported(provider, options)
@@ -193,7 +193,7 @@ def _checked(conn: Conn, run: RunRow, given: RunOptions) -> _Checked:
 
 
 def _told(item: QueueItem, edit: QueueEdit) -> Json:
-    """What other devices need to show the queue as it is: what was changed, and where the run is now."""
+    """Return the fields that other devices need to show the queue: the changes, and the run's position."""
     told: Json = {"status": "queued", "provider": item.provider, "revision": item.revision}
     told |= {"queuePosition": item.position, "moved": edit.place is not None}
     told |= {} if edit.prompt is None else {"prompt": item.prompt}
@@ -225,7 +225,7 @@ def _refuse_as_neighbour(other: RunRow, run: RunRow) -> None:
 
 
 def _position_at(conn: Conn, run: RunRow, place: QueuePosition) -> int | None:
-    """The run's position there; None when the neighbours leave no room."""
+    """Return the run's position; None when the neighbours leave no room."""
     waiting = fetch_all(conn, "waiting_runs", _Waiting, session_id=run.session_id)
     others = [each for each in waiting if each.id != run.id]
     index = _index(others, place)
@@ -234,7 +234,7 @@ def _position_at(conn: Conn, run: RunRow, place: QueuePosition) -> int | None:
 
 
 def _index(others: Sequence[_Waiting], place: QueuePosition) -> int:
-    """Before how many of the others it is to come."""
+    """Return the run's index among the others."""
     if place.other is None:
         return 0 if place.where == "first" else len(others)
     index = next(i for i, each in enumerate(others) if each.id == place.other)

@@ -1,4 +1,4 @@
-"""What is known of runs and sessions, for those who may see it."""
+"""Read runs and sessions for users who may see them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from schema.sql import Conn, fetch_all, fetch_one, fetch_value
 
 @dataclass(frozen=True)
 class SessionState:
-    """A session at one moment; the log from `session.last_seq` on is what came after."""
+    """A session at one moment; later events follow `session.last_seq` in its log."""
 
     session: SessionOverview
     runs: list[RunRow]
@@ -22,7 +22,7 @@ class SessionState:
 
 
 def run_for(conn: Conn, actor: Actor, run_id: UUID) -> RunRow:
-    """The run if the actor may see its session; raises NotFound."""
+    """Return the run if the actor may see its session. Raises NotFound."""
     run = fetch_one(conn, "run_by_id", RunRow, run_id=run_id)
     if run is None:
         raise NotFound("There is no such run.", code="unknown_run")
@@ -34,13 +34,13 @@ def run_for(conn: Conn, actor: Actor, run_id: UUID) -> RunRow:
 
 
 def queue_position(conn: Conn, run: RunRow) -> int:
-    """How many runs of the session come before it; 0 for the next and for every run that is not queued."""
+    """Count the session's runs before this run; 0 for the next run and for runs that are not queued."""
     position: int = fetch_value(conn, "queue_position", run_id=run.id)
     return position
 
 
 def sessions_of(conn: Conn, actor: Actor, *, before: tuple[str, UUID] | None, limit: int) -> list[SessionRow]:
-    """The actor's sessions, newest first; `before` is the (createdAt, id) of the page's predecessor."""
+    """Return the actor's sessions, newest first; `before` is the (createdAt, id) of the previous page's last one."""
     at, last_id = before or (None, None)
     return fetch_all(
         conn, "sessions_of_owner", SessionRow, owner_id=actor.user_id, before_at=at, before_id=last_id, limit=limit
@@ -48,7 +48,7 @@ def sessions_of(conn: Conn, actor: Actor, *, before: tuple[str, UUID] | None, li
 
 
 def runs_of(conn: Conn, session_id: UUID, *, before: tuple[str, UUID] | None, limit: int) -> list[RunRow]:
-    """The session's runs, newest first; `before` as in sessions_of."""
+    """Return the session's runs, newest first; `before` as in sessions_of."""
     at, last_id = before or (None, None)
     return fetch_all(
         conn, "runs_of_session", RunRow, session_id=session_id, before_at=at, before_id=last_id, limit=limit
@@ -56,7 +56,7 @@ def runs_of(conn: Conn, session_id: UUID, *, before: tuple[str, UUID] | None, li
 
 
 def session_state(conn: Conn, actor: Actor, session_id: UUID) -> SessionState:
-    """Where the session stands. Run it in a repeatable-read transaction, so that its parts fit its `last_seq`."""
+    """Return the session's state. Use a repeatable-read transaction, so that all parts match its `last_seq`."""
     session = overview_of(conn, actor, session_id)
     runs = fetch_all(conn, "runs_of_session", RunRow, session_id=session_id, before_at=None, before_id=None, limit=20)
     requests = [

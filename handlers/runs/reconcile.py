@@ -1,4 +1,4 @@
-"""Runs that are overdue: one pure decision about each, from its row and from what its executor says."""
+"""Reconcile overdue runs: decide about each from its row and its executor's answer, and apply the decision."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ReconcileAction = Literal["wait", "adopt", "dispatch", "retry", "cancel", "stop_
 
 @dataclass(frozen=True, kw_only=True)
 class ReconcileLimits:
-    """All in seconds. `undispatched`: how long a due run may lie at the head of its queue without a job."""
+    """All in seconds. `undispatched`: how long a due run may be first in its queue without a job."""
 
     lease_seconds: float
     undispatched_seconds: float = 15
@@ -27,7 +27,7 @@ class ReconcileLimits:
 
 @dataclass(frozen=True)
 class ExecutorFacts:
-    """What its executor says of a run: not `reachable` when nobody answered, no `state` when it knows no such run."""
+    """The executor's answer about a run. Not `reachable`: no answer. No `state`: the executor does not know the run."""
 
     reachable: bool
     state: RunState | None = None
@@ -35,7 +35,7 @@ class ExecutorFacts:
 
 @dataclass(frozen=True)
 class ReconcileDecision:
-    """What to do about one run, and why, as a sentence. `at_once`: a new attempt need not wait for the retry delay."""
+    """An action and its reason, as a sentence. `at_once`: a new attempt skips the retry delay."""
 
     action: ReconcileAction
     reason: str
@@ -50,8 +50,8 @@ def decide(
     limits: ReconcileLimits,
     claimer_is_gone: bool = False,
 ) -> ReconcileDecision:
-    """Pure. `run` is overdue by its row, or its claimer is gone; `well_for_seconds` is how long the control plane has
-    been well itself."""
+    """Decide about a run that is overdue by its row, or whose claimer is gone. Pure. `well_for_seconds` is how long the
+    control plane has been available."""
     if run.status == "queued":
         return ReconcileDecision("dispatch", "The run was due and no job was on its way.")
     if run.status == "parked":
@@ -74,17 +74,17 @@ def decide(
 
 
 def overdue_runs(conn: Conn, limits: ReconcileLimits, *, limit: int = 200) -> list[RunRow]:
-    """Runs that need a decision now."""
+    """Return runs that need a decision now."""
     return _overdue(conn, limits, run_id=None, limit=limit)
 
 
 def orphaned_runs(conn: Conn, run_id: UUID | None = None) -> list[RunRow]:
-    """Runs (or the one run) whose claimer holds no mark of presence and has not handed them to an executor."""
+    """Return runs (or this run) whose claimer has no presence mark and has not dispatched them to an executor."""
     return fetch_all(conn, "orphaned_runs", RunRow, run_id=run_id)
 
 
 def well_for_seconds(conn: Conn, limits: ReconcileLimits) -> float | None:
-    """How long all parts of the control plane have been well without a break; None when one is away now."""
+    """Return for how many seconds every part of the control plane has been available; None when a part is away."""
     well: float | None = fetch_value(conn, "well_for_seconds", break_seconds=limits.break_seconds)
     return well
 
@@ -92,7 +92,7 @@ def well_for_seconds(conn: Conn, limits: ReconcileLimits) -> float | None:
 def carry_out(
     conn: Conn, seen: RunRow, decision: ReconcileDecision, *, limits: ReconcileLimits, policy: RetryPolicy
 ) -> bool:
-    """Do what was decided, unless the run has moved on since it was seen (False)."""
+    """Apply the decision; return False if the run has changed since it was read."""
     head = hold_session(conn, seen.session_id)
     run = fetch_one(conn, "run_by_id", RunRow, run_id=seen.id)
     if run is None or not _is_as_seen(run, seen) or not (is_overdue(conn, run, limits) or orphaned_runs(conn, run.id)):
@@ -113,23 +113,23 @@ def carry_out(
 
 
 def is_overdue(conn: Conn, run: RunRow, limits: ReconcileLimits) -> bool:
-    """Still overdue in database time? A heartbeat may have come meanwhile."""
+    """Return whether the run is still overdue in database time; a heartbeat may have arrived meanwhile."""
     return bool(_overdue(conn, limits, run_id=run.id, limit=1))
 
 
 def part_seen(conn: Conn, part: str, limits: ReconcileLimits) -> None:
-    """A part of the control plane (`api` or `worker`) says that it is well."""
+    """Record that a part of the control plane (`api` or `worker`) is alive."""
     execute(conn, "part_seen", part=part, break_seconds=limits.break_seconds)
 
 
 def seconds_since_seen(conn: Conn, part: str) -> float | None:
-    """How long ago the part last said that it is well, in seconds of database time; None if it never did."""
+    """Return the seconds of database time since the part was last alive; None if it never was."""
     seconds: float | None = fetch_value(conn, "seconds_since_seen", part=part)
     return seconds
 
 
 def _is_at_work(run: RunRow, state: RunState | None) -> bool:
-    """Nothing that is left of a refused attempt is ever delivered."""
+    """Return whether the executor works on the attempt or delivers its events; never for a refused attempt."""
     return (
         state is not None
         and state.attempt == run.attempt

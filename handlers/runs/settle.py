@@ -1,4 +1,4 @@
-"""The end of a run, and of an attempt: settle once, or go back to the queue for another attempt."""
+"""Settle a run once, or requeue it for another attempt."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ MAYBE_TOLD = "perhaps the answer: the agent ended while it was being told"
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """`delay_seconds` before the next attempt of a run whose attempt was lost."""
+    """`delay_seconds` pass before the next attempt of a run whose attempt was lost."""
 
     delay_seconds: float
 
 
 def settle(conn: Conn, run: RunRow, finished: RunFinished) -> tuple[RunFinished, list[NewEvent]]:
-    """Give the run its final state, free what waited for it, and send the session's next run on its way.
+    """Give the run its final state, close its requests, and start the session's next run.
 
-    Returns the outcome as recorded (a run that was being cancelled ends as cancelled, whatever its agent said) and the
-    events that come before `run.finished`. The caller holds the session and writes both to the log.
+    Returns the recorded outcome (a run that was being cancelled ends as cancelled, whatever its agent reports) and the
+    events that precede `run.finished`. The caller has locked the session and appends both to the log.
     """
     outcome = _as_recorded(run, finished)
     mark_dirty(conn, run, within_seconds=0)
@@ -53,13 +53,13 @@ def settle(conn: Conn, run: RunRow, finished: RunFinished) -> tuple[RunFinished,
 
 
 def finish(conn: Conn, run: RunRow, finished: RunFinished, *, author: str = SYSTEM) -> list[NewEvent]:
-    """Settle a run on the control plane's own word: the events to append, `run.finished` last."""
+    """Settle a run on the control plane's own decision; return the events to append, `run.finished` last."""
     outcome, released = settle(conn, run, finished)
     return [*released, run_event(run, "run.finished", outcome.to_json(), author=author)]
 
 
 def fail(conn: Conn, run: RunRow, *, code: str, message: str) -> list[NewEvent]:
-    """Settle as failed, for a reason."""
+    """Settle the run as failed, with a reason."""
     return finish(conn, run, RunFinished(status="failed", reason=Reason(code=code, message=message)))
 
 
@@ -71,7 +71,7 @@ def cancel(
     author: str = SYSTEM,
     because: Reason | None = None,
 ) -> list[NewEvent]:
-    """Settle as cancelled, with `because` as the reason if there is a better one than that it was stopped."""
+    """Settle the run as cancelled; `because` replaces the default reason that the run was stopped."""
     reason = because or Reason(code="stopped", message=message)
     return finish(conn, run, RunFinished(status="cancelled", reason=reason), author=author)
 
@@ -85,10 +85,10 @@ def retry_or_fail(
     message: str,
     taken: Collection[UUID] | None = None,
 ) -> list[NewEvent]:
-    """An attempt is lost: back to the queue if that repeats no side effect and attempts are left, else failed.
+    """Requeue a run whose attempt was lost, if that repeats no side effect and attempts are left; else fail it.
 
-    Before the prompt was delivered the run simply starts again; afterwards only a conversation that can be resumed is
-    gone on with, and the prompt is never sent a second time. `taken` as in `void_taken`.
+    Before the prompt was delivered the run starts again. Afterwards only a resumable conversation continues, and the
+    prompt is never sent again. `taken` as in `void_taken`.
     """
     if run.status == "cancelling":
         return cancel(conn, run)
@@ -102,7 +102,7 @@ def retry_or_fail(
 
 
 def has_attempts_left(conn: Conn, run: RunRow) -> bool:
-    """Coming back from where it was parked uses none up."""
+    """Return whether another attempt is allowed. Resuming a parked run uses no attempt."""
     if run.attempt < run.max_attempts:
         return True
     parked: int = fetch_value(conn, "times_parked", run_id=run.id)
@@ -110,13 +110,12 @@ def has_attempts_left(conn: Conn, run: RunRow) -> bool:
 
 
 def can_go_on(conn: Conn, run: RunRow) -> bool:
-    """Whether the run's conversation can be taken up by another attempt."""
+    """Return whether another attempt can continue the run's conversation."""
     return fetch_value(conn, "conversation_of_run", run_id=run.id) is not None
 
 
 def start_next(conn: Conn, run: RunRow) -> None:
-    """The run has ended or is parked: defer the jobs of its session's next one (only the head of a queue ever has one)
-    and of one that a limit held for a place such as this."""
+    """After a run ended or parked, enqueue its session's first queued run and a throttled run that may start now."""
     ended = {"session_id": run.session_id, "app_id": run.app_id, "user_id": run.user_id}
     for each in fetch_all(conn, "runs_to_start", _Id, **ended):
         defer_run(conn, each.id)
@@ -128,21 +127,21 @@ class _Id:
 
 
 def close_requests(conn: Conn, run: RunRow) -> list[NewEvent]:
-    """The run has ended: close what it still waits for. Nobody decided it, and nobody can any more."""
+    """Close the open requests of an ended run as undecided, so that nobody answers them any more."""
     closed = fetch_all(conn, "close_human_requests_of_run", HumanRequestRow, run_id=run.id, told=TOLD_NOTHING)
     return [run_event(run, *_closing(request, TOLD_NOTHING)) for request in closed]
 
 
 def void_taken(conn: Conn, run: RunRow, taken: Collection[UUID] | None) -> list[NewEvent]:
-    """The agent of this attempt is gone: void are answers that it may have been told, for none is told twice. These are
-    the ones that its executor had `taken`; if that is not known, all that it was given."""
+    """Void answers that the lost agent may have received: no answer is delivered twice. `taken` are the answers that
+    its executor handed over; None means unknown, and voids every answer that the executor received."""
     known = None if taken is None else list(taken)
     void = fetch_all(conn, "void_taken_answers", HumanRequestRow, run_id=run.id, taken=known, told=MAYBE_TOLD)
     return [run_event(run, *_closing(request, MAYBE_TOLD)) for request in void]
 
 
 def _carry_on(conn: Conn, run: RunRow, taken: Collection[UUID] | None) -> list[NewEvent]:
-    """The run goes on by another attempt, and so do answers that nobody was told; open questions end with who asked."""
+    """Keep undelivered answers for the next attempt; void received ones; close the lost agent's open requests."""
     events = void_taken(conn, run, taken)
     closed = fetch_all(conn, "cancel_open_human_requests", HumanRequestRow, run_id=run.id, told=TOLD_NOTHING)
     execute(conn, "take_back_answers", run_id=run.id)

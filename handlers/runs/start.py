@@ -28,7 +28,7 @@ NO_POLICY = HumanPolicy()
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """What a client asks for; `timeout_seconds` None means no limit."""
+    """A client's request for a run; `timeout_seconds` None means no limit."""
 
     prompt: str
     provider: str | None = None
@@ -44,7 +44,7 @@ class Start:
 
 @dataclass(frozen=True, kw_only=True)
 class Idempotency:
-    """The client's key and the SHA-256 of the body that came with it."""
+    """The client's key and the SHA-256 of the request body."""
 
     key: str
     body_digest: bytes
@@ -52,7 +52,7 @@ class Idempotency:
 
 @dataclass(frozen=True)
 class StartedRun:
-    """`seq` is the log's number before the run's first event: a reader with this cursor misses nothing."""
+    """`seq` is the log's number before the run's first event: a reader with this cursor misses no event of it."""
 
     run: RunRow
     seq: int
@@ -68,9 +68,9 @@ def start_run(
     human_policy: HumanPolicy = NO_POLICY,
     idempotency: Idempotency | None = None,
 ) -> StartedRun:
-    """Enqueue a run in its session (a new one if none is named). `human_policy` is the deployment's.
+    """Enqueue a run in its session (a new session if none is named). `human_policy` is the deployment's.
 
-    Raises NotFound, CapabilityMissing, SessionBusy, IdempotencyKeyReused, Conflict; nothing is stored then.
+    Raises NotFound, CapabilityMissing, SessionBusy, IdempotencyKeyReused, Conflict; then nothing is stored.
     """
     if idempotency is not None:
         known = _known_run(conn, actor, idempotency)
@@ -92,7 +92,7 @@ def start_run(
     if idempotency is not None:
         _remember(conn, actor, idempotency, run)
     if _is_blocked(events) or start.multitask == "interrupt":
-        run = _again(conn, run)  # it is over already, or was held
+        run = _again(conn, run)  # it was blocked, or took over a throttling
     return StartedRun(run=run, seq=head.last_seq, queue_position=position)
 
 
@@ -140,7 +140,7 @@ def _session(conn: Conn, actor: Actor, start: Start) -> tuple[SessionRow, AppRow
     if start.session_id is not None:
         session_for(conn, actor, start.session_id)
         head = hold_session(conn, start.session_id)
-        session = session_for(conn, actor, start.session_id)  # it may have been deleted before it was held
+        session = session_for(conn, actor, start.session_id)  # it may have been deleted before it was locked
         app = app_by_id(conn, session.app_id)
         if start.app_id not in (None, app.id):
             raise Conflict("The session belongs to another app.", code="other_app")
@@ -151,14 +151,14 @@ def _session(conn: Conn, actor: Actor, start: Start) -> tuple[SessionRow, AppRow
 
 
 def with_defaults(app: AppRow, options: RunOptions) -> RunOptions:
-    """The app's options, overruled by those of the request."""
+    """Return the app's options, overridden by the request's."""
     asked = options.model_dump(by_alias=True, exclude_unset=True)
     return RunOptions.model_validate({**app.options, **asked})
 
 
 def _human_policy(conn: Conn, own: HumanPolicy, app: AppRow, deployment: HumanPolicy) -> HumanPolicy:
-    """What the run, its app and the deployment say, the nearest first. Raises Invalid when nobody is there to escalate
-    to."""
+    """Merge the policies of run, app and deployment; the nearest wins. Raises Invalid when the user to escalate to does
+    not exist."""
     policy = nearest(own, read_policy(app.human_loop), deployment)
     kind, _, name = (policy.escalate_to or "").partition(":")
     if policy.on_expiry == "escalate" and kind == "user":
@@ -171,7 +171,7 @@ def _human_policy(conn: Conn, own: HumanPolicy, app: AppRow, deployment: HumanPo
 def _make_room(
     conn: Conn, actor: Actor, start: Start, session: SessionRow, *, stop_policy: StopPolicy
 ) -> list[NewEvent]:
-    """What `multitask` does about the session's other runs."""
+    """Apply `multitask` to the session's other runs: keep them, refuse the start, or stop them."""
     if start.multitask == "enqueue":
         return []
     others = fetch_all(conn, "unsettled_runs_of_session", RunRow, session_id=session.id)
@@ -213,7 +213,7 @@ def _insert(
 
 
 def warnings_of(provider: RegisteredProvider, options: RunOptions) -> list[RunWarning]:
-    """What the run's people are told of what the provider does otherwise than asked."""
+    """Return warnings about options that the provider handles differently than requested."""
     if options.resume and not provider.can("resume"):
         message = f"{provider.title} cannot resume a conversation: each run begins a new one."
         return [RunWarning(code="resume_unsupported", message=message)]
@@ -226,7 +226,7 @@ def _queued(run: RunRow, actor: Actor, position: int) -> NewEvent:
 
 
 def _gate(conn: Conn, run: RunRow, provider: RegisteredProvider, options: RunOptions) -> list[NewEvent]:
-    """Say the run's warnings, and block it if it needs a person's word that the provider cannot ask for."""
+    """Return the run's warnings; block a run that requires people's answers when the provider cannot ask."""
     events = [run_event(run, "run.warning", dict(warning)) for warning in run.warnings]
     if not cannot_ask(provider, options):
         return events
@@ -239,7 +239,7 @@ def _gate(conn: Conn, run: RunRow, provider: RegisteredProvider, options: RunOpt
 
 
 def cannot_ask(provider: RegisteredProvider, options: RunOptions) -> bool:
-    """Whether the options require a person's word that the provider cannot ask for."""
+    """Return whether the options require people's answers that the provider cannot ask for."""
     return options.require_human_loop and not provider.can("humanLoop")
 
 

@@ -1,4 +1,4 @@
-"""Stop a run: at once while it is queued or parked, else by asking its executor, with a deadline."""
+"""Stop a run: at once while it is queued or parked, else through its executor, with a deadline."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from schema.sql import Conn, fetch_one
 
 @dataclass(frozen=True)
 class StopPolicy:
-    """`deadline_seconds`: how long an executor may take before the run is settled as cancelled without it."""
+    """`deadline_seconds`: how long the executor may take; then the run is settled as cancelled without it."""
 
     deadline_seconds: float
 
 
 def stop_run(conn: Conn, actor: Actor, run_id: UUID, *, policy: StopPolicy) -> RunRow:
-    """The run as it is now: cancelling, cancelled, or the final state that it had already."""
+    """Stop the run and return it: cancelling, cancelled, or with the final state that it had already."""
     session_id = run_for(conn, actor, run_id).session_id
     head = hold_session(conn, session_id)
     run = run_for(conn, actor, run_id)
@@ -32,9 +32,9 @@ def stop_run(conn: Conn, actor: Actor, run_id: UUID, *, policy: StopPolicy) -> R
 
 
 def stop(conn: Conn, run: RunRow, *, author: str, policy: StopPolicy, because: Reason | None = None) -> list[NewEvent]:
-    """The events of stopping the run; none if it is being stopped or has ended. The caller holds the session.
+    """Stop the run; return its events, none if it is stopping or has ended. The caller has locked the session.
 
-    `because` is told in the event when somebody else than the person at the session stops it.
+    The event carries `because` when somebody other than the session's user stops the run.
     """
     if run.status == "queued":
         message = "The run was stopped before it began." if run.attempt == 0 else "The run was stopped."
@@ -54,7 +54,7 @@ def stop(conn: Conn, run: RunRow, *, author: str, policy: StopPolicy, because: R
 
 
 def settle_stopped(conn: Conn, run_id: UUID, *, message: str) -> RunRow | None:
-    """Settle a run as cancelled that no executor has: the session id's log gets the end. None if it had ended."""
+    """Settle a stopping run that no executor has as cancelled. Return None if it had ended or is not stopping."""
     run = fetch_one(conn, "run_by_id", RunRow, run_id=run_id)
     if run is None:
         return None

@@ -1,6 +1,6 @@
-"""What agents mean to do: a session's lists as they are told, and each change of an item with the run that made it.
+"""Store agents' todos: a session's present lists, and each change of an item with its run.
 
-The history is the truth of it: replayed, it gives the lists as they are (and as they were at the end of each run).
+The history is authoritative: replayed, it yields the present lists, and the lists at the end of each run.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class TodoRow:
 
 @dataclass(frozen=True)
 class TodoGroup:
-    """A list that is not empty, in its order."""
+    """A nonempty list, in its order."""
 
     items: Sequence[TodoRow]
 
@@ -53,7 +53,7 @@ class TodoGroup:
 
 @dataclass(frozen=True)
 class TodoChange:
-    """`from_status` is None for a new item; `to_status` may also be `dropped`. `number` orders a session's changes."""
+    """`from_status` is None for a new item; `to_status` may be `dropped`. `number` orders a session's changes."""
 
     number: int
     seq: int
@@ -67,8 +67,8 @@ class TodoChange:
 
 
 def replace_todos(conn: Conn, run: RunRow, told: TodoUpdate, *, seq: int) -> None:
-    """The group's list is now the one told by the event `seq`. The session is held. Raises Invalid if an id is told
-    twice."""
+    """Replace the group's list by the list of the event `seq`. The caller has locked the session. Raises Invalid if an
+    id occurs twice."""
     if len({item.id for item in told.items}) < len(told.items):
         raise Invalid("The data of todo.update does not fit: an item's id stands twice.", code="bad_event_data")
     items = [{**item.to_json(), "place": place} for place, item in enumerate(told.items)]
@@ -86,24 +86,24 @@ def replace_todos(conn: Conn, run: RunRow, told: TodoUpdate, *, seq: int) -> Non
 
 
 def todos_of_session(conn: Conn, session_id: UUID) -> list[TodoGroup]:
-    """The lists as they are now, whichever run or provider made them."""
+    """Return the present lists of all runs and providers."""
     return _grouped(fetch_all(conn, "todos_of_session", TodoRow, session_id=session_id))
 
 
 def todos_of_run(conn: Conn, run: RunRow) -> list[TodoGroup]:
-    """The session's lists as the run left them; as they are, while it has not ended."""
+    """Return the session's lists as the run left them; for a run that has not ended, the present lists."""
     if not run.is_final:
         return todos_of_session(conn, run.session_id)
     return _grouped(fetch_all(conn, "todos_left_by_run", TodoRow, session_id=run.session_id, run_id=run.id))
 
 
 def todo_changes(conn: Conn, run_id: UUID, *, after: int, limit: int) -> list[TodoChange]:
-    """What the run changed, oldest first; `after` is the number of the last change that is known."""
+    """Return the run's changes, oldest first; `after` is the number of the last known change."""
     return fetch_all(conn, "todo_changes_of_run", TodoChange, run_id=run_id, after=after, limit=limit)
 
 
 def known_todos(conn: Conn, session_id: UUID) -> list[TodoUpdate]:
-    """The lists as an executor is told them, so that its agent's items keep their ids."""
+    """Return the lists for an executor, so that its agent's items keep their ids."""
     return [_told(group) for group in todos_of_session(conn, session_id)]
 
 

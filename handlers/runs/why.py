@@ -1,4 +1,4 @@
-"""Why a run is as it is, and what comes next: read from its row and those around it, as they are now."""
+"""Explain why a run has its status and what comes next, from its row and related rows."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ LIMITED = {
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a run's next step depends on. `ahead` counts the session's unfinished runs before it, of which `live` is
-    under way; `is_due`: it has no pause to wait out."""
+    """The rows that a run's next step depends on. `ahead` counts the session's unfinished runs before it; `live` is the
+    session's running one; `is_due`: no retry delay is left."""
 
     run: RunRow
     ahead: int
@@ -38,7 +38,7 @@ class Surroundings:
 
 
 def why_run(conn: Conn, actor: Actor, run_id: UUID) -> RunWhy:
-    """Operators ask about every run, others about their own. Raises NotFound."""
+    """Explain a run. Operators may ask about every run, others about their own. Raises NotFound."""
     run = run_for(conn, actor, run_id) if actor.role == "member" else _run(conn, run_id)
     why = explain_run(_look_around(conn, run))
     history = fetch_all(conn, "run_history", _Happened, run_id=run_id, limit=HISTORY)
@@ -52,7 +52,7 @@ def why_run(conn: Conn, actor: Actor, run_id: UUID) -> RunWhy:
 
 
 def explain_run(around: Surroundings) -> Why:
-    """Decides nothing and changes nothing: it says what the verbs would do."""
+    """Explain what the verbs would do; decide and change nothing."""
     run = around.run
     if run.is_final:
         return Why(reason=run.reason_message or f"The run has {run.status}.", blocked_by=[])

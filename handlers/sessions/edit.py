@@ -1,4 +1,4 @@
-"""Sessions as their owner sees them: opened, renamed, put away."""
+"""Open, rename and delete sessions for their owners."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from schema.worker_limits import WorkerLimits, read_limits
 
 
 def open_session(conn: Conn, actor: Actor, *, title: str, app_id: UUID | None = None) -> SessionRow:
-    """A new, empty session of the app, or of the default app. Raises NotFound for an unknown app."""
+    """Open an empty session of the app, or of the default app. Raises NotFound for an unknown app."""
     app = app_named(conn, "default") if app_id is None else app_by_id(conn, app_id)
     return create_session(conn, actor, app, title=title)
 
@@ -28,7 +28,7 @@ def rename_session(conn: Conn, actor: Actor, session_id: UUID, *, title: str) ->
 
 
 def delete_session(conn: Conn, actor: Actor, session_id: UUID) -> None:
-    """Nobody sees it any more; its rows stay. Raises SessionBusy while a run of it has not ended."""
+    """Hide the session from everyone; keep its rows. Raises SessionBusy while one of its runs has not ended."""
     session_for(conn, actor, session_id)
     hold_session(conn, session_id)
     unsettled = fetch_all(conn, "unsettled_runs_of_session", RunRow, session_id=session_id)
@@ -38,5 +38,5 @@ def delete_session(conn: Conn, actor: Actor, session_id: UUID) -> None:
 
 
 def worker_limits(conn: Conn, session_id: UUID) -> WorkerLimits:
-    """What the session's app says of its workers."""
+    """Return the worker limits of the session's app."""
     return read_limits(fetch_value(conn, "worker_limits", session_id=session_id))

@@ -1,6 +1,6 @@
-"""The rows of an activation: in which epoch a worker starts, what must be restored, and what a lost place means.
+"""Record a worker's activation: its epoch, its restore, and the loss of its volume.
 
-Whoever calls these holds the worker's lock, so that an epoch is never begun twice.
+Callers hold the worker's lock, so that no epoch begins twice.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GONE_CODES = frozenset({"unsaved", "never_saved"})
 
 @dataclass(frozen=True)
 class Restoring:
-    """What goes into the place before anything runs in it; `snapshot_id` None when nothing was ever saved."""
+    """A restore into the volume before anything runs in it; `snapshot_id` None when the session has no snapshot."""
 
     restore_id: UUID
     snapshot_id: UUID | None
@@ -33,7 +33,7 @@ class Restoring:
 
 @dataclass(frozen=True)
 class BegunActivation:
-    """A worker on its way: the epoch of its place, its app's manifest, and what is to be restored, if anything."""
+    """A starting worker: the epoch of its volume, its app's manifest, and its restore, if any."""
 
     epoch: int
     manifest: RuntimeManifest
@@ -56,8 +56,8 @@ class _Activation:
 def begin_activation(
     conn: Conn, session_id: UUID, *, host: str, has_volume: Callable[[int], bool], retry: RetryPolicy, why: str
 ) -> BegunActivation:
-    """The worker is starting. Where there was one and its place is gone, a new epoch begins; the first place ever is of
-    the epoch that the session has."""
+    """Record that the worker is starting. If its volume is gone, begin a new epoch; a session's first volume belongs to
+    the session's present epoch."""
     found = _found(conn, session_id)
     if found.status is not None and not has_volume(found.epoch):
         _begin_epoch(conn, found, retry)
@@ -71,12 +71,12 @@ def begin_activation(
 
 
 def require_session(conn: Conn, session_id: UUID) -> None:
-    """Raises NotFound when there is none to activate a worker for."""
+    """Raise NotFound when there is no session to activate a worker for."""
     _found(conn, session_id)
 
 
 def worker_active(conn: Conn, session_id: UUID, *, epoch: int, base_url: str) -> bool:
-    """Its executor answers and its place is whole. False when the session has a newer epoch."""
+    """Record that the executor answers and its volume is restored. Return False when the session has a newer epoch."""
     return execute(conn, "worker_active", session_id=session_id, epoch=epoch, base_url=base_url) == 1
 
 
@@ -87,7 +87,7 @@ def worker_used(conn: Conn, session_id: UUID) -> None:
 def restored(
     conn: Conn, session_id: UUID, restoring: Restoring, receipt: RestoreReceipt, *, run_id: UUID | None
 ) -> None:
-    """The place is whole, and its session knows. `run_id`: the run that waited for it."""
+    """Record the finished restore and log it. `run_id`: the run that waited for it."""
     _finish(conn, restoring, state="done", receipt=receipt.to_json())
     data: Json = {
         "files": receipt.files,
@@ -117,7 +117,7 @@ def _brings_anything(manifest: RuntimeManifest) -> bool:
 
 
 def _begin_epoch(conn: Conn, found: _Activation, retry: RetryPolicy) -> None:
-    """Everything of the epoch before is refused from now on, and what was only in its place is lost."""
+    """Begin an epoch: the previous epoch's requests are refused from now on, and its unsaved changes are lost."""
     head = hold_session(conn, found.session_id)
     runs = fetch_all(conn, "run_of_lost_place", RunRow, session_id=found.session_id)
     events = _what_may_be_missing(conn, found, runs)
@@ -131,7 +131,7 @@ def _begin_epoch(conn: Conn, found: _Activation, retry: RetryPolicy) -> None:
 
 
 def _what_may_be_missing(conn: Conn, found: _Activation, runs: list[RunRow]) -> list[NewEvent]:
-    """A warning to the session; nothing when all was saved."""
+    """Return a warning for the session; nothing when everything was saved."""
     why = unsaved(conn, found.session_id)
     is_unsaved = found.dirty_since is not None or (why is not None and why.code in GONE_CODES)
     if not (is_unsaved or any(run.prompt_delivered for run in runs)):

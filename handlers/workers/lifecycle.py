@@ -1,8 +1,7 @@
-"""The life of a session's worker: one pure decision, for idle stop, removal, reconciling and the operator's "why".
+"""Decide about a session's worker: the same pure decision for idle stop, removal, reconciling and the operator's "why".
 
-What is decided is carried out by jobs/workers/activate.py and jobs/workers/retirement.py under the worker's lock.
-Nothing here stops or
-removes a worker that holds what no snapshot has: such a one is started, saved, or left as it is, with the reason.
+jobs/workers/activate.py and jobs/workers/retirement.py carry decisions out under the worker's lock. No decision stops
+or removes a worker with unsaved changes: such a worker is started, synced or kept, with the reason.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from schema.worker_limits import read_limits
 
 LifecycleAction = Literal["keep", "start", "save", "stop", "remove", "note_stopped", "note_absent"]
 EXTERNAL = "external"
-"""The host whose executors somebody else runs: none is ever due for anything."""
+"""The host whose executors somebody else runs; Runyard decides nothing about them."""
 START_AGAIN_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class WatchedWorker(WorkerRow):
-    """A worker's row with what its session says of it, all read at `at`. `needed_by`: the run that is at work in it or
-    due next; `limits` are its app's (schema/worker_limits.py)."""
+    """A worker's row with fields of its session, all read at `at`. `needed_by`: the run that works in it or comes next;
+    `limits` are its app's (schema/worker_limits.py)."""
 
     limits: Json
     at: datetime
@@ -35,8 +34,8 @@ class WatchedWorker(WorkerRow):
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What its host says: the executor as in HostFacts, and whether the volume of the row's epoch exists. `spooled`
-    events wait in the executor to be delivered, `agents` live in it."""
+    """The host's answer: the executor as in HostFacts, and whether the volume of the row's epoch exists. `spooled`
+    events wait in the executor for delivery; `agents` run in it."""
 
     executor: Literal["absent", "dead", "silent", "alive"]
     has_volume: bool
@@ -46,29 +45,28 @@ class Facts:
 
 @dataclass(frozen=True)
 class Unsaved:
-    """Why the gate is shut: the worker holds what no snapshot has. A sentence."""
+    """Why the gate is shut, as a sentence: the worker has unsaved changes."""
 
     message: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class LifeLimits:
-    """In seconds; None is never. `idle_stop`: without a run for so long, a worker is saved and stopped; `remove_after`:
-    stopped for so long, it is removed. `asked_by`: who does not want to wait."""
+    """In seconds; None disables a limit. `idle_stop`: sync and stop a worker after this long without a run.
+    `remove_after`: remove a worker this long after its stop. `asked_by`: the user who skips the limits."""
 
     idle_stop: float | None
     remove_after: float | None
     asked_by: str | None = None
 
     def over(self, what: str) -> str:
-        """Why an end is due, the half of a sentence."""
+        """Return why a limit is over, as half a sentence."""
         return f"{self.asked_by} asked for it" if self.asked_by else f"It has been {what} for longer than its limit"
 
 
 @dataclass(frozen=True)
 class LifecycleDecision:
-    """What to do with a worker now, and why, as a sentence. `not_before`: when it may be decided otherwise by the
-    mere passing of time."""
+    """An action on a worker and its reason, as a sentence. `not_before`: when time alone may change the decision."""
 
     action: LifecycleAction
     reason: str
@@ -76,12 +74,12 @@ class LifecycleDecision:
 
 
 def at_once(asked_by: str) -> LifeLimits:
-    """Without waiting for any limit."""
+    """Return limits that are over at once."""
     return LifeLimits(idle_stop=0, remove_after=0, asked_by=asked_by)
 
 
 def limits_of(app: Json, default: LifeLimits) -> LifeLimits:
-    """An app's own limits (schema/worker_limits.py), or else the deployment's."""
+    """Return an app's own limits (schema/worker_limits.py), or else the deployment's."""
     own = read_limits(app)
     return LifeLimits(
         idle_stop=default.idle_stop if own.idle_stop_seconds is None else own.idle_stop_seconds,
@@ -90,7 +88,7 @@ def limits_of(app: Json, default: LifeLimits) -> LifeLimits:
 
 
 def assumed_facts(row: WorkerRow) -> Facts:
-    """What its host would say if all is as the row has it: for those who can ask no host."""
+    """Return the host's presumable answer, going by the row, for callers that can reach no host."""
     is_up = row.status in ("active", "stopping")
     has_volume = row.status != "absent"
     return Facts(executor="alive" if is_up else "dead" if has_volume else "absent", has_volume=has_volume)
@@ -99,7 +97,7 @@ def assumed_facts(row: WorkerRow) -> Facts:
 def decide(
     worker: WatchedWorker, facts: Facts, unsaved: Unsaved | None, *, now: datetime, limits: LifeLimits
 ) -> LifecycleDecision:
-    """Pure. `now` is database time."""
+    """Decide about a worker. Pure. `now` is database time."""
     if worker.host == EXTERNAL:
         return LifecycleDecision("keep", "Somebody else runs this executor; it is not ours to stop.")
     if not facts.has_volume:
@@ -122,7 +120,7 @@ def _without_place(worker: WatchedWorker, unsaved: Unsaved | None) -> LifecycleD
 
 
 def _on_its_way_out(worker: WatchedWorker, unsaved: Unsaved | None) -> LifecycleDecision:
-    """Its place is there still, or again."""
+    """Decide about a removed worker whose volume still exists, or exists again."""
     if unsaved is not None:
         return LifecycleDecision("start", f"Its place is there. {unsaved.message}")
     if worker.needed_by is not None:
@@ -148,7 +146,7 @@ def _stopped(
 
 
 def _without_executor(worker: WatchedWorker, unsaved: Unsaved | None, *, now: datetime) -> LifecycleDecision:
-    """It should run, and does not; its place is there."""
+    """Decide about a worker that should run and does not, and whose volume exists."""
     if worker.needed_by is not None:
         return LifecycleDecision("start", f"Its executor has ended, and run {worker.needed_by} needs it.")
     if unsaved is not None:
@@ -185,7 +183,7 @@ def _needed(worker: WatchedWorker) -> LifecycleDecision:
 
 
 def _still_idle(worker: WatchedWorker, *, now: datetime, limits: LifeLimits) -> LifecycleDecision | None:
-    """None when it has been idle for long enough."""
+    """Return the decision to wait; None when the worker has been idle for long enough."""
     if limits.idle_stop is None:
         return LifecycleDecision("keep", "It is idle; idle workers are never stopped here.")
     until = (worker.last_used_at or worker.status_since) + timedelta(seconds=limits.idle_stop)
@@ -193,7 +191,7 @@ def _still_idle(worker: WatchedWorker, *, now: datetime, limits: LifeLimits) -> 
 
 
 def _start_again(worker: WatchedWorker, reason: str, *, now: datetime) -> LifecycleDecision:
-    """At once; but when that has failed just now, after a pause."""
+    """Start the worker at once; after a failed start, wait a pause."""
     until = worker.status_since + timedelta(seconds=START_AGAIN_SECONDS)
     if worker.status == "lost" and worker.last_error and until > now:
         return LifecycleDecision("keep", f"It could not be started: {worker.last_error}", until)
@@ -201,7 +199,7 @@ def _start_again(worker: WatchedWorker, reason: str, *, now: datetime) -> Lifecy
 
 
 def _when_due(worker: WatchedWorker, decision: LifecycleDecision, *, now: datetime) -> LifecycleDecision:
-    """A save that has failed is not tried again before its pause is over."""
+    """Wait for the pause after a failed sync."""
     if worker.sync_failures and worker.next_sync_at is not None and worker.next_sync_at > now:
         return LifecycleDecision(
             "keep", f"Saving it failed {worker.sync_failures} times: {worker.sync_error}", worker.next_sync_at

@@ -1,6 +1,6 @@
-"""What is known of a session's worker, for its user and for operators: how much is saved, and why it is as it is.
+"""Report a session's worker to its user and operators: how much is saved, and why it has its status.
 
-Without a host to ask: what its row says is taken for true, which the next pass over the workers sees to.
+No host is asked: the row counts as true, and the next pass over the workers corrects it.
 """
 
 from __future__ import annotations
@@ -51,19 +51,19 @@ class SavedUpTo:
 
 
 def may_watch(conn: Conn, actor: Actor, session_id: UUID) -> None:
-    """Operators see every worker, others those of the sessions that they may see. Raises NotFound."""
+    """Check that the actor is an operator or may see the session. Raises NotFound."""
     if actor.role == "member":
         session_for(conn, actor, session_id)
 
 
 def list_workers(conn: Conn, *, after: UUID | None = None, limit: int | None = None) -> list[WorkerReport]:
-    """In short, without asking how much of each is saved."""
+    """Return short reports, without how much of each worker is saved."""
     workers = fetch_all(conn, "watched_workers", WatchedWorker, after=after, limit=limit)
     return [_report(worker, sync=_sync(worker), deadline=worker.next_sync_at) for worker in workers]
 
 
 def report_worker(conn: Conn, session_id: UUID, *, default: LifeLimits) -> WorkerReport:
-    """Raises NotFound when the session never had a worker."""
+    """Return the report. Raises NotFound when the session never had a worker."""
     worker, state = watch(conn, session_id), _state(conn, session_id)
     why = why_unsaved(state)
     saved = fetch_one(conn, "saved_up_to", SavedUpTo, session_id=session_id)
@@ -72,7 +72,7 @@ def report_worker(conn: Conn, session_id: UUID, *, default: LifeLimits) -> Worke
 
 
 def why_worker(conn: Conn, session_id: UUID, *, default: LifeLimits) -> WorkerWhy:
-    """Raises NotFound when the session never had a worker."""
+    """Explain the worker's status. Raises NotFound when the session never had a worker."""
     worker, state = watch(conn, session_id), _state(conn, session_id)
     why = why_unsaved(state)
     decision = _decision(worker, why, default)

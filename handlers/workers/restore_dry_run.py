@@ -1,4 +1,4 @@
-"""What a caller of `POST /api/runs/restore-plan` asks: of whose workspace, by which manifest, and who can be asked."""
+"""Read a request for a restore plan: the manifest, and whether the plan needs the worker's or snapshot's files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from schema.wire import Json
 
 @dataclass(frozen=True)
 class AskedPlan:
-    """`must_look`: the session has a worker or a snapshot, in which only the job worker can look."""
+    """`must_look`: the session has a worker or a snapshot, which only the job worker can read."""
 
     manifest: RuntimeManifest
     must_look: bool
@@ -30,7 +30,7 @@ class AskedPlan:
 def asked_plan(
     conn: Conn, actor: Actor, *, session_id: UUID | None, app_id: UUID | None, manifest: Json | None
 ) -> AskedPlan:
-    """The manifest given wins over the app's, and the app named over the session's.
+    """Choose the manifest: the given one, else the named app's, else the session's app's.
 
     Raises NotFound, Invalid, PathOutsideWorkspace.
     """
@@ -46,7 +46,7 @@ def asked_plan(
 
 
 def found_at(paths: Sequence[str]) -> list[TreeEntry]:
-    """Absolute paths that a caller says are there, of whatever kind. Raises PathOutsideWorkspace with all such."""
+    """Return entries of unknown kind for a caller's absolute paths. Raises PathOutsideWorkspace with the bad paths."""
     found: list[TreeEntry] = []
     outside: list[str] = []
     for path in paths:

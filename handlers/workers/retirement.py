@@ -1,8 +1,7 @@
-"""The rows of a worker's retirement: what is decided about it, in the transaction that acts on it.
+"""Record a worker's retirement: decide about it in the transaction that acts on the decision.
 
-Whoever changes a worker's state here holds its lock (handlers/workers/rows.py); the session is held too, so that no
-run is
-claimed between the decision and its record.
+Callers hold the worker's lock (handlers/workers/rows.py). The session is locked too, so that no run is claimed between
+the decision and its record.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _BEGINS: dict[LifecycleAction, WorkerStatus] = {
 
 @dataclass(frozen=True)
 class Glimpse:
-    """What tells whether a worker is worth a closer look, read at `at`."""
+    """The fields that show whether a worker needs a closer look, read at `at`."""
 
     session_id: UUID
     status: WorkerStatus
@@ -51,7 +50,7 @@ class Glimpse:
     at: datetime
 
     def may_be_due(self, default: LifeLimits, *, is_placed: bool, is_running: bool) -> bool:
-        """Whether something may have to be done about it; `is_running` and `is_placed` as its host says."""
+        """Return whether the worker may need an action. The host says `is_running` and `is_placed` (has a volume)."""
         limits = limits_of(self.limits, default)
         if self.status == "active":
             return not is_running or self._is_past(self.idle_since, limits.idle_stop)
@@ -65,12 +64,12 @@ class Glimpse:
 
 
 def glimpses(conn: Conn, host: str, session_id: UUID | None = None) -> list[Glimpse]:
-    """Of all workers of this host, or of one."""
+    """Return the outlines of all workers of this host, or of one session's."""
     return fetch_all(conn, "workers_of_host", Glimpse, host=host, session_id=session_id)
 
 
 def watch(conn: Conn, session_id: UUID) -> WatchedWorker:
-    """Raises NotFound when the session never had a worker."""
+    """Return the worker with its session's fields. Raises NotFound when the session never had a worker."""
     found = fetch_one(conn, "watched_worker", WatchedWorker, session_id=session_id)
     if found is None:
         raise NotFound("This session has no worker.", code="unknown_worker")
@@ -78,7 +77,7 @@ def watch(conn: Conn, session_id: UUID) -> WatchedWorker:
 
 
 def look(conn: Conn, session_id: UUID, facts: Facts, *, limits: LifeLimits) -> LifecycleDecision:
-    """What is to be done; nothing is done about it. `limits` are those that hold for this worker."""
+    """Decide about the worker; change nothing. `limits` apply to this worker."""
     worker = watch(conn, session_id)
     why = unsaved(conn, session_id)
     known = None if why is None else Unsaved(why.message)
@@ -88,7 +87,7 @@ def look(conn: Conn, session_id: UUID, facts: Facts, *, limits: LifeLimits) -> L
 def begin(
     conn: Conn, session_id: UUID, facts: Facts, *, epoch: int, limits: LifeLimits, may: frozenset[LifecycleAction]
 ) -> LifecycleDecision:
-    """Decide, and if that `may` be done, record that it is begun: to stop, to remove, to note what is so already."""
+    """Decide, and if `may` allows the action, record its beginning: stop, remove, or a status noticed."""
     hold_session(conn, session_id)
     decision = look(conn, session_id, facts, limits=limits)
     status = _BEGINS.get(decision.action) if decision.action in may else None
@@ -102,7 +101,7 @@ def begin(
 
 
 def what_is_lost(conn: Conn, session_id: UUID) -> LostChanges:
-    """If the worker's place were gone now."""
+    """Return the changes that would be lost with the worker's volume now."""
     worker, why = watch(conn, session_id), unsaved(conn, session_id)
     steps: int = 0 if why is None else fetch_value(conn, "unsaved_events", session_id=session_id)
     return LostChanges(
@@ -117,8 +116,8 @@ def what_is_lost(conn: Conn, session_id: UUID) -> LostChanges:
 def begin_forced_removal(
     conn: Conn, session_id: UUID, *, actor: str, reason: str, epoch: int | None = None
 ) -> LostChanges:
-    """Past the gate, because somebody insists, which is written down with what it costs. Raises Conflict while a run is
-    at work, and when the place of that epoch is not the session's any more."""
+    """Begin a removal past the gate on somebody's demand, and audit what it loses. Raises Conflict while a run is at
+    work, and when the epoch is not the worker's any more."""
     hold_session(conn, session_id)
     worker = watch(conn, session_id)
     if epoch not in (None, worker.epoch):
@@ -133,7 +132,7 @@ def begin_forced_removal(
 
 
 def end_forced_removal(conn: Conn, session_id: UUID, lost: LostChanges, *, epoch: int) -> None:
-    """It is gone, and the session is told what with it."""
+    """Record the removal, and warn the session about the lost changes."""
     head = hold_session(conn, session_id)
     worker_changed(conn, session_id, epoch=epoch, status="absent")
     forget_unsaved(conn, session_id)

@@ -1,9 +1,8 @@
-"""Garbage in the object store: what no snapshot names any more is marked, and deleted after a grace period.
+"""Collect garbage in the object store: mark objects that no snapshot names, and delete them after a grace period.
 
-All of it is done by who has the session's turn, so that no save of the session goes on meanwhile. Should a collector
-lose its turn without noticing, what it is about to delete is still marked as doomed, and no snapshot that names a
-doomed object is committed (handlers/workspaces/sync.py); when it has deleted them, it revokes the turn of whoever
-has it now.
+The holder of the session's sync lease does both, so no sync of the session runs meanwhile. A collector may lose its
+lease without noticing; its objects then stay marked for deletion, and handlers/workspaces/sync.py commits no snapshot
+that names a marked object. After the deletion the collector revokes the lease of the present holder.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ class Listed:
 
 @dataclass(frozen=True, kw_only=True)
 class GarbageRules:
-    """`grace_seconds`: how long an object must have been unnamed; `kept_days`: after how long a save in the middle of a
-    run may go although none at rest has replaced it, if it is not the run's last."""
+    """`grace_seconds`: how long an object must have been unreferenced. `kept_days`: the age at which a mid-run snapshot
+    may go although no quiesced snapshot replaced it, unless it is the run's last."""
 
     grace_seconds: float
     kept_days: int
@@ -51,12 +50,12 @@ class _Session:
 
 
 def sessions_with_objects(conn: Conn) -> list[UUID]:
-    """Those of which the store may hold something."""
+    """Return the sessions that may have objects in the store."""
     return [row.session_id for row in fetch_all(conn, "sessions_with_objects", _Session)]
 
 
 def retire_snapshots(conn: Conn, turn: SyncLease, *, rules: GarbageRules, lock_seconds: float) -> int:
-    """Let go of superseded saves in the middle of runs: how many. Never the head, nor the last of a run."""
+    """Retire superseded mid-run snapshots; return their number. The head and a run's last snapshot always stay."""
     hold_session(conn, turn.session_id)
     if not renew_sync_lease(conn, turn, lock_seconds=lock_seconds):
         return 0
@@ -66,8 +65,8 @@ def retire_snapshots(conn: Conn, turn: SyncLease, *, rules: GarbageRules, lock_s
 def mark_for_deletion(
     conn: Conn, turn: SyncLease, listed: Collection[Listed], *, owner: str, rules: GarbageRules, lock_seconds: float
 ) -> list[str]:
-    """Mark what of the listed objects no snapshot names; the keys that were marked for the whole grace period and are
-    the owner's to delete now. `listed` is all that the store holds of the session, read during this turn."""
+    """Mark unreferenced objects of the listed; return the keys marked for the whole grace period, which the owner now
+    deletes. `listed` are all objects of the session in the store, read under this lease."""
     hold_session(conn, turn.session_id)
     if not renew_sync_lease(conn, turn, lock_seconds=lock_seconds):
         return []
@@ -79,7 +78,7 @@ def mark_for_deletion(
 
 
 def forget_deleted(conn: Conn, turn: SyncLease, keys: Collection[str], *, owner: str, lock_seconds: float) -> None:
-    """They are gone from the store. A save that took the turn meanwhile may have seen them there: it does not count."""
+    """Forget keys deleted from the store. Revoke a lease taken meanwhile: its sync may have seen the objects."""
     hold_session(conn, turn.session_id)
     if not renew_sync_lease(conn, turn, lock_seconds=lock_seconds):
         execute(conn, "revoke_sync_lease", session_id=turn.session_id)

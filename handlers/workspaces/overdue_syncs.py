@@ -1,4 +1,4 @@
-"""Changes that have waited to be saved for too long: found by the reconciler, whatever was to save them."""
+"""Find changes that have waited too long for a sync, for the reconciler."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from schema.sql import Conn, fetch_all
 
 @dataclass(frozen=True)
 class OverdueSync:
-    """Changes that have waited for too long, and what is being done about them."""
+    """A session with overdue changes, and the state of its sync."""
 
     session_id: UUID
     failures: int
@@ -27,10 +27,10 @@ class _Session:
 
 
 def overdue_syncs(conn: Conn, *, dirty_seconds: float, limit: int = 500) -> list[OverdueSync]:
-    """Sessions whose changes have been unsaved for longer than this."""
+    """Return sessions whose changes have been unsaved for longer than `dirty_seconds`."""
     return fetch_all(conn, "overdue_syncs", OverdueSync, dirty_seconds=dirty_seconds, limit=limit)
 
 
 def make_due(conn: Conn, session_ids: Collection[UUID]) -> set[UUID]:
-    """Have them saved now, unless a time is set already; those for which it was set here."""
+    """Make the sessions' syncs due now, unless a time is set; return the sessions that were changed."""
     return {row.session_id for row in fetch_all(conn, "make_due", _Session, session_ids=list(session_ids))}

@@ -1,8 +1,8 @@
-"""What a worker's two roots will hold, and why: the app's seeds, the session's snapshot, and what is there already.
+"""Plan the contents of a session worker's two roots from the app's seeds, the session's snapshot and existing files.
 
-`make_plan` is pure. The dry run (`POST /api/runs/restore-plan`) and the restore of a worker both call it, so what is
-shown is what is done. Later layers win: L0 what is in place, L1 seeds, L2 and L3 the session's snapshot, L4 cleanup and
-mount points; only a conflict policy lets a seed win over the session, and nothing of L1 and L4 touches protected paths.
+`make_plan` is pure. The dry run (`POST /api/runs/restore-plan`) and the restore both call it, so a restore does what
+the dry run shows. Later layers win: L0 existing files, L1 seeds, L2 and L3 the session's snapshot, L4 cleanup and
+mount points. Only a conflict policy lets a seed win over the session; L1 and L4 never touch protected paths.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from schema.snapshot_manifest import path_text
 from schema.workspace_api import Root
 
 NAMED = 5
-"""How many paths a sentence names; all are in `paths`."""
+"""The maximum of paths in a sentence; `paths` holds all."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The session's newest saved state."""
+    """The session's newest snapshot."""
 
     id: UUID
     entries: Iterable[TreeEntry] = field(repr=False)
@@ -42,13 +42,11 @@ def make_plan(
     existing: Iterable[TreeEntry] | None,
     conflict_policy: ConflictPolicy = "keep_session",
 ) -> RestorePlan:
-    """The plan, the same for the same input.
+    """Return the plan, the same for the same input.
 
-    `runtime_version` is the executor's; None when nobody knows it, and then it is not compared. `existing` is what is
-    in the worker already; None when nobody has looked, and then required paths are left to be looked for in the worker
-    after the plan was carried out (jobs/workspaces/validate.py). Raises RuntimeVersionMismatch,
-    PathOutsideWorkspace, SeedConflict
-    (policy `fail`), and RequiredPathsMissing when something required would not be there.
+    `runtime_version` is the executor's; None when unknown, and then it is not compared. `existing` are the worker's
+    files; None when unknown, and then the worker checks required paths after the restore (jobs/workspaces/validate.py).
+    Raises RuntimeVersionMismatch, PathOutsideWorkspace, SeedConflict (policy `fail`), and RequiredPathsMissing.
     """
     _check_version(manifest, runtime_version)
     found = list(existing or ())
@@ -67,7 +65,7 @@ def make_plan(
 
 
 class _Root:
-    """The plan of one root while it is made: `decided` holds each path's entry and the layer that decided it."""
+    """The plan of one root in the making: `decided` holds each path's entry and the layer that decided it."""
 
     def __init__(
         self,
@@ -128,12 +126,12 @@ class _Root:
                 self._decide(path, "L0", "keep", "in_place")
 
     def _stays(self, path: str, layer: Layer, reason: EntryReason) -> None:
-        """What the session has at the path, or that there is nothing, stays."""
+        """Keep the session's entry at the path, or its absence."""
         is_saved = self.saved is not None and path in self.saved.things
         self._decide(path, layer, "restore" if is_saved else "keep", reason)
 
     def _seed(self, seed: SeedFile) -> bool:
-        """Whether the plan writes it."""
+        """Decide about a seed; return whether the plan writes it."""
         path, there = seed.path, self.now.things.get(seed.path)
         is_guarded = is_at_or_below(path, self.protected) or any(path in above(guarded) for guarded in self.protected)
         if is_guarded:
@@ -160,14 +158,14 @@ class _Root:
         return False
 
     def _is_blocked(self, path: str) -> bool:
-        """Something above the path is no folder. Nothing is ever made through a link; one that leads out is refused."""
+        """Return whether an entry above the path is not a folder. Plans write through no link and refuse links out."""
         obstacle = self.now.obstacle(path)
         if obstacle is not None and obstacle.kind == "symlink" and self.now.leads_outside(obstacle.path):
             self.outside.append(path)
         return obstacle is not None
 
     def _mount(self, path: str) -> bool:
-        """Whether the plan makes it."""
+        """Decide about a mount point; return whether the plan makes it."""
         there = self.now.things.get(path)
         if there is not None and there.kind == "folder":
             return False
@@ -180,7 +178,7 @@ class _Root:
         return True
 
     def _clean_up(self) -> None:
-        """Delete what the rules name, in whole trees where nothing below has to stay."""
+        """Delete paths that the rules name, as complete trees where nothing below has to stay."""
         guarded = self.protected | set(self.mounts)
         held = {folder for path in guarded for folder in above(path)}
         is_named = rule_pattern(self.rules).fullmatch if self.rules else None
@@ -246,7 +244,7 @@ def _refuse(roots: list[_Root], policy: ConflictPolicy, *, is_complete: bool) ->
 
 
 def missing_detail(paths: list[str]) -> str:
-    """What is wrong and what to do; paths are absolute."""
+    """Return the fault and its remedy; paths are absolute."""
     return (
         f"The workspace lacks what the app requires: {named(paths)}. Have the app bring it as a seed file, put it "
         "there, or take it out of `requiredPaths` in the app's manifest. Seeds that were deleted come back when the "
@@ -259,7 +257,7 @@ def _all(roots: list[_Root], what: str) -> list[str]:
 
 
 def named(paths: list[str]) -> str:
-    """The first few, for a sentence."""
+    """List the first few paths, for a sentence."""
     more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
     return ", ".join(paths[:NAMED]) + more
 

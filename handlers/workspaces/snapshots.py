@@ -1,4 +1,4 @@
-"""What was saved of a session, and what was put back, for those who may see it."""
+"""Show a session's snapshots and restores to users who may see the session."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from schema.sql import Conn, fetch_all, fetch_one
 def snapshots_of(
     conn: Conn, actor: Actor, session_id: UUID, *, before: tuple[str, UUID] | None, limit: int
 ) -> list[SnapshotRow]:
-    """Newest first; `before` is the (createdAt, id) of the page's predecessor. Raises NotFound."""
+    """Newest first; `before` is the (createdAt, id) of the previous page's last snapshot. Raises NotFound."""
     session_for(conn, actor, session_id)
     at, last_id = before or (None, None)
     return fetch_all(
@@ -22,7 +22,7 @@ def snapshots_of(
 
 
 def snapshot_for(conn: Conn, actor: Actor, session_id: UUID, snapshot_id: UUID) -> SnapshotRow:
-    """Raises NotFound."""
+    """Return the snapshot. Raises NotFound."""
     session_for(conn, actor, session_id)
     found = fetch_one(conn, "snapshot", SnapshotRow, session_id=session_id, snapshot_id=snapshot_id)
     if found is None:
@@ -33,7 +33,7 @@ def snapshot_for(conn: Conn, actor: Actor, session_id: UUID, snapshot_id: UUID) 
 def restores_of(
     conn: Conn, actor: Actor, session_id: UUID, *, before: tuple[str, UUID] | None, limit: int
 ) -> list[RestoreRow]:
-    """Newest first; `before` is the (startedAt, id) of the page's predecessor. Raises NotFound."""
+    """Newest first; `before` is the (startedAt, id) of the previous page's last restore. Raises NotFound."""
     session_for(conn, actor, session_id)
     at, last_id = before or (None, None)
     return fetch_all(

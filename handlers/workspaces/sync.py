@@ -1,7 +1,7 @@
-"""Saving a session's workspace: what is unsaved, whose turn it is to save it, and what a save leads to.
+"""Sync a session's workspace: track unsaved changes, lease the right to sync, and record outcomes.
 
-A turn is one at a time per session and fenced by its claim number. Changes are known by where they stand in the
-session's log: a save holds all that stood there when its scan began.
+One sync lease exists per session; its claim number fences older holders. A change is known by its number in the
+session's log: a sync includes every change up to the log's end at the start of its scan.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from schema.wire import Json, rfc3339
 from schema.workspace_api import SyncReason, SyncReceipt
 
 COALESCE_SECONDS = 2.0
-"""How long the saves that messages ask for wait for one another."""
+"""How long a sync requested by a message waits for further messages."""
 SKIPPED_KEPT = 100
 _NO_PLACE = frozenset({"absent", "starting"})
 
 
 @dataclass(frozen=True)
 class SyncLease:
-    """The right to save one session; worth nothing once another has been given with a higher claim."""
+    """The right to sync one session; void once a lease with a higher claim exists."""
 
     session_id: UUID
     claim: int
@@ -35,8 +35,8 @@ class SyncLease:
 
 @dataclass(frozen=True, kw_only=True)
 class BegunSync:
-    """A save whose scan may begin: what it may count on, and what must still be so for it to be committed.
-    `unsaved_seconds`: how long changes have waited since the last save."""
+    """A sync whose scan may begin, with the state that must still hold at its commit. `unsaved_seconds`: how long
+    changes have waited since the last sync."""
 
     turn: SyncLease
     epoch: int
@@ -52,7 +52,7 @@ class BegunSync:
 
 @dataclass(frozen=True)
 class Committed:
-    """`snapshot_id` holds the newest saved state; `is_covering`: nothing is unsaved any more."""
+    """`snapshot_id` is the newest snapshot; `is_covering`: no changes are unsaved."""
 
     snapshot_id: UUID
     is_covering: bool
@@ -60,7 +60,7 @@ class Committed:
 
 @dataclass(frozen=True)
 class Pauses:
-    """Seconds between failed saves: the first, doubled each time up to the longest."""
+    """Seconds between failed syncs: the first pause, doubled each time up to the longest."""
 
     first_seconds: float = 5.0
     longest_seconds: float = 600.0
@@ -68,7 +68,7 @@ class Pauses:
 
 @dataclass(frozen=True)
 class Failed:
-    """How often in a row, and when it is tried again."""
+    """The number of failures in a row, and the time of the next try."""
 
     failures: int
     next_sync_at: datetime
@@ -83,8 +83,8 @@ class UnsavedReason:
 
 
 def mark_dirty(conn: Conn, run: RunRow, *, within_seconds: float | None = None) -> None:
-    """What the run did from its last event on may be unsaved; to be saved within the time, or when something else asks
-    for it. The caller holds the session. A bound run works in no workspace of ours."""
+    """Mark the run's changes since its last event as unsaved; sync them within the time, or with the next sync. The
+    caller has locked the session. A bound run has no workspace here."""
     if run.bound or run.attempt == 0:
         return
     was_heard = run.lease_expires_at is not None or run.prompt_delivered
@@ -92,53 +92,53 @@ def mark_dirty(conn: Conn, run: RunRow, *, within_seconds: float | None = None) 
 
 
 def hurry_save(conn: Conn, session_id: UUID) -> None:
-    """Its agent has ended for now: what is unsaved is to be saved at once."""
+    """Make unsaved changes due for a sync at once: the session's agent has ended for now."""
     execute(conn, "hurry_save", session_id=session_id)
 
 
 def take_due_sync_leases(conn: Conn, *, owner: str, lock_seconds: float, at_once: int) -> list[SyncLease]:
-    """The turns of the sessions that are to be saved now, of which the owner has so many at once at most. Safe to call
-    by several at once."""
+    """Take the leases of sessions whose sync is due; the owner holds at most `at_once` leases. Safe to call
+    concurrently."""
     return fetch_all(conn, "take_due_sync_leases", SyncLease, owner=owner, lock_seconds=lock_seconds, at_once=at_once)
 
 
 def take_sync_lease(conn: Conn, session_id: UUID, *, owner: str, lock_seconds: float) -> SyncLease | None:
-    """This session's turn; None while another has it, or when it has no worker."""
+    """Take this session's lease; None while another holds it, or when the session has no worker."""
     return fetch_one(conn, "take_sync_lease", SyncLease, session_id=session_id, owner=owner, lock_seconds=lock_seconds)
 
 
 def renew_sync_lease(conn: Conn, turn: SyncLease, *, lock_seconds: float) -> bool:
-    """Whether it is still this one's turn; if so it is extended."""
+    """Renew the lease; return False if another holds it by now."""
     return bool(
         execute(conn, "renew_sync_lease", session_id=turn.session_id, claim=turn.claim, lock_seconds=lock_seconds)
     )
 
 
 def end_sync_lease(conn: Conn, turn: SyncLease, *, again_in_seconds: float | None = None) -> None:
-    """Leave it to the next, who may be wanted after some seconds."""
+    """Release the lease; the next sync is due after `again_in_seconds`, if given."""
     execute(conn, "end_sync_lease", session_id=turn.session_id, claim=turn.claim, again_in_seconds=again_in_seconds)
 
 
 def orphaned_sync_leases(conn: Conn) -> list[SyncLease]:
-    """Turns whose job worker holds no mark of presence."""
+    """Return leases whose job worker has no presence mark."""
     return fetch_all(conn, "orphaned_sync_leases", SyncLease)
 
 
 def expire_sync_leases(conn: Conn, turns: Collection[SyncLease]) -> None:
-    """Their job workers are gone: whoever looks next may take them."""
+    """Expire leases of vanished job workers, so that any other job worker may take them."""
     for turn in turns:
         execute(conn, "expire_sync_lease", session_id=turn.session_id, claim=turn.claim)
 
 
 def saving_state(conn: Conn, session_id: UUID) -> SavingRow | None:
-    """None when the session never had a worker."""
+    """Return the session's sync state; None when it never had a worker."""
     return fetch_one(conn, "saving_state", SavingRow, session_id=session_id)
 
 
 def unsaved(conn: Conn, session_id: UUID) -> UnsavedReason | None:
-    """The gate of stop and remove: why the worker must stay, or None when all that it holds is saved.
+    """Return why the worker must stay; None when all of its data is saved. It gates stop and removal.
 
-    Whoever acts on the answer holds the session and changes the worker's status in the same transaction.
+    A caller that acts on the answer locks the session and changes the worker's status in the same transaction.
     """
     state = saving_state(conn, session_id)
     return None if state is None else why_unsaved(state)
@@ -149,7 +149,7 @@ def is_saved(conn: Conn, session_id: UUID) -> bool:
 
 
 def why_unsaved(state: SavingRow) -> UnsavedReason | None:
-    """Pure. `unsaved` by the row."""
+    """Decide `unsaved` from the row. Pure."""
     if state.status == "absent":
         return None
     if state.live_run_id is not None:
@@ -169,8 +169,8 @@ def why_unsaved(state: SavingRow) -> UnsavedReason | None:
 def begin_sync(
     conn: Conn, turn: SyncLease, *, owner: str, lock_seconds: float, reason: SyncReason | None = None
 ) -> BegunSync | UnsavedReason | None:
-    """The save that this turn is for, its scan to begin after the commit. A Reason when it cannot be now; None when it
-    is another's turn, or there is nothing to save and no `reason` was given to look all the same."""
+    """Begin this lease's sync; its scan starts after the commit. Return an UnsavedReason when it cannot begin now; None
+    when another holds the lease, or nothing is unsaved and no `reason` asks for a sync anyway."""
     hold_session(conn, turn.session_id)
     state = saving_state(conn, turn.session_id)
     if state is None or not state.is_claimed or state.sync_claim != turn.claim:
@@ -200,9 +200,9 @@ def begin_sync(
 
 
 def commit_sync(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> Committed | None:
-    """The save counts from now on; its objects have been proven. None when it must not: the place has moved, or another
-    has the turn. What could not be read is a failure all the same. Raises Unavailable when an object that it names is
-    about to be deleted."""
+    """Commit a sync whose objects are verified. Return None when the worker's epoch changed or another holds the lease.
+    An unreadable file counts as a failure all the same. Raises Unavailable when a named object is marked for deletion.
+    """
     hold_session(conn, begun.turn.session_id)
     state = saving_state(conn, begun.turn.session_id)
     if state is None or not _still_stands(state, begun):
@@ -230,7 +230,7 @@ def commit_sync(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> Committed
 
 
 def fail_sync(conn: Conn, turn: SyncLease, *, code: str, message: str, pauses: Pauses) -> Failed | None:
-    """Nothing was saved, nothing is lost: counted, told, and due again after a pause. None when it is not its turn."""
+    """Record a failed sync, which is retried after a pause; log it. Return None when another holds the lease."""
     hold_session(conn, turn.session_id)
     failed = fetch_one(
         conn,
@@ -251,7 +251,7 @@ def fail_sync(conn: Conn, turn: SyncLease, *, code: str, message: str, pauses: P
 
 
 def forget_unsaved(conn: Conn, session_id: UUID) -> bool:
-    """The session's place is gone, with whatever of it was unsaved: whether anything was. To be told to the user."""
+    """Forget unsaved changes of a vanished volume; return whether there were any, which the user must learn."""
     hold_session(conn, session_id)
     state = saving_state(conn, session_id)
     execute(conn, "forget_unsaved", session_id=session_id)
@@ -280,7 +280,7 @@ class _Key:
 
 
 def _landed(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> UUID:
-    """The snapshot that holds the state: a new one, or the head if nothing differs from it."""
+    """Return the snapshot with the synced state: a new one, or the head if nothing has changed."""
     if receipt.unchanged and begun.head is not None:
         if begun.at_rest:
             execute(conn, "confirm_snapshot", id=begun.head.id, session_id=begun.turn.session_id, seq=begun.seq)
@@ -320,6 +320,6 @@ def _synced(begun: BegunSync, receipt: SyncReceipt, head: UUID) -> Json:
 
 
 def _say(conn: Conn, state: SavingRow, type_: str, data: Json) -> None:
-    """In the session's log; of the run while it goes on, for a run's own events end with it."""
+    """Append to the session's log, as an event of its live run, if any: a run's own events end with it."""
     head = hold_session(conn, state.session_id)
     append(conn, head, [NewEvent(type=type_, data=data, run_id=state.live_run_id)])

@@ -1,6 +1,6 @@
-"""What is below one root of a worker, as far as it is known: kinds of things, and where links lead.
+"""Model the known files below one root of a worker: kinds of entries, and targets of links.
 
-Paths are relative, `.` is the root; bytes that are no UTF-8 are surrogates in them, as Python's own functions have it.
+Paths are relative, `.` is the root. Bytes that are not UTF-8 are surrogates, as in Python's own functions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _UNSAFE = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\x00")
 
 @dataclass(frozen=True)
 class TreeEntry:
-    """Something at a path. `target` is a link's; `digest` the SHA-256 (hex) of a file's content, where it is known."""
+    """An entry at a path. `target` is a link's; `digest` the SHA-256 (hex) of a file's content, if known."""
 
     root: Root
     path: str
@@ -33,11 +33,11 @@ class TreeEntry:
 
 
 class LeadsOutside(Exception):
-    """A link on the way leads out of the root, or to where nobody knows."""
+    """A link on the way leads out of the root, or to an unknown target."""
 
 
 class Tree:
-    """Everything known below one root. Folders above what is known are known too."""
+    """All known entries below one root, including the folders above them."""
 
     def __init__(self, root: Root, entries: Iterable[TreeEntry]) -> None:
         """Raises PathOutsideWorkspace for a path that is not below the root."""
@@ -49,7 +49,7 @@ class Tree:
             self.put(entry)
 
     def put(self, thing: TreeEntry) -> None:
-        """What stands above it is a folder now, unless it is a link: what is said to lie below one is passed over."""
+        """Add the entry and make its parents folders. Ignore an entry below a link."""
         for folder in reversed([*above(thing.path)]):
             there = self.things.get(folder)
             if there is not None and there.kind == "symlink":
@@ -61,7 +61,7 @@ class Tree:
             self.things[thing.path] = thing
 
     def overlaid(self, upper: Tree) -> Tree:
-        """This tree with the other put over it: what that has replaces what this has at the same path."""
+        """Return this tree overlaid by the upper tree, whose entries replace this tree's at the same path."""
         laid = Tree(self.root, ())
         laid.things = dict(upper.things)
         for path, thing in self.things.items():
@@ -70,7 +70,7 @@ class Tree:
         return laid
 
     def without(self, deleted: Iterable[str]) -> Tree:
-        """This tree without these paths and what is below them."""
+        """Return this tree without these paths and everything below them."""
         gone = set(deleted)
         left = Tree(self.root, ())
         left.things = {
@@ -81,16 +81,16 @@ class Tree:
         return left
 
     def is_no_folder(self, path: str) -> bool:
-        """Something other than a folder is there."""
+        """Return whether the path holds an entry other than a folder."""
         there = self.things.get(path)
         return there is not None and there.kind != "folder"
 
     def obstacle(self, path: str) -> TreeEntry | None:
-        """What is above the path and no folder, so that nothing can be made at the path."""
+        """Return the nearest entry above the path that is not a folder and blocks it; None without one."""
         return next((self.things[folder] for folder in reversed([*above(path)]) if self.is_no_folder(folder)), None)
 
     def has(self, path: str) -> bool:
-        """Whether something is there, also behind links. Raises LeadsOutside."""
+        """Return whether the path exists, also behind links. Raises LeadsOutside."""
         return path == TOP or self._resolve([*path.split("/")])
 
     def _resolve(self, steps: list[str]) -> bool:
@@ -137,7 +137,7 @@ class Tree:
 
 
 def found_in(manifest: Manifest) -> Iterator[TreeEntry]:
-    """What a snapshot has."""
+    """Yield the entries of a snapshot."""
     for root, entry in manifest.placed():
         path = os.fsdecode(path_bytes(entry.path))
         match entry:
@@ -152,7 +152,7 @@ def found_in(manifest: Manifest) -> Iterator[TreeEntry]:
 
 
 def above(path: str) -> Iterator[str]:
-    """The folders above a path, the nearest first, without the root."""
+    """Yield the folders above a path, the nearest first, without the root."""
     while "/" in path:
         path = path.rpartition("/")[0]
         yield path
@@ -163,9 +163,9 @@ def is_at_or_below(path: str, places: frozenset[str]) -> bool:
 
 
 def rule_pattern(rules: Sequence[str]) -> re.Pattern[str]:
-    """One pattern that fully matches what any of the rules names (schema/runtime_manifest.py), and all below it.
+    """Return a pattern for paths that any of the rules names (schema/runtime_manifest.py), and for all below them.
 
-    Groups are atomic: each run of names is found at its first place or not at all, so that no rule takes long.
+    Groups are atomic: each run of names matches at its first occurrence or never, so that no rule is slow.
     """
     return re.compile("|".join(f"(?:{_rule(rule)}(?:/.*)?)" for rule in rules) or r"(?!)", re.DOTALL)
 
@@ -187,7 +187,7 @@ def _rule(rule: str) -> str:
 
 
 def _name(name: str) -> str:
-    """A name with `*` and `?`; two stars in a name are one."""
+    """Translate a name with `*` and `?`; two stars in a name are one."""
     parts = [re.escape(part).replace(r"\?", "[^/]") for part in re.split(r"\*+", name)]
     if len(parts) == 1:
         return parts[0]
