@@ -67,7 +67,7 @@ class StreamReader:
         self._client = httpx.Client(headers=served.headers, timeout=httpx.Timeout(10, read=60), trust_env=False)
         request = self._client.build_request("GET", f"{served.url}/api/runs/{run_id}/stream?cursor={after}")
         self._response = self._client.send(request, stream=True)
-        assert self._response.status_code == 200, self._response.read()
+        assert self._response.status_code in (200, 204), self._response.read()  # 204: nothing is left to read
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
