@@ -38,6 +38,7 @@ from functions.site.health import health
 from functions.site.pages import pages
 from functions.site.sign_in import sign_in_methods, sign_in_pages
 from functions.site.version import VERSION
+from functions.usage.routes import usage
 from functions.workers.routes import workers
 from functions.workspaces.restore_plans import restore_plans
 from functions.workspaces.routes import snapshots
@@ -97,6 +98,7 @@ def create_app(settings: ApiSettings, *, edge: ApiProcess | None = None) -> APIF
         workers,
         why,
         me,
+        usage,
         sign_in_methods,
         sign_in_pages,
         pages,

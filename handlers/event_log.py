@@ -88,6 +88,20 @@ def session_events(conn: Conn, session_id: UUID, *, after: int, limit: int) -> l
     return [envelope(row) for row in rows]
 
 
+def session_events_before(conn: Conn, session_id: UUID, *, before: int, limit: int) -> list[Envelope]:
+    """Events of the session with a number below `before`, newest first, at most `limit`."""
+    rows = fetch_all(conn, "session_events_before", EventRow, session_id=session_id, before=before, limit=limit)
+    return [envelope(row) for row in rows]
+
+
+def session_event(conn: Conn, session_id: UUID, *, seq: int) -> Envelope:
+    """One event, whole. Raises NotFound."""
+    row = fetch_one(conn, "session_event", EventRow, session_id=session_id, seq=seq)
+    if row is None:
+        raise NotFound("The session has no such event.", code="unknown_event")
+    return envelope(row)
+
+
 @dataclass(frozen=True)
 class WrittenEvents:
     """A session's events in order, each as its readers get it: the JSON of its Envelope. A log has no gaps, so the

@@ -140,6 +140,7 @@ class RunRow:
     held_by: str | None
     held_since: datetime | None
     revision: int
+    retry_of: UUID | None
 
     @property
     def is_final(self) -> bool:

@@ -104,6 +104,7 @@ BODY_OPTIONAL = {
     "reconcileSyncs",
     "removeStoppedWorker",
     "removeStoppedWorkers",
+    "postRetry",
     "rotateKey",
     "stopIdleWorker",
     "stopIdleWorkers",

@@ -47,6 +47,12 @@ class AfterQuery(Request):
     limit: int = Field(default=200, ge=1, le=1000)
 
 
+class EventsQuery(AfterQuery):
+    """Events after a number, oldest first; or, with `before`, those before a number, newest first."""
+
+    before: Cursor | None = None
+
+
 class StreamQuery(Request):
     """`Last-Event-ID` wins over the cursor."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functions.runs.schemas import QueuedAnswer, RunAnswer, StartedAnswer, WaitedAnswer
+from functions.runs.schemas import ListedRunAnswer, QueuedAnswer, RunAnswer, StartedAnswer, WaitedAnswer
+from handlers.runs.run_list import ListedRun
 from handlers.runs.start import StartedRun
 from schema.events import Envelope, Reason, RunWarning, Usage
 from schema.rows import RunRow
@@ -26,6 +27,7 @@ def run_answer(run: RunRow, *, queue_position: int | None = None) -> RunAnswer:
         bound=run.bound,
         prompt=run.prompt,
         warnings=_warnings(run),
+        retry_of=run.retry_of,
     )
 
 
@@ -58,6 +60,27 @@ def queued_answer(run: RunRow, *, position: int, held_position: int | None) -> Q
         revision=run.revision,
         held_by=run.held_by,
         held_position=held_position,
+    )
+
+
+def listed_run_answer(run: ListedRun, *, may_see: bool, why: str | None) -> ListedRunAnswer:
+    has_reason = run.reason_code is not None and run.reason_message is not None
+    return ListedRunAnswer(
+        run_id=run.id,
+        session_id=run.session_id,
+        session_title=run.session_title if may_see else None,
+        user_id=run.user_id,
+        user_name=run.user_name,
+        provider=run.provider,
+        status=run.status,
+        attempt=run.attempt,
+        max_attempts=run.max_attempts,
+        created_at=run.created_at,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        reason=Reason(code=run.reason_code or "", message=run.reason_message or "") if has_reason else None,
+        retry_of=run.retry_of,
+        why=why,
     )
 
 

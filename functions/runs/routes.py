@@ -5,19 +5,22 @@ from __future__ import annotations
 from uuid import UUID
 
 from apiflask import APIBlueprint
-from flask import Response
+from flask import Response, g
 
 from functions.events.follow import Followed, refuse_cursor_ahead
 from functions.events.sse import stream_response
 from functions.http.auth import actor, authenticator, permission
 from functions.http.openapi import EVENT_STREAM, also, conflicts, takes_headers
-from functions.http.parsing import last_event_id
+from functions.http.parsing import last_event_id, page_cursor, read_page_cursor
 from functions.http.schemas import AfterQuery, EventsAnswer, Nothing, StreamQuery, answer
-from functions.runs.presenters import run_answer
-from functions.runs.schemas import RunAnswer, StatusAnswer
+from functions.http.tracing import name_in_log
+from functions.runs.presenters import listed_run_answer, run_answer, started_answer
+from functions.runs.schemas import ListedRunsAnswer, RetryBody, RunAnswer, RunsQuery, StartedAnswer, StatusAnswer
 from functions.runtime.process import api_process
 from handlers.event_log import last_seqs, run_events
 from handlers.runs.read import queue_position, run_for
+from handlers.runs.retry import retry_run
+from handlers.runs.run_list import RunFilter, list_runs, why_in_short
 from handlers.runs.stop import stop_run
 from schema.events import Envelope
 
@@ -26,6 +29,54 @@ STOPPED = {
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/StatusAnswer"}}},
 }
 runs = APIBlueprint("runs", __name__, tag="Runs")
+
+
+@runs.get("/api/runs")
+@permission("runs:read")
+@runs.input(RunsQuery, location="query")
+@runs.output(ListedRunsAnswer)
+def get_runs(query_data: RunsQuery) -> Response:
+    """List runs over sessions, newest first
+
+    Members get the runs of their own sessions, operators those of everyone.
+    """
+    chosen = RunFilter(
+        status=query_data.status,
+        provider=query_data.provider,
+        user_id=query_data.user_id,
+        session_id=query_data.session_id,
+        stuck=query_data.stuck,
+    )
+    before = read_page_cursor(query_data.cursor)
+    with api_process().transaction() as conn:
+        page = list_runs(conn, actor(), chosen, before=before, limit=query_data.limit)
+        items = [listed_run_answer(run, may_see=run.is_seen_by(actor()), why=why_in_short(conn, run)) for run in page]
+    last = page[-1] if len(page) == query_data.limit else None
+    return answer(ListedRunsAnswer(items=items, next_cursor=page_cursor(last.created_at, last.id) if last else None))
+
+
+@runs.post("/api/runs/<uuid:run_id>/retry")
+@permission("runs:start")
+@runs.input(RetryBody)
+@runs.output(StartedAnswer, status_code=202, description="Accepted: the new run is queued")
+@runs.doc(responses=conflicts("not_ended", "bound_run", "capability_missing"))
+def post_retry(run_id: UUID, json_data: RetryBody) -> Response:
+    """Repeat a run
+
+    A new run with the old prompt in the same session; `retryOf` of the new run names the old one.
+    """
+    with api_process().transaction() as conn:
+        started = retry_run(
+            conn,
+            actor(),
+            run_id,
+            options=json_data.options,
+            traceparent=g.traceparent,
+            stop_policy=api_process().stop_policy,
+            human_policy=api_process().settings.human_policy,
+        )
+    name_in_log(sessionId=started.run.session_id, runId=started.run.id)
+    return answer(started_answer(started), 202, Location=f"/api/runs/{started.run.id}")
 
 
 @runs.get("/api/runs/<uuid:run_id>")

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Field
 
-from functions.http.schemas import MAX_SEQ, Prompt, Title, Whole, is_a_number
+from functions.http.schemas import MAX_SEQ, PageQuery, Prompt, Title, Whole, is_a_number
 from handlers.runs.queue import QueueEdit, QueuePosition
 from handlers.runs.start import Start
 from schema.events import Envelope, Reason, RunWarning, Usage
@@ -125,6 +125,7 @@ class RunAnswer(Wire):
     bound: bool
     prompt: str
     warnings: list[RunWarning]
+    retry_of: UUID | None = Field(default=None, description="The run whose prompt this run repeats.")
 
 
 class StartedAnswer(Wire):
@@ -188,3 +189,45 @@ class SessionQueueAnswer(Wire):
     live: RunAnswer | None = None
     items: list[QueueItem]
     next_cursor: int | None = None
+
+
+class RetryBody(Request):
+    """Options that overrule those of the run that is repeated."""
+
+    options: RunOptions = Field(default_factory=RunOptions)
+
+
+class RunsQuery(PageQuery):
+    """Which runs to list; `stuck` ones have waited too long for a part of Runyard."""
+
+    status: RunStatus | None = None
+    provider: Text | None = Field(default=None, min_length=1, max_length=100)
+    user_id: UUID | None = None
+    session_id: UUID | None = None
+    stuck: bool = False
+
+
+class ListedRunAnswer(Wire):
+    """A run in a list over sessions. `sessionTitle` is there for those who may see the session; `why` says in one
+    sentence what a run that has not ended waits for."""
+
+    run_id: UUID
+    session_id: UUID
+    session_title: str | None = None
+    user_id: UUID
+    user_name: str
+    provider: str
+    status: RunStatus
+    attempt: int
+    max_attempts: int
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    reason: Reason | None = None
+    retry_of: UUID | None = None
+    why: str | None = None
+
+
+class ListedRunsAnswer(Wire):
+    items: list[ListedRunAnswer]
+    next_cursor: str | None = None

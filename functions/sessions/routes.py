@@ -11,7 +11,7 @@ from functions.events.follow import refuse_cursor_ahead
 from functions.http.auth import actor, permission
 from functions.http.openapi import conflicts
 from functions.http.parsing import page_cursor, read_page_cursor
-from functions.http.schemas import AfterQuery, EventsAnswer, PageQuery, answer
+from functions.http.schemas import MAX_SEQ, EventsAnswer, EventsQuery, PageQuery, answer
 from functions.runs.presenters import run_answer
 from functions.runs.routes import events_answer
 from functions.runs.schemas import RunsAnswer
@@ -26,10 +26,12 @@ from functions.sessions.schemas import (
     SessionsQuery,
 )
 from handlers.access.permissions import session_for
-from handlers.event_log import session_events
+from handlers.event_log import session_event, session_events, session_events_before
 from handlers.runs.read import queue_position, runs_of
 from handlers.sessions.edit import delete_session, open_session, rename_session
 from handlers.sessions.overview import SessionFilter, list_sessions, mark_session, mark_session_read, overview_of
+from schema.errors import NotFound
+from schema.events import Envelope
 
 sessions = APIBlueprint("sessions", __name__, tag="Sessions")
 
@@ -137,12 +139,31 @@ def list_runs(session_id: UUID, query_data: PageQuery) -> Response:
 
 @sessions.get("/api/sessions/<uuid:session_id>/events")
 @permission("runs:read")
-@sessions.input(AfterQuery, location="query")
+@sessions.input(EventsQuery, location="query")
 @sessions.output(EventsAnswer)
 @sessions.doc(responses=conflicts("bad_cursor"))
-def get_session_events(session_id: UUID, query_data: AfterQuery) -> Response:
-    """List a session's log, oldest first"""
+def get_session_events(session_id: UUID, query_data: EventsQuery) -> Response:
+    """List a session's log, oldest first
+
+    With `before` backwards: the events before that number, newest first; `nextCursor` is then the next `before`.
+    """
     with api_process().transaction() as conn:
-        refuse_cursor_ahead(session_for(conn, actor(), session_id).last_seq, query_data.after)
-        events = session_events(conn, session_id, after=query_data.after, limit=query_data.limit)
+        last_seq = session_for(conn, actor(), session_id).last_seq
+        if query_data.before is None:
+            refuse_cursor_ahead(last_seq, query_data.after)
+            events = session_events(conn, session_id, after=query_data.after, limit=query_data.limit)
+        else:
+            events = session_events_before(conn, session_id, before=query_data.before, limit=query_data.limit)
     return answer(events_answer(events, limit=query_data.limit))
+
+
+@sessions.get("/api/sessions/<uuid:session_id>/events/<int:seq>")
+@permission("runs:read")
+@sessions.output(Envelope)
+def get_session_event(session_id: UUID, seq: int) -> Response:
+    """Get one event of a session's log, whole"""
+    if seq > MAX_SEQ:
+        raise NotFound("The session has no such event.", code="unknown_event")
+    with api_process().transaction() as conn:
+        session_for(conn, actor(), session_id)
+        return answer(session_event(conn, session_id, seq=seq))

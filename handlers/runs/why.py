@@ -51,6 +51,11 @@ def why_run(conn: Conn, actor: Actor, run_id: UUID) -> RunWhy:
     )
 
 
+def explain_run_of(conn: Conn, run_id: UUID) -> Why:
+    """Explain a run that the caller may see."""
+    return explain_run(_look_around(conn, _run(conn, run_id)))
+
+
 def explain_run(around: Surroundings) -> Why:
     """Explain what the verbs would do; decide and change nothing."""
     run = around.run

@@ -115,6 +115,18 @@ WHERE session_id = %(session_id)s AND seq > %(after)s
 ORDER BY seq
 LIMIT %(limit)s;
 
+-- name: session_events_before
+SELECT session_id, seq, id, run_id, attempt, author, type, at, late, data
+FROM run_events
+WHERE session_id = %(session_id)s AND seq < %(before)s
+ORDER BY seq DESC
+LIMIT %(limit)s;
+
+-- name: session_event
+SELECT session_id, seq, id, run_id, attempt, author, type, at, late, data
+FROM run_events
+WHERE session_id = %(session_id)s AND seq = %(seq)s;
+
 -- name: written_events_after
 -- Events of a session as readers get them: the JSON of `Envelope`, made here, where it costs a fraction, and a line each
 -- of texts of 128, for rows of their own would cost more, and so would one text, which nobody can read while it is made.

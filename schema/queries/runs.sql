@@ -5,7 +5,7 @@
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
     runs.prompt_delivered, runs.next_attempt_at, runs.timeout_seconds, runs.cancel_deadline_at, runs.last_error,
     runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason, runs.created_at, runs.started_at,
-    runs.finished_at, runs.human_loop, runs.parked_at, runs.held_by, runs.held_since, runs.revision,
+    runs.finished_at, runs.human_loop, runs.parked_at, runs.held_by, runs.held_since, runs.revision, runs.retry_of,
     (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at
 
 -- name: insert_run
@@ -340,3 +340,45 @@ WHERE runs.id = %(run_id)s
     AND users.disabled_at IS NOT NULL
     AND runs.finished_at IS NULL
     AND runs.status <> 'cancelling';
+
+-- name: run_list
+-- A page over sessions, newest first. `user_id` limits it to runs in sessions of that user; `stuck` to runs that have
+-- waited longer than whoever has to move them on takes.
+SELECT
+    runs.id, runs.session_id, runs.user_id, users.name AS user_name, sessions.owner_id, sessions.title AS session_title,
+    runs.provider, runs.status, runs.attempt, runs.max_attempts, runs.created_at, runs.started_at, runs.finished_at,
+    runs.reason_code, runs.reason_message, runs.retry_of
+FROM runs
+JOIN sessions ON sessions.id = runs.session_id AND sessions.deleted_at IS NULL
+JOIN users ON users.id = runs.user_id
+LEFT JOIN session_logs AS head ON head.run_id = runs.id
+WHERE (
+        %(before_at)s::timestamptz IS NULL OR (runs.created_at, runs.id) < (%(before_at)s, %(before_id)s::uuid)
+    )
+    AND (%(owner_id)s::uuid IS NULL OR sessions.owner_id = %(owner_id)s)
+    AND (%(of_user_id)s::uuid IS NULL OR runs.user_id = %(of_user_id)s)
+    AND (%(session_id)s::uuid IS NULL OR runs.session_id = %(session_id)s)
+    AND (%(provider)s::text IS NULL OR runs.provider = %(provider)s)
+    AND (%(status)s::text IS NULL OR runs.status::text = %(status)s)
+    AND (
+        NOT %(stuck)s
+        OR runs.finished_at IS NULL AND (
+            runs.status = 'starting' AND COALESCE(head.lease_expires_at, runs.lock_expires_at) < now()
+            OR runs.status IN ('running', 'waiting') AND head.lease_expires_at < now()
+            OR runs.status = 'cancelling' AND runs.cancel_deadline_at < now()
+            OR runs.status = 'queued'
+            AND runs.next_attempt_at < now() - make_interval(secs => %(stuck_seconds)s)
+            AND NOT EXISTS (
+                SELECT 1 FROM runs AS other
+                WHERE other.session_id = runs.session_id
+                    AND other.id <> runs.id
+                    AND other.finished_at IS NULL
+                    AND (other.status <> 'queued' OR other.position < runs.position)
+            )
+        )
+    )
+ORDER BY runs.created_at DESC, runs.id DESC
+LIMIT %(limit)s;
+
+-- name: mark_retry
+UPDATE runs SET retry_of = %(retry_of)s WHERE id = %(run_id)s;

@@ -54,6 +54,7 @@ RUN = RunRow(
     held_by=None,
     held_since=None,
     revision=1,
+    retry_of=None,
 )
 SILENT = ExecutorFacts(reachable=False)
 UNKNOWN = ExecutorFacts(reachable=True)
