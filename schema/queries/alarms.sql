@@ -1,9 +1,9 @@
 -- name: notification_queue_usage
--- How full PostgreSQL's queue of notifications is, from 0 to 1. One listener that stays in a transaction fills it.
+-- The fill level of PostgreSQL's notification queue, from 0 to 1. A listener that stays in a transaction fills it.
 SELECT pg_notification_queue_usage();
 
 -- name: idle_transactions
--- Sessions that keep a transaction open and do nothing: what they could still see cannot be cleared away.
+-- Sessions with an idle open transaction: VACUUM cannot remove rows that they may still see.
 SELECT pid, COALESCE(application_name, '') AS application, extract(epoch FROM now() - xact_start)::double precision AS seconds
 FROM pg_stat_activity
 WHERE datname = current_database()

@@ -10,7 +10,7 @@ VALUES (
 RETURNING {rule};
 
 -- name: replace_approval_rule
--- The next version, if the one that is in force is the one that was seen. Whom the rule is for stays.
+-- Insert the next version, if the version in force is the one that the caller read. The rule's app and user stay.
 WITH seen AS (
     UPDATE approval_rules
     SET retired_at = now()
@@ -32,7 +32,7 @@ SET retired_at = now()
 WHERE id = %(rule_id)s AND retired_at IS NULL AND (%(version)s::integer IS NULL OR version = %(version)s);
 
 -- name: approval_rule
--- That version of a rule, or its newest.
+-- The given version of a rule, or its newest one.
 SELECT {rule}
 FROM approval_rules
 WHERE id = %(rule_id)s AND (%(version)s::integer IS NULL OR version = %(version)s)

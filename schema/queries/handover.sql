@@ -25,7 +25,7 @@ WHERE other.session_id = mine.session_id
 ORDER BY other.started_at DESC, other.id;
 
 -- name: words_and_deeds_before
--- What a run's agent said, without its thoughts, and did: the newest first.
+-- A run's agent messages (without thoughts) and tool calls, newest first.
 SELECT
     event.seq,
     event.type = 'message.delta' AS is_said,

@@ -8,8 +8,8 @@
     human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to
 
 -- name: insert_human_request
--- No row when there is a request with this id. `expires_in` is in seconds, null is never; `expiry_seconds` is what those
--- get to whom it is escalated.
+-- No row when the request id exists. `expires_in` is in seconds, null is never; `expiry_seconds` is the time after an
+-- escalation.
 INSERT INTO human_requests (
     id, session_id, run_id, attempt, kind, title, fingerprint, tool_call, options, answer_schema, expires_at, on_expiry,
     expiry_seconds, then_on_expiry, escalate_to
@@ -33,13 +33,13 @@ FROM human_requests
 WHERE human_requests.run_id = %(run_id)s AND human_requests.status = 'open';
 
 -- name: answer_human_request
--- Single use: only an open request takes an answer.
+-- Only an open request accepts an answer.
 UPDATE human_requests
 SET status = 'answered', answer = %(answer)s, decided_by = %(decided_by)s, decided_at = now()
 WHERE id = %(request_id)s AND status = 'open';
 
 -- name: expired_human_requests
--- Whose time is over, and whose run still waits or is parked.
+-- Requests past their time whose run still waits or is parked.
 SELECT human_requests.id
 FROM human_requests
 JOIN runs ON runs.id = human_requests.run_id AND runs.finished_at IS NULL AND runs.status <> 'cancelling'
@@ -48,14 +48,14 @@ ORDER BY human_requests.expires_at
 LIMIT %(limit)s;
 
 -- name: expired_human_request
--- The request, if it is due to expire still.
+-- The request, if it is still due to expire.
 SELECT {human_request}
 FROM human_requests
 JOIN runs ON runs.id = human_requests.run_id AND runs.finished_at IS NULL AND runs.status <> 'cancelling'
 WHERE human_requests.id = %(request_id)s AND human_requests.status = 'open' AND human_requests.expires_at <= now();
 
 -- name: expire_human_request
--- Decided by nobody: its status stays `expired`, whatever becomes of the answer.
+-- No person decided: the status stays `expired`, even after the answer is delivered.
 UPDATE human_requests
 SET status = 'expired', answer = %(answer)s, decided_by = 'timeout', decided_at = now()
 WHERE id = %(request_id)s AND status = 'open';
@@ -71,11 +71,11 @@ WHERE id = %(request_id)s AND status = 'open'
 RETURNING {human_request};
 
 -- name: leave_human_request_open
--- From now on for as long as it takes.
+-- Remove the request's expiry.
 UPDATE human_requests SET expires_at = NULL WHERE id = %(request_id)s AND status = 'open';
 
 -- name: deliver_human_request
--- From now on the attempt that asked may have been told. Answered by nobody it stays `expired`.
+-- Record that the asking attempt may receive the answer from now on. An expired request stays `expired`.
 UPDATE human_requests
 SET status = CASE human_requests.status WHEN 'expired' THEN human_requests.status ELSE 'delivering' END,
     carried_to = human_requests.attempt
@@ -90,7 +90,7 @@ WHERE human_requests.id = %(request_id)s
 RETURNING {human_request};
 
 -- name: carry_answers
--- What was answered when the attempt that asked had ended: given to the run's next one.
+-- Carry answers of an ended attempt to the run's next attempt.
 UPDATE human_requests SET carried_to = %(attempt)s
 WHERE run_id = %(run_id)s
     AND answer IS NOT NULL
@@ -110,13 +110,13 @@ WHERE id = %(request_id)s
     AND status IN ('answered', 'delivering', 'expired');
 
 -- name: withdraw_human_request
--- The agent asks no more; nobody had decided.
+-- The agent withdrew an undecided request.
 UPDATE human_requests
 SET status = 'cancelled', outcome_told = %(told)s, settled_at = now()
 WHERE id = %(request_id)s AND run_id = %(run_id)s AND status = 'open';
 
 -- name: close_human_requests_of_run
--- The run has ended: what is open was never decided, what is answered was never applied.
+-- The run has ended: cancel undecided requests, and void answers that were never applied.
 UPDATE human_requests
 SET status = CASE status WHEN 'open' THEN 'cancelled' WHEN 'expired' THEN 'expired' ELSE 'void' END::human_request_status,
     outcome_told = %(told)s,
@@ -125,15 +125,15 @@ WHERE run_id = %(run_id)s AND settled_at IS NULL AND status IN ('open', 'answere
 RETURNING {human_request};
 
 -- name: cancel_open_human_requests
--- Nobody had decided, and the agent that asked has ended.
+-- The asking agent has ended before a decision.
 UPDATE human_requests
 SET status = 'cancelled', outcome_told = %(told)s, settled_at = now()
 WHERE run_id = %(run_id)s AND status = 'open'
 RETURNING {human_request};
 
 -- name: void_taken_answers
--- The attempt has ended, and may have been told these: they are not told again. `taken` by its executor's word; if that
--- is not known (null), whatever the attempt's executor was given since the attempt had begun.
+-- Void answers that the ended attempt may have received, so that they are not delivered again. `taken` lists them as
+-- its executor reported; null means every answer delivered since the attempt began.
 UPDATE human_requests
 SET status = CASE human_requests.status WHEN 'expired' THEN 'expired' ELSE 'void' END::human_request_status,
     outcome_told = %(told)s,
@@ -152,7 +152,7 @@ WHERE runs.id = %(run_id)s
 RETURNING {human_request};
 
 -- name: take_back_answers
--- The attempt that was given them has ended, and certainly was not told.
+-- Requeue answers whose attempt has ended without receiving them.
 UPDATE human_requests
 SET status = CASE status WHEN 'expired' THEN status ELSE 'answered' END, carried_to = NULL
 WHERE run_id = %(run_id)s
@@ -161,7 +161,7 @@ WHERE run_id = %(run_id)s
     AND status IN ('answered', 'delivering', 'expired');
 
 -- name: answers_to_deliver
--- Answers whose delivery was deferred but has not happened for a while.
+-- Answers whose delivery was enqueued but is overdue.
 SELECT human_requests.id
 FROM human_requests
 JOIN runs

@@ -1,5 +1,5 @@
 -- name: defer_job
--- procrastinate's own function, so that a job is born in the transaction that needs it.
+-- procrastinate's own function, so that a job is enqueued in the transaction that needs it.
 SELECT procrastinate_defer_jobs_v1(
     ARRAY[
         ROW(
@@ -22,7 +22,7 @@ SET result = %(result)s, error = %(error)s, finished_at = now()
 WHERE id = %(operation_id)s AND finished_at IS NULL;
 
 -- name: part_seen
--- A part of the control plane is well; after a break of more than `break_seconds` it is well only since now.
+-- Record that a part of the control plane is healthy. After a gap of over `break_seconds` its health starts anew.
 INSERT INTO control_plane_parts (part) VALUES (%(part)s)
 ON CONFLICT (part) DO UPDATE
 SET seen_at = now(),
@@ -32,7 +32,7 @@ SET seen_at = now(),
     END;
 
 -- name: well_for_seconds
--- For how long every part has been well without a break; null when one has not been seen lately.
+-- How long every part has been healthy without a gap; null when a part was not seen lately.
 SELECT CASE
     WHEN bool_and(seen_at > now() - make_interval(secs => %(break_seconds)s))
     THEN extract(epoch FROM now() - max(well_since))::double precision

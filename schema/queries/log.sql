@@ -1,10 +1,10 @@
 -- name: hold_session
--- The session's mutex; every verb that changes runs, requests or the log of a session takes it first.
+-- Lock the session. Every verb that changes a session's runs, requests or log takes this lock first.
 SELECT session_id, last_seq, epoch, run_id, last_n FROM session_logs WHERE session_id = %(session_id)s FOR UPDATE;
 
 -- name: append_events
--- Gives the next numbers of the session's log. The caller holds the session. The last event of who has the pen is the
--- log's; those of other runs are noted here.
+-- Append events under the next numbers of the session's log. The caller holds the session. The log head records the
+-- last event of the run with the writer fence; this statement records those of other runs.
 WITH head AS (
     UPDATE session_logs
     SET last_seq = last_seq + %(count)s
@@ -29,9 +29,9 @@ SELECT
 FROM head, event;
 
 -- name: receive_append_only_calls
--- Calls of many runs, each of which continues its run's log where it ends. Sessions that are held are passed over, and so
--- is a head that moved between the look and its lock: what was locked is taken by its place, at next to no cost.
--- `events_before` says of each call how many of the events belong to calls before it.
+-- Append calls of many runs, each continuing its run's log at its end. Locked sessions are skipped, and so is a head that
+-- changed before it was locked: the update finds the locked row by its ctid, at almost no cost. `events_before` counts
+-- the events of earlier calls.
 WITH head AS (
     UPDATE session_logs
     SET last_seq = session_logs.last_seq + call.count,
@@ -74,7 +74,7 @@ WITH head AS (
 SELECT run_id, session_id, last_seq, stop_requested FROM head;
 
 -- name: receive_append_only_call
--- The same for a call that is alone, as most are: the plan is a third shorter, and its setting up is what costs.
+-- The same for a single call, the most frequent case: its plan is a third shorter, and planning dominates the cost.
 WITH head AS (
     UPDATE session_logs
     SET last_seq = last_seq + %(count)s::integer,
@@ -128,13 +128,12 @@ FROM run_events
 WHERE session_id = %(session_id)s AND seq = %(seq)s;
 
 -- name: written_events_after
--- Events of a session as readers get them: the JSON of `Envelope`, made here, where it costs a fraction, and a line each
--- of texts of 128, for rows of their own would cost more, and so would one text, which nobody can read while it is made.
--- The parts of a line are joined in pairs, so that long ones are copied seldom. A type needs no escapes, nor do the two
--- authors of nearly everything. A log has no gaps, so its numbers say where a text ends: with LIMIT a planner that
--- expects few events would fetch and sort all that follow. A timestamp's own text costs half of to_char's, but leaves out
--- the zeros at its end. What is the same in every row is made once.
--- At most 24 texts: a number that is in the statement, for a planner that learns it from each call plans each call anew.
+-- A session's events as readers get them: one line of `Envelope` JSON each, in texts of 128 lines. PostgreSQL builds the
+-- JSON at a fraction of Python's cost. One row an event would cost more. One single text would delay its first reader.
+-- Concatenation in pairs copies long parts seldom. Types and the two frequent authors need no escaping. A log has no
+-- gaps, so its numbers delimit a text; with LIMIT, a planner that expects few events would fetch and sort all later ones.
+-- A timestamp's text costs half of to_char, but drops trailing zeros. Constant parts are built once. The statement fixes
+-- the maximum of 24 texts, because a parameter would force a new plan for each call.
 SELECT part.number, text.lines
 FROM generate_series(0, 23) AS part (number)
 CROSS JOIN LATERAL (
@@ -185,7 +184,7 @@ WHERE span.run_id = %(run_id)s
 ORDER BY event.seq;
 
 -- name: stored_numbers
--- What is stored under the numbers of a source, newest first; bounded by how many are asked for.
+-- Stored events with these numbers of a source, newest first, at most as many as requested.
 SELECT event.n, event.id
 FROM run_spans AS span
 CROSS JOIN LATERAL (
@@ -202,7 +201,7 @@ CROSS JOIN LATERAL (
 WHERE span.run_id = %(run_id)s;
 
 -- name: last_number
--- Of the run's attempt, for one that has not got the pen any more; no row when nothing is stored of it.
+-- The last number of an attempt that has lost the writer fence; no row when it has no stored event.
 SELECT event.n
 FROM run_spans AS span
 CROSS JOIN LATERAL (
@@ -225,6 +224,5 @@ SELECT id FROM run_events WHERE run_id = %(run_id)s AND n IS NULL AND id = ANY (
 SELECT session_id, last_seq FROM session_logs WHERE session_id = ANY (%(session_ids)s);
 
 -- name: notify_readers
--- A payload is `session:seq`, any number of them with a space between. Sent in a transaction of its own, whose commit
--- nobody waits for.
+-- A payload is one or more `session:seq`, separated by spaces. The caller sends it in its own asynchronous transaction.
 SELECT pg_notify('runyard_log', payload) FROM unnest(%(payloads)s::text[]) AS payload;

@@ -1,5 +1,5 @@
 -- name: pending_human_requests
--- What waits for the user, oldest first: in sessions that they own, or escalated to them or a role of theirs.
+-- Requests that wait for the user, oldest first: in their own sessions, or escalated to them or their role.
 SELECT
     {human_request},
     sessions.owner_id, sessions.title AS session_title, runs.status AS run_status
@@ -29,7 +29,7 @@ JOIN runs ON runs.id = human_requests.run_id
 WHERE human_requests.id = %(request_id)s;
 
 -- name: events_of_request
--- What the log tells of a request, oldest first.
+-- The log's events of a request, oldest first.
 SELECT
     run_events.session_id, run_events.seq, run_events.id, run_events.run_id, run_events.attempt, run_events.author,
     run_events.type, run_events.at, run_events.late, run_events.data

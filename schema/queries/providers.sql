@@ -11,7 +11,7 @@ ON CONFLICT (provider, version) DO UPDATE SET proved = excluded.proved, proved_a
 DELETE FROM providers WHERE NOT (name = ANY (%(announced)s));
 
 -- name: record_agent_claims
--- Locks nothing when it is known, which it is for all runs of a version but the first.
+-- Locks nothing when the version is known, as for every run of a version but the first.
 INSERT INTO provider_versions (provider, version, said, said_at)
 SELECT %(provider)s, %(version)s, %(said)s, now()
 WHERE NOT EXISTS (
@@ -21,7 +21,7 @@ WHERE NOT EXISTS (
 ON CONFLICT (provider, version) DO UPDATE SET said = excluded.said, said_at = excluded.said_at;
 
 -- name: providers
--- All of them, or the one that is named.
+-- All providers, or the named one.
 SELECT providers.name, providers.declared, providers.announced_at,
     known.version, known.said, known.said_at, known.proved, known.proved_at
 FROM providers

@@ -1,5 +1,5 @@
 -- name: queued_runs
--- The session's queued runs (or the one run) in their order; `ahead` is how many of the session come before each.
+-- The session's queued runs (or the given run) in order; `ahead` counts the session's runs before each.
 SELECT
     queued.id, queued.session_id, queued.user_id, queued.provider, queued.prompt, queued.options, queued.position,
     queued.ahead, queued.attempt, queued.revision, queued.created_at, queued.held_by, queued.held_since
@@ -34,14 +34,13 @@ SET prompt = COALESCE(%(prompt)s, prompt),
 WHERE id = %(run_id)s AND status = 'queued' AND attempt = 0 AND revision = %(revision)s;
 
 -- name: waiting_runs
--- Those of the session's queue that have not begun, and so may change places.
+-- The session's queued runs that have not begun, and so may be reordered.
 SELECT id, position FROM runs
 WHERE session_id = %(session_id)s AND status = 'queued' AND attempt = 0
 ORDER BY position;
 
 -- name: last_position_taken
--- Behind which every run that has not begun comes; null if there is nothing to be behind of. What is being cancelled
--- does not come back to its place.
+-- The position that every run that has not begun must follow, or null. A run that is being cancelled keeps no position.
 SELECT max(position) FROM runs
 WHERE session_id = %(session_id)s
     AND finished_at IS NULL
@@ -52,7 +51,7 @@ WHERE session_id = %(session_id)s
 UPDATE runs SET position = %(position)s WHERE id = %(run_id)s;
 
 -- name: space_out_queue
--- The same order, with room between all.
+-- Keep the order and restore the gaps between positions.
 UPDATE runs SET position = COALESCE(%(after)s::bigint, 0) + spaced.number * %(gap)s
 FROM (
     SELECT id, row_number() OVER (ORDER BY position) AS number
@@ -62,7 +61,7 @@ FROM (
 WHERE runs.id = spaced.id;
 
 -- name: head_of_queue
--- The session's next run, if nothing of it is live.
+-- The session's next run, if the session has no live run.
 SELECT runs.id
 FROM runs
 WHERE runs.session_id = %(session_id)s
@@ -76,8 +75,8 @@ ORDER BY runs.position
 LIMIT 1;
 
 -- name: runs_to_start
--- Whom the end or the parking of a run lets go: the session's next run if nothing of it is live, and whoever has been
--- held longest by a limit that the run took a place of. The claim decides whose turn it is.
+-- Runs that may start after a run ended or parked: the session's next run if none is live, and the run throttled longest
+-- by a limit that the ended run counted against. The claim makes the decision.
 (
     SELECT held.id
     FROM runs AS held
@@ -106,7 +105,7 @@ UNION
 );
 
 -- name: hold_for_claim
--- Takes the session of a run that is queued, as `hold_session` does, with what its app says; no row for any other run.
+-- Lock a queued run's session, as `hold_session` does, and read its app's limits; no row for a run in another state.
 SELECT
     log.session_id, log.last_seq, log.epoch, log.run_id, log.last_n, runs.held_by IS NOT NULL AS was_held,
     apps.manifest, (apps.limits ->> 'concurrentRuns')::int AS concurrent_runs
@@ -120,9 +119,9 @@ FOR UPDATE OF log;
 SELECT pg_advisory_xact_lock(hashtextextended('runyard run limits', 0));
 
 -- name: check_run_limits
--- What keeps the run that asks (there may be none), and which of the others that limits hold may go. A turn is of a run
--- that is due, first in its session and has a place under each limit (0 is none); turns go to the user with the fewest
--- live runs, then to who has been held longest. Parked and bound runs take no place.
+-- The limit that throttles the given run (if any), and the next throttled run that may start. A run may start when it is
+-- due, first in its session and within each limit (0 disables a limit). Users with the fewest live runs go first, then
+-- runs throttled longest. Parked and bound runs do not count.
 WITH live AS MATERIALIZED (
     SELECT user_id, app_id FROM runs
     WHERE status IN ('starting', 'running', 'waiting', 'cancelling') AND NOT bound
@@ -193,13 +192,13 @@ SELECT
 SELECT EXISTS (SELECT 1 FROM runs WHERE held_by IS NOT NULL);
 
 -- name: throttle_run
--- Whether it was not held before; no row when nothing changes.
+-- Whether the run was not throttled before; no row when nothing changes.
 UPDATE runs SET held_by = %(held_by)s, held_since = COALESCE(held_since, now())
 WHERE id = %(run_id)s AND status = 'queued' AND held_by IS DISTINCT FROM %(held_by)s
 RETURNING held_since = now();
 
 -- name: take_over_hold
--- The run that is first now waits in the place of the one that was, if a limit holds that.
+-- The session's new first run takes over the throttling of its former first run.
 WITH was AS (
     SELECT id, held_by, held_since FROM runs
     WHERE session_id = %(session_id)s AND held_by IS NOT NULL AND id <> %(run_id)s
@@ -209,7 +208,7 @@ WITH was AS (
 UPDATE runs SET held_by = was.held_by, held_since = was.held_since FROM was WHERE runs.id = %(run_id)s;
 
 -- name: runs_throttled_before
--- How many that the same limit holds have their turn before the run.
+-- The number of runs under the same limit that start before this run.
 WITH of_users AS (
     SELECT user_id, count(*) AS live FROM runs
     WHERE status IN ('starting', 'running', 'waiting', 'cancelling') AND NOT bound

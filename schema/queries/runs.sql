@@ -1,5 +1,5 @@
 -- columns: run
--- Of RunRow. The lease is kept by the log's head, for as long as the run has the pen.
+-- The columns of RunRow. The log's head holds the lease while the run has the writer fence.
     runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
     runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
     runs.lock_expires_at, runs.attempt, runs.max_attempts, runs.key_generation, runs.previous_key_until, runs.epoch,
@@ -9,7 +9,7 @@
     (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at
 
 -- name: insert_run
--- At the end of the session's queue, or at its front. A live run keeps its place, for it may come back to the queue.
+-- Queue the run last or first in its session. A live run keeps its position, because it may be requeued.
 INSERT INTO runs (
     session_id, user_id, app_id, app_version, provider, prompt, options, warnings, traceparent, position, max_attempts,
     timeout_seconds, human_loop
@@ -30,7 +30,7 @@ VALUES (
 RETURNING {run};
 
 -- name: insert_bound_run
--- No row when there is a run with this id.
+-- No row when the run id exists.
 INSERT INTO runs (
     id, session_id, user_id, app_id, app_version, provider, prompt, traceparent, position, max_attempts, bound, status,
     attempt, epoch, started_at
@@ -62,7 +62,7 @@ WHERE runs.session_id = %(session_id)s AND runs.finished_at IS NULL
 ORDER BY runs.status = 'queued', runs.position;
 
 -- name: queue_position
--- How many runs of the session come before this one; 0 is next (or live).
+-- The number of the session's runs before this one; 0 is next (or live).
 SELECT count(*)::int
 FROM runs AS ahead
 JOIN runs AS mine ON mine.id = %(run_id)s
@@ -73,7 +73,7 @@ WHERE ahead.session_id = mine.session_id
     AND (ahead.status <> 'queued' OR ahead.position < mine.position);
 
 -- name: claim_run
--- Taken only when due, first in its session's queue, and with nothing live beside it. The caller holds the session.
+-- Claim a run that is due and first in its queue, when no other run is live. The caller holds the session.
 UPDATE runs
 SET status = 'starting',
     claim = runs.claim + 1,
@@ -101,20 +101,20 @@ RETURNING {run};
 SELECT 1 FROM runs WHERE id = %(run_id)s AND claim = %(claim)s AND status = 'starting';
 
 -- name: renew_claim
--- The claimer is still at it.
+-- Extend the claim while its job still works on the run.
 UPDATE runs
 SET lock_expires_at = now() + make_interval(secs => %(lock_seconds)s)
 WHERE id = %(run_id)s AND claim = %(claim)s AND status = 'starting';
 
 -- name: record_dispatched
--- The executor has the run: from now on its heartbeats hold the lease. A claim lasts as long as its attempt and nobody
--- asks for a stop, so the head alone tells.
+-- The executor has the run: its heartbeats extend the lease from now on. A claim ends only with its attempt or a stop,
+-- so the head alone decides.
 UPDATE session_logs
 SET lease_expires_at = GREATEST(lease_expires_at, now() + make_interval(secs => %(lease_seconds)s))
 WHERE run_id = %(run_id)s AND attempt = %(attempt)s AND NOT stop_requested;
 
 -- name: extend_lease
--- `numbered`: how many events of the source's numbering are new.
+-- `numbered` counts the new events with a number of the source.
 UPDATE session_logs
 SET lease_expires_at = now() + make_interval(secs => %(lease_seconds)s), last_n = last_n + %(numbered)s
 WHERE run_id = %(run_id)s;
@@ -142,7 +142,7 @@ WHERE id = %(run_id)s
     AND NOT EXISTS (SELECT 1 FROM human_requests WHERE run_id = %(run_id)s AND status = 'open');
 
 -- name: park_run
--- Its agent may be there still: the lease says so, until the agent is known to have ended (`run_is_at_rest`).
+-- Its agent may still live: the lease stays until the agent is known to have ended (`quiesce_run`).
 UPDATE runs SET status = 'parked', parked_at = now()
 WHERE id = %(run_id)s AND status = 'waiting' AND NOT bound;
 
@@ -156,11 +156,11 @@ WHERE session_logs.run_id = %(run_id)s
     AND runs.status = 'parked';
 
 -- name: unpark_run
--- parked -> waiting: its agent came to an end of its own.
+-- parked -> waiting: its agent ended by itself.
 UPDATE runs SET status = 'waiting' WHERE id = %(run_id)s AND status = 'parked';
 
 -- name: queue_parked_run_if_free
--- parked -> queued: nobody is asked any more, and no agent is there. Before all others of its session: it is mid-turn.
+-- parked -> queued: no request is open and no agent lives. It goes first in its session, because its turn has begun.
 UPDATE runs
 SET status = 'queued',
     claimed_by = NULL,
@@ -245,8 +245,8 @@ INSERT INTO idempotency_keys (user_id, key, body_digest, run_id)
 VALUES (%(user_id)s, %(key)s, %(body_digest)s, %(run_id)s);
 
 -- name: runs_to_reconcile
--- Whatever is overdue: a claim that was not finished, a lease that ran out, a cancellation past its deadline, a parked
--- run whose agent was not put to rest, a due run at the head of its queue that nobody has taken and no limit holds.
+-- Overdue runs: an unfinished claim, an expired lease, a cancellation past its deadline, a parked run whose agent has not
+-- ended, or a due and unthrottled run at the head of its queue without a job.
 SELECT {run}
 FROM runs
 LEFT JOIN session_logs AS head ON head.run_id = runs.id
@@ -284,8 +284,8 @@ ORDER BY runs.id
 LIMIT %(limit)s;
 
 -- name: orphaned_runs
--- Claimed, not yet with an executor, and the claimer's lock (announce_presence) is not held. A lock's key of 64 bits is
--- shown as two halves.
+-- Runs that are claimed but not dispatched, and whose claimer's lock (announce_presence) is free. pg_locks shows a 64-bit
+-- key as two halves.
 SELECT {run}
 FROM runs
 JOIN session_logs AS head ON head.run_id = runs.id
@@ -305,7 +305,7 @@ WHERE runs.status = 'starting'
     );
 
 -- name: due_runs
--- Heads of their sessions' queues that could start now, oldest first; not those that a limit holds.
+-- Heads of their sessions' queues that may start now, oldest first, without throttled runs.
 SELECT runs.id
 FROM runs
 WHERE runs.status = 'queued'

@@ -48,7 +48,7 @@ SET agent_session_id = excluded.agent_session_id, run_id = excluded.run_id, upda
 SELECT agent_session_id FROM agent_conversations WHERE session_id = %(session_id)s AND provider = %(provider)s;
 
 -- name: conversation_of_run
--- The conversation that this very run has begun or resumed.
+-- The conversation that this run began or resumed.
 SELECT agent_conversations.agent_session_id
 FROM agent_conversations
 JOIN runs ON runs.id = agent_conversations.run_id
@@ -57,7 +57,7 @@ WHERE runs.id = %(run_id)s
     AND agent_conversations.provider = runs.provider;
 
 -- name: take_back_delivery
--- The agent of this attempt was certainly not given the prompt. Whether one of an earlier attempt was, the log tells.
+-- This attempt's agent did not receive the prompt. The log tells whether an earlier attempt's agent did.
 UPDATE runs
 SET prompt_delivered = EXISTS (
     SELECT 1 FROM run_events
@@ -75,7 +75,7 @@ SET prompt_delivered = EXISTS (
 WHERE runs.id = %(run_id)s;
 
 -- name: forget_empty_conversation
--- One that only this run has begun and nothing was said in: there is nothing to take up.
+-- Forget a conversation that only this run used, and that has no messages to resume.
 DELETE FROM agent_conversations
 USING runs
 WHERE runs.id = %(run_id)s

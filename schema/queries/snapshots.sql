@@ -1,6 +1,6 @@
 -- name: mark_dirty
--- From the session's next event on, its place may hold what no snapshot has. The caller holds the session.
--- A save that failed keeps its pause, unless the run is over (within 0 s).
+-- From the session's next event on, its volume may hold unsaved changes. The caller holds the session. A failed save
+-- keeps its pause, unless the run is over (within 0 s).
 UPDATE session_workers
 SET dirty_since = COALESCE(session_workers.dirty_since, now()),
     dirty_seq = session_logs.last_seq + 1,
@@ -15,13 +15,13 @@ WHERE session_workers.session_id = %(session_id)s
     AND (session_workers.status = 'active' OR (%(was_heard)s AND session_workers.status <> 'absent'));
 
 -- name: hurry_save
--- What is unsaved is to be saved now. A save that failed keeps its pause.
+-- Make the save of unsaved changes due now. A failed save keeps its pause.
 UPDATE session_workers SET next_sync_at = LEAST(next_sync_at, now())
 WHERE session_id = %(session_id)s AND dirty_since IS NOT NULL AND (sync_failures = 0 OR next_sync_at IS NULL);
 
 -- name: saving_state
--- All that decides about saving a session, at one moment. `run_id` is the run that works there, else the last that did.
--- `is_restored`: the place was not left half restored, or empty where a snapshot belongs.
+-- Everything that decides about saving a session, at one moment. `run_id` is the run in the worker, else the last one.
+-- `is_restored`: the volume is neither half restored nor empty where a snapshot belongs.
 SELECT
     worker.session_id, worker.status, worker.epoch, log.epoch AS session_epoch, log.last_seq, worker.dirty_since,
     worker.dirty_seq, worker.sync_claim, worker.sync_failures, worker.sync_error, worker.next_sync_at,
@@ -72,8 +72,8 @@ LEFT JOIN LATERAL (
 WHERE worker.session_id = %(session_id)s;
 
 -- name: take_due_sync_leases
--- Of the sessions that are to be saved now, or whose turn ran out over it. Others that look at once pass these over.
--- A worker that is not up is started first by who looks after workers.
+-- Lease sessions whose save is due or whose lease expired. Concurrent callers skip these. Reconciliation starts a stopped
+-- worker first.
 WITH due AS (
     SELECT session_id FROM session_workers
     WHERE status = 'active'
@@ -99,7 +99,7 @@ WHERE session_workers.session_id = due.session_id
 RETURNING session_workers.session_id, session_workers.sync_claim AS claim;
 
 -- name: take_sync_lease
--- Of one session, if nobody has it. A save whose turn ran out is due again, should this one not be for a save.
+-- Lease one session if its lease is free. A save with an expired lease is due again if this lease is not for a save.
 UPDATE session_workers
 SET sync_claim = sync_claim + 1,
     sync_claimed_by = %(owner)s,
@@ -117,7 +117,7 @@ SET sync_lock_expires_at = now() + make_interval(secs => %(lock_seconds)s)
 WHERE session_id = %(session_id)s AND sync_claim = %(claim)s AND sync_claimed_by IS NOT NULL;
 
 -- name: begin_sync_lease
--- The scan begins after this: what was to be saved until now is in it.
+-- The scan begins after this, so it covers every save that was due.
 UPDATE session_workers
 SET sync_claimed_by = %(owner)s,
     sync_lock_expires_at = now() + make_interval(secs => %(lock_seconds)s),
@@ -125,7 +125,7 @@ SET sync_claimed_by = %(owner)s,
 WHERE session_id = %(session_id)s AND sync_claim = %(claim)s AND sync_claimed_by IS NOT NULL;
 
 -- name: end_sync_lease
--- With `again_in_seconds`, the session is due then at the latest.
+-- With `again_in_seconds`, the next save is due then at the latest.
 UPDATE session_workers
 SET sync_claimed_by = NULL,
     sync_lock_expires_at = NULL,
@@ -133,7 +133,7 @@ SET sync_claimed_by = NULL,
 WHERE session_id = %(session_id)s AND sync_claim = %(claim)s AND sync_claimed_by IS NOT NULL;
 
 -- name: orphaned_sync_leases
--- Whose taker's lock (announce_presence) is not held: its process is gone.
+-- Leases whose owner's lock (announce_presence) is free: its process has ended.
 SELECT session_id, sync_claim AS claim
 FROM session_workers
 WHERE sync_claimed_by IS NOT NULL
@@ -153,12 +153,12 @@ UPDATE session_workers SET sync_lock_expires_at = now()
 WHERE session_id = %(session_id)s AND sync_claim = %(claim)s AND sync_claimed_by IS NOT NULL;
 
 -- name: revoke_sync_lease
--- Whoever has it can commit nothing any more; the next one may begin at once.
+-- Fence the lease's owner, which can commit nothing any more. The next one may begin at once.
 UPDATE session_workers SET sync_claim = sync_claim + 1, sync_lock_expires_at = now()
 WHERE session_id = %(session_id)s AND sync_claimed_by IS NOT NULL;
 
 -- name: insert_snapshot
--- The caller holds the session, so that the number is the next.
+-- The caller holds the session, so the number is the next one.
 INSERT INTO snapshots (
     id, session_id, number, epoch, run_id, reason, seq, at_rest, files, bytes, changed, uploaded_bytes, skipped, objects,
     manifest_digest
@@ -170,14 +170,14 @@ FROM snapshots
 WHERE session_id = %(session_id)s;
 
 -- name: confirm_snapshot
--- A later scan, with no agent at work, has found exactly this state again.
+-- A later scan without a live agent found exactly this state again.
 UPDATE snapshots
 SET seq = GREATEST(seq, %(seq)s), at_rest = true
 WHERE id = %(id)s AND session_id = %(session_id)s;
 
 -- name: record_synced
--- `covers`: no agent was at work from the scan's begin until now, and it read all. What it could not read is a failure,
--- which the turn is kept for.
+-- `covers`: no agent has lived since the scan began, and the scan read everything. Unreadable files are a failure, which
+-- is recorded under the same lease.
 UPDATE session_workers
 SET head_snapshot = %(head)s,
     synced_at = now(),
@@ -205,13 +205,13 @@ WHERE session_id = %(session_id)s AND sync_claim = %(claim)s AND sync_claimed_by
 RETURNING sync_failures AS failures, next_sync_at;
 
 -- name: forget_unsaved
--- Its place is gone, and what was only there with it.
+-- The volume is gone, and its unsaved changes with it.
 UPDATE session_workers
 SET dirty_since = NULL, dirty_seq = 0, next_sync_at = NULL, sync_failures = 0, sync_error = NULL
 WHERE session_id = %(session_id)s;
 
 -- name: overdue_syncs
--- Changes that have been waiting for too long, and what is being done about them.
+-- Changes that have been unsaved for too long, and the state of their save.
 SELECT
     session_id, sync_failures AS failures, sync_error AS error, next_sync_at,
     COALESCE(sync_claimed_by IS NOT NULL AND sync_lock_expires_at > now(), false) AS is_syncing
@@ -223,7 +223,7 @@ ORDER BY dirty_since
 LIMIT %(limit)s;
 
 -- name: make_due
--- What waits out a pause after a failure goes on waiting.
+-- Saves that pause after a failure keep their pause.
 UPDATE session_workers SET next_sync_at = now()
 WHERE session_id = ANY (%(session_ids)s) AND next_sync_at IS NULL AND dirty_since IS NOT NULL
 RETURNING session_id;
@@ -261,8 +261,8 @@ ORDER BY started_at DESC, id DESC
 LIMIT %(limit)s;
 
 -- name: retire_snapshots
--- Saves in the middle of a run, once one at rest after them holds their run's work, or they are old and not the last of
--- their run. Never the head, nor what a restore began from.
+-- Delete snapshots from within a run, once a later quiesced snapshot of the run exists, or once they are old and not the
+-- run's last. The head and the sources of restores stay.
 DELETE FROM snapshots AS old
 USING session_workers AS worker
 WHERE worker.session_id = %(session_id)s
@@ -281,12 +281,12 @@ WHERE worker.session_id = %(session_id)s
 RETURNING old.id;
 
 -- name: sessions_with_objects
--- Each may have uploaded something.
+-- Sessions that may have uploaded objects.
 SELECT session_id FROM session_workers WHERE sync_claim > 0 ORDER BY session_id;
 
 -- name: mark_unreferenced
--- What the store holds of a session and no snapshot names, seen now or before. What has been named since, has gone or
--- was written again is forgotten, and counts anew: it is not what the owner has once failed to delete.
+-- Mark a session's stored objects that no snapshot names. An object that is named since, deleted or rewritten loses its
+-- mark and its grace period starts anew: it is not the object that the owner failed to delete.
 WITH listed AS MATERIALIZED (
     SELECT key, last_modified
     FROM jsonb_to_recordset(%(listed)s) AS each (key text, last_modified timestamptz)
@@ -315,13 +315,13 @@ SET marked_at = CASE
     last_modified = excluded.last_modified;
 
 -- name: mark_for_deletion
--- Those that were unnamed for the whole grace period.
+-- Mark for deletion the objects that were unnamed for the whole grace period.
 UPDATE unreferenced_objects SET doomed_by = %(owner)s
 WHERE session_id = %(session_id)s AND marked_at <= now() - make_interval(secs => %(grace_seconds)s)
 RETURNING key;
 
 -- name: objects_marked_for_deletion
--- Of these, what somebody who lives is about to delete.
+-- The given objects that a live job worker has marked for deletion.
 SELECT key FROM unreferenced_objects AS doomed
 WHERE doomed.session_id = %(session_id)s
     AND doomed.key = ANY (%(keys)s)

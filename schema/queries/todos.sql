@@ -1,6 +1,6 @@
 -- name: replace_todos
--- A group's list is now this one. What is told with another status or other words, or not told any more, becomes a
--- change; an item belongs to the run that changed it last. The caller holds the session.
+-- Replace a group's list. An item with a new status or text, or a dropped item, becomes a change. An item belongs to the
+-- run that changed it last. The caller holds the session.
 WITH before AS MATERIALIZED (
     SELECT item_id, place, content, status, priority
     FROM todo_items
@@ -51,7 +51,7 @@ SET place = excluded.place,
     END;
 
 -- name: todos_of_session
--- The lists as they are now, the one that was told last at the end.
+-- The current lists, the most recently reported one last.
 SELECT
     todo_groups.group_id, todo_groups.title, todo_groups.provider, todo_items.item_id, todo_items.content,
     todo_items.status, todo_items.priority, todo_items.run_id, todo_items.updated_at AS at
@@ -61,8 +61,7 @@ WHERE todo_items.session_id = %(session_id)s AND todo_items.status <> 'dropped'
 ORDER BY todo_groups.seq, todo_groups.group_id, todo_items.place, todo_items.item_id;
 
 -- name: todos_left_by_run
--- The lists as they were at the run's end, by each item's last change until then. Where an item stands in its list is
--- known as it is now.
+-- The lists at the run's end, from each item's last change until then, in the items' current order.
 SELECT
     todo_groups.group_id, todo_groups.title, todo_groups.provider, todo_items.item_id, last.content,
     last.to_status AS status, todo_items.priority, last.run_id, last.at

@@ -1,5 +1,5 @@
 -- name: run_history
--- What happened to a run lately, newest first, without what its agent said.
+-- A run's recent history, newest first, without its agent's messages.
 SELECT event.at, event.type AS what, event.data AS detail
 FROM run_spans AS span
 CROSS JOIN LATERAL (

@@ -6,9 +6,8 @@ FROM session_workers
 WHERE session_id = %(session_id)s;
 
 -- columns: watched
--- All that decides about a worker's life but what its host says and whether it is saved. `needed_by` is the run that is
--- at work in it or due next; a parked one keeps its place in the session, not its worker, once its agent has ended, and
--- so does one that a limit holds.
+-- Everything that decides about a worker, except its host's report and its saved state. `needed_by` is the run in it or
+-- due next. A parked run whose agent has ended, or a throttled run, needs no worker.
     worker.session_id, worker.status, worker.status_since, worker.epoch, worker.host, worker.base_url,
     worker.last_error, worker.dirty_since, worker.synced_at, worker.sync_failures, worker.next_sync_at,
     worker.head_snapshot, worker.sync_error, worker.idle_since, worker.restored_at, apps.limits, now() AS at,
@@ -46,7 +45,7 @@ ORDER BY worker.session_id
 LIMIT %(limit)s;
 
 -- name: workers_of_host
--- What tells whether a worker is worth a closer look.
+-- The columns that decide whether a worker needs a closer look.
 SELECT
     worker.session_id, worker.status, worker.status_since, worker.dirty_since, worker.idle_since, apps.limits,
     now() AS at
@@ -58,7 +57,7 @@ WHERE worker.host = %(host)s
 ORDER BY worker.status_since;
 
 -- name: activation_of
--- What an activation begins from; the worker's columns are null when there never was one.
+-- The state before an activation. The worker's columns are null when the session never had a worker.
 SELECT
     log.session_id, log.epoch, log.last_seq, apps.manifest, worker.epoch AS worker_epoch, worker.status,
     worker.restored_at, worker.head_snapshot, worker.dirty_since
@@ -98,7 +97,7 @@ SET status = 'active',
 WHERE session_id = %(session_id)s AND epoch = %(epoch)s AND status = 'starting';
 
 -- name: worker_used
--- Somebody wants it: it is idle only from now on.
+-- Restart the worker's idle time, because a request used it.
 UPDATE session_workers SET idle_since = now() WHERE session_id = %(session_id)s AND status = 'active';
 
 -- name: worker_lost
@@ -107,7 +106,7 @@ SET status = 'lost', status_since = now(), base_url = NULL, last_error = %(error
 WHERE session_id = %(session_id)s AND epoch = %(epoch)s AND status IN ('starting', 'active');
 
 -- name: worker_changed
--- `error` is what went wrong on the way, null when nothing did.
+-- `error` is the failure on the way, or null.
 UPDATE session_workers
 SET status = %(status)s,
     status_since = CASE WHEN status = %(status)s THEN status_since ELSE now() END,
@@ -119,7 +118,7 @@ WHERE session_id = %(session_id)s AND epoch = %(epoch)s;
 UPDATE session_logs SET epoch = epoch + 1 WHERE session_id = %(session_id)s RETURNING epoch;
 
 -- name: run_follows_epoch
--- A run on its way into the new place goes there.
+-- Move a run that is being dispatched to the new epoch.
 UPDATE runs SET epoch = %(epoch)s
 FROM session_logs AS log
 WHERE log.session_id = %(session_id)s
@@ -129,7 +128,7 @@ WHERE log.session_id = %(session_id)s
     AND NOT runs.bound;
 
 -- name: run_of_lost_place
--- The run that was at work in a place that is gone.
+-- The run that worked on a lost volume.
 SELECT {run}
 FROM runs
 JOIN session_logs AS head ON head.run_id = runs.id
@@ -149,7 +148,7 @@ SET state = %(state)s, receipt = %(receipt)s, error = %(error)s, finished_at = n
 WHERE id = %(restore_id)s AND state = 'running';
 
 -- name: give_up_restores
--- Those that nobody is at any more: whoever asks has the worker's lock.
+-- Fail restores that no process works on any more: the caller holds the worker's lock.
 UPDATE restores SET state = 'failed', error = 'It was interrupted.', finished_at = now()
 WHERE session_id = %(session_id)s AND state = 'running';
 
@@ -168,7 +167,7 @@ LEFT JOIN runs AS run ON run.id = head.run_id
 WHERE worker.session_id = %(session_id)s;
 
 -- name: worker_history
--- What happened to a worker lately, newest first: from the session's log, its restores and what operators did.
+-- A worker's recent history, newest first: the session's log, its restores and operators' actions.
 SELECT at, what, detail FROM (
     (
         SELECT run_events.at, run_events.type AS what, run_events.data AS detail
@@ -206,7 +205,7 @@ ORDER BY at DESC
 LIMIT %(limit)s;
 
 -- name: unsaved_events
--- How much a session's log has grown since its newest snapshot was begun.
+-- The number of a session's events since its newest snapshot began.
 SELECT count(*) FROM run_events
 WHERE session_id = %(session_id)s
     AND seq > COALESCE(
@@ -224,11 +223,11 @@ INSERT INTO audit_log (actor, action, session_id, detail)
 VALUES (%(actor)s, %(action)s, %(session_id)s, %(detail)s);
 
 -- name: hold_worker
--- Held by the connection, not by a transaction.
+-- A session-level lock: the connection holds it, not a transaction.
 SELECT pg_advisory_lock(hashtextextended('runyard worker ' || %(session_id)s::text, 0));
 
 -- name: live_sessions
--- Whose run an executor has in hand, going by what was heard of it.
+-- Sessions whose run an executor has, according to its latest calls.
 SELECT runs.session_id, runs.epoch
 FROM runs
 JOIN session_logs AS log ON log.run_id = runs.id
