@@ -1,1 +1,1 @@
-"""The HTTP edge: parses, authenticates, opens one transaction, calls one verb, maps the outcome. Also for FaaS."""
+"""Serve HTTP: parse, authenticate, open one transaction, call one verb, map the outcome. Also as a function."""

@@ -52,9 +52,9 @@ class EdgeApp(APIFlask):
     json_provider_class = StrictJson
 
 
-def create_app(settings: ApiSettings, *, edge: ApiProcess | None = None) -> APIFlask:
-    """Return the app over this process's state; without `edge`, make a resident server's. The caller calls
-    `edge.start()`."""
+def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> APIFlask:
+    """Return the app over this process's state; without `process`, make a resident server's. The caller calls
+    `process.start()`."""
     app = EdgeApp(
         __name__,
         title="Runyard",
@@ -77,8 +77,8 @@ def create_app(settings: ApiSettings, *, edge: ApiProcess | None = None) -> APIF
         SOCK_SERVER_OPTIONS=SERVER_OPTIONS,
     )
     app.url_map.converters["uuid"] = PathIdConverter
-    edge = edge or resident_process(settings)
-    hold(app, edge)
+    process = process or resident_process(settings)
+    hold(app, process)
     trace_requests(app)
     answer_with_problems(app)
     for area in (
@@ -107,7 +107,7 @@ def create_app(settings: ApiSettings, *, edge: ApiProcess | None = None) -> APIF
         app.register_blueprint(area)
     describe(app, waited=WaitedAnswer)
     enforce_permissions(app)
-    app.wsgi_app = FastPath(app.wsgi_app, edge)  # type: ignore[assignment, method-assign]
+    app.wsgi_app = FastPath(app.wsgi_app, process)  # type: ignore[assignment, method-assign]
     if worker_bind := settings.worker_address:
         app.wsgi_app = ExecutorPort(app.wsgi_app, host=worker_bind[0], port=worker_bind[1])  # type: ignore[assignment, method-assign]
     return app

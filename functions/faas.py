@@ -28,7 +28,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 def make_handler(settings: ApiSettings) -> Handler:
     made: Handler = make_lambda_handler(
-        create_app(settings, edge=function_process(settings)), non_binary_content_type_prefixes=TEXT
+        create_app(settings, process=function_process(settings)), non_binary_content_type_prefixes=TEXT
     )
     return made
 

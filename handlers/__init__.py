@@ -1,1 +1,1 @@
-"""Verbs: what Runyard does, each a function on an open transaction. No web, no containers; nothing in here commits."""
+"""Verbs: what Runyard does, each a function on an open transaction. They know no HTTP and no containers, and never commit."""

@@ -36,14 +36,14 @@ _KEYS = {name: f"HTTP_{name.upper().replace('-', '_')}" for name in WEBHOOK_HEAD
 class FastPath:
     """A WSGI application around the Flask app."""
 
-    def __init__(self, app: WSGIApplication, edge: ApiProcess) -> None:
+    def __init__(self, app: WSGIApplication, process: ApiProcess) -> None:
         self._app = app
-        self._edge = edge
+        self._process = process
 
     def __call__(self, wsgi: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         found = _PATH.fullmatch(wsgi["PATH_INFO"]) if wsgi["REQUEST_METHOD"] == "POST" else None
         size = wsgi.get("CONTENT_LENGTH") or ""
-        if found is None or not size.isdecimal() or int(size) > self._edge.settings.max_callback_bytes:
+        if found is None or not size.isdecimal() or int(size) > self._process.settings.max_callback_bytes:
             return self._app(wsgi, start_response)
         raw = wsgi["wsgi.input"].read(int(size))
         wsgi["wsgi.input"] = BytesIO(raw)  # for the route, which may read it again
@@ -63,11 +63,11 @@ class FastPath:
             return None
         if not is_append_only(body) or not self._is_signed(run_id, body, raw, wsgi):
             return None
-        return self._edge.intake.receive(AppendOnlyCall(run_id, body, FIRST_GENERATION))
+        return self._process.callback_batcher.receive(AppendOnlyCall(run_id, body, FIRST_GENERATION))
 
     def _is_signed(self, run_id: UUID, body: CallbackBody, raw: bytes, wsgi: Mapping[str, Any]) -> bool:
         """Check the signature with the run's first key, which is known without a query and valid unless rotated."""
-        secret = self._edge.settings.secret_key
+        secret = self._process.settings.secret_key
         key = callback_key(secret, run_id=run_id, attempt=body.attempt, generation=FIRST_GENERATION)
         return is_signed([key], raw, {name: wsgi.get(found, "") for name, found in _KEYS.items()})
 

@@ -67,37 +67,37 @@ def refuse_cursor_ahead(last_seq: int, cursor: int) -> None:
 
 
 def follow(
-    edge: ApiProcess, followed: Followed, *, after: int, place: StreamSlot, tick_seconds: float
+    process: ApiProcess, followed: Followed, *, after: int, slot: StreamSlot, tick_seconds: float
 ) -> Iterator[Batch]:
     """Yield every event after the cursor exactly once and in order, in batches, until the run or the server ends.
 
     Waits while the database cannot be reached. Raises Unauthenticated and NotFound when the reader loses its
     permission.
     """
-    pages = _Pages(edge, followed, after)
-    with edge.watch.reading(followed.session_id, place.bell) as reader:
+    pages = _Pages(process, followed, after)
+    with process.notifier.reading(followed.session_id, slot.bell) as reader:
         read: Callable[[], Batch | None] = pages.next
-        while not edge.streams.is_ending:
+        while not process.stream_slots.is_ending:
             batch = read()
             read = pages.next
             if batch is None:
-                place.bell.wait(RETRY_SECONDS)
+                slot.bell.wait(RETRY_SECONDS)
                 yield Batch()
                 continue
-            if batch.is_full and edge.ahead is not None:
-                read = edge.ahead.submit(copy_context().run, pages.next).result
+            if batch.is_full and process.ahead is not None:
+                read = process.ahead.submit(copy_context().run, pages.next).result
             yield batch
             if batch.is_last:
                 return
             if not batch.is_full:
-                yield from _wait(edge, reader, pages.cursor, tick_seconds=tick_seconds)
+                yield from _wait(process, reader, pages.cursor, tick_seconds=tick_seconds)
 
 
 class _Pages:
     """The followed log, page by page. While a full page is being sent, the next page is read; never more than that."""
 
-    def __init__(self, edge: ApiProcess, followed: Followed, after: int) -> None:
-        self._edge = edge
+    def __init__(self, process: ApiProcess, followed: Followed, after: int) -> None:
+        self._process = process
         self._followed = followed
         self._checked_at = time.monotonic()
         self._limit = PAGE
@@ -107,7 +107,7 @@ class _Pages:
         """Read the next page; return None when the database does not answer."""
         must_check = time.monotonic() - self._checked_at >= RECHECK_SECONDS
         try:
-            batch = _read(self._edge, self._followed, self.cursor, limit=self._limit, must_check=must_check)
+            batch = _read(self._process, self._followed, self.cursor, limit=self._limit, must_check=must_check)
         except (
             ProgramLimitExceeded
         ):  # PostgreSQL makes a page as one text, below 1 GB: these events need a smaller page
@@ -124,10 +124,10 @@ class _Pages:
         return batch
 
 
-def _wait(edge: ApiProcess, reader: Reader, cursor: int, *, tick_seconds: float) -> Iterator[Batch]:
+def _wait(process: ApiProcess, reader: Reader, cursor: int, *, tick_seconds: float) -> Iterator[Batch]:
     """Wait until the log may have grown. Yield an empty batch after each tick and each other ring of the bell."""
     until = time.monotonic() + RECHECK_SECONDS
-    while not edge.streams.is_ending and (left := until - time.monotonic()) > 0:
+    while not process.stream_slots.is_ending and (left := until - time.monotonic()) > 0:
         if reader.wait(cursor, min(tick_seconds, left)):
             return
         yield Batch()
@@ -141,13 +141,13 @@ def _next_limit(batch: Batch, limit: int) -> int:
     return max(SMALLEST_PAGE, min(LARGEST_PAGE, PAGE_BYTES // size))
 
 
-def _read(edge: ApiProcess, followed: Followed, cursor: int, *, limit: int, must_check: bool) -> Batch | None:
+def _read(process: ApiProcess, followed: Followed, cursor: int, *, limit: int, must_check: bool) -> Batch | None:
     """Read a page; return None when the database does not answer."""
     try:
         if followed.run_id is None and not must_check:
             read = partial(written_events, session_id=followed.session_id, after=cursor, limit=limit)
-            return _written(edge.database.call_alone(read), limit)
-        with edge.database.transaction() as conn:
+            return _written(process.database.call_alone(read), limit)
+        with process.database.transaction() as conn:
             if must_check:
                 session_for(conn, followed.authenticate(conn), followed.session_id)
             if followed.run_id is None:

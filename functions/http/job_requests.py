@@ -31,10 +31,10 @@ def perform(request: JobRequest, result: type[Result], *, wait_seconds: float) -
 
 def performed(request: JobRequest, result: type[Result], *, wait_seconds: float) -> Result:
     """The job worker's result. Raises Unavailable when no job worker takes the request up in time, or when it fails."""
-    with api_process().streams.place() as place:
+    with api_process().stream_slots.slot() as slot:
         with api_process().transaction() as conn:
             job_request_id = request_job(conn, actor(), request)
-        done = _outcome(job_request_id, place, seconds=wait_seconds + GRACE_SECONDS)
+        done = _outcome(job_request_id, slot, seconds=wait_seconds + GRACE_SECONDS)
     if done is None:
         with api_process().transaction() as conn:
             abandon_job_request(conn, job_request_id)
@@ -48,13 +48,13 @@ def performed(request: JobRequest, result: type[Result], *, wait_seconds: float)
         raise Unavailable(detail, code="operation_failed") from None
 
 
-def _outcome(job_request_id: UUID, place: StreamSlot, *, seconds: float) -> JobRequestRow | None:
+def _outcome(job_request_id: UUID, slot: StreamSlot, *, seconds: float) -> JobRequestRow | None:
     """The finished request; None if it did not finish in time."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and not api_process().streams.is_ending:
+    while time.monotonic() < deadline and not api_process().stream_slots.is_ending:
         with api_process().transaction() as conn:
             request = job_request(conn, job_request_id)
         if request is not None and request.finished_at is not None:
             return request
-        place.bell.wait(LOOK_SECONDS)
+        slot.bell.wait(LOOK_SECONDS)
     return None

@@ -94,20 +94,20 @@ def _followed(started: StartedRun) -> Followed:
 
 def _start_and_stream(body: StartBody) -> Response:
     """Take the stream slot first: without a slot no run starts."""
-    place = api_process().streams.take()
+    slot = api_process().stream_slots.take()
     try:
         started = _start(body)
         location = f"/api/runs/{started.run.id}"
-        return stream_response(api_process(), _followed(started), after=started.seq, place=place, Location=location)
+        return stream_response(api_process(), _followed(started), after=started.seq, slot=slot, Location=location)
     except BaseException:
-        place.leave()
+        slot.release()
         raise
 
 
 def _start_and_wait(body: StartBody, seconds: int) -> Response:
-    with api_process().streams.place() as place:
+    with api_process().stream_slots.slot() as slot:
         started = _start(body)
-        events = _events_until_end(started, place, seconds=seconds)
+        events = _events_until_end(started, slot, seconds=seconds)
     if events is None:
         return _accepted(started, Preference_Applied=f"wait={seconds}")
     with api_process().transaction() as conn:
@@ -115,12 +115,12 @@ def _start_and_wait(body: StartBody, seconds: int) -> Response:
     return answer(waited_answer(run, events), 200, Preference_Applied=f"wait={seconds}")
 
 
-def _events_until_end(started: StartedRun, place: StreamSlot, *, seconds: int) -> list[Envelope] | None:
+def _events_until_end(started: StartedRun, slot: StreamSlot, *, seconds: int) -> list[Envelope] | None:
     """Return all events of the run; None if the run did not end in time."""
     deadline = time.monotonic() + seconds
     events: list[Envelope] = []
     for batch in follow(
-        api_process(), _followed(started), after=started.seq, place=place, tick_seconds=WAIT_TICK_SECONDS
+        api_process(), _followed(started), after=started.seq, slot=slot, tick_seconds=WAIT_TICK_SECONDS
     ):
         events += batch.events
         if batch.is_last:

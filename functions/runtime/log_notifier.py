@@ -81,12 +81,12 @@ class _Watching:
 
 
 class LogNotifier:
-    """The notifier of a resident process. Its poll thread calls `duties` about every second."""
+    """The notifier of a resident process. Its poll thread calls `periodic` about every second."""
 
-    def __init__(self, dsn: str, database: Database, *, duties: Sequence[Callable[[], None]] = ()) -> None:
+    def __init__(self, dsn: str, database: Database, *, periodic: Sequence[Callable[[], None]] = ()) -> None:
         self._dsn = dsn
         self._database = database
-        self._duties = duties
+        self._periodic = periodic
         self._heads: dict[UUID, _Head] = {}
         self._lock = threading.Lock()
         self._hints: dict[UUID, int] = {}
@@ -214,7 +214,7 @@ class LogNotifier:
     def _poll(self) -> None:
         while not self._stopping.is_set():
             self._poll_now()
-            for duty in self._duties:
+            for duty in self._periodic:
                 duty()
             self._stopping.wait(POLL_SECONDS)
 

@@ -40,10 +40,10 @@ class ApiProcess:
     database: Database
     callbacks: Database
     housekeeping: Database
-    watch: Notifier
-    streams: StreamSlots
-    duties: Periodic
-    intake: CallbackBatcher
+    notifier: Notifier
+    stream_slots: StreamSlots
+    periodic: Periodic
+    callback_batcher: CallbackBatcher
     is_resident: bool
     ahead: Executor | None = None
 
@@ -52,11 +52,11 @@ class ApiProcess:
         self.database.open()
         self.callbacks.open()
         self.housekeeping.open()
-        self.watch.start()
+        self.notifier.start()
 
     def stop(self) -> None:
-        self.streams.end_all()
-        self.watch.stop()
+        self.stream_slots.end_all()
+        self.notifier.stop()
         self.database.close()
         self.callbacks.close()
         self.housekeeping.close()
@@ -67,14 +67,14 @@ class ApiProcess:
         with record_appends() as heads:
             with self.database.transaction(snapshot=snapshot) as conn:
                 yield conn
-            self.watch.tell(heads)
+            self.notifier.tell(heads)
 
     @contextmanager
     def callback_transaction(self) -> Iterator[Conn]:
         with record_appends() as heads:
             with self.callbacks.transaction() as conn:
                 yield conn
-            self.watch.tell(heads)
+            self.notifier.tell(heads)
 
     @property
     def stop_policy(self) -> StopPolicy:
@@ -92,17 +92,17 @@ def resident_process(settings: ApiSettings) -> ApiProcess:
     database = Pool(dsn, size=settings.database_pool_size, name="api", wait_seconds=5)
     callbacks = Pool(dsn, size=CALLBACK_CONNECTIONS, name="callbacks", wait_seconds=5, plans_once=True)
     housekeeping = Pool(dsn, size=2, name="housekeeping", wait_seconds=5)
-    duties = Periodic(settings, housekeeping)
-    watch = LogNotifier(dsn, housekeeping, duties=[duties.run_once])
+    periodic = Periodic(settings, housekeeping)
+    notifier = LogNotifier(dsn, housekeeping, periodic=[periodic.run_once])
     return ApiProcess(
         settings=settings,
         database=database,
         callbacks=callbacks,
         housekeeping=housekeeping,
-        watch=watch,
-        intake=make_batcher(callbacks, watch, settings),
-        streams=StreamSlots(settings.api_streams_max),
-        duties=duties,
+        notifier=notifier,
+        callback_batcher=make_batcher(callbacks, notifier, settings),
+        stream_slots=StreamSlots(settings.api_streams_max),
+        periodic=periodic,
         is_resident=True,
         ahead=ThreadPoolExecutor(READERS_AHEAD, thread_name_prefix="ahead"),
     )
@@ -111,26 +111,26 @@ def resident_process(settings: ApiSettings) -> ApiProcess:
 def function_process(settings: ApiSettings) -> ApiProcess:
     """Make the state of a function: one connection, no threads."""
     database = OneConnection(settings.database_url)
-    watch = NoNotifier(settings.database_url)
+    notifier = NoNotifier(settings.database_url)
     return ApiProcess(
         settings=settings,
         database=database,
         callbacks=database,
         housekeeping=database,
-        watch=watch,
-        intake=make_batcher(database, watch, settings),
-        streams=StreamSlots(settings.api_streams_max),
-        duties=Periodic(settings, database),
+        notifier=notifier,
+        callback_batcher=make_batcher(database, notifier, settings),
+        stream_slots=StreamSlots(settings.api_streams_max),
+        periodic=Periodic(settings, database),
         is_resident=False,
     )
 
 
-def make_batcher(database: Database, watch: Notifier, settings: ApiSettings) -> CallbackBatcher:
+def make_batcher(database: Database, notifier: Notifier, settings: ApiSettings) -> CallbackBatcher:
     def write(calls: Sequence[AppendOnlyCall]) -> dict[UUID, CallbackAnswer]:
         with record_appends() as heads:
             store = partial(receive_append_only_calls, calls=calls, lease_seconds=settings.run_lease_seconds)
             answers = database.call_alone(store)
-            watch.tell(heads)
+            notifier.tell(heads)
         return answers
 
     return CallbackBatcher(write)

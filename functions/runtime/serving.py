@@ -75,17 +75,17 @@ def refuse_what_the_door_cannot(cfg: Any) -> None:
 
 def begin(worker: Any) -> None:
     """Open ports and pools and start the notifier, after fork. Have SIGTERM end all streams first."""
-    edge = api_process_of(worker.wsgi)
-    settings, app = edge.settings, worker.wsgi
+    process = api_process_of(worker.wsgi)
+    settings, app = process.settings, worker.wsgi
     worker.serve_ports(public_port(settings, app, worker.cfg, worker.tpool), executor_ports(settings, app, worker.cfg))
-    if edge.settings.api_on_one_cpu:
+    if process.settings.api_on_one_cpu:
         stay_on_one_cpu()
-    edge.start()
+    process.start()
     previous = signal.getsignal(signal.SIGTERM)
 
     def end(number: int, frame: FrameType | None) -> None:
         # in a thread: a signal handler must not wait for a lock that its own thread may hold
-        threading.Thread(target=edge.streams.end_all, name="end-streams").start()
+        threading.Thread(target=process.stream_slots.end_all, name="end-streams").start()
         if callable(previous):
             previous(number, frame)
 

@@ -16,12 +16,12 @@ from schema.errors import Unavailable
 class StreamSlot:
     """A stream's slot. Releasing it twice is harmless."""
 
-    def __init__(self, streams: StreamSlots) -> None:
-        self._streams = streams
+    def __init__(self, stream_slots: StreamSlots) -> None:
+        self._stream_slots = stream_slots
         self.bell = threading.Event()
 
-    def leave(self) -> None:
-        self._streams.forget(self)
+    def release(self) -> None:
+        self._stream_slots.forget(self)
 
 
 class StreamSlots:
@@ -29,44 +29,44 @@ class StreamSlots:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._places: set[StreamSlot] = set()
+        self._slots: set[StreamSlot] = set()
         self._lock = threading.Lock()
         self.is_ending = False
 
     @property
     def taken(self) -> int:
-        return len(self._places)
+        return len(self._slots)
 
     def take(self) -> StreamSlot:
         """Take a slot. Raises Unavailable when all are taken."""
-        place = StreamSlot(self)
+        slot = StreamSlot(self)
         with self._lock:
             if self.is_ending:
                 raise Unavailable("The server is restarting.", code="restarting")
-            if len(self._places) >= self._limit:
+            if len(self._slots) >= self._limit:
                 raise Unavailable(
                     f"All {self._limit} streams of this server are taken. Try again shortly, or read pages of events.",
                     code="too_many_streams",
                 )
-            self._places.add(place)
-        return place
+            self._slots.add(slot)
+        return slot
 
     @contextmanager
-    def place(self) -> Iterator[StreamSlot]:
-        place = self.take()
+    def slot(self) -> Iterator[StreamSlot]:
+        slot = self.take()
         try:
-            yield place
+            yield slot
         finally:
-            place.leave()
+            slot.release()
 
-    def forget(self, place: StreamSlot) -> None:
+    def forget(self, slot: StreamSlot) -> None:
         with self._lock:
-            self._places.discard(place)
+            self._slots.discard(slot)
 
     def end_all(self) -> None:
         """End every stream now; refuse new ones."""
         with self._lock:
             self.is_ending = True
-            places = list(self._places)
-        for place in places:
-            place.bell.set()
+            slots = list(self._slots)
+        for slot in slots:
+            slot.bell.set()

@@ -46,7 +46,7 @@ class SocketOpening:
     """The state that `open_socket` prepares before the upgrade, while a refusal can still be an HTTP problem."""
 
     followed: Followed
-    place: StreamSlot
+    slot: StreamSlot
     sock: SocketWithDeadline
     hello: dict[str, Any] | None
     cursor: int
@@ -59,34 +59,34 @@ def open_socket() -> None:
     sock = request.environ.get("gunicorn.socket")
     if sock is None:
         raise Unavailable("This server has no WebSockets.", code="no_websockets")
-    g.place = api_process().streams.take()
+    g.slot = api_process().stream_slots.take()
     query = parsed(SocketQuery, request.args.to_dict(), where="query")
     hello, cursor = _beginning((request.view_args or {})["session_id"], query)
     watch_for_dead_peer(sock)
     patient = SocketWithDeadline(sock)
     request.environ["gunicorn.socket"] = patient
     followed = Followed((request.view_args or {})["session_id"], None, actor(), authenticator())
-    g.opening = SocketOpening(followed, g.place, patient, hello, cursor)
+    g.opening = SocketOpening(followed, g.slot, patient, hello, cursor)
 
 
 @live.teardown_request
-def leave_place(_error: BaseException | None) -> None:
-    place = g.pop("place", None)
-    if place is not None:
-        place.leave()
+def release_slot(_error: BaseException | None) -> None:
+    slot = g.pop("slot", None)
+    if slot is not None:
+        slot.release()
 
 
 @permission("sessions:read")
 def converse(ws: Any, session_id: UUID) -> None:  # noqa: ARG001  the opening holds it
     """Send events until the peer goes, stops reading, or loses its permission. No run stops because of that."""
     opening: SocketOpening = g.opening
-    opening.place.bell = ws.event  # messages of the peer ring it too
+    opening.slot.bell = ws.event  # messages of the peer ring it too
     cursor = opening.cursor
     try:
         if opening.hello is not None:
             ws.send(json.dumps(opening.hello, ensure_ascii=False))
         for batch in follow(
-            api_process(), opening.followed, after=cursor, place=opening.place, tick_seconds=TICK_SECONDS
+            api_process(), opening.followed, after=cursor, slot=opening.slot, tick_seconds=TICK_SECONDS
         ):
             _answer_messages(ws)
             for at in range(0, len(batch.written.json), SENT_TOGETHER):

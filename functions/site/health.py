@@ -49,8 +49,8 @@ def get_openapi() -> Response:
 def readiness() -> ReadyAnswer:
     """Describe the state of each part by a word."""
     database, migrations, worker = _database_parts()
-    listening = "ok" if api_process().watch.is_listening else "away"
-    token = api_process().duties.is_token_admitted or not api_process().is_resident
+    listening = "ok" if api_process().notifier.is_listening else "away"
+    token = api_process().periodic.is_token_admitted or not api_process().is_resident
     is_ready = database == migrations == listening == "ok" and token
     status = "ready" if is_ready else "not ready"
     return ReadyAnswer(status=status, database=database, migrations=migrations, listening=listening, worker=worker)

@@ -30,14 +30,14 @@ def without_hints() -> Flask:
 def one_transaction_a_request() -> Flask:
     """The route as it is for calls with effects, for all calls."""
     settings = read_settings()
-    return create_app(settings, edge=replace(resident_process(settings), intake=_Nobody()))
+    return create_app(settings, process=replace(resident_process(settings), callback_batcher=_Nobody()))
 
 
 def one_call_a_statement() -> Flask:
     """The short way, but each request with a statement and a connection of its own."""
     settings = read_settings()
-    edge: ApiProcess = resident_process(settings)
-    return create_app(settings, edge=replace(edge, intake=_Single(edge.callbacks, settings)))
+    process: ApiProcess = resident_process(settings)
+    return create_app(settings, process=replace(process, callback_batcher=_Single(process.callbacks, settings)))
 
 
 class _Nobody(CallbackBatcher):

@@ -1,1 +1,1 @@
-"""The HTTP edge against real databases; against a real gunicorn where threads and sockets matter."""
+"""The API against real databases; against a real gunicorn where threads and sockets matter."""

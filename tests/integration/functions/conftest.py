@@ -163,10 +163,10 @@ def provided(conn: psycopg.Connection) -> None:
 def api(settings: ApiSettings, provided: None) -> Iterator[Api]:  # noqa: ARG001  for what it does
     """The app in this process, with its threads running."""
     app = create_app(settings)
-    edge = api_process_of(app)
-    edge.start()
+    process = api_process_of(app)
+    process.start()
     yield Api(app.test_client())
-    edge.stop()
+    process.stop()
 
 
 @pytest.fixture

@@ -283,10 +283,10 @@ def test_events_without_numbers_are_known_by_their_ids(api: Api, driver: Driver)
 
 
 def test_heartbeats_get_through_when_all_other_connections_are_taken(api: Api, driver: Driver) -> None:
-    edge = api_process_of(api.client.application)
+    process = api_process_of(api.client.application)
     with ExitStack() as taken:
-        for _ in range(edge.settings.database_pool_size):
-            taken.enter_context(edge.database.transaction())
+        for _ in range(process.settings.database_pool_size):
+            taken.enter_context(process.database.transaction())
         assert driver.report()[0] == 200
 
 

@@ -163,7 +163,7 @@ def test_the_watch_is_told_of_every_call_once_it_is_committed(
         [(stored,)] = conn.execute("SELECT COALESCE(max(last_seq), 0) FROM session_logs").fetchall()
         told.append((dict(heads), stored))
 
-    monkeypatch.setattr(api_process_of(api.client.application).watch, "tell", tell)
+    monkeypatch.setattr(api_process_of(api.client.application).notifier, "tell", tell)
     driver = api.bind()
     for _ in range(2):  # a plain call, and one that has an effect
         driver.report(driver.delta("x"))
@@ -230,23 +230,23 @@ def test_a_listener_whose_backend_was_ended_listens_again(
 
 
 @pytest.fixture
-def edge(settings: ApiSettings, provided: None, tmp_path: Path) -> Iterator[ApiProcess]:  # noqa: ARG001  for what it does
+def process(settings: ApiSettings, provided: None, tmp_path: Path) -> Iterator[ApiProcess]:  # noqa: ARG001  for what it does
     token = tmp_path / "token"
     token.write_text("the-local-token\n")
-    edge = api_process_of(create_app(settings.model_copy(update={"local_token_file": token})))
-    edge.start()
-    yield edge
-    edge.stop()
+    process = api_process_of(create_app(settings.model_copy(update={"local_token_file": token})))
+    process.start()
+    yield process
+    process.stop()
 
 
-def test_a_server_admits_its_local_token(edge: ApiProcess) -> None:
-    wait_until(lambda: edge.duties.is_token_admitted)
-    with edge.transaction() as conn:
+def test_a_server_admits_its_local_token(process: ApiProcess) -> None:
+    wait_until(lambda: process.periodic.is_token_admitted)
+    with process.transaction() as conn:
         assert authenticate(conn, "the-local-token").name == "admin"
 
 
-def test_a_server_says_that_the_api_is_well(edge: ApiProcess, conn: psycopg.Connection) -> None:
-    del edge
+def test_a_server_says_that_the_api_is_well(process: ApiProcess, conn: psycopg.Connection) -> None:
+    del process
     seen = "SELECT now() - seen_at FROM control_plane_parts WHERE part = 'api'"
     wait_until(lambda: conn.execute(seen).fetchone() is not None)
     ago = conn.execute(seen).fetchone()
@@ -255,7 +255,7 @@ def test_a_server_says_that_the_api_is_well(edge: ApiProcess, conn: psycopg.Conn
 
 
 def test_a_reader_whose_login_has_ended_reads_no_further(
-    api: Api, edge: ApiProcess, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    api: Api, process: ApiProcess, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(functions.events.follow, "RECHECK_SECONDS", 0.1)
     driver = api.bind()
@@ -263,8 +263,8 @@ def test_a_reader_whose_login_has_ended_reads_no_further(
     followed = Followed(
         driver.session_id, None, Actor(user.user_id, user.name, user.role), lambda c: authenticate(c, TOKEN)
     )
-    with edge.streams.place() as place:
-        batches = follow(edge, followed, after=0, place=place, tick_seconds=0.05)
+    with process.stream_slots.slot() as slot:
+        batches = follow(process, followed, after=0, slot=slot, tick_seconds=0.05)
         assert next(batches).written.last_seq == 2
         conn.execute("UPDATE access_tokens SET revoked_at = now()")
         with pytest.raises(Unauthenticated):
@@ -273,7 +273,7 @@ def test_a_reader_whose_login_has_ended_reads_no_further(
 
 
 def test_events_that_make_no_one_text_are_read_in_smaller_pages(
-    api: Api, edge: ApiProcess, conn: psycopg.Connection
+    api: Api, process: ApiProcess, conn: psycopg.Connection
 ) -> None:
     driver = api.bind()
     user = authenticate(conn, TOKEN)
@@ -287,6 +287,6 @@ def test_events_that_make_no_one_text_are_read_in_smaller_pages(
     followed = Followed(
         driver.session_id, None, Actor(user.user_id, user.name, user.role), lambda c: authenticate(c, TOKEN)
     )
-    with edge.streams.place() as place:
-        batches = follow(edge, followed, after=0, place=place, tick_seconds=0.05)
+    with process.stream_slots.slot() as slot:
+        batches = follow(process, followed, after=0, slot=slot, tick_seconds=0.05)
         assert [next(batches).written.last_seq for _ in range(3)] == [10, 20, 30]

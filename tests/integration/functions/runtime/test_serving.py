@@ -106,8 +106,8 @@ def test_a_server_without_its_database_says_so(tmp_path: Path) -> None:
     token.write_text("t")
     dsn = f"postgresql://x@127.0.0.1:{free_port()}/x"
     app = create_app(read_settings(database_url=dsn, secret_key=SECRET, local_token_file=token))
-    edge = api_process_of(app)
-    edge.start()
+    process = api_process_of(app)
+    process.start()
     client = app.test_client()
     try:
         assert client.get("/health").status_code == 200
@@ -118,18 +118,18 @@ def test_a_server_without_its_database_says_so(tmp_path: Path) -> None:
         assert refused.headers["Retry-After"] == "2"
         assert "away" in client.get("/").get_data(as_text=True)
     finally:
-        edge.stop()
+        process.stop()
 
 
 def test_a_database_without_tables_is_not_ready(empty_database: str) -> None:
     app = create_app(read_settings(database_url=empty_database, secret_key=SECRET))
-    edge = api_process_of(app)
-    edge.start()
+    process = api_process_of(app)
+    process.start()
     try:
         answer = app.test_client().get("/ready")
         assert (answer.status_code, answer_json(answer)["migrations"]) == (503, "pending")
     finally:
-        edge.stop()
+        process.stop()
 
 
 @pytest.mark.parametrize(("wanted", "are_all"), [("true", False), ("false", True)])
