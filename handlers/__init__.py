@@ -1,1 +1,1 @@
-"""Verbs: what Runyard does, each a function on an open transaction. They know no HTTP and no containers, and never commit."""
+"""Verbs: what Runyard does, each a function on an open transaction. Verbs know no HTTP and never commit."""
