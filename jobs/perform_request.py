@@ -45,24 +45,24 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 def perform_request(context: TaskContext, job_request_id: UUID) -> None:
-    """A request that is finished already, or unknown, is left alone."""
-    wanted = context.database.transact(job_request, job_request_id)
-    if wanted is None or wanted.finished_at is not None:
+    """Perform a job request and store its result. Ignore a finished or unknown request."""
+    request = context.database.transact(job_request, job_request_id)
+    if request is None or request.finished_at is not None:
         return
-    perform = _KINDS.get(wanted.kind)
+    perform = _KINDS.get(request.kind)
     if perform is None:
-        _fail(context, job_request_id, f"The job worker knows no request {wanted.kind}.")
+        _fail(context, job_request_id, f"The job worker does not support the request {request.kind}.")
         return
     try:
-        result = perform(context, wanted.arguments)
+        result = perform(context, request.arguments)
     except (RunyardError, ValidationError) as error:
-        _log.warning("job_request.failed", kind=wanted.kind, why=str(error))
+        _log.warning("job_request.failed", kind=request.kind, why=str(error))
         _fail(context, job_request_id, str(error))
         return
     except Away:
-        raise  # it is done once more when PostgreSQL is back
+        raise  # the job retries when PostgreSQL is back
     except Exception as error:
-        _fail(context, job_request_id, f"The job worker stumbled over it ({type(error).__name__}); its log says more.")
+        _fail(context, job_request_id, f"The job worker failed at the request ({type(error).__name__}). See its log.")
         raise
     context.database.transact(finish_job_request, job_request_id, result=result.to_json())
 

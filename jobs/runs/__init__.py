@@ -1,1 +1,1 @@
-"""Jobs of runs."""
+"""Jobs that start, stop, park and reconcile runs."""

@@ -1,4 +1,4 @@
-"""`drain_queue`: claim and start due runs here and now, then count what settled within the wait."""
+"""`drain_queue`: claim and start due runs now, then count the runs that settle within the wait."""
 
 from __future__ import annotations
 
@@ -26,25 +26,29 @@ class _Due:
     id: UUID
 
 
-def drain_queue(context: TaskContext, wanted: DrainQueue) -> QueueDrained:
-    deadline = time.monotonic() + wanted.wait_seconds
-    due = context.database.transact(fetch_all, "due_runs", _Due, limit=wanted.limit)
+def drain_queue(context: TaskContext, request: DrainQueue) -> QueueDrained:
+    deadline = time.monotonic() + request.wait_seconds
+    due = context.database.transact(fetch_all, "due_runs", _Due, limit=request.limit)
     with ThreadPoolExecutor(max_workers=AT_ONCE) as threads:
-        outcomes = list(threads.map(partial(execute_run, context), [each.id for each in due]))
-    claimed = [each.id for each, outcome in zip(due, outcomes, strict=True) if outcome != "nothing_to_do"]
-    ends = _ends(context, claimed, deadline=deadline)
-    return QueueDrained(claimed=len(claimed), started=outcomes.count("started"), **ends)
+        outcomes = list(threads.map(partial(execute_run, context), [due_run.id for due_run in due]))
+    claimed = [due_run.id for due_run, outcome in zip(due, outcomes, strict=True) if outcome != "nothing_to_do"]
+    outcomes_by_name = _ends(context, claimed, deadline=deadline)
+    return QueueDrained(claimed=len(claimed), started=outcomes.count("started"), **outcomes_by_name)
 
 
 def _ends(context: TaskContext, run_ids: Sequence[UUID], *, deadline: float) -> Counter[str]:
     while True:
-        ends = context.database.transact(_count_ends, run_ids)
-        if ends.total() == len(run_ids) or time.monotonic() > deadline or context.closing.wait(LOOK_SECONDS):
-            return ends
+        outcomes_by_name = context.database.transact(_count_ends, run_ids)
+        if (
+            outcomes_by_name.total() == len(run_ids)
+            or time.monotonic() > deadline
+            or context.closing.wait(LOOK_SECONDS)
+        ):
+            return outcomes_by_name
 
 
 def _count_ends(conn: Conn, run_ids: Sequence[UUID]) -> Counter[str]:
     runs = [fetch_the(conn, "run_by_id", RunRow, run_id=run_id) for run_id in run_ids]
-    ends = {"succeeded": "succeeded", "failed": "failed", "blocked": "failed", "cancelled": "canceled"}
-    names = {**ends, "queued": "retried"}
+    outcomes_by_name = {"succeeded": "succeeded", "failed": "failed", "blocked": "failed", "cancelled": "canceled"}
+    names = {**outcomes_by_name, "queued": "retried"}
     return Counter(names[run.status] for run in runs if run.status in names)

@@ -1,6 +1,6 @@
-"""`execute_run`: claim a run, start its worker, hand it to the executor there, and end. Nobody waits for the agent.
+"""`execute_run`: claim a run, start its worker, and dispatch the run to the executor. The job does not await the agent.
 
-What can go wrong before the executor has the run is settled here: another attempt later, or a failure with its reason.
+The job settles a failure before the dispatch: it requeues the run, or fails it with the reason.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from schema.sql import Conn, fetch_the
 BUSY_SECONDS = 10.0
 BUSY_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 3600.0
-"""Of what an executor asks for by Retry-After."""
+"""The longest pause that an executor may request by Retry-After."""
 
 ExecuteOutcome = Literal["nothing_to_do", "started", "superseded", "given_back", "ended", "left"]
 
@@ -40,7 +40,10 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 def execute_run(context: TaskContext, run_id: UUID) -> ExecuteOutcome:
-    """What became of it; `nothing_to_do` when the run is not there to be taken, `left` when it is another's."""
+    """Execute a run and return the outcome.
+
+    It is `nothing_to_do` when the run cannot be claimed, `left` when another claim holds it.
+    """
     settings = context.settings
     claimed = context.database.transact(
         claim_run, run_id, owner=context.claimer, lock_seconds=settings.lock_seconds, limits=context.run_limits
@@ -69,13 +72,13 @@ def _start(context: TaskContext, claimed: Claimed) -> ExecuteOutcome:
 
 
 def _hand_over(context: TaskContext, claimed: Claimed) -> ExecuteOutcome:
-    """An executor may have died just before it is called: then once more, on a new one in the same place."""
+    """Dispatch the run. If the executor died just before the call, retry once on a new one on the same volume."""
     run = claimed.run
     for is_last in (False, True):
         found = None if is_last else at_work(context, run, claimed.worker)
         if found is None:
             found = activate(context, run.session_id, run=run)
-            if not context.claims.is_held(run):  # that may have taken long
+            if not context.claims.is_held(run):  # the activation may have taken long
                 return "superseded"
         there = replace(run, epoch=found.epoch)
         try:
@@ -98,7 +101,7 @@ def _dispatch(context: TaskContext, claimed: Claimed, endpoint: Endpoint) -> Exe
 
 
 def _is_dispatched(conn: Conn, run: RunRow, *, lease_seconds: float) -> bool:
-    """A quick run may be over before this is recorded; only a newer claim means that somebody stopped or took it."""
+    """Record the dispatch. A quick run may be over before; only a newer claim means a stop or another claim."""
     if record_dispatched(conn, run, lease_seconds=lease_seconds) == "dispatched":
         return True
     return fetch_the(conn, "run_by_id", RunRow, run_id=run.id).claim == run.claim
@@ -136,7 +139,7 @@ def _handover(context: TaskContext, claimed: Claimed) -> Handover | None:
 
 
 def _start_when_free(context: TaskContext, endpoint: Endpoint, start: StartRun, trace: Trace) -> None:
-    """The run before this one may have been settled while its agent is still on its way out."""
+    """Start the run, and wait while the agent of the last run still ends."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
@@ -151,10 +154,12 @@ def _start_when_free(context: TaskContext, endpoint: Endpoint, start: StartRun, 
 
 def _after_error(context: TaskContext, run: RunRow, error: ExecutorError) -> ExecuteOutcome:
     if error.status == 409 and (error.problem or "").startswith("stale_"):
-        _log.warning("run.not_ours", problem=error.problem, why=error.detail)
+        _log.warning("run.claimed_elsewhere", problem=error.problem, why=error.detail)
         return "left"
     if error.problem == "busy":
-        return _given_back(context, run, code="executor_busy", message="The run before it did not leave the executor.")
+        return _given_back(
+            context, run, code="executor_busy", message="The last run's agent did not end on the executor."
+        )
     if error.is_refusal:
         context.database.transact(abandon, run, code="executor_refused", message=error.detail)
         return "ended"
@@ -163,7 +168,7 @@ def _after_error(context: TaskContext, run: RunRow, error: ExecutorError) -> Exe
 
 
 def _without_workspace(context: TaskContext, run: RunRow, error: RestoreIncomplete) -> ExecuteOutcome:
-    """A run never starts on half a workspace: another attempt, and after the last one blocked, with what to do."""
+    """Requeue the run, or block it after its last attempt: a run never starts on a partial workspace."""
     if context.database.transact(has_attempts_left, run):
         return _given_back(context, run, code=error.problem_code, message=error.detail)
     return _refused(context, run, code=error.problem_code, message=error.detail)
@@ -177,7 +182,7 @@ def _refused(context: TaskContext, run: RunRow, *, code: str, message: str) -> E
 def _given_back(
     context: TaskContext, run: RunRow, *, code: str, message: str, pause_seconds: float = 0
 ) -> ExecuteOutcome:
-    """`pause_seconds`: before which another attempt cannot help."""
+    """Requeue the run for another attempt after at least `pause_seconds`."""
     _log.warning("run.given_back", code=code, why=message)
     policy = RetryPolicy(delay_seconds=max(context.retry_policy.delay_seconds, pause_seconds))
     if context.database.transact(requeue, run, policy, code=code, message=message):

@@ -1,6 +1,7 @@
-"""`park_run`: have the agent of a parked run ended. The run itself is not over: its questions stay open.
+"""`park_run`: end the agent of a parked run. The run itself is not over: its requests stay open.
 
-Done when nothing of it runs any more and all that it said is in the log; only then may it come back, and its worker go.
+The run is quiesced when its agent has ended and all of its events are in the log. Only then may the run resume and its
+worker stop.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class NotAtRest(Unavailable):
-    """The agent of a parked run does not end."""
+    """The agent of a parked run did not end in time."""
 
     code: ClassVar[str] = "not_at_rest"
 
 
 def park_run(context: TaskContext, run_id: UUID) -> None:
-    """What goes wrong is tried again by the reconciler."""
+    """Park a run. The reconciler retries a failure."""
     run = context.database.transact(run_to_park, run_id)
     if run is None:
         return
@@ -42,16 +43,16 @@ def park_run(context: TaskContext, run_id: UUID) -> None:
         try:
             heard_all = _end_agent(context, run)
         except (ExecutorError, HostFailed, NotAtRest, RestoreIncomplete, WorkspaceRefused) as error:
-            _log.warning("run.not_at_rest", why=error.detail)
+            _log.warning("run.not_quiesced", why=error.detail)
             return
         context.database.transact(record_quiesced, run.id, attempt=run.attempt, heard_all=heard_all)
-        _log.info("run.at_rest", heardAll=heard_all)
+        _log.info("run.quiesced", heardAll=heard_all)
 
 
 def _end_agent(context: TaskContext, run: RunRow) -> bool:
-    """Whether all that its executor had to say was heard."""
+    """End the agent. Return whether all events of its executor arrived."""
     endpoint = endpoint_of(context, run)
-    if endpoint is None:  # its place is gone, and the agent with it
+    if endpoint is None:  # the volume is gone, and the agent with it
         return False
     state = context.executors.stop_run(endpoint, run.id, claim=run.claim, trace=trace_of(run), parks=True)
     deadline = time.monotonic() + PATIENCE_SECONDS

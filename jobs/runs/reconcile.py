@@ -1,5 +1,7 @@
-"""One pass over the runs that are overdue: ask each executor, decide, carry out. Also answers left undelivered, and
-requests that nobody answered in time."""
+"""Reconcile overdue runs: ask each executor, decide and act.
+
+A pass also redelivers undelivered answers and expires unanswered requests.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 def reconcile_runs(context: TaskContext) -> RunReconciliation:
-    """Safe to run by several at once: what another has done meanwhile is left alone."""
+    """Run one pass. Several job workers may run it at once: a pass skips runs that another one settled."""
     runs = context.database.transact(overdue_runs, context.limits)
     reasons = [done for run in runs if (done := _reconcile(context, run)) is not None]
     redeliver(context)
@@ -41,21 +43,23 @@ def reconcile_runs(context: TaskContext) -> RunReconciliation:
 
 
 def reclaim_runs(context: TaskContext, orphans: list[RunRow]) -> None:
-    """Runs whose job worker ended between their claim and their start."""
+    """Reconcile runs whose job worker ended between their claim and their start."""
     for run in orphans:
         _reconcile(context, run, claimer_is_gone=True)
 
 
 def redeliver(context: TaskContext) -> None:
-    """Answers whose delivery was tried in vain get a job again."""
+    """Defer a new job for each answer whose delivery failed."""
     for request_id in context.database.transact(undelivered, older_than_seconds=UNDELIVERED_SECONDS):
         context.database.transact(defer_delivery, request_id)
 
 
 def look_after_executors(context: TaskContext) -> None:
-    """Every few seconds: an executor that was killed with a run in hand is started again where it was. It then ends
-    what its agent has left, delivers its spool, and says itself what became of the run. If its place is gone too, the
-    run gets another attempt in a new one, or fails."""
+    """Restart executors that were killed during a run, on the same volume, every few seconds.
+
+    A restarted executor ends leftover agents, delivers its spool, and reports the run's outcome. Without the volume,
+    the run gets another attempt on a new one, or fails.
+    """
     for live in context.database.transact(live_sessions):
         if context.host.is_dead(live.session_id):
             with Trace(session_id=live.session_id, epoch=live.epoch).in_logs():
@@ -65,7 +69,7 @@ def look_after_executors(context: TaskContext) -> None:
 
 
 def _reconcile(context: TaskContext, run: RunRow, *, claimer_is_gone: bool = False) -> ReconciledRun | None:
-    """None when the run has moved on meanwhile."""
+    """Reconcile a run. Return None when its state changed meanwhile."""
     with trace_of(run).in_logs():
         well = context.database.transact(well_for_seconds, context.limits)
         facts = _facts(context, run)
@@ -95,7 +99,7 @@ def _facts(context: TaskContext, run: RunRow) -> ExecutorFacts:
         return UNREACHABLE
     try:
         facts = context.host.facts(run.session_id)
-    except HostFailed as error:  # a host that cannot tell of one session keeps no other from being looked after
+    except HostFailed as error:  # one session's host failure must not stop the others
         _log.warning("worker.unknown", why=error.detail)
         return UNREACHABLE
     if facts.state == "dead" and run.lease_expires_at is not None:
@@ -112,9 +116,7 @@ def _facts(context: TaskContext, run: RunRow) -> ExecutorFacts:
 
 def _restart(context: TaskContext, session_id: UUID) -> HostFacts:
     try:
-        return HostFacts(
-            "alive", activate(context, session_id, why="Its executor has ended with a run in hand.").endpoint
-        )
+        return HostFacts("alive", activate(context, session_id, why="Its executor ended during a run.").endpoint)
     except (HostFailed, RestoreIncomplete, WorkspaceRefused, ExecutorError) as error:
         _log.warning("executor.not_restarted", why=error.detail)
         return HostFacts("dead")

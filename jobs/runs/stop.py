@@ -1,6 +1,6 @@
-"""`stop_run`: tell a run's executor to end it; settle it here when no executor has it.
+"""`stop_run`: request the stop from a run's executor; settle the run here when no executor has it.
 
-An executor that cannot be reached hears it with its next callback, and the deadline settles the run without it.
+An unreachable executor learns of the stop at its next callback. The deadline settles the run without the executor.
 """
 
 from __future__ import annotations
@@ -34,12 +34,11 @@ def stop_run(context: TaskContext, run_id: UUID) -> None:
 
 
 def endpoint_of(context: TaskContext, run: RunRow) -> Endpoint | None:
-    """Where the run's executor answers; None when there is no place for one. A dead one is started again: it ends what
-    its agent has left."""
+    """Return the run's executor; None without a volume. Restart a dead executor, which ends leftover agents."""
     facts = context.host.facts(run.session_id)
     if not facts.has_volume(run.epoch or 1):
         return None
-    why = f"Its executor has ended; what the agent of run {run.id} has left is to end too."
+    why = f"Its executor ended; leftover processes of run {run.id} must end too."
     return facts.endpoint or activate(context, run.session_id, why=why).endpoint
 
 
@@ -50,7 +49,7 @@ def _stop(context: TaskContext, run: RunRow) -> None:
         return
     state = context.executors.stop_run(endpoint, run.id, claim=run.claim, trace=trace_of(run))
     if state is None or state.state in ("refused", "parked"):
-        _settle(context, run, "The run was stopped; no agent was at work on it.")
+        _settle(context, run, "The run was stopped; no agent was working on it.")
 
 
 def _settle(context: TaskContext, run: RunRow, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Every second: stop the runs of users who were disabled."""
+"""Stop the runs of disabled users, every second."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 def stop_leavers(context: TaskContext) -> None:
-    """Safe to be done by several job workers at once: each run is stopped once."""
+    """Stop the runs of disabled users. Several job workers may run this at once: each run is stopped once."""
     policy = StopPolicy(deadline_seconds=context.settings.run_stop_deadline_seconds)
     for leaver in context.database.transact(runs_of_disabled_users):
         if context.database.transact(stop_run_of_disabled_user, leaver, policy=policy):

@@ -1,1 +1,1 @@
-"""Jobs that activate and retire session workers."""
+"""Jobs that activate, stop and remove session workers."""

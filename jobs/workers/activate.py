@@ -1,7 +1,7 @@
-"""Activation: a session's worker is there, on its own place, and its place is whole.
+"""Activate a session's worker: start its executor on a volume of the current epoch, restored if needed.
 
-One at a time per session, by a lock in PostgreSQL that stop and removal hold too. Where the folder or volume is gone a
-new epoch begins, and what is saved is restored before anything runs in it.
+A lock in PostgreSQL serializes activations, stops and removals of a session. When the volume is gone, a new epoch
+begins, and the snapshot is restored before a run starts.
 """
 
 from __future__ import annotations
@@ -29,36 +29,36 @@ from schema.logs import log_context
 from schema.rows import RunRow, WorkerRow
 
 WAIT_SECONDS = 300.0
-"""How long an activation waits for another, or for a stop: as long as a large restore may take."""
+"""The time that an activation waits for another or for a stop: as long as a large restore may take."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
 class WorkerBusy(HostFailed):
-    """The session's worker is being started or stopped, for too long already."""
+    """Another process has been starting or stopping the session's worker for too long."""
 
     code: ClassVar[str] = "worker_busy"
 
 
 class EpochMoved(HostFailed):
-    """The session's worker is of a newer epoch already."""
+    """The session's worker already has a newer epoch."""
 
     code: ClassVar[str] = "stale_epoch"
 
 
 @dataclass(frozen=True)
 class Activated:
-    """Where the session's executor answers, and in which epoch its place is."""
+    """An active worker: its executor's endpoint, and the epoch of its volume."""
 
     endpoint: Endpoint
     epoch: int
 
 
 def activate(context: TaskContext, session_id: UUID, *, run: RunRow | None = None, why: str = "") -> Activated:
-    """Start or adopt the session's worker. `run` is the one that it is for; it follows into a new epoch. `why` is a
-    sentence for the worker's history, where it is not for a run.
+    """Start or adopt the session's worker, for `run` if given, which follows into a new epoch.
 
-    Raises HostFailed, RestoreIncomplete, WorkspaceRefused, and ExecutorError.
+    Without a run, `why` is a sentence for the worker's history. Raise HostFailed, RestoreIncomplete, WorkspaceRefused
+    and ExecutorError.
     """
     with log_context(sessionId=session_id), holding_worker(context, session_id, seconds=WAIT_SECONDS):
         worker = context.database.call(worker_of, session_id)
@@ -66,23 +66,23 @@ def activate(context: TaskContext, session_id: UUID, *, run: RunRow | None = Non
 
 
 def at_work(context: TaskContext, run: RunRow, worker: WorkerRow | None) -> Activated | None:
-    """The worker of a run that was claimed when its worker was as `worker`, if that is up.
+    """Return the run's active worker; None when it is not active. `worker` is its row at the claim.
 
-    No stop begins after a claim that found it active, so nothing has to be held here.
+    No stop begins after a claim that found the worker active, so this needs no lock.
     """
     return _at_work(context, run.session_id, worker) if worker is not None and worker.epoch == run.epoch else None
 
 
 def use_worker(context: TaskContext, session_id: UUID, *, actor: str) -> Activated:
-    """Activate, and count it as used now."""
-    found = activate(context, session_id, why=f"{actor} asked for it.")
+    """Activate the worker and record that it is used now."""
+    found = activate(context, session_id, why=f"{actor} requested it.")
     context.database.transact(worker_used, session_id)
     return found
 
 
 @contextmanager
 def holding_worker(context: TaskContext, session_id: UUID, *, seconds: float) -> Iterator[None]:
-    """Nobody else starts, stops or removes the session's worker meanwhile. Raises WorkerBusy after `seconds`."""
+    """Lock the session's worker against starts, stops and removals. Raise WorkerBusy after `seconds`."""
     with ExitStack() as until_done:
         try:
             conn = until_done.enter_context(context.database.dedicated(wait_seconds=max(seconds, CHECKOUT_SECONDS)))
@@ -94,7 +94,7 @@ def holding_worker(context: TaskContext, session_id: UUID, *, seconds: float) ->
 
 
 def _at_work(context: TaskContext, session_id: UUID, worker: WorkerRow | None) -> Activated | None:
-    """None unless it is active, whole, and answers."""
+    """Return the worker if it is active, restored and answers; else None."""
     if worker is None or worker.status != "active" or worker.host != context.host.name or worker.restored_at is None:
         return None
     facts = context.host.facts(session_id)
@@ -127,5 +127,5 @@ def _activate(
 
 
 def _has_none(_epoch: int) -> bool:
-    """Of a session that never had a worker."""
+    """Return False: a session that never had a worker has no volume."""
     return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.context import TaskContext
 from jobs.workers.activate import use_worker
-from jobs.workers.retirement import SOMEBODY, force_remove_worker, remove_stopped, remove_worker, stop_idle
+from jobs.workers.retirement import DEFAULT_ACTOR, force_remove_worker, remove_stopped, remove_worker, stop_idle
 from jobs.workspaces.sync import save_now
 from schema.errors import Conflict
 from schema.job_requests import (
@@ -19,7 +19,7 @@ from schema.job_results import RemoveSweep, StopSweep, WorkerActivated, WorkerRe
 
 
 def activate_worker(context: TaskContext, request: ActivateWorker) -> WorkerActivated:
-    activated = use_worker(context, request.session_id, actor=request.actor or SOMEBODY)
+    activated = use_worker(context, request.session_id, actor=request.actor or DEFAULT_ACTOR)
     return WorkerActivated(session_id=request.session_id, epoch=activated.epoch)
 
 
@@ -28,16 +28,16 @@ def sync_worker(context: TaskContext, request: SyncWorker) -> WorkerSaved:
 
 
 def stop_idle_workers(context: TaskContext, request: StopIdleWorkers) -> StopSweep:
-    return stop_idle(context, request.session_id, actor=request.actor or SOMEBODY)
+    return stop_idle(context, request.session_id, actor=request.actor or DEFAULT_ACTOR)
 
 
 def remove_stopped_workers(context: TaskContext, request: RemoveStoppedWorkers) -> RemoveSweep:
-    return remove_stopped(context, request.session_id, actor=request.actor or SOMEBODY)
+    return remove_stopped(context, request.session_id, actor=request.actor or DEFAULT_ACTOR)
 
 
 def remove_one_worker(context: TaskContext, request: RemoveWorker) -> WorkerRemoval:
-    """A refused removal is a result with `kept`; a request's error is for what could not be done."""
-    session_id, actor = request.session_id, request.actor or SOMEBODY
+    """Remove a worker. A refusal returns `kept` with the reason; only a failure raises an error."""
+    session_id, actor = request.session_id, request.actor or DEFAULT_ACTOR
     try:
         if request.force == FORCE:
             return force_remove_worker(context, session_id, actor=actor, reason=request.reason, epoch=request.epoch)

@@ -1,8 +1,7 @@
-"""Retiring workers: idle ones are saved and stopped, long stopped ones removed, interrupted ones brought to rest.
+"""Retire workers: sync and stop idle workers, remove long-stopped ones, finish interrupted steps.
 
-Each step is decided by handlers/workers/lifecycle.py. Before a stop or a removal the newest state is proven to be in
-the store
-(`save_now`); the decision is then taken once more, under the worker's lock and with the session held.
+handlers/workers/lifecycle.py decides each step. Before a stop or a removal, `save_now` verifies the newest state in the
+store. Then the step is decided again, under the worker's lock and with the session locked.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from jobs.context import TaskContext
 from jobs.hosts import HostFailed
 from jobs.runtime.executor_client import ExecutorError
 from jobs.workers.activate import WorkerBusy, activate, holding_worker
-from jobs.workspaces.sync import ANOTHERS_TURN_SECONDS, NotSaved, NotYetSaved, save_now
+from jobs.workspaces.sync import LEASE_WAIT_SECONDS, NotSaved, NotYetSaved, save_now
 from schema.errors import Conflict, RunyardError
 from schema.job_results import RemoveSweep, SkippedWorker, StopSweep, WorkerRemoval
 from schema.logs import log_context
@@ -47,9 +46,9 @@ from schema.workspace_api import SyncReason
 AT_ONCE = 4
 MOST_STEPS = 8
 LOOK_SECONDS = 0.5
-"""How long a sweep waits for a worker that somebody else starts or stops."""
+"""The time that a sweep waits for a worker that another process starts or stops."""
 FORCE_SECONDS = 60.0
-SOMEBODY = "An operator"
+DEFAULT_ACTOR = "An operator"
 _ALL: frozenset[LifecycleAction] = frozenset({"start", "save", "stop", "remove", "note_stopped", "note_absent"})
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -57,7 +56,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Retired:
-    """Where a worker's retirement has come to: the reason why it goes no further, and whether something failed."""
+    """The result of a worker's retirement: the reason why it stopped there, and whether a step failed."""
 
     session_id: UUID
     status: WorkerStatus
@@ -65,43 +64,44 @@ class Retired:
     has_failed: bool = False
 
 
-def stop_idle(context: TaskContext, session_id: UUID | None = None, *, actor: str = SOMEBODY) -> StopSweep:
-    """Save and stop what has been idle for longer than its limit; of one session, without waiting for the limit."""
-    found = _glimpses(context, session_id, "active")
+def stop_idle(context: TaskContext, session_id: UUID | None = None, *, actor: str = DEFAULT_ACTOR) -> StopSweep:
+    """Sync and stop workers idle beyond their limit. With a session, stop its worker without waiting."""
+    workers = _glimpses(context, session_id, "active")
     asked_by = actor if session_id else None
-    ended = _retire_all(context, found, asked_by=asked_by, may=_ALL - {"remove"}, why="stop")
-    stopped = [each for each in ended if each.status in ("stopped", "absent")]
-    rest = [each for each in ended if each not in stopped]
-    failed = sum(each.has_failed for each in rest)
-    return StopSweep(scanned=len(found), stopped=len(stopped), failed=failed, skipped=_kept(rest))
+    retired = _retire_all(context, workers, asked_by=asked_by, may=_ALL - {"remove"}, why="stop")
+    stopped = [worker for worker in retired if worker.status in ("stopped", "absent")]
+    rest = [worker for worker in retired if worker not in stopped]
+    failed = sum(worker.has_failed for worker in rest)
+    return StopSweep(scanned=len(workers), stopped=len(stopped), failed=failed, skipped=_skipped(rest))
 
 
-def remove_stopped(context: TaskContext, session_id: UUID | None = None, *, actor: str = SOMEBODY) -> RemoveSweep:
-    """Remove what has been stopped for longer than its limit, saving it first if that is needed; of one session,
-    without waiting for the limit."""
-    found = _glimpses(context, session_id, "stopped")
-    ended = _retire_all(context, found, asked_by=actor if session_id else None, may=_ALL, why="remove")
-    removed = [each for each in ended if each.status == "absent"]
-    rest = [each for each in ended if each not in removed]
-    failed = sum(each.has_failed for each in rest)
-    return RemoveSweep(scanned=len(found), removed=len(removed), failed=failed, skipped=_kept(rest))
+def remove_stopped(context: TaskContext, session_id: UUID | None = None, *, actor: str = DEFAULT_ACTOR) -> RemoveSweep:
+    """Remove workers stopped beyond their limit, after a sync if needed. With a session, do not wait."""
+    workers = _glimpses(context, session_id, "stopped")
+    retired = _retire_all(context, workers, asked_by=actor if session_id else None, may=_ALL, why="remove")
+    removed = [worker for worker in retired if worker.status == "absent"]
+    rest = [worker for worker in retired if worker not in removed]
+    failed = sum(worker.has_failed for worker in rest)
+    return RemoveSweep(scanned=len(workers), removed=len(removed), failed=failed, skipped=_skipped(rest))
 
 
-def remove_worker(context: TaskContext, session_id: UUID, *, actor: str = SOMEBODY) -> WorkerRemoval:
-    """Save, stop and remove it now. Raises Conflict with what keeps it."""
+def remove_worker(context: TaskContext, session_id: UUID, *, actor: str = DEFAULT_ACTOR) -> WorkerRemoval:
+    """Sync, stop and remove a worker now. Raise Conflict with the reason that keeps it."""
     _require_own(context, session_id)
-    ended = _retire(context, session_id, limits=at_once(actor), may=_ALL, why="remove")
-    if ended.status != "absent":
-        raise Conflict(f"The worker was not removed: {ended.reason}", code="worker_kept")
+    retired = _retire(context, session_id, limits=at_once(actor), may=_ALL, why="remove")
+    if retired.status != "absent":
+        raise Conflict(f"The worker was not removed: {retired.reason}", code="worker_kept")
     return WorkerRemoval(session_id=session_id)
 
 
 def force_remove_worker(
     context: TaskContext, session_id: UUID, *, actor: str, reason: str, epoch: int | None = None
 ) -> WorkerRemoval:
-    """Remove it with what is not saved; written down, and told to its session. `epoch` is that of the place which was
-    meant: a job that is done once more must not take what has come since. Raises Conflict then, and while a run is
-    live."""
+    """Remove a worker although unsaved data is lost; record the loss in the session.
+
+    `epoch` is the volume's: a repeated job must not remove a newer volume. Raise Conflict for another epoch, and while
+    a run is active.
+    """
     _require_own(context, session_id)
     with log_context(sessionId=session_id), holding_worker(context, session_id, seconds=FORCE_SECONDS):
         worker = context.database.transact(watch, session_id)
@@ -113,26 +113,23 @@ def force_remove_worker(
 
 
 def _require_own(context: TaskContext, session_id: UUID) -> None:
-    """Raises Conflict for a worker of another host than this job worker's, which takes its place for gone, and for one
-    that somebody else runs."""
+    """Raise Conflict for an external worker, or one on another host: this host would take its volume for gone."""
     worker = context.database.transact(watch, session_id)
     if worker.status != "absent" and (worker.host == EXTERNAL or worker.host != context.host.name):
-        detail = (
-            f"The worker was not removed: it is on the host {worker.host}, which this job worker does not look after."
-        )
+        detail = f"The worker was not removed: it runs on the host {worker.host}, which another job worker manages."
         raise Conflict(detail, code="worker_kept")
 
 
 def look_after_workers(context: TaskContext) -> list[Retired]:
-    """One pass: what its host says of each worker against its row, and whatever is due."""
+    """Compare each worker's row with its host, and do the due steps."""
     if context.host.name == EXTERNAL:
         return []
     there = context.host.sessions()
     due = [
-        each
-        for each in context.database.transact(glimpses, context.host.name)
-        if each.may_be_due(
-            context.life_limits, is_placed=each.session_id in there, is_running=there.get(each.session_id, False)
+        worker
+        for worker in context.database.transact(glimpses, context.host.name)
+        if worker.may_be_due(
+            context.life_limits, is_placed=worker.session_id in there, is_running=there.get(worker.session_id, False)
         )
     ]
     return _retire_all(context, due, asked_by=None, may=_ALL, why="stop")
@@ -141,35 +138,35 @@ def look_after_workers(context: TaskContext) -> list[Retired]:
 def _glimpses(context: TaskContext, session_id: UUID | None, status: WorkerStatus) -> list[Glimpse]:
     if session_id is not None:
         context.database.transact(watch, session_id)  # NotFound
-    found = context.database.transact(glimpses, context.host.name, session_id)
-    return [each for each in found if each.status == status]
+    workers = context.database.transact(glimpses, context.host.name, session_id)
+    return [worker for worker in workers if worker.status == status]
 
 
 def _retire_all(
     context: TaskContext,
-    found: Iterable[Glimpse],
+    workers: Iterable[Glimpse],
     *,
     asked_by: str | None,
     may: frozenset[LifecycleAction],
     why: SyncReason,
 ) -> list[Retired]:
-    def retire(each: Glimpse) -> Retired:
-        limits = at_once(asked_by) if asked_by else limits_of(each.limits, context.life_limits)
-        return _retire(context, each.session_id, limits=limits, may=may, why=why)
+    def retire(worker: Glimpse) -> Retired:
+        limits = at_once(asked_by) if asked_by else limits_of(worker.limits, context.life_limits)
+        return _retire(context, worker.session_id, limits=limits, may=may, why=why)
 
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="retire") as threads:
-        return list(threads.map(retire, found))
+        return list(threads.map(retire, workers))
 
 
-def _kept(ended: Iterable[Retired]) -> list[SkippedWorker]:
-    return [SkippedWorker(session_id=each.session_id, reason=each.reason) for each in ended]
+def _skipped(retired: Iterable[Retired]) -> list[SkippedWorker]:
+    return [SkippedWorker(session_id=worker.session_id, reason=worker.reason) for worker in retired]
 
 
 def _retire(
     context: TaskContext, session_id: UUID, *, limits: LifeLimits, may: frozenset[LifecycleAction], why: SyncReason
 ) -> Retired:
-    """Step by step until nothing more is to be done, or something fails: later passes go on from there."""
-    reason, has_failed = "It changes again and again; another pass will see to it.", False
+    """Do step after step until none is due or one fails. Later passes continue from there."""
+    reason, has_failed = "The worker's state keeps changing. The next pass continues.", False
     with log_context(sessionId=session_id):
         try:
             for _ in range(MOST_STEPS):
@@ -189,7 +186,7 @@ def _retire(
 def _step(
     context: TaskContext, session_id: UUID, *, limits: LifeLimits, may: frozenset[LifecycleAction], why: SyncReason
 ) -> LifecycleDecision | None:
-    """Do the next thing. None when there may be more to do; else the decision that ends it."""
+    """Do the next step. Return None when more steps may follow, else the final decision."""
     decision = context.database.transact(look, session_id, _facts(context, session_id), limits=limits)
     if decision.action not in may or context.closing.is_set():
         return decision
@@ -197,21 +194,21 @@ def _step(
         _start_again(context, session_id, decision.reason)
         return None
     if decision.action in ("save", "stop"):
-        patience = ANOTHERS_TURN_SECONDS if limits.asked_by else 0  # a pass comes again
+        patience = LEASE_WAIT_SECONDS if limits.asked_by else 0  # the next pass retries
         save_now(context, session_id, why, wait_seconds=patience)
-    if decision.action == "remove" and not _is_proven(context, session_id):
+    if decision.action == "remove" and not _is_verified(context, session_id):
         return None
     return None if decision.action == "save" else _end(context, session_id, limits=limits, may=may)
 
 
 def _start_again(context: TaskContext, session_id: UUID, reason: str) -> None:
     with holding_worker(context, session_id, seconds=LOOK_SECONDS):
-        _log.warning("worker.started_again", why=reason)  # nobody else is at it
+        _log.warning("worker.restarted", why=reason)
     activate(context, session_id, why=reason)
 
 
-def _is_proven(context: TaskContext, session_id: UUID) -> bool:
-    """Whether all that it holds is in the store. If not, it is started again, and saved from what it has."""
+def _is_verified(context: TaskContext, session_id: UUID) -> bool:
+    """Whether the store holds all of the worker's data. If not, restart the worker and sync it."""
     try:
         save_now(context, session_id, "remove")
     except NotSaved as error:
@@ -226,7 +223,7 @@ def _is_proven(context: TaskContext, session_id: UUID) -> bool:
 def _end(
     context: TaskContext, session_id: UUID, *, limits: LifeLimits, may: frozenset[LifecycleAction]
 ) -> LifecycleDecision | None:
-    """Under the worker's lock: decide once more, and do it if it is still an end that is due."""
+    """Decide again under the worker's lock. Stop or remove the worker if that is still due."""
     with holding_worker(context, session_id, seconds=LOOK_SECONDS):
         epoch, facts = context.database.transact(watch, session_id).epoch, _facts(context, session_id)
         decision = context.database.transact(begin, session_id, facts, epoch=epoch, limits=limits, may=may)
@@ -242,7 +239,7 @@ def _carry_out(
     session_id: UUID,
     epoch: int,
     begun: WorkerStatus,
-    ended: WorkerStatus,
+    retired: WorkerStatus,
     act: Callable[[UUID], None],
 ) -> None:
     _log.info("worker.retiring", status=begun)
@@ -251,18 +248,18 @@ def _carry_out(
     except HostFailed as error:
         context.database.transact(worker_changed, session_id, epoch=epoch, status=begun, error=error.detail)
         raise
-    context.database.transact(worker_changed, session_id, epoch=epoch, status=ended)
-    _log.info("worker.retired", status=ended)
+    context.database.transact(worker_changed, session_id, epoch=epoch, status=retired)
+    _log.info("worker.retired", status=retired)
 
 
 def _facts(context: TaskContext, session_id: UUID) -> Facts:
     epoch = context.database.transact(watch, session_id).epoch
-    found = context.host.facts(session_id)
-    state, spooled, agents = found.state, 0, 0
-    if state == "alive" and found.endpoint is not None:
+    host_facts = context.host.facts(session_id)
+    state, spooled, agents = host_facts.state, 0, 0
+    if state == "alive" and host_facts.endpoint is not None:
         try:
-            health = context.executors.health(found.endpoint.base_url)
+            health = context.executors.health(host_facts.endpoint.base_url)
             spooled, agents = health.spooled, health.runs
         except ExecutorError:
             state = "silent"
-    return Facts(executor=state, has_volume=found.has_volume(epoch), spooled=spooled, agents=agents)
+    return Facts(executor=state, has_volume=host_facts.has_volume(epoch), spooled=spooled, agents=agents)

@@ -1,1 +1,1 @@
-"""Jobs that save, restore and verify workspaces."""
+"""Jobs that sync, restore and verify workspaces."""

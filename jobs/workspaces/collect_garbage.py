@@ -1,4 +1,4 @@
-"""`collect_garbage`: delete from the object store what no snapshot has named for a whole grace period."""
+"""`collect_garbage`: delete the objects that no snapshot has named for a whole grace period."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class Collected(Wire):
-    """One pass: `busy` sessions were being saved and come next time."""
+    """The counts of one pass. `busy` sessions were syncing; the next pass collects them."""
 
     sessions: int = 0
     busy: int = 0
@@ -38,7 +38,7 @@ class Collected(Wire):
 
 
 def collect_garbage(context: TaskContext) -> Collected:
-    """One session after the other, each in its turn; safe to run by several at once."""
+    """Collect each session's garbage under its sync lease. Several job workers may run this at once."""
     total = Collected()
     for session_id in context.database.transact(sessions_with_objects):
         if context.store is None or context.closing.is_set():
@@ -57,39 +57,41 @@ def rules(context: TaskContext) -> GarbageRules:
 
 def _collect(context: TaskContext, store: ObjectStorage, session_id: UUID) -> Collected:
     lock_seconds = context.sync_leases.lock_seconds
-    turn = context.database.transact(take_sync_lease, session_id, owner=context.claimer, lock_seconds=lock_seconds)
-    if turn is None:
+    lease = context.database.transact(take_sync_lease, session_id, owner=context.claimer, lock_seconds=lock_seconds)
+    if lease is None:
         return Collected(busy=1)
-    with context.sync_leases.renewing(turn):
+    with context.sync_leases.renewing(lease):
         try:
-            retired = context.database.transact(retire_snapshots, turn, rules=rules(context), lock_seconds=lock_seconds)
-            return Collected(sessions=1, retired=retired, deleted=_delete(context, store, turn))
+            retired = context.database.transact(
+                retire_snapshots, lease, rules=rules(context), lock_seconds=lock_seconds
+            )
+            return Collected(sessions=1, retired=retired, deleted=_delete(context, store, lease))
         except RunyardError as error:
             _log.warning("garbage.left", why=error.detail)
             return Collected(failed=1)
         finally:
-            context.database.transact(end_sync_lease, turn)
+            context.database.transact(end_sync_lease, lease)
 
 
-def _delete(context: TaskContext, store: ObjectStorage, turn: SyncLease) -> int:
-    """How many objects it deleted."""
-    listed = [Listed(each.key, each.last_modified) for each in store.list(session_prefix(turn.session_id))]
-    doomed = context.database.transact(
+def _delete(context: TaskContext, store: ObjectStorage, lease: SyncLease) -> int:
+    """Mark garbage for deletion, delete it, and return the number of deleted objects."""
+    listed = [Listed(stored.key, stored.last_modified) for stored in store.list(session_prefix(lease.session_id))]
+    marked = context.database.transact(
         mark_for_deletion,
-        turn,
+        lease,
         listed,
         owner=context.claimer,
         rules=rules(context),
         lock_seconds=context.sync_leases.lock_seconds,
     )
     deleted = 0
-    for start in range(0, len(doomed), DELETED_AT_ONCE):
-        keys = doomed[start : start + DELETED_AT_ONCE]
-        if not context.sync_leases.is_held(turn):
+    for start in range(0, len(marked), DELETED_AT_ONCE):
+        keys = marked[start : start + DELETED_AT_ONCE]
+        if not context.sync_leases.is_held(lease):
             break
         store.delete(keys)
         context.database.transact(
-            forget_deleted, turn, keys, owner=context.claimer, lock_seconds=context.sync_leases.lock_seconds
+            forget_deleted, lease, keys, owner=context.claimer, lock_seconds=context.sync_leases.lock_seconds
         )
         deleted += len(keys)
     return deleted

@@ -1,6 +1,6 @@
-"""`plan_restore`: the dry run of a restore, for a session with a worker or a snapshot to look into.
+"""`plan_restore`: dry-run a restore for a session with a worker or a snapshot.
 
-A worker that is there is asked what it has; without one, the session's newest snapshot is what would come back.
+With an active worker, the plan uses the worker's files. Without a worker, it uses the session's newest snapshot.
 """
 
 from __future__ import annotations
@@ -29,41 +29,41 @@ _KINDS: dict[str, EntryKind] = {"folder": "folder", "file": "file"}
 
 @dataclass(frozen=True)
 class _Seen:
-    """What is there already and what the executor's version is, as far as anybody could be asked."""
+    """The existing entries, the executor's version when it answered, and the snapshot when it was used."""
 
     existing: list[TreeEntry]
     version: str | None = None
     snapshot: Snapshot | None = None
 
 
-def plan_restore(context: TaskContext, asked: PlanRestore) -> PlanOutcome:
-    """Raises ExecutorError, and what the object store raises."""
-    manifest = read_runtime_manifest(asked.manifest)
+def plan_restore(context: TaskContext, request: PlanRestore) -> PlanOutcome:
+    """Return the plan, or the reason of its refusal. Raise ExecutorError and the object store's errors."""
+    manifest = read_runtime_manifest(request.manifest)
     try:
-        plan = _plan(context, asked, manifest)
+        plan = _plan(context, request, manifest)
     except WorkspaceRefused as refusal:
         return PlanOutcome(ok=False, reason=refusal.problem_code, detail=refusal.detail, paths=refusal.paths)
     return PlanOutcome(ok=True, plan=plan.shown())
 
 
-def _plan(context: TaskContext, asked: PlanRestore, manifest: RuntimeManifest) -> RestorePlan:
-    worker = context.database.transact(worker_of, asked.session_id)
-    endpoint = context.host.facts(asked.session_id).endpoint if worker and worker.status == "active" else None
+def _plan(context: TaskContext, request: PlanRestore, manifest: RuntimeManifest) -> RestorePlan:
+    worker = context.database.transact(worker_of, request.session_id)
+    endpoint = context.host.facts(request.session_id).endpoint if worker and worker.status == "active" else None
     if worker is not None and endpoint is not None:
         seen = _in_worker(context, worker, endpoint, manifest)
     else:
         seen = _in_snapshot(context, worker)
     return make_plan(
         manifest,
-        runtime_version=asked.runtime_version or seen.version,
+        runtime_version=request.runtime_version or seen.version,
         snapshot=seen.snapshot,
         existing=seen.existing,
-        conflict_policy=asked.conflict_policy,
+        conflict_policy=request.conflict_policy,
     )
 
 
 def _in_worker(context: TaskContext, worker: WorkerRow, endpoint: Endpoint, manifest: RuntimeManifest) -> _Seen:
-    """What the manifest names is looked for; what else a cleanup rule may meet is known from the last snapshot."""
+    """Ask the executor for the manifest's paths. Cleanup rules also need the entries of the last snapshot."""
     named = [*manifest.seed_files, *manifest.mount_points, *manifest.required_paths, *manifest.protected_paths]
     paths = sorted({path.absolute for path in named})
     trace = Trace(session_id=worker.session_id, epoch=worker.epoch)
@@ -75,9 +75,9 @@ def _in_worker(context: TaskContext, worker: WorkerRow, endpoint: Endpoint, mani
         if path not in PLACES.values()
     ]
     gone = {located(path) for path in found.missing}
-    asked = gone | {(each.root, each.path) for each in there}
+    request = gone | {(entry.root, entry.path) for entry in there}
     saved = _saved(context, worker) if manifest.cleanup_rules else None
-    others = [each for each in (saved.entries if saved else ()) if (each.root, each.path) not in asked]
+    others = [entry for entry in (saved.entries if saved else ()) if (entry.root, entry.path) not in request]
     return _Seen(existing=[*there, *others], version=str(found.found.get("runtimeVersion")))
 
 

@@ -1,4 +1,4 @@
-"""One pass over the sessions whose changes have waited for too long: those that nobody is about to save become due."""
+"""Reconcile overdue syncs: make the sessions due whose changes waited too long and have no sync pending."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 def reconcile_syncs(context: TaskContext) -> SyncReconciliation:
-    """Safe to run by several at once."""
+    """Run one pass. Several job workers may run it at once."""
     overdue = context.database.transact(overdue_syncs, dirty_seconds=context.settings.sync_dirty_seconds)
-    asked = context.database.transact(make_due, [each.session_id for each in overdue if not each.is_syncing])
-    reasons = [_reconciled(each, is_asked=each.session_id in asked) for each in overdue]
+    asked = context.database.transact(make_due, [session.session_id for session in overdue if not session.is_syncing])
+    reasons = [_reconciled(session, is_asked=session.session_id in asked) for session in overdue]
     counts: Counter[str] = Counter(done.action for done in reasons)
     if asked:
         _log.warning("syncs.overdue", asked=len(asked))

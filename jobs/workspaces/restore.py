@@ -1,4 +1,4 @@
-"""Put into a new place of a session's workspace what belongs there, and have the executor prove that it did."""
+"""Restore a session's workspace to a new volume, and have the executor verify the result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jobs.context import TaskContext
 from jobs.object_store.contract import ObjectStorage
 from jobs.runtime.executor_client import Endpoint
 from jobs.runtime.trace import Trace
-from jobs.workspaces.sync_operation import OperationFailed, OperationRequest, see_through
+from jobs.workspaces.sync_operation import OperationFailed, OperationRequest, await_operation
 from schema.errors import RunyardError, Unavailable, WorkspaceRefused
 from schema.object_keys import is_content_key, manifest_key
 from schema.restore_plan import RestorePlan
@@ -29,7 +29,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class RestoreIncomplete(Unavailable):
-    """The session's workspace could not be put together."""
+    """The session's workspace could not be restored."""
 
     code: ClassVar[str] = "restore_incomplete"
 
@@ -38,15 +38,15 @@ def restore(
     context: TaskContext,
     trace: Trace,
     endpoint: Endpoint,
-    begun: BegunActivation,
+    activation: BegunActivation,
     restoring: Restoring,
     *,
     run_id: UUID | None,
 ) -> None:
-    """Raises RestoreIncomplete (another try may help), or WorkspaceRefused (only another app or request does)."""
-    _log.info("restore.begun", snapshotId=str(restoring.snapshot_id), epoch=begun.epoch)
+    """Restore the workspace. Raise RestoreIncomplete when a retry may help, WorkspaceRefused when it cannot."""
+    _log.info("restore.begun", snapshotId=str(restoring.snapshot_id), epoch=activation.epoch)
     try:
-        receipt = _receipt(context, trace, endpoint, begun, restoring)
+        receipt = _receipt(context, trace, endpoint, activation, restoring)
     except WorkspaceRefused as error:
         context.database.transact(restore_failed, restoring, error=error.detail)
         raise
@@ -54,7 +54,7 @@ def restore(
         _log.warning("restore.failed", code=error.problem_code, why=error.detail)
         context.database.transact(restore_failed, restoring, error=error.detail)
         raise RestoreIncomplete(
-            f"The workspace could not be restored: {error.detail} What is saved is untouched; try again, or have an"
+            f"The workspace could not be restored: {error.detail} The snapshot is unchanged. Try again, or have an"
             " operator look at the object store and the worker."
         ) from None
     context.database.transact(restored, trace.session_id, restoring, receipt, run_id=run_id)
@@ -62,27 +62,27 @@ def restore(
 
 
 def _receipt(
-    context: TaskContext, trace: Trace, endpoint: Endpoint, begun: BegunActivation, restoring: Restoring
+    context: TaskContext, trace: Trace, endpoint: Endpoint, activation: BegunActivation, restoring: Restoring
 ) -> RestoreReceipt:
     session_id = trace.session_id
     snapshot = _snapshot(context, session_id, restoring)
-    wanted = RestoreWorkspace(
+    request = RestoreWorkspace(
         session_id=session_id,
-        epoch=begun.epoch,
+        epoch=activation.epoch,
         snapshot_id=restoring.snapshot_id,
         manifest_digest=snapshot.manifest_digest if snapshot else None,
-        plan=_plan(context, endpoint, begun.manifest, snapshot).to_json(),
+        plan=_plan(context, endpoint, activation.manifest, snapshot).to_json(),
     )
-    asked = OperationRequest(
+    operation_request = OperationRequest(
         endpoint=endpoint,
         trace=trace,
-        start=lambda: context.executors.restore(endpoint, wanted, trace),
+        start=lambda: context.executors.restore(endpoint, request, trace),
         may_have=lambda want: _may_have(session_id, restoring.snapshot_id, want),
-        is_held=lambda: True,  # nobody else does: the worker's lock is held
+        is_held=lambda: True,  # this job holds the worker's lock
     )
-    state = see_through(context, _store(context) if snapshot else None, asked)
+    state = await_operation(context, _store(context) if snapshot else None, operation_request)
     if state.restore is None:
-        raise OperationFailed("The executor says that it has restored, and not what.")
+        raise OperationFailed("The executor reported a restore without its receipt.")
     return state.restore
 
 
@@ -105,7 +105,7 @@ def _plan(
 
 
 def _asks_for_paths(manifest: RuntimeManifest) -> bool:
-    """Otherwise the plan is to restore all, whatever that is: the snapshot's manifest need not be read for it."""
+    """Whether the plan needs the snapshot's entries. Otherwise it restores all, without reading the manifest."""
     return any((manifest.seed_files, manifest.mount_points, manifest.cleanup_rules, manifest.required_paths))
 
 
@@ -130,5 +130,5 @@ def _may_have(session_id: UUID, snapshot_id: UUID | None, want: Want) -> bool:
 
 def _store(context: TaskContext) -> ObjectStorage:
     if context.store is None:
-        raise Unavailable("No object store is set up to restore from.", code="no_object_store")
+        raise Unavailable("No object store is configured to restore from. Set S3_BUCKET.", code="no_object_store")
     return context.store

@@ -1,6 +1,6 @@
-"""An executor's operation on its workspace, seen through: asked about, given links, asked for again when it is unknown.
+"""Await an executor's sync or restore: poll its state, send links, restart an operation that the executor lost.
 
-Sync and restore go the same way; nothing here is inside a transaction.
+No code here runs inside a transaction.
 """
 
 from __future__ import annotations
@@ -30,27 +30,29 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class OperationFailed(RunyardError):
-    """The executor could not do it."""
+    """The executor could not complete the operation."""
 
     code: ClassVar[str] = "operation_failed"
 
 
 class Interrupted(Unavailable):
-    """This job worker ends; another one will do it."""
+    """This job worker ends; another one takes over."""
 
     code: ClassVar[str] = "worker_ending"
 
 
 class Superseded(RunyardError):
-    """It is not for this job to do any more."""
+    """This job no longer holds the session."""
 
     code: ClassVar[str] = "superseded"
 
 
 @dataclass(frozen=True, kw_only=True)
 class OperationRequest:
-    """What is wanted of an executor. `start` asks for it, as a new operation each time; `may_have` says whether a link
-    is the operation's to have; `stands` whether it is still for this job to do."""
+    """An operation to request. `start` begins a new one and returns its id.
+
+    `may_have` checks whether the operation may get a link; `is_held` checks whether this job still holds the session.
+    """
 
     endpoint: Endpoint
     trace: Trace
@@ -59,37 +61,39 @@ class OperationRequest:
     is_held: Callable[[], bool]
 
 
-def see_through(context: TaskContext, store: ObjectStorage | None, asked: OperationRequest) -> OperationState:
-    """The operation that has succeeded; without a store only one that wants no links can. Raises OperationFailed,
-    ExecutorError, ObjectsUnavailable, Interrupted and Superseded."""
-    operation_id, restarts, seen = asked.start(), 0, _Seen()
+def await_operation(context: TaskContext, store: ObjectStorage | None, request: OperationRequest) -> OperationState:
+    """Await the operation and return its successful state. Without a store, an operation that wants links fails.
+
+    Raise OperationFailed, ExecutorError, ObjectsUnavailable, Interrupted and Superseded.
+    """
+    operation_id, restarts, seen = request.start(), 0, _Seen()
     while True:
         if context.closing.is_set():
             raise Interrupted
-        if not asked.is_held():
+        if not request.is_held():
             raise Superseded
-        state = context.executors.operation(asked.endpoint, operation_id, asked.trace, wait=WAIT_SECONDS)
+        state = context.executors.operation(request.endpoint, operation_id, request.trace, wait=WAIT_SECONDS)
         if state is None:
             restarts += 1
             if restarts > RESTARTS:
-                raise OperationFailed("The executor forgot the operation again and again: does it crash over it?")
+                raise OperationFailed("The executor lost the operation repeatedly. Check its log for a crash.")
             _log.warning("operation.unknown", restarts=restarts)
-            operation_id, seen = asked.start(), _Seen()
+            operation_id, seen = request.start(), _Seen()
         elif state.state == "succeeded":
             return state
         elif state.state == "failed":
-            raise OperationFailed(state.error or "The executor does not say why.", code=state.code)
+            raise OperationFailed(state.error or "The executor reported a failure without a cause.", code=state.code)
         else:
             seen = seen.then(state.progress)
             if state.wants:
                 context.executors.give_links(
-                    asked.endpoint, operation_id, _links(store, asked, state.wants), asked.trace
+                    request.endpoint, operation_id, _links(store, request, state.wants), request.trace
                 )
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """The progress that was seen last, and since when."""
+    """The last progress, and the time since which it has not changed."""
 
     progress: Progress | None = None
     since: float = 0.0
@@ -98,16 +102,18 @@ class _Seen:
         if progress != self.progress:
             return _Seen(progress, time.monotonic())
         if time.monotonic() - self.since > STALLED_SECONDS:
-            raise OperationFailed(f"The executor got no further for {STALLED_SECONDS:.0f} s.", code="stalled")
+            raise OperationFailed(f"The operation made no progress for {STALLED_SECONDS:.0f} s.", code="stalled")
         return self
 
 
-def _links(store: ObjectStorage | None, asked: OperationRequest, wants: list[Want]) -> Links:
+def _links(store: ObjectStorage | None, request: OperationRequest, wants: list[Want]) -> Links:
     if store is None:
-        raise OperationFailed("The executor asks for links, and no object store is set up.", code="no_object_store")
-    foreign = [want.key for want in wants if not asked.may_have(want)]
+        raise OperationFailed(
+            "The executor requested links, but no object store is configured.", code="no_object_store"
+        )
+    foreign = [want.key for want in wants if not request.may_have(want)]
     if foreign:
-        raise OperationFailed(f"The executor asks for a link that is not its to have: {foreign[0]}.", code="bad_want")
+        raise OperationFailed(f"The executor requested a link outside its rights: {foreign[0]}.", code="bad_want")
     return Links(
         links={
             f"{want.method} {want.key}": store.link(want.method, want.key, LINK_SECONDS)

@@ -1,4 +1,4 @@
-"""Before a run: is the workspace what the app's manifest asks for? The executor that has it is asked."""
+"""Validate a workspace against the app's manifest before a run, by asking its executor."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from schema.runtime_manifest import RuntimeManifest
 
 
 def require_whole(context: TaskContext, endpoint: Endpoint, manifest: RuntimeManifest, trace: Trace) -> None:
-    """Raises RuntimeVersionMismatch, RequiredPathsMissing or PathOutsideWorkspace, each with its paths and what to do;
-    and ExecutorError. No executor is asked where the manifest wants nothing."""
+    """Check the required paths and the runtime version. Do not call the executor when the manifest requires none.
+
+    Raise RuntimeVersionMismatch, RequiredPathsMissing or PathOutsideWorkspace, each with its paths and its fix; and
+    ExecutorError.
+    """
     required = [path.absolute for path in manifest.required_paths]
     if not required and manifest.runtime_version is None:
         return
@@ -29,7 +32,7 @@ def require_whole(context: TaskContext, endpoint: Endpoint, manifest: RuntimeMan
 
 
 def look_for(context: TaskContext, endpoint: Endpoint, paths: Sequence[str], trace: Trace) -> WorkspaceFound:
-    """What is there of these absolute paths. Raises PathOutsideWorkspace and ExecutorError."""
+    """Look up absolute paths in the workspace. Raise PathOutsideWorkspace and ExecutorError."""
     try:
         return context.executors.validate(endpoint, ValidateWorkspace(required_paths=list(paths)), trace)
     except ExecutorError as error:

@@ -1,4 +1,4 @@
-"""What a save claims is proven against the store before it counts: every object there, and of its size."""
+"""Verify a snapshot against the store before its commit: every object exists and has its size."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from schema.workspace_api import SyncReceipt
 
 
 class Unproven(RunyardError):
-    """The store does not hold what was said to be saved."""
+    """The store does not hold all objects of a snapshot."""
 
     code: ClassVar[str] = "unproven"
 
 
-def prove(store: ObjectStorage, begun: BegunSync, receipt: SyncReceipt, *, asked: Collection[UUID]) -> None:
-    """Raises Unproven. `asked` are the ids that the new snapshot may have."""
+def verify(store: ObjectStorage, begun: BegunSync, receipt: SyncReceipt, *, requested_ids: Collection[UUID]) -> None:
+    """Verify a sync's receipt. Raise Unproven. `requested_ids` are the ids that the new snapshot may have."""
     if receipt.unchanged:
         if begun.head is None or receipt.manifest_digest != begun.head.manifest_digest:
-            raise Unproven("The executor compared with a snapshot that is not the last one.")
-        _prove(store, begun.head)
+            raise Unproven("The executor compared with a snapshot other than the last.")
+        _verify(store, begun.head)
         return
     session_id = begun.turn.session_id
-    if receipt.snapshot_id not in asked:
-        raise Unproven("The executor saved under an id that it was not given.")
+    if receipt.snapshot_id not in requested_ids:
+        raise Unproven("The executor synced under an id that was not requested.")
     *contents, last = receipt.objects or [""]
     is_own = all(is_content_key(session_id, key) for key in contents)
     if not is_own or last != manifest_key(session_id, receipt.snapshot_id):
-        raise Unproven("The executor names objects that are not the session's.")
+        raise Unproven("The executor named objects outside the session.")
     sizes = _sizes(store, session_id, receipt.snapshot_id, receipt.manifest_digest)
     if sizes != receipt.object_sizes or sizes.keys() != set(receipt.objects):
         raise Unproven("The manifest names other objects than the executor.")
     _compare(store, sizes)
 
 
-def prove_snapshot(store: ObjectStorage, snapshot: SnapshotRow) -> bool:
-    """Whether all of a committed snapshot is still in the store."""
+def verify_snapshot(store: ObjectStorage, snapshot: SnapshotRow) -> bool:
+    """Whether the store still holds all of a committed snapshot."""
     try:
-        _prove(store, snapshot)
+        _verify(store, snapshot)
     except Unproven:
         return False
     return True
 
 
-def _prove(store: ObjectStorage, snapshot: SnapshotRow) -> None:
+def _verify(store: ObjectStorage, snapshot: SnapshotRow) -> None:
     sizes = _sizes(store, snapshot.session_id, snapshot.id, snapshot.manifest_digest)
     if sizes.keys() != set(snapshot.objects):
         raise Unproven("The manifest names other objects than the snapshot.")
@@ -58,7 +58,7 @@ def _prove(store: ObjectStorage, snapshot: SnapshotRow) -> None:
 
 
 def _sizes(store: ObjectStorage, session_id: UUID, snapshot_id: UUID, digest: str) -> dict[str, int]:
-    """Of all that a snapshot needs, by key: what its manifest names, and the manifest itself."""
+    """Return the sizes of a snapshot's objects by key: those of its manifest, and the manifest itself."""
     key = manifest_key(session_id, snapshot_id)
     try:
         data = store.read(key)
@@ -71,7 +71,9 @@ def _sizes(store: ObjectStorage, session_id: UUID, snapshot_id: UUID, digest: st
 
 
 def _compare(store: ObjectStorage, expected: dict[str, int]) -> None:
-    found = store.sizes(list(expected))
-    wrong = [key for key, size in expected.items() if found.get(key) != size]
+    sizes = store.sizes(list(expected))
+    wrong = [key for key, size in expected.items() if sizes.get(key) != size]
     if wrong:
-        raise Unproven(f"{len(wrong)} of {len(expected)} objects are not in the store as they should be: {wrong[0]}.")
+        raise Unproven(
+            f"{len(wrong)} of {len(expected)} objects are missing in the store or have another size: {wrong[0]}."
+        )

@@ -103,4 +103,4 @@ def test_a_pass_does_not_wait_for_a_save_that_goes_on(session: Session) -> None:
     session.age("20 minutes")
     done = stop_idle(session.context)
     assert (done.stopped, done.failed) == (0, 0)
-    assert "still going on" in done.skipped[0].reason
+    assert "still running" in done.skipped[0].reason

@@ -192,7 +192,7 @@ def test_an_executor_that_forgets_every_time_is_given_up_for_now(
     begun = [Reply(202, {"operationId": str(uuid4())}), Reply(404, {"code": "unknown_operation"})]
     executor.fail(*(begun * 4))
     assert save_all(context, dirty) == ["failed"]
-    assert "again and again" in (dirty.state.sync_error or "")
+    assert "lost the operation repeatedly" in (dirty.state.sync_error or "")
 
 
 @pytest.mark.parametrize("method", ["PUT", "GET"])
@@ -205,7 +205,7 @@ def test_an_operation_may_not_have_links_to_what_is_anothers(
         executor.fail(Reply(202, {"operationId": str(uuid4())}), Reply(200, wants))
         dirty.make_due()
         assert save_all(context, dirty) == ["failed"]
-        assert "not its to have" in (dirty.state.sync_error or "")
+        assert "outside its rights" in (dirty.state.sync_error or "")
     assert not [call for call in executor.seen if call.path.endswith("/links")]
 
 

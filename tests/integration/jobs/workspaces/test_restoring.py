@@ -35,6 +35,6 @@ def test_who_restores_is_given_no_link_to_write(
     session.conn.execute("UPDATE session_workers SET restored_at = NULL")
     running = {"operationId": OPERATION, "kind": "restore", "state": "running", "progress": {"step": "downloading"}}
     executor.fail(Reply(202, {"operationId": OPERATION}), Reply(200, {**running, "wants": [wanted(session, what)]}))
-    with pytest.raises(RestoreIncomplete, match="not its to have"):
+    with pytest.raises(RestoreIncomplete, match="outside its rights"):
         activate(context, session.id)
     assert not any(call.path.endswith("/links") for call in executor.seen[-2:])

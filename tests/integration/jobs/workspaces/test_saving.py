@@ -225,7 +225,7 @@ def test_saving_now_waits_for_a_save_that_goes_on_and_says_when_it_does_not_end(
     session.run()
     assert take_sync_lease(session.conn, session.id, owner="another", lock_seconds=60)
     assert why(session) == "syncing"
-    with pytest.raises(NotSaved, match="still going on"):
+    with pytest.raises(NotSaved, match="still running"):
         save_now(context, session.id, "stop", wait_seconds=0)
 
 
