@@ -14,13 +14,13 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from struct import pack
 from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
+from functions.runtime.peer_socket import PeerSocket
 from functions.runtime.refusals import RefusedRequest, refusal_bytes, refusal_of, request_too_slow, server_full
-from functions.runtime.served_port import HEAD_SECONDS, SEND_SECONDS, Peer, PeerSocket, ServedPort
+from functions.runtime.served_port import HEAD_SECONDS, Peer, ServedPort
 
 READ_BYTES = 65_536
 ACCEPTED_TOGETHER = 64
@@ -63,10 +63,9 @@ class Door(ThreadWorker):  # type: ignore[misc]
                 elif error.errno not in (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED):
                     raise
                 return
-            self._welcome(PeerSocket(accepted.family, accepted.type, accepted.proto, accepted.detach()), address, port)
+            self._welcome(PeerSocket(accepted), address, port)
 
     def _welcome(self, sock: PeerSocket, address: Any, port: ServedPort) -> None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, pack("@ll", SEND_SECONDS, 0))
         try:
             peer = Peer(self.cfg, sock, address, port)
         except OSError:  # it has gone again
@@ -134,13 +133,41 @@ class Door(ThreadWorker):  # type: ignore[misc]
     def finish_request(self, conn: Peer, fs: Any) -> None:
         """The thread has done its part: wait for the next request, part, or forget a socket that another owns now."""
         conn.port.release(conn)
-        is_kept = not fs.cancelled() and fs.exception() is None and fs.result()
+        conn.is_kept = not fs.cancelled() and fs.exception() is None and fs.result()
         if conn.sock.is_handed_over:
             self._count_out(conn)
-        elif is_kept:
-            self._await_next(conn)
+        elif conn.sock.unsent:
+            self._send_answer_left(conn)
         else:
-            self._part(conn)
+            self._after_answer(conn)
+
+    def _after_answer(self, peer: Peer) -> None:
+        if peer.is_kept:
+            self._await_next(peer)
+        else:
+            self._part(peer)
+
+    def _send_answer_left(self, peer: Peer) -> None:
+        """The peer reads more slowly than the thread wrote: the loop goes on sending."""
+        peer.port.hold(peer, peer.sock.unsent_bytes)
+        peer.port.reading[peer] = None
+        self.poller.register(peer.sock, selectors.EVENT_WRITE, partial(self._write, peer))
+        peer.begin_answer()
+        self._write(peer, peer.sock)
+        self._bound_memory(peer.port)
+
+    def _write(self, peer: Peer, _sock: socket.socket) -> None:
+        if peer not in peer.port.reading:
+            return
+        try:
+            is_sent = peer.send_answer()
+        except OSError:
+            self._end(peer)
+            return
+        if is_sent:
+            peer.port.release(peer)
+            self._forget(peer)
+            self._after_answer(peer)
 
     def _await_next(self, peer: Peer) -> None:
         peer.sock.settimeout(0)
@@ -180,7 +207,8 @@ class Door(ThreadWorker):  # type: ignore[misc]
         except OSError:
             self._close(peer)
         else:
-            peer.port.parting[peer] = time.monotonic() + PARTING_SECONDS
+            peer.port.parting[peer] = None
+            peer.timeout = time.monotonic() + PARTING_SECONDS
 
     def _pass_over(self, peer: Peer, _sock: socket.socket) -> None:
         if peer not in peer.port.parting:
@@ -200,8 +228,8 @@ class Door(ThreadWorker):  # type: ignore[misc]
         self._close(peer)
 
     def _forget(self, peer: Peer) -> None:
-        peer.port.waiting.pop(peer, None)
-        peer.port.parting.pop(peer, None)
+        for peers in (peer.port.waiting, peer.port.reading, peer.port.parting):
+            peers.pop(peer, None)
         with suppress(KeyError, ValueError, OSError):
             self.poller.unregister(peer.sock)
 
@@ -219,7 +247,7 @@ class Door(ThreadWorker):  # type: ignore[misc]
 
     def _make_room(self, port: ServedPort) -> bool:
         """End the connection that is worth least; False if all have a request at work."""
-        for peers in (port.parting, port.waiting):
+        for peers in (port.parting, port.waiting, port.reading):
             if peers:
                 self._end(next(iter(peers)))
                 return True
@@ -227,7 +255,10 @@ class Door(ThreadWorker):  # type: ignore[misc]
 
     def _bound_memory(self, port: ServedPort) -> None:
         while port.held_bytes > port.most_bytes and (peer := port.hoarder()):
-            self._refuse(peer, server_full("Too many large requests come in at once."))
+            if peer in port.waiting:
+                self._refuse(peer, server_full("Too many large requests come in at once."))
+            else:
+                self._end(peer)
 
     def murder_pending(self) -> None:
         """gthread's loop calls this in every turn: end who is too slow."""
@@ -236,13 +267,11 @@ class Door(ThreadWorker):  # type: ignore[misc]
             return
         self._swept_at = now
         for port in self.ports:
-            for peer in [peer for peer in port.waiting if peer.timeout <= now]:
-                self._end_slow(peer)
-            for peer in [peer for peer, until in port.parting.items() if until <= now]:
-                self._end(peer)
+            for peer in port.late(now):
+                self._end_late(peer)
 
-    def _end_slow(self, peer: Peer) -> None:
-        if not peer.reader.has_begun:
+    def _end_late(self, peer: Peer) -> None:
+        if peer not in peer.port.waiting or not peer.reader.has_begun:
             self._end(peer)
         elif peer.reader.has_head:
             self._refuse(peer, request_too_slow("The body came in too slowly."))
@@ -253,7 +282,7 @@ class Door(ThreadWorker):  # type: ignore[misc]
         """gthread's loop calls this when it ends, with `force`."""
         if force:
             for port in self.ports:
-                for peer in [*port.waiting, *port.parting]:
+                for peer in [*port.waiting, *port.reading, *port.parting]:
                     self._end(peer)
 
     def _cap_keepalive(self, deadline: float) -> None:

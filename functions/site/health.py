@@ -18,6 +18,7 @@ from schema.migrate import pending_migrations
 
 WORKER_SECONDS = 20.0
 READY = {"schema": {"$ref": "#/components/schemas/ReadyAnswer"}}
+OPENAPI_TEXT = "runyard.openapi"
 health = APIBlueprint("health", __name__, tag="Health")
 
 
@@ -43,7 +44,10 @@ def get_ready() -> Response:
 @public("The description of the API holds no user's data.")
 @health.doc(hide=True)
 def get_openapi() -> Response:
-    return jsonify(document(current_app))
+    kept = current_app.extensions
+    if OPENAPI_TEXT not in kept:  # making it takes a tenth of a second, and anybody may ask for it
+        kept[OPENAPI_TEXT] = jsonify(document(current_app)).get_data()
+    return Response(kept[OPENAPI_TEXT], mimetype="application/json")
 
 
 def readiness() -> ReadyAnswer:

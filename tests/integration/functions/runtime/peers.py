@@ -6,6 +6,7 @@ import json
 import select
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPResponse
 
@@ -46,8 +47,13 @@ class Answer:
 class RawPeer:
     """One connection. It is closed with its block."""
 
-    def __init__(self, port: int, *first: bytes) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=20)
+    def __init__(self, port: int, *first: bytes, receives: int | None = None) -> None:
+        """`receives` bounds what the kernel takes for it, in bytes."""
+        self.sock = socket.socket()
+        self.sock.settimeout(20)
+        if receives is not None:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives)
+        self.sock.connect(("127.0.0.1", port))
         self._stream = self.sock.makefile("rb")
         for piece in first:
             self.send(piece)
@@ -63,6 +69,10 @@ class RawPeer:
         response.begin()
         return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
 
+    def ask(self, request: bytes) -> Answer:
+        self.send(request)
+        return self.answer()
+
     def line(self) -> bytes:
         return self._stream.readline()
 
@@ -72,6 +82,14 @@ class RawPeer:
             return self._stream.read(1) == b""
         except ConnectionResetError:
             return True
+
+    def received(self) -> bytes:
+        """What the server sends until it closes."""
+        pieces = []
+        with suppress(ConnectionResetError):
+            while piece := self.sock.recv(65_536):
+                pieces.append(piece)
+        return b"".join(pieces)
 
     def close(self) -> None:
         self._stream.close()

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import resource
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import httpx
 import psutil
 import psycopg
 import pytest
 
-from tests.integration.functions.conftest import Serve, Served, free_port
+from tests.integration.functions.conftest import Serve, Served, free_port, wait_until
 from tests.integration.functions.runtime.peers import (
     CALLBACKS,
     GET,
@@ -27,9 +30,12 @@ from tests.integration.functions.runtime.peers import (
     head,
 )
 from tests.integration.functions.runtime.test_serving import gunicorn_refuses
+from tests.structure.repository import ROOT
 
 FEW_THREADS = {"API_THREADS": "8"}
 AT_ONCE = 2.0
+BESIDE_WORK = 5.0
+"""Threads that wait for such a peer would wait for ten seconds."""
 
 
 @contextmanager
@@ -44,6 +50,12 @@ def health_seconds(port: int) -> float:
     begun = time.monotonic()
     assert httpx.get(f"http://127.0.0.1:{port}/health", timeout=10, trust_env=False).status_code == 200
     return time.monotonic() - begun
+
+
+def connected_ports(served: Served) -> set[object]:
+    """Of the peers that the server has a connection with."""
+    (worker,) = psutil.Process(served.process.pid).children()
+    return {port for each in worker.net_connections() for port in tuple(each.raddr)[1:]}
 
 
 def test_slow_peers_leave_all_threads_to_others(serve: Serve) -> None:
@@ -122,12 +134,11 @@ def test_a_kept_connection_serves_one_request_after_the_other(served: Served) ->
         for number in range(20):
             assert client.get("/health").status_code == 200
             assert driver.report(driver.delta(str(number)))[0] == 200
-    (worker,) = psutil.Process(served.process.pid).children()
     with RawPeer(served.port) as peer:
         for _ in range(20):
             peer.send(b"\r\n" + GET)
             assert peer.answer().status == 200
-        assert peer.sock.getsockname() in {tuple(each.raddr) for each in worker.net_connections()}
+        assert peer.sock.getsockname()[1] in connected_ports(served)
 
 
 def test_a_body_is_asked_for_once_its_head_is_accepted(served: Served) -> None:
@@ -186,6 +197,28 @@ def test_peers_that_do_not_close_hold_up_nobody(served: Served) -> None:
         assert health_seconds(served.port) < AT_ONCE
 
 
+def test_peers_that_do_not_read_hold_no_thread(serve: Serve) -> None:
+    served = serve(**FEW_THREADS)
+    with served.client() as client:
+        whole = client.get("/openapi.json").content
+    asked = head("GET", "/openapi.json") * 30  # more than the kernel keeps for a peer
+    with ExitStack() as stack:
+        peers = [stack.enter_context(RawPeer(served.port, asked, receives=4096)) for _ in range(10)]
+        ports = {peer.sock.getsockname()[1] for peer in peers}
+        while not ports.isdisjoint(connected_ports(served)):
+            assert health_seconds(served.port) < BESIDE_WORK
+        assert all(len(peer.received()) < 30 * len(whole) for peer in peers)
+
+
+def test_an_answer_is_sent_on_as_its_peer_reads(served: Served) -> None:
+    with served.client() as client:
+        whole = client.get("/openapi.json").content
+    with RawPeer(served.port, head("GET", "/openapi.json") * 30 + GET) as patient:
+        assert health_seconds(served.port) < AT_ONCE
+        assert [patient.answer().body for _ in range(30)] == [whole] * 30
+        assert patient.answer().json["status"] == "ok"
+
+
 def test_a_stopping_server_finishes_a_request_that_has_begun(serve: Serve) -> None:
     served = serve()
     with (
@@ -231,12 +264,11 @@ def ask_for_sessions(served: Served) -> None:
 
 
 def wait_for_locks(conn: psycopg.Connection, count: int) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
+    def are_waiting() -> bool:
         found = conn.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
-        if found and found[0] >= count:
-            return
-    pytest.fail(f"{count} requests did not wait")
+        return found is not None and found[0] >= count
+
+    wait_until(are_waiting, seconds=20)
 
 
 def test_all_open_files_that_are_allowed_are_used(serve: Serve) -> None:
@@ -260,8 +292,26 @@ def test_a_killed_peer_in_the_middle_of_a_request_is_forgotten(served: Served) -
     before = worker.num_fds()
     for half in HALVES:
         RawPeer(served.port, half).close()
-    deadline = time.monotonic() + 5
-    while worker.num_fds() > before:
-        assert time.monotonic() < deadline
+    wait_until(lambda: worker.num_fds() <= before)
     served.process.send_signal(signal.SIGTERM)
     assert served.process.wait(10) == 0
+
+
+def test_a_socket_that_was_given_away_is_its_owners(tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "log"
+    arguments = ["-c", f"{Path(__file__).with_name('giving_away.py')}", "-b", f"127.0.0.1:{port}"]
+    app = "tests.integration.functions.runtime.giving_away:app"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", *arguments, app], cwd=ROOT, stdout=out, stderr=out
+        )
+    try:
+        wait_until(lambda: b"Booting worker" in log.read_bytes(), seconds=30, what=log.read_text)
+        with RawPeer(port, head("GET", "/") + b"ahead") as given, RawPeer(port) as asking:
+            assert given.sock.recv(100) == b"yours: ahead"
+            wait_until(lambda: asking.ask(head("GET", "/connections")).body == b"1 1")
+            given.send(b"still open")
+            assert given.sock.recv(100) == b"still open"
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
