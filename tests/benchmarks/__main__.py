@@ -14,12 +14,14 @@ from tests.benchmarks.ingest import ingest
 from tests.benchmarks.job_queue import dispatching, reclaiming
 from tests.benchmarks.neighbours import neighbours
 from tests.benchmarks.report import Line, table, write_report
+from tests.benchmarks.slow_peers import slow_peers
 from tests.benchmarks.workspaces import sync_program, workspaces
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
     "ingest": ingest,
     "callbacks": callbacks,
     "delivery": delivery,
+    "slow_peers": slow_peers,
     "dispatching": dispatching,
     "reclaiming": reclaiming,
     "first_events": first_events,

@@ -1,0 +1,82 @@
+"""G19: what 1,000 peers cost the others that send half a request and no more."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import repeat
+
+from tests.acceptance.stack import free_port
+from tests.benchmarks.figures import in_turns
+from tests.benchmarks.ground import fresh_database, make_sources, running_server, serving
+from tests.benchmarks.load import call, http_request
+from tests.benchmarks.report import Line, Wanted, rated
+
+PEERS, CONNECTIONS, SECONDS = 1000, 4, 3.0
+MOST_REQUESTS, EVENTS = 1000, 10
+Requests = Callable[[], list[Iterator[bytes]]]
+WANTED = Wanted("<=", 1.5)
+CALLBACKS = "POST /api/runs/00000000-0000-4000-8000-000000000000/callbacks HTTP/1.1\r\nHost: x\r\n"
+HALVES = (
+    b"GET /health HTTP/1.1\r\nHos",
+    f"{CALLBACKS}Content-Length: 1000\r\n\r\n{{".encode(),
+    f"{CALLBACKS}Transfer-Encoding: chunked\r\n\r\n3e8\r\n{{".encode(),
+)
+
+
+def slow_peers() -> Iterator[Line]:
+    apart = free_port()
+    settings = {"RUNYARD_WORKER_BIND": f"127.0.0.1:{apart}"}
+    with (
+        running_server() as server,
+        fresh_database(server) as dsn,
+        serving("functions.wsgi:app", dsn, settings=settings) as api,
+    ):
+        yield _compared("/health p99", api.port, lambda: _pages(api.port, "/health"))
+        yield _compared("sign-in page p99", api.port, lambda: _pages(api.port, "/sign-in"))
+        yield _compared("callbacks p99", api.port, lambda: _reports(dsn, api.port))
+        yield _compared("callbacks p99, all at the executor port", apart, lambda: _reports(dsn, apart))
+
+
+def _compared(what: str, port: int, requests: Requests) -> Line:
+    """The same requests beside slow peers at the same port, and without."""
+
+    def alone() -> float:
+        return call(port, requests(), seconds=SECONDS).p99
+
+    def beside() -> float:
+        made = requests()
+        with _slow(port):
+            return call(port, made, seconds=SECONDS).p99
+
+    return rated("G19", f"{what}, beside {PEERS:,} slow peers", in_turns(beside, alone), unit="ms", wanted=WANTED)
+
+
+def _pages(port: int, path: str) -> list[Iterator[bytes]]:
+    return [repeat(http_request(port, "GET", path))] * CONNECTIONS
+
+
+def _reports(dsn: str, port: int) -> list[Iterator[bytes]]:
+    sources = make_sources(dsn, CONNECTIONS)
+    return [iter([source.request(port, EVENTS) for _ in range(MOST_REQUESTS)]) for source in sources]
+
+
+@contextmanager
+def _slow(port: int) -> Iterator[None]:
+    with ExitStack() as stack:
+        for number in range(PEERS):
+            peer = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            peer.sendall(HALVES[number % len(HALVES)])
+        _settle(port)
+        yield
+    _settle(port)
+
+
+def _settle(port: int) -> None:
+    """Wait until the server has taken in what was sent before: it reads in order."""
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", port)) as peer:
+            peer.sendall(http_request(port, "GET", "/", headers=[("Connection", "close")]))
+            while peer.recv(65_536):
+                pass
