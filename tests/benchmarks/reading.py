@@ -6,7 +6,7 @@ INTRODUCTION = """# Measurements
 
 Each ratio is Runyard to the baseline of the same round. Both sides take turns for three rounds or more, and the median
 counts. Absolute figures are worth little: they move by 10 to 40 % from run to run. Clients, servers and database share
-the machine. "How each is measured" defines the targets G1 to G15.
+the machine. "How each is measured" defines the targets.
 
 ## Figures
 """
@@ -40,6 +40,8 @@ READING = """
   Against `COPY ... TO STDOUT` of the same rows.
 - **G15** The start of everything to ready, and a prompt to the agent's first event. A real agent is compared with the
   bare agent (`take_turn`).
+- **G19** The 99th percentile of requests over 4 kept connections. Beside 1,000 peers that have sent half a head, half a
+  body or half a chunk to the same port, against none. "At the executor port": both come in at `RUNYARD_WORKER_BIND`.
 - **neighbours** 300 commands one after the other in a Docker worker, from the output of each to a reader of the
   session. With another worker whose agent burns all that its limits allow (half a processor, 512 MiB, 256 processes),
   and without. Both workers together get one of two processors: the control plane needs the other.
