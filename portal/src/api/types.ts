@@ -1,0 +1,298 @@
+/** Answers of the API as the portal reads them. What older servers lack is optional. */
+import type {
+  AskedToolCall,
+  AskOption,
+  Decision,
+  FileDiff,
+  FormSchema,
+  Item,
+  Reason,
+  RunStatus,
+  TodoGroup,
+  Usage,
+} from "../log/events";
+
+export interface Page<T> {
+  items: T[];
+  nextCursor?: string | number | null;
+}
+
+export interface Saved {
+  isSaved: boolean | null;
+  savedUpToRunNumber?: number | null;
+  unsavedFiles?: number | null;
+}
+
+export interface Session {
+  sessionId: string;
+  title: string;
+  appId: string;
+  ownerId: string;
+  createdAt: string;
+  updatedAt: string;
+  lastSeq: number;
+  epoch: number;
+  status?: RunStatus | "idle";
+  live?: { runId: string; provider: string; status: RunStatus; startedAt?: string | null } | null;
+  needsMe?: number;
+  unread?: number | boolean;
+  readSeq?: number;
+  lastActivityAt?: string;
+  last?: { type: string; text: string } | null;
+  queued?: number;
+  saved?: Saved | null;
+  pinned?: boolean;
+  archived?: boolean;
+}
+
+export interface RunWarning {
+  code: string;
+  message: string;
+}
+
+export interface Run {
+  runId: string;
+  sessionId: string;
+  provider: string;
+  status: RunStatus;
+  prompt: string;
+  attempt: number;
+  maxAttempts: number;
+  createdAt: string;
+  startedAt?: string | null;
+  finishedAt?: string | null;
+  reason?: Reason | null;
+  usage?: Usage | null;
+  queuePosition?: number | null;
+  warnings: RunWarning[];
+  sessionTitle?: string;
+  retryOf?: string | null;
+  why?: string | Reason | null;
+}
+
+export interface RunOptions {
+  model?: string;
+  mode?: "auto" | "ask";
+  [name: string]: unknown;
+}
+
+export interface StartBody {
+  prompt: string;
+  sessionId?: string;
+  provider?: string;
+  options?: RunOptions;
+  multitask?: "enqueue" | "reject" | "interrupt";
+  attachments?: string[];
+}
+
+export interface Started {
+  runId: string;
+  sessionId: string;
+  status: RunStatus;
+  seq: number;
+  queuePosition: number;
+  warnings: RunWarning[];
+}
+
+export interface QueueItem {
+  runId: string;
+  sessionId: string;
+  prompt: string;
+  provider: string;
+  position: number;
+  revision: number;
+  attempts: number;
+  createdAt: string;
+  heldBy?: string | null;
+}
+
+export interface SessionQueue {
+  items: QueueItem[];
+  live?: Run | null;
+}
+
+export interface AskedRequest {
+  requestId: string;
+  sessionId: string;
+  runId: string;
+  kind: "permission" | "question";
+  status: string;
+  title: string;
+  toolCall?: AskedToolCall | null;
+  options?: AskOption[] | null;
+  schema?: FormSchema | null;
+  diffs?: FileDiff[] | null;
+  requestedAt: string;
+  expiresAt?: string | null;
+  onExpiry: string;
+  sessionTitle: string;
+  runStatus: RunStatus;
+  mayDecide?: boolean;
+  decidedBy?: string | null;
+  decidedAt?: string | null;
+  answer?: { decision?: Decision; reason?: string | null } | null;
+}
+
+export interface Reply {
+  requestId: string;
+  decision: Decision;
+  optionId?: string;
+  reason?: string;
+  answers?: Record<string, unknown>;
+}
+
+export type Capabilities = Record<string, boolean>;
+
+export interface Provider {
+  name: string;
+  title: string;
+  ready: boolean;
+  reason?: string | null;
+  version?: string | null;
+  options: string[];
+  defaultMode: string;
+  defaultModel?: string | null;
+  capabilities: { declared: Capabilities; probed?: Capabilities | null; probedAt?: string | null; effective: Capabilities };
+}
+
+export interface ProviderOptions {
+  models: { items: { id: string; title: string; default?: boolean }[]; free: boolean; source: string };
+  modes: string[];
+}
+
+export interface WorkerSync {
+  dirtySince?: string | null;
+  syncedAt?: string | null;
+  failures: number;
+  nextSyncAt?: string | null;
+  headSnapshot?: string | null;
+  isSaved?: boolean | null;
+  savedUpToRunNumber?: number | null;
+  unsavedFiles?: number | null;
+  error?: string | null;
+}
+
+export interface Worker {
+  sessionId: string;
+  status: string;
+  statusSince: string;
+  epoch: number;
+  host: string;
+  idleSince?: string | null;
+  lastError?: string | null;
+  nextDeadline?: string | null;
+  sync: WorkerSync;
+}
+
+export interface Why {
+  state: string;
+  reason: string;
+  blockedBy: string[];
+  owner?: string | null;
+  nextDeadline?: string | null;
+  nextJob?: string | null;
+  history: { at: string; what: string; detail: Record<string, unknown> }[];
+}
+
+export interface Snapshot {
+  snapshotId: string;
+  number: number;
+  runId?: string | null;
+  reason?: string;
+  cause?: string;
+  files: number;
+  bytes: number;
+  changed: number;
+  createdAt: string;
+}
+
+export interface Rule {
+  ruleId: string;
+  version: number;
+  effect: string;
+  toolKind?: string | null;
+  pathPattern?: string | null;
+  commandPattern?: string | null;
+  appId?: string | null;
+  userId?: string | null;
+  note?: string | null;
+  createdAt: string;
+  retiredAt?: string | null;
+}
+
+export interface CoveringRules {
+  items: Partial<Rule>[];
+}
+
+export interface Me {
+  userId: string;
+  name: string;
+  role: string;
+  permissions: string[];
+  settings?: Record<string, unknown>;
+  signedInBy?: string;
+  expiresAt?: string | null;
+}
+
+export interface PersonalToken {
+  tokenId: string;
+  label: string;
+  scopes: string[];
+  createdAt: string;
+  expiresAt?: string | null;
+  lastUsedAt?: string | null;
+}
+
+export interface SignIn {
+  signInId: string;
+  browser?: string | null;
+  createdAt: string;
+  lastSeenAt?: string | null;
+  current?: boolean;
+}
+
+export interface TodoChange {
+  seq: number;
+  at: string;
+  groupId: string;
+  itemId: string;
+  from?: string | null;
+  to: string;
+}
+
+export interface FileEntry {
+  path: string;
+  name?: string;
+  kind?: "file" | "folder" | "link";
+  type?: string;
+  bytes?: number | null;
+  size?: number | null;
+  modifiedAt?: string | null;
+}
+
+export interface UsageRow {
+  key: string;
+  title: string;
+  runs: number;
+  inputTokens?: number | null;
+  outputTokens?: number | null;
+  cachedReadTokens?: number | null;
+  cost: { currency: string; amount: number; source: string }[];
+  withoutCost: number;
+}
+
+export interface Transcript {
+  items: Item[];
+  users: Record<string, string>;
+  seq: number;
+  prevCursor?: number | null;
+}
+
+export interface SessionSnapshot {
+  kind: "snapshot";
+  session: Session;
+  runs: Run[];
+  requests: AskedRequest[];
+  seq: number;
+  todos?: TodoGroup[];
+}

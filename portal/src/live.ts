@@ -1,0 +1,115 @@
+/** What the whole tab shares: the hub, the outbox, and a feed for each session that was opened lately. */
+import { useEffect, useSyncExternalStore } from "react";
+import { call, isMissing, type Problem } from "./api/client";
+import { keys, queries } from "./api/queries";
+import type { Session } from "./api/types";
+import type { Envelope, SessionState } from "./log/events";
+import { Feed, nextFrame } from "./log/feed";
+import { Hub, type Frame } from "./log/hub";
+import { followSession } from "./log/line";
+import { Outbox, type Entry } from "./log/outbox";
+import { fromTranscript, readTranscript } from "./log/transcript";
+
+const KEPT_FEEDS = 6;
+const PAGE = 1000;
+
+const wsOrigin = location.origin.replace(/^http/, "ws");
+export const hub = new Hub(`${wsOrigin}/api/ws`);
+/** Older servers have one socket for each session instead. */
+const hasHub = fetch("/api/ws").then(
+  (answer) => answer.status !== 404,
+  () => true,
+);
+void hasHub.then((has) => has && hub.open());
+
+function join(sessionId: string, feed: Feed): () => void {
+  let leave = (): void => undefined;
+  let isHere = true;
+  void hasHub.then((has) => {
+    if (isHere) leave = has ? hub.join(sessionId, feed) : followSession(sessionId, feed, hub.tell);
+  });
+  return () => {
+    isHere = false;
+    leave();
+  };
+}
+
+export const outbox = new Outbox(localStorage);
+
+const feeds = new Map<string, Feed>();
+
+export function feedOf(sessionId: string): Feed {
+  const known = feeds.get(sessionId);
+  if (known) return known;
+  const read = (after: number) =>
+    call<{ items: Envelope[]; nextCursor?: number | null }>(`/api/sessions/${sessionId}/events`, { query: { after, limit: PAGE } });
+  const feed = new Feed(read, nextFrame);
+  feeds.set(sessionId, feed);
+  const oldest = feeds.keys().next().value;
+  if (feeds.size > KEPT_FEEDS && oldest && oldest !== sessionId) feeds.delete(oldest);
+  return feed;
+}
+
+/** The session's state, live while the component is there. */
+export function useFeed(sessionId: string): { feed: Feed; state: SessionState } {
+  const feed = feedOf(sessionId);
+  const state = useSyncExternalStore(feed.watch, () => feed.state);
+  useEffect(() => {
+    let leave = (): void => undefined;
+    let isHere = true;
+    void begin(sessionId, feed)
+      .catch(() => undefined)
+      .finally(() => {
+        if (isHere) leave = join(sessionId, feed);
+      });
+    return () => {
+      isHere = false;
+      leave();
+    };
+  }, [sessionId, feed]);
+  return { feed, state };
+}
+
+/** The server's transcript first; the whole log where there is none. */
+async function begin(sessionId: string, feed: Feed): Promise<void> {
+  if (feed.isLoaded) return feed.catchUp();
+  try {
+    feed.begin(fromTranscript(await readTranscript(sessionId)));
+  } catch (error) {
+    if (!isMissing(error)) {
+      feed.failure = error;
+      throw error;
+    }
+  }
+  return feed.catchUp();
+}
+
+export function useOutbox() {
+  return useSyncExternalStore(outbox.watch, () => outbox.entries);
+}
+
+/** Frames that are not of an open session: what of the server's state is old now. */
+export function followServer(): void {
+  hub.listen((frame) => {
+    if (frame.kind === "session") sessionChanged(frame);
+    if (frame.kind === "request") void queries.invalidateQueries({ queryKey: ["requests"] });
+    if (frame.kind === "hello") {
+      void queries.invalidateQueries({ queryKey: ["sessions"] });
+      void queries.invalidateQueries({ queryKey: ["requests"] });
+      outbox.sendAll();
+    }
+  });
+  addEventListener("online", () => outbox.sendAll());
+  outbox.sendAll();
+}
+
+function sessionChanged(frame: Frame): void {
+  const session = frame as unknown as Session;
+  if (session.sessionId) queries.setQueryData(keys.session(session.sessionId), session);
+  void queries.invalidateQueries({ queryKey: ["sessions"] });
+}
+
+/** A refused prompt is given back to the composer; a refused answer leaves its question open. Both say why. */
+export function onRefusal(tell: (entry: Entry, problem: Problem) => void): void {
+  outbox.onRefused = tell;
+}

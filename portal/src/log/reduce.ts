@@ -1,0 +1,96 @@
+/**
+ * The only place where events become state. Pure: no React, no clock, no network.
+ *
+ * `reduce(state, events)` gives the same whatever way a log is cut into calls, and passes over what it has seen (`seq`).
+ */
+import type { Envelope, Item, RunState, SessionState, TodoGroup } from "./events";
+import { FOLDS } from "./folds";
+
+export const EMPTY: SessionState = {
+  seq: 0,
+  items: new Map(),
+  order: [],
+  runs: new Map(),
+  todos: new Map(),
+  queue: [],
+  usage: null,
+  saved: null,
+  worker: null,
+  liveRunId: null,
+};
+
+/** A state under work: its collections are its own until the batch ends. */
+export class Draft {
+  seq: number;
+  usage;
+  saved;
+  worker;
+  liveRunId;
+  readonly items: Map<string, Item>;
+  readonly order: string[];
+  readonly runs: Map<string, RunState>;
+  readonly todos: Map<string, TodoGroup>;
+  queue: string[];
+
+  constructor(from: SessionState) {
+    this.seq = from.seq;
+    this.usage = from.usage;
+    this.saved = from.saved;
+    this.worker = from.worker;
+    this.liveRunId = from.liveRunId;
+    this.items = new Map(from.items);
+    this.order = [...from.order];
+    this.runs = new Map(from.runs);
+    this.todos = new Map(from.todos);
+    this.queue = [...from.queue];
+  }
+
+  /** Put an item where it belongs: a known one keeps its place, a new one goes to the end. */
+  put(item: Item): void {
+    if (!this.items.has(item.id)) this.order.push(item.id);
+    this.items.set(item.id, item);
+  }
+
+  run(runId: string | null | undefined): RunState | undefined {
+    return runId ? this.runs.get(runId) : undefined;
+  }
+
+  changeRun(runId: string | null | undefined, change: Partial<RunState>): void {
+    const run = this.run(runId);
+    if (run) this.runs.set(run.runId, { ...run, ...change });
+  }
+}
+
+export function reduce(state: SessionState, events: readonly Envelope[]): SessionState {
+  const fresh = events.filter((event) => event.seq > state.seq);
+  if (fresh.length === 0) return state;
+  const draft = new Draft(state);
+  for (const event of fresh) {
+    if (event.seq <= draft.seq) continue;
+    draft.seq = event.seq;
+    (FOLDS[event.type] ?? FOLDS.unknown)?.(draft, event);
+  }
+  return settled(draft, state);
+}
+
+/** Collections that did not change keep their identity, so that what watches them need not look. */
+function settled(draft: Draft, before: SessionState): SessionState {
+  return {
+    seq: draft.seq,
+    items: draft.items,
+    order: draft.order.length === before.order.length ? before.order : draft.order,
+    runs: same(before.runs, draft.runs),
+    todos: same(before.todos, draft.todos),
+    queue: before.queue.join() === draft.queue.join() ? before.queue : draft.queue,
+    usage: draft.usage,
+    saved: draft.saved,
+    worker: draft.worker,
+    liveRunId: draft.liveRunId,
+  };
+}
+
+function same<V>(before: ReadonlyMap<string, V>, after: ReadonlyMap<string, V>): ReadonlyMap<string, V> {
+  if (before.size !== after.size) return after;
+  for (const [key, value] of after) if (before.get(key) !== value) return after;
+  return before;
+}

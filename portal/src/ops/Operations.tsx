@@ -1,0 +1,30 @@
+import { useTranslation } from "react-i18next";
+import { useNavigate, useParams } from "react-router";
+import { Tabs } from "../parts/Tabs";
+import { Page } from "../shell/Page";
+import { Providers } from "./Providers";
+import { Rules } from "./Rules";
+import { Runs } from "./Runs";
+import { Workers } from "./Workers";
+
+const AREAS = ["workers", "queue", "stuck", "providers", "rules"] as const;
+type Area = (typeof AREAS)[number];
+
+/** What an operator watches and moves. */
+export function Operations() {
+  const { t } = useTranslation();
+  const go = useNavigate();
+  const { area: asked } = useParams();
+  const area: Area = (AREAS as readonly string[]).includes(asked ?? "") ? (asked as Area) : "workers";
+  return (
+    <Page title={t("shell.operations")} isWide>
+      <Tabs label={t("shell.operations")} value={area} tabs={AREAS.map((value) => ({ value, label: t(`ops.${value}`) }))} onChange={(next) => void go(`/ops/${next}`, { replace: true })}>
+        {area === "workers" && <Workers />}
+        {area === "queue" && <Runs key="queue" kind="queue" />}
+        {area === "stuck" && <Runs key="stuck" kind="stuck" />}
+        {area === "providers" && <Providers />}
+        {area === "rules" && <Rules />}
+      </Tabs>
+    </Page>
+  );
+}

@@ -1,0 +1,77 @@
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { Link } from "react-router";
+import { call, Problem } from "../api/client";
+import type { Page, Worker } from "../api/types";
+import { Ago } from "../parts/Ago";
+import { IconButton } from "../parts/Button";
+import { Menu } from "../parts/Menu";
+import { Dot } from "../parts/Status";
+import { Table } from "../parts/Table";
+import { toast } from "../parts/Toast";
+import { WhyDialog } from "../session/Why";
+import { dateTime } from "../words/numbers";
+
+const VERBS = [
+  { id: "activate", path: "activate" },
+  { id: "sync", path: "sync" },
+  { id: "stop", path: "cleanup/idle" },
+] as const;
+
+/** Every session's worker: what it does, up to where it is saved, what comes next, and its verbs. */
+export function Workers() {
+  const { t } = useTranslation();
+  const cache = useQueryClient();
+  const [why, setWhy] = useState<string | null>(null);
+  const workers = useQuery({ queryKey: ["workers"], queryFn: ({ signal }) => call<Page<Worker>>("/api/session-workers", { signal }), refetchInterval: 10_000 });
+  const act = (sessionId: string, verb: string, method: "POST" | "DELETE" = "POST"): void => {
+    const path = `/api/session-workers/${sessionId}${verb ? `/${verb}` : ""}`;
+    void call(path, method === "POST" ? { method, body: {} } : { method })
+      .then(() => toast(t("ops.done")))
+      .catch((error: unknown) => toast(t("ops.notDone"), error instanceof Problem ? error.detail : ""))
+      .finally(() => void cache.invalidateQueries({ queryKey: ["workers"] }));
+  };
+  return (
+    <>
+      <Table<Worker>
+        label={t("ops.workers")}
+        rows={workers.data?.items}
+        rowKey={(row) => row.sessionId}
+        empty={t("ops.noWorkers")}
+        error={workers.error}
+        onRetry={() => void workers.refetch()}
+        columns={[
+          { id: "session", label: t("ops.session"), cell: (row) => <Link to={`/s/${row.sessionId}`}>{row.sessionId.slice(0, 8)}</Link> },
+          { id: "status", label: t("ops.status"), cell: (row) => <><Dot status={row.status} /> {t(`worker.${row.status}`, row.status)}</> },
+          { id: "since", label: t("ops.since"), isNumber: true, cell: (row) => <Ago at={row.statusSince} /> },
+          { id: "host", label: t("ops.host"), cell: (row) => row.host },
+          { id: "saved", label: t("ops.saved"), cell: (row) => <SyncCell worker={row} /> },
+          { id: "next", label: t("ops.next"), isNumber: true, cell: (row) => (row.nextDeadline ? dateTime(row.nextDeadline) : "–") },
+          {
+            id: "verbs",
+            label: t("ops.actions"),
+            cell: (row) => (
+              <Menu
+                trigger={<IconButton icon="more" label={t("ops.actionsOf", { name: row.sessionId.slice(0, 8) })} />}
+                choices={[
+                  { id: "why", label: t("why.title"), icon: "search", run: () => setWhy(row.sessionId) },
+                  ...VERBS.map((verb) => ({ id: verb.id, label: t(`ops.${verb.id}`), run: () => act(row.sessionId, verb.path) })),
+                  { id: "remove", label: t("ops.remove"), icon: "trash" as const, isIll: true, run: () => act(row.sessionId, "", "DELETE") },
+                ]}
+              />
+            ),
+          },
+        ]}
+      />
+      {why && <WhyDialog kind="workers" id={why} onClose={() => setWhy(null)} />}
+    </>
+  );
+}
+
+function SyncCell({ worker: { sync } }: { worker: Worker }) {
+  const { t } = useTranslation();
+  if (sync.failures > 0) return <>{t("ops.failures", { count: sync.failures })}</>;
+  if (sync.dirtySince) return <>{t("ops.dirty")} <Ago at={sync.dirtySince} /></>;
+  return <>{sync.syncedAt ? <Ago at={sync.syncedAt} /> : "–"}</>;
+}

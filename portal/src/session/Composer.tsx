@@ -1,0 +1,95 @@
+import { useEffect, useImperativeHandle, useRef, type KeyboardEvent, type ReactNode, type Ref } from "react";
+import { useTranslation } from "react-i18next";
+import { useLocal } from "../local";
+import { Button, IconButton } from "../parts/Button";
+import styles from "./Composer.module.css";
+import { useComposition } from "./composition";
+
+export interface ComposerHandle {
+  focus: () => void;
+}
+
+interface ComposerProps {
+  /** Whose draft: a session, or `new`. */
+  draftOf: string;
+  isRunning: boolean;
+  placeholder: string;
+  onSend: (text: string) => void;
+  onInterrupt?: (text: string) => void;
+  onStop?: () => void;
+  onEditLast?: () => void;
+  onFiles?: (files: File[]) => void;
+  /** Agent, mode and the like. */
+  children: ReactNode;
+  ref?: Ref<ComposerHandle>;
+}
+
+const DOUBLE_ESCAPE_MS = 600;
+
+/** Where prompts are written. The draft is kept; Enter sends, but never while an input method composes. */
+export function Composer({ draftOf, isRunning, placeholder, onSend, onInterrupt, onStop, onEditLast, onFiles, children, ref }: ComposerProps) {
+  const { t } = useTranslation();
+  const text = useLocal((local) => local.drafts[draftOf] ?? "");
+  const draft = useLocal((local) => local.draft);
+  const field = useRef<HTMLTextAreaElement>(null);
+  const picker = useRef<HTMLInputElement>(null);
+  const escapedAt = useRef(0);
+  const composition = useComposition();
+  useImperativeHandle(ref, () => ({ focus: () => field.current?.focus() }), []);
+  useEffect(() => {
+    if (matchMedia("(hover: hover)").matches) field.current?.focus({ preventScroll: true });
+  }, [draftOf]);
+  const give = (take: ((text: string) => void) | undefined): void => {
+    const prompt = text.trim();
+    if (!prompt || !take) return;
+    draft(draftOf, "");
+    take(prompt);
+  };
+  const press = (event: KeyboardEvent<HTMLTextAreaElement>): void => {
+    if (composition.isComposing(event.nativeEvent)) return;
+    if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
+      event.preventDefault();
+      give((event.ctrlKey || event.metaKey) && onInterrupt ? onInterrupt : onSend);
+    } else if (event.key === "ArrowUp" && text === "" && onEditLast) {
+      event.preventDefault();
+      onEditLast();
+    } else if (event.key === "Escape" && isRunning && onStop) {
+      if (event.timeStamp - escapedAt.current < DOUBLE_ESCAPE_MS) onStop();
+      escapedAt.current = event.timeStamp;
+    }
+  };
+  return (
+    <form className={styles.composer} onSubmit={(event) => (event.preventDefault(), give(onSend))}>
+      <textarea
+        ref={field}
+        className={styles.field}
+        value={text}
+        rows={1}
+        aria-label={placeholder}
+        placeholder={placeholder}
+        enterKeyHint="send"
+        onChange={(event) => draft(draftOf, event.target.value)}
+        onKeyDown={press}
+        onCompositionStart={composition.start}
+        onCompositionEnd={composition.end}
+        onPaste={(event) => {
+          const files = [...event.clipboardData.files];
+          if (files.length === 0 || !onFiles) return;
+          event.preventDefault();
+          onFiles(files);
+        }}
+      />
+      <div className={styles.tools}>
+        {onFiles && (
+          <>
+            <IconButton icon="attach" label={t("composer.attach")} onClick={() => picker.current?.click()} />
+            <input ref={picker} type="file" multiple hidden onChange={(event) => (onFiles([...(event.target.files ?? [])]), (event.target.value = ""))} />
+          </>
+        )}
+        <div className={styles.picks}>{children}</div>
+        {isRunning && onStop && <Button icon="stop" onClick={onStop} title={t("composer.stopKeys")}>{t("composer.stop")}</Button>}
+        <Button look="primary" icon="send" type="submit" disabled={!text.trim()}>{t(isRunning ? "composer.queue" : "composer.send")}</Button>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,63 @@
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { useNavigate } from "react-router";
+import type { Session } from "../api/types";
+import type { SessionState } from "../log/events";
+import { IconButton } from "../parts/Button";
+import { Menu } from "../parts/Menu";
+import { Dot } from "../parts/Status";
+import { toast } from "../parts/Toast";
+import { duration, useNow } from "../words/numbers";
+import { useShell } from "../shell/place";
+import { RenameDialog } from "../shell/RenameDialog";
+import styles from "./Header.module.css";
+import { Saved } from "./Saved";
+
+interface HeaderProps {
+  sessionId: string;
+  session: Session | undefined;
+  state: SessionState;
+}
+
+/** The session's name, what its run does, up to where it is saved. */
+export function Header({ sessionId, session, state }: HeaderProps) {
+  const { t } = useTranslation();
+  const go = useNavigate();
+  const { openSidebar, openKeys } = useShell();
+  const [isRenaming, setRenaming] = useState(false);
+  const title = session?.title || t("sessions.untitled");
+  const copyLink = (): void => void navigator.clipboard.writeText(`${location.origin}/s/${sessionId}`).then(() => toast(t("common.copied")));
+  return (
+    <header className={styles.head}>
+      <IconButton className={styles.menu} icon="menu" label={t("shell.openSessions")} onClick={openSidebar} />
+      <h1 className={styles.title} title={title}>{title}</h1>
+      <Live state={state} />
+      <Saved sessionId={sessionId} facts={session?.saved} log={state.saved} />
+      <Menu
+        trigger={<IconButton icon="more" label={t("chat.more")} />}
+        choices={[
+          { id: "rename", label: t("sessions.rename"), icon: "edit", run: () => setRenaming(true) },
+          { id: "link", label: t("chat.copyLink"), icon: "link", run: copyLink },
+          { id: "timeline", label: t("timeline.whole"), icon: "timeline", run: () => void go(`/s/${sessionId}/timeline`) },
+          { id: "files", label: t("files.whole"), icon: "files", run: () => void go(`/s/${sessionId}/files`) },
+          { id: "keys", label: t("keys.title"), icon: "command", run: openKeys },
+        ]}
+      />
+      {isRenaming && session && <RenameDialog session={session} onClose={() => setRenaming(false)} />}
+    </header>
+  );
+}
+
+function Live({ state }: { state: SessionState }) {
+  const { t } = useTranslation();
+  const run = state.liveRunId ? state.runs.get(state.liveRunId) : undefined;
+  const now = useNow(1000, Boolean(run));
+  if (!run) return null;
+  const ms = now - Date.parse(run.startedAt ?? run.queuedAt);
+  return (
+    <span className={styles.live}>
+      <Dot status={run.status === "queued" ? "starting" : run.status} label={t(`status.${run.status}`)} />
+      <span className={styles.status}>{t(`status.${run.status}`)}</span> {duration(Math.floor(ms / 1000) * 1000).replace(/\.0/, "")}
+    </span>
+  );
+}

@@ -1,0 +1,28 @@
+import { useTranslation } from "react-i18next";
+import type { NoticeItem } from "../log/events";
+import { Icon } from "../parts/Icon";
+import styles from "./Rows.module.css";
+
+const KNOWN = ["run.parked", "run.retrying", "run.warning", "workspace.sync_failed", "conversation.handed_over"] as const;
+type Known = (typeof KNOWN)[number];
+
+/** Something of the log that is neither said nor done by the agent; unknown types too. */
+export function Notice({ item }: { item: NoticeItem }) {
+  const { t } = useTranslation();
+  const isKnown = (KNOWN as readonly string[]).includes(item.type);
+  const words = isKnown ? t(`notice.${item.type.replace(".", "_") as "run_parked"}`) : item.type;
+  return (
+    <div className={styles.notice} data-type={item.type as Known}>
+      <Icon name={item.type === "run.retrying" ? "refresh" : item.type === "run.parked" ? "clock" : "warn"} />
+      <span>{[words, sentenceOf(item.data)].filter(Boolean).join(" ")}</span>
+    </div>
+  );
+}
+
+function sentenceOf(data: Record<string, unknown>): string {
+  const reason = data.reason;
+  if (typeof data.message === "string") return data.message;
+  if (typeof reason === "string") return reason;
+  if (typeof reason === "object" && reason !== null && "message" in reason) return String(reason.message);
+  return "";
+}

@@ -1,0 +1,51 @@
+import { useTranslation } from "react-i18next";
+import type { Panel } from "../local";
+import type { SessionState } from "../log/events";
+import { Icon, type IconName } from "../parts/Icon";
+import styles from "./PanelTabs.module.css";
+import { countTodos } from "./Todos";
+
+const TABS: { panel: Panel; icon: IconName }[] = [
+  { panel: "todos", icon: "todos" },
+  { panel: "files", icon: "files" },
+  { panel: "timeline", icon: "timeline" },
+  { panel: "queue", icon: "queue" },
+];
+
+interface PanelTabsProps {
+  state: SessionState;
+  panel: Panel | "none";
+  onChoose: (panel: Panel | "none") => void;
+}
+
+/** At the edge of the chat; on a phone, the tabs below it. */
+export function PanelTabs({ state, panel, onChoose }: PanelTabsProps) {
+  const { t } = useTranslation();
+  const { done, all } = countTodos(state);
+  const counts: Partial<Record<Panel, string>> = {
+    todos: all > 0 ? `${done}/${all}` : "",
+    queue: state.queue.length > 0 ? String(state.queue.length) : "",
+  };
+  return (
+    <nav className={styles.tabs} aria-label={t("panel.label")}>
+      <button type="button" className={`${styles.tab} ${styles.chat}`} aria-pressed={panel === "none"} onClick={() => onChoose("none")}>
+        <Icon name="chat" />
+        <span className={styles.label}>{t("panel.chat")}</span>
+      </button>
+      {TABS.map(({ panel: name, icon }, at) => (
+        <button
+          key={name}
+          type="button"
+          className={styles.tab}
+          aria-pressed={panel === name}
+          title={`${t(`panel.${name}`)} (Alt ${at + 1})`}
+          onClick={() => onChoose(panel === name ? "none" : name)}
+        >
+          <Icon name={icon} />
+          <span className={styles.label}>{t(`panel.${name}`)}</span>
+          {counts[name] && <span className={styles.count}>{counts[name]}</span>}
+        </button>
+      ))}
+    </nav>
+  );
+}

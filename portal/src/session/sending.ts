@@ -1,0 +1,26 @@
+/** Prompts on their way: into the outbox, and back into the composer when the server refuses them. */
+import { useCallback } from "react";
+import type { StartBody } from "../api/types";
+import { outbox } from "../live";
+import { useLocal } from "../local";
+import type { PromptEntry } from "../log/outbox";
+
+export const NEW = "new";
+
+export function usePromptSender(sessionId: string | null): (body: StartBody) => PromptEntry {
+  return useCallback(
+    (body) => {
+      const entry: PromptEntry = { kind: "prompt", key: crypto.randomUUID(), sessionId, body, createdAt: Date.now() };
+      outbox.add(entry);
+      return entry;
+    },
+    [sessionId],
+  );
+}
+
+/** A refused prompt goes before what was typed meanwhile. */
+export function giveBack(entry: PromptEntry): void {
+  const { drafts, draft } = useLocal.getState();
+  const name = entry.sessionId ?? NEW;
+  draft(name, [entry.body.prompt, drafts[name]].filter(Boolean).join("\n"));
+}

@@ -1,0 +1,68 @@
+/** Numbers, sizes, times and money in the reader's language. */
+import { useEffect, useState } from "react";
+import { words } from "./words";
+
+const lang = (): string => words.language || "en";
+
+export function shortNumber(value: number): string {
+  return new Intl.NumberFormat(lang(), { notation: value >= 10_000 ? "compact" : "standard", maximumFractionDigits: 1 }).format(value);
+}
+
+export function bytes(value: number): string {
+  const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"] as const;
+  const step = value < 1 ? 0 : Math.min(4, Math.floor(Math.log10(value) / 3));
+  const format = { style: "unit", unit: units[step] ?? "byte", unitDisplay: step ? "short" : "narrow", maximumFractionDigits: 1 } as const;
+  return new Intl.NumberFormat(lang(), format).format(value / 1000 ** step);
+}
+
+export function money(amount: number, currency: string): string {
+  const digits = amount > 0 && amount < 0.01 ? 4 : 2;
+  return new Intl.NumberFormat(lang(), { style: "currency", currency, minimumFractionDigits: 2, maximumFractionDigits: digits }).format(amount);
+}
+
+const unit = (value: number, name: "second" | "minute" | "hour" | "day", digits = 0): string =>
+  new Intl.NumberFormat(lang(), { style: "unit", unit: name, unitDisplay: "narrow", maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
+
+/** `0.4s`, `12s`, `2m 14s`, `3h 5m`, `2d`. */
+export function duration(ms: number): string {
+  const seconds = Math.max(0, ms) / 1000;
+  if (seconds < 10) return unit(seconds, "second", 1);
+  if (seconds < 60) return unit(Math.floor(seconds), "second");
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${unit(minutes, "minute")} ${unit(Math.floor(seconds % 60), "second")}`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return `${unit(hours, "hour")} ${unit(minutes % 60, "minute")}`;
+  return unit(Math.floor(hours / 24), "day");
+}
+
+/** One unit, for lists: `now` below a minute is "0m" to no one. */
+export function age(ms: number): string {
+  const minutes = Math.floor(Math.max(0, ms) / 60_000);
+  if (minutes < 1) return unit(Math.floor(Math.max(0, ms) / 1000), "second");
+  if (minutes < 60) return unit(minutes, "minute");
+  if (minutes < 2880) return unit(Math.floor(minutes / 60), "hour");
+  return unit(Math.floor(minutes / 1440), "day");
+}
+
+export function dateTime(at: string): string {
+  return new Intl.DateTimeFormat(lang(), { dateStyle: "medium", timeStyle: "short" }).format(new Date(at));
+}
+
+export function timeOfDay(at: string): string {
+  return new Intl.DateTimeFormat(lang(), { timeStyle: "medium" }).format(new Date(at));
+}
+
+export function day(at: string): string {
+  return new Intl.DateTimeFormat(lang(), { dateStyle: "medium" }).format(new Date(at));
+}
+
+/** The time now, told anew every `ms` while the tab is seen. */
+export function useNow(ms = 1000, isOn = true): number {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    if (!isOn) return;
+    const timer = setInterval(() => document.visibilityState === "visible" && setNow(Date.now()), ms);
+    return () => clearInterval(timer);
+  }, [ms, isOn]);
+  return now;
+}
