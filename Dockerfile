@@ -1,6 +1,15 @@
 # The control plane: API, job worker, migrations and administration. docker-compose.yml names each service's command.
 # Targets: `control-plane` (the default), and `process-workers`, whose job worker starts executors as its own processes.
 ARG BASE_IMAGE=python:3.11-slim
+
+# The portal, built by the Node.js that the executor's requirements bring as a Python package.
+FROM ${BASE_IMAGE} AS portal
+WORKDIR /build
+COPY requirements-executor.txt ./
+RUN python3 -m venv /opt/node && /opt/node/bin/pip install --no-cache-dir --require-hashes -r requirements-executor.txt
+COPY portal portal
+RUN export PATH=/opt/node/bin:$PATH && cd portal && npm ci --no-fund --no-audit && npm run build
+
 FROM ${BASE_IMAGE} AS control-plane
 
 ENV PATH=/opt/runyard/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
@@ -15,7 +24,8 @@ RUN python3 -m venv /opt/runyard/venv \
 COPY schema schema
 COPY handlers handlers
 COPY functions functions
-COPY portal portal
+COPY --from=portal /build/portal/pages portal/pages
+COPY --from=portal /build/portal/dist portal/dist
 COPY jobs jobs
 COPY cli cli
 COPY providers.toml ./

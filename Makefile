@@ -5,6 +5,8 @@
 # make doctor  what is wrong here, and what to do about it
 # make probe   try what the pinned agents can do, and write it down (executor/agents/proved.json)
 # make agents  install the three agents now, instead of on their first use
+# make portal  build the web portal now, instead of beside `make up`      make portal-dev   with hot reload
+# make portal-test   the portal's unit tests, types, lint and sizes
 # make executor-image   build the image of Docker workers (docs/docker-workers.md)
 # make bench   the measurements      make clean-data   delete this clone's data (asks first)
 
@@ -21,7 +23,7 @@ NEWEST_PYTHON := 3.14
 PYTEST = $(RUN) -m pytest -n 2 --dist worksteal
 FIRST_TIER = not agents and not docker and not postgres15 and not slow
 
-.PHONY: up chat sign-in doctor dev test test-rest test-all test-full lint openapi settings agents probe executor-image bench clean-data requirements venv
+.PHONY: up chat sign-in doctor dev test test-rest test-all test-full lint openapi settings agents probe executor-image bench clean-data requirements venv portal portal-dev portal-test
 .DEFAULT_GOAL := up
 
 up: $(READY)
@@ -42,6 +44,18 @@ doctor: $(READY)
 
 agents: $(READY)
 	@AGENTS_DIR="$${AGENTS_DIR:-$(CURDIR)/.runyard/agents}" exec $(RUN) -m executor.agents.install
+
+portal: $(READY)
+	@exec $(RUN) -m cli portal $(ARGS)
+
+NPM := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm --prefix portal --silent
+
+# Serves the sources on a port of its own and passes API calls on to RUNYARD_URL (http://127.0.0.1:8080).
+portal-dev: portal
+	@exec env $(NPM) run dev
+
+portal-test: portal
+	@set -e; for step in check lint test sizes; do env $(NPM) run $$step; done
 
 # The image of Docker workers. BASE_IMAGE=... what it is made from, EXECUTOR_IMAGE=... what it is called.
 executor-image: agents

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from cli.admin import human_loop, session_workers, users
 from cli.chat import command as chat
-from cli.local import clean_data, doctor
+from cli.local import clean_data, doctor, portal
 from cli.local.up import show_database, sign_in, up
 
 ABOUT = "Run Runyard on one machine: start it, chat with an agent, manage users, apps and session workers."
@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     human_loop.add_commands(commands)
     clean_data.add_commands(commands)
     doctor.add_commands(commands)
+    portal.add_commands(commands)
     args = parser.parse_args(arguments)
     status: int = args.run(args)
     return status

@@ -35,7 +35,7 @@ from functions.runtime.settings import ApiSettings
 from functions.sessions.routes import sessions
 from functions.sessions.websocket import SERVER_OPTIONS, live
 from functions.site.health import health
-from functions.site.pages import pages
+from functions.site.portal import portal
 from functions.site.sign_in import sign_in_methods, sign_in_pages
 from functions.site.version import VERSION
 from functions.usage.routes import usage
@@ -44,7 +44,7 @@ from functions.workspaces.restore_plans import restore_plans
 from functions.workspaces.routes import snapshots
 from handlers.access.sign_ins import SIGNED_IN_DAYS
 
-PAGES = Path(__file__).resolve().parent.parent / "portal" / "pages"
+PORTAL = Path(__file__).resolve().parent.parent / "portal"
 
 
 class EdgeApp(APIFlask):
@@ -62,7 +62,7 @@ def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> A
         spec_path=None,
         docs_path=None,
         static_folder=None,  # type: ignore[arg-type]
-        template_folder=str(PAGES),
+        template_folder=str(PORTAL / "pages"),
     )
     app.config.update(
         SECRET_KEY=_derived(settings, "browser session"),
@@ -74,6 +74,7 @@ def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> A
         # JSON may escape one byte as six
         MAX_CONTENT_LENGTH=6 * settings.max_prompt_bytes + 65_536,
         VALIDATION_ERROR_STATUS_CODE=422,
+        PORTAL_DIST=PORTAL / "dist",
         SOCK_SERVER_OPTIONS=SERVER_OPTIONS,
     )
     app.url_map.converters["uuid"] = PathIdConverter
@@ -101,7 +102,7 @@ def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> A
         usage,
         sign_in_methods,
         sign_in_pages,
-        pages,
+        portal,
         live,
     ):
         app.register_blueprint(area)

@@ -5,7 +5,7 @@ import tseslint from "typescript-eslint";
 const sideways = ["inbox", "apps", "usage", "settings", "admin", "ops"];
 
 export default tseslint.config(
-  { ignores: ["dist", "node_modules", "src/api/schema.d.ts", "public"] },
+  { ignores: ["dist", "dist.new", "scripts", "*.config.*", "node_modules", "src/api/schema.d.ts", "public"] },
   ...tseslint.configs.strict,
   {
     files: ["src/**/*.{ts,tsx}", "tests/**/*.ts"],

@@ -14,6 +14,7 @@ export default defineConfig({
     reportCompressedSize: false,
     chunkSizeWarningLimit: 900,
   },
+  worker: { format: "es" },
   server: {
     host: "127.0.0.1",
     proxy: { "^/(api|sign-in|sign-out|health|openapi.json)": { target: api, ws: true, changeOrigin: true } },

@@ -37,6 +37,7 @@ from cli.local.pidfile import (
     stop_leftovers,
     write_running,
 )
+from cli.local.portal import LOG_NAME, start_build
 from cli.local.postgres import (
     PostgresFailed,
     embedded_binaries,
@@ -182,6 +183,7 @@ def _start(supervisor: Supervisor, data_dir: DataDir, *, port: int, environ: Map
     supervisor.start(program("worker", [sys.executable, "-m", "jobs"], data_dir=data_dir, env=worker_env))
     supervisor.wait_until(partial(is_ready, _url(port)), seconds=READY_SECONDS, what="The API")
     say(f"API and job worker ready after {time.monotonic() - began:.1f} s")
+    start_build(data_dir.logs / LOG_NAME)
     wait_for_providers(supervisor, data_dir, url=_url(port))
     say(welcome(data_dir, url=env["RUNYARD_PUBLIC_URL"].rstrip("/"), code=code))
 

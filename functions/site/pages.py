@@ -6,12 +6,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from apiflask import APIBlueprint
 from flask import Response, make_response, render_template
 from psycopg import OperationalError
 from psycopg.errors import UndefinedTable
 
-from functions.http.auth import public, who_is_asking
+from functions.http.auth import who_is_asking
 from functions.runtime.process import api_process
 from functions.site.health import readiness
 from functions.site.version import VERSION
@@ -21,13 +20,10 @@ from schema.rows import SessionRow
 
 LATEST = 10
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-pages = APIBlueprint("pages", __name__, enable_openapi=False)
 
 
-@pages.get("/")
-@public("Without a login the page shows only how to sign in.")
 def home() -> Response:
-    """Show the front page"""
+    """Show the front page: how to sign in, and what there is without the portal."""
     actor, latest = _signed_in()
     return page(
         "home.html",

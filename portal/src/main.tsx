@@ -3,13 +3,12 @@ import "./look/base.css";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
-import { RouterProvider } from "react-router";
 import { queries } from "./api/queries";
 import { followServer } from "./live";
 import { applyLook, shareBetweenTabs, useLocal } from "./local";
 import { StrictStyles } from "./parts/StrictStyles";
-import { Toasts } from "./parts/Toast";
-import { router } from "./routes";
+import { Toasts } from "./parts/Toasts";
+import { Portal } from "./routes";
 import { beginWords, languageOfBrowser } from "./words/words";
 
 applyLook(useLocal.getState());
@@ -25,7 +24,7 @@ void beginWords(useLocal.getState().language ?? languageOfBrowser()).then(() =>
     <StrictMode>
       <StrictStyles>
         <QueryClientProvider client={queries}>
-          <RouterProvider router={router} />
+          <Portal />
           <Toasts />
         </QueryClientProvider>
       </StrictStyles>

@@ -1,18 +1,18 @@
-import { useEffect, useState } from "react";
+import { lazy, Suspense, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useKeys } from "../keys";
 import { useOutbox } from "../live";
-import { Button } from "../parts/Button";
+import { Button, IconButton } from "../parts/Button";
 import { Menu } from "../parts/Menu";
-import { IconButton } from "../parts/Button";
-import { AlwaysDialog } from "./AlwaysDialog";
 import styles from "./AskCard.module.css";
-import { AskForm } from "./AskForm";
 import { AskSubject } from "./AskSubject";
 import { optionFor, type Ask } from "./asked";
 import { Countdown } from "./Countdown";
 import { DenyForm } from "./DenyForm";
 import { reply } from "./reply";
+
+const AlwaysDialog = lazy(() => import("./AlwaysDialog").then((module) => ({ default: module.AlwaysDialog })));
+const AskForm = lazy(() => import("./AskForm").then((module) => ({ default: module.AskForm })));
 
 /** Keys act only on a card that could be read. */
 const READABLE_MS = 500;
@@ -72,8 +72,8 @@ export function AskCard({ ask, hasKeys, heading }: AskCardProps) {
         </div>
       )}
       {answers && isPermission && open === "deny" && <DenyForm ask={ask} onClose={() => setOpen("none")} />}
-      {answers && !isPermission && <AskForm ask={ask} />}
-      {open === "always" && <AlwaysDialog ask={ask} onClose={() => setOpen("none")} />}
+      {answers && !isPermission && <Suspense fallback={null}><AskForm ask={ask} /></Suspense>}
+      {open === "always" && <Suspense fallback={null}><AlwaysDialog ask={ask} onClose={() => setOpen("none")} /></Suspense>}
     </section>
   );
 }

@@ -5,7 +5,7 @@ import type { Page, Rule } from "../api/types";
 import { Ago } from "../parts/Ago";
 import { Button } from "../parts/Button";
 import { Table } from "../parts/Table";
-import { toast } from "../parts/Toast";
+import { toast } from "../parts/toast";
 import styles from "./Ops.module.css";
 
 /** Rules that answer for people, and their end. */

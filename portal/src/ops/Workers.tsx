@@ -9,7 +9,7 @@ import { IconButton } from "../parts/Button";
 import { Menu } from "../parts/Menu";
 import { Dot } from "../parts/Status";
 import { Table } from "../parts/Table";
-import { toast } from "../parts/Toast";
+import { toast } from "../parts/toast";
 import { WhyDialog } from "../session/Why";
 import { dateTime } from "../words/numbers";
 

@@ -1,7 +1,7 @@
 import { useTranslation } from "react-i18next";
 import type { TextItem } from "../log/events";
 import { IconButton } from "../parts/Button";
-import { toast } from "../parts/Toast";
+import { toast } from "../parts/toast";
 import { Markdown } from "./markdown/Markdown";
 import styles from "./Rows.module.css";
 

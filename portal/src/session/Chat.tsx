@@ -11,7 +11,7 @@ import { useLocal, type Panel as PanelName } from "../local";
 import type { AskedItem, SessionState } from "../log/events";
 import type { PromptEntry } from "../log/outbox";
 import { ErrorNote, Skeleton } from "../parts/Note";
-import { toast } from "../parts/Toast";
+import { toast } from "../parts/toast";
 import { useTitle } from "../shell/Page";
 import { AgentPicker, usePick } from "./AgentPicker";
 import styles from "./Chat.module.css";

@@ -6,7 +6,7 @@ import type { SessionState } from "../log/events";
 import { IconButton } from "../parts/Button";
 import { Menu } from "../parts/Menu";
 import { Dot } from "../parts/Status";
-import { toast } from "../parts/Toast";
+import { toast } from "../parts/toast";
 import { duration, useNow } from "../words/numbers";
 import { useShell } from "../shell/place";
 import { RenameDialog } from "../shell/RenameDialog";

@@ -1,7 +1,7 @@
 import { useTranslation } from "react-i18next";
 import type { PromptItem } from "../log/events";
 import { IconButton } from "../parts/Button";
-import { toast } from "../parts/Toast";
+import { toast } from "../parts/toast";
 import styles from "./Rows.module.css";
 
 interface PromptProps {

@@ -6,7 +6,7 @@ import { keys, useQueue } from "../api/queries";
 import type { QueueItem } from "../api/types";
 import { IconButton, Button } from "../parts/Button";
 import { Empty, ErrorNote } from "../parts/Note";
-import { toast } from "../parts/Toast";
+import { toast } from "../parts/toast";
 import styles from "./Queue.module.css";
 
 interface QueueProps {

@@ -4,7 +4,7 @@ import { Problem } from "../api/client";
 import type { RunEndItem, Usage } from "../log/events";
 import { Button } from "../parts/Button";
 import { Dot } from "../parts/Status";
-import { toast } from "../parts/Toast";
+import { toast } from "../parts/toast";
 import { duration, money, shortNumber } from "../words/numbers";
 import { useRetry } from "./retry";
 import styles from "./Rows.module.css";

@@ -37,7 +37,7 @@ export function Saved({ sessionId, facts, log }: SavedProps) {
       ? t("saved.unsaved", { count: unsaved })
       : number != null
         ? t("saved.upTo", { number })
-        : t("saved.saved");
+        : t(isSaved === false ? "saved.dirty" : "saved.saved");
   return (
     <>
       <button type="button" className={`${styles.saved} ${isFailed ? styles.ill : unsaved > 0 ? styles.soft : ""}`} onClick={() => setOpen(true)} aria-label={words}>

@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { call, Problem, send } from "../api/client";
-import { toast } from "../parts/Toast";
+import { toast } from "../parts/toast";
 
 export interface Upload {
   id: string;

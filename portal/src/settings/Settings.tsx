@@ -5,7 +5,7 @@ import { Button } from "../parts/Button";
 import { SettingRow } from "../parts/Field";
 import { Select } from "../parts/Select";
 import { Switch } from "../parts/Switch";
-import { toast } from "../parts/Toast";
+import { toast } from "../parts/toast";
 import { Page } from "../shell/Page";
 import { useShell } from "../shell/place";
 import { speak, type Language } from "../words/words";

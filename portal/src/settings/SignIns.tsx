@@ -6,7 +6,7 @@ import type { Page, SignIn } from "../api/types";
 import { Ago } from "../parts/Ago";
 import { Button } from "../parts/Button";
 import { SettingRow } from "../parts/Field";
-import { toast } from "../parts/Toast";
+import { toast } from "../parts/toast";
 import styles from "./Settings.module.css";
 
 /** Browsers that are signed in as me; ending one signs it out at once. */

@@ -9,7 +9,7 @@ import { Button } from "../parts/Button";
 import { Dialog } from "../parts/Dialog";
 import { Actions, SettingRow, TextField } from "../parts/Field";
 import { ErrorNote } from "../parts/Note";
-import { toast } from "../parts/Toast";
+import { toast } from "../parts/toast";
 import styles from "./Settings.module.css";
 
 /** Personal tokens for programs. A new one is shown once. */

@@ -8,7 +8,7 @@ import type { Session } from "../api/types";
 import { IconButton } from "../parts/Button";
 import { Menu, type MenuChoice } from "../parts/Menu";
 import { Dot } from "../parts/Status";
-import { toast } from "../parts/Toast";
+import { toast } from "../parts/toast";
 import { Ago } from "../parts/Ago";
 import { RenameDialog } from "./RenameDialog";
 import { activityOf } from "./sessionGroups";

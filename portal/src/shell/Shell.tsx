@@ -4,7 +4,7 @@ import { Outlet, useLocation, useNavigate } from "react-router";
 import { useKeys } from "../keys";
 import { onRefusal } from "../live";
 import { Dialog } from "../parts/Dialog";
-import { toast } from "../parts/Toast";
+import { toast } from "../parts/toast";
 import { giveBack } from "../session/sending";
 import { Splitter } from "../parts/Splitter";
 import { useLocal } from "../local";

@@ -31,7 +31,7 @@ export function Files({ sessionId, state, isWide }: FilesProps) {
           {changed.map((file) => (
             <li key={file.path} className={styles.row}>
               <span className={styles.path}>{shortPath(file.path)}</span>
-              <span className={styles.plus}>+{file.added}</span> <span className={styles.minus}>−{file.removed}</span>
+              <span className={styles.plus}>+{file.added}</span> <span className={styles.minus}>{`−${file.removed}`}</span>
             </li>
           ))}
         </ul>

@@ -1,6 +1,6 @@
 import { memo, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { toast } from "../../parts/Toast";
+import { toast } from "../../parts/toast";
 import { Button } from "../../parts/Button";
 import styles from "./CodeBlock.module.css";
 import { highlight, type Tokens } from "./highlight";

@@ -1,18 +1,19 @@
-import { memo, useRef } from "react";
+import { memo, useRef, type ReactNode } from "react";
+import { useTranslation } from "react-i18next";
 import ReactMarkdown, { type Components } from "react-markdown";
-import remarkGfm from "remark-gfm";
 import { cut, NOTHING, withDefinitions } from "./blocks";
 import { CodeBlock } from "./CodeBlock";
+import { gfm } from "./gfm";
 import styles from "./Markdown.module.css";
 
-const PLUGINS = [remarkGfm];
+const PLUGINS = [gfm];
 
 const components: Components = {
   a: ({ href, children }) => (
     <a href={href} target="_blank" rel="noopener noreferrer nofollow">{children}</a>
   ),
   img: ({ src, alt }) => <a href={typeof src === "string" ? src : undefined} target="_blank" rel="noopener noreferrer nofollow">{alt || src}</a>,
-  table: ({ children }) => <div className={styles.table} role="region" tabIndex={0} aria-label="table"><table>{children}</table></div>,
+  table: ({ children }) => <ScrolledTable>{children}</ScrolledTable>,
   th: ({ children, style }) => <th data-align={style?.textAlign}>{children}</th>,
   td: ({ children, style }) => <td data-align={style?.textAlign}>{children}</td>,
   pre: ({ node, children }) => {
@@ -25,6 +26,11 @@ const components: Components = {
   },
   input: ({ checked }) => <input type="checkbox" checked={Boolean(checked)} readOnly disabled aria-label={checked ? "✓" : "○"} />,
 };
+
+function ScrolledTable({ children }: { children: ReactNode }) {
+  const { t } = useTranslation();
+  return <div className={styles.table} role="region" tabIndex={0} aria-label={t("chat.table")}><table>{children}</table></div>;
+}
 
 const Block = memo(function Block({ text, definitions }: { text: string; definitions: string }) {
   return (

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from functions.app import create_app
 from functions.runtime.process import api_process_of
 from functions.runtime.settings import ApiSettings
+from functions.site.portal import BUILD_FOLDER
 from handlers.access.users import disable_user
 from tests.integration.functions.conftest import TOKEN, answer_json
 
@@ -31,6 +32,7 @@ def code_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def browser(settings: ApiSettings, code_file: Path, provided: None) -> Iterator[FlaskClient]:  # noqa: ARG001
     app = create_app(settings.model_copy(update={"sign_in_code_file": code_file}))
+    app.config[BUILD_FOLDER] = code_file.parent / "not-built"
     api_process_of(app).start()
     yield app.test_client()
     api_process_of(app).stop()

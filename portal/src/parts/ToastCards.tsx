@@ -1,18 +1,24 @@
-/** Short words about what was just done, said to screen readers too. What needs an answer is never a toast. */
 import { Toast as Base } from "@base-ui/react/toast";
+import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
+import { useStore } from "zustand";
 import { IconButton } from "./Button";
+import { told } from "./toast";
 import styles from "./Toast.module.css";
 
-const toasts = Base.createToastManager();
+const manager = Base.createToastManager();
+const SHOWN_MS = 5000;
 
-export function toast(title: string, detail?: string): void {
-  toasts.add(detail ? { title, description: detail } : { title });
-}
-
-export function Toasts() {
+/** Said to screen readers too. */
+export function ToastCards() {
+  const waiting = useStore(told, (state) => state.waiting);
+  useEffect(() => {
+    if (waiting.length === 0) return;
+    for (const { title, detail } of waiting) manager.add(detail ? { title, description: detail } : { title });
+    told.setState({ waiting: [] });
+  }, [waiting]);
   return (
-    <Base.Provider toastManager={toasts} timeout={5000}>
+    <Base.Provider toastManager={manager} timeout={SHOWN_MS}>
       <Base.Portal>
         <Base.Viewport className={styles.viewport}>
           <Cards />
@@ -23,9 +29,9 @@ export function Toasts() {
 }
 
 function Cards() {
-  const { toasts: shown } = Base.useToastManager();
+  const { toasts } = Base.useToastManager();
   const { t } = useTranslation();
-  return shown.map((one) => (
+  return toasts.map((one) => (
     <Base.Root key={one.id} toast={one} className={styles.card}>
       <div className={styles.words}>
         <Base.Title className={styles.title} />
