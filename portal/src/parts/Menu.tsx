@@ -1,40 +1,11 @@
-import { Menu as Base } from "@base-ui/react/menu";
-import type { ReactElement } from "react";
-import { Icon, type IconName } from "./Icon";
-import styles from "./Menu.module.css";
+import { lazy, Suspense } from "react";
+import type { MenuChoice, MenuProps } from "./MenuBox";
 
-export interface MenuChoice {
-  id: string;
-  label: string;
-  icon?: IconName;
-  isIll?: boolean;
-  isDisabled?: boolean;
-  note?: string;
-  run: () => void;
-}
+export type { MenuChoice };
 
-export function Menu({ trigger, choices, side = "bottom" }: { trigger: ReactElement; choices: MenuChoice[]; side?: "bottom" | "top" }) {
-  return (
-    <Base.Root>
-      <Base.Trigger render={trigger} />
-      <Base.Portal>
-        <Base.Positioner side={side} align="end" sideOffset={4} className={styles.positioner}>
-          <Base.Popup className={styles.popup}>
-            {choices.map((choice) => (
-              <Base.Item
-                key={choice.id}
-                disabled={choice.isDisabled ?? false}
-                onClick={choice.run}
-                className={`${styles.item} ${choice.isIll ? styles.ill : ""}`}
-              >
-                {choice.icon && <Icon name={choice.icon} />}
-                <span className={styles.label}>{choice.label}</span>
-                {choice.note && <span className={styles.note}>{choice.note}</span>}
-              </Base.Item>
-            ))}
-          </Base.Popup>
-        </Base.Positioner>
-      </Base.Portal>
-    </Base.Root>
-  );
+const MenuBox = lazy(() => import("./MenuBox").then((module) => ({ default: module.MenuBox })));
+
+/** The page is drawn with the button alone; what opens is read right after. */
+export function Menu(props: MenuProps) {
+  return <Suspense fallback={props.trigger}><MenuBox {...props} /></Suspense>;
 }

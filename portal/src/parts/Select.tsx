@@ -1,46 +1,20 @@
-import { Select as Base } from "@base-ui/react/select";
+import { lazy, Suspense } from "react";
 import { Icon } from "./Icon";
 import styles from "./Menu.module.css";
+import type { SelectProps } from "./SelectBox";
 
-export interface Choice {
-  value: string;
-  label: string;
-  note?: string;
-  isDisabled?: boolean;
+const SelectBox = lazy(() => import("./SelectBox").then((module) => ({ default: module.SelectBox })));
+
+/** The page is drawn with the chosen value; what opens is read right after. */
+export function Select(props: SelectProps) {
+  return <Suspense fallback={<Chosen {...props} />}><SelectBox {...props} /></Suspense>;
 }
 
-interface SelectProps {
-  label: string;
-  value: string;
-  choices: Choice[];
-  onChange: (value: string) => void;
-  isBoxed?: boolean;
-}
-
-export function Select({ label, value, choices, onChange, isBoxed }: SelectProps) {
+function Chosen({ label, value, choices, isBoxed }: SelectProps) {
   return (
-    <Base.Root items={choices} value={value} onValueChange={(next) => typeof next === "string" && onChange(next)}>
-      <Base.Trigger aria-label={label} className={`${styles.trigger} ${isBoxed ? styles.boxed : ""}`}>
-        <Base.Value className={styles.value} />
-        <Icon name="down" size={12} />
-      </Base.Trigger>
-      <Base.Portal>
-        <Base.Positioner className={styles.positioner} sideOffset={4} alignItemWithTrigger={false}>
-          <Base.Popup className={styles.popup}>
-            {choices.map((choice) => (
-              <Base.Item key={choice.value} value={choice.value} disabled={choice.isDisabled ?? false} className={styles.item}>
-                <span className={styles.check}>
-                  <Base.ItemIndicator><Icon name="check" /></Base.ItemIndicator>
-                </span>
-                <span className={styles.label}>
-                  <Base.ItemText>{choice.label}</Base.ItemText>
-                  {choice.note && <div className={styles.note}>{choice.note}</div>}
-                </span>
-              </Base.Item>
-            ))}
-          </Base.Popup>
-        </Base.Positioner>
-      </Base.Portal>
-    </Base.Root>
+    <button type="button" disabled aria-label={label} className={`${styles.trigger} ${isBoxed ? styles.boxed : ""}`}>
+      <span className={styles.value}>{choices.find((choice) => choice.value === value)?.label}</span>
+      <Icon name="down" size={12} />
+    </button>
   );
 }

@@ -80,6 +80,7 @@ function OpenSession({ sessionId }: { sessionId: string }) {
             <Uploads uploads={uploads} />
             <Composer
               draftOf={sessionId}
+              takesFocus={asks.length === 0}
               isRunning={isRunning}
               placeholder={t(isRunning ? "composer.behind" : "composer.placeholder")}
               onSend={(text) => prompt(text)}

@@ -13,6 +13,8 @@ interface ComposerProps {
   /** Whose draft: a session, or `new`. */
   draftOf: string;
   isRunning: boolean;
+  /** Whether to begin with the cursor in it: not while a question waits, whose keys are letters. */
+  takesFocus?: boolean;
   placeholder: string;
   onSend: (text: string) => void;
   onInterrupt?: (text: string) => void;
@@ -27,7 +29,7 @@ interface ComposerProps {
 const DOUBLE_ESCAPE_MS = 600;
 
 /** Where prompts are written. The draft is kept; Enter sends, but never while an input method composes. */
-export function Composer({ draftOf, isRunning, placeholder, onSend, onInterrupt, onStop, onEditLast, onFiles, children, ref }: ComposerProps) {
+export function Composer({ draftOf, isRunning, takesFocus = true, placeholder, onSend, onInterrupt, onStop, onEditLast, onFiles, children, ref }: ComposerProps) {
   const { t } = useTranslation();
   const text = useLocal((local) => local.drafts[draftOf] ?? "");
   const draft = useLocal((local) => local.draft);
@@ -37,7 +39,9 @@ export function Composer({ draftOf, isRunning, placeholder, onSend, onInterrupt,
   const composition = useComposition();
   useImperativeHandle(ref, () => ({ focus: () => field.current?.focus() }), []);
   useEffect(() => {
-    if (matchMedia("(hover: hover)").matches) field.current?.focus({ preventScroll: true });
+    if (takesFocus && matchMedia("(hover: hover)").matches) field.current?.focus({ preventScroll: true });
+    // only when the page opens: what comes later must not move the cursor
+    // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [draftOf]);
   const give = (take: ((text: string) => void) | undefined): void => {
     const prompt = text.trim();
