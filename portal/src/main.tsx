@@ -1,5 +1,5 @@
 import "./look/tokens.css";
-import "./look/base.css";
+import "./look/ground.css";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
