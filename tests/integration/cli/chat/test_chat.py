@@ -174,7 +174,7 @@ def test_second_prompt_goes_on_with_the_conversation(chat: Chat) -> None:
 
 def test_without_a_person_permissions_are_denied_unless_told(stack: Stack) -> None:
     denied = stack.chat("--provider", "demo", "--mode", "ask", "write a.txt: x")
-    assert "→ deny: Nobody was at the terminal to allow it." in denied.stdout
+    assert "→ deny: No person was at a terminal to allow it." in denied.stdout
     assert denied.returncode == 0
     allowed = stack.chat("--provider", "demo", "--mode", "ask", "--yes", "write a.txt: x")
     assert "→ allow" in allowed.stdout
