@@ -82,7 +82,8 @@ class Handover(Wire):
 class StartRun(Wire):
     """`POST /runs`. `claim` fences zombie jobs: an executor refuses a claim lower than the run's highest.
 
-    `todos` are the session's current groups, so that their ids stay.
+    `todos` are the session's current groups, so that their ids stay. `cut_off` names tool calls of the attempt before
+    that never ended, for the agent that resumes.
     """
 
     run_id: UUID
@@ -98,6 +99,7 @@ class StartRun(Wire):
     answers: list[CarriedAnswer] = Field(default_factory=list)
     todos: list[TodoUpdate] = Field(default_factory=list)
     handover: Handover | None = None
+    cut_off: list[str] = Field(default_factory=list)
     callback: Callback
     traceparent: str | None = None
 

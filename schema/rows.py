@@ -202,6 +202,7 @@ class HumanRequestRow:
     escalate_to: str | None
     escalated_at: datetime | None
     carried_to: int | None
+    replaces: UUID | None
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,9 @@ LOST = (
 
 def resume_prompt(turn: Turn) -> str:
     """Return the message to an agent whose turn was interrupted."""
-    return GO_ON + (ASK_AGAIN if turn.run.answers else "")
+    cut_off = "; ".join(f'"{title}"' for title in turn.run.cut_off)
+    checked = f" These tool calls were cut off and may be half done, so check them first: {cut_off}." if cut_off else ""
+    return GO_ON + checked + (ASK_AGAIN if turn.run.answers else "")
 
 
 def is_urgent(finished: RunFinished) -> bool:

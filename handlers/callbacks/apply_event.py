@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 
 from handlers.event_log import NewEvent, run_event
 from handlers.human_loop.approval_rules import decide_by_rule
 from handlers.providers.registry import can_resume, record_agent_claims
-from handlers.runs.parking import can_park, go_on_if_free
-from handlers.runs.settle import RetryPolicy, retry_or_fail, settle, void_taken
+from handlers.runs.parking import can_park, go_on_if_free, lose_attempt, waits_for_people
+from handlers.runs.settle import RetryPolicy, settle, void_taken
 from handlers.runs.todos import replace_todos
 from handlers.workspaces.sync import COALESCE_SECONDS, mark_dirty
 from schema.errors import Invalid
@@ -28,10 +29,13 @@ from schema.events import (
 )
 from schema.human_policy import HumanPolicy
 from schema.rows import HumanRequestRow, RunRow
-from schema.sql import Conn, execute, fetch_one, fetch_the, jsonb
+from schema.sql import Conn, execute, fetch_one, fetch_the, fetch_value, jsonb
 from schema.wire import Json
 
 T = TypeVar("T", bound=BaseModel)
+PARK_UNSUPPORTED = "park_unsupported"
+AGENT_GONE = frozenset({"agent_crashed", "agent_lost"})
+"""Why an executor ends a run whose agent is gone, although the run itself may go on with another."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ def _todos_told(a: Arrival) -> list[NewEvent]:
 def _human_requested(a: Arrival) -> list[NewEvent]:
     asked = _parse(HumanRequested, a.event)
     policy, warnings = _policy(a)
+    replaces = _replaced(a, asked)
     stored = fetch_one(
         a.conn,
         "insert_human_request",
@@ -109,10 +114,12 @@ def _human_requested(a: Arrival) -> list[NewEvent]:
         expiry_seconds=policy.escalation_seconds,
         then_on_expiry=policy.then,
         escalate_to=policy.escalate_to,
+        replaces=replaces,
     )
     if stored is None:
         raise Invalid("A request with this id exists already.", code="request_id_taken")
-    event = replace(a.event, data={**a.event.data, **_expiry(stored)})
+    told_replaces = {} if replaces is None else {"replaces": str(replaces)}
+    event = replace(a.event, data={**a.event.data, **_expiry(stored), **told_replaces})
     if decided := decide_by_rule(a.conn, a.run, asked):
         return [event, *decided]
     told = [event, *warnings]
@@ -122,16 +129,32 @@ def _human_requested(a: Arrival) -> list[NewEvent]:
 
 
 def _policy(a: Arrival) -> tuple[HumanPolicy, list[NewEvent]]:
-    """Return the policy for unanswered requests, and a warning when the run cannot be parked as the policy says."""
+    """Return the policy for unanswered requests, and a warning, once a run, when the run could not be resumed: it is
+    never parked then, and the end of its agent is its own end."""
     policy = HumanPolicy.model_validate({"onExpiry": "wait", **a.run.human_loop})
-    if not policy.parks or can_park(a.conn, a.run):
+    if a.run.bound or can_park(a.conn, a.run):
         return policy, []
     waits = {"on_expiry": "wait"} if policy.on_expiry == "park" else {"then": "wait"}
+    return policy.model_copy(update=waits if policy.parks else {}), _warn_of_restart(a)
+
+
+def _warn_of_restart(a: Arrival) -> list[NewEvent]:
+    if any(warning["code"] == PARK_UNSUPPORTED for warning in a.run.warnings):
+        return []
     message = (
-        "The conversation cannot be taken up again, so the run cannot be parked: it waits for as long as it takes."
+        "This agent cannot resume its conversation. The run waits for as long as it takes, and a restart of its "
+        "session worker ends it."
     )
-    warning = RunWarning(code="park_unsupported", message=message)
-    return policy.model_copy(update=waits), [run_event(a.run, "run.warning", warning.to_json())]
+    warning = RunWarning(code=PARK_UNSUPPORTED, message=message).to_json()
+    execute(a.conn, "add_warning", run_id=a.run.id, warning=jsonb(warning))
+    return [run_event(a.run, "run.warning", warning)]
+
+
+def _replaced(a: Arrival, asked: HumanRequested) -> UUID | None:
+    """Return the request that this one stands in for: its answer came after the agent had ended, and the resumed agent
+    asks for something else. An equal call is answered by the executor and never arrives here."""
+    found: UUID | None = fetch_value(a.conn, "request_to_replace", run_id=a.run.id, attempt=a.run.attempt)
+    return None if found == asked.request_id else found
 
 
 def _expiry(request: HumanRequestRow) -> Json:
@@ -178,7 +201,7 @@ def _warned(a: Arrival) -> list[NewEvent]:
         return [a.event, *void_taken(a.conn, a.run, lost.taken)]
     message = "The executor was restarted while the agent worked."
     run = _without_delivery(a) if lost.prompt_delivered is False else a.run
-    return [a.event, *retry_or_fail(a.conn, run, a.retry, code="agent_lost", message=message, taken=lost.taken)]
+    return [a.event, *lose_attempt(a.conn, run, a.retry, code="agent_lost", message=message, taken=lost.taken)]
 
 
 def _without_delivery(a: Arrival) -> RunRow:
@@ -196,6 +219,11 @@ def _finished(a: Arrival) -> list[NewEvent]:
     finished = _parse(RunFinished, a.event)
     if finished.status in ("failed", "blocked") and finished.reason is None:
         raise Invalid("A run that did not succeed needs a reason.", code="reason_missing")
+    if finished.reason is not None and finished.reason.code in AGENT_GONE and waits_for_people(a.conn, a.run):
+        warning = RunWarning(code=finished.reason.code, message=finished.reason.message).to_json()
+        execute(a.conn, "add_warning", run_id=a.run.id, warning=jsonb(warning))
+        lost = lose_attempt(a.conn, a.run, a.retry, code=finished.reason.code, message=finished.reason.message)
+        return [replace(a.event, type="run.warning", data=warning), *lost]
     outcome, released = settle(a.conn, _ready_to_end(a.conn, a.run, finished), finished)
     return [*released, replace(a.event, data=outcome.to_json())]
 

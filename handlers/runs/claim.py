@@ -11,6 +11,7 @@ from handlers.event_log import NewEvent, append, hold_session
 from handlers.runs.carried_answers import carry_answers
 from handlers.runs.handover import UnseenRun, unseen_runs
 from handlers.runs.limits import NO_LIMITS, RunLimits, is_throttled, start_next_throttled
+from handlers.runs.parking import cut_off_calls
 from handlers.runs.settle import RetryPolicy, fail, finish, retry_or_fail
 from handlers.runs.todos import known_todos
 from schema.events import Reason, RunFinished, TodoUpdate
@@ -36,6 +37,7 @@ class Claimed:
     answers: list[CarriedAnswer]
     todos: list[TodoUpdate]
     unseen: list[UnseenRun]
+    cut_off: list[str]
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def claim_run(
         carry_answers(conn, claimed),
         known_todos(conn, claimed.session_id),
         unseen_runs(conn, claimed, resume),
+        cut_off_calls(conn, run_id, attempt=claimed.attempt - 1) if resume and resume.continuing else [],
     )
 
 

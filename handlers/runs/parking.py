@@ -6,14 +6,17 @@ run means that the agent may still exist; the run resumes only after it is quies
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from uuid import UUID
 
 from handlers.enqueue import defer_park
 from handlers.event_log import NewEvent, append, hold_session, run_event
-from handlers.runs.settle import can_go_on, start_next, void_taken
-from handlers.workspaces.sync import hurry_save
+from handlers.runs.settle import RetryPolicy, can_go_on, retry_or_fail, start_next, void_taken
+from handlers.workspaces.sync import hurry_save, mark_dirty
+from schema.events import RunWarning
 from schema.rows import RunRow
-from schema.sql import Conn, execute, fetch_one, fetch_the
+from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_the, fetch_value, jsonb
 
 
 def can_park(conn: Conn, run: RunRow) -> bool:
@@ -29,6 +32,57 @@ def park(conn: Conn, run: RunRow) -> list[NewEvent]:
     defer_park(conn, run.id)
     start_next(conn, run)
     return [run_event(run, "run.parked", {"status": "parked", "provider": run.provider})]
+
+
+def lose_attempt(
+    conn: Conn,
+    run: RunRow,
+    policy: RetryPolicy,
+    *,
+    code: str,
+    message: str,
+    taken: Collection[UUID] | None = None,
+) -> list[NewEvent]:
+    """Decide what becomes of a run whose agent is gone, for whatever reason. The caller has locked the session.
+
+    A run that waits for people is parked: its requests stay open under their ids, no attempt begins and nothing is
+    asked again. Any other run is requeued or fails (`retry_or_fail`). `taken` as in `void_taken`.
+    """
+    if not waits_for_people(conn, run):
+        return retry_or_fail(conn, run, policy, code=code, message=message, taken=taken)
+    voided = void_taken(conn, run, taken)
+    cut_off = cut_off_calls(conn, run.id, attempt=run.attempt)
+    mark_dirty(conn, run)
+    return [*voided, *_warning_of(conn, run, cut_off), *park(conn, run)]
+
+
+def waits_for_people(conn: Conn, run: RunRow) -> bool:
+    """Return whether the run has an open request and could resume once it is answered."""
+    return run.status == "waiting" and run.prompt_delivered and can_park(conn, run) and _has_open_request(conn, run)
+
+
+@dataclass(frozen=True)
+class _CutOffCall:
+    title: str
+
+
+def cut_off_calls(conn: Conn, run_id: UUID, *, attempt: int) -> list[str]:
+    """Return the titles of tool calls that the attempt began and never ended, apart from those that asked."""
+    return [call.title for call in fetch_all(conn, "cut_off_calls", _CutOffCall, run_id=run_id, attempt=attempt)]
+
+
+def _has_open_request(conn: Conn, run: RunRow) -> bool:
+    return fetch_value(conn, "has_open_human_request", run_id=run.id) is not None
+
+
+def _warning_of(conn: Conn, run: RunRow, cut_off: list[str]) -> list[NewEvent]:
+    if not cut_off:
+        return []
+    titles = ", ".join(f'"{title}"' for title in cut_off)
+    message = f"The agent ended while it waited. These tool calls were cut off and may be half done: {titles}."
+    warning = RunWarning(code="calls_cut_off", message=message).to_json()
+    execute(conn, "add_warning", run_id=run.id, warning=jsonb(warning))
+    return [run_event(run, "run.warning", warning)]
 
 
 def record_quiesced(conn: Conn, run_id: UUID, *, attempt: int, heard_all: bool) -> None:

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from handlers.enqueue import defer_park, defer_run
 from handlers.event_log import append, hold_session
-from handlers.runs.settle import RetryPolicy, cancel, retry_or_fail
+from handlers.runs.parking import lose_attempt
+from handlers.runs.settle import RetryPolicy, cancel
 from schema.executor_api import RunState
 from schema.rows import RunRow
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value
@@ -108,7 +109,7 @@ def carry_out(
         append(conn, head, cancel(conn, run, message=decision.reason))
     elif decision.action == "retry":
         code = "agent_lost" if run.prompt_delivered else "executor_lost"
-        append(conn, head, retry_or_fail(conn, run, policy, code=code, message=decision.reason))
+        append(conn, head, lose_attempt(conn, run, policy, code=code, message=decision.reason))
     return decision.action != "wait"
 
 

@@ -11,7 +11,8 @@ from datetime import datetime
 from uuid import UUID
 
 from handlers.event_log import NewEvent, append, hold_session
-from handlers.runs.settle import RetryPolicy, retry_or_fail
+from handlers.runs.parking import lose_attempt
+from handlers.runs.settle import RetryPolicy
 from handlers.workspaces.sync import forget_unsaved, unsaved
 from schema.errors import NotFound
 from schema.rows import RunRow, WorkerStatus
@@ -123,7 +124,7 @@ def _begin_epoch(conn: Conn, found: _Activation, retry: RetryPolicy) -> None:
     events = _what_may_be_missing(conn, found, runs)
     for run in runs:
         message = "The run's worker is gone, and its folder or volume with it."
-        events += retry_or_fail(conn, run, retry, code="workspace_lost", message=message)
+        events += lose_attempt(conn, run, retry, code="workspace_lost", message=message)
     epoch: int = fetch_value(conn, "next_epoch", session_id=found.session_id)
     execute(conn, "run_follows_epoch", session_id=found.session_id, epoch=epoch)
     forget_unsaved(conn, found.session_id)

@@ -126,6 +126,7 @@ def _start_request(context: TaskContext, claimed: Claimed) -> StartRun:
         answers=claimed.answers,
         todos=claimed.todos,
         handover=_handover(context, claimed),
+        cut_off=claimed.cut_off,
         callback=Callback(url=f"{context.settings.callback_url}/api/runs/{run.id}/callbacks", key=key),
         traceparent=run.traceparent,
     )

@@ -5,19 +5,20 @@
     human_requests.options, human_requests.answer_schema, human_requests.requested_at, human_requests.expires_at,
     human_requests.on_expiry, human_requests.answer, human_requests.decided_by, human_requests.decided_at,
     human_requests.outcome_told, human_requests.settled_at, human_requests.expiry_seconds,
-    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to
+    human_requests.then_on_expiry, human_requests.escalate_to, human_requests.escalated_at, human_requests.carried_to,
+    human_requests.replaces
 
 -- name: insert_human_request
 -- No row when the request id exists. `expires_in` is in seconds, null is never; `expiry_seconds` is the time after an
 -- escalation.
 INSERT INTO human_requests (
     id, session_id, run_id, attempt, kind, title, fingerprint, tool_call, options, answer_schema, expires_at, on_expiry,
-    expiry_seconds, then_on_expiry, escalate_to
+    expiry_seconds, then_on_expiry, escalate_to, replaces
 )
 VALUES (
     %(id)s, %(session_id)s, %(run_id)s, %(attempt)s, %(kind)s, %(title)s, %(fingerprint)s, %(tool_call)s, %(options)s,
     %(answer_schema)s, now() + make_interval(secs => %(expires_in)s::double precision), %(on_expiry)s,
-    %(expiry_seconds)s, %(then_on_expiry)s, %(escalate_to)s
+    %(expiry_seconds)s, %(then_on_expiry)s, %(escalate_to)s, %(replaces)s
 )
 ON CONFLICT (id) DO NOTHING
 RETURNING {human_request};
@@ -174,3 +175,48 @@ WHERE human_requests.answer IS NOT NULL
     AND human_requests.decided_at < now() - make_interval(secs => %(older_than_seconds)s)
 ORDER BY human_requests.decided_at
 LIMIT %(limit)s;
+
+-- name: has_open_human_request
+SELECT 1 FROM human_requests WHERE run_id = %(run_id)s AND status = 'open' LIMIT 1;
+
+-- name: request_to_replace
+-- The oldest answer that this attempt was given, for a call that its agent has not asked for again.
+SELECT id
+FROM human_requests
+WHERE run_id = %(run_id)s
+    AND carried_to = %(attempt)s
+    AND attempt < %(attempt)s
+    AND status <> 'applied'
+    AND NOT EXISTS (
+        SELECT 1 FROM human_requests AS newer
+        WHERE newer.run_id = human_requests.run_id AND newer.replaces = human_requests.id
+    )
+ORDER BY requested_at
+LIMIT 1;
+
+-- name: cut_off_calls
+-- Tool calls whose last word in this attempt is that they go on, but for those that a person is asked about.
+SELECT COALESCE(NULLIF(call.title, ''), 'a tool call') AS title
+FROM (
+    SELECT
+        event.data ->> 'toolCallId' AS id,
+        (array_agg(event.data ->> 'title' ORDER BY event.seq) FILTER (WHERE event.data ->> 'title' IS NOT NULL))[1] AS title,
+        (array_agg(event.data ->> 'status' ORDER BY event.seq DESC) FILTER (WHERE event.data ->> 'status' IS NOT NULL))[1] AS status,
+        min(event.seq) AS first_seq
+    FROM run_spans AS span
+    JOIN run_events AS event
+        ON event.session_id = span.session_id
+        AND event.seq BETWEEN span.first_seq AND span.last_seq
+        AND event.run_id = span.run_id
+        AND event.attempt = %(attempt)s
+        AND event.type IN ('tool.call', 'tool.update')
+    WHERE span.run_id = %(run_id)s
+    GROUP BY event.data ->> 'toolCallId'
+) AS call
+WHERE COALESCE(call.status, 'pending') IN ('pending', 'in_progress')
+    AND NOT EXISTS (
+        SELECT 1 FROM human_requests AS asked
+        WHERE asked.run_id = %(run_id)s AND asked.tool_call ->> 'toolCallId' = call.id
+    )
+ORDER BY call.first_seq
+LIMIT 20;
