@@ -189,19 +189,20 @@ def test_what_an_old_attempt_still_sends_is_refused(plane: Plane, talk: Talk) ->
     assert {event["attempt"] for event in events if event["author"] == "executor"} == {1, 2}
 
 
-def test_the_question_of_a_dead_process_does_not_come_back(plane: Plane, talk: Talk) -> None:
-    started = talk.start("write a.txt: b", options={"mode": "ask"})
+def test_the_question_of_a_dead_process_stays_and_is_answered_once(plane: Plane, talk: Talk) -> None:
+    started = talk.start("write a.txt: b", options={"mode": "ask"}, maxAttempts=1)
     first = of_type(talk.watch(started, until="human_loop.requested"), "human_loop.requested")[0]["requestId"]
     kill_executor(plane, started["sessionId"])
-    events = talk.watch(started, until="run.retrying")
-    resolved = of_type(events, "human_loop.resolved")
-    assert [(one["requestId"], one["decision"], one["by"]) for one in resolved] == [(first, "cancel", "system")]
-    wait_until(lambda: bool(asked(talk, started)), seconds=60, what="the resumed agent asks nothing")
-    assert first not in asked(talk, started)
-    assert talk.reply(first, "allow").status_code == 409
-    [second] = asked(talk, started)
-    assert talk.reply(second, "deny").status_code == 200
-    assert outcome(talk.watch(started)) == ("succeeded", None)
+    events = talk.watch(started, until="run.parked")
+    assert of_type(events, "human_loop.resolved") == []
+    assert asked(talk, started) == [first]
+    assert talk.run(started["runId"])["attempt"] == 1
+    assert talk.reply(first, "allow").status_code == 200
+    events = talk.watch(started)
+    assert outcome(events) == ("succeeded", None)
+    assert [one["requestId"] for one in of_type(events, "human_loop.requested")] == [first]
+    assert [(one["requestId"], one["outcome"]) for one in of_type(events, "human_loop.applied")] == [(first, "applied")]
+    assert (plane.workspace(started["sessionId"]) / "a.txt").read_text().strip() == "b"
     assert asked(talk, started) == []
 
 
@@ -214,10 +215,12 @@ def test_what_ends_without_a_persons_answer_is_never_told_as_one(plane: Plane, t
     started = talk.start("write a.txt: b", options={"mode": "ask"}, maxAttempts=1)
     talk.watch(started, until="run.waiting")
     kill_executor(plane, started["sessionId"])
+    talk.watch(started, until="run.parked")
+    talk.stop(started["runId"])
     events = talk.watch(started)
     [resolved] = of_type(events, "human_loop.resolved")
     assert (resolved["decision"], resolved["by"]) == ("cancel", "system")
-    assert end(events)["reason"]["code"] == "agent_lost"
+    assert end(events)["status"] == "cancelled"
     assert "human_loop.applied" not in types(events)
 
 

@@ -94,7 +94,7 @@ def test_cancel_stops_the_run(conn: Conn, actor: Actor, waiting: tuple[RunRow, U
 
 def test_the_end_of_a_run_closes_what_it_waited_for(conn: Conn, actor: Actor, waiting: tuple[RunRow, UUID]) -> None:
     run, request_id = waiting
-    call_back(conn, run, finished(3, "failed"))
+    call_back(conn, run, finished(3, "succeeded"))
     assert pending(conn, actor, session_id=run.session_id) == []
     with pytest.raises(AlreadyAnswered):
         give(conn, actor, request_id, decision="allow")

@@ -78,11 +78,11 @@ def test_an_answer_that_was_perhaps_told_is_void(
     assert (status(conn, request_id), outcomes(conn, run)) == ("void", [(str(request_id), "void")])
 
 
-def test_an_open_question_ends_with_the_agent_that_asked(conn: Conn, waiting: tuple[RunRow, UUID]) -> None:
+def test_an_open_question_outlives_the_agent_that_asked(conn: Conn, waiting: tuple[RunRow, UUID]) -> None:
     run, request_id = waiting
     lose(conn, run, 3, taken=[])
-    assert status(conn, request_id) == "cancelled"
-    assert carried_to_next(conn, run) == []
+    assert status(conn, request_id) == "open"
+    assert claim(conn, run.id) is None
 
 
 def test_an_attempt_that_was_not_begun_has_used_nothing(conn: Conn, actor: Actor, waiting: tuple[RunRow, UUID]) -> None:
