@@ -32,6 +32,7 @@ from jobs.human_loop.expire import expire_requests
 from jobs.object_store.s3 import Bucket, StoreOpening, make_store
 from jobs.periodic import PeriodicTask, Presence, raise_alarms, running_periodically
 from jobs.providers import Providers
+from jobs.runs.fold_logs import fold_logs
 from jobs.runs.reconcile import look_after_executors, reclaim_runs
 from jobs.runs.stop_leavers import stop_leavers
 from jobs.runtime.claim_renewal import Claims
@@ -59,6 +60,7 @@ SYNC_SECONDS = 1.0
 LEAVERS_SECONDS = 1.0
 EXPIRY_SECONDS = 1.0
 THROTTLED_SECONDS = 1.0
+TRANSCRIPT_SECONDS = 1.0
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -179,6 +181,7 @@ def _periodic_tasks(context: TaskContext, presence: Presence) -> list[PeriodicTa
         PeriodicTask("syncs", lambda: save_due(context), SYNC_SECONDS),
         PeriodicTask("expiry", lambda: expire_requests(context), EXPIRY_SECONDS),
         PeriodicTask("leavers", lambda: stop_leavers(context), LEAVERS_SECONDS),
+        PeriodicTask("transcripts", lambda: fold_logs(context), TRANSCRIPT_SECONDS),
         PeriodicTask("alarms", partial(raise_alarms, context.database), ALARMS_SECONDS),
     ]
 

@@ -16,6 +16,8 @@ from functions.sessions.schemas import (
 )
 from handlers.runs.read import SessionState
 from handlers.sessions.overview import SessionOverview
+from handlers.sessions.transcript_rows import TranscriptPage
+from schema.wire import Json
 
 LAST_LENGTH = 200
 
@@ -83,6 +85,13 @@ def _usage(session: SessionOverview) -> SessionUsageAnswer:
         cost=[CostAnswer(currency=cost["currency"], amount=float(cost["amount"])) for cost in session.cost or ()],
         without_cost=session.without_cost,
     )
+
+
+def transcript_json(page: TranscriptPage) -> Json:
+    """Return the JSON of a TranscriptAnswer. The fold has made the items already."""
+    users = {str(user_id): name for user_id, name in page.users.items()}
+    cursor = {} if page.prev_cursor is None else {"prevCursor": page.prev_cursor}
+    return {"items": page.items, "users": users, "seq": page.seq, **cursor}
 
 
 def snapshot_message(state: SessionState) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from uuid import UUID
 
 from apiflask import APIBlueprint
@@ -16,7 +17,7 @@ from functions.runs.presenters import run_answer
 from functions.runs.routes import events_answer
 from functions.runs.schemas import RunsAnswer
 from functions.runtime.process import api_process
-from functions.sessions.presenters import session_answer
+from functions.sessions.presenters import session_answer, transcript_json
 from functions.sessions.schemas import (
     EditSessionBody,
     OpenSessionBody,
@@ -25,11 +26,13 @@ from functions.sessions.schemas import (
     SessionsAnswer,
     SessionsQuery,
 )
+from functions.sessions.transcript_schemas import TranscriptAnswer, TranscriptQuery
 from handlers.access.permissions import session_for
 from handlers.event_log import session_event, session_events, session_events_before
 from handlers.runs.read import queue_position, runs_of
 from handlers.sessions.edit import delete_session, open_session, rename_session
 from handlers.sessions.overview import SessionFilter, list_sessions, mark_session, mark_session_read, overview_of
+from handlers.sessions.transcript_rows import transcript_page
 from schema.errors import NotFound
 from schema.events import Envelope
 
@@ -155,6 +158,21 @@ def get_session_events(session_id: UUID, query_data: EventsQuery) -> Response:
         else:
             events = session_events_before(conn, session_id, before=query_data.before, limit=query_data.limit)
     return answer(events_answer(events, limit=query_data.limit))
+
+
+@sessions.get("/api/sessions/<uuid:session_id>/transcript")
+@permission("runs:read")
+@sessions.input(TranscriptQuery, location="query")
+@sessions.output(TranscriptAnswer)
+def get_transcript(session_id: UUID, query_data: TranscriptQuery) -> Response:
+    """Get a session's log folded for reading
+
+    Prompts, answers, tool calls and requests, oldest first. Inputs, outputs and diffs are cut at 8 KiB.
+    """
+    with api_process().transaction(snapshot=True) as conn:
+        session_for(conn, actor(), session_id)
+        page = transcript_page(conn, session_id, before=query_data.before, limit=query_data.limit)
+    return Response(json.dumps(transcript_json(page), ensure_ascii=False), mimetype="application/json")
 
 
 @sessions.get("/api/sessions/<uuid:session_id>/events/<int:seq>")

@@ -1,0 +1,1 @@
+"""Verbs of sessions without a database."""

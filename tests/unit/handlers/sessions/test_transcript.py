@@ -1,0 +1,136 @@
+"""A log folds to the same transcript however it is cut, and recorded logs fold to the items that the portal expects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.sessions.transcript import Event, Transcript, event_of, is_open, needed, restored
+from handlers.sessions.transcript_cut import MOST_BYTES, cut_item
+from handlers.sessions.transcript_fold import fold
+from schema.wire import Json
+from tests.structure.repository import ROOT
+from tests.thoroughness import chances
+from tests.unit.handlers.sessions.generated_logs import logs
+
+RECORDED: dict[str, Json] = json.loads((ROOT / "tests/fixtures/transcripts.json").read_text())
+RUN = "00000000-0000-4000-8000-00000000000a"
+
+
+def items_of(transcript: Transcript) -> list[Json]:
+    return sorted((cut_item(item) for item in transcript.items.values()), key=lambda item: int(item["firstSeq"]))
+
+
+def event(seq: int, type_: str, *, run_id: str = RUN, author: str = "executor", **data: object) -> Event:
+    at = f"2026-01-01T00:00:{seq:02}Z"
+    return Event(seq=seq, type=type_, author=author, at=at, run_id=run_id, data=data)
+
+
+@chances(60, 2000)
+@given(log=logs, cut=st.integers(0, 60))
+def test_a_prefix_continued_is_the_whole(log: list[Event], cut: int) -> None:
+    whole = fold(Transcript(), log)
+    continued = fold(fold(Transcript(), log[:cut]), log[cut:])
+    assert (items_of(continued), continued.state()) == (items_of(whole), whole.state())
+
+
+@chances(60, 2000)
+@given(log=logs, cuts=st.lists(st.integers(0, 60), max_size=6).map(sorted))
+def test_stored_items_continued_with_what_is_needed_are_the_whole(log: list[Event], cuts: list[int]) -> None:
+    whole = fold(Transcript(), log)
+    stored: dict[str, Json] = {}
+    seq, state = 0, json.dumps(Transcript().state())
+    for begin, end in zip([0, *cuts], [*cuts, len(log)], strict=True):
+        part = log[begin:end]
+        read = [item for item in stored.values() if is_open(item) or item["id"] in needed(part)]
+        transcript = fold(restored(seq, json.loads(state), read), part)
+        stored |= {id_: cut_item(transcript.items[id_]) for id_ in transcript.changed}
+        seq, state = transcript.seq, json.dumps(transcript.state())
+    assert sorted(stored.values(), key=lambda item: int(item["firstSeq"])) == items_of(whole)
+
+
+@chances(30, 500)
+@given(log=logs)
+def test_events_that_come_again_change_nothing(log: list[Event]) -> None:
+    once = fold(Transcript(), log)
+    assert items_of(fold(fold(Transcript(), log), log)) == items_of(once)
+
+
+@chances(30, 500)
+@given(log=logs)
+def test_each_item_begins_with_an_event_of_its_own(log: list[Event]) -> None:
+    items = items_of(fold(Transcript(), log))
+    assert len({item["firstSeq"] for item in items}) == len(items)
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_recorded_log_folds_to_its_items(name: str) -> None:
+    transcript = fold(Transcript(), [event_of(envelope) for envelope in RECORDED[name]["events"]])
+    assert items_of(transcript) == RECORDED[name]["items"]
+    assert not transcript.queue
+    assert not [item for item in transcript.items.values() if is_open(item)]
+
+
+def test_a_queued_prompt_stands_where_its_turn_came_and_names_who_asked() -> None:
+    later = "00000000-0000-4000-8000-00000000000b"
+    log = [
+        event(1, "run.queued", author="user:1", prompt="first"),
+        event(2, "run.queued", run_id=later, author="user:2", prompt="second"),
+        event(3, "run.queue_edited", run_id=later, author="user:1", prompt="third"),
+        event(4, "run.finished", status="succeeded"),
+        event(5, "run.started", run_id=later),
+    ]
+    prompts = [item for item in items_of(fold(Transcript(), log)) if item["kind"] == "prompt"]
+    said = [(item["text"], item["author"], item["firstSeq"]) for item in prompts]
+    assert said == [("first", "user:1", 1), ("third", "user:2", 5)]
+
+
+def test_a_run_that_was_taken_out_of_the_queue_leaves_nothing() -> None:
+    gone = "00000000-0000-4000-8000-00000000000b"
+    log = [
+        event(1, "run.queued", prompt="first"),
+        event(2, "run.queued", run_id=gone, prompt="second"),
+        event(3, "run.finished", run_id=gone, status="cancelled"),
+    ]
+    transcript = fold(Transcript(), log)
+    assert ([item["id"] for item in items_of(transcript)], transcript.queue) == ([f"prompt:{RUN}"], [])
+
+
+def test_a_call_does_not_count_the_wait_for_a_person() -> None:
+    log = [
+        event(1, "tool.call", toolCallId="c", status="in_progress"),
+        event(2, "human_loop.requested", requestId="q", toolCall={"toolCallId": "c"}),
+        event(42, "human_loop.resolved", requestId="q", decision="allow"),
+    ]
+    (tool,) = [item for item in items_of(fold(Transcript(), log)) if item["kind"] == "tool"]
+    assert (tool["waitedMs"], tool["waitsSince"]) == (40_000, None)
+
+
+@pytest.mark.parametrize("text", ["long " * 3000, "你" * 5000])
+def test_long_outputs_and_diffs_are_cut_and_name_the_event_that_has_all(text: str) -> None:
+    log: Sequence[Event] = [
+        event(1, "tool.call", toolCallId="c", input={"path": "a.md"}),
+        event(2, "tool.update", toolCallId="c", output={"text": text}),
+        event(3, "tool.update", toolCallId="c", status="completed", diffs=[{"path": "a.md", "newText": text}]),
+    ]
+    (tool,) = items_of(fold(Transcript(), log))
+    assert (tool["isCut"], tool["whole"]) == (True, {"output": 2, "diffs": 3})
+    assert text.startswith(tool["output"]["text"])
+    assert 0 < len(tool["output"]["text"].encode()) <= MOST_BYTES
+    assert tool["diffs"][0]["cut"] is True
+    assert (tool["input"], "inputSeq" in tool) == ({"path": "a.md"}, False)
+
+
+def test_a_short_output_after_a_long_one_is_whole() -> None:
+    log = [
+        event(1, "tool.call", toolCallId="c", output="long " * 3000),
+        event(2, "tool.update", toolCallId="c", output="s"),
+    ]
+    first = {item["id"]: cut_item(item) for item in fold(Transcript(), log[:1]).items.values()}
+    continued = fold(restored(1, Transcript().state(), first.values()), log[1:])
+    (tool,) = items_of(continued)
+    assert (tool["output"], "isCut" in tool, "whole" in tool) == ("s", False, False)
