@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from tests.benchmarks.callbacks import callbacks
-from tests.benchmarks.delivery import delivery
+from tests.benchmarks.delivery import delivery, transcript
 from tests.benchmarks.first_events import first_events
 from tests.benchmarks.ingest import ingest
 from tests.benchmarks.job_queue import dispatching, reclaiming
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
     "ingest": ingest,
     "callbacks": callbacks,
     "delivery": delivery,
+    "transcript": transcript,
     "slow_peers": slow_peers,
     "dispatching": dispatching,
     "reclaiming": reclaiming,

@@ -1,4 +1,4 @@
-"""G5, G14 and the cost of open sockets: events on their way to clients."""
+"""G5, G14, G18 and the cost of open sockets: events on their way to clients."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from uuid import UUID
 
+import httpx
 import psutil
 import psycopg
 
 from handlers.event_log import NewEvent, append, hold_session
+from handlers.sessions.transcript_rows import fold_log
 from jobs.runtime.database import CONNECT
 from jobs.runtime.notify import Notify
 from tests.benchmarks.figures import Rounds, in_turns, percentile
@@ -25,6 +27,7 @@ from tests.benchmarks.report import Line, Wanted, rated
 SOCKETS, SAMPLES = 200, 200
 MANY = 500
 REPLAYED, PAGE = 10_000, 1000
+SHORT_LOG, LONG_LOG, READS = 1000, 100_000, 20
 THREADS = {"API_THREADS": "700", "API_STREAMS_MAX": "600"}
 TEXT = 0x81
 WAIT_SECONDS = 30.0
@@ -39,6 +42,45 @@ def delivery() -> Iterator[Line]:
         yield from _sockets(dsn, api)
         yield from _latency(dsn, api)
         yield _replay(dsn, api)
+
+
+def transcript() -> Iterator[Line]:
+    with running_server() as server, fresh_database(server) as dsn, serving("functions.wsgi:app", dsn) as api:
+        token = make_token(dsn)
+        short, long = (_folded_log(dsn, count) for count in (SHORT_LOG, LONG_LOG))
+        rounds = in_turns(lambda: _first_page(api, token, long), lambda: _first_page(api, token, short), rounds=5)
+        what = f"first page of a transcript, {LONG_LOG:,} events against {SHORT_LOG:,}"
+        yield rated("G18", what, rounds, unit="ms", wanted=Wanted("<=", 1.5))
+
+
+def _folded_log(dsn: str, count: int) -> UUID:
+    """A session with so many events, folded as the job worker does it: one item for ten events."""
+    source = make_sources(dsn, 1)[0]
+    with psycopg.connect(dsn) as conn:
+        for first in range(0, count, PAGE):
+            events = [_of_a_message(source, number) for number in range(first, first + PAGE)]
+            append(conn, hold_session(conn, source.session_id), events)
+        while fold_log(conn, source.session_id):
+            conn.commit()
+    return source.session_id
+
+
+def _of_a_message(source: Source, number: int) -> NewEvent:
+    data = {"messageId": f"m{number // 10}", "role": "assistant", "text": "x" * 100}
+    return NewEvent(type="message.delta", data=data, run_id=source.run_id)
+
+
+def _first_page(api: Gunicorn, token: str, session_id: UUID) -> float:
+    """Milliseconds, the median of READS."""
+    url = f"http://127.0.0.1:{api.port}/api/sessions/{session_id}/transcript"
+    took = []
+    with httpx.Client(headers={"Authorization": f"Bearer {token}"}, trust_env=False) as client:
+        for _ in range(READS):
+            began = time.perf_counter()
+            page = client.get(url)
+            took.append((time.perf_counter() - began) * 1000)
+            assert len(page.json()["items"]) == 60
+    return percentile(took, 50)
 
 
 def _latency(dsn: str, api: Gunicorn) -> Iterator[Line]:

@@ -42,6 +42,8 @@ READING = """
   bare agent (`take_turn`).
 - **G19** The 99th percentile of requests over 4 kept connections. Beside 1,000 peers that have sent half a head, half a
   body or half a chunk to the same port, against none. "At the executor port": both come in at `RUNYARD_WORKER_BIND`.
+- **G18** The first page (60 items) of a session's transcript over HTTP, the median of 20 reads. A session with 100,000
+  folded events against one with 1,000; ten events make an item.
 - **neighbours** 300 commands one after the other in a Docker worker, from the output of each to a reader of the
   session. With another worker whose agent burns all that its limits allow (half a processor, 512 MiB, 256 processes),
   and without. Both workers together get one of two processors: the control plane needs the other.

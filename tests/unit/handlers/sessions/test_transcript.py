@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,7 @@ from tests.structure.repository import ROOT
 from tests.thoroughness import chances
 from tests.unit.handlers.sessions.generated_logs import logs
 
-RECORDED: dict[str, Json] = json.loads((ROOT / "tests/fixtures/transcripts.json").read_text())
+RECORDED = sorted((ROOT / "portal/tests/logs").glob("*.jsonl"))
 RUN = "00000000-0000-4000-8000-00000000000a"
 
 
@@ -67,10 +68,10 @@ def test_each_item_begins_with_an_event_of_its_own(log: list[Event]) -> None:
     assert len({item["firstSeq"] for item in items}) == len(items)
 
 
-@pytest.mark.parametrize("name", RECORDED)
-def test_a_recorded_log_folds_to_its_items(name: str) -> None:
-    transcript = fold(Transcript(), [event_of(envelope) for envelope in RECORDED[name]["events"]])
-    assert items_of(transcript) == RECORDED[name]["items"]
+@pytest.mark.parametrize("log", RECORDED, ids=lambda log: log.stem)
+def test_a_recorded_log_folds_to_its_items(log: Path) -> None:
+    transcript = fold(Transcript(), [event_of(json.loads(line)) for line in log.read_text().splitlines()])
+    assert items_of(transcript) == json.loads(log.with_suffix(".items.json").read_text())
     assert not transcript.queue
     assert not [item for item in transcript.items.values() if is_open(item)]
 
