@@ -78,7 +78,8 @@ def test_pages_backwards_hold_every_item_once(api: Api, conn: psycopg.Connection
     work(second, calls=5)
     whole = transcript(api, driver.session_id, "limit=200")
     assert "prevCursor" not in whole
-    pages, query = [], "limit=7"
+    pages: list[list[Json]] = []
+    query = "limit=7"
     while query:
         page = transcript(api, driver.session_id, query)
         pages.insert(0, page["items"])
