@@ -22,7 +22,8 @@ class PeerSocket(socket.socket):
         super().__init__(accepted.family, accepted.type, accepted.proto, accepted.detach())
         self.read_ahead = b""
         self.unsent: deque[memoryview] = deque()
-        self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, pack("@ll", SEND_SECONDS, 0))
+        with suppress(OSError):  # it has gone again
+            self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, pack("@ll", SEND_SECONDS, 0))
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send or keep all of it. A socket with a time-out of the app's own, as a stream's, is written as ever.

@@ -28,7 +28,8 @@ class GivingApp:
 
     def __call__(self, wsgi: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
         if wsgi["PATH_INFO"] == "/connections":
-            body = f"{self._worker.nr_conns} {self._worker.public.peers}".encode()
+            port = self._worker.public
+            body = f"{self._worker.nr_conns} {port.peers} {port.held_bytes}".encode()
             start_response("200 OK", [("Content-Length", str(len(body)))])
             return [body]
         self._given.put(wsgi["gunicorn.socket"].hand_over())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -64,7 +65,8 @@ def test_slow_peers_leave_all_threads_to_others(serve: Serve) -> None:
     with slow_peers(served.port, 200):
         assert health_seconds(served.port) < AT_ONCE
         assert driver.report(driver.delta("x"))[0] == 200
-        assert httpx.get(f"{served.url}/api/me", headers=served.headers, trust_env=False).status_code in (200, 404)
+        with served.client() as client:
+            assert [client.get(path).status_code for path in ("/sign-in", "/api/me", "/ready")] == [303, 200, 200]
 
 
 def test_a_request_that_drips_in_is_ended(served: Served) -> None:
@@ -297,7 +299,9 @@ def test_a_killed_peer_in_the_middle_of_a_request_is_forgotten(served: Served) -
     assert served.process.wait(10) == 0
 
 
-def test_a_socket_that_was_given_away_is_its_owners(tmp_path: Path) -> None:
+@pytest.fixture
+def giving_port(tmp_path: Path) -> Iterator[int]:
+    """Of a gunicorn whose app gives sockets away, and tells how many connections and bytes it has."""
     port, log = free_port(), tmp_path / "log"
     arguments = ["-c", f"{Path(__file__).with_name('giving_away.py')}", "-b", f"127.0.0.1:{port}"]
     app = "tests.integration.functions.runtime.giving_away:app"
@@ -307,11 +311,36 @@ def test_a_socket_that_was_given_away_is_its_owners(tmp_path: Path) -> None:
         )
     try:
         wait_until(lambda: b"Booting worker" in log.read_bytes(), seconds=30, what=log.read_text)
-        with RawPeer(port, head("GET", "/") + b"ahead") as given, RawPeer(port) as asking:
-            assert given.sock.recv(100) == b"yours: ahead"
-            wait_until(lambda: asking.ask(head("GET", "/connections")).body == b"1 1")
-            given.send(b"still open")
-            assert given.sock.recv(100) == b"still open"
+        yield port
     finally:
         process.terminate()
         assert process.wait(20) == 0
+
+
+ASK = head("GET", "/connections")
+ONLY_WHO_ASKS = f"1 1 {len(ASK)}".encode()
+
+
+def test_a_socket_that_was_given_away_is_its_owners(giving_port: int) -> None:
+    with RawPeer(giving_port, head("GET", "/") + b"ahead") as given, RawPeer(giving_port) as asking:
+        assert given.sock.recv(100) == b"yours: ahead"
+        wait_until(lambda: asking.ask(ASK).body == ONLY_WHO_ASKS)
+        given.send(b"still open")
+        assert given.sock.recv(100) == b"still open"
+
+
+def test_every_connection_is_counted_out_once(giving_port: int) -> None:
+    ended = [
+        *HALVES,
+        b"not HTTP\n",
+        b"",
+        head("POST", "/", "Content-Length: 1001"),
+        head("GET", "/connections", "Connection: close"),
+        head("POST", "/connections", "Transfer-Encoding: chunked") + b"0\r\nbad\r\n\r\n",
+        ASK + HALF_BODY,
+    ]
+    for first in ended:
+        RawPeer(giving_port, first).close()
+    with RawPeer(giving_port, *[ASK] * 3) as unread, RawPeer(giving_port) as asking:
+        unread.sock.shutdown(socket.SHUT_WR)
+        wait_until(lambda: asking.ask(ASK).body == ONLY_WHO_ASKS)
