@@ -10,7 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPResponse
 
+import psutil
+
 from schema.wire import Json
+from tests.integration.functions.conftest import Served
 
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 CALLBACKS = "/api/runs/00000000-0000-4000-8000-000000000000/callbacks"
@@ -112,6 +115,12 @@ def drip_until_answered(peers: list[RawPeer], *, every: float) -> None:
             del left[sock]
         for peer in left.values():
             peer.send(b"x")
+
+
+def connected_ports(served: Served) -> set[object]:
+    """Of the peers that the server has a connection with."""
+    (worker,) = psutil.Process(served.process.pid).children()
+    return {port for each in worker.net_connections() for port in tuple(each.raddr)[1:]}
 
 
 class Unclosed:
