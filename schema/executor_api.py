@@ -173,6 +173,14 @@ class Proved(Wire):
     capabilities: dict[str, bool]
 
 
+class DeclaredModel(Wire):
+    """A model of a provider's entry. `contextSize` is in tokens."""
+
+    id: Text
+    title: Text
+    context_size: int | None = None
+
+
 class ProviderDeclared(Wire):
     """A provider as the executor's registry declares it.
 
@@ -190,6 +198,8 @@ class ProviderDeclared(Wire):
     proved: Proved | None = None
     default_model: str | None = None
     default_mode: Literal["auto", "ask"] = "ask"
+    models: list[DeclaredModel] = Field(default_factory=list)
+    sandboxes: list[Text] = Field(default_factory=list)
 
 
 class ValidateWorkspace(Request):

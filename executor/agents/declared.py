@@ -6,7 +6,8 @@ from executor.agents.install import locked_version
 from executor.agents.launch import program_of
 from executor.agents.proved import proof_of
 from executor.agents.provider import Provider
-from schema.executor_api import ProviderDeclared
+from executor.agents.provider_settings import CODEX_SANDBOXES
+from schema.executor_api import DeclaredModel, ProviderDeclared
 
 
 def declare(provider: Provider) -> ProviderDeclared:
@@ -27,7 +28,19 @@ def declare(provider: Provider) -> ProviderDeclared:
         proved=proof_of(provider.npm, version) if provider.npm and version else None,
         default_model=provider.model,
         default_mode=provider.mode,
+        models=_models(provider),
+        sandboxes=list(CODEX_SANDBOXES) if provider.dialect == "codex" else [],
     )
+
+
+def _models(provider: Provider) -> list[DeclaredModel]:
+    """Return the entry's models, then those that it only names in `model` and `prices`."""
+    listed = {
+        model.id: DeclaredModel(id=model.id, title=model.title or model.id, context_size=model.context_size)
+        for model in provider.models
+    }
+    named = [*([provider.model] if provider.model else []), *(provider.prices.models if provider.prices else ())]
+    return list({**listed, **{id_: DeclaredModel(id=id_, title=id_) for id_ in named if id_ not in listed}}.values())
 
 
 def _missing_program(provider: Provider) -> str | None:

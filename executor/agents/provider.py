@@ -59,6 +59,15 @@ class PriceTable:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Model:
+    """A model that people may choose. `context_size` is in tokens."""
+
+    id: str
+    title: str | None = None
+    context_size: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Provider:
     """One checked entry of providers.toml. `options` are keys as in RunOptions.asked_of_provider."""
 
@@ -77,6 +86,7 @@ class Provider:
     login: tuple[str, ...] = ()
     authenticate: str | None = None
     model: str | None = None
+    models: tuple[Model, ...] = ()
     mode: RunMode = "ask"
     modes: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()

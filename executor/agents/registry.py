@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from executor.agents.costs import COSTS_FILE
 from executor.agents.environment import inherited
-from executor.agents.provider import Dialect, HomeFile, Price, PriceTable, Provider, RunMode, Variable
+from executor.agents.provider import Dialect, HomeFile, Model, Price, PriceTable, Provider, RunMode, Variable
 from schema.errors import RunyardError
 
 CODE = Path(__file__).parents[2]
@@ -120,6 +120,12 @@ class _PriceTableEntry(_Entry):
     models: dict[str, _PriceEntry] = {}
 
 
+class _ModelEntry(_Entry):
+    id: str = Field(min_length=1, max_length=200)
+    title: str | None = None
+    context_size: int | None = Field(default=None, gt=0)
+
+
 class _ProviderEntry(_Entry):
     title: str = ""
     command: str = Field(min_length=1)
@@ -133,6 +139,7 @@ class _ProviderEntry(_Entry):
     login: list[VariableName] = []
     authenticate: str | None = None
     model: str | None = None
+    models: list[_ModelEntry] = []
     mode: RunMode = "ask"
     modes: dict[RunMode, str] = {}
     options: list[OptionName] = []
@@ -174,6 +181,7 @@ def _provider(
         login=tuple(entry.login),
         authenticate=entry.authenticate,
         model=entry.model,
+        models=tuple(Model(id=each.id, title=each.title, context_size=each.context_size) for each in entry.models),
         mode=entry.mode,
         modes=MappingProxyType({str(mode): own for mode, own in entry.modes.items()}),
         options=tuple(entry.options),

@@ -185,7 +185,7 @@ def _complete(operation: Json, rule: Rule, needed: str | None) -> None:
     operation["security"] = [] if needed == PUBLIC else [{"bearer": []}]
     parameters = operation.setdefault("parameters", [])
     for parameter in parameters:
-        if parameter["in"] == "path":
+        if parameter["in"] == "path" and f"<uuid:{parameter['name']}>" in rule.rule:
             parameter["schema"] = {"type": "string", "format": "uuid"}
     names = operation.pop("x-headers", [])
     parameters += [

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functions.human_loop.schemas import HumanRequestAnswer, HumanRequestDetailAnswer, ShownRequestAnswer
-from handlers.human_loop.pending import ShownRequest
+from handlers.access.permissions import Actor
+from handlers.human_loop.pending import ShownRequest, may_decide
 from schema.events import Envelope
 from schema.rows import HumanRequestRow
 
@@ -25,7 +26,7 @@ def human_request_answer(request: HumanRequestRow) -> HumanRequestAnswer:
     )
 
 
-def shown_request_answer(request: ShownRequest) -> ShownRequestAnswer:
+def shown_request_answer(request: ShownRequest, actor: Actor) -> ShownRequestAnswer:
     diffs = (request.tool_call or {}).get("diffs")
     diffs = [diff for diff in diffs if isinstance(diff, dict)] if isinstance(diffs, list) else None
     return ShownRequestAnswer(
@@ -33,19 +34,20 @@ def shown_request_answer(request: ShownRequest) -> ShownRequestAnswer:
         session_title=request.session_title,
         run_status=request.run_status,
         diffs=diffs,
+        may_decide=may_decide(actor, request),
+        decided_by=request.decided_by,
+        decided_at=request.decided_at,
         escalated_to=request.escalate_to if request.escalated_at is not None else None,
         escalated_at=request.escalated_at,
     )
 
 
-def request_detail_answer(request: ShownRequest, history: list[Envelope]) -> HumanRequestDetailAnswer:
+def request_detail_answer(request: ShownRequest, actor: Actor, history: list[Envelope]) -> HumanRequestDetailAnswer:
     return HumanRequestDetailAnswer(
-        **dict(shown_request_answer(request)),
+        **dict(shown_request_answer(request, actor)),
         fingerprint=request.fingerprint,
         attempt=request.attempt,
         answer=request.answer,
-        decided_by=request.decided_by,
-        decided_at=request.decided_at,
         told=request.outcome_told,
         settled_at=request.settled_at,
         history=history,

@@ -18,10 +18,13 @@ from functions.human_loop.schemas import (
     PendingQuery,
     RepliedAnswer,
     ReplyBody,
+    RequestsQuery,
+    SuggestedRulesAnswer,
 )
 from functions.runtime.process import api_process
-from handlers.human_loop.pending import history_of, pending, request_for
+from handlers.human_loop.pending import ShownRequest, history_of, pending, request_for, requests_seen_by
 from handlers.human_loop.reply import GivenReply, reply
+from handlers.human_loop.suggested_rules import suggested_rules
 
 human_loop = APIBlueprint("human_loop", __name__, tag="Human loop")
 
@@ -39,10 +42,46 @@ def list_pending(query_data: PendingQuery) -> Response:
     after = read_page_cursor(query_data.cursor)
     with api_process().transaction() as conn:
         found = pending(conn, actor(), session_id=query_data.session_id, after=after, limit=query_data.limit)
-    last = found[-1] if len(found) == query_data.limit else None
+    return answer(_page(found, limit=query_data.limit))
+
+
+@human_loop.get("/api/human-loop")
+@permission("human_loop:read")
+@human_loop.input(RequestsQuery, location="query")
+@human_loop.output(HumanRequestsAnswer)
+@human_loop.doc(responses=also({404: {}}))
+def list_requests(query_data: RequestsQuery) -> Response:
+    """List requests, open and closed, newest first
+
+    Requests of your own sessions and those escalated to you; with `sessionId` all of a session that you may see.
+    """
+    before = read_page_cursor(query_data.cursor)
+    with api_process().transaction() as conn:
+        found = requests_seen_by(
+            conn,
+            actor(),
+            session_id=query_data.session_id,
+            are_open=query_data.are_open,
+            before=before,
+            limit=query_data.limit,
+        )
+    return answer(_page(found, limit=query_data.limit))
+
+
+@human_loop.get("/api/human-loop/<uuid:request_id>/rules")
+@permission("human_loop:read")
+@human_loop.output(SuggestedRulesAnswer)
+def get_suggested_rules(request_id: UUID) -> Response:
+    """List rules that would allow such a call, the narrowest first"""
+    with api_process().transaction() as conn:
+        return answer(SuggestedRulesAnswer(items=suggested_rules(actor(), request_for(conn, actor(), request_id))))
+
+
+def _page(found: list[ShownRequest], *, limit: int) -> HumanRequestsAnswer:
+    last = found[-1] if len(found) == limit else None
     next_cursor = page_cursor(last.requested_at, last.id) if last else None
-    items = [shown_request_answer(request) for request in found]
-    return answer(HumanRequestsAnswer(items=items, next_cursor=next_cursor))
+    items = [shown_request_answer(request, actor()) for request in found]
+    return HumanRequestsAnswer(items=items, next_cursor=next_cursor)
 
 
 @human_loop.get("/api/human-loop/<uuid:request_id>")
@@ -52,7 +91,7 @@ def get_request(request_id: UUID) -> Response:
     """Show a request, its decision, and who decided"""
     with api_process().transaction() as conn:
         request = request_for(conn, actor(), request_id)
-        return answer(request_detail_answer(request, history_of(conn, request)))
+        return answer(request_detail_answer(request, actor(), history_of(conn, request)))
 
 
 @human_loop.post("/api/human-loop/reply")

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from functions.http.schemas import PageQuery
 from handlers.human_loop.reply import Decision
+from schema.approval_rules import NewRule
 from schema.events import Envelope
 from schema.rows import RunStatus
 from schema.wire import Json, Request, Text, Wire
@@ -31,6 +32,17 @@ class PendingQuery(PageQuery):
     session_id: UUID | None = None
 
 
+class RequestsQuery(PageQuery):
+    """A newest-first page. `status` names `open`, `closed` or both, separated by a comma. Default: both."""
+
+    status: Text = Field(default="open,closed", pattern=r"^(open|closed)(,(open|closed))?$")
+    session_id: UUID | None = None
+
+    @property
+    def are_open(self) -> set[bool]:
+        return {word == "open" for word in self.status.split(",")}
+
+
 class HumanRequestAnswer(Wire):
     request_id: UUID
     session_id: UUID
@@ -47,11 +59,17 @@ class HumanRequestAnswer(Wire):
 
 
 class ShownRequestAnswer(HumanRequestAnswer):
-    """`diffs` are the tool call's. The user or role of `escalatedTo` (`user:<id>`, `role:<name>`) may answer too."""
+    """`diffs` are the tool call's. `decidedBy` is a user, a rule with its version, or `timeout`.
+
+    The user or role of `escalatedTo` (`user:<id>`, `role:<name>`) may answer too.
+    """
 
     session_title: str
     run_status: RunStatus
     diffs: list[Json] | None = None
+    may_decide: bool = Field(description="Whether you may answer it now.")
+    decided_by: str | None = None
+    decided_at: datetime | None = None
     escalated_to: str | None = None
     escalated_at: datetime | None = None
 
@@ -64,17 +82,20 @@ class HumanRequestsAnswer(Wire):
 
 
 class HumanRequestDetailAnswer(ShownRequestAnswer):
-    """`decidedBy` is a user, a rule with its version, or `timeout`. `told` is the outcome that the agent received.
-    `history` lists the log's events of the request, oldest first."""
+    """`told` is the outcome that the agent received. `history` lists the log's events of the request, oldest first."""
 
     fingerprint: str
     attempt: int
     answer: Json | None = None
-    decided_by: str | None = None
-    decided_at: datetime | None = None
     told: str | None = None
     settled_at: datetime | None = None
     history: list[Envelope]
+
+
+class SuggestedRulesAnswer(Wire):
+    """Rules that would have allowed the call, the narrowest first. Each is a body of `POST /api/human-loop/rules`."""
+
+    items: list[NewRule]
 
 
 class RepliedAnswer(Wire):

@@ -7,10 +7,10 @@ from flask import Response
 
 from functions.http.auth import permission
 from functions.http.schemas import answer
-from functions.providers.presenters import provider_answer
-from functions.providers.schemas import ProvidersAnswer
+from functions.providers.presenters import provider_answer, provider_options_answer
+from functions.providers.schemas import ProviderOptionsAnswer, ProvidersAnswer
 from functions.runtime.process import api_process
-from handlers.providers.registry import list_providers
+from handlers.providers.registry import list_providers, provider_named
 
 fleet = APIBlueprint("fleet", __name__, tag="Providers")
 
@@ -23,3 +23,15 @@ def get_providers() -> Response:
     with api_process().transaction() as conn:
         found = list_providers(conn)
     return answer(ProvidersAnswer(items=[provider_answer(provider) for provider in found]))
+
+
+@fleet.get("/api/providers/<name>/options")
+@permission("providers:read")
+@fleet.output(ProviderOptionsAnswer)
+def get_provider_options(name: str) -> Response:
+    """Get the models, modes and sandboxes that a run may choose
+
+    As providers.toml declares them. A run refuses other options with 409.
+    """
+    with api_process().transaction() as conn:
+        return answer(provider_options_answer(provider_named(conn, name)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import AwareDatetime
 
 from schema.wire import Wire
@@ -33,3 +35,28 @@ class ProviderAnswer(Wire):
 
 class ProvidersAnswer(Wire):
     items: list[ProviderAnswer]
+
+
+class ModelChoice(Wire):
+    """`contextSize` is in tokens, and left out when unknown."""
+
+    id: str
+    title: str
+    context_size: int | None = None
+    default: bool | None = None
+
+
+class ModelChoices(Wire):
+    """`free` when a run may name any other model too. `source` is `none` when the entry lists no model."""
+
+    items: list[ModelChoice]
+    free: bool
+    source: Literal["configured", "none"]
+
+
+class ProviderOptionsAnswer(Wire):
+    """What a run may choose. Empty lists are options that the provider does not take."""
+
+    models: ModelChoices
+    modes: list[str]
+    sandbox: list[str]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import get_args
 from uuid import UUID
 
-from handlers.access.permissions import Actor, session_for
+from handlers.access.permissions import Actor, permissions_of, session_for
 from handlers.event_log import envelope
 from schema.errors import NotFound
 from schema.events import Envelope
@@ -45,6 +46,43 @@ def pending(
     if session_id is not None and after is None and not found:
         session_for(conn, actor, session_id)
     return found
+
+
+def requests_seen_by(
+    conn: Conn,
+    actor: Actor,
+    *,
+    session_id: UUID | None,
+    are_open: Collection[bool],
+    before: tuple[str, UUID] | None,
+    limit: int,
+) -> list[ShownRequest]:
+    """Return requests that the actor may see, newest first: open ones, closed ones, or both.
+
+    Without a session those of the actor's own sessions, and those escalated to them. `before` is the (requestedAt, id)
+    of the previous page's last request. Raises NotFound for a session hidden from the actor.
+    """
+    if session_id is not None:
+        session_for(conn, actor, session_id)
+    before_at, before_id = before or (None, None)
+    return fetch_all(
+        conn,
+        "human_requests_seen",
+        ShownRequest,
+        user_id=actor.user_id,
+        called=_called(actor),
+        session_id=session_id,
+        are_open=list(are_open),
+        before_at=before_at,
+        before_id=before_id,
+        limit=limit,
+    )
+
+
+def may_decide(actor: Actor, request: ShownRequest) -> bool:
+    """Return whether the actor may answer the request now."""
+    is_permitted = "human_loop:reply" in permissions_of(actor)
+    return request.status == "open" and is_permitted and _may_answer(actor, request)
 
 
 def request_for(conn: Conn, actor: Actor, request_id: UUID) -> ShownRequest:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from handlers.human_loop.patterns import path_matches, text_matches
 from handlers.human_loop.tool_call import FILE_KINDS, AskedCall
-from schema.approval_rules import ApprovalRuleRow
+from schema.approval_rules import ApprovalRuleRow, RuleText
 
 _OPERATORS = re.compile(r"[;&|`<>\n\r]|\$[({]")
 _DIVIDERS = re.compile(r"[;&|`<>\n\r()]")
@@ -25,7 +25,7 @@ def deciding_rule(rules: Sequence[ApprovalRuleRow], call: AskedCall) -> Approval
             return rule
     if any(_may_be_about(rule, call) for rule in strict):
         return None
-    return next((rule for rule in rules if rule.effect == "allow" and _covers(rule, call)), None)
+    return next((rule for rule in rules if rule.effect == "allow" and covers(rule, call)), None)
 
 
 def _is_about(rule: ApprovalRuleRow, call: AskedCall) -> bool:
@@ -47,7 +47,8 @@ def _may_be_about(rule: ApprovalRuleRow, call: AskedCall) -> bool:
     )
 
 
-def _covers(rule: ApprovalRuleRow, call: AskedCall) -> bool:
+def covers(rule: ApprovalRuleRow | RuleText, call: AskedCall) -> bool:
+    """Return whether a rule that allows covers all of the call."""
     return (
         rule.tool_kind in (None, call.kind)
         and (rule.path_pattern is None or _covers_paths(rule, call))
@@ -55,7 +56,7 @@ def _covers(rule: ApprovalRuleRow, call: AskedCall) -> bool:
     )
 
 
-def _covers_paths(rule: ApprovalRuleRow, call: AskedCall) -> bool:
+def _covers_paths(rule: ApprovalRuleRow | RuleText, call: AskedCall) -> bool:
     """Return whether the rule allows all paths. Paths do not limit a command or unknown tool: the rule must name it."""
     is_of_files = call.command is None and (rule.tool_kind is not None or call.kind in FILE_KINDS)
     if rule.command_pattern is None and not is_of_files:

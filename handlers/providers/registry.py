@@ -86,7 +86,7 @@ def list_providers(conn: Conn) -> list[RegisteredProvider]:
 
 def provider_named(conn: Conn, name: str) -> RegisteredProvider:
     """Return the provider by its name or alias. Raises NotFound with the known names."""
-    provider = find_provider(conn, ALIASES.get(name, name))
+    provider = None if "\x00" in name else find_provider(conn, ALIASES.get(name, name))
     if provider is None:
         known = ", ".join(provider.name for provider in list_providers(conn)) or "none yet"
         raise NotFound(f"There is no provider named {name}. Known: {known}.", code="unknown_provider")

@@ -19,6 +19,33 @@ WHERE human_requests.status = 'open'
 ORDER BY human_requests.requested_at, human_requests.id
 LIMIT %(limit)s;
 
+-- name: human_requests_seen
+-- Requests that the user may see, newest first: of their own sessions, escalated to them or their role, or of a session
+-- that the caller has checked.
+SELECT
+    {human_request},
+    sessions.owner_id, sessions.title AS session_title, runs.status AS run_status
+FROM human_requests
+JOIN sessions ON sessions.id = human_requests.session_id AND sessions.deleted_at IS NULL
+JOIN runs ON runs.id = human_requests.run_id
+WHERE (
+        human_requests.session_id = %(session_id)s::uuid
+        OR (
+            %(session_id)s::uuid IS NULL
+            AND (
+                sessions.owner_id = %(user_id)s
+                OR (human_requests.escalated_at IS NOT NULL AND human_requests.escalate_to = ANY(%(called)s))
+            )
+        )
+    )
+    AND (human_requests.status = 'open') = ANY (%(are_open)s::boolean[])
+    AND (
+        %(before_at)s::timestamptz IS NULL
+        OR (human_requests.requested_at, human_requests.id) < (%(before_at)s, %(before_id)s::uuid)
+    )
+ORDER BY human_requests.requested_at DESC, human_requests.id DESC
+LIMIT %(limit)s;
+
 -- name: human_request_shown
 SELECT
     {human_request},

@@ -134,3 +134,27 @@ def test_the_demo_is_always_ready() -> None:
     assert not declared["codex"].ready
     assert declared["claude-code"].version
     assert all(one.capabilities["humanLoop"] for one in declared.values())
+
+
+def test_a_provider_declares_the_models_that_its_entry_names(tmp_path: Path) -> None:
+    text = """[providers.a]
+command = "x"
+model = "small"
+dialect = "codex"
+[[providers.a.models]]
+id = "big"
+title = "Big"
+context_size = 200000
+[providers.a.prices]
+version = "1"
+[providers.a.prices.models.big]
+input = 1
+output = 1
+[providers.a.prices.models.tiny]
+input = 1
+output = 1
+"""
+    declared = declare(load(tmp_path, text)["a"])
+    models = [(model.id, model.title, model.context_size) for model in declared.models]
+    assert models == [("big", "Big", 200000), ("small", "small", None), ("tiny", "tiny", None)]
+    assert declared.sandboxes == ["read-only", "workspace-write", "danger-full-access"]
