@@ -59,7 +59,7 @@ class PriceTable:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
+class ListedModel:
     """A model that people may choose. `context_size` is in tokens."""
 
     id: str
@@ -86,7 +86,7 @@ class Provider:
     login: tuple[str, ...] = ()
     authenticate: str | None = None
     model: str | None = None
-    models: tuple[Model, ...] = ()
+    models: tuple[ListedModel, ...] = ()
     mode: RunMode = "ask"
     modes: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()

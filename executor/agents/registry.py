@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from executor.agents.costs import COSTS_FILE
 from executor.agents.environment import inherited
-from executor.agents.provider import Dialect, HomeFile, Model, Price, PriceTable, Provider, RunMode, Variable
+from executor.agents.provider import Dialect, HomeFile, ListedModel, Price, PriceTable, Provider, RunMode, Variable
 from schema.errors import RunyardError
 
 CODE = Path(__file__).parents[2]
@@ -181,7 +181,9 @@ def _provider(
         login=tuple(entry.login),
         authenticate=entry.authenticate,
         model=entry.model,
-        models=tuple(Model(id=each.id, title=each.title, context_size=each.context_size) for each in entry.models),
+        models=tuple(
+            ListedModel(id=each.id, title=each.title, context_size=each.context_size) for each in entry.models
+        ),
         mode=entry.mode,
         modes=MappingProxyType({str(mode): own for mode, own in entry.modes.items()}),
         options=tuple(entry.options),
