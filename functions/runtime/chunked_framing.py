@@ -1,4 +1,4 @@
-"""Where a chunked body ends (RFC 9112, section 7.1). Nothing is decoded here: gunicorn does that, of the whole body."""
+"""Find the end of a chunked body (RFC 9112, section 7.1). gunicorn decodes the body when it is whole."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functions.runtime.refusals import RefusedRequest, body_too_large, head_too_
 SIZE_LINE_BYTES = 8190
 TRAILER_BYTES = 32_768
 FRAMING_BYTES = 65_536
-"""So much more than its data a body's framing may take: chunks of one byte cost the server more than the sender."""
+"""A body's framing may exceed its data by so much. Chunks of one byte cost the server more than the sender."""
 _SIZE = re.compile(rb"([0-9A-Fa-f]+)[ \t]*(?:;.*)?", re.DOTALL)
 
 
@@ -29,7 +29,7 @@ class ChunkedFraming:
         self._step: Callable[[bytes, int], int] = self._read_size
 
     def take(self, received: bytes) -> int:
-        """How many of these bytes belong to the body. Raises RefusedRequest."""
+        """Return how many of these bytes belong to the body. Raises RefusedRequest."""
         at = 0
         while at < len(received) and not self.is_whole:
             before, was_data = at, self._step == self._pass_data
@@ -77,7 +77,7 @@ class ChunkedFraming:
         return at
 
     def _read_line(self, received: bytes, at: int, *, limit: int) -> tuple[bytes | None, int]:
-        """A line without its end (None when more must come) and where the next begins."""
+        """Return a line without its end, None when it is not whole, and the offset behind it."""
         end = received.find(b"\n", at)
         stop = len(received) if end < 0 else end + 1
         self._line += received[at:stop]

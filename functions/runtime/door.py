@@ -1,7 +1,7 @@
-"""gunicorn's worker: the main loop owns each connection until its request is whole; threads see whole requests only.
+"""Serve by a gunicorn worker whose main loop owns each connection until its request is whole.
 
-So a peer that sends slowly, or nothing, costs a socket and some memory, and never a thread. What gthread does with a
-whole request is left as it is.
+Threads see whole requests only. A slow or silent peer costs a socket and some memory, and never a thread. gthread
+performs whole requests as it always does.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Door(ThreadWorker):  # type: ignore[misc]
-    """Begins to serve when `serve_ports` has said what is served."""
+    """gthread with our own reading. `serve_ports` must be called before the main loop begins."""
 
     public: ServedPort
     others: Mapping[Any, ServedPort]
@@ -42,7 +42,7 @@ class Door(ThreadWorker):  # type: ignore[misc]
         self._swept_at = 0.0
 
     def serve_ports(self, public: ServedPort, others: Mapping[Any, ServedPort]) -> None:
-        """Before the main loop: `others` are listeners, by address, that share nothing with the public one."""
+        """Set the ports. `others` maps the address of a listener to its port; all others are public."""
         self.public, self.others = public, others
 
     @property
@@ -52,7 +52,7 @@ class Door(ThreadWorker):  # type: ignore[misc]
     # What comes in
 
     def accept(self, listener: socket.socket) -> None:
-        """All that wait at this listener, but for a flood, which shall not keep the loop from others."""
+        """Accept up to ACCEPTED_TOGETHER connections: a flood of them must not hold up other peers."""
         port = self.others.get(listener.getsockname(), self.public)
         for _ in range(ACCEPTED_TOGETHER):
             try:
@@ -76,7 +76,7 @@ class Door(ThreadWorker):  # type: ignore[misc]
         port.peers += 1
         self._listen_to(peer)
         if is_full:
-            self._refuse(peer, server_full("This server has as many connections as it can bear."))
+            self._refuse(peer, server_full("This server has as many connections as it can take."))
 
     def _listen_to(self, peer: Peer) -> None:
         peer.port.waiting[peer] = None
@@ -118,7 +118,7 @@ class Door(ThreadWorker):  # type: ignore[misc]
         self._bound_memory(port)
 
     def _pass_on(self, peer: Peer) -> None:
-        """The request goes to a thread, and the loop forgets the socket until it is answered."""
+        """Give the request to a thread. The loop forgets the socket until the thread has answered."""
         self._forget(peer)
         peer.parser = peer.reader.whole()
         peer.sock.read_ahead = peer.reader.rest
@@ -131,7 +131,7 @@ class Door(ThreadWorker):  # type: ignore[misc]
     # What is answered
 
     def finish_request(self, conn: Peer, fs: Any) -> None:
-        """The thread has done its part: wait for the next request, part, or forget a socket that another owns now."""
+        """Go on after the thread: send the rest, await a request, close, or forget a socket given away."""
         conn.port.release(conn)
         conn.is_kept = not fs.cancelled() and fs.exception() is None and fs.result()
         if conn.sock.is_handed_over:
@@ -148,7 +148,7 @@ class Door(ThreadWorker):  # type: ignore[misc]
             self._part(peer)
 
     def _send_answer_left(self, peer: Peer) -> None:
-        """The peer reads more slowly than the thread wrote: the loop goes on sending."""
+        """Go on sending an answer: the peer reads more slowly than the thread wrote."""
         peer.port.hold(peer, peer.sock.unsent_bytes)
         peer.port.reading[peer] = None
         self.poller.register(peer.sock, selectors.EVENT_WRITE, partial(self._write, peer))
@@ -183,12 +183,12 @@ class Door(ThreadWorker):  # type: ignore[misc]
         self._part(peer)
 
     def _send(self, peer: Peer, answer: bytes) -> None:
-        """A few bytes, which fit into the buffer of every peer that reads at all."""
+        """Send a few bytes. They fit into the send buffer of every peer that reads at all."""
         with suppress(OSError):
             peer.sock.send(answer)
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:  # noqa: ARG002  gthread's signature
-        """Called in a thread, before anything was answered."""
+        """Answer an error with a problem. gthread calls this in a thread, before any answer."""
         refusal = refusal_of(exc)
         if refusal.status >= 500:
             self.log.error("Error handling request %s", getattr(req, "path", ""), exc_info=exc)
@@ -198,7 +198,7 @@ class Door(ThreadWorker):  # type: ignore[misc]
     # What ends
 
     def _part(self, peer: Peer) -> None:
-        """Close after the peer had a moment to read the answer (RFC 9112, section 9.6): the loop waits for nobody."""
+        """Close in stages (RFC 9112, section 9.6): the peer has PARTING_SECONDS to read the answer. Never blocks."""
         peer.port.release(peer)
         try:
             peer.sock.shutdown(socket.SHUT_WR)
@@ -246,7 +246,7 @@ class Door(ThreadWorker):  # type: ignore[misc]
     # Limits
 
     def _make_room(self, port: ServedPort) -> bool:
-        """End the connection that is worth least; False if all have a request at work."""
+        """End one connection. Returns False when threads are at work for all of them."""
         for peers in (port.parting, port.waiting, port.reading):
             if peers:
                 self._end(next(iter(peers)))
@@ -261,7 +261,7 @@ class Door(ThreadWorker):  # type: ignore[misc]
                 self._end(peer)
 
     def murder_pending(self) -> None:
-        """gthread's loop calls this in every turn: end who is too slow."""
+        """End peers that are too slow. gthread's loop calls this in every turn."""
         now = time.monotonic()
         if now < self._swept_at + SWEEP_SECONDS:
             return
@@ -279,14 +279,14 @@ class Door(ThreadWorker):  # type: ignore[misc]
             self._refuse(peer, request_too_slow(f"The headers did not come in within {HEAD_SECONDS:.0f} s."))
 
     def murder_keepalived(self, force: bool = False) -> None:  # noqa: FBT001, FBT002  gthread's signature
-        """gthread's loop calls this when it ends, with `force`."""
+        """End all peers. gthread's loop calls this with `force` when it ends."""
         if force:
             for port in self.ports:
                 for peer in [*port.waiting, *port.reading, *port.parting]:
                     self._end(peer)
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """gthread's loop calls this when it begins to stop: who has begun a request has a little longer."""
+        """Shorten all time-outs. gthread's loop calls this when it begins to stop. Begun requests get longer."""
         for port in self.ports:
             for peer in port.waiting:
                 until = time.monotonic() + STOPPING_SECONDS if peer.reader.has_begun else deadline

@@ -1,4 +1,4 @@
-"""A peer's socket, as a thread has it: a peer that reads slowly costs the thread no time."""
+"""Write to a peer without waiting for it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ SEND_SECONDS = 10
 
 
 class PeerSocket(socket.socket):
-    """Keeps what the peer does not take at once in `unsent`, for the main loop to send when the thread is done.
+    """A socket that keeps bytes which the peer does not take at once. The main loop sends them after the thread.
 
-    `read_ahead` is what the main loop has read behind the request that a thread has now.
+    `read_ahead` holds the bytes behind the request that a thread has now.
     """
 
     def __init__(self, accepted: socket.socket) -> None:
@@ -26,9 +26,9 @@ class PeerSocket(socket.socket):
             self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, pack("@ll", SEND_SECONDS, 0))
 
     def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send or keep all of it. A socket with a time-out of the app's own, as a stream's, is written as ever.
+        """Send or keep all of the data. A socket with the app's own time-out, as of a stream, writes as usual.
 
-        Raises BrokenPipeError when much is kept and the peer takes nothing for SEND_SECONDS.
+        Raises BrokenPipeError when more than MOST_UNSENT bytes are kept and the peer takes none for SEND_SECONDS.
         """
         if self.gettimeout() is not None:
             super().sendall(data, flags)
@@ -39,7 +39,7 @@ class PeerSocket(socket.socket):
             self._send_patiently(self.unsent.popleft(), flags)
 
     def send_kept(self) -> int:
-        """Send what the peer takes now; how many bytes. Raises OSError when it has gone."""
+        """Send kept bytes that the peer takes now. Returns their number; raises OSError when the peer has gone."""
         total = 0
         with suppress(BlockingIOError):
             while self.unsent:
@@ -55,7 +55,7 @@ class PeerSocket(socket.socket):
         return sum(map(len, self.unsent))
 
     def hand_over(self) -> tuple[socket.socket, bytes]:
-        """Give the socket, and what was read ahead, to another owner: the server forgets the connection.
+        """Give the socket and the bytes read ahead to another owner. The server forgets the connection.
 
         A thread calls this while it has the request, and then ends it without an answer (StopIteration).
         """

@@ -1,4 +1,4 @@
-"""The ports of an API process: the public one, and the executor port with threads and limits of its own."""
+"""Set up the ports of an API process: the public one, and the executor port with threads and limits of its own."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ EXECUTOR_THREADS = 32
 LARGEST_TOGETHER = 8
 MOST_PEERS = 10_000
 FILES_OF_ONE_PEER = 3
-"""One for its socket; the rest is for the other port, the database, logs and what else a process opens."""
+"""A third of the files for each port; the last third is for the database, logs, WebSockets and the rest."""
 
 
 def raise_open_files() -> int:
-    """Raise the soft limit of open files to the hard one, for each connection is a file. Returns what it is now."""
+    """Raise the soft limit of open files to the hard one: each connection is a file. Returns the soft limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # macOS has a lower limit than the one it tells
+    with suppress(ValueError, OSError):  # macOS reports a higher limit than it allows
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MOST_PEERS * FILES_OF_ONE_PEER if soft == resource.RLIM_INFINITY else soft
 
 
 def most_peers(open_files: int) -> int:
-    """How many connections one port may have."""
+    """Return how many connections one port may have."""
     return min(MOST_PEERS, open_files // FILES_OF_ONE_PEER)
 
 
 def body_limit(settings: ApiSettings, app: Flask) -> BodyLimit:
-    """Callbacks may be larger than what people send."""
+    """Return the limit of bodies: callbacks may be larger than other requests."""
     others: int = app.config["MAX_CONTENT_LENGTH"]
 
     def limit(method: str, path: str) -> int:
@@ -58,7 +58,7 @@ def public_port(settings: ApiSettings, app: Flask, cfg: Any, threads: Executor) 
 
 
 def executor_ports(settings: ApiSettings, app: Flask, cfg: Any) -> dict[Any, ServedPort]:
-    """By the address that executors call; empty when callbacks come in at the public port."""
+    """Return the executor port by its address. Empty when callbacks come in at the public port."""
     if settings.worker_address is None:
         return {}
     threads = ThreadPoolExecutor(EXECUTOR_THREADS, thread_name_prefix="executor-port")

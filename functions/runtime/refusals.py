@@ -1,4 +1,4 @@
-"""Answers of the server itself, before the app: RFC 9457 problems for requests that no thread ever sees."""
+"""Make the server's own refusals, before the app: RFC 9457 problems."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ _BY_GUNICORN: Mapping[type[Exception], tuple[HTTPStatus, str, str]] = MappingPro
 
 
 def refusal_of(error: Exception) -> RefusedRequest:
-    """The refusal that stands for an error of gunicorn's parser, or for one that nobody expected (500)."""
+    """Return the refusal for an error of gunicorn's parser. Any other error is 500."""
     if isinstance(error, RefusedRequest):
         return error
     for kind, (status, detail, code) in _BY_GUNICORN.items():
@@ -90,7 +90,7 @@ def refusal_of(error: Exception) -> RefusedRequest:
 
 
 def refusal_bytes(refusal: RefusedRequest) -> bytes:
-    """The whole HTTP/1.1 response; the connection ends with it."""
+    """Return the whole HTTP/1.1 response. It announces the end of the connection."""
     status = refusal.status
     problem = {
         "type": f"urn:runyard:problem:{refusal.problem_code}",

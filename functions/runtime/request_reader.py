@@ -1,6 +1,6 @@
-"""One request, gathered from the bytes of a peer until it is whole. No socket, no clock, no thread.
+"""Gather one request from the bytes of a peer until it is whole. No socket, no clock, no thread.
 
-gunicorn parses the head and decodes the body; only where a request ends is found out here. The same bytes give the
+gunicorn parses the head and decodes the body. This module only finds the end of the request. The same bytes give the
 same request and the same rest, however they are cut.
 """
 
@@ -52,20 +52,20 @@ class LengthFraming:
 
 
 class GatheredBytes(Unreader):  # type: ignore[misc]
-    """What gunicorn reads a request from. It has no socket, so nothing that a peer sends makes a thread wait."""
+    """The source that gunicorn reads a request from. It has no socket, so a thread never waits for a peer."""
 
     def __init__(self) -> None:
         super().__init__()
         self._pieces: deque[bytes] = deque()
 
     def add(self, piece: bytes) -> None:
-        """Keep these bytes; small pieces become one, for each costs more than a byte of memory."""
+        """Keep these bytes. Small pieces become one: each piece costs memory of its own."""
         if self._pieces and len(self._pieces[-1]) + len(piece) <= PIECE_BYTES:
             piece = self._pieces.pop() + piece
         self._pieces.append(piece)
 
     def chunk(self, size_hint: int | None = None) -> bytes:
-        """The next bytes, empty after the last; at most `size_hint`, for gunicorn copies what it does not want yet."""
+        """Return the next bytes, empty after the last. At most `size_hint`: gunicorn copies any surplus."""
         if not self._pieces:
             return b""
         size = max(size_hint or 0, PIECE_BYTES)
@@ -76,7 +76,7 @@ class GatheredBytes(Unreader):  # type: ignore[misc]
 
 
 class WholeRequest(RequestParser):  # type: ignore[misc]
-    """What gunicorn's thread takes for a parser: it has one request, whose bytes are all here."""
+    """A parser for gunicorn's thread. It has one request, and all bytes of it."""
 
     def __init__(self, request: Any, gathered: GatheredBytes) -> None:
         super().__init__(request.cfg, iter(()), request.peer_addr)
@@ -84,7 +84,7 @@ class WholeRequest(RequestParser):  # type: ignore[misc]
         self.unreader = gathered
 
     def __next__(self) -> Any:
-        """The request. A chunked body is decoded here, so that its faults are refused before the app runs."""
+        """Return the request. Decodes a chunked body, so that a fault in it is refused before the app runs."""
         if isinstance(self.mesg.body.reader, ChunkedReader):
             decoded = self.mesg.body.read()
             unreader = GatheredBytes()
@@ -123,11 +123,11 @@ class RequestReader:
 
     @property
     def is_waited_for(self) -> bool:
-        """Whether the peer sends its body only when told to (RFC 9110, section 10.1.1)."""
+        """Whether the peer waits for 100 Continue before it sends its body (RFC 9110, section 10.1.1)."""
         return self.has_head and self._request._expected_100_continue and not self.body_bytes and not self.is_whole
 
     def feed(self, received: bytes) -> bool:
-        """Take what a peer has sent; whether the request is whole now. Raises RefusedRequest."""
+        """Add received bytes. Returns whether the request is whole now; raises RefusedRequest."""
         self.held_bytes += len(received)
         if self._framing is None:
             received = self._read_head(received)
@@ -136,12 +136,12 @@ class RequestReader:
         return self.is_whole
 
     def whole(self) -> WholeRequest:
-        """The request for a thread. gunicorn does not ask for its body again: all of it is here."""
+        """Return the request for a thread. gunicorn must not send 100 Continue: all of the body is here."""
         self._request._expected_100_continue = False
         return WholeRequest(self._request, self._gathered)
 
     def _read_head(self, received: bytes) -> bytes:
-        """What stands behind the head, nothing while it is not whole."""
+        """Return the bytes behind the head, none while the head is not whole."""
         searched = len(self._head)
         self._head += received
         end = self._end_of_head(searched)
@@ -157,7 +157,7 @@ class RequestReader:
         return behind
 
     def _end_of_head(self, searched: int) -> int:
-        """Where the head ends, -1 if it does not yet."""
+        """Return the offset of the head's end, -1 while it is not whole."""
         start = 2 if self._head.startswith(b"\r\n") else 0
         if self._head.startswith(b"\r\n", start):
             return start + 2

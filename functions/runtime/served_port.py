@@ -1,4 +1,4 @@
-"""What one listening address has of its own: threads, and limits over all its peers. Only the main loop touches it."""
+"""Keep the state of one listening port and its peers. Only the main loop of the door touches it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from functions.runtime.request_reader import BodyLimit, RequestReader, WholeRequ
 HEAD_SECONDS = 10.0
 SILENCE_SECONDS = 10.0
 SLOWEST_RATE = 500
-"""Bytes a second in which a body comes in, and an answer is taken, after the first SILENCE_SECONDS."""
+"""The least average rate of a body that comes in or an answer that goes out, in bytes a second."""
 SMALL_BYTES = 65_536
 
 
 class Peer(TConn):  # type: ignore[misc]
-    """A connection. `timeout`, of the monotonic clock, is when it ends unless more comes in."""
+    """A connection. It ends at `timeout`, on the monotonic clock, unless bytes move before."""
 
     def __init__(self, cfg: Any, sock: PeerSocket, address: Any, port: ServedPort) -> None:
         super().__init__(cfg, sock, address, sock.getsockname())
@@ -33,7 +33,7 @@ class Peer(TConn):  # type: ignore[misc]
         self.expect_request(seconds=HEAD_SECONDS)
 
     def expect_request(self, *, seconds: float) -> bytes:
-        """Wait so long for the next request to begin. Returns what was read of it already."""
+        """Begin to wait for the next request. Returns the bytes of it that were read ahead."""
         rest, self.sock.read_ahead = self.sock.read_ahead, b""
         self.reader = RequestReader(self.cfg, self.client, self.port.body_limit)
         self.parser: WholeRequest | None = None
@@ -41,7 +41,7 @@ class Peer(TConn):  # type: ignore[misc]
         return bytes(rest)
 
     def take(self, received: bytes) -> bool:
-        """Whether the request is whole now. Raises RefusedRequest."""
+        """Add received bytes to the request. Returns whether it is whole now; raises RefusedRequest."""
         had_begun, had_head = self.reader.has_begun, self.reader.has_head
         is_whole = self.reader.feed(received)
         if self.reader.has_head:
@@ -51,19 +51,19 @@ class Peer(TConn):  # type: ignore[misc]
         return is_whole
 
     def begin_answer(self) -> None:
-        """A thread has left an answer that the peer has not taken yet."""
+        """Begin to send the rest of an answer that a thread has left."""
         self._answered = 0
         self._moved(0, is_first=True)
 
     def send_answer(self) -> bool:
-        """Send what the peer takes now; whether that is all. Raises OSError when it has gone."""
+        """Send as much as the peer takes now. Returns whether all is sent; raises OSError when the peer has gone."""
         if sent := self.sock.send_kept():
             self._answered += sent
             self._moved(self._answered, is_first=False)
         return not self.sock.unsent
 
     def _moved(self, total: int, *, is_first: bool) -> None:
-        """So many bytes have come or gone since the first: there is time until they are too few."""
+        """Extend the time-out after a move; `total` is in bytes since the first one."""
         now = time.monotonic()
         self._since = now if is_first else self._since
         self.timeout = min(now, self._since + total / SLOWEST_RATE) + SILENCE_SECONDS
@@ -71,11 +71,11 @@ class Peer(TConn):  # type: ignore[misc]
 
 @dataclass
 class ServedPort:
-    """`most_peers` and `most_bytes` are over all its peers; a request's bytes count until it is answered.
+    """A listening port with threads and limits of its own.
 
-    `waiting` has the peers whose request is not whole, the first the one that began longest ago; `reading` those that
-    have not taken their answer yet; `parting` those that are given a moment to read the last of it. Each is a dict for
-    its order.
+    `most_peers` and `most_bytes` count over all its peers. A request's bytes count until the peer has its answer.
+    `waiting` holds peers whose request is not whole, `reading` those with a part of their answer unsent, `parting`
+    those that are being closed. All are dicts, to keep their order: the oldest comes first.
     """
 
     threads: Executor
@@ -97,10 +97,10 @@ class ServedPort:
         peer.held_bytes = 0
 
     def hoarder(self) -> Peer | None:
-        """Whom to end when too much is held: who began longest ago of those that hold more than a little, or of all."""
+        """Return the peer to end when memory is short: the oldest with more than SMALL_BYTES, else any."""
         holding = [peer for peer in (*self.reading, *self.waiting) if peer.held_bytes]
         return next((peer for peer in holding if peer.held_bytes > SMALL_BYTES), holding[0] if holding else None)
 
     def late(self, now: float) -> list[Peer]:
-        """Those whose time is over."""
+        """Return the peers whose time-out has passed."""
         return [peer for peer in (*self.waiting, *self.reading, *self.parting) if peer.timeout <= now]

@@ -63,7 +63,7 @@ def refuse_beyond_loopback(settings: ApiSettings, addresses: list[Any]) -> None:
 
 
 def refuse_what_the_door_cannot(cfg: Any) -> None:
-    """The door speaks plain HTTP/1.1; what else gunicorn can is for a proxy before it."""
+    """Refuse options of gunicorn beyond plain HTTP/1.1: they are for a reverse proxy."""
     for name, is_on in (
         ("--certfile", cfg.is_ssl),
         ("--proxy-protocol", cfg.proxy_protocol not in ("off", False)),
