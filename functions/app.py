@@ -32,8 +32,10 @@ from functions.runs.todos import todos
 from functions.runs.why import why
 from functions.runtime.process import ApiProcess, hold, resident_process
 from functions.runtime.settings import ApiSettings
+from functions.sessions.live_sockets import hold_live_sockets
 from functions.sessions.routes import sessions
-from functions.sessions.websocket import SERVER_OPTIONS, live
+from functions.sessions.taken_socket import SERVER_OPTIONS
+from functions.sessions.websocket import live
 from functions.site.health import health
 from functions.site.portal import portal
 from functions.site.sign_in import sign_in_methods, sign_in_pages
@@ -80,6 +82,7 @@ def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> A
     app.url_map.converters["uuid"] = PathIdConverter
     process = process or resident_process(settings)
     hold(app, process)
+    hold_live_sockets(app, process, version=VERSION)
     trace_requests(app)
     answer_with_problems(app)
     for area in (

@@ -19,7 +19,7 @@ SYSTEM = "system"
 EXECUTOR = "executor"
 LOGS_PER_PAYLOAD = 100
 """A payload holds less than 8,000 bytes, one log's head at most 57."""
-_noted: ContextVar[dict[UUID, int]] = ContextVar("noted appends")
+_noted: ContextVar[dict[UUID, int]] = ContextVar("noted changes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,20 +57,20 @@ def append(conn: Conn, head: LogHead, events: Sequence[NewEvent]) -> LogHead:
     rows = [_row(i, event) for i, event in enumerate(events, start=1)]
     execute(conn, "append_events", session_id=head.session_id, count=len(rows), events=jsonb(rows))
     grown = replace(head, last_seq=head.last_seq + len(rows))
-    record_append(head.session_id, grown.last_seq)
+    record_change(head.session_id, grown.last_seq)
     return grown
 
 
-def record_append(session_id: UUID, last_seq: int) -> None:
-    """Tell an enclosing `record_appends` that the session's log has grown."""
+def record_change(session_id: UUID, last_seq: int) -> None:
+    """Tell an enclosing `record_changes` that the session has changed, and where its log ends."""
     noted = _noted.get(None)
     if noted is not None:
         noted[session_id] = last_seq
 
 
 @contextmanager
-def record_appends() -> Iterator[dict[UUID, int]]:
-    """Yield the new heads (last_seq by session) of the logs that verbs append to inside the block.
+def record_changes() -> Iterator[dict[UUID, int]]:
+    """Yield the heads (last_seq by session) of the logs of sessions that verbs change inside the block.
 
     The API wraps it around a transaction and notifies readers after the commit, so no verb passes heads along.
     """

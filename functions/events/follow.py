@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -16,9 +17,12 @@ import structlog
 from psycopg import OperationalError
 from psycopg.errors import ProgramLimitExceeded
 
+from functions.events.pages import PAGE, SMALLEST_PAGE, next_limit
+from functions.runtime.access_watch import HeldAccess
 from functions.runtime.log_notifier import Reader
 from functions.runtime.process import ApiProcess
 from functions.runtime.stream_slots import StreamSlot
+from handlers.access.open_streams import OpenStream
 from handlers.access.permissions import Actor, session_for
 from handlers.event_log import WrittenEvents, run_events, written_events
 from handlers.runs.read import run_for
@@ -26,8 +30,6 @@ from schema.errors import Conflict
 from schema.events import Envelope
 from schema.sql import Conn
 
-PAGE = 200
-SMALLEST_PAGE, LARGEST_PAGE, PAGE_BYTES = 10, 3000, 1024 * 1024
 RECHECK_SECONDS = 15.0
 RETRY_SECONDS = 1.0
 NOTHING_WRITTEN = WrittenEvents()
@@ -75,10 +77,14 @@ def follow(
     permission.
     """
     pages = _Pages(process, followed, after)
-    with process.notifier.reading(followed.session_id, slot.bell) as reader:
+    with (
+        process.notifier.reading(followed.session_id, slot.bell) as reader,
+        _held_access(process, followed, slot) as access,
+    ):
         read: Callable[[], Batch | None] = pages.next
         while not process.stream_slots.is_ending:
             batch = read()
+            access.confirm()
             read = pages.next
             if batch is None:
                 slot.bell.wait(RETRY_SECONDS)
@@ -90,7 +96,15 @@ def follow(
             if batch.is_last:
                 return
             if not batch.is_full:
-                yield from _wait(process, reader, pages.cursor, tick_seconds=tick_seconds)
+                yield from _wait(process, reader, access, pages.cursor, tick_seconds=tick_seconds)
+
+
+def _held_access(process: ApiProcess, followed: Followed, slot: StreamSlot) -> AbstractContextManager[HeldAccess]:
+    """Watch the reader's access: the stream ends within two seconds after it."""
+    credential_id = followed.actor.credential_id
+    if credential_id is None:
+        return nullcontext(HeldAccess(slot.bell))
+    return process.access.holding(OpenStream(credential_id, followed.session_id), slot.bell)
 
 
 class _Pages:
@@ -119,26 +133,21 @@ class _Pages:
             return None
         if must_check:
             self._checked_at = time.monotonic()
-        self._limit = _next_limit(batch, self._limit)
+        self._limit = next_limit(batch.written.json, self._limit)
         self.cursor = batch.cursor_after(self.cursor)
         return batch
 
 
-def _wait(process: ApiProcess, reader: Reader, cursor: int, *, tick_seconds: float) -> Iterator[Batch]:
+def _wait(
+    process: ApiProcess, reader: Reader, access: HeldAccess, cursor: int, *, tick_seconds: float
+) -> Iterator[Batch]:
     """Wait until the log may have grown. Yield an empty batch after each tick and each other ring of the bell."""
     until = time.monotonic() + RECHECK_SECONDS
     while not process.stream_slots.is_ending and (left := until - time.monotonic()) > 0:
         if reader.wait(cursor, min(tick_seconds, left)):
             return
+        access.confirm()
         yield Batch()
-
-
-def _next_limit(batch: Batch, limit: int) -> int:
-    """Choose a page of about PAGE_BYTES, going by the events just read."""
-    if not (written := batch.written.json):
-        return limit
-    size = sum(map(len, written)) // len(written)
-    return max(SMALLEST_PAGE, min(LARGEST_PAGE, PAGE_BYTES // size))
 
 
 def _read(process: ApiProcess, followed: Followed, cursor: int, *, limit: int, must_check: bool) -> Batch | None:

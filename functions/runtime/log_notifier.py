@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -24,6 +24,7 @@ from handlers.event_log import last_seqs, read_notifications, send_notifications
 from schema.sql import Conn
 
 CHANNEL = "runyard_log"
+REVOKED = "runyard_revoked"
 BEAT = "beat"
 POLL_SECONDS = 1.0
 HINT_SECONDS = 0.010
@@ -54,6 +55,12 @@ class Notifier(Protocol):
         ...
 
 
+class Bell(Protocol):
+    """What is rung when a log may have grown: set() must not wait."""
+
+    def set(self) -> None: ...
+
+
 class Reader(Protocol):
     def wait(self, after: int, timeout: float) -> bool:
         """Wait for the bell, at most `timeout` seconds. Return whether the log has grown beyond `after`."""
@@ -61,16 +68,16 @@ class Reader(Protocol):
 
 
 @dataclass
-class _Head:
+class LogHead:
     """The last known number of a session's log, and the bells of its readers in this process."""
 
     seq: int = 0
-    bells: set[threading.Event] = field(default_factory=set)
+    bells: set[Bell] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
 class _Watching:
-    head: _Head
+    head: LogHead
     bell: threading.Event
 
     def wait(self, after: int, timeout: float) -> bool:
@@ -83,11 +90,20 @@ class _Watching:
 class LogNotifier:
     """The notifier of a resident process. Its poll thread calls `periodic` about every second."""
 
-    def __init__(self, dsn: str, database: Database, *, periodic: Sequence[Callable[[], None]] = ()) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        database: Database,
+        *,
+        periodic: Sequence[Callable[[], None]] = (),
+        on_revoked: Callable[[], None] | None = None,
+    ) -> None:
         self._dsn = dsn
+        self._on_revoked = on_revoked
+        self._on_change: Callable[[Collection[UUID]], None] | None = None
         self._database = database
         self._periodic = periodic
-        self._heads: dict[UUID, _Head] = {}
+        self._heads: dict[UUID, LogHead] = {}
         self._lock = threading.Lock()
         self._hints: dict[UUID, int] = {}
         self._hinted = threading.Event()
@@ -117,13 +133,23 @@ class LogNotifier:
         for thread in self._threads:
             thread.join(timeout=5)
 
+    def observe(self, on_change: Callable[[Collection[UUID]], None]) -> None:
+        """Call this, which must not wait, with the sessions that have changed, in this process or another."""
+        self._on_change = on_change
+
     @contextmanager
     def reading(self, session_id: UUID, bell: threading.Event) -> Iterator[_Watching]:
+        with self.listening(session_id, bell) as head:
+            yield _Watching(head, bell)
+
+    @contextmanager
+    def listening(self, session_id: UUID, bell: Bell) -> Iterator[LogHead]:
+        """Ring the bell when the log may have grown. Yields its head, which is 0 until something is known."""
         with self._lock:
-            head = self._heads.setdefault(session_id, _Head())
+            head = self._heads.setdefault(session_id, LogHead())
             head.bells.add(bell)
         try:
-            yield _Watching(head, bell)
+            yield head
         finally:
             with self._lock:
                 head.bells.discard(bell)
@@ -133,12 +159,17 @@ class LogNotifier:
     def tell(self, heads: dict[UUID, int]) -> None:
         if not heads:
             return
-        for session_id, seq in heads.items():
-            self._ring(session_id, seq)
+        self._ring_all(heads)
         with self._lock:
             for session_id, seq in heads.items():
                 self._hints[session_id] = max(seq, self._hints.get(session_id, 0))
         self._hinted.set()
+
+    def _ring_all(self, heads: Mapping[UUID, int]) -> None:
+        for session_id, seq in heads.items():
+            self._ring(session_id, seq)
+        if heads and self._on_change is not None:
+            self._on_change(heads.keys())
 
     def _ring(self, session_id: UUID, seq: int) -> None:
         with self._lock:
@@ -171,13 +202,16 @@ class LogNotifier:
     def _listen(self) -> None:
         with psycopg.connect(self._dsn, application_name="runyard listen", **CONNECT) as conn:
             conn.execute(f"LISTEN {CHANNEL}")
+            conn.execute(f"LISTEN {REVOKED}")
             self._listener = conn
             self._heard_at = time.monotonic()
             self._poll_now()  # read notifications that were missed before LISTEN
             while not self._stopping.is_set():
                 for notify in conn.notifies(timeout=1.0, stop_after=1):
                     self._heard_at = time.monotonic()
-                    if notify.pid != self._notifier_pid:  # this process has woken its own readers already
+                    if notify.channel == REVOKED:
+                        self._revoke()
+                    elif notify.pid != self._notifier_pid:  # this process has woken its own readers already
                         self._hear(notify.payload)
                 if not self.is_listening:
                     _sever(self._notifier)  # the notifying connection may be the stuck one
@@ -185,9 +219,12 @@ class LogNotifier:
                         f"received no notification for {SILENT_SECONDS} s, not even a heartbeat"
                     )
 
+    def _revoke(self) -> None:
+        if self._on_revoked is not None:
+            self._on_revoked()
+
     def _hear(self, payload: str) -> None:
-        for session_id, seq in read_notifications(payload).items():
-            self._ring(session_id, seq)
+        self._ring_all(read_notifications(payload))
 
     def _notify(self) -> None:
         with psycopg.connect(self._dsn, application_name="runyard notify", **CONNECT) as conn:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 from uuid import UUID
 
 from flask import Flask, current_app
 
+from functions.runtime.access_watch import AccessWatch
 from functions.runtime.callback_batching import CallbackBatcher
 from functions.runtime.database import Database, OneConnection, Pool
 from functions.runtime.log_notifier import LogNotifier, NoNotifier, Notifier
@@ -19,59 +21,91 @@ from functions.runtime.settings import ApiSettings
 from functions.runtime.stream_slots import StreamSlots
 from handlers.callbacks.append_only import AppendOnlyCall, receive_append_only_calls
 from handlers.callbacks.receive import CallbackPolicy
-from handlers.event_log import record_appends
+from handlers.event_log import record_changes
 from handlers.runs.settle import RetryPolicy
 from handlers.runs.stop import StopPolicy
 from schema.executor_api import CallbackAnswer
 from schema.sql import Conn
 
 CALLBACK_CONNECTIONS = 8
+LIVE_CONNECTIONS = 2
 READERS_AHEAD = 4
 NAME = "runyard"
+
+
+class Part(Protocol):
+    """Threads that begin and end with the process."""
+
+    def start(self) -> None: ...
+
+    def end_all(self) -> None:
+        """End what others hold open. Must not wait."""
+        ...
+
+    def stop(self) -> None: ...
 
 
 @dataclass(frozen=True)
 class ApiProcess:
     """The state of one API process. `callbacks` is a separate pool, so that heartbeats get through when requests of
-    people take all other connections. `ahead` prefetches pages while a stream sends; a function has no threads for it.
+    people take all other connections. With `live` the access of open streams is checked, and changes of lists are read.
+    `ahead` prefetches pages while a stream sends; a function has no threads for it.
     """
 
     settings: ApiSettings
     database: Database
     callbacks: Database
     housekeeping: Database
+    live: Database
     notifier: Notifier
+    access: AccessWatch
     stream_slots: StreamSlots
     periodic: Periodic
     callback_batcher: CallbackBatcher
     is_resident: bool
     ahead: Executor | None = None
+    parts: list[Part] = field(default_factory=list)
 
     def start(self) -> None:
         """Open pools and start threads; call it after fork. The database may be down."""
         self.database.open()
         self.callbacks.open()
         self.housekeeping.open()
+        self.live.open()
         self.notifier.start()
+        if self.is_resident:
+            self.access.start()
+        for part in self.parts:
+            part.start()
+
+    def end_streams(self) -> None:
+        """End all streams and sockets; refuse new ones."""
+        self.stream_slots.end_all()
+        for part in self.parts:
+            part.end_all()
 
     def stop(self) -> None:
-        self.stream_slots.end_all()
+        self.end_streams()
+        for part in self.parts:
+            part.stop()
+        self.access.stop()
         self.notifier.stop()
         self.database.close()
         self.callbacks.close()
         self.housekeeping.close()
+        self.live.close()
 
     @contextmanager
     def transaction(self, *, snapshot: bool = False) -> Iterator[Conn]:
         """Open a request's single transaction. After its commit, notify readers of the logs that grew."""
-        with record_appends() as heads:
+        with record_changes() as heads:
             with self.database.transaction(snapshot=snapshot) as conn:
                 yield conn
             self.notifier.tell(heads)
 
     @contextmanager
     def callback_transaction(self) -> Iterator[Conn]:
-        with record_appends() as heads:
+        with record_changes() as heads:
             with self.callbacks.transaction() as conn:
                 yield conn
             self.notifier.tell(heads)
@@ -92,14 +126,18 @@ def resident_process(settings: ApiSettings) -> ApiProcess:
     database = Pool(dsn, size=settings.database_pool_size, name="api", wait_seconds=5)
     callbacks = Pool(dsn, size=CALLBACK_CONNECTIONS, name="callbacks", wait_seconds=5, plans_once=True)
     housekeeping = Pool(dsn, size=2, name="housekeeping", wait_seconds=5)
+    live = Pool(dsn, size=LIVE_CONNECTIONS, name="live", wait_seconds=5)
+    access = AccessWatch(live)
     periodic = Periodic(settings, housekeeping)
-    notifier = LogNotifier(dsn, housekeeping, periodic=[periodic.run_once])
+    notifier = LogNotifier(dsn, housekeeping, periodic=[periodic.run_once], on_revoked=access.wake)
     return ApiProcess(
         settings=settings,
         database=database,
         callbacks=callbacks,
         housekeeping=housekeeping,
+        live=live,
         notifier=notifier,
+        access=access,
         callback_batcher=make_batcher(callbacks, notifier, settings),
         stream_slots=StreamSlots(settings.api_streams_max),
         periodic=periodic,
@@ -117,7 +155,9 @@ def function_process(settings: ApiSettings) -> ApiProcess:
         database=database,
         callbacks=database,
         housekeeping=database,
+        live=database,
         notifier=notifier,
+        access=AccessWatch(database),
         callback_batcher=make_batcher(database, notifier, settings),
         stream_slots=StreamSlots(settings.api_streams_max),
         periodic=Periodic(settings, database),
@@ -127,7 +167,7 @@ def function_process(settings: ApiSettings) -> ApiProcess:
 
 def make_batcher(database: Database, notifier: Notifier, settings: ApiSettings) -> CallbackBatcher:
     def write(calls: Sequence[AppendOnlyCall]) -> dict[UUID, CallbackAnswer]:
-        with record_appends() as heads:
+        with record_changes() as heads:
             store = partial(receive_append_only_calls, calls=calls, lease_seconds=settings.run_lease_seconds)
             answers = database.call_alone(store)
             notifier.tell(heads)

@@ -85,7 +85,7 @@ def begin(worker: Any) -> None:
 
     def end(number: int, frame: FrameType | None) -> None:
         # in a thread: a signal handler must not wait for a lock that its own thread may hold
-        threading.Thread(target=process.stream_slots.end_all, name="end-streams").start()
+        threading.Thread(target=process.end_streams, name="end-streams").start()
         if callable(previous):
             previous(number, frame)
 

@@ -114,8 +114,11 @@ class ApiSettings(BaseSettings):
     api_streams_max: int = Field(
         default=0,
         ge=0,
-        description="Open at most N WebSockets and SSE streams per API process.",
+        description="Open at most N SSE streams and waits per API process.",
         json_schema_extra={"default": "three quarters of `API_THREADS`"},
+    )
+    api_sockets_max: int = Field(
+        default=5000, ge=1, le=100_000, description="Open at most N WebSockets per API process. They take no threads."
     )
     max_prompt_bytes: int = Field(
         default=262_144, ge=1, description="Refuse a prompt of more than N bytes with status 413."

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from functions.human_loop.presenters import human_request_answer
 from functions.runs.presenters import run_answer
 from functions.sessions.schemas import (
@@ -14,6 +12,7 @@ from functions.sessions.schemas import (
     SessionAnswer,
     SessionUsageAnswer,
 )
+from functions.sessions.socket_frames import SnapshotFrame
 from handlers.runs.read import SessionState
 from handlers.sessions.overview import SessionOverview
 from handlers.sessions.transcript_rows import TranscriptPage
@@ -94,12 +93,12 @@ def transcript_json(page: TranscriptPage) -> Json:
     return {"items": page.items, "users": users, "seq": page.seq, **cursor}
 
 
-def snapshot_message(state: SessionState) -> dict[str, Any]:
-    """Return the first message of a socket that named no cursor."""
-    return {
-        "kind": "snapshot",
-        "session": session_answer(state.session).to_json(),
-        "runs": [run_answer(run).to_json() for run in state.runs],
-        "requests": [human_request_answer(request).to_json() for request in state.requests],
-        "seq": state.session.last_seq,
-    }
+def snapshot_frame(state: SessionState) -> SnapshotFrame:
+    """Return the first message to a reader that named no cursor."""
+    return SnapshotFrame(
+        session_id=state.session.id,
+        session=session_answer(state.session),
+        runs=[run_answer(run) for run in state.runs],
+        requests=[human_request_answer(request) for request in state.requests],
+        seq=state.session.last_seq,
+    )

@@ -56,6 +56,12 @@ class Actor:
     signed_in_by: SignInMethod | Literal["bearer"] = "bearer"
     expires_at: datetime | None = None
     sign_in_id: UUID | None = None
+    token_id: UUID | None = None
+
+    @property
+    def credential_id(self) -> UUID | None:
+        """The sign-in or token that the actor came with; None for an actor made without one."""
+        return self.sign_in_id or self.token_id
 
     @property
     def author(self) -> str:

@@ -40,6 +40,7 @@ class TokenHolder:
             scopes=scopes_of(self.scopes),
             signed_in_by="bearer",
             expires_at=self.expires_at,
+            token_id=self.token_id,
         )
 
 

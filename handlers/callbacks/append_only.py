@@ -14,7 +14,7 @@ from itertools import accumulate
 from uuid import UUID
 
 from handlers.callbacks.apply_event import has_effect
-from handlers.event_log import EXECUTOR, record_append
+from handlers.event_log import EXECUTOR, record_change
 from schema.events import EXECUTOR_MAY_NOT_AUTHOR, SourceEvent
 from schema.executor_api import CallbackAnswer, CallbackBody
 from schema.sql import Conn, fetch_all
@@ -58,7 +58,7 @@ def receive_append_only_calls(
     counts = {call.run_id: len(call.body.events) for call in calls}
     for each in taken:
         if counts[each.run_id]:
-            record_append(each.session_id, each.last_seq)
+            record_change(each.session_id, each.last_seq)
     return {each.run_id: _answer(each, counts[each.run_id]) for each in taken}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import get_args
 from uuid import UUID
 
@@ -24,6 +25,13 @@ class ShownRequest(HumanRequestRow):
     owner_id: UUID
     session_title: str
     run_status: RunStatus
+
+
+@dataclass(frozen=True)
+class OpenRequest:
+    id: UUID
+    session_id: UUID
+    escalated_at: datetime | None
 
 
 def pending(
@@ -101,6 +109,18 @@ def shown_request(conn: Conn, request_id: UUID) -> ShownRequest:
     return request
 
 
+def changed_requests(conn: Conn, *, session_ids: Collection[UUID], known_open: Collection[UUID]) -> list[ShownRequest]:
+    """Return the open requests of the sessions, and those known as open, whatever became of them."""
+    return fetch_all(
+        conn, "changed_human_requests", ShownRequest, session_ids=list(session_ids), known_open=list(known_open)
+    )
+
+
+def open_requests(conn: Conn) -> list[OpenRequest]:
+    """Return all requests that are open, of everyone."""
+    return fetch_all(conn, "open_human_requests", OpenRequest)
+
+
 def history_of(conn: Conn, request: HumanRequestRow) -> list[Envelope]:
     """Return the log's events of the request, oldest first."""
     rows = fetch_all(conn, "events_of_request", EventRow, run_id=request.run_id, request_id=request.id)
@@ -108,7 +128,12 @@ def history_of(conn: Conn, request: HumanRequestRow) -> list[Envelope]:
 
 
 def _may_answer(actor: Actor, request: ShownRequest) -> bool:
-    if request.owner_id == actor.user_id or actor.role == "admin":
+    return actor.role == "admin" or waits_for(actor, request)
+
+
+def waits_for(actor: Actor, request: ShownRequest) -> bool:
+    """Whether the request is in the actor's list: of their own session, or escalated to them or a role of theirs."""
+    if request.owner_id == actor.user_id:
         return True
     return request.escalated_at is not None and request.escalate_to in _called(actor)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from handlers.access.permissions import Actor, session_for
+from handlers.event_log import record_change
 from schema.errors import NotFound
 from schema.rows import RunStatus
 from schema.sql import Conn, execute, fetch_all, fetch_one
@@ -103,18 +105,65 @@ def overview_of(conn: Conn, actor: Actor, session_id: UUID) -> SessionOverview:
     return overview
 
 
+def overviews_of_owners(
+    conn: Conn, session_ids: Collection[UUID], owner_ids: Collection[UUID]
+) -> list[SessionOverview]:
+    """Those of the sessions that are in a list of these owners, each as its owner's list shows it."""
+    return fetch_all(
+        conn,
+        "overviews_of_owners",
+        SessionOverview,
+        user_id=None,
+        session_ids=list(session_ids),
+        owner_ids=list(owner_ids),
+    )
+
+
+@dataclass(frozen=True)
+class DeletedSession:
+    session_id: UUID
+    owner_id: UUID
+
+
+def deleted_sessions_of_owners(
+    conn: Conn, session_ids: Collection[UUID], owner_ids: Collection[UUID]
+) -> list[DeletedSession]:
+    """Those of the sessions that these owners have deleted."""
+    return fetch_all(
+        conn,
+        "deleted_sessions_of_owners",
+        DeletedSession,
+        session_ids=list(session_ids),
+        owner_ids=list(owner_ids),
+    )
+
+
+def recently_active_sessions(conn: Conn, owner_ids: Collection[UUID], *, seconds: float) -> dict[UUID, int]:
+    """The log's last number by session, of the owners' sessions in which something happened in the last seconds."""
+    rows = fetch_all(conn, "recently_active_sessions", _ActiveSession, owner_ids=list(owner_ids), seconds=seconds)
+    return {row.session_id: row.last_seq for row in rows}
+
+
+@dataclass(frozen=True)
+class _ActiveSession:
+    session_id: UUID
+    last_seq: int
+
+
 def mark_session(
     conn: Conn, actor: Actor, session_id: UUID, *, pinned: bool | None = None, archived: bool | None = None
 ) -> None:
     """Pin or archive the session for the actor alone; None leaves a mark as it is. Raises NotFound."""
-    session_for(conn, actor, session_id)
+    session = session_for(conn, actor, session_id)
     execute(conn, "mark_session", user_id=actor.user_id, session_id=session_id, pinned=pinned, archived=archived)
+    record_change(session.id, session.last_seq)
 
 
 def mark_session_read(conn: Conn, actor: Actor, session_id: UUID, *, seq: int) -> None:
     """Remember that the actor has read the log up to `seq`; a lower number changes nothing. Raises NotFound."""
-    session_for(conn, actor, session_id)
+    session = session_for(conn, actor, session_id)
     execute(conn, "mark_session_read", user_id=actor.user_id, session_id=session_id, seq=seq)
+    record_change(session.id, session.last_seq)
 
 
 def _escaped(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from handlers.event_log import record_appends
+from handlers.event_log import record_changes
 from jobs.runtime.notify import Notify
 from schema.sql import Conn
 
@@ -50,7 +50,7 @@ class JobDatabase:
 
     def transact(self, verb: Callable[Concatenate[Conn, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the verb in a transaction, commit, and return its result. The verb must be quick."""
-        with record_appends() as heads:
+        with record_changes() as heads:
             with self.pool.connection() as conn, conn.transaction():
                 outcome = verb(conn, *args, **kwargs)
             self.notify.send(heads)

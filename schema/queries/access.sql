@@ -74,6 +74,37 @@ UPDATE sign_ins SET ended_at = now() WHERE user_id = %(user_id)s AND ended_at IS
 -- name: notify_revoked
 SELECT pg_notify('runyard_revoked', %(user_id)s::uuid::text);
 
+-- name: streams_to_end
+-- Of the pairs of a credential (a sign-in's id or a token's) and a session or null, those that may be read no more.
+SELECT open.credential_id, open.session_id, COALESCE(holder.is_good, false) AS is_signed_in
+FROM unnest(%(credential_ids)s::uuid[], %(session_ids)s::uuid[]) AS open (credential_id, session_id)
+LEFT JOIN sign_ins ON sign_ins.id = open.credential_id
+LEFT JOIN access_tokens ON access_tokens.id = COALESCE(sign_ins.token_id, open.credential_id)
+LEFT JOIN users ON users.id = COALESCE(sign_ins.user_id, access_tokens.user_id)
+CROSS JOIN LATERAL (
+    SELECT
+        users.id IS NOT NULL
+        AND users.disabled_at IS NULL
+        AND (sign_ins.id IS NULL OR (sign_ins.ended_at IS NULL AND sign_ins.expires_at > now()))
+        AND (
+            access_tokens.id IS NULL
+            OR (
+                access_tokens.revoked_at IS NULL
+                AND (access_tokens.expires_at IS NULL OR access_tokens.expires_at > now())
+            )
+        ) AS is_good
+) AS holder
+LEFT JOIN sessions ON sessions.id = open.session_id
+WHERE NOT holder.is_good
+    OR (
+        open.session_id IS NOT NULL
+        AND (
+            sessions.id IS NULL
+            OR sessions.deleted_at IS NOT NULL
+            OR (sessions.owner_id <> users.id AND users.role <> 'admin')
+        )
+    );
+
 -- name: user_settings
 SELECT settings FROM users WHERE id = %(user_id)s;
 

@@ -46,6 +46,22 @@ WHERE (
 ORDER BY human_requests.requested_at DESC, human_requests.id DESC
 LIMIT %(limit)s;
 
+-- name: changed_human_requests
+SELECT
+    {human_request},
+    sessions.owner_id, sessions.title AS session_title, runs.status AS run_status
+FROM human_requests
+JOIN sessions ON sessions.id = human_requests.session_id
+JOIN runs ON runs.id = human_requests.run_id
+WHERE (human_requests.session_id = ANY(%(session_ids)s::uuid[]) AND human_requests.status = 'open')
+    OR human_requests.id = ANY(%(known_open)s::uuid[])
+ORDER BY human_requests.requested_at, human_requests.id;
+
+-- name: open_human_requests
+SELECT human_requests.id, human_requests.session_id, human_requests.escalated_at
+FROM human_requests
+WHERE human_requests.status = 'open';
+
 -- name: human_request_shown
 SELECT
     {human_request},

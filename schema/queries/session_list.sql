@@ -11,7 +11,7 @@
 -- columns: session_overview_source
     sessions
     JOIN session_logs AS log ON log.session_id = sessions.id
-    LEFT JOIN session_marks AS marks ON marks.session_id = sessions.id AND marks.user_id = %(user_id)s
+    LEFT JOIN session_marks AS marks ON marks.session_id = sessions.id AND marks.user_id = COALESCE(%(user_id)s::uuid, sessions.owner_id)
     LEFT JOIN LATERAL (
         SELECT runs.id, runs.provider, runs.status, runs.started_at
         FROM runs
@@ -79,6 +79,29 @@
 SELECT {session_overview}
 FROM {session_overview_source}
 WHERE sessions.id = %(session_id)s AND sessions.deleted_at IS NULL;
+
+-- name: overviews_of_owners
+-- Sessions as their owners' lists show them: with `user_id` null the marks are the owner's.
+SELECT {session_overview}
+FROM {session_overview_source}
+WHERE sessions.id = ANY(%(session_ids)s::uuid[])
+    AND sessions.owner_id = ANY(%(owner_ids)s::uuid[])
+    AND sessions.deleted_at IS NULL;
+
+-- name: deleted_sessions_of_owners
+SELECT sessions.id AS session_id, sessions.owner_id
+FROM sessions
+WHERE sessions.id = ANY(%(session_ids)s::uuid[])
+    AND sessions.owner_id = ANY(%(owner_ids)s::uuid[])
+    AND sessions.deleted_at IS NOT NULL;
+
+-- name: recently_active_sessions
+SELECT sessions.id AS session_id, log.last_seq
+FROM sessions
+JOIN session_logs AS log ON log.session_id = sessions.id
+WHERE sessions.owner_id = ANY(%(owner_ids)s::uuid[])
+    AND sessions.active_at > now() - make_interval(secs => %(seconds)s::double precision)
+    AND sessions.deleted_at IS NULL;
 
 -- name: session_overviews
 -- A page, by creation or by activity. `pattern` is a pattern of LIKE.

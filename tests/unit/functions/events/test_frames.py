@@ -9,7 +9,7 @@ from wsproto import ConnectionType
 from wsproto.connection import Connection
 from wsproto.events import TextMessage
 
-from functions.sessions.websocket import frames
+from functions.events.pages import frames
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,117 @@
+"""End open streams whose reader may read no more: one statement a second asks for all of them, and each revocation
+asks at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import structlog
+from psycopg import OperationalError
+
+from functions.runtime.database import Database
+from handlers.access.open_streams import OpenStream, streams_to_end
+from schema.errors import RunyardError
+
+RECHECK_SECONDS = 1.0
+_log = structlog.get_logger("functions.runtime.access_watch")
+
+
+@dataclass(eq=False)
+class WatchedAccess:
+    """A reader's access, which may end: `told` is then called in the watch's thread, once."""
+
+    stream: OpenStream
+    told: Callable[[RunyardError], None] = field(repr=False)
+
+
+@dataclass(eq=False)
+class HeldAccess:
+    """The access of a reader that holds a thread. `bell` rings when it ends."""
+
+    bell: threading.Event
+    fault: RunyardError | None = None
+
+    def end(self, fault: RunyardError) -> None:
+        self.fault = fault
+        self.bell.set()
+
+    def confirm(self) -> None:
+        """Raise Unauthenticated or NotFound once the access has ended."""
+        if self.fault is not None:
+            raise self.fault
+
+
+class AccessWatch:
+    """The watched accesses of this process."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._watched: dict[OpenStream, set[WatchedAccess]] = {}
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._is_stopping = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="access-watch", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._is_stopping = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+
+    def wake(self) -> None:
+        """Check now: someone's access was revoked."""
+        self._wake.set()
+
+    def watch(self, stream: OpenStream, told: Callable[[RunyardError], None]) -> WatchedAccess:
+        watched = WatchedAccess(stream, told)
+        with self._lock:
+            self._watched.setdefault(stream, set()).add(watched)
+        return watched
+
+    def forget(self, watched: WatchedAccess) -> None:
+        with self._lock:
+            same = self._watched.get(watched.stream, set())
+            same.discard(watched)
+            if not same:
+                self._watched.pop(watched.stream, None)
+
+    @contextmanager
+    def holding(self, stream: OpenStream, bell: threading.Event) -> Iterator[HeldAccess]:
+        held = HeldAccess(bell)
+        watched = self.watch(stream, held.end)
+        try:
+            yield held
+        finally:
+            self.forget(watched)
+
+    def run_once(self) -> None:
+        """Tell those whose access has ended. Nobody is told anything while the database does not answer."""
+        with self._lock:
+            streams = list(self._watched)
+        if not streams:
+            return
+        with self._database.transaction() as conn:
+            ended = streams_to_end(conn, streams)
+        for stream, fault in ended:
+            with self._lock:
+                told = self._watched.pop(stream, set())
+            for watched in told:
+                watched.told(fault)
+
+    def _run(self) -> None:
+        while not self._is_stopping:
+            try:
+                self.run_once()
+            except OperationalError:  # readers stay: nobody can say that they may not
+                _log.warning("the database did not answer; access is checked again in a second")
+            except Exception:  # noqa: BLE001  the outermost loop of a thread that must not end
+                _log.exception("access could not be checked")
+            self._wake.wait(RECHECK_SECONDS)
+            self._wake.clear()

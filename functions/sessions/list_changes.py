@@ -1,0 +1,202 @@
+"""Tell users, unasked, which rows of their list of sessions have changed, and which requests wait for them.
+
+The log notifier says which sessions have changed; a thread then asks once for all users that have a tab here. A poll
+each second finds what no notification told.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+from psycopg import OperationalError
+
+from functions.human_loop.presenters import shown_request_answer
+from functions.runtime.database import Database
+from functions.runtime.socket_hub import SocketHub
+from functions.sessions.presenters import session_answer
+from functions.sessions.socket_frames import RequestFrame, SessionDeletedFrame, SessionFrame, frame_of
+from handlers.access.permissions import Actor, permissions_of
+from handlers.human_loop.pending import ShownRequest, changed_requests, open_requests, waits_for
+from handlers.sessions.overview import deleted_sessions_of_owners, overviews_of_owners, recently_active_sessions
+from schema.sql import Conn
+
+ROW_SECONDS = 1.0
+POLL_SECONDS = 1.0
+POLLED_SECONDS = 5.0
+PAUSE_SECONDS = 0.05
+MOST_REMEMBERED = 10_000
+_log = structlog.get_logger("functions.sessions.list_changes")
+
+
+class Tab(Protocol):
+    """A socket of a user. The hub's thread sends."""
+
+    actor: Actor
+
+    def send(self, frame: bytes) -> None: ...
+
+
+class ListChanges:
+    """`_due` has the sessions to be told, with the earliest time; `_open` the open requests, with their escalation."""
+
+    def __init__(self, hub: SocketHub, database: Database) -> None:
+        self._hub = hub
+        self._database = database
+        self._tabs: dict[UUID, set[Tab]] = {}
+        self._fresh: set[UUID] = set()
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._due: dict[UUID, float] = {}
+        self._told: dict[UUID, tuple[float, int]] = {}
+        self._open: dict[UUID, tuple[UUID, datetime | None]] | None = None
+        self._polled_at = 0.0
+        self._is_stopping = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="list-changes", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._is_stopping = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+
+    def join(self, tab: Tab) -> None:
+        with self._lock:
+            self._tabs.setdefault(tab.actor.user_id, set()).add(tab)
+        self._wake.set()
+
+    def leave(self, tab: Tab) -> None:
+        with self._lock:
+            tabs = self._tabs.get(tab.actor.user_id, set())
+            tabs.discard(tab)
+            if not tabs:
+                self._tabs.pop(tab.actor.user_id, None)
+
+    def changed(self, session_ids: Collection[UUID]) -> None:
+        """These sessions have changed. Any thread may say so."""
+        if self._tabs:
+            with self._lock:
+                self._fresh.update(session_ids)
+            self._wake.set()
+
+    def run_once(self) -> None:
+        """Tell what is due; nothing without a tab. Raises OperationalError; what was not told stays due."""
+        with self._lock:
+            owners, fresh = list(self._tabs), set(self._fresh)
+        if not owners:
+            self._fresh.clear()
+            self._due.clear()
+            self._open = None
+            return
+        with self._database.transaction() as conn:
+            fresh |= self._polled(conn, owners)
+            self._tell_requests(conn, fresh)
+            for session_id in fresh:
+                self._due.setdefault(session_id, self._told.get(session_id, (0.0, 0))[0] + ROW_SECONDS)
+            with self._lock:
+                self._fresh -= fresh
+            self._tell_rows(conn, owners)
+
+    def _run(self) -> None:
+        while not self._is_stopping:
+            self._wake.wait(self._seconds_to_wait())
+            self._wake.clear()
+            try:
+                self.run_once()
+            except OperationalError:
+                _log.warning("the database did not answer; changes of lists are told later")
+                time.sleep(POLL_SECONDS)
+            except Exception:  # noqa: BLE001  the outermost loop of a thread that must not end
+                _log.exception("changes of lists could not be told")
+                time.sleep(POLL_SECONDS)
+            time.sleep(PAUSE_SECONDS)
+
+    def _seconds_to_wait(self) -> float:
+        now = time.monotonic()
+        return max(0.0, min([self._polled_at + POLL_SECONDS - now, *(at - now for at in self._due.values())]))
+
+    def _polled(self, conn: Conn, owners: list[UUID]) -> set[UUID]:
+        now = time.monotonic()
+        if now < self._polled_at + POLL_SECONDS:
+            return set()
+        self._polled_at = now
+        active = recently_active_sessions(conn, owners, seconds=POLLED_SECONDS)
+        return {session_id for session_id, seq in active.items() if self._told.get(session_id, (0.0, -1))[1] != seq}
+
+    # Rows of lists
+
+    def _tell_rows(self, conn: Conn, owners: list[UUID]) -> None:
+        now = time.monotonic()
+        due = [session_id for session_id, at in self._due.items() if at <= now]
+        if not due:
+            return
+        for overview in overviews_of_owners(conn, due, owners):
+            self._remember(overview.id, now, overview.last_seq)
+            answer = session_answer(overview)
+            self._send(overview.owner_id, frame_of(SessionFrame(**dict(answer))))
+        for deleted in deleted_sessions_of_owners(conn, due, owners):
+            self._send(deleted.owner_id, frame_of(SessionDeletedFrame(session_id=deleted.session_id)))
+        for session_id in due:
+            del self._due[session_id]
+
+    def _remember(self, session_id: UUID, now: float, seq: int) -> None:
+        if len(self._told) >= MOST_REMEMBERED:
+            self._told = {each: told for each, told in self._told.items() if told[0] > now - POLLED_SECONDS}
+        self._told[session_id] = (now, seq)
+
+    def _send(self, user_id: UUID, frame: bytes) -> None:
+        def send() -> None:
+            with self._lock:
+                tabs = list(self._tabs.get(user_id, ()))
+            for tab in tabs:
+                tab.send(frame)
+
+        self._hub.call(send)
+
+    # Requests
+
+    def _tell_requests(self, conn: Conn, fresh: set[UUID]) -> None:
+        """Tell of requests that opened, were escalated, or wait no longer. The first call learns which are open."""
+        if self._open is None:
+            self._open = {request.id: (request.session_id, request.escalated_at) for request in open_requests(conn)}
+            return
+        if not fresh:
+            return
+        known = [id_ for id_, (session_id, _) in self._open.items() if session_id in fresh]
+        for request in changed_requests(conn, session_ids=fresh, known_open=known):
+            state = (request.session_id, request.escalated_at)
+            if request.status != "open":
+                self._open.pop(request.id, None)
+            elif self._open.get(request.id) == state:
+                continue
+            else:
+                self._open[request.id] = state
+            self._tell_request(request)
+
+    def _tell_request(self, request: ShownRequest) -> None:
+        frame = frame_of(
+            RequestFrame(
+                session_id=request.session_id,
+                request_id=request.id,
+                status=request.status,
+                request=shown_request_answer(request),
+            )
+        )
+
+        def send() -> None:
+            with self._lock:
+                tabs = [tab for tabs in self._tabs.values() for tab in tabs]
+            for tab in tabs:
+                if "human_loop:read" in permissions_of(tab.actor) and waits_for(tab.actor, request):
+                    tab.send(frame)
+
+        self._hub.call(send)

@@ -1,0 +1,54 @@
+"""Who reads which session in this process now. Only the hub's thread touches it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from functions.runtime.socket_hub import SocketHub
+from functions.runtime.socket_peer import Peer
+from functions.sessions.socket_frames import PresenceFrame, PresentUser, frame_of
+from handlers.access.permissions import Actor
+
+
+@dataclass
+class _Room:
+    """A session's readers, counted because a user may have several tabs, and the peers that are told."""
+
+    users: Counter[PresentUser] = field(default_factory=Counter)
+    told: list[Peer] = field(default_factory=list)
+
+
+class Presence:
+    def __init__(self, hub: SocketHub) -> None:
+        self._hub = hub
+        self._rooms: dict[UUID, _Room] = {}
+
+    def enter(self, session_id: UUID, actor: Actor, peer: Peer, *, is_told: bool) -> None:
+        """Tell everyone in the room when the user is new there, else only the peer."""
+        room = self._rooms.setdefault(session_id, _Room())
+        user = PresentUser(user_id=actor.user_id, name=actor.name)
+        room.users[user] += 1
+        if is_told:
+            room.told.append(peer)
+        self._tell(session_id, room, room.told if room.users[user] == 1 else [peer] if is_told else [])
+
+    def leave(self, session_id: UUID, actor: Actor, peer: Peer) -> None:
+        room = self._rooms[session_id]
+        user = PresentUser(user_id=actor.user_id, name=actor.name)
+        room.users[user] -= 1
+        if peer in room.told:
+            room.told.remove(peer)
+        if room.users[user] == 0:
+            del room.users[user]
+            self._tell(session_id, room, room.told)
+        if not room.users:
+            self._rooms.pop(session_id, None)
+
+    def _tell(self, session_id: UUID, room: _Room, peers: list[Peer]) -> None:
+        if peers:
+            users = sorted(room.users, key=lambda user: user.name)
+            frame = frame_of(PresenceFrame(session_id=session_id, users=users))
+            for peer in list(peers):
+                self._hub.send_message(peer, frame)
