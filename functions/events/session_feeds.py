@@ -87,7 +87,7 @@ class SessionFeeds:
         self._readers_behind.submit(do)
 
     def subscribe(self, peer: Peer, session_id: UUID, *, after: int, last_seq: int) -> Subscription:
-        """Send the peer every event after the cursor, once and in order. The log's last number is `last_seq` or more."""
+        """Send the peer every event after the cursor, once and in order. The log ends at `last_seq` or later."""
         feed = self._feeds.get(session_id) or self._begin(session_id, last_seq)
         subscription = Subscription(feed, peer, queued=after, sent=after)
         feed.subscriptions.add(subscription)

@@ -169,13 +169,16 @@ class TabSocket:
     def _lose(self, session_id: UUID, code: int, reason: str) -> None:
         """A login that has ended closes the socket; a session that is gone ends its subscription alone."""
         reading = self._readings.get(session_id)
-        if code == LOGIN_EXPIRED and self.peer is not None:
-            self._parts.hub.close(self.peer, code, reason)
+        if code == LOGIN_EXPIRED:
+            self._close(code, reason)
         elif reading is not None:
             self.send(frame_of(ClosingFrame(code=code, reason=reason, seq=reading.seq, session_id=session_id)))
             self._unsubscribe(session_id)
 
     def _tell_lost(self, fault: RunyardError) -> None:
         """Called in the access watch's thread."""
-        code, reason = closing_of(fault)
-        self._parts.hub.call(lambda: self.peer is not None and self._parts.hub.close(self.peer, code, reason))
+        self._parts.hub.call(lambda: self._close(*closing_of(fault)))
+
+    def _close(self, code: int, reason: str) -> None:
+        if self.peer is not None:
+            self._parts.hub.close(self.peer, code, reason)

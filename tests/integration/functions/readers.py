@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
+import psutil
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -61,6 +62,17 @@ def can_connect(served: Served, driver: Driver) -> bool:
             return True
     except InvalidStatus:
         return False
+
+
+def can_stream(served: Served, driver: Driver) -> bool:
+    with served.client() as client, client.stream("GET", f"/api/runs/{driver.run_id}/stream") as response:
+        return response.status_code == 200
+
+
+def threads_of(served: Served) -> int:
+    """The threads of the process that serves, which is gunicorn's only child."""
+    [worker] = psutil.Process(served.process.pid).children()
+    return worker.num_threads()
 
 
 @contextmanager

@@ -19,12 +19,14 @@ from websockets.typing import Origin
 from tests.integration.functions.conftest import Serve, Served, wait_until
 from tests.integration.functions.readers import (
     can_connect,
+    can_stream,
     is_cut,
     next_message,
     opened,
     seqs_up_to,
     silent_peer,
     sse_events,
+    threads_of,
 )
 
 HANDSHAKE = {
@@ -105,7 +107,7 @@ def test_a_stream_that_nobody_reads_gives_its_place_back(serve: Serve) -> None:
         assert b"200" in peer.recv(20)
         for _ in range(20):
             driver.report(driver.delta("x" * 500_000))
-        wait_until(lambda: can_connect(served, driver), seconds=20)
+        wait_until(lambda: can_stream(served, driver), seconds=20)
 
 
 def test_a_stream_whose_reader_has_gone_gives_its_place_back(serve: Serve) -> None:
@@ -115,8 +117,8 @@ def test_a_stream_whose_reader_has_gone_gives_its_place_back(serve: Serve) -> No
     with served.client() as client, client.stream("GET", path) as response:
         events = sse_events(response)  # kept: the connection closes with it
         next(events)
-        assert not can_connect(served, driver)
-    wait_until(lambda: can_connect(served, driver))
+        assert not can_stream(served, driver)
+    wait_until(lambda: can_stream(served, driver))
 
 
 def test_a_handshake_that_is_none_is_a_problem(served: Served) -> None:
@@ -143,21 +145,34 @@ def test_an_extension_that_makes_no_sense_is_not_taken(served: Served) -> None:
 
 
 def test_streams_beyond_the_cap_are_refused_and_callbacks_go_on(serve: Serve) -> None:
-    served = serve(API_THREADS="8", API_STREAMS_MAX="4")
+    served = serve(API_THREADS="8", API_STREAMS_MAX="2")
     driver = served.bind()
+    path = f"/api/runs/{driver.run_id}/stream"
+    with served.client() as client, client.stream("GET", path) as first, client.stream("GET", path) as second:
+        readers = [sse_events(first), sse_events(second)]
+        waiting = client.post("/api/runs/start", json={"prompt": "x"}, headers={"Prefer": "wait=5"})
+        stream = client.get(path)
+        assert [waiting.json()["code"], stream.json()["code"]] == ["too_many_streams"] * 2
+        assert stream.headers["Retry-After"]
+        assert len(client.get("/api/sessions").json()["items"]) == 1, "nothing was started"
+        assert driver.report(driver.delta("x"))[0] == 200
+        assert [[next(events)[0] for _ in range(3)] for events in readers] == [[1, 2, 3]] * 2
+        assert can_connect(served, driver), "sockets take no stream slots"
+
+
+def test_sockets_take_no_threads_and_have_a_cap_of_their_own(serve: Serve) -> None:
+    served = serve(API_THREADS="8", API_STREAMS_MAX="1", API_SOCKETS_MAX="40")
+    driver = served.bind()
+    before = threads_of(served)
     with ExitStack() as stack:
-        sockets = [stack.enter_context(opened(served, driver, after=0)) for _ in range(4)]
+        sockets = [stack.enter_context(opened(served, driver, after=0)) for _ in range(40)]
         with pytest.raises(InvalidStatus) as refused, opened(served, driver):
             pass
         assert refused.value.response.status_code == 503
         assert refused.value.response.headers["Retry-After"]
-        with served.client() as client:
-            waiting = client.post("/api/runs/start", json={"prompt": "x"}, headers={"Prefer": "wait=5"})
-            stream = client.get(f"/api/runs/{driver.run_id}/stream")
-            assert [waiting.json()["code"], stream.json()["code"]] == ["too_many_streams"] * 2
-            assert len(client.get("/api/sessions").json()["items"]) == 1, "nothing was started"
         assert driver.report(driver.delta("x"))[0] == 200
-        assert [seqs_up_to(ws, 3) for ws in sockets] == [[1, 2, 3]] * 4
+        assert [seqs_up_to(ws, 3) for ws in sockets] == [[1, 2, 3]] * 40
+        assert threads_of(served) <= before + 20, "the pools fill, no matter how many sockets there are"
     wait_until(lambda: can_connect(served, driver))
 
 
@@ -192,7 +207,9 @@ def test_a_server_that_stops_tells_its_readers_to_come_back(served: Served) -> N
         events = sse_events(response)
         next(events), next(events)
         served.process.send_signal(signal.SIGTERM)
-        assert next_message(ws) == {"kind": "closing", "code": 1012, "reason": "the server restarts", "seq": 2}
+        closing = next_message(ws)
+        assert 0 <= closing.pop("retryAfterMs") <= 15_000
+        assert closing == {"kind": "closing", "code": 1012, "reason": "the server restarts", "seq": 2}
         with pytest.raises(ConnectionClosed) as closed:
             ws.recv(timeout=5)
         assert closed.value.rcvd is not None
