@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Collection
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -183,20 +184,19 @@ class ListChanges:
             self._tell_request(request)
 
     def _tell_request(self, request: ShownRequest) -> None:
-        frame = frame_of(
-            RequestFrame(
-                session_id=request.session_id,
-                request_id=request.id,
-                status=request.status,
-                request=shown_request_answer(request),
+        with self._lock:
+            tabs = [tab for tabs in self._tabs.values() for tab in tabs if _is_told(tab.actor, request)]
+        for tab in tabs:
+            frame = frame_of(
+                RequestFrame(
+                    session_id=request.session_id,
+                    request_id=request.id,
+                    status=request.status,
+                    request=shown_request_answer(request, tab.actor),
+                )
             )
-        )
+            self._hub.call(partial(tab.send, frame))
 
-        def send() -> None:
-            with self._lock:
-                tabs = [tab for tabs in self._tabs.values() for tab in tabs]
-            for tab in tabs:
-                if "human_loop:read" in permissions_of(tab.actor) and waits_for(tab.actor, request):
-                    tab.send(frame)
 
-        self._hub.call(send)
+def _is_told(actor: Actor, request: ShownRequest) -> bool:
+    return "human_loop:read" in permissions_of(actor) and waits_for(actor, request)
