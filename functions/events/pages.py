@@ -28,7 +28,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Page:
+class FramePage:
     """Events in order. `is_full`: more may exist already. `next_limit` is the size of page that suits them."""
 
     written: WrittenEvents
@@ -49,7 +49,7 @@ class Page:
         return pieces(WrittenEvents(first, self.written.json[first - self.written.first_seq :]))
 
 
-def read_page(database: Database, session_id: UUID, *, after: int, limit: int) -> Page:
+def read_page(database: Database, session_id: UUID, *, after: int, limit: int) -> FramePage:
     """Read a page, a smaller one where PostgreSQL cannot make it. Raises OperationalError without a database."""
     try:
         written = database.call_alone(partial(written_events, session_id=session_id, after=after, limit=limit))
@@ -58,7 +58,7 @@ def read_page(database: Database, session_id: UUID, *, after: int, limit: int) -
             raise
         return read_page(database, session_id, after=after, limit=SMALLEST_PAGE)
     made = pieces(written)
-    return Page(
+    return FramePage(
         written=written,
         pieces=made,
         size=sum(len(piece.frames) for piece in made),

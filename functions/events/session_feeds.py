@@ -17,11 +17,11 @@ from uuid import UUID
 import structlog
 from psycopg import OperationalError
 
-from functions.events.pages import PAGE, Page, read_page
+from functions.events.pages import PAGE, FramePage, read_page
 from functions.runtime.database import Database
-from functions.runtime.log_notifier import LogHead, LogNotifier
+from functions.runtime.log_notifier import KnownHead, LogNotifier
 from functions.runtime.socket_hub import FAILED, SocketHub
-from functions.runtime.socket_peer import Peer
+from functions.runtime.socket_peer import SocketPeer
 
 READERS, READERS_BEHIND = 4, 4
 RETRY_SECONDS = 1.0
@@ -39,8 +39,8 @@ class Feed:
     session_id: UUID
     read: int
     delivered: int
-    head: LogHead = field(init=False)
-    listening: AbstractContextManager[LogHead] = field(init=False)
+    head: KnownHead = field(init=False)
+    listening: AbstractContextManager[KnownHead] = field(init=False)
     subscriptions: set[Subscription] = field(default_factory=set)
     live: set[Subscription] = field(default_factory=set)
     limit: int = PAGE
@@ -54,10 +54,10 @@ class Feed:
 
 @dataclass(eq=False, slots=True)
 class Subscription:
-    """A peer's reading of a session's log: a Cursor. It is live in its feed, or read apart."""
+    """A peer's reading of a session's log: a LogCursor. It is live in its feed, or read apart."""
 
     feed: Feed
-    peer: Peer
+    peer: SocketPeer
     queued: int
     sent: int
     limit: int = PAGE
@@ -86,7 +86,7 @@ class SessionFeeds:
         """Do in a reading thread what the hub must not wait for."""
         self._readers_behind.submit(do)
 
-    def subscribe(self, peer: Peer, session_id: UUID, *, after: int, last_seq: int) -> Subscription:
+    def subscribe(self, peer: SocketPeer, session_id: UUID, *, after: int, last_seq: int) -> Subscription:
         """Send the peer every event after the cursor, once and in order. The log ends at `last_seq` or later."""
         feed = self._feeds.get(session_id) or self._begin(session_id, last_seq)
         subscription = Subscription(feed, peer, queued=after, sent=after)
@@ -150,7 +150,7 @@ class SessionFeeds:
         if again and self._feeds.get(feed.session_id) is feed:
             self.ring(feed)
 
-    def _deliver(self, feed: Feed, page: Page) -> None:
+    def _deliver(self, feed: Feed, page: FramePage) -> None:
         feed.delivered = page.last_seq
         for subscription in list(feed.live):
             if subscription.peer.has_space_for(page.size):
@@ -160,7 +160,7 @@ class SessionFeeds:
                 self._go_on(subscription)
         self._done(feed, again=page.is_full or feed.head.seq > feed.read)
 
-    def _give(self, subscription: Subscription, page: Page) -> None:
+    def _give(self, subscription: Subscription, page: FramePage) -> None:
         if page.last_seq <= subscription.queued:
             return
         for piece in page.pieces_after(subscription.queued):
@@ -201,7 +201,7 @@ class SessionFeeds:
         else:
             self._hub.call(partial(self._answer, key, page))
 
-    def _answer(self, key: tuple[UUID, int, int], page: Page | None) -> None:
+    def _answer(self, key: tuple[UUID, int, int], page: FramePage | None) -> None:
         for subscription in self._asked.pop(key):
             subscription.is_reading = False
             if page is not None and not subscription.is_over:

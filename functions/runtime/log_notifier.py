@@ -68,7 +68,7 @@ class Reader(Protocol):
 
 
 @dataclass
-class LogHead:
+class KnownHead:
     """The last known number of a session's log, and the bells of its readers in this process."""
 
     seq: int = 0
@@ -77,7 +77,7 @@ class LogHead:
 
 @dataclass(frozen=True)
 class _Watching:
-    head: LogHead
+    head: KnownHead
     bell: threading.Event
 
     def wait(self, after: int, timeout: float) -> bool:
@@ -103,7 +103,7 @@ class LogNotifier:
         self._on_change: Callable[[Collection[UUID]], None] | None = None
         self._database = database
         self._periodic = periodic
-        self._heads: dict[UUID, LogHead] = {}
+        self._heads: dict[UUID, KnownHead] = {}
         self._lock = threading.Lock()
         self._hints: dict[UUID, int] = {}
         self._hinted = threading.Event()
@@ -143,10 +143,10 @@ class LogNotifier:
             yield _Watching(head, bell)
 
     @contextmanager
-    def listening(self, session_id: UUID, bell: Bell) -> Iterator[LogHead]:
+    def listening(self, session_id: UUID, bell: Bell) -> Iterator[KnownHead]:
         """Ring the bell when the log may have grown. Yields its head, which is 0 until something is known."""
         with self._lock:
-            head = self._heads.setdefault(session_id, LogHead())
+            head = self._heads.setdefault(session_id, KnownHead())
             head.bells.add(bell)
         try:
             yield head

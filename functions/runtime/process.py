@@ -33,7 +33,7 @@ READERS_AHEAD = 4
 NAME = "runyard"
 
 
-class Part(Protocol):
+class ProcessPart(Protocol):
     """Threads that begin and end with the process."""
 
     def start(self) -> None: ...
@@ -64,7 +64,7 @@ class ApiProcess:
     callback_batcher: CallbackBatcher
     is_resident: bool
     ahead: Executor | None = None
-    parts: list[Part] = field(default_factory=list)
+    parts: list[ProcessPart] = field(default_factory=list)
 
     def start(self) -> None:
         """Open pools and start threads; call it after fork. The database may be down."""

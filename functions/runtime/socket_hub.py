@@ -18,7 +18,7 @@ from contextlib import suppress
 
 import structlog
 
-from functions.runtime.socket_peer import PING, Cursor, Peer, PeerOwner, text_frame
+from functions.runtime.socket_peer import PING, LogCursor, PeerOwner, SocketPeer, text_frame
 from schema.errors import Unavailable
 
 READ_BYTES = 65_536
@@ -51,7 +51,7 @@ class SocketHub:
         self._patience = patience
         self._places: set[SocketPlace] = set()
         self._lock = threading.Lock()
-        self._peers: dict[Peer, SocketPlace] = {}
+        self._peers: dict[SocketPeer, SocketPlace] = {}
         self._calls: deque[Callable[[], None]] = deque()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_numbers = itertools.count()
@@ -119,10 +119,10 @@ class SocketHub:
 
     # In the hub's thread
 
-    def adopt(self, sock: socket.socket, owner: PeerOwner, place: SocketPlace) -> Peer | None:
+    def adopt(self, sock: socket.socket, owner: PeerOwner, place: SocketPlace) -> SocketPeer | None:
         """Own a socket whose handshake is done. Returns None when the peer has gone already."""
         sock.settimeout(0)
-        peer = Peer(sock, owner, time.monotonic())
+        peer = SocketPeer(sock, owner, time.monotonic())
         try:
             self._selector.register(sock, selectors.EVENT_READ, peer)
         except (OSError, ValueError):
@@ -132,26 +132,26 @@ class SocketHub:
         self._peers[peer] = place
         return peer
 
-    def feed(self, peer: Peer, received: bytes) -> None:
+    def feed(self, peer: SocketPeer, received: bytes) -> None:
         """Read what was received before the socket was adopted."""
         if received and not peer.is_gone:
             self._take(peer, received)
 
-    def send(self, peer: Peer, data: bytes, cursor: Cursor | None = None, seq: int = 0) -> None:
+    def send(self, peer: SocketPeer, data: bytes, cursor: LogCursor | None = None, seq: int = 0) -> None:
         """Send whole frames; what the peer does not take at once waits in its buffer."""
         if not peer.is_gone:
             peer.queue(data, cursor, seq)
             if not peer.is_writing:
                 self._flush(peer)
 
-    def send_message(self, peer: Peer, frame: bytes) -> None:
+    def send_message(self, peer: SocketPeer, frame: bytes) -> None:
         """Send a frame that is in no log. A peer whose buffer has no space for it is too slow."""
         if peer.has_space_for(len(frame)):
             self.send(peer, frame)
         else:
             self.close(peer, SLOW_READER, "the reader is too slow")
 
-    def close(self, peer: Peer, code: int, reason: str, *, retry_after_ms: int | None = None) -> None:
+    def close(self, peer: SocketPeer, code: int, reason: str, *, retry_after_ms: int | None = None) -> None:
         """Say goodbye and close. A slow reader gets the message without what waits before it."""
         if peer.is_gone:
             return
@@ -183,7 +183,7 @@ class SocketHub:
         for end in (self._waker, self._woken):
             end.close()
 
-    def _guard(self, peer: Peer, do: Callable[[Peer], None]) -> None:
+    def _guard(self, peer: SocketPeer, do: Callable[[SocketPeer], None]) -> None:
         try:
             do(peer)
         except Exception:  # noqa: BLE001  a fault with one peer ends that peer and not the thread
@@ -208,7 +208,7 @@ class SocketHub:
         except Exception:  # noqa: BLE001  the outermost loop of a thread that must not end
             _log.exception("a call of the socket hub failed")
 
-    def _serve(self, peer: Peer, events: int) -> None:
+    def _serve(self, peer: SocketPeer, events: int) -> None:
         if peer not in self._peers:  # dropped earlier in this turn of the loop
             return
         if events & selectors.EVENT_WRITE:
@@ -216,7 +216,7 @@ class SocketHub:
         if events & selectors.EVENT_READ and peer in self._peers:
             self._read(peer)
 
-    def _read(self, peer: Peer) -> None:
+    def _read(self, peer: SocketPeer) -> None:
         try:
             received = peer.sock.recv(READ_BYTES)
         except (BlockingIOError, InterruptedError):
@@ -228,7 +228,7 @@ class SocketHub:
         else:
             self._drop(peer)
 
-    def _take(self, peer: Peer, received: bytes) -> None:
+    def _take(self, peer: SocketPeer, received: bytes) -> None:
         peer.heard_at = time.monotonic()
         for text in peer.receive(received):
             if not peer.is_gone:
@@ -244,7 +244,7 @@ class SocketHub:
                 self.close(peer, SLOW_READER, "the reader is too slow")
             self._flush(peer)
 
-    def _flush(self, peer: Peer) -> None:
+    def _flush(self, peer: SocketPeer) -> None:
         try:
             peer.send_some(time.monotonic())
         except (BlockingIOError, InterruptedError):
@@ -260,17 +260,17 @@ class SocketHub:
         if peer.protocol.close_rcvd is not None and not peer.chunks:
             self._drop(peer)
 
-    def _want_to_write(self, peer: Peer, *, wanted: bool) -> None:
+    def _want_to_write(self, peer: SocketPeer, *, wanted: bool) -> None:
         if wanted != peer.is_writing and peer in self._peers:
             peer.is_writing = wanted
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if wanted else 0)
             self._selector.modify(peer.sock, events, peer)
 
-    def _part(self, peer: Peer, seconds: float) -> None:
+    def _part(self, peer: SocketPeer, seconds: float) -> None:
         peer.parting_until = time.monotonic() + seconds
         peer.owner.on_gone(peer)
 
-    def _drop(self, peer: Peer) -> None:
+    def _drop(self, peer: SocketPeer) -> None:
         place = self._peers.pop(peer, None)
         if place is None:
             return
@@ -297,7 +297,7 @@ class SocketHub:
         while self._timers and self._timers[0][0] <= now:
             self._do(heapq.heappop(self._timers)[2])
 
-    def _ping(self, peer: Peer, now: float) -> None:
+    def _ping(self, peer: SocketPeer, now: float) -> None:
         """The first ping comes `ping_seconds` after the handshake; who was silent since the one before has gone."""
         has_answered = peer.heard_at >= peer.pinged_at
         peer.pinged_at = now

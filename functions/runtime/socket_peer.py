@@ -27,7 +27,7 @@ _protocol_log = logging.getLogger("functions.runtime.socket_peer.protocol")
 _protocol_log.setLevel(logging.WARNING)
 
 
-class Cursor(Interface):
+class LogCursor(Interface):
     """Up to where a peer has a log: `queued` for it, and `sent`, which the kernel has taken."""
 
     queued: int
@@ -37,15 +37,15 @@ class Cursor(Interface):
 class PeerOwner(Interface):
     """Gives a peer its meaning. The hub calls these in its own thread; none of them may wait."""
 
-    def on_text(self, peer: Peer, text: str) -> None:
+    def on_text(self, peer: SocketPeer, text: str) -> None:
         """The peer has sent a message."""
         ...
 
-    def on_room(self, peer: Peer) -> None:
+    def on_room(self, peer: SocketPeer) -> None:
         """The peer's buffer has room again, after `peer.waits_for_room` was set."""
         ...
 
-    def on_gone(self, peer: Peer) -> None:
+    def on_gone(self, peer: SocketPeer) -> None:
         """The peer is closed or about to be: send it nothing more."""
         ...
 
@@ -59,12 +59,12 @@ class _Chunk:
     """Whole frames that leave together. Once they are sent, `cursor.sent` is `seq`."""
 
     data: bytes
-    cursor: Cursor | None
+    cursor: LogCursor | None
     seq: int
 
 
 @dataclass(slots=True, eq=False)
-class Peer:
+class SocketPeer:
     """Times are of the monotonic clock. `behind_since` is None while nothing waits for the peer."""
 
     sock: socket.socket
@@ -122,7 +122,7 @@ class Peer:
 
     # What goes out
 
-    def queue(self, data: bytes, cursor: Cursor | None = None, seq: int = 0) -> None:
+    def queue(self, data: bytes, cursor: LogCursor | None = None, seq: int = 0) -> None:
         """Put whole frames into the buffer. With a cursor they are its events up to `seq`."""
         if cursor is not None:
             cursor.queued = seq

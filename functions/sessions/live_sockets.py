@@ -11,7 +11,7 @@ from functions.runtime.log_notifier import LogNotifier
 from functions.runtime.process import ApiProcess
 from functions.runtime.socket_hub import SocketHub, SocketPlace
 from functions.sessions.list_changes import ListChanges
-from functions.sessions.presence import Presence
+from functions.sessions.presence import PresentReaders
 from functions.sessions.session_reading import Beginning, LiveParts
 from functions.sessions.session_socket import SessionSocket
 from functions.sessions.tab_socket import TabSocket
@@ -23,14 +23,14 @@ NAME = "runyard-live-sockets"
 
 
 class LiveSockets:
-    """A Part of the process."""
+    """A ProcessPart of the process."""
 
     def __init__(self, process: ApiProcess, notifier: LogNotifier, *, version: str) -> None:
         self.hub = SocketHub(most=process.settings.api_sockets_max)
         self._version = version
         self._feeds = SessionFeeds(self.hub, process.database, notifier)
         self._lists = ListChanges(self.hub, process.live)
-        self._parts = LiveParts(process, self.hub, self._feeds, Presence(self.hub), process.access)
+        self._parts = LiveParts(process, self.hub, self._feeds, PresentReaders(self.hub), process.access)
         notifier.observe(self._lists.changed)
 
     def start(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from functions.runtime.socket_hub import SocketHub
-from functions.runtime.socket_peer import Peer
+from functions.runtime.socket_peer import SocketPeer
 from functions.sessions.socket_frames import PresenceFrame, PresentUser, frame_of
 from handlers.access.permissions import Actor
 
@@ -17,15 +17,15 @@ class _Room:
     """A session's readers, counted because a user may have several tabs, and the peers that are told."""
 
     users: Counter[PresentUser] = field(default_factory=Counter)
-    told: list[Peer] = field(default_factory=list)
+    told: list[SocketPeer] = field(default_factory=list)
 
 
-class Presence:
+class PresentReaders:
     def __init__(self, hub: SocketHub) -> None:
         self._hub = hub
         self._rooms: dict[UUID, _Room] = {}
 
-    def enter(self, session_id: UUID, actor: Actor, peer: Peer, *, is_told: bool) -> None:
+    def enter(self, session_id: UUID, actor: Actor, peer: SocketPeer, *, is_told: bool) -> None:
         """Tell everyone in the room when the user is new there, else only the peer."""
         room = self._rooms.setdefault(session_id, _Room())
         user = PresentUser(user_id=actor.user_id, name=actor.name)
@@ -34,7 +34,7 @@ class Presence:
             room.told.append(peer)
         self._tell(session_id, room, room.told if room.users[user] == 1 else [peer] if is_told else [])
 
-    def leave(self, session_id: UUID, actor: Actor, peer: Peer) -> None:
+    def leave(self, session_id: UUID, actor: Actor, peer: SocketPeer) -> None:
         room = self._rooms[session_id]
         user = PresentUser(user_id=actor.user_id, name=actor.name)
         room.users[user] -= 1
@@ -46,7 +46,7 @@ class Presence:
         if not room.users:
             self._rooms.pop(session_id, None)
 
-    def _tell(self, session_id: UUID, room: _Room, peers: list[Peer]) -> None:
+    def _tell(self, session_id: UUID, room: _Room, peers: list[SocketPeer]) -> None:
         if peers:
             users = sorted(room.users, key=lambda user: user.name)
             frame = frame_of(PresenceFrame(session_id=session_id, users=users))

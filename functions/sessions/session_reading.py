@@ -11,8 +11,8 @@ from functions.events.session_feeds import SessionFeeds
 from functions.runtime.access_watch import AccessWatch
 from functions.runtime.process import ApiProcess
 from functions.runtime.socket_hub import FORBIDDEN, LOGIN_EXPIRED, SocketHub
-from functions.runtime.socket_peer import Peer, text_frame
-from functions.sessions.presence import Presence
+from functions.runtime.socket_peer import SocketPeer, text_frame
+from functions.sessions.presence import PresentReaders
 from functions.sessions.presenters import snapshot_frame
 from functions.sessions.socket_frames import json_of
 from handlers.access.open_streams import OpenStream
@@ -41,7 +41,7 @@ class LiveParts:
     process: ApiProcess
     hub: SocketHub
     feeds: SessionFeeds
-    presence: Presence
+    presence: PresentReaders
     access: AccessWatch
 
 
@@ -63,7 +63,7 @@ class SessionReading:
     def __init__(
         self,
         parts: LiveParts,
-        peer: Peer,
+        peer: SocketPeer,
         actor: Actor,
         begin: Beginning,
         *,

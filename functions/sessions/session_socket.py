@@ -7,7 +7,7 @@ import socket
 from contextlib import suppress
 
 from functions.runtime.socket_hub import SocketPlace
-from functions.runtime.socket_peer import Peer
+from functions.runtime.socket_peer import SocketPeer
 from functions.sessions.session_reading import Beginning, LiveParts, SessionReading
 from functions.sessions.socket_frames import PONG, ClosingFrame, json_of
 from handlers.access.permissions import Actor
@@ -36,17 +36,17 @@ class SessionSocket:
             self._reading.end()
         self._parts.hub.feed(peer, received)
 
-    def on_text(self, peer: Peer, text: str) -> None:
+    def on_text(self, peer: SocketPeer, text: str) -> None:
         """Answer pings; ignore unknown messages of newer clients."""
         with suppress(ValueError, AttributeError, RecursionError):
             if json.loads(text).get("kind") == "ping":
                 self._parts.hub.send_message(peer, PONG)
 
-    def on_room(self, peer: Peer) -> None:  # noqa: ARG002  it is ours
+    def on_room(self, peer: SocketPeer) -> None:  # noqa: ARG002  it is ours
         if self._reading is not None:
             self._reading.go_on()
 
-    def on_gone(self, peer: Peer) -> None:  # noqa: ARG002  it is ours
+    def on_gone(self, peer: SocketPeer) -> None:  # noqa: ARG002  it is ours
         if self._reading is not None:
             self._reading.end()
 

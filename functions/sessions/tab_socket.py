@@ -12,7 +12,7 @@ from psycopg import OperationalError
 from pydantic import ValidationError
 
 from functions.runtime.socket_hub import LOGIN_EXPIRED, SocketPlace
-from functions.runtime.socket_peer import Peer
+from functions.runtime.socket_peer import SocketPeer
 from functions.sessions.list_changes import ListChanges
 from functions.sessions.session_reading import (
     Beginning,
@@ -49,7 +49,7 @@ class TabSocket:
         self._readings: dict[UUID, SessionReading] = {}
         self._opening: dict[UUID, object] = {}
         self._openings = 0
-        self.peer: Peer | None = None
+        self.peer: SocketPeer | None = None
         self._is_gone = False
         self._watched = (
             parts.access.watch(OpenStream(actor.credential_id, None), self._tell_lost) if actor.credential_id else None
@@ -71,7 +71,7 @@ class TabSocket:
 
     # The hub calls these
 
-    def on_text(self, peer: Peer, text: str) -> None:  # noqa: ARG002  it is ours
+    def on_text(self, peer: SocketPeer, text: str) -> None:  # noqa: ARG002  it is ours
         try:
             message = json.loads(text)
             kind = message.get("kind")
@@ -84,11 +84,11 @@ class TabSocket:
             where = ".".join(map(str, error.errors()[0]["loc"]))
             self._refuse("invalid_message", f"{kind}: {where}: {error.errors()[0]['msg']}.")
 
-    def on_room(self, peer: Peer) -> None:  # noqa: ARG002  it is ours
+    def on_room(self, peer: SocketPeer) -> None:  # noqa: ARG002  it is ours
         for reading in self._readings.values():
             reading.go_on()
 
-    def on_gone(self, peer: Peer | None) -> None:  # noqa: ARG002  it is ours
+    def on_gone(self, peer: SocketPeer | None) -> None:  # noqa: ARG002  it is ours
         self._is_gone = True
         self._lists.leave(self)
         if self._watched is not None:
