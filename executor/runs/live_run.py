@@ -72,7 +72,13 @@ class LiveRun:
         self._stop("park")
 
     def interrupt(self) -> None:
-        """End the agent because the executor shuts down. The run itself is not over."""
+        """End the agent because the executor shuts down. The run itself is not over.
+
+        An agent that waits for a person ends without a word, as if it were parked: a cancelled request would be gone
+        from the person's list, and the agent would remember a refusal.
+        """
+        if self._stopped_for is None and self._pending:
+            self.stop.silently = True
         self._stop("shutdown")
 
     def abandon(self) -> None:

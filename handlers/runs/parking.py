@@ -46,19 +46,22 @@ def lose_attempt(
     """Decide what becomes of a run whose agent is gone, for whatever reason. The caller has locked the session.
 
     A run that waits for people is parked: its requests stay open under their ids, no attempt begins and nothing is
-    asked again. Any other run is requeued or fails (`retry_or_fail`). `taken` as in `void_taken`.
+    asked again. So is a run whose answer was given but reached no agent: it resumes once its agent is known to be gone,
+    and that uses no attempt. Any other run is requeued or fails (`retry_or_fail`). `taken` as in `void_taken`.
     """
+    voided = void_taken(conn, run, taken) if run.status in ("running", "waiting") else []
     if not waits_for_people(conn, run):
-        return retry_or_fail(conn, run, policy, code=code, message=message, taken=taken)
-    voided = void_taken(conn, run, taken)
+        return [*voided, *retry_or_fail(conn, run, policy, code=code, message=message, taken=taken)]
+    execute(conn, "await_human", run_id=run.id)
     cut_off = cut_off_calls(conn, run.id, attempt=run.attempt)
     mark_dirty(conn, run)
     return [*voided, *_warning_of(conn, run, cut_off), *park(conn, run)]
 
 
 def waits_for_people(conn: Conn, run: RunRow) -> bool:
-    """Return whether the run has an open request and could resume once it is answered."""
-    return run.status == "waiting" and run.prompt_delivered and can_park(conn, run) and _has_open_request(conn, run)
+    """Return whether the run has a request that is open, or whose answer reached no agent, and could resume."""
+    is_at_work = run.status in ("running", "waiting") and run.prompt_delivered
+    return is_at_work and _has_unseen_request(conn, run) and can_park(conn, run)
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,8 @@ def cut_off_calls(conn: Conn, run_id: UUID, *, attempt: int) -> list[str]:
     return [call.title for call in fetch_all(conn, "cut_off_calls", _CutOffCall, run_id=run_id, attempt=attempt)]
 
 
-def _has_open_request(conn: Conn, run: RunRow) -> bool:
-    return fetch_value(conn, "has_open_human_request", run_id=run.id) is not None
+def _has_unseen_request(conn: Conn, run: RunRow) -> bool:
+    return fetch_value(conn, "has_unseen_request", run_id=run.id) is not None
 
 
 def _warning_of(conn: Conn, run: RunRow, cut_off: list[str]) -> list[NewEvent]:

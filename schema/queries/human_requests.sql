@@ -176,8 +176,14 @@ WHERE human_requests.answer IS NOT NULL
 ORDER BY human_requests.decided_at
 LIMIT %(limit)s;
 
--- name: has_open_human_request
-SELECT 1 FROM human_requests WHERE run_id = %(run_id)s AND status = 'open' LIMIT 1;
+-- name: has_unseen_request
+-- A request that nobody has decided, or whose decision no agent has heard of.
+SELECT 1
+FROM human_requests
+WHERE run_id = %(run_id)s
+    AND settled_at IS NULL
+    AND status IN ('open', 'answered', 'delivering', 'expired')
+LIMIT 1;
 
 -- name: request_to_replace
 -- The oldest answer that this attempt was given, for a call that its agent has not asked for again.

@@ -38,13 +38,13 @@ class Stack:
 
 @contextmanager
 def running_stack(
-    folder: Path, *, model_url: str, settings: Mapping[str, str] | None = None, extra_providers: str = ""
+    folder: Path, *, model_url: str, settings: Mapping[str, str] | None = None, extra_providers: str = "", port: int = 0
 ) -> Iterator[Stack]:
     """Ready for requests; stopped, and nothing left of it, at the end of the block."""
     data = folder / "data"
     providers = folder / "providers.toml"
     providers.write_text(scripted_providers(model_url) + extra_providers)
-    port = free_port()
+    port = port or free_port()
     environ = {
         **os.environ,
         "RUNYARD_DATA_DIR": str(data),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.stack import Stack, running_stack
+from tests.acceptance.stack import Stack, free_port, running_stack
 from tests.acceptance.talk import Json, Talk, of_type, outcome, texts, types
 from tests.acceptance.test_agents import agents_of
 from tests.acceptance.test_workers import remove_stopped, stop_idle
@@ -134,3 +134,21 @@ def script(provider: str) -> list[Json]:
     if provider == "codex":
         return [{"tool": "run", "command": "echo by the agent > made.txt", "escalate": True}]
     return [{"tool": "write", "path": "made.txt", "content": CONTENT}]
+
+
+def test_a_question_outlives_ctrl_c_and_another_make_up(tmp_path: Path) -> None:
+    model_url, port = "http://127.0.0.1:9", free_port()
+    with running_stack(tmp_path, model_url=model_url, port=port) as stack, Talk(stack.url, stack.token) as talk:
+        started = talk.start("write a.txt: b", provider="demo", options=ASK)
+        talk.watch(started, until="run.waiting")
+        [before] = pending(talk, started)
+    with running_stack(tmp_path, model_url=model_url, port=port) as stack, Talk(stack.url, stack.token) as talk:
+        [after] = pending(talk, started)
+        assert after["requestId"] == before["requestId"]
+        request_id = answer(talk, started, "allow")
+        events = talk.watch(started)
+        assert outcome(events) == ("succeeded", None)
+        assert applied(events) == [(request_id, "applied")]
+        assert types(events).count("human_loop.requested") == 1
+        assert "run.retrying" not in types(events)
+        assert (stack.workspace(started["sessionId"]) / "a.txt").read_text() == "b\n"

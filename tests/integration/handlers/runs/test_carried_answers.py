@@ -8,6 +8,7 @@ import pytest
 
 from handlers.access.permissions import Actor
 from handlers.human_loop.reply import begin_delivery
+from handlers.runs.parking import record_quiesced
 from schema.rows import HumanRequestRow, RunRow
 from schema.sql import Conn, fetch_the
 from tests.integration.handlers.conftest import StartOne, call_back, claim, event, log_of, started
@@ -26,8 +27,10 @@ def waiting(conn: Conn, start: StartOne) -> tuple[RunRow, UUID]:
 
 
 def lose(conn: Conn, run: RunRow, n: int, **known: object) -> None:
-    """The executor was restarted; `taken` is what it had of answers."""
+    """The executor was restarted, and its agent is gone; `taken` is what it had of answers."""
     call_back(conn, run, event(n, "run.warning", {"code": "agent_lost", "message": "gone", **known}))
+    with conn.transaction():
+        record_quiesced(conn, run.id, attempt=run.attempt, heard_all=True)
 
 
 def outcomes(conn: Conn, run: RunRow) -> list[tuple[str, str]]:

@@ -309,3 +309,25 @@ def test_a_question_in_place_of_an_answered_one_names_it(conn: Conn, actor: Acto
     call_back(conn, again.run, asked(2, other))
     assert told(conn, run, "human_loop.requested")[-1]["replaces"] == str(request_id)
     assert request_now(conn, other).replaces == request_id
+
+
+def test_an_answer_in_the_moment_of_the_restart_uses_no_attempt(conn: Conn, actor: Actor, waits: WaitWith) -> None:
+    run, request_id = waits()
+    give(conn, actor, request_id, decision="allow")
+    lost(conn, run, 3)
+    assert run_now(conn, run.id).status == "parked"
+    rest(conn, run)
+    assert told(conn, run, "run.retrying") == []
+    again = claim(conn, run.id)
+    assert again is not None
+    assert [answer.request_id for answer in again.answers] == [request_id]
+
+
+def test_an_answer_that_the_agent_may_have_heard_is_void_and_the_run_is_retried(
+    conn: Conn, actor: Actor, waits: WaitWith
+) -> None:
+    run, request_id = waits()
+    give(conn, actor, request_id, decision="allow")
+    lost(conn, run, 3, taken=[str(request_id)])
+    assert request_now(conn, request_id).status == "void"
+    assert len(told(conn, run, "run.retrying")) == 1
