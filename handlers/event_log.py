@@ -61,6 +61,12 @@ def append(conn: Conn, head: LogHead, events: Sequence[NewEvent]) -> LogHead:
     return grown
 
 
+def append_of_worker(conn: Conn, session_id: UUID, type_: str, data: Json) -> None:
+    """Append an event of the session's worker, as one of its live run, if any: a run's own events end with it."""
+    head = hold_session(conn, session_id)
+    append(conn, head, [NewEvent(type=type_, data=data, run_id=head.run_id)])
+
+
 def record_change(session_id: UUID, last_seq: int) -> None:
     """Tell an enclosing `record_changes` that the session has changed, and where its log ends."""
     noted = _noted.get(None)

@@ -25,6 +25,10 @@ EXECUTOR_MAY_NOT_AUTHOR = frozenset(
         "workspace.synced",
         "workspace.sync_failed",
         "workspace.restored",
+        "workspace.restoring",
+        "workspace.syncing",
+        "worker.starting",
+        "worker.ready",
     }
 )
 """Only the control plane reports decisions, queue events and saves. An executor may send every other type, even an

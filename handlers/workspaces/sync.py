@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from handlers.event_log import NewEvent, append, hold_session
+from handlers.event_log import append_of_worker, hold_session
+from handlers.workspaces.sync_events import log_synced
 from schema.errors import Unavailable
 from schema.rows import RunRow, SavingRow, SnapshotRow
 from schema.sql import Conn, execute, fetch_all, fetch_one, jsonb
@@ -223,7 +224,8 @@ def commit_sync(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> Committed
         covers=covers,
         failed=failure is not None,
     )
-    _say(conn, state, "workspace.synced", _synced(begun, receipt, head))
+    session_id = begun.turn.session_id
+    log_synced(conn, session_id, receipt, head=head, run_id=begun.run_id, reason=begun.reason, since=begun.seq)
     if failure is not None:
         fail_sync(conn, begun.turn, code="unreadable", message=failure, pauses=Pauses())
     return Committed(head, is_covering=covers and state.dirty_seq <= begun.seq)
@@ -246,7 +248,7 @@ def fail_sync(conn: Conn, turn: SyncLease, *, code: str, message: str, pauses: P
     if failed is None or state is None:
         return None
     data = {"code": code, "reason": message, "failures": failed.failures, "nextSyncAt": rfc3339(failed.next_sync_at)}
-    _say(conn, state, "workspace.sync_failed", data)
+    append_of_worker(conn, turn.session_id, "workspace.sync_failed", data)
     return failed
 
 
@@ -304,22 +306,3 @@ def _landed(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> UUID:
         manifest_digest=receipt.manifest_digest,
     )
     return receipt.snapshot_id
-
-
-def _synced(begun: BegunSync, receipt: SyncReceipt, head: UUID) -> Json:
-    data = {
-        "snapshotId": str(head),
-        "files": receipt.files,
-        "bytes": receipt.bytes,
-        "changed": 0 if receipt.unchanged else receipt.changed,
-        "skipped": receipt.skipped_total,
-        "seconds": round(receipt.seconds, 3),
-        "reason": begun.reason,
-    }
-    return {**data, "runId": str(begun.run_id)} if begun.run_id else data
-
-
-def _say(conn: Conn, state: SavingRow, type_: str, data: Json) -> None:
-    """Append to the session's log, as an event of its live run, if any: a run's own events end with it."""
-    head = hold_session(conn, state.session_id)
-    append(conn, head, [NewEvent(type=type_, data=data, run_id=state.live_run_id)])

@@ -22,6 +22,7 @@ from jobs.context import TaskContext
 from jobs.hosts import HostFailed
 from jobs.runtime.database import CHECKOUT_SECONDS
 from jobs.runtime.executor_client import Endpoint
+from jobs.runtime.late_events import telling_when_late
 from jobs.runtime.trace import Trace
 from jobs.workspaces.restore import restore
 from schema.errors import RunyardError
@@ -115,7 +116,7 @@ def _activate(
     trace = Trace(session_id=session_id, epoch=begun.epoch, run_id=run_id, traceparent=traceparent)
     try:
         with trace.in_logs():
-            endpoint = context.host.ensure_started(session_id, begun.epoch)
+            endpoint = _started(context, trace, why)
             if begun.restoring is not None:
                 restore(context, trace, endpoint, begun, begun.restoring, run_id=run_id)
     except RunyardError as error:
@@ -124,6 +125,15 @@ def _activate(
     if not context.database.call(worker_active, session_id, epoch=begun.epoch, base_url=endpoint.base_url):
         raise EpochMoved
     return Activated(endpoint, begun.epoch)
+
+
+def _started(context: TaskContext, trace: Trace, why: str) -> Endpoint:
+    """Start the executor. A start that takes long is told when it begins to, and when it is done."""
+    with telling_when_late(context.database, trace.session_id, "worker.starting", lambda: {"reason": why}) as work:
+        endpoint = context.host.ensure_started(trace.session_id, trace.epoch)
+    if work.is_told:
+        work.tell("worker.ready", {"seconds": work.seconds})
+    return endpoint
 
 
 def _has_none(_epoch: int) -> bool:

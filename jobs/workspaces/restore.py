@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import ClassVar
 from uuid import UUID
 
@@ -14,6 +16,7 @@ from handlers.workspaces.tree import TreeEntry, found_in
 from jobs.context import TaskContext
 from jobs.object_store.contract import ObjectStorage
 from jobs.runtime.executor_client import Endpoint
+from jobs.runtime.late_events import LateWork, telling_when_late
 from jobs.runtime.trace import Trace
 from jobs.workspaces.sync_operation import OperationFailed, OperationRequest, await_operation
 from schema.errors import RunyardError, Unavailable, WorkspaceRefused
@@ -23,7 +26,11 @@ from schema.rows import SnapshotRow
 from schema.runtime_manifest import RuntimeManifest
 from schema.snapshot_manifest import Manifest, read_snapshot_manifest
 from schema.sql import fetch_the
-from schema.workspace_api import RestoreReceipt, RestoreWorkspace, Want
+from schema.wire import Json
+from schema.workspace_api import Progress, RestoreReceipt, RestoreWorkspace, Want
+
+PROGRESS_SECONDS = 2.0
+RESTORING = "workspace.restoring"
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -46,7 +53,10 @@ def restore(
     """Restore the workspace. Raise RestoreIncomplete when a retry may help, WorkspaceRefused when it cannot."""
     _log.info("restore.begun", snapshotId=str(restoring.snapshot_id), epoch=activation.epoch)
     try:
-        receipt = _receipt(context, trace, endpoint, activation, restoring)
+        snapshot = _snapshot(context, trace.session_id, restoring)
+        progress = _RestoreProgress(snapshot)
+        with telling_when_late(context.database, trace.session_id, RESTORING, progress.data) as work:
+            receipt = _receipt(context, trace, endpoint, activation, snapshot, partial(progress.take, work))
     except WorkspaceRefused as error:
         context.database.transact(restore_failed, restoring, error=error.detail)
         raise
@@ -61,15 +71,39 @@ def restore(
     _log.info("restore.done", files=receipt.files, bytes=receipt.bytes, seconds=receipt.seconds)
 
 
+class _RestoreProgress:
+    """The progress of a restore, as its readers hear of it: at most every PROGRESS_SECONDS."""
+
+    def __init__(self, snapshot: SnapshotRow | None) -> None:
+        self._snapshot = snapshot
+        self._done = self._told = 0
+        self._told_at = 0.0
+
+    def data(self) -> Json:
+        """Return the event's data of now. `done` counts the bytes of `bytes` that are there."""
+        self._told, self._told_at = self._done, time.monotonic()
+        total = (self._snapshot.files, self._snapshot.bytes) if self._snapshot else (0, 0)
+        return {"files": total[0], "bytes": total[1], "done": self._done}
+
+    def take(self, work: LateWork, progress: Progress) -> None:
+        self._done = progress.bytes
+        if work.is_told and self._done != self._told and time.monotonic() - self._told_at >= PROGRESS_SECONDS:
+            work.tell(RESTORING, self.data())
+
+
 def _receipt(
-    context: TaskContext, trace: Trace, endpoint: Endpoint, activation: BegunActivation, restoring: Restoring
+    context: TaskContext,
+    trace: Trace,
+    endpoint: Endpoint,
+    activation: BegunActivation,
+    snapshot: SnapshotRow | None,
+    on_progress: Callable[[Progress], None],
 ) -> RestoreReceipt:
     session_id = trace.session_id
-    snapshot = _snapshot(context, session_id, restoring)
     request = RestoreWorkspace(
         session_id=session_id,
         epoch=activation.epoch,
-        snapshot_id=restoring.snapshot_id,
+        snapshot_id=snapshot.id if snapshot else None,
         manifest_digest=snapshot.manifest_digest if snapshot else None,
         plan=_plan(context, endpoint, activation.manifest, snapshot).to_json(),
     )
@@ -77,8 +111,10 @@ def _receipt(
         endpoint=endpoint,
         trace=trace,
         start=lambda: context.executors.restore(endpoint, request, trace),
-        may_have=lambda want: _may_have(session_id, restoring.snapshot_id, want),
+        may_have=lambda want: _may_have(session_id, snapshot.id if snapshot else None, want),
         is_held=lambda: True,  # this job holds the worker's lock
+        on_progress=on_progress,
+        poll_seconds=PROGRESS_SECONDS,
     )
     state = await_operation(context, _store(context) if snapshot else None, operation_request)
     if state.restore is None:

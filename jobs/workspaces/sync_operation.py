@@ -52,6 +52,7 @@ class OperationRequest:
     """An operation to request. `start` begins a new one and returns its id.
 
     `may_have` checks whether the operation may get a link; `is_held` checks whether this job still holds the session.
+    `on_progress` hears of the progress at least every `poll_seconds`.
     """
 
     endpoint: Endpoint
@@ -59,6 +60,8 @@ class OperationRequest:
     start: Callable[[], UUID]
     may_have: Callable[[Want], bool]
     is_held: Callable[[], bool]
+    on_progress: Callable[[Progress], None] | None = None
+    poll_seconds: float = WAIT_SECONDS
 
 
 def await_operation(context: TaskContext, store: ObjectStorage | None, request: OperationRequest) -> OperationState:
@@ -72,7 +75,7 @@ def await_operation(context: TaskContext, store: ObjectStorage | None, request: 
             raise Interrupted
         if not request.is_held():
             raise Superseded
-        state = context.executors.operation(request.endpoint, operation_id, request.trace, wait=WAIT_SECONDS)
+        state = context.executors.operation(request.endpoint, operation_id, request.trace, wait=request.poll_seconds)
         if state is None:
             restarts += 1
             if restarts > RESTARTS:
@@ -85,6 +88,8 @@ def await_operation(context: TaskContext, store: ObjectStorage | None, request: 
             raise OperationFailed(state.error or "The executor reported a failure without a cause.", code=state.code)
         else:
             seen = seen.then(state.progress)
+            if request.on_progress is not None:
+                request.on_progress(state.progress)
             if state.wants:
                 context.executors.give_links(
                     request.endpoint, operation_id, _links(store, request, state.wants), request.trace

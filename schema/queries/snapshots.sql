@@ -338,3 +338,18 @@ WHERE doomed.session_id = %(session_id)s
 -- name: forget_deleted
 DELETE FROM unreferenced_objects
 WHERE session_id = %(session_id)s AND doomed_by = %(owner)s AND key = ANY (%(keys)s);
+
+-- name: is_sync_announced
+SELECT EXISTS (
+    SELECT 1
+    FROM run_events
+    WHERE session_id = %(session_id)s AND seq > %(since)s AND type = 'workspace.syncing'
+);
+
+-- name: run_number
+-- The run's place among its session's runs, from 1.
+SELECT count(*)
+FROM runs AS run
+JOIN runs AS earlier
+    ON earlier.session_id = run.session_id AND (earlier.created_at, earlier.id) <= (run.created_at, run.id)
+WHERE run.id = %(run_id)s;
