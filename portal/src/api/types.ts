@@ -65,9 +65,21 @@ export interface Run {
   usage?: Usage | null;
   queuePosition?: number | null;
   warnings: RunWarning[];
-  sessionTitle?: string;
   retryOf?: string | null;
-  why?: string | Reason | null;
+}
+
+/** A row of the runs over all sessions. */
+export interface ListedRun {
+  runId: string;
+  sessionId: string;
+  sessionTitle?: string | null;
+  userName: string;
+  provider: string;
+  status: RunStatus;
+  attempt: number;
+  maxAttempts: number;
+  createdAt: string;
+  why?: string | null;
 }
 
 export interface RunOptions {
@@ -237,7 +249,7 @@ export interface Me {
 export interface PersonalToken {
   tokenId: string;
   label: string;
-  scopes: string[];
+  scopes: string[] | null;
   createdAt: string;
   expiresAt?: string | null;
   lastUsedAt?: string | null;
@@ -245,10 +257,12 @@ export interface PersonalToken {
 
 export interface SignIn {
   signInId: string;
-  browser?: string | null;
+  method: string;
+  userAgent: string;
   createdAt: string;
-  lastSeenAt?: string | null;
-  current?: boolean;
+  lastUsedAt: string;
+  expiresAt: string;
+  current: boolean;
 }
 
 export interface TodoChange {

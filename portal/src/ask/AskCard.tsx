@@ -43,10 +43,10 @@ export function AskCard({ ask, hasKeys, heading }: AskCardProps) {
     hasKeys && isReadable && isPermission && answers && open === "none",
   );
   return (
-    <section className={styles.card} aria-label={t("ask.label", { title: ask.title })}>
+    <section role="group" className={styles.card} aria-label={t("ask.label", { title: ask.title })}>
       <header className={styles.head}>
         <span className={styles.badge}>{t("ask.needsYou")}</span>
-        <h3 className={styles.title}>{heading ?? ask.title}</h3>
+        <h2 className={styles.title}>{heading ?? ask.title}</h2>
         <Countdown ask={ask} />
       </header>
       <AskSubject ask={ask} />

@@ -4,7 +4,7 @@ import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { call } from "../api/client";
 import { orNull } from "../api/queries";
-import type { Page, Run } from "../api/types";
+import type { ListedRun, Page } from "../api/types";
 import { Ago } from "../parts/Ago";
 import { Button } from "../parts/Button";
 import { Empty } from "../parts/Note";
@@ -20,7 +20,7 @@ export function Runs({ kind }: { kind: "queue" | "stuck" }) {
   const [why, setWhy] = useState<string | null>(null);
   const runs = useInfiniteQuery({
     queryKey: ["runs", kind],
-    queryFn: ({ pageParam, signal }) => orNull(call<Page<Run>>("/api/runs", { query: { ...QUERY[kind], cursor: pageParam }, signal })),
+    queryFn: ({ pageParam, signal }) => orNull(call<Page<ListedRun>>("/api/runs", { query: { ...QUERY[kind], cursor: pageParam }, signal })),
     initialPageParam: "" as string | number,
     getNextPageParam: (last) => last?.nextCursor ?? undefined,
     refetchInterval: 10_000,
@@ -28,7 +28,7 @@ export function Runs({ kind }: { kind: "queue" | "stuck" }) {
   if (runs.data?.pages[0] === null) return <Empty title={t("common.notHere")} />;
   return (
     <>
-      <Table<Run>
+      <Table<ListedRun>
         label={t(`ops.${kind}`)}
         rows={runs.data?.pages.flatMap((page) => page?.items ?? [])}
         rowKey={(row) => row.runId}
@@ -37,17 +37,16 @@ export function Runs({ kind }: { kind: "queue" | "stuck" }) {
         onRetry={() => void runs.refetch()}
         onMore={runs.hasNextPage ? () => void runs.fetchNextPage() : undefined}
         columns={[
-          { id: "prompt", label: t("ops.prompt"), cell: (row) => <Link to={`/s/${row.sessionId}`}>{row.prompt.slice(0, 80)}</Link> },
+          { id: "session", label: t("ops.session"), cell: (row) => <Link to={`/s/${row.sessionId}`}>{row.sessionTitle || t("sessions.untitled")}</Link> },
+          { id: "user", label: t("ops.user"), cell: (row) => row.userName },
           { id: "status", label: t("ops.status"), cell: (row) => <RunStatusLabel status={row.status} /> },
           { id: "provider", label: t("ops.provider"), cell: (row) => row.provider },
           { id: "attempt", label: t("ops.attempt"), isNumber: true, cell: (row) => `${row.attempt}/${row.maxAttempts}` },
           { id: "since", label: t("ops.since"), isNumber: true, cell: (row) => <Ago at={row.createdAt} /> },
-          { id: "why", label: t("why.title"), cell: (row) => <Button look="quiet" onClick={() => setWhy(row.runId)}>{shortWhy(row) || t("why.title")}</Button> },
+          { id: "why", label: t("why.title"), cell: (row) => <Button look="quiet" onClick={() => setWhy(row.runId)}>{row.why || t("why.title")}</Button> },
         ]}
       />
       {why && <WhyDialog kind="runs" id={why} onClose={() => setWhy(null)} />}
     </>
   );
 }
-
-const shortWhy = (run: Run): string => (typeof run.why === "string" ? run.why : (run.why?.message ?? ""));

@@ -37,7 +37,7 @@ export function Table<Row>({ label, columns, rows, rowKey, empty, error, onRetry
         <tbody>
           {rows.map((row) => (
             <tr key={rowKey(row)}>
-              {columns.map((one) => <td key={one.id} data-label={one.label} data-number={one.isNumber}>{one.cell(row)}</td>)}
+              {columns.map((one) => <td key={one.id} data-label={one.label} data-number={one.isNumber}><div>{one.cell(row)}</div></td>)}
             </tr>
           ))}
         </tbody>

@@ -65,7 +65,7 @@ function OpenSession({ sessionId }: { sessionId: string }) {
   return (
     <div className={styles.chat}>
       <Header sessionId={sessionId} session={session.data} state={state} />
-      <div className={styles.body}>
+      <div className={styles.body} data-panel={panel !== "none"}>
         <div className={styles.column}>
           {feed.isLoaded ? (
             <Conversation ref={conversation} state={state} sending={sending} at={Number(search.get("at")) || null} />

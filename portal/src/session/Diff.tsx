@@ -25,7 +25,7 @@ export function Hunks({ hunks }: { hunks: Hunk[] }) {
   const { t } = useTranslation();
   if (hunks.length === 0) return <p className={styles.skipped}>{t("diff.same")}</p>;
   return (
-    <div className={styles.lines} role="region" tabIndex={0} aria-label={t("diff.label")}>
+    <div className={styles.lines} role="group" tabIndex={0} aria-label={t("diff.label")}>
       <table className={styles.table}>
         {hunks.map((hunk, at) => (
           <tbody key={at}>

@@ -24,11 +24,18 @@ export function SignIns() {
     <section className={styles.card} aria-labelledby="sign-ins">
       <h2 id="sign-ins">{t("settings.signIns")}</h2>
       {signIns.data.items.map((one) => (
-        <SettingRow key={one.signInId} title={one.browser ?? t("settings.browser")} {...(one.current && { note: t("settings.thisBrowser") })}>
-          <span className={styles.soft}><Ago at={one.lastSeenAt ?? one.createdAt} /></span>
+        <SettingRow key={one.signInId} title={browserOf(one.userAgent) || t("settings.browser")} {...(one.current && { note: t("settings.thisBrowser") })}>
+          <span className={styles.soft}><Ago at={one.lastUsedAt} /></span>
           {!one.current && <Button look="ill" onClick={() => end(one.signInId)}>{t("settings.end")}</Button>}
         </SettingRow>
       ))}
     </section>
   );
+}
+
+/** The browser and the system in few words: "Firefox · Linux". */
+function browserOf(agent: string): string {
+  const browser = /Edg|OPR|Firefox|Chrome|Safari/.exec(agent)?.[0].replace("Edg", "Edge").replace("OPR", "Opera");
+  const system = /Android|iPhone|iPad|Windows|Mac OS|Linux/.exec(agent)?.[0];
+  return [browser, system].filter(Boolean).join(" · ");
 }

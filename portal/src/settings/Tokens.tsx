@@ -32,7 +32,7 @@ export function Tokens() {
       </div>
       {tokens.data.items.length === 0 && <p className={styles.soft}>{t("settings.noTokens")}</p>}
       {tokens.data.items.map((one) => (
-        <SettingRow key={one.tokenId} title={one.label} note={one.scopes.join(", ")}>
+        <SettingRow key={one.tokenId} title={one.label} {...(one.scopes && { note: one.scopes.join(", ") })}>
           <span className={styles.soft}><Ago at={one.lastUsedAt ?? one.createdAt} /></span>
           <Button look="ill" onClick={() => end(one.tokenId)}>{t("settings.end")}</Button>
         </SettingRow>

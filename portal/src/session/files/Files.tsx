@@ -25,7 +25,7 @@ export function Files({ sessionId, state, isWide }: FilesProps) {
   return (
     <div className={styles.files}>
       <section aria-label={t("files.changed")}>
-        <h3 className={styles.heading}>{t("files.changed")}</h3>
+        <h2 className={styles.heading}>{t("files.changed")}</h2>
         {changed.length === 0 && <Empty title={t("files.noneChanged")} />}
         <ul>
           {changed.map((file) => (
@@ -37,8 +37,8 @@ export function Files({ sessionId, state, isWide }: FilesProps) {
         </ul>
       </section>
       {isWide && (
-        <section aria-label={t("files.saves")}>
-          <h3 className={styles.heading}>{t("files.saves")}</h3>
+        <section>
+          <h2 className={styles.heading}>{t("files.saves")}</h2>
           <Table<Snapshot>
             label={t("files.saves")}
             rows={snapshots.data?.items}

@@ -50,7 +50,7 @@ export function Timeline({ sessionId, state, isNarrow }: TimelineProps) {
       {lanes && lanes.spans.length > 0 && <LaneChart lanes={lanes} isNarrow={Boolean(isNarrow)} selected={selected} onSelect={setSelected} onOpen={open} />}
       {run && (
         <section className={styles.why} aria-label={t("why.title")}>
-          <h3>{t("why.title")}</h3>
+          <h2>{t("why.title")}</h2>
           <Why kind="runs" id={run.runId} />
         </section>
       )}

@@ -1,0 +1,229 @@
+import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { begin, events, leave, settled, until, URL, visit, type Visit } from "./visit";
+
+let here: Visit;
+afterEach(async () => {
+  expect(here.faults).toEqual([]);
+  await here.context.close();
+});
+afterAll(leave);
+
+const sessionOf = (address: string): string => /\/s\/([0-9a-f-]+)/.exec(address)?.[1] ?? "";
+
+describe("a first visit", () => {
+  it("leads from an example to an allowed change, with the keyboard, and shows the work as saved", async () => {
+    here = await visit();
+    const { page } = here;
+    await page.goto(URL);
+    await page.getByRole("button", { name: /Look around/ }).click();
+    await page.getByRole("button", { name: "Send" }).click();
+    await page.waitForURL(/\/s\//);
+    const card = page.getByRole("group", { name: /Question: Write notes.md/ });
+    await card.waitFor();
+    expect(await card.textContent()).toContain("# Notes");
+    await page.getByRole("heading", { level: 1 }).click();
+    await page.waitForTimeout(600);
+    await page.keyboard.press("a");
+    await page.getByText(/Succeeded ·/).waitFor();
+    expect(await card.count()).toBe(0);
+    await page.getByRole("button", { name: /Saved/ }).waitFor();
+    await page.getByRole("button", { name: /Todos/ }).click();
+    await page.getByRole("heading", { name: /3 of 3/ }).waitFor();
+  });
+
+  it("starts with what was typed before a reload", async () => {
+    here = await visit();
+    const { page } = here;
+    await page.goto(URL);
+    await page.getByRole("textbox").fill("a draft that stays");
+    await page.reload();
+    expect(await page.getByRole("textbox").inputValue()).toBe("a draft that stays");
+    await page.getByRole("textbox").fill("");
+  });
+});
+
+describe("answers", () => {
+  it("tells the agent why it was denied", async () => {
+    here = await visit();
+    const { page } = here;
+    const session = await begin("write a.md: one");
+    await page.goto(`${URL}/s/${session}`);
+    await page.getByRole("button", { name: "Deny with reason" }).click();
+    await page.getByRole("textbox", { name: "Reason for the agent" }).fill("Write b.md instead");
+    await page.getByRole("button", { name: "Deny", exact: true }).click();
+    await page.getByText("Denied by you:").waitFor();
+    await settled(session);
+    const resolved = (await events(session)).find((event) => event.type === "human_loop.resolved");
+    expect(resolved?.data).toMatchObject({ decision: "deny", reason: "Write b.md instead" });
+  });
+
+  it("fills a form from the question's schema", async () => {
+    here = await visit();
+    const { page } = here;
+    const session = await begin("ask: Which language?");
+    await page.goto(`${URL}/s/${session}`);
+    const form = page.getByRole("group", { name: /Which language/ });
+    await form.getByRole("textbox").fill("Chinese");
+    await form.getByRole("button", { name: "Answer" }).click();
+    await page.getByText("Answered by you:").waitFor();
+    await settled(session);
+    expect((await events(session)).find((event) => event.type === "human_loop.resolved")?.data.decision).toBe("answer");
+  });
+
+  it("counts one of two tabs that answer at once, and both show who", async () => {
+    here = await visit();
+    const session = await begin("write both.md: x");
+    const other = await here.context.newPage();
+    const pages = [here.page, other];
+    for (const page of pages) await page.goto(`${URL}/s/${session}`);
+    const buttons = pages.map((page) => page.getByRole("button", { name: "Allow", exact: true }));
+    for (const button of buttons) await button.waitFor();
+    await Promise.all(buttons.map((button) => button.evaluate((element: HTMLElement) => element.click())));
+    for (const page of pages) await page.getByText("Allowed by you:").waitFor();
+    await settled(session);
+    expect((await events(session)).filter((event) => event.type === "human_loop.resolved")).toHaveLength(1);
+  });
+
+  it("waits in the inbox and is answered there", async () => {
+    here = await visit();
+    const { page } = here;
+    const session = await begin("write inbox.md: x");
+    await page.goto(`${URL}/inbox`);
+    const item = page.getByRole("listitem").filter({ has: page.locator(`a[href="/s/${session}"]`) });
+    await item.getByRole("button", { name: "Allow", exact: true }).click();
+    await settled(session);
+    await until(async () => (await item.count()) === 0, "the answered question leaves the inbox");
+  });
+});
+
+describe("a queue", () => {
+  it("takes prompts behind a run, and lets them be edited and taken out", async () => {
+    here = await visit();
+    const { page } = here;
+    const session = await begin("write first.md: x");
+    await page.goto(`${URL}/s/${session}`);
+    await page.getByRole("button", { name: "Allow", exact: true }).waitFor();
+    const field = page.getByRole("textbox", { name: "Queue a prompt behind this run" });
+    for (const text of ["say: second", "say: third"]) {
+      await field.fill(text);
+      await field.press("Enter");
+    }
+    await page.getByText("2 prompts wait").waitFor();
+    const queue = page.getByRole("region", { name: "Queue" });
+    await queue.getByRole("button", { name: "Take out" }).first().click();
+    await page.getByText("1 prompt waits").waitFor();
+    await queue.getByRole("button", { name: "Edit prompt" }).click();
+    await queue.getByRole("textbox").fill("say: changed");
+    await queue.getByRole("button", { name: "Save" }).click();
+    await queue.getByText("say: changed").waitFor();
+    await page.getByRole("button", { name: "Allow", exact: true }).click();
+    await settled(session);
+    await page.getByText("changed", { exact: true }).waitFor();
+    expect(await page.getByText("second", { exact: true }).count()).toBe(0);
+  });
+
+  it("stops the run that is live", async () => {
+    here = await visit();
+    const { page } = here;
+    const session = await begin("sleep 60");
+    await page.goto(`${URL}/s/${session}`);
+    await page.getByRole("button", { name: "Stop" }).click();
+    await page.getByText(/^Stopped/).waitFor();
+    await page.getByRole("button", { name: "Run again" }).waitFor();
+  });
+});
+
+describe("writing", () => {
+  it("sends nothing when Enter accepts a Chinese composition", async () => {
+    here = await visit();
+    const { page, context } = here;
+    await page.goto(URL);
+    const field = page.getByRole("textbox");
+    await field.click();
+    const keyboard = await context.newCDPSession(page);
+    await keyboard.send("Input.imeSetComposition", { text: "nihao", selectionStart: 5, selectionEnd: 5 });
+    await keyboard.send("Input.dispatchKeyEvent", { type: "rawKeyDown", windowsVirtualKeyCode: 229, key: "Enter", code: "Enter" });
+    expect(await field.inputValue()).toBe("nihao");
+    await keyboard.send("Input.insertText", { text: "你好" });
+    // Safari's order: the composition ends first, and its Enter comes as any other
+    await field.evaluate((element) => {
+      element.dispatchEvent(new CompositionEvent("compositionstart", { bubbles: true }));
+      element.dispatchEvent(new CompositionEvent("compositionend", { bubbles: true }));
+      element.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }));
+    });
+    await page.waitForTimeout(100);
+    expect(await field.inputValue()).toBe("你好");
+    expect(new globalThis.URL(page.url()).pathname).toBe("/");
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/\/s\//);
+    await until(async () => (await events(sessionOf(page.url())))[0]?.data.prompt === "你好", "the prompt arrives whole");
+  });
+
+  it("sends once what was written without a network, when the network is back", async () => {
+    here = await visit();
+    const { page, context } = here;
+    const session = await begin("say: ready");
+    await settled(session);
+    await page.goto(`${URL}/s/${session}`);
+    await page.getByText("ready", { exact: true }).waitFor();
+    await context.setOffline(true);
+    const field = page.getByRole("textbox", { name: "Write a prompt" });
+    await field.fill("say: from afar");
+    await field.press("Enter");
+    await page.getByText("Sending…").waitFor();
+    await context.setOffline(false);
+    await page.getByText("from afar", { exact: true }).waitFor();
+    await settled(session);
+    expect((await events(session)).filter((event) => event.data.prompt === "say: from afar")).toHaveLength(1);
+    expect(await page.getByText("Sending…").count()).toBe(0);
+  });
+});
+
+describe("reading", () => {
+  it("does not move the row under the eye while words stream in", async () => {
+    here = await visit();
+    const { page } = here;
+    const session = await begin(Array.from({ length: 40 }, (_, at) => `say: line ${at}`).join("\n"), "auto");
+    await settled(session);
+    await page.goto(`${URL}/s/${session}`);
+    await page.getByText(/Succeeded/).waitFor();
+    await begin("flood 1500", "auto", session);
+    await page.getByText("flood 1500").waitFor();
+    const log = page.getByRole("log");
+    await log.hover();
+    await page.mouse.wheel(0, -900);
+    await page.getByRole("button", { name: "Newest" }).waitFor();
+    await page.waitForTimeout(300);
+    const moved = await page.evaluate(async () => {
+      const scroller = document.querySelector('[role="log"]') as HTMLElement;
+      const box = scroller.getBoundingClientRect();
+      const row = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2) as HTMLElement;
+      const start = row.getBoundingClientRect().top;
+      let most = 0;
+      for (let frame = 0; frame < 120; frame++) {
+        await new Promise(requestAnimationFrame);
+        most = Math.max(most, Math.abs(row.getBoundingClientRect().top - start));
+      }
+      return most;
+    });
+    expect(moved).toBe(0);
+    await settled(session);
+  });
+
+  it("shows every word once after reloads in the middle of a stream", async () => {
+    here = await visit();
+    const { page } = here;
+    const session = await begin("flood 800", "auto");
+    await page.goto(`${URL}/s/${session}`);
+    for (let at = 0; at < 3; at++) {
+      await page.getByRole("article").first().waitFor();
+      await page.reload();
+    }
+    await settled(session);
+    await page.getByText(/Succeeded/).waitFor();
+    const said = (await events(session)).filter((event) => event.type === "message.delta" && event.data.role === "assistant").map((event) => String(event.data.text));
+    const words = (text: string): string => text.replaceAll(/\s+/g, " ").trim();
+    const shown = await page.getByRole("article").allTextContents();
+    expect(words(shown.join(" "))).toBe(words(said.join("")));
+  });
+});

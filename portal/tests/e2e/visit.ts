@@ -1,0 +1,81 @@
+/** A visitor: a signed-in page of the portal that notes every error and every breach of the policy. */
+import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
+import { inject } from "vitest";
+import { CHROMIUM } from "./signIn";
+
+export const URL = process.env.RUNYARD_URL ?? "http://127.0.0.1:8080";
+const TOKEN = process.env.RUNYARD_TOKEN ?? "";
+
+export interface Look {
+  language?: "en" | "zh";
+  theme?: "light" | "dark";
+  width?: number;
+}
+
+export interface Visit {
+  page: Page;
+  context: BrowserContext;
+  faults: string[];
+}
+
+let browser: Browser | null = null;
+
+export async function visit({ language = "en", theme = "light", width = 1360 }: Look = {}): Promise<Visit> {
+  browser ??= await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
+  const context = await browser.newContext({
+    storageState: JSON.parse(inject("state")) as never,
+    viewport: { width, height: width < 700 ? 740 : 860 },
+    locale: language === "zh" ? "zh-CN" : "en-GB",
+    colorScheme: theme,
+    hasTouch: width < 700,
+    reducedMotion: "reduce",
+  });
+  const faults: string[] = [];
+  await context.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", (event) => {
+      console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
+    });
+  });
+  const page = await context.newPage();
+  page.on("pageerror", (error) => faults.push(error.message));
+  page.on("console", (message) => message.text().startsWith("policy:") && faults.push(message.text()));
+  return { page, context, faults };
+}
+
+export async function leave(): Promise<void> {
+  await browser?.close();
+  browser = null;
+}
+
+export async function api<T>(path: string, body?: unknown): Promise<T> {
+  const headers = { Authorization: `Bearer ${TOKEN}`, "Content-Type": "application/json" };
+  const answer = await fetch(URL + path, { method: body ? "POST" : "GET", headers, body: body ? JSON.stringify(body) : null });
+  return (await answer.json()) as T;
+}
+
+/** Start a run by the API; the session's id. */
+export async function begin(prompt: string, mode: "ask" | "auto" = "ask", sessionId?: string): Promise<string> {
+  const started = await api<{ sessionId: string }>("/api/runs/start", { prompt, provider: "demo", options: { mode }, ...(sessionId && { sessionId }) });
+  return started.sessionId;
+}
+
+export async function until(condition: () => Promise<boolean> | boolean, what: string, ms = 40_000): Promise<void> {
+  const end = Date.now() + ms;
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error(`never: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Wait until nothing runs or waits in the session. */
+export async function settled(sessionId: string): Promise<void> {
+  await until(async () => {
+    const queue = await api<{ live?: unknown; items: unknown[] }>(`/api/sessions/${sessionId}/queue`);
+    return !queue.live && queue.items.length === 0;
+  }, "the session settles");
+}
+
+export async function events(sessionId: string): Promise<{ type: string; author: string; data: Record<string, unknown> }[]> {
+  const page = await api<{ items: { type: string; author: string; data: Record<string, unknown> }[] }>(`/api/sessions/${sessionId}/events?after=0&limit=1000`);
+  return page.items;
+}
