@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 SLOW = {
     "tests/acceptance/faults": "kills and stops processes of a whole stack",
     "tests/acceptance/test_parking.py": "waits for leases of a whole stack",
+    "tests/acceptance/test_portal.py": "drives a browser through every page of the portal",
     "tests/acceptance/test_workers.py": "removes and recreates session workers",
     "tests/integration/jobs/hosts/test_process_host.py": "starts and kills executors",
     "tests/integration/jobs/test_job_worker.py": "starts and stops job workers",

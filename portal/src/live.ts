@@ -1,6 +1,6 @@
 /** What the whole tab shares: the hub, the outbox, and a feed for each session that was opened lately. */
 import { useEffect, useSyncExternalStore } from "react";
-import { call, isMissing, type Problem } from "./api/client";
+import { call, type Problem } from "./api/client";
 import { keys, queries } from "./api/queries";
 import type { Session } from "./api/types";
 import type { Envelope, SessionState } from "./log/events";
@@ -8,7 +8,8 @@ import { Feed, nextFrame } from "./log/feed";
 import { Hub, type Frame } from "./log/hub";
 import { followSession } from "./log/line";
 import { Outbox, type Entry } from "./log/outbox";
-import { fromTranscript, readTranscript } from "./log/transcript";
+import { readBeginning, readTranscript } from "./log/transcript";
+import { learnNames } from "./session/who";
 
 const KEPT_FEEDS = 6;
 const PAGE = 1000;
@@ -35,6 +36,9 @@ function join(sessionId: string, feed: Feed): () => void {
 }
 
 export const outbox = new Outbox(localStorage);
+outbox.onAccepted = (entry) => {
+  void queries.invalidateQueries({ queryKey: entry.kind === "answer" ? ["requests"] : ["sessions"] });
+};
 
 const feeds = new Map<string, Feed>();
 
@@ -70,18 +74,27 @@ export function useFeed(sessionId: string): { feed: Feed; state: SessionState } 
   return { feed, state };
 }
 
-/** The server's transcript first; the whole log where there is none. */
+/** The server's transcript first, then what the log has beyond it. */
 async function begin(sessionId: string, feed: Feed): Promise<void> {
   if (feed.isLoaded) return feed.catchUp();
   try {
-    feed.begin(fromTranscript(await readTranscript(sessionId)));
+    const beginning = await readBeginning(sessionId);
+    learnNames(beginning.users);
+    feed.begin(beginning);
   } catch (error) {
-    if (!isMissing(error)) {
-      feed.failure = error;
-      throw error;
-    }
+    feed.fail(error);
+    throw error;
   }
   return feed.catchUp();
+}
+
+/** Older items, when the reader comes near the beginning of what is here. */
+export function readOlder(sessionId: string): Promise<void> {
+  return feedOf(sessionId).readOlder(async (before) => {
+    const page = await readTranscript(sessionId, before);
+    learnNames(page.users);
+    return page;
+  });
 }
 
 export function useOutbox() {

@@ -43,6 +43,7 @@ export interface Session {
   saved?: Saved | null;
   pinned?: boolean;
   archived?: boolean;
+  provider?: string | null;
 }
 
 export interface RunWarning {
@@ -115,6 +116,7 @@ export interface QueueItem {
   revision: number;
   attempts: number;
   createdAt: string;
+  userId: string;
   heldBy?: string | null;
 }
 

@@ -145,6 +145,8 @@ export interface ToolItem extends ItemCommon {
   waitedMs: number;
   waitsSince: string | null;
   isCut?: boolean;
+  /** For each field that was cut, the event that has all of it. */
+  whole?: Record<string, number>;
 }
 
 export interface AskedItem extends ItemCommon {
@@ -185,6 +187,7 @@ export type Item = PromptItem | TextItem | ToolItem | AskedItem | RunEndItem | N
 export interface RunState {
   runId: string;
   provider: string;
+  author: string;
   status: RunStatus;
   attempt: number;
   prompt: string;

@@ -3,8 +3,9 @@
  *
  * The feed owns order (duplicates fall to `reduce`), holes (what is missing is read again) and the reading of the beginning.
  */
-import type { Envelope, SessionState } from "./events";
+import type { Envelope, Item, SessionState } from "./events";
 import { EMPTY, reduce } from "./reduce";
+import { withOlder, type Beginning } from "./transcript";
 
 export type Reader = (after: number) => Promise<{ items: Envelope[]; nextCursor?: number | string | null }>;
 
@@ -18,6 +19,9 @@ export class Feed {
   #isReading = false;
   isLoaded = false;
   failure: unknown = null;
+  /** Where the page before begins; null when the whole log is here. */
+  prevCursor: number | null = null;
+  #isReadingOlder = false;
 
   constructor(read: Reader, schedule: (work: () => void) => void) {
     this.#read = read;
@@ -38,11 +42,25 @@ export class Feed {
     return () => this.#watchers.delete(watcher);
   };
 
-  /** Begin with a folded state, such as the server's transcript. */
-  begin(state: SessionState): void {
-    this.#state = state.seq > this.#state.seq ? state : this.#state;
-    this.isLoaded = true;
-    this.#tell();
+  /** Begin with the server's transcript. */
+  begin({ state, prevCursor }: Beginning): void {
+    if (state.seq < this.#state.seq) return;
+    this.#state = state;
+    this.prevCursor = prevCursor;
+  }
+
+  /** Read the page before what is here, once at a time. */
+  async readOlder(read: (before: number) => Promise<{ items: Item[]; prevCursor?: number | null }>): Promise<void> {
+    if (this.prevCursor === null || this.#isReadingOlder) return;
+    this.#isReadingOlder = true;
+    try {
+      const page = await read(this.prevCursor);
+      this.prevCursor = page.prevCursor ?? null;
+      this.#state = withOlder(this.#state, page.items);
+      this.#tell();
+    } finally {
+      this.#isReadingOlder = false;
+    }
   }
 
   /** Read what the log has beyond what is known. */
@@ -59,8 +77,7 @@ export class Feed {
       this.isLoaded = true;
       this.#flush();
     } catch (error) {
-      this.failure = error;
-      this.#tell();
+      this.fail(error);
       throw error;
     } finally {
       this.#isReading = false;
@@ -83,11 +100,18 @@ export class Feed {
     });
   }
 
+  fail(error: unknown): void {
+    this.failure = error;
+    this.#state = { ...this.#state };
+    this.#tell();
+  }
+
   #flush(): void {
     const events = this.#waiting;
     this.#waiting = [];
     const before = this.#state;
     this.#state = reduce(before, events);
+    if (this.#state === before) this.#state = { ...before };
     this.#tell();
   }
 

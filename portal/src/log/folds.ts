@@ -33,9 +33,10 @@ const common = (event: Envelope, id: string) => ({
 
 const queued: Fold = (draft, event) => {
   const runId = event.runId ?? event.id;
-  draft.runs.set(runId, {
+  if (!draft.runs.has(runId)) draft.runs.set(runId, {
     runId,
     provider: text(event.data.provider),
+    author: event.author,
     status: "queued",
     attempt: event.attempt ?? 0,
     prompt: text(event.data.prompt),
@@ -45,8 +46,9 @@ const queued: Fold = (draft, event) => {
     reason: null,
     nextAttemptAt: null,
   });
-  if (draft.liveRunId === null && draft.queue.length === 0) return takeTurn(draft, event, runId);
-  draft.queue.push(runId);
+  const isNext = draft.liveRunId === null && draft.queue.length === 0;
+  if (isNext || draft.liveRunId === runId) return takeTurn(draft, event, runId);
+  if (!draft.queue.includes(runId)) draft.queue.push(runId);
 };
 
 /** The prompt stands in the conversation from when its turn comes, not from when it was typed. */
@@ -55,7 +57,7 @@ function takeTurn(draft: Draft, event: Envelope, runId: string): void {
   draft.liveRunId = runId;
   const run = draft.runs.get(runId);
   if (!run || draft.items.has(`prompt:${runId}`)) return;
-  draft.put({ ...common(event, `prompt:${runId}`), kind: "prompt", runId, text: run.prompt, author: event.author });
+  draft.put({ ...common(event, `prompt:${runId}`), kind: "prompt", runId, text: run.prompt, author: run.author });
 }
 
 const queueEdited: Fold = (draft, event) => {
@@ -198,7 +200,6 @@ const tool: Fold = (draft, event) => {
     diffs: data.diffs ? list<FileDiff>(data.diffs) : before.diffs,
     locations: data.locations ? list<{ path?: string }>(data.locations).map((one) => text(one.path)) : before.locations,
     endedAt: isOver ? (before.endedAt ?? event.at) : null,
-    isCut: Boolean(data.cut) || before.isCut,
     lastSeq: event.seq,
   });
 };

@@ -14,6 +14,8 @@ export interface PromptEntry {
   body: StartBody;
   createdAt: number;
   runId?: string;
+  /** The log's end when the server took it: its own event comes after. */
+  seq?: number;
 }
 
 export interface AnswerEntry {
@@ -75,9 +77,9 @@ export class Outbox {
     for (const entry of this.#entries) if (!isSent(entry)) void this.#deliver(entry);
   }
 
-  /** The log has told it: a prompt's run is in it. */
-  confirm(runIds: ReadonlySet<string>): void {
-    const left = this.#entries.filter((entry) => !(entry.kind === "prompt" && entry.runId && runIds.has(entry.runId)));
+  /** The log is known up to `seq`: what it has told need not be kept. */
+  confirm(sessionId: string, seq: number): void {
+    const left = this.#entries.filter((entry) => !isTold(entry, sessionId, seq));
     if (left.length < this.#entries.length) this.#keep(left);
   }
 
@@ -102,7 +104,7 @@ export class Outbox {
 
   #settle(entry: Entry, answer: Started | null): void {
     if (entry.kind === "answer" || !answer) return this.#drop(entry);
-    const sent = { ...entry, runId: answer.runId, sessionId: answer.sessionId };
+    const sent = { ...entry, runId: answer.runId, sessionId: answer.sessionId, seq: answer.seq };
     this.#keep(readEntries(this.#shelf).map((one) => (one.key === entry.key ? sent : one)));
   }
 
@@ -123,6 +125,10 @@ export class Outbox {
     this.#shelf.setItem(NAME, JSON.stringify(entries));
     for (const watcher of this.#watchers) watcher();
   }
+}
+
+export function isTold(entry: Entry, sessionId: string, seq: number): boolean {
+  return entry.kind === "prompt" && entry.sessionId === sessionId && entry.seq !== undefined && entry.seq < seq;
 }
 
 function isSent(entry: Entry): boolean {

@@ -1,9 +1,11 @@
 import { readdirSync, readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { SessionQueue } from "../api/types";
 import type { Envelope, SessionState } from "./events";
 import { EMPTY, reduce } from "./reduce";
 import { rowsOf } from "./rows";
+import { fromTranscript } from "./transcript";
 
 const FOLDER = new URL("../../tests/logs/", import.meta.url);
 const logs = readdirSync(FOLDER)
@@ -13,6 +15,20 @@ const logs = readdirSync(FOLDER)
 function readLog(name: string): Envelope[] {
   const lines = readFileSync(new URL(name, FOLDER), "utf8").trim().split("\n");
   return lines.map((line) => JSON.parse(line) as Envelope);
+}
+
+function transcriptOf(state: SessionState) {
+  return { items: state.order.flatMap((id) => state.items.get(id) ?? []), seq: state.seq };
+}
+
+/** What the API tells of the queue beside a transcript. */
+function queueOf(state: SessionState): SessionQueue {
+  const told = (id: string) => {
+    const run = state.runs.get(id);
+    if (!run) throw new Error(`no run ${id}`);
+    return { ...run, sessionId: "s", createdAt: run.queuedAt, userId: run.author.replace("user:", ""), position: 0, revision: 1, attempts: 0, maxAttempts: 3, warnings: [] };
+  };
+  return { live: state.liveRunId ? told(state.liveRunId) : null, items: state.queue.map(told) };
 }
 
 const plain = (state: SessionState): unknown => ({
@@ -41,6 +57,19 @@ describe.each(logs)("the log $name", ({ events }) => {
         const [from, to] = [Math.min(one, other), Math.max(one, other)];
         const state = [events.slice(0, to), events.slice(from, to), events.slice(from)].reduce(reduce, EMPTY);
         expect(plain(state)).toEqual(plain(whole));
+      }),
+    );
+  });
+
+  it("goes on from a transcript of any prefix to the same items", () => {
+    fc.assert(
+      fc.property(fc.nat(events.length), (cut) => {
+        const before = reduce(EMPTY, events.slice(0, cut));
+        const continued = reduce(fromTranscript(transcriptOf(before), queueOf(before), [...before.todos.values()]), events.slice(cut));
+        expect([...continued.items]).toEqual([...whole.items]);
+        expect(continued.order).toEqual(whole.order);
+        expect(continued.queue).toEqual(whole.queue);
+        expect([...continued.todos]).toEqual([...whole.todos]);
       }),
     );
   });

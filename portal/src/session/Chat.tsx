@@ -6,10 +6,10 @@ import { askOfItem } from "../ask/asked";
 import { call, Problem } from "../api/client";
 import { useSession } from "../api/queries";
 import { useKeys } from "../keys";
-import { outbox, useFeed, useOutbox } from "../live";
+import { outbox, readOlder, useFeed, useOutbox } from "../live";
 import { useLocal, type Panel as PanelName } from "../local";
 import type { AskedItem, SessionState } from "../log/events";
-import type { PromptEntry } from "../log/outbox";
+import { isTold, type PromptEntry } from "../log/outbox";
 import { ErrorNote, Skeleton } from "../parts/Note";
 import { toast } from "../parts/toast";
 import { useTitle } from "../shell/Page";
@@ -44,7 +44,7 @@ function OpenSession({ sessionId }: { sessionId: string }) {
   const [editing, setEditing] = useState<string | null>(null);
   const [panel, choose] = usePanel(sessionId);
   const last = state.liveRunId ?? [...state.runs.keys()].at(-1);
-  const pick = usePick(useLocal((local) => local.agent) ?? (last ? state.runs.get(last)?.provider : undefined));
+  const pick = usePick(useLocal((local) => local.agent) ?? ((last ? state.runs.get(last)?.provider : undefined) ?? session.data?.provider ?? undefined));
   const send = usePromptSender(sessionId);
   const uploads = useUploads(sessionId);
   const sending = useSending(sessionId, state);
@@ -68,7 +68,7 @@ function OpenSession({ sessionId }: { sessionId: string }) {
       <div className={styles.body} data-panel={panel !== "none"}>
         <div className={styles.column}>
           {feed.isLoaded ? (
-            <Conversation ref={conversation} state={state} sending={sending} at={Number(search.get("at")) || null} />
+            <Conversation ref={conversation} state={state} sending={sending} at={Number(search.get("at")) || null} hasOlder={feed.prevCursor !== null} onOlder={() => readOlder(sessionId)} />
           ) : (
             <div className={styles.loading}><Skeleton lines={5} /></div>
           )}
@@ -122,10 +122,10 @@ function usePanel(sessionId: string): [PanelName | "none", (panel: PanelName | "
 
 function useSending(sessionId: string, state: SessionState): PromptEntry[] {
   const entries = useOutbox();
-  useEffect(() => outbox.confirm(new Set(state.runs.keys())), [state.runs]);
+  useEffect(() => outbox.confirm(sessionId, state.seq), [sessionId, state.seq]);
   return useMemo(
-    () => entries.filter((entry): entry is PromptEntry => entry.kind === "prompt" && entry.sessionId === sessionId && !(entry.runId && state.runs.has(entry.runId))),
-    [entries, sessionId, state.runs],
+    () => entries.filter((entry): entry is PromptEntry => entry.kind === "prompt" && entry.sessionId === sessionId && !isTold(entry, sessionId, state.seq)),
+    [entries, sessionId, state.seq],
   );
 }
 

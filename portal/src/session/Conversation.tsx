@@ -1,4 +1,4 @@
-import { useEffect, useImperativeHandle, useMemo, useRef, useState, type Ref } from "react";
+import { useImperativeHandle, useMemo, useRef, type Ref } from "react";
 import { useTranslation } from "react-i18next";
 import { Virtualizer, type VirtualizerHandle } from "virtua";
 import { useKeys } from "../keys";
@@ -9,6 +9,7 @@ import { Button } from "../parts/Button";
 import styles from "./Conversation.module.css";
 import { useFollowing } from "./following";
 import { Prompt } from "./Prompt";
+import { useDeepLink, useIsPrepended, useOlder } from "./reading";
 import { RowView } from "./RowView";
 
 export interface ConversationHandle {
@@ -21,25 +22,29 @@ interface ConversationProps {
   sending: readonly PromptEntry[];
   /** The event that the address names. */
   at: number | null;
+  hasOlder: boolean;
+  onOlder: () => Promise<void>;
   ref: Ref<ConversationHandle>;
 }
 
 /** The log for reading: only what is near the eye is in the page. */
-export function Conversation({ state, sending, at, ref }: ConversationProps) {
+export function Conversation({ state, sending, at, hasOlder, onOlder, ref }: ConversationProps) {
   const { t } = useTranslation();
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const list = useRef<VirtualizerHandle>(null);
   const { isFollowing, follow } = useFollowing(scroller, content);
   const rows = useRows(state);
-  const marked = useDeepLink(rows, at, list);
+  const isPrepended = useIsPrepended(rows);
+  const marked = useDeepLink({ rows, at, list, hasOlder, onOlder });
+  useOlder({ scroller, hasOlder, onOlder, rows });
   useImperativeHandle(ref, () => ({ follow }), [follow]);
   useKeys({ follow });
   return (
     <div className={styles.frame}>
       <div ref={scroller} className={styles.scroller} tabIndex={0} role="log" aria-live="off" aria-label={t("chat.conversation")}>
         <div ref={content} className={styles.content}>
-          <Virtualizer ref={list} scrollRef={scroller} bufferSize={400} startMargin={16}>
+          <Virtualizer ref={list} scrollRef={scroller} bufferSize={400} startMargin={16} shift={isPrepended}>
             {rows.map((row) => (
               <div key={row.id} className={row.id === marked ? styles.marked : styles.row}>
                 <RowView row={row} />
@@ -68,19 +73,4 @@ function useRows(state: SessionState): Row[] {
     before.current = new Map(rows.map((row) => [row.id, row]));
     return rows;
   }, [state]);
-}
-
-function useDeepLink(rows: Row[], at: number | null, list: { current: VirtualizerHandle | null }): string | null {
-  const [marked, setMarked] = useState<string | null>(null);
-  const done = useRef<number | null>(null);
-  useEffect(() => {
-    if (at === null || done.current === at || rows.length === 0) return;
-    const index = rows.findIndex((row) => row.kind !== "group" ? row.firstSeq <= at && at <= row.lastSeq : row.tools.some((tool) => tool.firstSeq <= at && at <= tool.lastSeq));
-    const row = rows[index];
-    if (!row) return;
-    done.current = at;
-    setMarked(row.id);
-    requestAnimationFrame(() => list.current?.scrollToIndex(index, { align: "center" }));
-  }, [rows, at, list]);
-  return marked;
 }

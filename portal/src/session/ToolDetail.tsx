@@ -1,13 +1,24 @@
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import type { ToolItem } from "../log/events";
+import { useParams } from "react-router";
+import { call } from "../api/client";
+import type { Envelope, ToolItem } from "../log/events";
+import { Button } from "../parts/Button";
+import { toast } from "../parts/toast";
 import { Diff } from "./Diff";
 import { CodeBlock } from "./markdown/CodeBlock";
 import { shortPath } from "./paths";
 import styles from "./Rows.module.css";
 
 /** What went in and what came out of one call. */
-export function ToolDetail({ item }: { item: ToolItem }) {
+export function ToolDetail({ item: shown }: { item: ToolItem }) {
   const { t } = useTranslation();
+  const { session } = useParams();
+  const [whole, setWhole] = useState<Partial<ToolItem> | null>(null);
+  const item = { ...shown, ...whole };
+  const readWhole = (): void => {
+    void readFields(session ?? "", shown.whole ?? {}).then(setWhole, (error: Error) => toast(t("tool.notRead"), error.message));
+  };
   const command = commandOf(item.input);
   const hasDiffs = item.diffs.length > 0;
   return (
@@ -19,10 +30,20 @@ export function ToolDetail({ item }: { item: ToolItem }) {
       {item.output !== undefined && item.output !== null && textOf(item.output) !== "" && (
         <Part title={t("tool.output")} text={textOf(item.output)} language={typeof item.output === "string" ? "" : "json"} />
       )}
-      {item.isCut && <p className={styles.soft}>{t("tool.cut")}</p>}
+      {item.isCut && !whole && session && (
+        <div className={styles.endTools}><span className={styles.soft}>{t("tool.cut")}</span> <Button onClick={readWhole}>{t("tool.whole")}</Button></div>
+      )}
       {!hasDiffs && item.locations.length > 0 && <p className={styles.soft}>{item.locations.map(shortPath).join(", ")}</p>}
     </div>
   );
+}
+
+/** The fields that the transcript cut, from the events that have all of them. */
+async function readFields(sessionId: string, whole: Record<string, number>): Promise<Partial<ToolItem>> {
+  const fields = await Promise.all(
+    Object.entries(whole).map(async ([field, seq]) => [field, (await call<Envelope>(`/api/sessions/${sessionId}/events/${seq}`)).data[field]] as const),
+  );
+  return Object.fromEntries(fields);
 }
 
 function Part({ title, text, language }: { title: string; text: string; language: string }) {

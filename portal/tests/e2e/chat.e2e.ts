@@ -89,7 +89,7 @@ describe("answers", () => {
     const { page } = here;
     const session = await begin("write inbox.md: x");
     await page.goto(`${URL}/inbox`);
-    const item = page.getByRole("listitem").filter({ has: page.locator(`a[href="/s/${session}"]`) });
+    const item = page.getByRole("main").getByRole("listitem").filter({ has: page.locator(`a[href="/s/${session}"]`) });
     await item.getByRole("button", { name: "Allow", exact: true }).click();
     await settled(session);
     await until(async () => (await item.count()) === 0, "the answered question leaves the inbox");

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { Result } from "axe-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { begin, leave, settled, until, api, URL, visit } from "./visit";
+import { begin, leave, settled, until, api, URL, visit, type Visit } from "./visit";
 
 const SHOTS = new globalThis.URL("../shots/", import.meta.url).pathname;
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -38,11 +38,18 @@ beforeAll(async () => {
 afterAll(leave);
 
 describe.each(LOOKS)("in $language, $theme, $width px", (look) => {
+  let here: Visit;
+  beforeAll(async () => {
+    here = await visit(look);
+  });
+  afterAll(() => here.context.close());
+
   it.each(PAGES)("%s has no fault that axe finds, no sideways scroll and no breach of the policy", async (name) => {
-    const { page, context, faults } = await visit(look);
+    const { page, faults } = here;
     await page.goto(URL + places[name]);
+    await page.locator("h1").first().waitFor();
     await page.waitForLoadState("networkidle");
-    await page.waitForTimeout(350);
+    await page.waitForFunction(() => document.querySelector('[role="status"][aria-label]') === null);
     await page.screenshot({ path: `${SHOTS}${name}-${look.language}-${look.theme}-${look.width}.png` });
     const sideways = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     await page.evaluate(AXE);
@@ -50,7 +57,6 @@ describe.each(LOOKS)("in $language, $theme, $width px", (look) => {
       const axe = (globalThis as unknown as { axe: { run: (options: object) => Promise<{ violations: Result[] }> } }).axe;
       return (await axe.run({ resultTypes: ["violations"] })).violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).slice(0, 3).join(" | ")}`);
     });
-    await context.close();
     expect(results).toEqual([]);
     expect(sideways).toBeLessThanOrEqual(0);
     expect(faults).toEqual([]);

@@ -3,6 +3,7 @@ import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useNavigate, useSearchParams } from "react-router";
 import { call } from "../../api/client";
+import type { Page, Run } from "../../api/types";
 import type { Envelope, SessionState } from "../../log/events";
 import { lanesOf, type Span } from "../../log/lanes";
 import { Empty, ErrorNote, Skeleton } from "../../parts/Note";
@@ -18,16 +19,15 @@ interface TimelineProps {
   isNarrow?: boolean;
 }
 
-const PAGE = 1000;
+const EVENTS_A_PAGE = 1000;
 const MOST_PAGES = 20;
 
 /** A run's lanes, why it is as it is, and the same as a table. */
 export function Timeline({ sessionId, state, isNarrow }: TimelineProps) {
   const { t } = useTranslation();
   const [search, setSearch] = useSearchParams();
-  const runs = [...state.runs.values()].filter((run) => run.startedAt || run.runId === state.liveRunId);
+  const runs = useRuns(sessionId, state.liveRunId).filter((run) => run.startedAt || run.runId === state.liveRunId);
   const runId = search.get("run") ?? state.liveRunId ?? runs.at(-1)?.runId ?? null;
-  const run = runId ? state.runs.get(runId) : undefined;
   const isLive = runId !== null && runId === state.liveRunId;
   const events = useRunEvents(runId, isLive ? state.seq : -1);
   const now = useNow(1000, isLive);
@@ -48,10 +48,10 @@ export function Timeline({ sessionId, state, isNarrow }: TimelineProps) {
       {events.error && <ErrorNote error={events.error} onRetry={() => void events.refetch()} />}
       {!lanes && !events.error && <Skeleton lines={6} />}
       {lanes && lanes.spans.length > 0 && <LaneChart lanes={lanes} isNarrow={Boolean(isNarrow)} selected={selected} onSelect={setSelected} onOpen={open} />}
-      {run && (
+      {runId && (
         <section className={styles.why} aria-label={t("why.title")}>
           <h2>{t("why.title")}</h2>
-          <Why kind="runs" id={run.runId} />
+          <Why kind="runs" id={runId} />
         </section>
       )}
       {lanes && <SpanTable spans={lanes.spans} onOpen={open} isShown={!isNarrow} />}
@@ -85,6 +85,15 @@ function SpanTable({ spans, onOpen, isShown }: { spans: Span[]; onOpen: (span: S
 
 export const titleOf = (span: Span, lane: string): string => (span.lane === "tools" || span.lane === "you" ? span.title || lane : lane);
 
+function useRuns(sessionId: string, mark: string | null): Run[] {
+  const runs = useQuery({
+    queryKey: ["session-runs", sessionId, mark],
+    queryFn: ({ signal }) => call<Page<Run>>(`/api/sessions/${sessionId}/runs`, { query: { limit: 100 }, signal }),
+    placeholderData: (before) => before,
+  });
+  return [...(runs.data?.items ?? [])].sort((a, b) => a.createdAt.localeCompare(b.createdAt));
+}
+
 function useRunEvents(runId: string | null, upTo: number) {
   return useQuery({
     queryKey: ["run-events", runId, upTo],
@@ -99,7 +108,7 @@ async function readAll(runId: string, signal: AbortSignal): Promise<Envelope[]> 
   const events: Envelope[] = [];
   for (let page = 0; page < MOST_PAGES; page++) {
     const after = events.at(-1)?.seq ?? 0;
-    const { items, nextCursor } = await call<{ items: Envelope[]; nextCursor?: number | null }>(`/api/runs/${runId}/events`, { query: { after, limit: PAGE }, signal });
+    const { items, nextCursor } = await call<{ items: Envelope[]; nextCursor?: number | null }>(`/api/runs/${runId}/events`, { query: { after, limit: EVENTS_A_PAGE }, signal });
     events.push(...items);
     if (items.length === 0 || nextCursor == null) break;
   }

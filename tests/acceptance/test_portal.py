@@ -1,0 +1,57 @@
+"""A browser does in the portal what a user would do, against a whole stack: portal/tests/e2e, run by vitest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.stack import Stack
+from tests.structure.repository import ROOT
+
+pytestmark = pytest.mark.stack
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+SECONDS = 1200
+
+
+@pytest.fixture(scope="module")
+def tools() -> tuple[str, str]:
+    """Where npm and Chromium are, with the portal built."""
+    npm, chromium = shutil.which("npm", path=PATH), os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if npm is None or chromium is None:
+        pytest.skip("there is no Node.js or no Chromium here")
+    built = subprocess.run(
+        [sys.executable, "-m", "cli", "portal"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stdout
+    return npm, chromium
+
+
+@pytest.mark.timeout(SECONDS)
+@pytest.mark.parametrize("file", sorted(path.name for path in (ROOT / "portal/tests/e2e").glob("*.e2e.ts")))
+def test_a_browser_can(stack: Stack, tools: tuple[str, str], file: str) -> None:
+    npm, chromium = tools
+    given = {**os.environ, "PATH": PATH, "CHROMIUM": chromium}
+    told = {"RUNYARD_DATA_DIR": str(stack.data)}
+    link = subprocess.run(
+        [sys.executable, "-m", "cli", "sign-in"],
+        cwd=ROOT,
+        env={**given, **told},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = {"RUNYARD_URL": stack.url, "RUNYARD_TOKEN": stack.token, "RUNYARD_SIGN_IN": link.stdout.strip()}
+    run = subprocess.run(
+        [npm, "--prefix", str(ROOT / "portal"), "run", "--silent", "e2e", "--", f"tests/e2e/{file}"],
+        env={**given, **names},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
