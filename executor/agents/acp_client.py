@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn, cast
 
 import structlog
@@ -26,6 +25,7 @@ from acp.schema import (
 )
 from pydantic import BaseModel
 
+from executor.agents.agent_folders import AgentFolders
 from executor.agents.pending_requests import PendingRequests
 from executor.agents.permissions import choose, permission_request, question_request
 from executor.agents.text import clean_json
@@ -71,11 +71,10 @@ class AcpClient:
     kept. Before `live`, updates are a replay of history and are dropped, except for reported costs.
     """
 
-    def __init__(self, translation: Translation, requests: PendingRequests, *, cwd: Path, workspace: Path) -> None:
+    def __init__(self, translation: Translation, requests: PendingRequests, folders: AgentFolders) -> None:
         self._translation = translation
         self._requests = requests
-        self._cwd = cwd
-        self._workspace = workspace
+        self._folders = folders
         self.session_id: str | None = None
         self.live = False
         self.denials: list[Denial] = []
@@ -114,7 +113,7 @@ class AcpClient:
         self, tool_call: ToolCallUpdate, options: list[PermissionOption], **_: Any
     ) -> RequestPermissionResponse:
         known = self._translation.known_call(tool_call.tool_call_id)
-        request = permission_request(tool_call, options, cwd=self._cwd, workspace=self._workspace, known=known)
+        request = permission_request(tool_call, options, folders=self._folders, known=known)
         answer = await self._requests.ask(request)
         if answer is None:
             return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
@@ -130,7 +129,7 @@ class AcpClient:
         if not isinstance(mode, ElicitationFormSessionMode | ElicitationFormRequestMode):
             raise RequestError.invalid_params({"details": "this client answers forms only"})
         schema = clean_json(mode.requested_schema.model_dump(mode="json", by_alias=True, exclude_none=True))
-        request = question_request(message, schema, cwd=self._cwd)
+        request = question_request(message, schema, cwd=self._folders.cwd)
         answer = await self._requests.ask(request)
         if answer is None:
             return CancelElicitationResponse(action="cancel")

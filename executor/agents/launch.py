@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from executor.agents.agent_folders import AgentFolders
 from executor.agents.environment import agent_environment
 from executor.agents.failures import TurnFailed
 from executor.agents.install import installed_program
@@ -56,6 +57,13 @@ def workspace_folder(turn: Turn) -> Path:
     """Return the workspace, absolute and without links."""
     with turn.account.acting():
         return turn.workspace.resolve()
+
+
+def folders_of(turn: Turn) -> AgentFolders:
+    """Return the turn's folders. The caller checks that they exist and may be used."""
+    with turn.account.acting():
+        home = turn.home.resolve()
+    return AgentFolders(workspace_folder(turn), home, working_folder(turn))
 
 
 def prepare_folders(provider: Provider, turn: Turn, cwd: Path) -> None:

@@ -12,6 +12,7 @@ from uuid import uuid4
 from acp.schema import PermissionOption as AcpOption
 from acp.schema import ToolCallUpdate
 
+from executor.agents.agent_folders import AgentFolders
 from executor.agents.text import cut_json, cut_text
 from executor.agents.tool_calls import KnownCall, cut_edits, edits_of, locations_of
 from schema.events import HumanRequested, PermissionOption
@@ -35,12 +36,12 @@ class Choice:
 
 
 def permission_request(
-    call: ToolCallUpdate, options: list[AcpOption], *, cwd: Path, workspace: Path, known: KnownCall
+    call: ToolCallUpdate, options: list[AcpOption], *, folders: AgentFolders, known: KnownCall
 ) -> HumanRequested:
     """Build a permission request.
 
     `known` is the agent's earlier description of this tool call, because the request may repeat only its id. Readers
-    resolve the request's paths against both folders.
+    resolve the request's paths against `cwd` and `workspace`.
     """
     kind, title = call.kind or known.kind, call.title or known.title
     edits = edits_of(call) or known.edits
@@ -50,16 +51,17 @@ def permission_request(
         "title": title,
         "kind": kind,
         "input": cut_json(raw_input),
-        "diffs": cut_edits(edits) or None,
-        "locations": locations_of(call) or known.locations or None,
-        "cwd": str(cwd),
-        "workspace": str(workspace),
+        "diffs": folders.placed(cut_edits(edits)) or None,
+        "locations": folders.placed(locations_of(call) or known.locations) or None,
+        "cwd": str(folders.cwd),
+        "relativeCwd": folders.relative_cwd,
+        "workspace": str(folders.workspace),
     }
     return HumanRequested(
         request_id=uuid4(),
         kind="permission",
         title=cut_text(title or "The agent asks for permission", 4096),
-        fingerprint=fingerprint(kind, title, raw_input or edits or None, cwd),
+        fingerprint=fingerprint(kind, title, raw_input or edits or None, folders.cwd),
         tool_call={key: value for key, value in shown.items() if value is not None},
         options=[
             PermissionOption(option_id=option.option_id, name=option.name, kind=option.kind) for option in options

@@ -27,7 +27,7 @@ from executor.agents.failures import TurnFailed, error_text, looks_like_login
 from executor.agents.handover import first_message
 from executor.agents.install import ensure_installed
 from executor.agents.jsonl_transport import LineTransport
-from executor.agents.launch import command_of, environment_of, prepare_folders, working_folder, workspace_folder
+from executor.agents.launch import command_of, environment_of, folders_of, prepare_folders
 from executor.agents.open_session import OpenSession, open_session
 from executor.agents.outcomes import (
     CANCELLED_BY_ANSWER,
@@ -77,12 +77,13 @@ class _TurnDriver:
         self._listener = listener
         self._stop = stop
         self._settings = RunSettings()
-        self._cwd = working_folder(turn)
+        folders = folders_of(turn)
+        self._cwd = folders.cwd
         self._redaction = Redaction(provider.secrets())
         self._meter = UsageMeter(provider.prices)
-        self._translation = Translation(listener.say, self._meter, TodoList(provider.name, turn.run.todos))
+        self._translation = Translation(listener.say, self._meter, TodoList(provider.name, turn.run.todos), folders)
         self._requests = PendingRequests(listener)
-        self._client = AcpClient(self._translation, self._requests, cwd=self._cwd, workspace=workspace_folder(turn))
+        self._client = AcpClient(self._translation, self._requests, folders)
         self._process: AgentProcess | None = None
         self._transport: LineTransport | None = None
         self._connection: ClientSideConnection | None = None

@@ -8,6 +8,7 @@ from typing import Any
 
 from acp.schema import ContentToolCallContent, FileEditToolCallContent, ToolCallStart, ToolCallUpdate
 
+from executor.agents.agent_folders import AgentFolders
 from executor.agents.content import text_of_block
 from executor.agents.text import BoundedText, cut_json, cut_text
 from schema.events import ToolCall
@@ -44,7 +45,8 @@ class KnownCall:
 class ToolCalls:
     """Hold the calls by the agent's id of each."""
 
-    def __init__(self) -> None:
+    def __init__(self, folders: AgentFolders) -> None:
+        self._folders = folders
         self._calls: dict[str, KnownCall] = {}
 
     def is_new(self, tool_call_id: str) -> bool:
@@ -58,7 +60,7 @@ class ToolCalls:
         first = self.is_new(update.tool_call_id)
         call = self._calls.setdefault(update.tool_call_id, KnownCall())
         call.take(update)
-        fields = {**_fields(update), **_output(update, call)}
+        fields = {**_fields(update, self._folders), **_output(update, call)}
         changed = {key: value for key, value in fields.items() if value is not None and call.reported.get(key) != value}
         call.reported |= changed
         if not first and not changed:
@@ -80,14 +82,14 @@ def edits_of(update: ToolCallStart | ToolCallUpdate) -> list[Json]:
     return [{"path": edit.path, "oldText": edit.old_text, "newText": edit.new_text} for edit in edits]
 
 
-def _fields(update: ToolCallStart | ToolCallUpdate) -> Json:
+def _fields(update: ToolCallStart | ToolCallUpdate, folders: AgentFolders) -> Json:
     return {
         "title": None if update.title is None else cut_text(update.title, 4096),
         "kind": update.kind,
         "status": update.status,
         "input": cut_json(update.raw_input) or None,
-        "diffs": cut_edits(edits_of(update)) or None,
-        "locations": locations_of(update) or None,
+        "diffs": folders.placed(cut_edits(edits_of(update))) or None,
+        "locations": folders.placed(locations_of(update)) or None,
     }
 
 

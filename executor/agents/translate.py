@@ -15,6 +15,7 @@ from acp.schema import (
     UsageUpdate,
 )
 
+from executor.agents.agent_folders import AgentFolders
 from executor.agents.content import text_of_block
 from executor.agents.text import CHUNK_LIMIT, cut_text, split_text
 from executor.agents.todos import TodoList, todos_of_tool_input
@@ -29,12 +30,12 @@ Say = Callable[[str, Wire], None]
 class Translation:
     """Hold the state of one turn's messages, and translate each update that continues them."""
 
-    def __init__(self, say: Say, meter: UsageMeter, todos: TodoList) -> None:
+    def __init__(self, say: Say, meter: UsageMeter, todos: TodoList, folders: AgentFolders) -> None:
         self._say = say
         self._meter = meter
         self._todos = todos
         self._message: tuple[str, str, str | None] | None = None
-        self._tools = ToolCalls()
+        self._tools = ToolCalls(folders)
         self._usage: Usage | None = None
 
     def take(self, update: object) -> None:

@@ -21,6 +21,10 @@ def test_a_first_prompt_shows_everything(demo: Provider, place: Place) -> None:
     notes = (place.workspace / "notes.md").read_text()
     assert "Have a look around" in notes
     assert "- README.md" in notes
+    asked = took.of("human_loop.requested")[0]["toolCall"]
+    assert (asked["relativeCwd"], asked["cwd"]) == (".", str(place.workspace.resolve()))
+    [diff] = [diff for update in took.of("tool.update") for diff in update.get("diffs", [])]
+    assert (diff["root"], diff["relativePath"]) == ("workspace", "notes.md")
     assert [item["status"] for item in took.of("todo.update")[-1]["items"]] == ["completed"] * 3
     assert took.text("thought")
     assert {"tool.call", "tool.update", "usage.update", "message.stop"} <= set(took.types())

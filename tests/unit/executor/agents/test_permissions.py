@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from acp.schema import FileEditToolCallContent, PermissionOption, ToolCallUpdate
 
+from executor.agents.agent_folders import AgentFolders
 from executor.agents.permissions import choose, fingerprint, permission_request
 from executor.agents.tool_calls import KnownCall
 from schema.executor_api import Answer
@@ -18,6 +19,7 @@ CODEX = [("allow_once", "allow_once"), ("accept_execpolicy_amendment", "allow_al
 CODEX_BOTH = [("allow_once", "allow_once"), ("cancel", "reject_once"), ("decline", "reject_once")]
 OPENCODE = [("once", "allow_once"), ("always", "allow_always"), ("reject", "reject_once")]
 CWD = Path("/workspace")
+FOLDERS = AgentFolders(CWD, Path("/agent"), CWD)
 
 
 def options(pairs: list[tuple[str, str]]) -> list[PermissionOption]:
@@ -87,7 +89,7 @@ def test_an_edit_without_input_is_known_by_its_diffs() -> None:
         edit = FileEditToolCallContent(type="diff", path="/workspace/a", new_text=new_text)
         known = KnownCall(kind="edit", edits=[{"path": edit.path, "oldText": None, "newText": new_text}])
         call = ToolCallUpdate(tool_call_id="1", title="Edit files", kind="edit")
-        return permission_request(call, options(CODEX), cwd=CWD, workspace=CWD, known=known).fingerprint
+        return permission_request(call, options(CODEX), folders=FOLDERS, known=known).fingerprint
 
     assert ask("one") == ask("one") != ask("two")
 
@@ -95,9 +97,9 @@ def test_an_edit_without_input_is_known_by_its_diffs() -> None:
 def test_a_request_shows_what_was_said_of_the_call_before() -> None:
     known = KnownCall(kind="execute", title="ls", raw_input={"command": "ls"})
 
-    request = permission_request(ToolCallUpdate(tool_call_id="1"), options(CLAUDE), cwd=CWD, workspace=CWD, known=known)
+    request = permission_request(ToolCallUpdate(tool_call_id="1"), options(CLAUDE), folders=FOLDERS, known=known)
 
     assert request.title == "ls"
     shown = {"toolCallId": "1", "title": "ls", "kind": "execute", "input": {"command": "ls"}}
-    assert request.tool_call == {**shown, "cwd": "/workspace", "workspace": "/workspace"}
+    assert request.tool_call == {**shown, "cwd": "/workspace", "relativeCwd": ".", "workspace": "/workspace"}
     assert [one.option_id for one in request.options or []] == [id_ for id_, _ in CLAUDE]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from acp.schema import SessionNotification
 
+from executor.agents.agent_folders import AgentFolders
 from executor.agents.todos import TodoList
 from executor.agents.translate import Translation
 from executor.agents.usage import UsageMeter
 from schema.wire import Json, Wire
+
+FOLDERS = AgentFolders(Path("/w"), Path("/h"), Path("/w/src"))
+A = {"root": "workspace", "relativePath": "a"}
 
 
 class Told:
@@ -17,7 +22,7 @@ class Told:
 
     def __init__(self) -> None:
         self.events: list[tuple[str, Json]] = []
-        self.translation = Translation(self._say, UsageMeter(None), TodoList("plan"))
+        self.translation = Translation(self._say, UsageMeter(None), TodoList("plan"), FOLDERS)
 
     def _say(self, type_: str, data: Wire) -> None:
         self.events.append((type_, data.to_json()))
@@ -113,8 +118,8 @@ def test_diffs_and_locations_are_kept() -> None:
     )
 
     [call] = told.of("tool.call")
-    assert call["diffs"] == [{"path": "/w/a", "oldText": None, "newText": "x"}]
-    assert call["locations"] == [{"path": "/w/a", "line": 3}]
+    assert call["diffs"] == [{"path": "/w/a", "oldText": None, "newText": "x", **A}]
+    assert call["locations"] == [{"path": "/w/a", "line": 3, **A}]
 
 
 def test_a_plan_and_a_todo_tool_fill_the_same_group() -> None:
