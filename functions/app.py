@@ -34,6 +34,7 @@ from functions.runtime.process import ApiProcess, hold, resident_process
 from functions.runtime.settings import ApiSettings
 from functions.sessions.live_sockets import hold_live_sockets
 from functions.sessions.routes import sessions
+from functions.sessions.socket_frames import SocketFrame
 from functions.sessions.taken_socket import SERVER_OPTIONS
 from functions.sessions.websocket import live
 from functions.site.health import health
@@ -109,7 +110,7 @@ def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> A
         live,
     ):
         app.register_blueprint(area)
-    describe(app, waited=WaitedAnswer)
+    describe(app, waited=WaitedAnswer, frame=SocketFrame)
     enforce_permissions(app)
     app.wsgi_app = FastPath(app.wsgi_app, process)  # type: ignore[assignment, method-assign]
     if worker_bind := settings.worker_address:

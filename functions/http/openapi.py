@@ -31,6 +31,11 @@ and in order. Without `after` it first sends `{"kind": "snapshot", session, runs
 `{"kind": "ping"}` with `{"kind": "pong"}`. Before it closes it sends `{"kind": "closing", code, reason, seq}`: 4008
 slow reader, 4401 login expired, 4403 forbidden, 1012 restart.
 
+`WS /api/ws` is one socket for a browser's tab. Send `{"kind": "subscribe", sessionId, after?}` and
+`{"kind": "unsubscribe", sessionId}`; every frame of a session has its `sessionId`. Unasked come `session` for a changed
+row of your list, `session_deleted`, `request` when a request that waits for you opens or closes, and `presence`. Its
+`closing` has `cursors`, the `after` of each session. `SocketFrame` in this document is every frame of both sockets.
+
 **Signing in**: send a bearer token. A browser signs in at `/sign-in?code=...` and receives a cookie; with the cookie,
 every change needs an `Origin` of Runyard's own.
 """
@@ -113,8 +118,9 @@ BODY_OPTIONAL = {
 _OF_STATUS = {"401": ["WWW-Authenticate"], "503": ["Retry-After"], "201": ["Location"], "202": ["Location"]}
 
 
-def describe(app: APIFlask, *, waited: type[BaseModel]) -> None:
-    """Configure the document. `waited` is the answer to a start that waits for the end of its run."""
+def describe(app: APIFlask, *, waited: type[BaseModel], frame: type[BaseModel]) -> None:
+    """Configure the document. `waited` is the answer to a start that waits for the end of its run, `frame` what comes
+    over WebSockets."""
     app.config.update(
         OPENAPI_VERSION="3.1.0",
         DESCRIPTION=ABOUT,
@@ -126,7 +132,10 @@ def describe(app: APIFlask, *, waited: type[BaseModel]) -> None:
 
     @app.spec_processor  # type: ignore[arg-type]  # of any kind of document; ours is a dict
     def complete(spec: Json) -> Json:
-        return _completed(app, spec, waited)
+        completed = _completed(app, spec, waited)
+        _schema(completed["components"], frame)
+        _require_kinds(completed["components"]["schemas"], frame.__name__)
+        return completed
 
 
 def also(responses: dict[int, Json]) -> Any:
@@ -232,6 +241,13 @@ def _schema(components: Json, model: type[BaseModel]) -> Json:
         components["schemas"][f"{name}.{inner}"] = definition
     components["schemas"][name] = schema
     return {"schema": {"$ref": f"#/components/schemas/{name}"}}
+
+
+def _require_kinds(schemas: Json, union: str) -> None:
+    """Each model of the union always has its `kind`: the default is only for who makes one."""
+    for reference in schemas[union]["discriminator"]["mapping"].values():
+        schema = schemas[reference.rpartition("/")[2]]
+        schema["required"] = ["kind", *schema.get("required", [])]
 
 
 def _camel_case_paths(spec: Json) -> None:

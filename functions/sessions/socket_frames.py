@@ -92,11 +92,24 @@ class ErrorFrame(Wire):
     session_id: UUID | None = None
 
 
+class UnsubscribedFrame(Wire):
+    """The server has ended a subscription of `WS /api/ws` after the event `seq`; the socket stays.
+
+    Code 4403: the session was deleted, or may not be read any more.
+    """
+
+    kind: Literal["unsubscribed"] = "unsubscribed"
+    session_id: UUID
+    code: int
+    reason: str
+    seq: int
+
+
 class ClosingFrame(Wire):
     """The last message before the server closes: 4008 slow reader, 4401 login expired, 4403 forbidden, 1012 restart.
 
-    `seq` is the last event that was sent, to be used as `after`; `cursors` has it by session for `WS /api/ws`. With
-    `sessionId` only the subscription to that session ends, and the socket stays. Connect again after `retryAfterMs`.
+    `seq` is the last event that was sent, to be used as `after`; `cursors` has it by session for `WS /api/ws`. After a
+    restart connect again when `retryAfterMs` is over.
     """
 
     kind: Literal["closing"] = "closing"
@@ -104,7 +117,6 @@ class ClosingFrame(Wire):
     reason: str
     seq: int | None = None
     cursors: dict[UUID, int] | None = None
-    session_id: UUID | None = None
     retry_after_ms: int | None = None
 
 
@@ -120,6 +132,7 @@ class SocketFrame(
             | PresenceFrame
             | PongFrame
             | ErrorFrame
+            | UnsubscribedFrame
             | ClosingFrame,
             Field(discriminator="kind"),
         ]

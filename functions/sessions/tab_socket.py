@@ -28,6 +28,7 @@ from functions.sessions.socket_frames import (
     HelloFrame,
     Subscribe,
     Unsubscribe,
+    UnsubscribedFrame,
     frame_of,
     json_of,
 )
@@ -172,7 +173,7 @@ class TabSocket:
         if code == LOGIN_EXPIRED:
             self._close(code, reason)
         elif reading is not None:
-            self.send(frame_of(ClosingFrame(code=code, reason=reason, seq=reading.seq, session_id=session_id)))
+            self.send(frame_of(UnsubscribedFrame(session_id=session_id, code=code, reason=reason, seq=reading.seq)))
             self._unsubscribe(session_id)
 
     def _tell_lost(self, fault: RunyardError) -> None:

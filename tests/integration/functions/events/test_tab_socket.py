@@ -219,7 +219,7 @@ def test_a_subscription_ends_alone_when_its_session_is_deleted(served: Served) -
             tab.subscribe(driver, after=0)
         wait_until(lambda: tab.until("event")["seq"] > 0)
         assert client.delete(f"/api/sessions/{gone.session_id}").status_code == 204
-        closing = tab.until("closing")
-        assert (closing["code"], closing["sessionId"]) == (4403, str(gone.session_id))
+        ended = tab.until("unsubscribed")
+        assert (ended["code"], ended["sessionId"]) == (4403, str(gone.session_id))
         report_many(kept, 50)
         assert tab.events_up_to(kept, 52)[-1] == 52
