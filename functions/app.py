@@ -14,7 +14,7 @@ from functions.callbacks.fast_path import FastPath
 from functions.callbacks.routes import callbacks
 from functions.http.auth import enforce_permissions
 from functions.http.openapi import describe
-from functions.http.parsing import EdgeRequest
+from functions.http.parsing import ApiRequest
 from functions.http.path_ids import PathIdConverter
 from functions.http.problems import answer_with_problems
 from functions.http.strict_json import StrictJson
@@ -50,15 +50,15 @@ from handlers.access.sign_ins import SIGNED_IN_DAYS
 PORTAL = Path(__file__).resolve().parent.parent / "portal"
 
 
-class EdgeApp(APIFlask):
-    request_class = EdgeRequest
+class ApiApp(APIFlask):
+    request_class = ApiRequest
     json_provider_class = StrictJson
 
 
 def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> APIFlask:
     """Return the app over this process's state; without `process`, make a resident server's. The caller calls
     `process.start()`."""
-    app = EdgeApp(
+    app = ApiApp(
         __name__,
         title="Runyard",
         version=VERSION,

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from schema.wire import Request, Text
 from schema.workspace_api import Root
 
-PLACES: dict[Root, str] = {"workspace": "/workspace", "agent": "/agent"}
+ROOTS: dict[Root, str] = {"workspace": "/workspace", "agent": "/agent"}
 MAX_PATH_BYTES = 4000
 MAX_NAME_BYTES = 255
 OUTSIDE = "path_outside_workspace"
@@ -56,19 +56,19 @@ def located(path: str, root: Root | None = None) -> tuple[Root, str]:
             raise _refused(path, "start it with /workspace/ or /agent/, or name its root")
         return root, clean
     first, _, rest = clean.partition("/")
-    named: Root | None = next((name for name, folder in PLACES.items() if folder == f"/{first}"), None)
+    named: Root | None = next((name for name, folder in ROOTS.items() if folder == f"/{first}"), None)
     if named is None or root not in (None, named):
-        where = " or ".join(PLACES.values()) if root is None else PLACES[root]
+        where = " or ".join(ROOTS.values()) if root is None else ROOTS[root]
         raise _refused(path, f"it is not below {where}")
     return named, rest or TOP
 
 
 def absolute(root: Root, path: str) -> str:
     """Return the path as people and manifests write it."""
-    return PLACES[root] if path == TOP else f"{PLACES[root]}/{path}"
+    return ROOTS[root] if path == TOP else f"{ROOTS[root]}/{path}"
 
 
-class PlacedPath(Request):
+class RootedPath(Request):
     """A path in a worker, given as an absolute path or with its root."""
 
     root: Root
@@ -81,7 +81,7 @@ class PlacedPath(Request):
         if not isinstance(value, dict) or not isinstance(value.get("path"), str):
             return value
         root = value.get("root")
-        if root is not None and (not isinstance(root, str) or root not in PLACES):
+        if root is not None and (not isinstance(root, str) or root not in ROOTS):
             return value
         root, path = located(value["path"], root)
         return {**value, "root": root, "path": path}
@@ -91,15 +91,15 @@ class PlacedPath(Request):
         return absolute(self.root, self.path)
 
 
-Placed = TypeVar("Placed", bound=PlacedPath)
+Rooted = TypeVar("Rooted", bound=RootedPath)
 
 
-def not_the_root(path: Placed) -> Placed:
+def not_the_root(path: Rooted) -> Rooted:
     """Validate that the path is below its root. Raises ValueError."""
     if path.path == TOP:
-        raise ValueError(f"must name a path below {PLACES[path.root]}, not the whole root")
+        raise ValueError(f"must name a path below {ROOTS[path.root]}, not the whole root")
     return path
 
 
-Below = Annotated[PlacedPath, AfterValidator(not_the_root)]
+Below = Annotated[RootedPath, AfterValidator(not_the_root)]
 """A path that is not the root itself."""

@@ -28,7 +28,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError, 
 from pydantic_core import ErrorDetails
 
 from schema.errors import Invalid, PathOutsideWorkspace
-from schema.paths import OUTSIDE, Below, PlacedPath, not_the_root
+from schema.paths import OUTSIDE, Below, RootedPath, not_the_root
 from schema.wire import Json, Request, Text
 
 MAX_SEED_BYTES = 262_144
@@ -41,7 +41,7 @@ _ONLY_WILDCARDS = re.compile(r"[*?/]*")
 Version = Annotated[Text, StringConstraints(min_length=1, max_length=100)]
 
 
-class SeedFile(PlacedPath):
+class SeedFile(RootedPath):
     """A file that the app brings.
 
     Its bytes are UTF-8 text in `content`, or base64 in `contentBase64`: at most 256 KiB a file and 1 MiB together.
@@ -71,7 +71,7 @@ class SeedFile(PlacedPath):
             raise ValueError("contentBase64 is not base64") from None
 
 
-def _keeps_something(rule: PlacedPath) -> PlacedPath:
+def _keeps_something(rule: RootedPath) -> RootedPath:
     if any(_ONLY_WILDCARDS.fullmatch(part) is None for part in rule.path.split("/")):
         return rule
     raise ValueError("this rule would delete everything; include at least one literal character")
@@ -104,7 +104,7 @@ class RuntimeManifest(Request):
     seed_files: list[SeedFile] = Field(default_factory=list, max_length=500)
     mount_points: list[Below] = Field(default_factory=list, max_length=50)
     cleanup_rules: list[CleanupRule] = Field(default_factory=list, max_length=50)
-    required_paths: list[PlacedPath] = Field(default_factory=list, max_length=1000)
+    required_paths: list[RootedPath] = Field(default_factory=list, max_length=1000)
     protected_paths: list[Below] = Field(default_factory=list, max_length=1000)
     ignore: list[IgnorePattern] | None = Field(default=None, max_length=500)
 

@@ -6,6 +6,6 @@ pytest_plugins = [
     "tests.object_stores",
     "tests.guards",
     "tests.tiers",
-    "tests.engine",
+    "tests.container_engine",
     "pytester",
 ]

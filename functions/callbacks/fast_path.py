@@ -17,7 +17,7 @@ from psycopg import OperationalError
 from pydantic import ValidationError
 
 from functions.http.openapi import WEBHOOK_HEADERS
-from functions.http.strict_json import read_storable
+from functions.http.strict_json import read_sanitized
 from functions.http.tracing import continued
 from functions.runtime.process import ApiProcess
 from handlers.callbacks.append_only import AppendOnlyCall, is_append_only
@@ -58,7 +58,7 @@ class FastPath:
 
     def _receive(self, run_id: UUID, raw: bytes, wsgi: WSGIEnvironment) -> CallbackAnswer | None:
         try:
-            body = CallbackBody.model_validate(read_storable(raw))
+            body = CallbackBody.model_validate(read_sanitized(raw))
         except (ValueError, ValidationError):
             return None
         if not is_append_only(body) or not self._is_signed(run_id, body, raw, wsgi):

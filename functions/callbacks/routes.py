@@ -17,7 +17,7 @@ from functions.http.openapi import WEBHOOK_HEADERS, conflicts, takes_headers
 from functions.http.parsing import parsed
 from functions.http.problems import MalformedJson
 from functions.http.schemas import answer
-from functions.http.strict_json import read_storable
+from functions.http.strict_json import read_sanitized
 from functions.runtime.process import api_process
 from handlers.callbacks.receive import callback_keys, receive_callback
 from schema.errors import BadSignature
@@ -58,6 +58,6 @@ def _receive(run_id: UUID, body: CallbackBody, raw: bytes) -> CallbackAnswer:
 
 def _read(raw: bytes) -> Any:
     try:
-        return read_storable(raw)
+        return read_sanitized(raw)
     except ValueError as error:
         raise MalformedJson(f"The body is not JSON: {error}.") from None

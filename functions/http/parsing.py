@@ -24,7 +24,7 @@ _KEY = re.compile(IDEMPOTENCY_KEY)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class EdgeRequest(Request):
+class ApiRequest(Request):
     """A request. An empty body is an empty object; a malformed body raises MalformedJson with the reason."""
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:  # noqa: FBT001, FBT002  Flask's

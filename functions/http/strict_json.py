@@ -25,7 +25,7 @@ class StrictJson(DefaultJSONProvider):
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:  # noqa: ARG002
         raw = s if isinstance(s, bytes) else s.encode()
         value = read_json(raw)
-        if may_hold_unstorable(raw) and mended(value) != value:
+        if may_hold_unstorable(raw) and sanitized(value) != value:
             raise ValueError("NUL and lone surrogates cannot be stored")
         return value
 
@@ -45,10 +45,10 @@ def read_json(raw: bytes) -> Any:
     return value
 
 
-def read_storable(raw: bytes) -> Any:
+def read_sanitized(raw: bytes) -> Any:
     """Return the value with U+FFFD for characters that PostgreSQL cannot store; agents do print them."""
     value = read_json(raw)
-    return mended(value) if may_hold_unstorable(raw) else value
+    return sanitized(value) if may_hold_unstorable(raw) else value
 
 
 def may_hold_unstorable(raw: bytes) -> bool:
@@ -56,14 +56,14 @@ def may_hold_unstorable(raw: bytes) -> bool:
     return _ESCAPES.search(raw) is not None
 
 
-def mended(value: Any) -> Any:
+def sanitized(value: Any) -> Any:
     """Return the value with U+FFFD for every character that PostgreSQL cannot store."""
     if isinstance(value, str):
         return _UNSTORABLE.sub(REPLACEMENT, value)
     if isinstance(value, list):
-        return [mended(item) for item in value]
+        return [sanitized(item) for item in value]
     if isinstance(value, dict):
-        return {_UNSTORABLE.sub(REPLACEMENT, key): mended(item) for key, item in value.items()}
+        return {_UNSTORABLE.sub(REPLACEMENT, key): sanitized(item) for key, item in value.items()}
     return value
 
 

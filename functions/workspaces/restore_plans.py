@@ -13,7 +13,7 @@ from functions.http.auth import actor, permission
 from functions.http.job_requests import performed
 from functions.http.schemas import answer
 from functions.runtime.process import api_process
-from handlers.workers.restore_dry_run import asked_plan, found_at
+from handlers.workers.restore_dry_run import entries_at, read_plan_request
 from handlers.workspaces.restore_plan import make_plan
 from schema.errors import PathOutsideWorkspace, RequiredPathsMissing, RuntimeVersionMismatch, SeedConflict
 from schema.job_requests import PlanRestore
@@ -57,7 +57,7 @@ def post_restore_plan(json_data: RestorePlanBody) -> Response:
     """
     body = json_data
     with api_process().transaction() as conn:
-        asked = asked_plan(conn, actor(), session_id=body.session_id, app_id=body.app_id, manifest=body.manifest)
+        asked = read_plan_request(conn, actor(), session_id=body.session_id, app_id=body.app_id, manifest=body.manifest)
     if asked.must_look and body.existing_paths is None and body.session_id is not None:
         plan = _looked_for(body, body.session_id, asked.manifest.stored())
         return answer(RestorePlanAnswer(plan=plan))
@@ -65,7 +65,7 @@ def post_restore_plan(json_data: RestorePlanBody) -> Response:
         asked.manifest,
         runtime_version=body.runtime_version,
         snapshot=None,
-        existing=found_at(body.existing_paths or ()),
+        existing=entries_at(body.existing_paths or ()),
         conflict_policy=body.conflict_policy,
     )
     return answer(RestorePlanAnswer(plan=made.shown()))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from schema.paths import PLACES, TOP
+from schema.paths import ROOTS, TOP
 from schema.wire import Json
 
 FILE_KINDS = frozenset({"read", "edit", "delete", "move", "search"})
@@ -126,7 +126,7 @@ def _place(text: str, tool_call: Json) -> str:
         return text
     if text.startswith("file:"):
         text = "/" + unquote(re.sub(r"^file:(//[^/]*)?", "", text)).lstrip("/")
-    root = _folder(tool_call.get("workspace")) or PLACES["workspace"]
+    root = _folder(tool_call.get("workspace")) or ROOTS["workspace"]
     path = _folder(posixpath.join(_folder(tool_call.get("cwd")) or root, text)) or "/"
     return TOP if path == root else path.removeprefix(root + "/")
 

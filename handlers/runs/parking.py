@@ -13,7 +13,7 @@ from uuid import UUID
 from handlers.enqueue import defer_park
 from handlers.event_log import NewEvent, append, hold_session, run_event
 from handlers.runs.settle import RetryPolicy, can_go_on, retry_or_fail, start_next, void_taken
-from handlers.workspaces.sync import hurry_save, mark_dirty
+from handlers.workspaces.sync import make_sync_due, mark_dirty
 from schema.events import RunWarning
 from schema.rows import RunRow
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_the, fetch_value, jsonb
@@ -88,19 +88,19 @@ def _warning_of(conn: Conn, run: RunRow, cut_off: list[str]) -> list[NewEvent]:
     return [run_event(run, "run.warning", warning)]
 
 
-def record_quiesced(conn: Conn, run_id: UUID, *, attempt: int, heard_all: bool) -> None:
+def record_quiesced(conn: Conn, run_id: UUID, *, attempt: int, has_all_events: bool) -> None:
     """Record that no agent of the parked run exists any more: its workspace may be synced, its worker stopped.
 
-    `heard_all`: all events of its executor are in the log, so answers given meanwhile reached no agent. Otherwise
+    `has_all_events`: all events of its executor are in the log, so answers given meanwhile reached no agent. Otherwise
     answers that the executor received are void.
     """
     head = hold_session(conn, fetch_the(conn, "run_by_id", RunRow, run_id=run_id).session_id)
     if not execute(conn, "quiesce_run", run_id=run_id, attempt=attempt):
         return
     run = fetch_the(conn, "run_by_id", RunRow, run_id=run_id)
-    events = [] if heard_all else void_taken(conn, run, None)
+    events = [] if has_all_events else void_taken(conn, run, None)
     execute(conn, "take_back_answers", run_id=run_id)
-    hurry_save(conn, run.session_id)
+    make_sync_due(conn, run.session_id)
     append(conn, head, [*events, *go_on_if_free(conn, run)])
 
 

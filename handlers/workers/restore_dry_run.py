@@ -20,16 +20,16 @@ from schema.wire import Json
 
 
 @dataclass(frozen=True)
-class AskedPlan:
+class PlanRequest:
     """`must_look`: the session has a worker or a snapshot, which only the job worker can read."""
 
     manifest: RuntimeManifest
     must_look: bool
 
 
-def asked_plan(
+def read_plan_request(
     conn: Conn, actor: Actor, *, session_id: UUID | None, app_id: UUID | None, manifest: Json | None
-) -> AskedPlan:
+) -> PlanRequest:
     """Choose the manifest: the given one, else the named app's, else the session's app's.
 
     Raises NotFound, Invalid, PathOutsideWorkspace.
@@ -38,14 +38,14 @@ def asked_plan(
     worker = None if session is None else worker_of(conn, session.id)
     must_look = worker is not None and (worker.status == "active" or worker.head_snapshot is not None)
     if manifest is not None:
-        return AskedPlan(read_runtime_manifest(manifest), must_look)
+        return PlanRequest(read_runtime_manifest(manifest), must_look)
     wanted = app_id or (None if session is None else session.app_id)
     if wanted is None:
         raise Invalid("Name a session or an app, or give a manifest.", code="no_manifest")
-    return AskedPlan(read_runtime_manifest(app_by_id(conn, wanted).manifest), must_look)
+    return PlanRequest(read_runtime_manifest(app_by_id(conn, wanted).manifest), must_look)
 
 
-def found_at(paths: Sequence[str]) -> list[TreeEntry]:
+def entries_at(paths: Sequence[str]) -> list[TreeEntry]:
     """Return entries of unknown kind for a caller's absolute paths. Raises PathOutsideWorkspace with the bad paths."""
     found: list[TreeEntry] = []
     outside: list[str] = []

@@ -38,7 +38,7 @@ _BEGINS: dict[LifecycleAction, WorkerStatus] = {
 
 
 @dataclass(frozen=True)
-class Glimpse:
+class WorkerOutline:
     """The fields that show whether a worker needs a closer look, read at `at`."""
 
     session_id: UUID
@@ -49,23 +49,23 @@ class Glimpse:
     limits: Json
     at: datetime
 
-    def may_be_due(self, default: LifeLimits, *, is_placed: bool, is_running: bool) -> bool:
-        """Return whether the worker may need an action. The host says `is_running` and `is_placed` (has a volume)."""
+    def may_be_due(self, default: LifeLimits, *, has_volume: bool, is_running: bool) -> bool:
+        """Return whether the worker may need an action. The host says `is_running` and `has_volume`."""
         limits = limits_of(self.limits, default)
         if self.status == "active":
             return not is_running or self._is_past(self.idle_since, limits.idle_stop)
         if self.status == "stopped":
-            is_odd = is_running or not is_placed or self.dirty_since is not None
+            is_odd = is_running or not has_volume or self.dirty_since is not None
             return is_odd or self._is_past(self.status_since, limits.remove_after)
-        return is_placed if self.status == "absent" else True
+        return has_volume if self.status == "absent" else True
 
     def _is_past(self, since: datetime | None, seconds: float | None) -> bool:
         return seconds is not None and (since is None or since + timedelta(seconds=seconds) <= self.at)
 
 
-def glimpses(conn: Conn, host: str, session_id: UUID | None = None) -> list[Glimpse]:
+def outlines_of_host(conn: Conn, host: str, session_id: UUID | None = None) -> list[WorkerOutline]:
     """Return the outlines of all workers of this host, or of one session's."""
-    return fetch_all(conn, "workers_of_host", Glimpse, host=host, session_id=session_id)
+    return fetch_all(conn, "workers_of_host", WorkerOutline, host=host, session_id=session_id)
 
 
 def watch(conn: Conn, session_id: UUID) -> WatchedWorker:

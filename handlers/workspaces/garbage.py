@@ -54,32 +54,32 @@ def sessions_with_objects(conn: Conn) -> list[UUID]:
     return [row.session_id for row in fetch_all(conn, "sessions_with_objects", _Session)]
 
 
-def retire_snapshots(conn: Conn, turn: SyncLease, *, rules: GarbageRules, lock_seconds: float) -> int:
+def retire_snapshots(conn: Conn, lease: SyncLease, *, rules: GarbageRules, lock_seconds: float) -> int:
     """Retire superseded mid-run snapshots; return their number. The head and a run's last snapshot always stay."""
-    hold_session(conn, turn.session_id)
-    if not renew_sync_lease(conn, turn, lock_seconds=lock_seconds):
+    hold_session(conn, lease.session_id)
+    if not renew_sync_lease(conn, lease, lock_seconds=lock_seconds):
         return 0
-    return len(fetch_all(conn, "retire_snapshots", _Id, session_id=turn.session_id, kept_days=rules.kept_days))
+    return len(fetch_all(conn, "retire_snapshots", _Id, session_id=lease.session_id, kept_days=rules.kept_days))
 
 
 def mark_for_deletion(
-    conn: Conn, turn: SyncLease, listed: Collection[Listed], *, owner: str, rules: GarbageRules, lock_seconds: float
+    conn: Conn, lease: SyncLease, listed: Collection[Listed], *, owner: str, rules: GarbageRules, lock_seconds: float
 ) -> list[str]:
     """Mark unreferenced objects of the listed; return the keys marked for the whole grace period, which the owner now
     deletes. `listed` are all objects of the session in the store, read under this lease."""
-    hold_session(conn, turn.session_id)
-    if not renew_sync_lease(conn, turn, lock_seconds=lock_seconds):
+    hold_session(conn, lease.session_id)
+    if not renew_sync_lease(conn, lease, lock_seconds=lock_seconds):
         return []
     rows = [{"key": each.key, "last_modified": each.last_modified.isoformat()} for each in listed]
-    execute(conn, "mark_unreferenced", session_id=turn.session_id, listed=jsonb(rows), owner=owner)
+    execute(conn, "mark_unreferenced", session_id=lease.session_id, listed=jsonb(rows), owner=owner)
     grace = rules.grace_seconds
-    doomed = fetch_all(conn, "mark_for_deletion", _Key, session_id=turn.session_id, owner=owner, grace_seconds=grace)
-    return [row.key for row in doomed]
+    marked = fetch_all(conn, "mark_for_deletion", _Key, session_id=lease.session_id, owner=owner, grace_seconds=grace)
+    return [row.key for row in marked]
 
 
-def forget_deleted(conn: Conn, turn: SyncLease, keys: Collection[str], *, owner: str, lock_seconds: float) -> None:
+def forget_deleted(conn: Conn, lease: SyncLease, keys: Collection[str], *, owner: str, lock_seconds: float) -> None:
     """Forget keys deleted from the store. Revoke a lease taken meanwhile: its sync may have seen the objects."""
-    hold_session(conn, turn.session_id)
-    if not renew_sync_lease(conn, turn, lock_seconds=lock_seconds):
-        execute(conn, "revoke_sync_lease", session_id=turn.session_id)
-    execute(conn, "forget_deleted", session_id=turn.session_id, keys=list(keys), owner=owner)
+    hold_session(conn, lease.session_id)
+    if not renew_sync_lease(conn, lease, lock_seconds=lock_seconds):
+        execute(conn, "revoke_sync_lease", session_id=lease.session_id)
+    execute(conn, "forget_deleted", session_id=lease.session_id, keys=list(keys), owner=owner)

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from handlers.workspaces.tree import LeadsOutside, Tree, TreeEntry, above, is_at_or_below, rule_pattern
 from schema.errors import PathOutsideWorkspace, RequiredPathsMissing, RuntimeVersionMismatch, SeedConflict
-from schema.paths import PLACES, TOP, absolute
+from schema.paths import ROOTS, TOP, absolute
 from schema.restore_plan import LAYERS, Action, ConflictPolicy, EntryReason, Layer, PlanEntry, PlanLayer, RestorePlan
 from schema.runtime_manifest import RuntimeManifest, SeedFile
 from schema.snapshot_manifest import path_text
@@ -51,7 +51,7 @@ def make_plan(
     _check_version(manifest, runtime_version)
     found = list(existing or ())
     saved = None if snapshot is None else list(snapshot.entries)
-    roots = [_Root(root, manifest, saved=saved, existing=found, policy=conflict_policy) for root in PLACES]
+    roots = [_Root(root, manifest, saved=saved, existing=found, policy=conflict_policy) for root in ROOTS]
     for root in roots:
         root.plan()
     _refuse(roots, conflict_policy, is_complete=existing is not None)

@@ -39,7 +39,7 @@ class BegunSync:
     """A sync whose scan may begin, with the state that must still hold at its commit. `unsaved_seconds`: how long
     changes have waited since the last sync."""
 
-    turn: SyncLease
+    lease: SyncLease
     epoch: int
     reason: SyncReason
     seq: int
@@ -92,9 +92,9 @@ def mark_dirty(conn: Conn, run: RunRow, *, within_seconds: float | None = None) 
     execute(conn, "mark_dirty", session_id=run.session_id, within_seconds=within_seconds, was_heard=was_heard)
 
 
-def hurry_save(conn: Conn, session_id: UUID) -> None:
+def make_sync_due(conn: Conn, session_id: UUID) -> None:
     """Make unsaved changes due for a sync at once: the session's agent has ended for now."""
-    execute(conn, "hurry_save", session_id=session_id)
+    execute(conn, "make_sync_due", session_id=session_id)
 
 
 def take_due_sync_leases(conn: Conn, *, owner: str, lock_seconds: float, at_once: int) -> list[SyncLease]:
@@ -108,16 +108,16 @@ def take_sync_lease(conn: Conn, session_id: UUID, *, owner: str, lock_seconds: f
     return fetch_one(conn, "take_sync_lease", SyncLease, session_id=session_id, owner=owner, lock_seconds=lock_seconds)
 
 
-def renew_sync_lease(conn: Conn, turn: SyncLease, *, lock_seconds: float) -> bool:
+def renew_sync_lease(conn: Conn, lease: SyncLease, *, lock_seconds: float) -> bool:
     """Renew the lease; return False if another holds it by now."""
     return bool(
-        execute(conn, "renew_sync_lease", session_id=turn.session_id, claim=turn.claim, lock_seconds=lock_seconds)
+        execute(conn, "renew_sync_lease", session_id=lease.session_id, claim=lease.claim, lock_seconds=lock_seconds)
     )
 
 
-def end_sync_lease(conn: Conn, turn: SyncLease, *, again_in_seconds: float | None = None) -> None:
+def end_sync_lease(conn: Conn, lease: SyncLease, *, again_in_seconds: float | None = None) -> None:
     """Release the lease; the next sync is due after `again_in_seconds`, if given."""
-    execute(conn, "end_sync_lease", session_id=turn.session_id, claim=turn.claim, again_in_seconds=again_in_seconds)
+    execute(conn, "end_sync_lease", session_id=lease.session_id, claim=lease.claim, again_in_seconds=again_in_seconds)
 
 
 def orphaned_sync_leases(conn: Conn) -> list[SyncLease]:
@@ -125,10 +125,10 @@ def orphaned_sync_leases(conn: Conn) -> list[SyncLease]:
     return fetch_all(conn, "orphaned_sync_leases", SyncLease)
 
 
-def expire_sync_leases(conn: Conn, turns: Collection[SyncLease]) -> None:
+def expire_sync_leases(conn: Conn, leases: Collection[SyncLease]) -> None:
     """Expire leases of vanished job workers, so that any other job worker may take them."""
-    for turn in turns:
-        execute(conn, "expire_sync_lease", session_id=turn.session_id, claim=turn.claim)
+    for lease in leases:
+        execute(conn, "expire_sync_lease", session_id=lease.session_id, claim=lease.claim)
 
 
 def saving_state(conn: Conn, session_id: UUID) -> SavingRow | None:
@@ -168,26 +168,26 @@ def why_unsaved(state: SavingRow) -> UnsavedReason | None:
 
 
 def begin_sync(
-    conn: Conn, turn: SyncLease, *, owner: str, lock_seconds: float, reason: SyncReason | None = None
+    conn: Conn, lease: SyncLease, *, owner: str, lock_seconds: float, reason: SyncReason | None = None
 ) -> BegunSync | UnsavedReason | None:
     """Begin this lease's sync; its scan starts after the commit. Return an UnsavedReason when it cannot begin now; None
     when another holds the lease, or nothing is unsaved and no `reason` asks for a sync anyway."""
-    hold_session(conn, turn.session_id)
-    state = saving_state(conn, turn.session_id)
-    if state is None or not state.is_claimed or state.sync_claim != turn.claim:
+    hold_session(conn, lease.session_id)
+    state = saving_state(conn, lease.session_id)
+    if state is None or not state.is_claimed or state.sync_claim != lease.claim:
         return None
     if state.status in _NO_PLACE or (state.dirty_since is None and reason is None):
-        end_sync_lease(conn, turn)
+        end_sync_lease(conn, lease)
         return None
     if state.epoch != state.session_epoch or not state.is_restored:
         return UnsavedReason(
             "not_whole", "Its place was not completely restored, and must not be saved over what is saved."
         )
     execute(
-        conn, "begin_sync_lease", session_id=turn.session_id, claim=turn.claim, owner=owner, lock_seconds=lock_seconds
+        conn, "begin_sync_lease", session_id=lease.session_id, claim=lease.claim, owner=owner, lock_seconds=lock_seconds
     )
     return BegunSync(
-        turn=turn,
+        lease=lease,
         epoch=state.epoch,
         reason=reason or ("message" if state.live_run_id else "run"),
         seq=state.last_seq,
@@ -204,11 +204,11 @@ def commit_sync(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> Committed
     """Commit a sync whose objects are verified. Return None when the worker's epoch changed or another holds the lease.
     An unreadable file counts as a failure all the same. Raises Unavailable when a named object is marked for deletion.
     """
-    hold_session(conn, begun.turn.session_id)
-    state = saving_state(conn, begun.turn.session_id)
+    hold_session(conn, begun.lease.session_id)
+    state = saving_state(conn, begun.lease.session_id)
     if state is None or not _still_stands(state, begun):
         return None
-    if fetch_all(conn, "objects_marked_for_deletion", _Key, session_id=begun.turn.session_id, keys=receipt.objects):
+    if fetch_all(conn, "objects_marked_for_deletion", _Key, session_id=begun.lease.session_id, keys=receipt.objects):
         raise Unavailable("Garbage is being deleted under names that the save needs.", code="objects_doomed")
     failure = receipt.failure if begun.at_rest else None
     covers = begun.at_rest and state.live_run_id is None and failure is None
@@ -216,8 +216,8 @@ def commit_sync(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> Committed
     execute(
         conn,
         "record_synced",
-        session_id=begun.turn.session_id,
-        claim=begun.turn.claim,
+        session_id=begun.lease.session_id,
+        claim=begun.lease.claim,
         epoch=begun.epoch,
         head=head,
         seq=begun.seq,
@@ -227,24 +227,24 @@ def commit_sync(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> Committed
     session_id = begun.turn.session_id
     log_synced(conn, session_id, receipt, head=head, run_id=begun.run_id, reason=begun.reason, since=begun.seq)
     if failure is not None:
-        fail_sync(conn, begun.turn, code="unreadable", message=failure, pauses=Pauses())
+        fail_sync(conn, begun.lease, code="unreadable", message=failure, pauses=Pauses())
     return Committed(head, is_covering=covers and state.dirty_seq <= begun.seq)
 
 
-def fail_sync(conn: Conn, turn: SyncLease, *, code: str, message: str, pauses: Pauses) -> Failed | None:
+def fail_sync(conn: Conn, lease: SyncLease, *, code: str, message: str, pauses: Pauses) -> Failed | None:
     """Record a failed sync, which is retried after a pause; log it. Return None when another holds the lease."""
-    hold_session(conn, turn.session_id)
+    hold_session(conn, lease.session_id)
     failed = fetch_one(
         conn,
         "record_sync_failed",
         Failed,
-        session_id=turn.session_id,
-        claim=turn.claim,
+        session_id=lease.session_id,
+        claim=lease.claim,
         error=message,
         pause_seconds=pauses.first_seconds,
         longest_seconds=pauses.longest_seconds,
     )
-    state = saving_state(conn, turn.session_id)
+    state = saving_state(conn, lease.session_id)
     if failed is None or state is None:
         return None
     data = {"code": code, "reason": message, "failures": failed.failures, "nextSyncAt": rfc3339(failed.next_sync_at)}
@@ -270,7 +270,7 @@ def _still_stands(state: SavingRow, begun: BegunSync) -> bool:
     head = begun.head.id if begun.head else None
     return (
         state.is_claimed
-        and state.sync_claim == begun.turn.claim
+        and state.sync_claim == begun.lease.claim
         and state.epoch == state.session_epoch == begun.epoch
         and state.head_snapshot == head
     )
@@ -285,13 +285,13 @@ def _landed(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> UUID:
     """Return the snapshot with the synced state: a new one, or the head if nothing has changed."""
     if receipt.unchanged and begun.head is not None:
         if begun.at_rest:
-            execute(conn, "confirm_snapshot", id=begun.head.id, session_id=begun.turn.session_id, seq=begun.seq)
+            execute(conn, "confirm_snapshot", id=begun.head.id, session_id=begun.lease.session_id, seq=begun.seq)
         return begun.head.id
     execute(
         conn,
         "insert_snapshot",
         id=receipt.snapshot_id,
-        session_id=begun.turn.session_id,
+        session_id=begun.lease.session_id,
         epoch=begun.epoch,
         run_id=begun.run_id,
         reason=begun.reason,

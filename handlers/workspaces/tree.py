@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from schema.errors import PathOutsideWorkspace
-from schema.paths import PLACES, TOP
+from schema.paths import ROOTS, TOP
 from schema.snapshot_manifest import File, Folder, Manifest, Symlink, path_bytes
 from schema.workspace_api import Root
 
@@ -45,7 +45,7 @@ class Tree:
         self.things: dict[str, TreeEntry] = {}
         for entry in sorted((entry for entry in entries if entry.root == root), key=lambda entry: entry.path):
             if _UNSAFE.search(entry.path):
-                raise PathOutsideWorkspace(f"{entry.path!r} is not a path below {PLACES[root]}.", paths=[entry.path])
+                raise PathOutsideWorkspace(f"{entry.path!r} is not a path below {ROOTS[root]}.", paths=[entry.path])
             self.put(entry)
 
     def put(self, thing: TreeEntry) -> None:
@@ -119,14 +119,14 @@ class Tree:
 
     def _follow(self, link: TreeEntry, at: list[str], steps: list[str]) -> tuple[list[str], list[str]]:
         target = link.target
-        place = PLACES[self.root]
+        folder = ROOTS[self.root]
         if target is None:
             raise LeadsOutside
         if not target.startswith("/"):
             return at, [*target.split("/"), *steps]
-        if target != place and not target.startswith(f"{place}/"):
+        if target != folder and not target.startswith(f"{folder}/"):
             raise LeadsOutside
-        return [], [*target[len(place) :].split("/"), *steps]
+        return [], [*target[len(folder) :].split("/"), *steps]
 
     def leads_outside(self, path: str) -> bool:
         try:
@@ -136,7 +136,7 @@ class Tree:
         return False
 
 
-def found_in(manifest: Manifest) -> Iterator[TreeEntry]:
+def entries_of(manifest: Manifest) -> Iterator[TreeEntry]:
     """Yield the entries of a snapshot."""
     for root, entry in manifest.placed():
         path = os.fsdecode(path_bytes(entry.path))

@@ -34,7 +34,7 @@ BUSY_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 3600.0
 """The longest pause that an executor may request by Retry-After."""
 
-ExecuteOutcome = Literal["nothing_to_do", "started", "superseded", "given_back", "ended", "left"]
+ExecuteOutcome = Literal["nothing_to_do", "started", "superseded", "requeued", "ended", "left"]
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -62,7 +62,7 @@ def _start(context: TaskContext, claimed: Claimed) -> ExecuteOutcome:
     try:
         return _hand_over(context, claimed)
     except HostFailed as error:
-        return _given_back(context, run, code=error.problem_code, message=error.detail)
+        return _requeued(context, run, code=error.problem_code, message=error.detail)
     except RestoreIncomplete as error:
         return _without_workspace(context, run, error)
     except WorkspaceRefused as error:
@@ -158,20 +158,20 @@ def _after_error(context: TaskContext, run: RunRow, error: ExecutorError) -> Exe
         _log.warning("run.claimed_elsewhere", problem=error.problem, why=error.detail)
         return "left"
     if error.problem == "busy":
-        return _given_back(
+        return _requeued(
             context, run, code="executor_busy", message="The last run's agent did not end on the executor."
         )
     if error.is_refusal:
         context.database.transact(abandon, run, code="executor_refused", message=error.detail)
         return "ended"
     pause = min(error.retry_after or 0, LONGEST_PAUSE_SECONDS)
-    return _given_back(context, run, code="executor_unreachable", message=error.detail, pause_seconds=pause)
+    return _requeued(context, run, code="executor_unreachable", message=error.detail, pause_seconds=pause)
 
 
 def _without_workspace(context: TaskContext, run: RunRow, error: RestoreIncomplete) -> ExecuteOutcome:
     """Requeue the run, or block it after its last attempt: a run never starts on a partial workspace."""
     if context.database.transact(has_attempts_left, run):
-        return _given_back(context, run, code=error.problem_code, message=error.detail)
+        return _requeued(context, run, code=error.problem_code, message=error.detail)
     return _refused(context, run, code=error.problem_code, message=error.detail)
 
 
@@ -180,12 +180,12 @@ def _refused(context: TaskContext, run: RunRow, *, code: str, message: str) -> E
     return "ended" if context.database.transact(refuse, run, code=code, message=message) else "superseded"
 
 
-def _given_back(
+def _requeued(
     context: TaskContext, run: RunRow, *, code: str, message: str, pause_seconds: float = 0
 ) -> ExecuteOutcome:
     """Requeue the run for another attempt after at least `pause_seconds`."""
-    _log.warning("run.given_back", code=code, why=message)
+    _log.warning("run.requeued", code=code, why=message)
     policy = RetryPolicy(delay_seconds=max(context.retry_policy.delay_seconds, pause_seconds))
     if context.database.transact(requeue, run, policy, code=code, message=message):
-        return "given_back"
+        return "requeued"
     return "superseded"

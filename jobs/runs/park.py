@@ -28,7 +28,7 @@ PATIENCE_SECONDS = 60.0
 _log = structlog.stdlib.get_logger(__name__)
 
 
-class NotAtRest(Unavailable):
+class NotQuiesced(Unavailable):
     """The agent of a parked run did not end in time."""
 
     code: ClassVar[str] = "not_at_rest"
@@ -41,12 +41,12 @@ def park_run(context: TaskContext, run_id: UUID) -> None:
         return
     with trace_of(run).in_logs():
         try:
-            heard_all = _end_agent(context, run)
-        except (ExecutorError, HostFailed, NotAtRest, RestoreIncomplete, WorkspaceRefused) as error:
+            has_all_events = _end_agent(context, run)
+        except (ExecutorError, HostFailed, NotQuiesced, RestoreIncomplete, WorkspaceRefused) as error:
             _log.warning("run.not_quiesced", why=error.detail)
             return
-        context.database.transact(record_quiesced, run.id, attempt=run.attempt, heard_all=heard_all)
-        _log.info("run.quiesced", heardAll=heard_all)
+        context.database.transact(record_quiesced, run.id, attempt=run.attempt, has_all_events=has_all_events)
+        _log.info("run.quiesced", hasAllEvents=has_all_events)
 
 
 def _end_agent(context: TaskContext, run: RunRow) -> bool:
@@ -58,7 +58,7 @@ def _end_agent(context: TaskContext, run: RunRow) -> bool:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while state is not None and not _has_ended(state):
         if time.monotonic() > deadline or context.closing.is_set():
-            raise NotAtRest
+            raise NotQuiesced
         time.sleep(LOOK_SECONDS)
         state = context.executors.run_state(endpoint, run.id, trace_of(run))
     return state is not None and state.state != "refused"

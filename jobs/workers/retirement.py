@@ -23,12 +23,12 @@ from handlers.workers.lifecycle import (
     limits_of,
 )
 from handlers.workers.retirement import (
-    Glimpse,
+    WorkerOutline,
     begin,
     begin_forced_removal,
     end_forced_removal,
-    glimpses,
     look,
+    outlines_of_host,
     watch,
 )
 from handlers.workers.rows import worker_changed
@@ -66,7 +66,7 @@ class Retired:
 
 def stop_idle(context: TaskContext, session_id: UUID | None = None, *, actor: str = DEFAULT_ACTOR) -> StopSweep:
     """Sync and stop workers idle beyond their limit. With a session, stop its worker without waiting."""
-    workers = _glimpses(context, session_id, "active")
+    workers = _outlines(context, session_id, "active")
     asked_by = actor if session_id else None
     retired = _retire_all(context, workers, asked_by=asked_by, may=_ALL - {"remove"}, why="stop")
     stopped = [worker for worker in retired if worker.status in ("stopped", "absent")]
@@ -77,7 +77,7 @@ def stop_idle(context: TaskContext, session_id: UUID | None = None, *, actor: st
 
 def remove_stopped(context: TaskContext, session_id: UUID | None = None, *, actor: str = DEFAULT_ACTOR) -> RemoveSweep:
     """Remove workers stopped beyond their limit, after a sync if needed. With a session, do not wait."""
-    workers = _glimpses(context, session_id, "stopped")
+    workers = _outlines(context, session_id, "stopped")
     retired = _retire_all(context, workers, asked_by=actor if session_id else None, may=_ALL, why="remove")
     removed = [worker for worker in retired if worker.status == "absent"]
     rest = [worker for worker in retired if worker not in removed]
@@ -127,30 +127,30 @@ def look_after_workers(context: TaskContext) -> list[Retired]:
     there = context.host.sessions()
     due = [
         worker
-        for worker in context.database.transact(glimpses, context.host.name)
+        for worker in context.database.transact(outlines_of_host, context.host.name)
         if worker.may_be_due(
-            context.life_limits, is_placed=worker.session_id in there, is_running=there.get(worker.session_id, False)
+            context.life_limits, has_volume=worker.session_id in there, is_running=there.get(worker.session_id, False)
         )
     ]
     return _retire_all(context, due, asked_by=None, may=_ALL, why="stop")
 
 
-def _glimpses(context: TaskContext, session_id: UUID | None, status: WorkerStatus) -> list[Glimpse]:
+def _outlines(context: TaskContext, session_id: UUID | None, status: WorkerStatus) -> list[WorkerOutline]:
     if session_id is not None:
         context.database.transact(watch, session_id)  # NotFound
-    workers = context.database.transact(glimpses, context.host.name, session_id)
+    workers = context.database.transact(outlines_of_host, context.host.name, session_id)
     return [worker for worker in workers if worker.status == status]
 
 
 def _retire_all(
     context: TaskContext,
-    workers: Iterable[Glimpse],
+    workers: Iterable[WorkerOutline],
     *,
     asked_by: str | None,
     may: frozenset[LifecycleAction],
     why: SyncReason,
 ) -> list[Retired]:
-    def retire(worker: Glimpse) -> Retired:
+    def retire(worker: WorkerOutline) -> Retired:
         limits = at_once(asked_by) if asked_by else limits_of(worker.limits, context.life_limits)
         return _retire(context, worker.session_id, limits=limits, may=may, why=why)
 

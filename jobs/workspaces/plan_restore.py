@@ -17,7 +17,7 @@ from jobs.workspaces.restore import saved_entries
 from jobs.workspaces.validate import look_for
 from schema.errors import WorkspaceRefused
 from schema.job_requests import PlanRestore
-from schema.paths import PLACES, located
+from schema.paths import ROOTS, located
 from schema.restore_plan import PlanOutcome, RestorePlan
 from schema.rows import SnapshotRow, WorkerRow
 from schema.runtime_manifest import RuntimeManifest, read_runtime_manifest
@@ -72,7 +72,7 @@ def _in_worker(context: TaskContext, worker: WorkerRow, endpoint: Endpoint, mani
     there = [
         TreeEntry(*located(path), _KINDS.get(str(kind), "other"))
         for path, kind in kinds.items()
-        if path not in PLACES.values()
+        if path not in ROOTS.values()
     ]
     gone = {located(path) for path in found.missing}
     request = gone | {(entry.root, entry.path) for entry in there}

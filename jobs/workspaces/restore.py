@@ -12,7 +12,7 @@ import structlog
 
 from handlers.workers.activate import BegunActivation, Restoring, restore_failed, restored
 from handlers.workspaces.restore_plan import Snapshot, make_plan
-from handlers.workspaces.tree import TreeEntry, found_in
+from handlers.workspaces.tree import TreeEntry, entries_of
 from jobs.context import TaskContext
 from jobs.object_store.contract import ObjectStorage
 from jobs.runtime.executor_client import Endpoint
@@ -146,7 +146,7 @@ def _asks_for_paths(manifest: RuntimeManifest) -> bool:
 
 
 def saved_entries(context: TaskContext, snapshot: SnapshotRow) -> Iterator[TreeEntry]:
-    return found_in(_manifest(_store(context), snapshot))
+    return entries_of(_manifest(_store(context), snapshot))
 
 
 def _manifest(store: ObjectStorage, snapshot: SnapshotRow) -> Manifest:

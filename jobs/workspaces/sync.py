@@ -196,7 +196,7 @@ def _save(context: TaskContext, lease: SyncLease, *, reason: SyncReason | None) 
 
 def _trace_of(begun: BegunSync) -> Trace:
     return Trace(
-        session_id=begun.turn.session_id, epoch=begun.epoch, run_id=begun.run_id, traceparent=begun.traceparent
+        session_id=begun.lease.session_id, epoch=begun.epoch, run_id=begun.run_id, traceparent=begun.traceparent
     )
 
 
@@ -266,14 +266,14 @@ class _SyncRequester:
             trace=trace,
             start=lambda: self._context.executors.sync(endpoint, self._wanted(), trace),
             may_have=self._may_have,
-            is_held=lambda: self._context.sync_leases.is_held(begun.turn),
+            is_held=lambda: self._context.sync_leases.is_held(begun.lease),
         )
 
     def _wanted(self) -> SyncWorkspace:
         begun = self._begun
         self.snapshot_ids.append(uuid4())
         return SyncWorkspace(
-            session_id=begun.turn.session_id,
+            session_id=begun.lease.session_id,
             epoch=begun.epoch,
             snapshot_id=self.snapshot_ids[-1],
             run_id=begun.run_id,
@@ -285,7 +285,7 @@ class _SyncRequester:
         )
 
     def _may_have(self, want: Want) -> bool:
-        session_id, head = self._begun.turn.session_id, self._begun.head
+        session_id, head = self._begun.lease.session_id, self._begun.head
         if is_content_key(session_id, want.key):
             return True
         if want.method == "GET":
@@ -295,7 +295,7 @@ class _SyncRequester:
 
 def _endpoint(context: TaskContext, begun: BegunSync) -> Endpoint:
     """Return the endpoint of the executor to sync from. The periodic worker check restarts an ended executor."""
-    facts = context.host.facts(begun.turn.session_id)
+    facts = context.host.facts(begun.lease.session_id)
     if not facts.has_volume(begun.epoch):
         raise NotSaved("The worker's volume is gone: no data is left to sync.", code="place_gone")
     if facts.endpoint is None:

@@ -28,7 +28,7 @@ def verify(store: ObjectStorage, begun: BegunSync, receipt: SyncReceipt, *, requ
             raise Unproven("The executor compared with a snapshot other than the last.")
         _verify(store, begun.head)
         return
-    session_id = begun.turn.session_id
+    session_id = begun.lease.session_id
     if receipt.snapshot_id not in requested_ids:
         raise Unproven("The executor synced under an id that was not requested.")
     *contents, last = receipt.objects or [""]

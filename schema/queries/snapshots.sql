@@ -14,7 +14,7 @@ WHERE session_workers.session_id = %(session_id)s
     AND session_logs.session_id = session_workers.session_id
     AND (session_workers.status = 'active' OR (%(was_heard)s AND session_workers.status <> 'absent'));
 
--- name: hurry_save
+-- name: make_sync_due
 -- Make the save of unsaved changes due now. A failed save keeps its pause.
 UPDATE session_workers SET next_sync_at = LEAST(next_sync_at, now())
 WHERE session_id = %(session_id)s AND dirty_since IS NOT NULL AND (sync_failures = 0 OR next_sync_at IS NULL);
@@ -322,9 +322,9 @@ RETURNING key;
 
 -- name: objects_marked_for_deletion
 -- The given objects that a live job worker has marked for deletion.
-SELECT key FROM unreferenced_objects AS doomed
-WHERE doomed.session_id = %(session_id)s
-    AND doomed.key = ANY (%(keys)s)
+SELECT key FROM unreferenced_objects AS marked
+WHERE marked.session_id = %(session_id)s
+    AND marked.key = ANY (%(keys)s)
     AND EXISTS (
         SELECT 1 FROM pg_locks AS held
         WHERE held.locktype = 'advisory'
@@ -332,7 +332,7 @@ WHERE doomed.session_id = %(session_id)s
             AND held.objsubid = 1
             AND held.granted
             AND (held.classid::bigint << 32) | held.objid::bigint
-                = hashtextextended('runyard job worker ' || doomed.doomed_by, 0)
+                = hashtextextended('runyard job worker ' || marked.doomed_by, 0)
     );
 
 -- name: forget_deleted

@@ -11,7 +11,7 @@ from tests.acceptance.hostile import HOSTILE
 from tests.acceptance.stack import Stack, running_stack
 from tests.acceptance.talk import Json, Talk, end, of_type, outcome, texts
 from tests.acceptance.waiting import wait_until
-from tests.engine import IMAGE, deployment, gateway_of, kill
+from tests.container_engine import IMAGE, deployment, gateway_of, kill
 from tests.model_server.starter import ModelServer
 from tests.proxy import Proxy
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.acceptance.stack import running_stack
 from tests.acceptance.talk import Talk, end, texts
-from tests.engine import IMAGE, EngineToStop, deployment
+from tests.container_engine import IMAGE, EngineToStop, deployment
 
 pytestmark = [pytest.mark.docker, pytest.mark.stack, pytest.mark.timeout(600)]  # others may use the engine for minutes
 

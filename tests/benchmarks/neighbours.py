@@ -20,7 +20,7 @@ from tests.acceptance.talk import Talk
 from tests.acceptance.waiting import wait_until
 from tests.benchmarks.figures import in_turns, percentile
 from tests.benchmarks.report import Line, Wanted, rated
-from tests.engine import IMAGE, deployment, gateway_of
+from tests.container_engine import IMAGE, deployment, gateway_of
 
 LIMITS = {"WORKER_CPUS": "0.5", "WORKER_MEMORY_MIB": "512", "WORKER_PROCESSES": "256", "WORKER_DISK_MIB": "1024"}
 """Of each of two workers on a machine of two processors: one is left for all else."""

@@ -27,7 +27,7 @@ from tests.benchmarks.ground import ROOT
 from tests.benchmarks.other_programs import Others
 from tests.benchmarks.report import Line, Wanted, rated
 from tests.benchmarks.trees import CHANGED, change_byte, change_files, left_behind, make_large_files, make_tree
-from tests.integration.executor.snapshotter.places import ALL
+from tests.integration.executor.snapshotter.session_disk import ALL
 from tests.object_stores import RunningStore, new_server, with_bucket
 
 LINK_SECONDS = 600.0
@@ -37,10 +37,10 @@ def workspaces() -> Iterator[Line]:
     """The snapshotter against programs that work on the local disk."""
     with _ground() as (folder, store):
         make_tree(folder / "tree")
-        place, others = Place(folder, folder / "tree", store), Others(folder, folder / "tree", store)
-        yield from first_saves(place, others)
-        yield from small_changes(place, others)
-        yield from restores(place, others)
+        saved_tree, others = SavedTree(folder, folder / "tree", store), Others(folder, folder / "tree", store)
+        yield from first_saves(saved_tree, others)
+        yield from small_changes(saved_tree, others)
+        yield from restores(saved_tree, others)
 
 
 def sync_program(program: str) -> Iterator[Line]:
@@ -51,11 +51,13 @@ def sync_program(program: str) -> Iterator[Line]:
     with _ground() as (folder, store):
         tree, large = folder / "tree", folder / "large"
         make_tree(tree)
-        place, others = Place(folder, tree, store), Others(folder, tree, store)
-        yield from _synced(program, "50,000 files", place, others, lambda: change_files(tree, 77))
+        saved_tree, others = SavedTree(folder, tree, store), Others(folder, tree, store)
+        yield from _synced(program, "50,000 files", saved_tree, others, lambda: change_files(tree, 77))
         make_large_files(large / "tree")
-        place, others = Place(large, large / "tree", store), Others(large, large / "tree", store, into="large")
-        yield from _synced(program, "2 GB in 8 files", place, others, lambda: change_byte(place.tree / "model-3.bin"))
+        saved_tree, others = SavedTree(large, large / "tree", store), Others(large, large / "tree", store, into="large")
+        yield from _synced(
+            program, "2 GB in 8 files", saved_tree, others, lambda: change_byte(saved_tree.tree / "model-3.bin")
+        )
 
 
 @contextmanager
@@ -66,53 +68,57 @@ def _ground() -> Iterator[tuple[Path, RunningStore]]:
             yield folder, store
 
 
-def _synced(program: str, what: str, place: Place, others: Others, change: Callable[[], None]) -> Iterator[Line]:
+def _synced(
+    program: str, what: str, saved_tree: SavedTree, others: Others, change: Callable[[], None]
+) -> Iterator[Line]:
     """The larger a ratio, the slower the other program. A first sync takes minutes, in which the machine may change:
     ours is measured right before it and right after."""
     target = "G9" if program == "rclone" and what.startswith("50,000") else "-"
     wanted = Wanted(">=", 20) if target == "G9" else None
-    before, theirs = place.first_save(), others.sync(program)
-    rounds = Rounds((theirs, theirs), (before, place.first_save()))
+    before, theirs = saved_tree.first_save(), others.sync(program)
+    rounds = Rounds((theirs, theirs), (before, saved_tree.first_save()))
     yield rated(target, f"{program}: first sync of {what}, against ours", rounds, unit="s", wanted=wanted)
-    yield _once(f"{program}: sync of {what} without a change", others.sync(program), place.save())
+    yield _once(f"{program}: sync of {what} without a change", others.sync(program), saved_tree.save())
     change()
-    yield _once(f"{program}: sync of {what} after a small change", others.sync(program), place.save())
-    yield _once(f"{program}: restore of {what}", others.sync(program, back=True), place.restore())
-    yield Line("-", f"memory of our snapshotter with {what}, at most", f"{place.peak_bytes / 2**20:.0f} MiB")
+    yield _once(f"{program}: sync of {what} after a small change", others.sync(program), saved_tree.save())
+    yield _once(f"{program}: restore of {what}", others.sync(program, back=True), saved_tree.restore())
+    yield Line("-", f"memory of our snapshotter with {what}, at most", f"{saved_tree.peak_bytes / 2**20:.0f} MiB")
 
 
 def _once(what: str, theirs: float, ours: float) -> Line:
     return rated("-", f"{what}, against ours", Rounds((theirs,), (ours,)), unit="s", wanted=None)
 
 
-def first_saves(place: Place, others: Others) -> Iterator[Line]:
-    rounds = in_turns(place.first_save, others.pack_by_tar)
-    note = f"The snapshotter's process took at most {place.peak_bytes / 2**20:.0f} MiB of memory."
+def first_saves(saved_tree: SavedTree, others: Others) -> Iterator[Line]:
+    rounds = in_turns(saved_tree.first_save, others.pack_by_tar)
+    note = f"The snapshotter's process took at most {saved_tree.peak_bytes / 2**20:.0f} MiB of memory."
     what = "first save of 50,000 files, against `tar \\| zstd -3` to the local disk"
     yield rated("G9", what, rounds, unit="s", wanted=Wanted("<=", 3.5), note=note)
 
 
-def small_changes(place: Place, others: Others) -> Iterator[Line]:
+def small_changes(saved_tree: SavedTree, others: Others) -> Iterator[Line]:
     what = f"save after {CHANGED} files changed, against"
-    yield rated("G10", f"{what} a bare scan", in_turns(place.change, others.scan), unit="s", wanted=Wanted("<=", 3))
+    yield rated(
+        "G10", f"{what} a bare scan", in_turns(saved_tree.change, others.scan), unit="s", wanted=Wanted("<=", 3)
+    )
     if shutil.which("restic"):
         others.restic("init")
-        others.restic("backup", str(place.tree))
-        rounds = in_turns(place.change, others.change_for_restic)
+        others.restic("backup", str(saved_tree.tree))
+        rounds = in_turns(saved_tree.change, others.change_for_restic)
         yield rated("G10", f"{what} restic, local disk", rounds, unit="s", wanted=Wanted("<=", 0.35))
     yield rated(
-        "-", "save without a change, against a bare scan", in_turns(place.save, others.scan), unit="s", wanted=None
+        "-", "save without a change, against a bare scan", in_turns(saved_tree.save, others.scan), unit="s", wanted=None
     )
 
 
-def restores(place: Place, others: Others) -> Iterator[Line]:
+def restores(saved_tree: SavedTree, others: Others) -> Iterator[Line]:
     what = "restore of 50,000 files, against"
-    rounds = in_turns(place.restore, others.unpack_by_tar)
+    rounds = in_turns(saved_tree.restore, others.unpack_by_tar)
     yield rated("G11", f"{what} `zstd -d \\| tar -x`", rounds, unit="s", wanted=Wanted("<=", 1.5))
-    rounds = in_turns(place.restore, others.unpack_by_tar_and_flush)
+    rounds = in_turns(saved_tree.restore, others.unpack_by_tar_and_flush)
     yield rated("-", f"{what} the same and `sync -f`, as ours does", rounds, unit="s", wanted=None)
     if shutil.which("restic"):
-        rounds = in_turns(place.restore, others.restore_by_restic)
+        rounds = in_turns(saved_tree.restore, others.restore_by_restic)
         yield rated("G11", f"{what} restic, local disk", rounds, unit="s", wanted=Wanted("<=", 0.8))
 
 
@@ -128,7 +134,7 @@ def running_store(folder: Path) -> Iterator[RunningStore]:
 
 
 @dataclass
-class Place:
+class SavedTree:
     """A session whose workspace is the tree. Every figure is in seconds, process start included."""
 
     folder: Path

@@ -15,7 +15,7 @@ from typing import Any
 from executor.agents.provider import Provider
 from schema.events import HumanRequested
 from schema.executor_api import Answer
-from tests.integration.executor.agents.turns import Decide, Place, Took, answering
+from tests.integration.executor.agents.turns import Decide, SessionFolders, Took, answering
 from tests.model_server.starter import Json, ModelServer
 
 TURN_SECONDS = 60.0
@@ -33,23 +33,23 @@ class Trial:
 
     agent: Provider
     model: ModelServer
-    place: Place
+    folders: SessionFolders
 
     def take(self, *steps: Json, decide: Decide | None = None, mode: str = "auto", **more: Any) -> Took:
         """One turn in which the model does these steps, and nothing of an earlier turn. One that is too slow proves
         nothing: TimeoutError."""
         self.model.reset()
         self.model.add(*steps)
-        took = self.place.take(self.agent, "Do it", decide=decide, mode=mode, timeout_seconds=TURN_SECONDS, **more)
+        took = self.folders.take(self.agent, "Do it", decide=decide, mode=mode, timeout_seconds=TURN_SECONDS, **more)
         if took.code == "timeout":
             raise TimeoutError(f"{self.agent.title} took more than {TURN_SECONDS:g} seconds")
         return took
 
     def writes(self, name: str) -> Json:
-        return {"tool": "write", "path": str(self.place.workspace / name), "content": "as scripted\n"}
+        return {"tool": "write", "path": str(self.folders.workspace / name), "content": "as scripted\n"}
 
     def has(self, name: str) -> bool:
-        return (self.place.workspace / name).exists()
+        return (self.folders.workspace / name).exists()
 
     def told_model(self, text: str) -> bool:
         """Whether the model was sent this text in the last turn."""
@@ -59,13 +59,13 @@ class Trial:
 def holds(check: str, agent: Provider, model: ModelServer) -> bool:
     """Try it in an empty place."""
     with tempfile.TemporaryDirectory() as folder:
-        return CHECKS[check](Trial(agent, model, Place(Path(folder))))
+        return CHECKS[check](Trial(agent, model, SessionFolders(Path(folder))))
 
 
 def silence(agent: Provider, model: ModelServer) -> str | None:
     """Why it gives no answer at all; None when it does."""
     with tempfile.TemporaryDirectory() as folder:
-        took = Trial(agent, model, Place(Path(folder))).take(DONE)
+        took = Trial(agent, model, SessionFolders(Path(folder))).take(DONE)
     return None if took.text().endswith(DONE["text"]) else str(took.finished.reason)
 
 
@@ -83,7 +83,7 @@ def remembers_a_permission(trial: Trial) -> bool:
     took = trial.take(MAKES_ONE, MAKES_ONE, DONE, mode="ask", decide=answering("allow_always"))
     asked = took.of("human_loop.requested")
     offered = [option["kind"] for option in asked[0]["options"]] if asked else []
-    made = list(trial.place.workspace.glob("made.*"))
+    made = list(trial.folders.workspace.glob("made.*"))
     return len(asked) == 1 and "allow_always" in offered and len(made) == 2
 
 
@@ -176,7 +176,7 @@ def takes_a_mode(trial: Trial) -> bool:
 
 
 def takes_a_folder(trial: Trial) -> bool:
-    (trial.place.workspace / "inner").mkdir(parents=True)
+    (trial.folders.workspace / "inner").mkdir(parents=True)
     trial.take({"tool": "run", "command": "touch here.txt"}, DONE, cwd="inner")
     return trial.has("inner/here.txt")
 

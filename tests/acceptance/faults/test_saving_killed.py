@@ -16,7 +16,7 @@ from tests.acceptance.faults.plane import Plane, running_plane
 from tests.acceptance.talk import Talk
 from tests.acceptance.waiting import wait_until
 from tests.checker import check
-from tests.integration.executor.saving import is_engine
+from tests.integration.executor.saving import is_snapshotter
 from tests.model_server.starter import ModelServer
 from tests.object_stores import RunningStore
 from tests.proxy import Hold
@@ -96,7 +96,7 @@ def wait_until_saved(plane: Plane, session_id: str) -> None:
     wait_until(lambda: bool(plane.one(state, session_id)), seconds=TAKEN_UP_SECONDS, what=log)
     executor = plane.executor_of(session_id)
     assert executor is not None
-    assert [child for child in executor.children(recursive=True) if is_engine(child)] == []
+    assert [child for child in executor.children(recursive=True) if is_snapshotter(child)] == []
 
 
 def numbers(plane: Plane, session_id: str) -> object:

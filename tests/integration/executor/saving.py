@@ -13,7 +13,7 @@ import psutil
 
 from tests.integration.executor.conftest import Worker
 from tests.integration.executor.snapshotter.objects import Objects
-from tests.integration.executor.snapshotter.places import ALL
+from tests.integration.executor.snapshotter.session_disk import ALL
 
 Answer = dict[str, Any]
 
@@ -75,18 +75,18 @@ def restored(worker: Worker, objects: Objects, snapshot_id: str | None, **change
     return dict(state["restore"])
 
 
-def engines_of(worker: Worker) -> list[psutil.Process]:
+def snapshotters_of(worker: Worker) -> list[psutil.Process]:
     assert worker.process is not None
-    return [child for child in psutil.Process(worker.process.pid).children() if is_engine(child)]
+    return [child for child in psutil.Process(worker.process.pid).children() if is_snapshotter(child)]
 
 
-def is_engine(process: psutil.Process) -> bool:
+def is_snapshotter(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):  # it has just ended
         return "executor.snapshotter" in " ".join(process.cmdline())
     return False
 
 
-def kill_engine(worker: Worker) -> None:
+def kill_snapshotter(worker: Worker) -> None:
     """SIGKILL, if one lives."""
-    for engine in engines_of(worker):
+    for engine in snapshotters_of(worker):
         os.kill(engine.pid, signal.SIGKILL)

@@ -16,7 +16,7 @@ from executor.agents.provider import Provider
 from executor.runs.coalescing import Draft
 from executor.runs.sanitize import storable
 from schema.wire import Json
-from tests.integration.executor.agents.turns import AGENTS_DIR, Place, Took, answering
+from tests.integration.executor.agents.turns import AGENTS_DIR, SessionFolders, Took, answering
 from tests.integration.functions.conftest import Api
 from tests.thoroughness import by_chance, chances, times
 
@@ -102,8 +102,8 @@ lines = st.one_of(
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path / "session")
+def folders(tmp_path: Path) -> SessionFolders:
+    return SessionFolders(tmp_path / "session")
 
 
 def provider(script: Path, *, when: str) -> Provider:
@@ -133,7 +133,7 @@ def assert_ended_well(took: Took, api: Api) -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "within"])
-def test_a_turn_with_any_output_ends(api: Api, place: Place, tmp_path: Path, when: str) -> None:
+def test_a_turn_with_any_output_ends(api: Api, folders: SessionFolders, tmp_path: Path, when: str) -> None:
     script = tmp_path / "said"
     agent = provider(script, when=when)
 
@@ -143,7 +143,7 @@ def test_a_turn_with_any_output_ends(api: Api, place: Place, tmp_path: Path, whe
     @example([b"x" * 3_000_000])
     def take_a_turn(said: list[bytes]) -> None:
         script.write_bytes(b"\n".join(said) + b"\n")
-        took = place.take(agent, "go", decide=answering("deny"), timeout_seconds=20, grace_seconds=0.2, resume=None)
+        took = folders.take(agent, "go", decide=answering("deny"), timeout_seconds=20, grace_seconds=0.2, resume=None)
         assert_ended_well(took, api)
         if when == "within":
             assert took.events[0][0] == "run.started"
@@ -151,13 +151,13 @@ def test_a_turn_with_any_output_ends(api: Api, place: Place, tmp_path: Path, whe
     take_a_turn()
 
 
-def test_a_session_with_too_long_a_name_is_a_protocol_error(place: Place, tmp_path: Path) -> None:
+def test_a_session_with_too_long_a_name_is_a_protocol_error(folders: SessionFolders, tmp_path: Path) -> None:
     script = tmp_path / "said"
     answers = [
         {"jsonrpc": "2.0", "id": 0, "result": {"protocolVersion": 1, "agentCapabilities": {}}},
         {"jsonrpc": "2.0", "id": 1, "result": {"sessionId": f"{uuid4()}" * 30}},
     ]
     script.write_text("\n".join(json.dumps(answer) for answer in answers) + "\n")
-    took = place.take(provider(script, when="answers"), "go")
+    took = folders.take(provider(script, when="answers"), "go")
     assert (took.finished.status, took.code) == ("failed", "protocol_error")
     assert took.events == []

@@ -41,8 +41,8 @@ LIVE = """SELECT user_id, app_id FROM runs WHERE status IN ('starting', 'running
 
 
 @dataclass
-class Place:
-    """What claims and ends runs, as job workers and executors do."""
+class Claimer:
+    """Claims and ends runs, as job workers and executors do."""
 
     conn: psycopg.Connection
     limits: RunLimits
@@ -171,56 +171,56 @@ def check_rules(
 ) -> None:
     conn.execute("DELETE FROM sessions")
     conn.execute("DELETE FROM procrastinate_jobs")
-    place, model = Place(conn, limits), Model(limits)
+    claimer, model = Claimer(conn, limits), Model(limits)
     for act, pick in acts:
-        one_act(place, model, people, apps, act, pick)
-        assert place.broken_limits(apps) == []
-    come_to_rest(place, model)
+        one_act(claimer, model, people, apps, act, pick)
+        assert claimer.broken_limits(apps) == []
+    come_to_rest(claimer, model)
     assert [run.id for run in model.of("queued") if model.fits(run)] == [], "a place is free, and nobody takes it"
     held = {row[0] for row in conn.execute("SELECT id FROM runs WHERE held_by IS NOT NULL").fetchall()}
     assert held == {run.id for run in model.of("queued")}
 
 
-def one_act(place: Place, model: Model, people: list[Actor], apps: list[AppRow], act: str, pick: int) -> None:
+def one_act(claimer: Claimer, model: Model, people: list[Actor], apps: list[AppRow], act: str, pick: int) -> None:
     queued, live = model.of("queued"), model.of("live")
     if act == "start":
         who, app = people[pick % 3], apps[pick // 3 % 2]
         limit = app.limits.get("concurrentRuns", model.limits.per_app)
-        model.runs.append(Run(place.start(who, app), who.user_id, app.id, limit))
+        model.runs.append(Run(claimer.start(who, app), who.user_id, app.id, limit))
     elif act == "job":
-        do_a_job(place, model)
+        do_a_job(claimer, model)
     elif act == "claim" and queued:
-        claim(place, model, queued[pick % len(queued)])
+        claim(claimer, model, queued[pick % len(queued)])
     elif act == "end" and live:
         run = live[pick % len(live)]
-        place.end(run.id)
+        claimer.end(run.id)
         run.status = "ended"
     elif act == "stop" and queued:
         run = queued[pick % len(queued)]
-        with place.conn.transaction():
-            stop_run(place.conn, next(who for who in people if who.user_id == run.user), run.id, policy=STOP)
+        with claimer.conn.transaction():
+            stop_run(claimer.conn, next(who for who in people if who.user_id == run.user), run.id, policy=STOP)
         run.status = "ended"
 
 
-def claim(place: Place, model: Model, run: Run) -> None:
-    assert place.claim(run.id) == model.claim(run)
+def claim(claimer: Claimer, model: Model, run: Run) -> None:
+    assert claimer.claim(run.id) == model.claim(run)
 
 
-def do_a_job(place: Place, model: Model) -> bool:
+def do_a_job(claimer: Claimer, model: Model) -> bool:
     """Whether there was one."""
-    run_id = place.take_a_job()
+    run_id = claimer.take_a_job()
     if run_id is not None:
-        claim(place, model, next(run for run in model.runs if run.id == run_id))
+        claim(claimer, model, next(run for run in model.runs if run.id == run_id))
     return run_id is not None
 
 
-def come_to_rest(place: Place, model: Model) -> None:
+def come_to_rest(claimer: Claimer, model: Model) -> None:
     """All jobs are done, and those that the duty finds missing."""
-    while do_a_job(place, model):
+    while do_a_job(claimer, model):
         pass
-    place.wake()
-    while do_a_job(place, model):
-        place.wake()
+    claimer.wake()
+    while do_a_job(claimer, model):
+        claimer.wake()
 
 
 def test_limits_and_turns_are_as_the_rules_say(
@@ -230,41 +230,41 @@ def test_limits_and_turns_are_as_the_rules_say(
 
 
 @pytest.fixture
-def claimers(database: str) -> Iterator[list[Place]]:
+def claimers(database: str) -> Iterator[list[Claimer]]:
     limits = RunLimits(system=4, per_app=3, per_user=2)
     conns = [psycopg.connect(database, autocommit=True) for _ in range(CLAIMERS)]
-    yield [Place(conn, limits) for conn in conns]
+    yield [Claimer(conn, limits) for conn in conns]
     for conn in conns:
         conn.close()
 
 
 def test_many_who_claim_at_once_never_exceed_a_limit_and_do_all(
-    conn: psycopg.Connection, people: list[Actor], apps: list[AppRow], claimers: list[Place]
+    conn: psycopg.Connection, people: list[Actor], apps: list[AppRow], claimers: list[Claimer]
 ) -> None:
-    place = claimers[0]
+    claimer = claimers[0]
     sessions: list[Any] = [None] * 3
     for n in range(RUNS):
         # some alone, some one behind the other
         who, app = people[n % 3], apps[n // 3 % 2]
-        run_id = place.start(who, app, sessions[n % 3] if n % 4 == 0 and app is apps[0] else None)
+        run_id = claimer.start(who, app, sessions[n % 3] if n % 4 == 0 and app is apps[0] else None)
         if n // 3 % 2 == 0 and sessions[n % 3] is None:
             sessions[n % 3] = run_now(conn, run_id).session_id
     done, broken, ended = Counter[UUID](), list[str](), threading.Event()
 
-    def work(place: Place) -> None:
+    def work(claimer: Claimer) -> None:
         while not ended.wait(0.001):
-            run_id = place.take_a_job()
+            run_id = claimer.take_a_job()
             if run_id is None:
-                place.wake()
-            elif place.claim(run_id):
-                broken.extend(place.broken_limits(apps))
+                claimer.wake()
+            elif claimer.claim(run_id):
+                broken.extend(claimer.broken_limits(apps))
                 done[run_id] += 1
-                place.end(run_id)
+                claimer.end(run_id)
             if len(done) == RUNS:
                 ended.set()
 
     with ThreadPoolExecutor(CLAIMERS) as pool:
-        working = [pool.submit(work, place) for place in claimers]
+        working = [pool.submit(work, claimer) for claimer in claimers]
         ended.wait(times(60, 600))
         ended.set()
         for each in working:

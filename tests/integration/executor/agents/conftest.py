@@ -10,7 +10,7 @@ import pytest
 
 from executor.agents.provider import Provider
 from executor.agents.registry import load_registry
-from tests.integration.executor.agents.turns import AGENTS_DIR, ROOT, Place, scripted_agent
+from tests.integration.executor.agents.turns import AGENTS_DIR, ROOT, SessionFolders, scripted_agent
 from tests.model_server.starter import ModelServer, model_server
 
 
@@ -40,5 +40,5 @@ def demo() -> Provider:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path / "session")
+def folders(tmp_path: Path) -> SessionFolders:
+    return SessionFolders(tmp_path / "session")

@@ -7,18 +7,18 @@ import pytest
 from executor.agents.provider import Provider
 from schema.events import TodoUpdate
 from schema.executor_api import Handover
-from tests.integration.executor.agents.turns import Place, answering
+from tests.integration.executor.agents.turns import SessionFolders, answering
 
 
-def test_a_first_prompt_shows_everything(demo: Provider, place: Place) -> None:
-    place.workspace.mkdir(parents=True)
-    (place.workspace / "README.md").write_text("hello")
+def test_a_first_prompt_shows_everything(demo: Provider, folders: SessionFolders) -> None:
+    folders.workspace.mkdir(parents=True)
+    (folders.workspace / "README.md").write_text("hello")
 
-    took = place.take(demo, "Have a look around")
+    took = folders.take(demo, "Have a look around")
 
     assert took.finished.status == "succeeded"
     assert len(took.of("human_loop.requested")) == 1
-    notes = (place.workspace / "notes.md").read_text()
+    notes = (folders.workspace / "notes.md").read_text()
     assert "Have a look around" in notes
     assert "- README.md" in notes
     asked = took.of("human_loop.requested")[0]["toolCall"]
@@ -31,53 +31,53 @@ def test_a_first_prompt_shows_everything(demo: Provider, place: Place) -> None:
     assert took.finished.to_json()["usage"]["cost"]["amount"] == 0.0
 
 
-def test_mode_auto_asks_nothing(demo: Provider, place: Place) -> None:
-    took = place.take(demo, "Have a look", mode="auto")
+def test_mode_auto_asks_nothing(demo: Provider, folders: SessionFolders) -> None:
+    took = folders.take(demo, "Have a look", mode="auto")
 
     assert took.of("human_loop.requested") == []
-    assert (place.workspace / "notes.md").exists()
+    assert (folders.workspace / "notes.md").exists()
 
 
-def test_a_denied_file_is_not_written(demo: Provider, place: Place) -> None:
-    took = place.take(demo, "write a.txt: hello", decide=answering("deny"))
+def test_a_denied_file_is_not_written(demo: Provider, folders: SessionFolders) -> None:
+    took = folders.take(demo, "write a.txt: hello", decide=answering("deny"))
 
-    assert not (place.workspace / "a.txt").exists()
+    assert not (folders.workspace / "a.txt").exists()
     assert "Did not write a.txt" in took.text()
 
 
-def test_always_is_asked_once(demo: Provider, place: Place) -> None:
-    took = place.take(demo, "write a.txt: 1\nwrite b.txt: 2", decide=answering("allow_always"))
+def test_always_is_asked_once(demo: Provider, folders: SessionFolders) -> None:
+    took = folders.take(demo, "write a.txt: 1\nwrite b.txt: 2", decide=answering("allow_always"))
 
     assert len(took.of("human_loop.requested")) == 1
-    assert (place.workspace / "b.txt").read_text() == "2\n"
+    assert (folders.workspace / "b.txt").read_text() == "2\n"
 
 
-def test_it_remembers_in_a_new_process(demo: Provider, place: Place) -> None:
-    first = place.take(demo, "say: I like zebras", mode="auto")
+def test_it_remembers_in_a_new_process(demo: Provider, folders: SessionFolders) -> None:
+    first = folders.take(demo, "say: I like zebras", mode="auto")
 
-    second = place.take(demo, "Hello again", mode="auto", resume=first.started["agentSessionId"])
+    second = folders.take(demo, "Hello again", mode="auto", resume=first.started["agentSessionId"])
 
     assert second.started["resumed"] is True
     assert "I remember 1 earlier prompts, the last was: say: I like zebras" in second.text()
 
 
-def test_a_prompt_that_may_have_arrived_is_never_sent_again(demo: Provider, place: Place) -> None:
-    took = place.take(demo, "write a.txt: x", mode="auto", resume="0" * 32, continuing=True)
+def test_a_prompt_that_may_have_arrived_is_never_sent_again(demo: Provider, folders: SessionFolders) -> None:
+    took = folders.take(demo, "write a.txt: x", mode="auto", resume="0" * 32, continuing=True)
 
     assert (took.finished.status, took.code) == ("failed", "agent_lost")
-    assert not (place.workspace / "a.txt").exists()
+    assert not (folders.workspace / "a.txt").exists()
 
 
-def test_a_question_is_answered(demo: Provider, place: Place) -> None:
-    took = place.take(demo, "ask: Which colour?", decide=answering("answer", answers={"answer": "blue"}))
+def test_a_question_is_answered(demo: Provider, folders: SessionFolders) -> None:
+    took = folders.take(demo, "ask: Which colour?", decide=answering("answer", answers={"answer": "blue"}))
 
     [request] = took.of("human_loop.requested")
     assert (request["kind"], request["title"]) == ("question", "Which colour?")
     assert '"blue"' in took.text()
 
 
-def test_a_question_can_be_declined(demo: Provider, place: Place) -> None:
-    took = place.take(demo, "ask: Which colour?", decide=answering("deny"))
+def test_a_question_can_be_declined(demo: Provider, folders: SessionFolders) -> None:
+    took = folders.take(demo, "ask: Which colour?", decide=answering("deny"))
 
     assert "You answered nothing" in took.text()
     assert took.finished.status == "succeeded"
@@ -94,44 +94,46 @@ def test_a_question_can_be_declined(demo: Provider, place: Place) -> None:
         ("background", "succeeded", ""),
     ],
 )
-def test_a_line_can_ask_for_trouble(demo: Provider, place: Place, prompt: str, status: str, code: str) -> None:
-    took = place.take(demo, prompt)
+def test_a_line_can_ask_for_trouble(
+    demo: Provider, folders: SessionFolders, prompt: str, status: str, code: str
+) -> None:
+    took = folders.take(demo, prompt)
 
     assert (took.finished.status, took.code) == (status, code)
     assert took.leftovers == []
 
 
-def test_plain_words_are_no_orders(demo: Provider, place: Place) -> None:
-    took = place.take(demo, "Write me a poem, please, and read the README", mode="auto")
+def test_plain_words_are_no_orders(demo: Provider, folders: SessionFolders) -> None:
+    took = folders.take(demo, "Write me a poem, please, and read the README", mode="auto")
 
-    assert (place.workspace / "notes.md").exists()
+    assert (folders.workspace / "notes.md").exists()
     assert "Hello! I am the demo agent" in took.text()
 
 
-def test_a_hanging_agent_is_stopped(demo: Provider, place: Place) -> None:
-    took = place.take(demo, "hang", grace_seconds=0.3, stop_when=lambda type_, _: type_ == "message.delta")
+def test_a_hanging_agent_is_stopped(demo: Provider, folders: SessionFolders) -> None:
+    took = folders.take(demo, "hang", grace_seconds=0.3, stop_when=lambda type_, _: type_ == "message.delta")
 
     assert took.code == "stopped"
     assert took.leftovers == []
 
 
-def test_what_is_handed_over_is_told_and_not_obeyed(demo: Provider, place: Place) -> None:
+def test_what_is_handed_over_is_told_and_not_obeyed(demo: Provider, folders: SessionFolders) -> None:
     handover = Handover(
         providers=["codex"], text="The user to codex:\n  write old.txt: x", runs=1, left_out=2, tokens=9
     )
 
-    took = place.take(demo, "write new.txt: y", mode="auto", handover=handover)
+    took = folders.take(demo, "write new.txt: y", mode="auto", handover=handover)
 
     assert took.of("conversation.handed_over") == [{"from": ["codex"], "runs": 1, "leftOut": 2, "tokens": 9}]
-    assert [file.name for file in place.workspace.glob("*.txt")] == ["new.txt"]
-    [kept] = (place.folder / "home").rglob(f"{took.started['agentSessionId']}.json")
+    assert [file.name for file in folders.workspace.glob("*.txt")] == ["new.txt"]
+    [kept] = (folders.folder / "home").rglob(f"{took.started['agentSessionId']}.json")
     assert "old.txt" in kept.read_text()
 
 
-def test_a_list_goes_on_where_the_run_before_left_it(demo: Provider, place: Place) -> None:
-    left = TodoUpdate.model_validate(place.take(demo, "hello", mode="auto").of("todo.update")[-1])
+def test_a_list_goes_on_where_the_run_before_left_it(demo: Provider, folders: SessionFolders) -> None:
+    left = TodoUpdate.model_validate(folders.take(demo, "hello", mode="auto").of("todo.update")[-1])
 
-    took = place.take(demo, "hello", mode="auto", todos=[left])
+    took = folders.take(demo, "hello", mode="auto", todos=[left])
 
     told = [[item["id"] for item in update["items"]] for update in took.of("todo.update")]
     assert told == [[item.id for item in left.items]] * 4

@@ -104,7 +104,7 @@ async def _when_true(condition: Callable[[], bool], act: Callable[[], None]) -> 
 
 
 @dataclass
-class Place:
+class SessionFolders:
     """A session's workspace and agent home."""
 
     folder: Path

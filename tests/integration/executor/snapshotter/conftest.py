@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.executor.snapshotter.objects import Objects
-from tests.integration.executor.snapshotter.places import Place
+from tests.integration.executor.snapshotter.session_disk import SessionDisk
 
 
 @pytest.fixture
@@ -21,18 +21,18 @@ def objects() -> Iterator[Objects]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, objects: Objects) -> Iterator[Place]:
+def disk(tmp_path: Path, objects: Objects) -> Iterator[SessionDisk]:
     before = os.umask(0o022)
-    yield Place(tmp_path / "place", objects)
+    yield SessionDisk(tmp_path / "place", objects)
     os.umask(before)
     subprocess.run(["chmod", "-R", "u+rwX", tmp_path], check=False)
 
 
 @pytest.fixture
-def saved(place: Place) -> Place:
+def saved(disk: SessionDisk) -> SessionDisk:
     """With small files in a pack, and a large one in parts of which none compresses."""
-    (place.workspace / "folder").mkdir()
-    (place.workspace / "folder" / "small").write_text("small " * 1000)
-    (place.workspace / "large").write_bytes(os.urandom(2 << 20))
-    place.save()
-    return place
+    (disk.workspace / "folder").mkdir()
+    (disk.workspace / "folder" / "small").write_text("small " * 1000)
+    (disk.workspace / "large").write_bytes(os.urandom(2 << 20))
+    disk.save()
+    return disk

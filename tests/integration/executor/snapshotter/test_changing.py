@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.executor.snapshotter.places import Place
+from tests.integration.executor.snapshotter.session_disk import SessionDisk
 from tests.integration.executor.snapshotter.trees import look
 
 
 def test_a_file_that_changes_while_it_is_read_is_noticed_and_read_again(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    disk: SessionDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = place.workspace / "busy"
+    path = disk.workspace / "busy"
     path.write_text("a" * 100)
     real, changes = os.pread, iter(["b" * 100, "c" * 50])
 
@@ -27,10 +27,10 @@ def test_a_file_that_changes_while_it_is_read_is_noticed_and_read_again(
         return data
 
     monkeypatch.setattr(os, "pread", pread)
-    receipt = place.save().receipt
+    receipt = disk.save().receipt
     assert receipt["skipped"] == []
-    fresh = place.another("fresh")
-    fresh.restore(place.head)
+    fresh = disk.another("fresh")
+    fresh.restore(disk.head)
     assert (fresh.workspace / "busy").read_text() == "c" * 50
 
 
@@ -47,25 +47,25 @@ def while_reading(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object])
 
 
 def test_a_folder_that_is_renamed_before_it_is_read_is_looked_for_again(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    disk: SessionDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (place.workspace / "a").write_text("is read before")
-    folder = place.workspace / "old"
+    (disk.workspace / "a").write_text("is read before")
+    folder = disk.workspace / "old"
     folder.mkdir()
     (folder / "file").write_text("precious")
-    while_reading(monkeypatch, lambda: folder.rename(place.workspace / "new"))
-    place.save()
-    fresh = place.another("fresh")
-    fresh.restore(place.head)
-    assert look(fresh.workspace) == look(place.workspace)
+    while_reading(monkeypatch, lambda: folder.rename(disk.workspace / "new"))
+    disk.save()
+    fresh = disk.another("fresh")
+    fresh.restore(disk.head)
+    assert look(fresh.workspace) == look(disk.workspace)
 
 
 @pytest.mark.parametrize("what", ["removed", "replaced", "a folder now"])
 def test_other_names_of_a_file_that_goes_before_it_is_read_keep_its_content(
-    place: Place, monkeypatch: pytest.MonkeyPatch, what: str
+    disk: SessionDisk, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    first, other, another = (place.workspace / name for name in ("b", "c", "d"))
-    (place.workspace / "a").write_text("is read before")
+    first, other, another = (disk.workspace / name for name in ("b", "c", "d"))
+    (disk.workspace / "a").write_text("is read before")
     first.write_text("precious")
     other.hardlink_to(first)
     another.hardlink_to(first)
@@ -78,19 +78,19 @@ def test_other_names_of_a_file_that_goes_before_it_is_read_keep_its_content(
             first.mkdir()
 
     while_reading(monkeypatch, change)
-    place.save()
-    fresh = place.another("fresh")
-    fresh.restore(place.head)
+    disk.save()
+    fresh = disk.another("fresh")
+    fresh.restore(disk.head)
     assert [(fresh.workspace / name).read_text() for name in ("c", "d")] == ["precious"] * 2
     assert what != "replaced" or (fresh.workspace / "b").read_text() == "new"
-    place.save()
-    again = place.another("again")
-    again.restore(place.head)
-    assert look(again.workspace) == look(place.workspace)
+    disk.save()
+    again = disk.another("again")
+    again.restore(disk.head)
+    assert look(again.workspace) == look(disk.workspace)
 
 
-def test_a_file_that_never_stands_still_is_saved_as_it_was_read_and_named(place: Place) -> None:
-    path = place.workspace / "log"
+def test_a_file_that_never_stands_still_is_saved_as_it_was_read_and_named(disk: SessionDisk) -> None:
+    path = disk.workspace / "log"
     path.write_text("line\n")
     ended = threading.Event()
 
@@ -105,16 +105,16 @@ def test_a_file_that_never_stands_still_is_saved_as_it_was_read_and_named(place:
     try:
         named = False
         for _ in range(200):
-            named = named or any(one["reason"] == "changing" for one in place.save().receipt["skipped"])
+            named = named or any(one["reason"] == "changing" for one in disk.save().receipt["skipped"])
             if named:
                 break
     finally:
         ended.set()
         writer.join()
-    fresh = place.another("fresh")
-    fresh.restore(place.head)
+    fresh = disk.another("fresh")
+    fresh.restore(disk.head)
     assert (fresh.workspace / "log").read_text().startswith("line\n")
-    place.save()
-    again = place.another("again")
-    again.restore(place.head)
+    disk.save()
+    again = disk.another("again")
+    again.restore(disk.head)
     assert (again.workspace / "log").read_text() == path.read_text()

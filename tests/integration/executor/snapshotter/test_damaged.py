@@ -24,7 +24,7 @@ from schema.snapshot_manifest import (
     parts_digest,
     write_manifest,
 )
-from tests.integration.executor.snapshotter.places import Place, used_place
+from tests.integration.executor.snapshotter.session_disk import SessionDisk, used_disk
 from tests.integration.executor.snapshotter.trees import look
 
 
@@ -48,8 +48,8 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("kind", ["packs", "parts", "snapshots"])
-def test_a_damaged_object_is_noticed_and_nothing_is_touched(saved: Place, kind: str, damage: str) -> None:
-    there = used_place(saved)
+def test_a_damaged_object_is_noticed_and_nothing_is_touched(saved: SessionDisk, kind: str, damage: str) -> None:
+    there = used_disk(saved)
     before = look(there.workspace)
     [key] = [key for key in saved.objects.stored if f"/{kind}/" in key]
     saved.objects.stored[key] = DAMAGES[damage](saved.objects.stored[key])
@@ -59,7 +59,7 @@ def test_a_damaged_object_is_noticed_and_nothing_is_touched(saved: Place, kind: 
     assert not (there.workspace / STAGING).exists()
 
 
-def rewrite(saved: Place, change: Callable[[Manifest], Manifest]) -> None:
+def rewrite(saved: SessionDisk, change: Callable[[Manifest], Manifest]) -> None:
     """As a worker would that tells untruths: its manifest fits its digest, and not what it names."""
     assert saved.head is not None
     data = write_manifest(change(saved.manifest()))
@@ -78,20 +78,20 @@ def with_other_bytes(entry: Entry) -> Entry:
 
 
 @pytest.mark.parametrize("kind", [File, LargeFile], ids=["small", "large"])
-def test_a_file_that_is_not_what_its_manifest_says_is_not_restored(saved: Place, kind: type[Entry]) -> None:
+def test_a_file_that_is_not_what_its_manifest_says_is_not_restored(saved: SessionDisk, kind: type[Entry]) -> None:
     def change(manifest: Manifest) -> Manifest:
         entries = [with_other_bytes(each) if isinstance(each, kind) else each for each in manifest.roots.workspace]
         return replace(manifest, roots=Roots(entries, []))
 
     rewrite(saved, change)
-    there = used_place(saved)
+    there = used_disk(saved)
     before = look(there.workspace)
     with pytest.raises(ObjectDamaged):
         there.restore(saved.head)
     assert look(there.workspace) == before
 
 
-def test_a_pack_that_would_unfold_to_more_than_its_manifest_says_is_not_unfolded(saved: Place) -> None:
+def test_a_pack_that_would_unfold_to_more_than_its_manifest_says_is_not_unfolded(saved: SessionDisk) -> None:
     data = bomb(b"")
 
     def change(manifest: Manifest) -> Manifest:
@@ -112,7 +112,7 @@ def test_a_pack_that_would_unfold_to_more_than_its_manifest_says_is_not_unfolded
         tracemalloc.stop()
 
 
-def test_a_manifest_of_another_snapshot_is_not_taken(saved: Place) -> None:
+def test_a_manifest_of_another_snapshot_is_not_taken(saved: SessionDisk) -> None:
     first = saved.head
     (saved.workspace / "more").write_text("more")
     saved.save()

@@ -15,7 +15,7 @@ from executor.snapshotter import paths
 from executor.snapshotter.paths import FOLDER, open_below, open_root
 from executor.snapshotter.protocol import SnapshotterFailed
 from executor.snapshotter.stable_read import NotReadable, open_file
-from tests.integration.executor.snapshotter.places import Place
+from tests.integration.executor.snapshotter.session_disk import SessionDisk
 from tests.thoroughness import times
 
 SECRET = b"the machine's own secret"
@@ -120,12 +120,12 @@ def _swap(path: Path, aside: Path, link: Path, outside: Path) -> None:
 @pytest.mark.timeout(times(180, 3600))
 @pytest.mark.usefixtures("opening")
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_a_link_swapped_in_while_a_save_reads_leads_nowhere(place: Place, tmp_path: Path, kind: str) -> None:
+def test_a_link_swapped_in_while_a_save_reads_leads_nowhere(disk: SessionDisk, tmp_path: Path, kind: str) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "passwd").write_bytes(SECRET)
     target = outside if kind == "folder" else outside / "passwd"
-    swapped = place.workspace / "swapped"
+    swapped = disk.workspace / "swapped"
 
     def make() -> None:
         if kind == "folder":
@@ -136,29 +136,29 @@ def test_a_link_swapped_in_while_a_save_reads_leads_nowhere(place: Place, tmp_pa
 
     with swapping(swapped, target, make) as turns:
         while turns[0] < times(5000, 100_000):
-            place.index = None
-            place.save()
-    raw = [_raw(data) for key, data in place.objects.stored.items() if "/packs/" in key]
+            disk.index = None
+            disk.save()
+    raw = [_raw(data) for key, data in disk.objects.stored.items() if "/packs/" in key]
     assert any(b"the agent's own" in data for data in raw)
     assert not any(SECRET in data for data in raw)
 
 
 @pytest.mark.timeout(times(180, 3600))
 @pytest.mark.usefixtures("opening")
-def test_a_link_swapped_in_while_a_restore_writes_leads_nowhere(place: Place, tmp_path: Path) -> None:
+def test_a_link_swapped_in_while_a_restore_writes_leads_nowhere(disk: SessionDisk, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     before = outside.stat()
     for number in range(5):
-        (place.workspace / "swapped" / f"d{number}").mkdir(parents=True)
-        (place.workspace / "swapped" / f"d{number}" / "f").write_text("restored")
-    place.save()
-    there = place.another("there")
+        (disk.workspace / "swapped" / f"d{number}").mkdir(parents=True)
+        (disk.workspace / "swapped" / f"d{number}" / "f").write_text("restored")
+    disk.save()
+    there = disk.another("there")
     swapped = there.workspace / "swapped"
     with swapping(swapped, outside, swapped.mkdir) as turns:
         while turns[0] < times(5000, 100_000):
             try:
-                there.restore(place.head)
+                there.restore(disk.head)
             except (OSError, SnapshotterFailed):
                 continue  # it may fail, for the folder is not always there
     assert os.listdir(outside) == []
@@ -174,53 +174,53 @@ def _raw(data: bytes) -> bytes:
     return zstandard.ZstdDecompressor().decompress(data, max_output_size=1 << 24)
 
 
-def test_nothing_that_would_block_is_waited_for(place: Place) -> None:
-    os.mkfifo(place.workspace / "fifo")
-    swapped = place.workspace / "swapped"
-    (place.workspace / "other").touch()
-    with swapping(swapped, place.workspace / "fifo", lambda: os.mkfifo(swapped)) as turns:
+def test_nothing_that_would_block_is_waited_for(disk: SessionDisk) -> None:
+    os.mkfifo(disk.workspace / "fifo")
+    swapped = disk.workspace / "swapped"
+    (disk.workspace / "other").touch()
+    with swapping(swapped, disk.workspace / "fifo", lambda: os.mkfifo(swapped)) as turns:
         while turns[0] < 50:
-            place.index = None
-            place.save()
-    reasons = {(one["path"], one["reason"]) for one in place.save().receipt["skipped"]}
+            disk.index = None
+            disk.save()
+    reasons = {(one["path"], one["reason"]) for one in disk.save().receipt["skipped"]}
     assert ("fifo", "fifo") in reasons
 
 
-def test_devices_are_named_and_not_opened(place: Place) -> None:
+def test_devices_are_named_and_not_opened(disk: SessionDisk) -> None:
     try:
-        os.mknod(place.workspace / "zero", 0o020666, os.makedev(1, 5))
+        os.mknod(disk.workspace / "zero", 0o020666, os.makedev(1, 5))
     except PermissionError:  # only root makes device files; who may not has none in its workspace
         return
-    assert [one["reason"] for one in place.save().receipt["skipped"]] == ["device"]
+    assert [one["reason"] for one in disk.save().receipt["skipped"]] == ["device"]
 
 
-def test_paths_that_the_system_cannot_open_at_once_are_named(place: Place) -> None:
+def test_paths_that_the_system_cannot_open_at_once_are_named(disk: SessionDisk) -> None:
     """4 KB and more: each folder is entered from the one before."""
-    at = os.open(place.workspace, os.O_RDONLY)
+    at = os.open(disk.workspace, os.O_RDONLY)
     for _ in range(25):
         os.mkdir("d" * 200, dir_fd=at)
         at, before = os.open("d" * 200, os.O_RDONLY, dir_fd=at), at
         os.close(before)
     os.close(os.open("deep", os.O_CREAT | os.O_WRONLY, dir_fd=at))
     os.close(at)
-    receipt = place.save().receipt
+    receipt = disk.save().receipt
     assert [one["reason"] for one in receipt["skipped"]] == ["too_long"]
-    there = place.another("there")
-    there.restore(place.head)
-    deepest = max((entry.path for entry in place.manifest().entries("workspace")), key=len)
+    there = disk.another("there")
+    there.restore(disk.head)
+    deepest = max((entry.path for entry in disk.manifest().entries("workspace")), key=len)
     assert 3800 < len(deepest) <= 4095
 
 
-def test_deep_trees_that_are_in_the_way_are_taken_away(place: Place) -> None:
-    (place.workspace / "d").write_text("a file now")
-    place.save()
-    there = place.another("there")
+def test_deep_trees_that_are_in_the_way_are_taken_away(disk: SessionDisk) -> None:
+    (disk.workspace / "d").write_text("a file now")
+    disk.save()
+    there = disk.another("there")
     at = os.open(there.workspace, os.O_RDONLY)
     for _ in range(3000):
         os.mkdir("d", dir_fd=at)
         at, before = os.open("d", os.O_RDONLY, dir_fd=at), at
         os.close(before)
     os.close(at)
-    there.restore(place.head)
+    there.restore(disk.head)
     assert (there.workspace / "d").read_text() == "a file now"
     assert os.listdir(there.workspace) == ["d"]

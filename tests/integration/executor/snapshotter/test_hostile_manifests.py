@@ -33,7 +33,7 @@ from schema.snapshot_manifest import (
     read_snapshot_manifest,
     write_manifest,
 )
-from tests.integration.executor.snapshotter.places import Place
+from tests.integration.executor.snapshotter.session_disk import SessionDisk
 from tests.thoroughness import by_chance, chances
 
 
@@ -202,10 +202,10 @@ def test_any_name_has_a_text_of_its_own(path: bytes) -> None:
     assert "\ud800" not in text.encode("utf-8").decode("utf-8")
 
 
-def test_objects_of_a_manifest_are_of_its_session_alone(place: Place) -> None:
-    (place.workspace / "f").write_text("x")
-    place.save()
-    prefix = f"sessions/{place.session_id}/"
-    assert all(key.startswith(prefix) for key in place.manifest().object_keys())
-    assert place.head is not None
-    assert set(place.objects.stored) == {*place.manifest().object_keys(), manifest_key(place.session_id, place.head)}
+def test_objects_of_a_manifest_are_of_its_session_alone(disk: SessionDisk) -> None:
+    (disk.workspace / "f").write_text("x")
+    disk.save()
+    prefix = f"sessions/{disk.session_id}/"
+    assert all(key.startswith(prefix) for key in disk.manifest().object_keys())
+    assert disk.head is not None
+    assert set(disk.objects.stored) == {*disk.manifest().object_keys(), manifest_key(disk.session_id, disk.head)}

@@ -13,7 +13,7 @@ from executor.snapshotter import transfer
 from executor.snapshotter.protocol import SnapshotterFailed
 from executor.snapshotter.transfer import ObjectDamaged, StoreFailed
 from schema.errors import RunyardError
-from tests.integration.executor.snapshotter.places import ALL, Place, used_place
+from tests.integration.executor.snapshotter.session_disk import ALL, SessionDisk, used_disk
 from tests.integration.executor.snapshotter.trees import look
 
 
@@ -23,8 +23,8 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "LONGEST_PAUSE_SECONDS", 0.01)
 
 
-def test_an_object_that_is_gone_is_said_to_be(saved: Place) -> None:
-    there = used_place(saved)
+def test_an_object_that_is_gone_is_said_to_be(saved: SessionDisk) -> None:
+    there = used_disk(saved)
     before = look(there.workspace)
     del saved.objects.stored[next(key for key in saved.objects.stored if "/packs/" in key)]
     with pytest.raises(ObjectDamaged) as failed:
@@ -34,7 +34,7 @@ def test_an_object_that_is_gone_is_said_to_be(saved: Place) -> None:
 
 
 @pytest.mark.parametrize("status", [503, 429, 500, 403, 0], ids=["503", "429", "500", "expired link", "reset"])
-def test_what_fails_now_and_then_is_tried_again(saved: Place, status: int) -> None:
+def test_what_fails_now_and_then_is_tried_again(saved: SessionDisk, status: int) -> None:
     calls = iter(range(1000))
     saved.objects.hurt = lambda _method, _key: status if next(calls) % 3 < 2 else None
     (saved.workspace / "more").write_bytes(os.urandom(3 << 20))
@@ -44,7 +44,7 @@ def test_what_fails_now_and_then_is_tried_again(saved: Place, status: int) -> No
     assert look(there.workspace) == look(saved.workspace)
 
 
-def test_a_store_that_is_down_fails_a_save_and_the_next_one_makes_up_for_it(saved: Place) -> None:
+def test_a_store_that_is_down_fails_a_save_and_the_next_one_makes_up_for_it(saved: SessionDisk) -> None:
     (saved.workspace / "more").write_bytes(os.urandom(20 << 20))
     saved.objects.hurt = lambda _method, _key: 503
     head = saved.head
@@ -58,20 +58,20 @@ def test_a_store_that_is_down_fails_a_save_and_the_next_one_makes_up_for_it(save
     assert look(there.workspace) == look(saved.workspace)
 
 
-def test_a_store_that_takes_an_upload_slowly_gets_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_takes_an_upload_slowly_gets_it(disk: SessionDisk, monkeypatch: pytest.MonkeyPatch) -> None:
     """No second passes in which nothing is taken, and all of it takes several."""
     monkeypatch.setattr(transfer, "TIMEOUT_SECONDS", 1.0)
     monkeypatch.setattr(transfer, "TRIES", 1)
-    place.objects.bytes_a_second = 4 << 20
+    disk.objects.bytes_a_second = 4 << 20
     content = os.urandom(10 << 20)
-    (place.workspace / "large").write_bytes(content)
-    place.save()
-    fresh = place.another("fresh")
-    fresh.restore(place.head)
+    (disk.workspace / "large").write_bytes(content)
+    disk.save()
+    fresh = disk.another("fresh")
+    fresh.restore(disk.head)
     assert (fresh.workspace / "large").read_bytes() == content
 
 
-def test_a_store_that_refuses_is_not_asked_again_and_again(saved: Place) -> None:
+def test_a_store_that_refuses_is_not_asked_again_and_again(saved: SessionDisk) -> None:
     (saved.workspace / "more").write_text("more")
     saved.objects.hurt = lambda _method, _key: 400
     calls = len(saved.objects.calls)
@@ -80,7 +80,7 @@ def test_a_store_that_refuses_is_not_asked_again_and_again(saved: Place) -> None
     assert len(saved.objects.calls) == calls + 1
 
 
-def test_a_save_killed_before_its_manifest_leaves_the_old_snapshot_whole(saved: Place) -> None:
+def test_a_save_killed_before_its_manifest_leaves_the_old_snapshot_whole(saved: SessionDisk) -> None:
     old, before = saved.head, look(saved.workspace)
     (saved.workspace / "more").write_text("more")
     saved.objects.hurt = lambda _method, key: 400 if "/snapshots/" in key else None
@@ -93,9 +93,9 @@ def test_a_save_killed_before_its_manifest_leaves_the_old_snapshot_whole(saved: 
 
 
 def test_a_snapshot_that_does_not_fit_is_refused_before_anything_is_written(
-    saved: Place, monkeypatch: pytest.MonkeyPatch
+    saved: SessionDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = used_place(saved)
+    there = used_disk(saved)
     before = look(there.workspace)
     monkeypatch.setattr("executor.snapshotter.restore.free_bytes", lambda _: 1000)
     with pytest.raises(SnapshotterFailed) as failed:
@@ -104,8 +104,8 @@ def test_a_snapshot_that_does_not_fit_is_refused_before_anything_is_written(
     assert look(there.workspace) == before
 
 
-def test_what_cannot_be_moved_into_place_is_moved_back(saved: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    there = used_place(saved)
+def test_what_cannot_be_moved_into_place_is_moved_back(saved: SessionDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = used_disk(saved)
     before = look(there.workspace), look(there.home)
     real, moves = os.rename, iter(range(1000))
 
@@ -120,12 +120,14 @@ def test_what_cannot_be_moved_into_place_is_moved_back(saved: Place, monkeypatch
     assert (look(there.workspace), look(there.home)) == before
 
 
-def test_wherever_a_restore_breaks_both_roots_are_as_before(saved: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wherever_a_restore_breaks_both_roots_are_as_before(
+    saved: SessionDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for folder in (saved.workspace / "folder", saved.home / "kept"):
         folder.mkdir(exist_ok=True)
         (folder / "saved").write_text("saved")
     saved.save()
-    there = used_place(saved)
+    there = used_disk(saved)
     (there.home / "kept").mkdir()
     (there.home / "kept" / "saved").write_text("what was there")
     before = look(there.workspace), look(there.home)
@@ -149,8 +151,8 @@ def test_wherever_a_restore_breaks_both_roots_are_as_before(saved: Place, monkey
     assert broken_moves > 4
 
 
-def test_a_restore_over_what_is_there_replaces_the_same_paths_only(saved: Place) -> None:
-    there = used_place(saved)
+def test_a_restore_over_what_is_there_replaces_the_same_paths_only(saved: SessionDisk) -> None:
+    there = used_disk(saved)
     (there.workspace / "large").mkdir()
     (there.workspace / "large" / "inside").write_text("gone")
     there.restore(saved.head)
@@ -172,8 +174,8 @@ BLOCKED = {
 
 
 @pytest.mark.parametrize("step", BLOCKED)
-def test_what_is_in_the_way_and_nobody_gave_up_is_not_replaced(saved: Place, step: str) -> None:
-    there = used_place(saved)
+def test_what_is_in_the_way_and_nobody_gave_up_is_not_replaced(saved: SessionDisk, step: str) -> None:
+    there = used_disk(saved)
     for folder in ("mine", "large"):
         (there.workspace / folder).mkdir()
         (there.workspace / folder / "inside").write_text("somebody's")
@@ -195,9 +197,9 @@ def test_what_is_in_the_way_and_nobody_gave_up_is_not_replaced(saved: Place, ste
         {"path": "x\0"},
     ],
 )
-def test_a_plan_that_is_none_is_refused(place: Place, entry: dict[str, str], tmp_path: Path) -> None:
+def test_a_plan_that_is_none_is_refused(disk: SessionDisk, entry: dict[str, str], tmp_path: Path) -> None:
     step = {"root": "workspace", "action": "write", "reason": "seed", "digest": "1" * 64, "mode": "644", **entry}
     with pytest.raises(RunyardError) as failed:
-        place.restore(None, plan(step))
+        disk.restore(None, plan(step))
     assert failed.value.problem_code == "bad_plan"
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["home", "place", "workspace"]

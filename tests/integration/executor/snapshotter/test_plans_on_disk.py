@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 
 from executor.snapshotter.protocol import SnapshotterFailed
 from handlers.workspaces.restore_plan import Snapshot, make_plan
-from handlers.workspaces.tree import EntryKind, TreeEntry, found_in
+from handlers.workspaces.tree import EntryKind, TreeEntry, entries_of
 from schema.errors import WorkspaceRefused
 from schema.restore_plan import ConflictPolicy, RestorePlan
 from schema.runtime_manifest import RuntimeManifest, read_runtime_manifest
 from schema.wire import Json
 from tests.integration.executor.snapshotter.objects import Objects
-from tests.integration.executor.snapshotter.places import Place
+from tests.integration.executor.snapshotter.session_disk import SessionDisk
 from tests.unit.handlers.workers.worker_model import Disk, carry_out, disk_of
 from tests.unit.handlers.workspaces.test_restore_plan_by_chance import NAMED, POLICIES, TREES, manifests
 
@@ -33,26 +33,28 @@ def objects() -> Iterator[Objects]:
 
 
 @pytest.fixture
-def place(objects: Objects, tmp_path: Path) -> Place:
-    return Place(tmp_path / "first", objects)
+def session(objects: Objects, tmp_path: Path) -> SessionDisk:
+    return SessionDisk(tmp_path / "first", objects)
 
 
-def planned(place: Place, manifest: Json, *, policy: ConflictPolicy = "keep_session") -> RestorePlan:
+def planned(session: SessionDisk, manifest: Json, *, policy: ConflictPolicy = "keep_session") -> RestorePlan:
     """For what was saved of the place, into one that nobody has looked into."""
-    saved = None if place.head is None else Snapshot(place.head, found_in(place.manifest()))
+    saved = None if session.head is None else Snapshot(session.head, entries_of(session.manifest()))
     return make_plan(
         read_runtime_manifest(manifest), runtime_version=None, snapshot=saved, existing=None, conflict_policy=policy
     )
 
 
-def brought_back(place: Place, manifest: Json, *, policy: ConflictPolicy = "keep_session") -> tuple[Place, Json]:
+def brought_back(
+    session: SessionDisk, manifest: Json, *, policy: ConflictPolicy = "keep_session"
+) -> tuple[SessionDisk, Json]:
     """A fresh place and the receipt."""
-    fresh = place.another(uuid4().hex)
-    return fresh, fresh.restore(place.head, planned(place, manifest, policy=policy).to_json()).receipt
+    fresh = session.another(uuid4().hex)
+    return fresh, fresh.restore(session.head, planned(session, manifest, policy=policy).to_json()).receipt
 
 
-def test_a_new_session_gets_its_seeds_and_mount_points(place: Place) -> None:
-    fresh, receipt = brought_back(place, {**SEEDS, "mountPoints": ["/workspace/cache/pip"]})
+def test_a_new_session_gets_its_seeds_and_mount_points(session: SessionDisk) -> None:
+    fresh, receipt = brought_back(session, {**SEEDS, "mountPoints": ["/workspace/cache/pip"]})
     seed = fresh.workspace / "a/seed"
     assert (seed.read_text(), seed.stat().st_mode & 0o777) == ("of the app", 0o755)
     assert (fresh.workspace / "cache/pip").is_dir()
@@ -62,36 +64,36 @@ def test_a_new_session_gets_its_seeds_and_mount_points(place: Place) -> None:
     }
 
 
-def test_what_a_session_made_of_a_seed_stays(place: Place) -> None:
-    (place.workspace / "a").mkdir()
-    (place.workspace / "a/seed").write_text("of the session")
-    place.save()
-    assert (brought_back(place, SEEDS)[0].workspace / "a/seed").read_text() == "of the session"
-    wins, _ = brought_back(place, SEEDS, policy="overwrite_with_seed")
+def test_what_a_session_made_of_a_seed_stays(session: SessionDisk) -> None:
+    (session.workspace / "a").mkdir()
+    (session.workspace / "a/seed").write_text("of the session")
+    session.save()
+    assert (brought_back(session, SEEDS)[0].workspace / "a/seed").read_text() == "of the session"
+    wins, _ = brought_back(session, SEEDS, policy="overwrite_with_seed")
     assert (wins.workspace / "a/seed").read_text() == "of the app"
     protected = {**SEEDS, "protectedPaths": ["/workspace/a"]}
-    kept, _ = brought_back(place, protected, policy="overwrite_with_seed")
+    kept, _ = brought_back(session, protected, policy="overwrite_with_seed")
     assert (kept.workspace / "a/seed").read_text() == "of the session"
 
 
-def test_a_seed_takes_no_place_of_what_nobody_knew_of(place: Place) -> None:
-    fresh = place.another("used")
+def test_a_seed_takes_no_place_of_what_nobody_knew_of(session: SessionDisk) -> None:
+    fresh = session.another("used")
     (fresh.workspace / "a").mkdir()
     (fresh.workspace / "a/seed").write_text("somebody's")
-    receipt = fresh.restore(None, planned(place, SEEDS).to_json()).receipt
+    receipt = fresh.restore(None, planned(session, SEEDS).to_json()).receipt
     assert (fresh.workspace / "a/seed").read_text() == "somebody's"
     assert {"root": "workspace", "path": "a/seed", "action": "keep", "reason": "session_has_it"} in receipt["reasons"]
 
 
-def test_no_seed_goes_through_a_link(place: Place, tmp_path: Path) -> None:
+def test_no_seed_goes_through_a_link(session: SessionDisk, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
-    (place.workspace / "a").symlink_to(outside)
-    place.save()
+    (session.workspace / "a").symlink_to(outside)
+    session.save()
     with pytest.raises(WorkspaceRefused) as refused:
-        planned(place, SEEDS)
+        planned(session, SEEDS)
     assert (refused.value.problem_code, refused.value.paths) == ("path_outside_workspace", ["/workspace/a/seed"])
-    fresh = place.another("linked")  # a link that nobody knew of
+    fresh = session.another("linked")  # a link that nobody knew of
     (fresh.workspace / "a").symlink_to(outside)
     plan = make_plan(read_runtime_manifest(SEEDS), runtime_version=None, snapshot=None, existing=None)
     with pytest.raises(SnapshotterFailed):
@@ -99,28 +101,28 @@ def test_no_seed_goes_through_a_link(place: Place, tmp_path: Path) -> None:
     assert list(outside.iterdir()) == []
 
 
-def test_a_mount_point_that_is_not_made_keeps_nothing_of_the_session_away(place: Place) -> None:
-    (place.workspace / "a").write_text("of the session")
-    place.save()
-    fresh = place.another("used")
+def test_a_mount_point_that_is_not_made_keeps_nothing_of_the_session_away(session: SessionDisk) -> None:
+    (session.workspace / "a").write_text("of the session")
+    session.save()
+    fresh = session.another("used")
     (fresh.workspace / "a/deep").mkdir(parents=True)
     there = list(_on_disk(fresh).things.values())
-    assert place.head is not None
-    saved = Snapshot(place.head, found_in(place.manifest()))
+    assert session.head is not None
+    saved = Snapshot(session.head, entries_of(session.manifest()))
     manifest = read_runtime_manifest({"mountPoints": ["/workspace/a/b/c"]})
     plan = make_plan(manifest, runtime_version=None, snapshot=saved, existing=there)
     assert ("a/b/c", "in_the_way") in {(each.path, each.reason) for layer in plan.layers for each in layer.entries}
-    fresh.restore(place.head, plan.to_json())
+    fresh.restore(session.head, plan.to_json())
     assert (fresh.workspace / "a").read_text() == "of the session"
 
 
-def test_cleanup_leaves_what_is_protected(place: Place) -> None:
+def test_cleanup_leaves_what_is_protected(session: SessionDisk) -> None:
     for path in ("tmp/a/b", "tmp/c", "a/x.pid", "a/keep.pid", "b.txt"):
-        (place.workspace / path).parent.mkdir(parents=True, exist_ok=True)
-        (place.workspace / path).write_text(path)
-    place.save()
+        (session.workspace / path).parent.mkdir(parents=True, exist_ok=True)
+        (session.workspace / path).write_text(path)
+    session.save()
     fresh, _ = brought_back(
-        place,
+        session,
         {"cleanupRules": ["/workspace/tmp", "/workspace/**/*.pid"], "protectedPaths": ["/workspace/a/keep.pid"]},
     )
     left = {str(path.relative_to(fresh.workspace)) for path in fresh.workspace.rglob("*")}
@@ -151,18 +153,18 @@ def _prove(
     objects: Objects, manifest: RuntimeManifest, saved: list[TreeEntry], there: list[TreeEntry], policy: ConflictPolicy
 ) -> None:
     with TemporaryDirectory() as folder:
-        place = Place(Path(folder) / "first", objects, keep=NAMED, drop=())
-        _make(place, disk_of(saved))
-        place.save()
-        fresh = place.another("fresh")
+        session = SessionDisk(Path(folder) / "first", objects, keep=NAMED, drop=())
+        _make(session, disk_of(saved))
+        session.save()
+        fresh = session.another("fresh")
         _make(fresh, disk_of(there))
-        snapshot = list(found_in(place.manifest()))
-        assert place.head is not None
+        snapshot = list(entries_of(session.manifest()))
+        assert session.head is not None
         try:
             plan = make_plan(
                 manifest,
                 runtime_version=None,
-                snapshot=Snapshot(place.head, snapshot),
+                snapshot=Snapshot(session.head, snapshot),
                 existing=list(_on_disk(fresh).things.values()),
                 conflict_policy=policy,
             )
@@ -170,7 +172,7 @@ def _prove(
             assume(False)
         model = Disk(_on_disk(fresh).things)
         carry_out(plan, model, snapshot)
-        fresh.restore(place.head, plan.to_json())
+        fresh.restore(session.head, plan.to_json())
         found = _on_disk(fresh)
         assert {path: thing.kind for path, thing in found.things.items()} == {
             path: thing.kind for path, thing in model.things.items()
@@ -178,9 +180,9 @@ def _prove(
         assert {path: found.contents[path] for path in model.contents} == model.contents
 
 
-def _make(place: Place, disk: Disk) -> None:
+def _make(session: SessionDisk, disk: Disk) -> None:
     for (root, path), thing in sorted(disk.things.items(), key=lambda each: each[0]):
-        at = (place.workspace if root == "workspace" else place.home) / path
+        at = (session.workspace if root == "workspace" else session.home) / path
         if thing.kind == "folder":
             at.mkdir()
         elif thing.kind == "symlink":
@@ -189,9 +191,9 @@ def _make(place: Place, disk: Disk) -> None:
             at.write_text(path)
 
 
-def _on_disk(place: Place) -> Disk:
+def _on_disk(session: SessionDisk) -> Disk:
     disk = Disk()
-    for root, top in (("workspace", place.workspace), ("agent", place.home)):
+    for root, top in (("workspace", session.workspace), ("agent", session.home)):
         for at in top.rglob("*"):
             path = str(at.relative_to(top))
             kind = "symlink" if at.is_symlink() else "folder" if at.is_dir() else "file"

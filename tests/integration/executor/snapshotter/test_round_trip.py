@@ -18,7 +18,7 @@ from executor.snapshotter import stable_read as reading
 from executor.snapshotter.ignore import STAGING
 from schema.snapshot_manifest import LATEST
 from tests.integration.executor.snapshotter.objects import Objects
-from tests.integration.executor.snapshotter.places import Place
+from tests.integration.executor.snapshotter.session_disk import SessionDisk
 from tests.integration.executor.snapshotter.trees import TREES, Branch, Leaf, grow, look
 from tests.thoroughness import by_chance, chances, times
 
@@ -42,20 +42,20 @@ def test_what_is_saved_comes_back_as_it_was(
 ) -> None:
     folder = Path(tempfile.mkdtemp(prefix="runyard-tree-"))
     try:
-        place = Place(folder / "a", objects)
-        grow(place.workspace, workspace)
-        grow(place.home, {b"kept": kept})
-        first = look(place.workspace), look(place.home)
-        first_id = _saved(place)
+        disk = SessionDisk(folder / "a", objects)
+        grow(disk.workspace, workspace)
+        grow(disk.home, {b"kept": kept})
+        first = look(disk.workspace), look(disk.home)
+        first_id = _saved(disk)
 
-        _plant(place.workspace, later)
-        _saved(place)
-        second = look(place.workspace), look(place.home)
-        second_id = place.head
-        assert place.save().receipt["unchanged"]
+        _plant(disk.workspace, later)
+        _saved(disk)
+        second = look(disk.workspace), look(disk.home)
+        second_id = disk.head
+        assert disk.save().receipt["unchanged"]
 
         for number, (snapshot_id, tree) in enumerate([(first_id, first), (second_id, second)]):
-            fresh = place.another(f"b{number}")
+            fresh = disk.another(f"b{number}")
             fresh.restore(snapshot_id)
             assert (look(fresh.workspace), look(fresh.home)) == tree
             assert fresh.save().receipt["unchanged"]
@@ -63,11 +63,11 @@ def test_what_is_saved_comes_back_as_it_was(
         shutil.rmtree(folder)
 
 
-def _saved(place: Place) -> UUID | None:
-    receipt = place.save().receipt
+def _saved(disk: SessionDisk) -> UUID | None:
+    receipt = disk.save().receipt
     assert {one["reason"] for one in receipt["skipped"]} <= {"fifo", "socket"}
-    assert set(receipt["objects"]) <= set(place.objects.stored)
-    return place.head
+    assert set(receipt["objects"]) <= set(disk.objects.stored)
+    return disk.head
 
 
 def _plant(folder: Path, tree: dict[bytes, Leaf | Branch]) -> None:
@@ -82,40 +82,40 @@ def _plant(folder: Path, tree: dict[bytes, Leaf | Branch]) -> None:
 
 
 @pytest.mark.parametrize("seconds", [7_258_118_400, 10_413_792_000], ids=["2200", "2300"])
-def test_times_beyond_what_a_manifest_can_hold_hinder_no_save(place: Place, seconds: int) -> None:
+def test_times_beyond_what_a_manifest_can_hold_hinder_no_save(disk: SessionDisk, seconds: int) -> None:
     """What has such a time is read at each save, and comes back with the nearest time that there is."""
-    (place.workspace / "folder").mkdir()
+    (disk.workspace / "folder").mkdir()
     for name in ("file", "link", "large", "folder"):
-        path = place.workspace / name
+        path = disk.workspace / name
         if name == "link":
             path.symlink_to("file")
         elif name != "folder":
             path.write_bytes(b"x" * (reading.LARGE_BYTES if name == "large" else 1))
         os.utime(path, (seconds, seconds), follow_symlinks=False)
-    place.save()
-    fresh = place.another("fresh")
-    fresh.restore(place.head)
+    disk.save()
+    fresh = disk.another("fresh")
+    fresh.restore(disk.head)
     times_there = {path.lstat().st_mtime_ns for path in fresh.workspace.iterdir()}
     assert times_there == {min(seconds * 10**9, LATEST)}
-    assert place.save().receipt["unchanged"]
+    assert disk.save().receipt["unchanged"]
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "folder"])
 @pytest.mark.parametrize("passed_over", [STAGING, "nothing, by an older executor"])
 def test_what_has_the_name_that_restores_use_hinders_none(
-    place: Place, kind: str, passed_over: str, monkeypatch: pytest.MonkeyPatch
+    disk: SessionDisk, kind: str, passed_over: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    odd = place.workspace / STAGING
+    odd = disk.workspace / STAGING
     if kind == "folder":
         (odd / "new").mkdir(parents=True)
     elif kind == "link":
         odd.symlink_to("/etc")
     else:
         odd.touch()
-    (place.workspace / "precious").write_text("precious")
+    (disk.workspace / "precious").write_text("precious")
     monkeypatch.setattr(scan, "STAGING", passed_over)
-    skipped = place.save().receipt["skipped"]
+    skipped = disk.save().receipt["skipped"]
     assert passed_over != STAGING or [(one["path"], one["reason"]) for one in skipped] == [(STAGING, "reserved")]
-    fresh = place.another("fresh")
-    fresh.restore(place.head)
+    fresh = disk.another("fresh")
+    fresh.restore(disk.head)
     assert os.listdir(fresh.workspace) == ["precious"]

@@ -18,11 +18,11 @@ from tests.integration.executor.saving import (
     Answer,
     ask_to_restore,
     ask_to_sync,
-    engines_of,
-    kill_engine,
+    kill_snapshotter,
     restored,
     saved,
     see_through,
+    snapshotters_of,
     state_of,
 )
 from tests.integration.executor.snapshotter.objects import Objects
@@ -133,7 +133,7 @@ def test_a_save_that_nobody_sees_through_gives_way_to_another(worker: Worker, ob
     left = state_of(worker, forsaken["operationId"])
     assert (left["state"], left["code"]) == ("failed", "abandoned")
     assert see_through(worker, objects, asked)["state"] == "succeeded"
-    assert engines_of(worker) == []
+    assert snapshotters_of(worker) == []
 
 
 def test_another_session_and_an_older_epoch_are_refused(worker: Worker) -> None:
@@ -244,14 +244,14 @@ class Countdown:
 
     def __call__(self, state: Answer) -> None:
         if time.monotonic() >= self._at and state.get("state") == "running":
-            kill_engine(self._worker)
+            kill_snapshotter(self._worker)
 
 
 def test_a_killed_executor_takes_its_engine_along(worker: Worker, objects: Objects) -> None:
     fill(worker)
     ask_to_sync(worker)
-    wait_until(lambda: bool(engines_of(worker)), lambda: "no engine was started")
-    engines = engines_of(worker)
+    wait_until(lambda: bool(snapshotters_of(worker)), lambda: "no engine was started")
+    engines = snapshotters_of(worker)
     worker.kill()
     psutil.wait_procs(engines, timeout=20)
     assert not any(engine.is_running() for engine in engines)
@@ -263,7 +263,7 @@ def test_an_engine_is_given_nothing_that_it_does_not_need(worker: Worker, object
     fill(worker)
     asked = ask_to_sync(worker)
     wait_until(lambda: bool(state_of(worker, asked["operationId"]).get("wants")), lambda: "it wants nothing")
-    [engine] = engines_of(worker)
+    [engine] = snapshotters_of(worker)
     assert set(engine.environ()) <= {
         "PATH",
         "PYTHONPATH",

@@ -65,7 +65,7 @@ def told(conn: Conn, run: RunRow, type_: str) -> list[dict[str, object]]:
 
 def rest(conn: Conn, run: RunRow) -> None:
     with conn.transaction():
-        record_quiesced(conn, run.id, attempt=run.attempt, heard_all=True)
+        record_quiesced(conn, run.id, attempt=run.attempt, has_all_events=True)
 
 
 def test_a_question_tells_until_when_it_waits_and_what_comes_then(conn: Conn, waits: WaitWith) -> None:

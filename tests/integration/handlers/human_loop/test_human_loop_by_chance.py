@@ -156,7 +156,7 @@ class HumanLoop(RuleBasedStateMachine):
         self.executor.end()
         self.report(is_repeated=False)
         with self.conn.transaction():
-            record_quiesced(self.conn, self.run_id, attempt=self.run.attempt, heard_all=True)
+            record_quiesced(self.conn, self.run_id, attempt=self.run.attempt, has_all_events=True)
 
     @precondition(lambda self: self.run.status == "parked")
     @rule()
@@ -164,7 +164,7 @@ class HumanLoop(RuleBasedStateMachine):
         """Its place is gone."""
         self.executor = None
         with self.conn.transaction():
-            record_quiesced(self.conn, self.run_id, attempt=self.run.attempt, heard_all=False)
+            record_quiesced(self.conn, self.run_id, attempt=self.run.attempt, has_all_events=False)
 
     @precondition(lambda self: self.executor is not None and self.executor.is_alive)
     @rule()

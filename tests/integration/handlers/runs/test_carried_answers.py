@@ -30,7 +30,7 @@ def lose(conn: Conn, run: RunRow, n: int, **known: object) -> None:
     """The executor was restarted, and its agent is gone; `taken` is what it had of answers."""
     call_back(conn, run, event(n, "run.warning", {"code": "agent_lost", "message": "gone", **known}))
     with conn.transaction():
-        record_quiesced(conn, run.id, attempt=run.attempt, heard_all=True)
+        record_quiesced(conn, run.id, attempt=run.attempt, has_all_events=True)
 
 
 def outcomes(conn: Conn, run: RunRow) -> list[tuple[str, str]]:

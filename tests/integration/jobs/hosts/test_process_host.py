@@ -168,7 +168,7 @@ def test_an_executor_that_cannot_start_says_why(make_context: Make, runs: Runs) 
     folder = folder_of(context, run.session_id)
     folder.make(1)
     (folder.state / "spool.sqlite3").mkdir()
-    assert execute_run(context, run.id) == "given_back"
+    assert execute_run(context, run.id) == "requeued"
     failed = runs.row(run.id)
     assert (failed.status, failed.reason_code) == ("failed", "worker_not_started")
     assert "spool" in (failed.reason_message or "")
@@ -179,7 +179,7 @@ def test_a_folder_that_cannot_be_made_is_a_reason(make_context: Make, runs: Runs
     context = make_context()
     run = runs.start(max_attempts=1)
     folder_of(context, run.session_id).root.write_text("in the way")
-    assert execute_run(context, run.id) == "given_back"
+    assert execute_run(context, run.id) == "requeued"
     assert "is not usable" in (runs.row(run.id).reason_message or "")
 
 

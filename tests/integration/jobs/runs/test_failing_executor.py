@@ -76,9 +76,9 @@ def test_an_unreachable_executor_costs_an_attempt_until_none_is_left(
 ) -> None:
     run = runs.start(max_attempts=2)
     stand_in.fail(*[Reply(503)] * 4)
-    assert execute_run(context, run.id) == "given_back"
+    assert execute_run(context, run.id) == "requeued"
     assert (runs.row(run.id).status, runs.row(run.id).attempt) == ("queued", 1)
-    assert execute_run(context, run.id) == "given_back"
+    assert execute_run(context, run.id) == "requeued"
     failed = runs.row(run.id)
     assert (failed.status, failed.reason_code) == ("failed", "executor_unreachable")
     assert "All 2 attempts" in (failed.reason_message or "")
@@ -149,7 +149,7 @@ def test_every_line_about_a_run_names_the_executor_that_it_is_about(
         runs.stop(run.id)
         stand_in.fail(Reply(503), Reply(503))
         stop_run(context, run.id)
-    assert {"run.given_back", "run.job_ended", "run.stop_untold"} <= {line["event"] for line in lines}
+    assert {"run.requeued", "run.job_ended", "run.stop_untold"} <= {line["event"] for line in lines}
     ids = {
         "traceId": trace_id(run.traceparent),
         "sessionId": str(run.session_id),
@@ -248,6 +248,6 @@ def test_an_answer_that_cannot_be_delivered_is_kept_for_later(
 def test_an_executor_that_asks_for_a_long_pause_gets_it(context: TaskContext, runs: Runs, stand_in: StandIn) -> None:
     run = runs.start()
     stand_in.fail(Reply(429, headers={"retry-after": "600"}))
-    assert execute_run(context, run.id) == "given_back"
+    assert execute_run(context, run.id) == "requeued"
     pause = "SELECT next_attempt_at - now() BETWEEN interval '9 minutes' AND interval '10 minutes' FROM runs"
     assert runs.conn.execute(pause).fetchone() == (True,)

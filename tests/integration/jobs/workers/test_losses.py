@@ -194,7 +194,7 @@ def test_a_run_never_starts_on_half_a_workspace(session: Session, way: Way) -> N
     retired(session)
     way.refuse()
     run = session.runs.start("read notes.txt", session_id=session.session_id, max_attempts=2)
-    assert execute_run(session.context, run.id) == "given_back"
+    assert execute_run(session.context, run.id) == "requeued"
     assert execute_run(session.context, run.id) == "ended"
     blocked = session.runs.row(run.id)
     assert (blocked.status, blocked.reason_code) == ("blocked", "restore_incomplete")

@@ -226,11 +226,11 @@ def test_a_name_that_is_about_to_be_deleted_is_in_no_snapshot_until_it_is_over(
     session.conn.execute("DELETE FROM snapshots WHERE number = 2")
     with context.database.dedicated() as collector:
         assert announce_presence(collector, "slow")
-        turn = take_sync_lease(session.conn, session.id, owner="slow", lock_seconds=60)
-        assert turn is not None
+        lease = take_sync_lease(session.conn, session.id, owner="slow", lock_seconds=60)
+        assert lease is not None
         listed = [Listed(each.key, each.last_modified) for each in bucket.list(session_prefix(session.id))]
         with session.conn.transaction():
-            doomed = mark_for_deletion(session.conn, turn, listed, owner="slow", rules=GRACE, lock_seconds=60)
+            doomed = mark_for_deletion(session.conn, lease, listed, owner="slow", rules=GRACE, lock_seconds=60)
         assert key in doomed
         session.expire_turn()
         session.run()

@@ -32,13 +32,13 @@ def context(make_saving_context: Callable[..., TaskContext]) -> TaskContext:
 def test_a_session_that_is_being_saved_is_left_for_the_next_time(
     context: TaskContext, session: Session, bucket: Bucket, object_store: RunningStore
 ) -> None:
-    turn = take_sync_lease(session.conn, session.id, owner="another", lock_seconds=60)
-    assert turn is not None
+    lease = take_sync_lease(session.conn, session.id, owner="another", lock_seconds=60)
+    assert lease is not None
     key = orphan(bucket, session)
     for _ in range(2):
         assert collect_garbage(context).busy == 1
     assert object_store.open().sizes([key])
-    end_sync_lease(session.conn, turn)
+    end_sync_lease(session.conn, lease)
     collect_garbage(context)
     assert not object_store.open().sizes([key])
 

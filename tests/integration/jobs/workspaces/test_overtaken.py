@@ -78,9 +78,9 @@ def test_a_save_that_was_overtaken_lands_nothing_before_the_other_has(
     save_all(context, session)
     receipt = {**saver.operations.popitem()[1].receipt, "snapshotId": str(uuid4())}
     session.run()
-    turn = take_sync_lease(session.conn, session.id, owner="old", lock_seconds=60)
-    assert turn is not None
-    begun = begin_sync(session.conn, turn, owner="old", lock_seconds=60)
+    lease = take_sync_lease(session.conn, session.id, owner="old", lock_seconds=60)
+    assert lease is not None
+    begun = begin_sync(session.conn, lease, owner="old", lock_seconds=60)
     assert isinstance(begun, BegunSync)
     if meanwhile == "another has the turn":
         session.expire_turn()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from handlers.workspaces.tree import Tree, TreeEntry
-from schema.paths import PLACES
+from schema.paths import ROOTS
 from schema.restore_plan import Decisions, RestorePlan
 from schema.snapshot_manifest import path_bytes
 from schema.workspace_api import Root
@@ -27,7 +27,7 @@ class Disk:
 def disk_of(entries: Iterable[TreeEntry]) -> Disk:
     """What a real folder can hold of them."""
     entries = list(entries)
-    trees = {root: Tree(root, entries) for root in PLACES}
+    trees = {root: Tree(root, entries) for root in ROOTS}
     return Disk({(root, path): thing for root, tree in trees.items() for path, thing in tree.things.items()})
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from handlers.workspaces.restore_plan import Snapshot, make_plan
 from handlers.workspaces.tree import LeadsOutside, Tree, TreeEntry, rule_pattern
 from schema.errors import Invalid, WorkspaceRefused
-from schema.paths import PLACES, TOP
+from schema.paths import ROOTS, TOP
 from schema.restore_plan import ConflictPolicy, Decisions, RestorePlan
 from schema.runtime_manifest import RuntimeManifest, read_runtime_manifest
 from schema.wire import Json
@@ -24,7 +24,7 @@ from tests.unit.handlers.workers.worker_model import carry_out, disk_of
 NAMED = ("a", "b", "c", "x.pid", "base64:YQ==", "é", "a b")
 NAMES = st.sampled_from(NAMED)
 PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
-ROOTS: st.SearchStrategy[Root] = st.sampled_from(["workspace", "workspace", "agent"])
+ANY_ROOT: st.SearchStrategy[Root] = st.sampled_from(["workspace", "workspace", "agent"])
 TARGETS = st.one_of(
     PATHS,
     st.sampled_from(["..", "../..", "/etc/passwd", "/workspace", "/workspace/a", "/agent/b", ".", "../a", "b/../.."]),
@@ -37,21 +37,21 @@ SNAPSHOT = UUID(int=1)
 def found(draw: st.DrawFn) -> TreeEntry:
     kind = draw(st.sampled_from(["file", "file", "folder", "symlink", "other"]))
     target = draw(TARGETS) if kind == "symlink" else None
-    return TreeEntry(draw(ROOTS), draw(PATHS), kind, target)  # type: ignore[arg-type]
+    return TreeEntry(draw(ANY_ROOT), draw(PATHS), kind, target)  # type: ignore[arg-type]
 
 
 TREES = st.lists(found(), max_size=12)
 
 
 def placed() -> st.SearchStrategy[Json]:
-    return st.builds(lambda root, path: {"root": root, "path": path}, ROOTS, PATHS)
+    return st.builds(lambda root, path: {"root": root, "path": path}, ANY_ROOT, PATHS)
 
 
 @st.composite
 def manifests(draw: st.DrawFn) -> RuntimeManifest:
     rules = st.sampled_from(["a", "*", "**", "**/*.pid", "b/?", "a*", "c/**", "**/c", "a/**/b"])
     patterns = st.builds(
-        lambda root, parts: {"root": root, "path": "/".join(parts)}, ROOTS, st.lists(rules, min_size=1)
+        lambda root, parts: {"root": root, "path": "/".join(parts)}, ANY_ROOT, st.lists(rules, min_size=1)
     )
     seeds = st.builds(lambda place, text: {**place, "content": text}, placed(), st.text("xyz", max_size=4))
     given: Json = {
@@ -92,7 +92,7 @@ def test_a_plan_keeps_every_promise(
                 for each in manifest.protected_paths
                 if each.root == root
             ), "protected"
-    rules = {root: rule_pattern([rule.path for rule in manifest.cleanup_rules if rule.root == root]) for root in PLACES}
+    rules = {root: rule_pattern([rule.path for rule in manifest.cleanup_rules if rule.root == root]) for root in ROOTS}
     for (root, path), thing in session.items():
         if rules[root].fullmatch(path):
             continue

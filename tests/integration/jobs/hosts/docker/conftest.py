@@ -16,7 +16,7 @@ from jobs.hosts.docker_client import DockerClient
 from jobs.hosts.environment import container_inputs
 from jobs.runtime.executor_client import ExecutorClient, RetryRules
 from schema.worker_limits import MEBIBYTE, WorkerLimits
-from tests.engine import IMAGE, deployment
+from tests.container_engine import IMAGE, deployment
 
 SECRET = b"s" * 32
 LIMITS = WorkerLimits(cpus=1.0, memory_bytes=512 * MEBIBYTE, processes=100, disk_bytes=256 * MEBIBYTE)

@@ -11,7 +11,7 @@ import pytest
 
 from jobs.hosts.docker import DockerHost
 from tests.acceptance.waiting import wait_until
-from tests.engine import AGENT, deployment, run_in
+from tests.container_engine import AGENT, deployment, run_in
 from tests.integration.jobs.hosts.docker.conftest import LIMITS, MODEL_KEY, host_maker
 
 pytestmark = pytest.mark.docker

@@ -11,7 +11,7 @@ import pytest
 from jobs.hosts import GONE, HostFailed
 from jobs.hosts.docker import DockerHost
 from jobs.hosts.docker_client import DockerClient
-from tests.engine import kill, run_in
+from tests.container_engine import kill, run_in
 from tests.integration.jobs.hosts.docker.conftest import MODEL_KEY, SECRET, MakeHost
 
 pytestmark = pytest.mark.docker

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from jobs.hosts import HostFailed
-from tests.engine import EngineToStop
+from tests.container_engine import EngineToStop
 from tests.integration.jobs.hosts.docker.conftest import MakeHost
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]  # others may use the engine for minutes

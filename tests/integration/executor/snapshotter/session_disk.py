@@ -47,8 +47,8 @@ class DirectChannel(ExecutorChannel):
 
 
 @dataclass
-class Place:
-    """One place of a session, with what its state folder would hold."""
+class SessionDisk:
+    """A session's workspace and home on disk, with the state that its executor would keep."""
 
     folder: Path
     objects: Objects
@@ -107,9 +107,9 @@ class Place:
             self.index, self.head = read_index(restored.index), snapshot_id
         return restored
 
-    def another(self, name: str) -> Place:
+    def another(self, name: str) -> SessionDisk:
         """A fresh place of the same session."""
-        return Place(
+        return SessionDisk(
             self.folder.with_name(name),
             self.objects,
             self.session_id,
@@ -124,7 +124,7 @@ class Place:
         return read_snapshot_manifest(data, session_id=self.session_id, snapshot_id=self.head)
 
 
-def used_place(saved: Place) -> Place:
+def used_disk(saved: SessionDisk) -> SessionDisk:
     """Another place of the session, where something is already."""
     there = saved.another("there")
     (there.workspace / "folder").mkdir()
