@@ -224,7 +224,7 @@ def commit_sync(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> Committed
         covers=covers,
         failed=failure is not None,
     )
-    session_id = begun.turn.session_id
+    session_id = begun.lease.session_id
     log_synced(conn, session_id, receipt, head=head, run_id=begun.run_id, reason=begun.reason, since=begun.seq)
     if failure is not None:
         fail_sync(conn, begun.lease, code="unreadable", message=failure, pauses=Pauses())
@@ -248,7 +248,7 @@ def fail_sync(conn: Conn, lease: SyncLease, *, code: str, message: str, pauses: 
     if failed is None or state is None:
         return None
     data = {"code": code, "reason": message, "failures": failed.failures, "nextSyncAt": rfc3339(failed.next_sync_at)}
-    append_of_worker(conn, turn.session_id, "workspace.sync_failed", data)
+    append_of_worker(conn, lease.session_id, "workspace.sync_failed", data)
     return failed
 
 

@@ -22,7 +22,7 @@ def test_a_first_prompt_shows_everything(demo: Provider, folders: SessionFolders
     assert "Have a look around" in notes
     assert "- README.md" in notes
     asked = took.of("human_loop.requested")[0]["toolCall"]
-    assert (asked["relativeCwd"], asked["cwd"]) == (".", str(place.workspace.resolve()))
+    assert (asked["relativeCwd"], asked["cwd"]) == (".", str(folders.workspace.resolve()))
     [diff] = [diff for update in took.of("tool.update") for diff in update.get("diffs", [])]
     assert (diff["root"], diff["relativePath"]) == ("workspace", "notes.md")
     assert [item["status"] for item in took.of("todo.update")[-1]["items"]] == ["completed"] * 3
