@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 from executor.agents.provider import Provider
-from executor.process.children import SESSION_MARKER
+from executor.process.account import SESSION_MARKER
 from schema.agent_environment import is_harmless
 
 

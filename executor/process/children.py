@@ -9,9 +9,6 @@ import structlog
 
 from executor.process.account import AgentAccount
 
-SESSION_MARKER = "RUNYARD_SESSION_ID"
-"""The environment variable that marks every process of an agent."""
-
 _log = structlog.stdlib.get_logger(__name__)
 
 

@@ -13,8 +13,7 @@ from uuid import UUID
 
 import psutil
 
-from executor.process.account import AgentAccount
-from executor.process.children import SESSION_MARKER
+from executor.process.account import SESSION_MARKER, AgentAccount
 
 
 def marked_processes(session_id: UUID) -> list[psutil.Process]:

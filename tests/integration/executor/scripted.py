@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from executor.agents.turn import Listener, Stop, Turn
-from executor.process.children import SESSION_MARKER
+from executor.process.account import SESSION_MARKER
 from executor.process.settings import ExecutorSettings, read_settings
 from executor.serve import serve
 from schema.events import HumanRequested, MessageDelta, Reason, RunFinished, RunStarted
