@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from werkzeug.routing import Rule
 
 from functions.http.auth import PUBLIC, permission_of
+from functions.http.event_schemas import event_union
 from functions.http.schemas import IDEMPOTENCY_KEY, LAST_EVENT_ID
 from schema.executor_api import CallbackBody
 from schema.wire import Json
@@ -174,6 +175,7 @@ def _completed(app: APIFlask, spec: Json, waited: type[BaseModel]) -> Json:
     callbacks = spec["paths"]["/api/runs/{run_id}/callbacks"]["post"]
     callbacks["requestBody"] = {"required": True, "content": {"application/json": _schema(components, CallbackBody)}}
     _answer_problem(callbacks, "400", "413", "422", "401")
+    _schema(components, event_union())
     started = spec["paths"]["/api/runs/start"]["post"]["responses"]["200"]
     started["content"] = {"text/event-stream": EVENT_STREAM, "application/json": _schema(components, waited)}
     _camel_case_paths(spec)
