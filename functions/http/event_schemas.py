@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from functools import reduce
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, RootModel, create_model
 
@@ -16,11 +16,11 @@ from schema.wire import Wire
 def event_union() -> type[BaseModel]:
     """Return the model `Event`: a union by `type` of every event's envelope."""
     envelopes: list[Any] = [_envelope(type_, data) for type_, data in DATA_OF.items()]
-    union = Annotated[reduce(operator.or_, envelopes), Field(discriminator="type")]
     return create_model(
         "Event",
-        __base__=RootModel[union],  # type: ignore[valid-type]
+        __base__=RootModel[Any],
         __doc__="An event of a session's log, by its `type`. A log may also hold types of newer executors.",
+        root=(reduce(operator.or_, envelopes), Field(discriminator="type")),
     )
 
 
