@@ -1,12 +1,12 @@
 /** What the whole tab shares: the hub, the outbox, and a feed for each session that was opened lately. */
+import type { InfiniteData } from "@tanstack/react-query";
 import { useEffect, useSyncExternalStore } from "react";
 import { call, type Problem } from "./api/client";
 import { keys, queries } from "./api/queries";
-import type { Session } from "./api/types";
+import type { Page, Session } from "./api/types";
 import type { Envelope, SessionState } from "./log/events";
 import { Feed, nextFrame } from "./log/feed";
 import { Hub, type Frame } from "./log/hub";
-import { followSession } from "./log/line";
 import { Outbox, type Entry } from "./log/outbox";
 import { readBeginning, readTranscript } from "./log/transcript";
 import { learnNames } from "./session/who";
@@ -15,25 +15,7 @@ const KEPT_FEEDS = 6;
 const PAGE = 1000;
 
 const wsOrigin = location.origin.replace(/^http/, "ws");
-export const hub = new Hub(`${wsOrigin}/api/ws`);
-/** Older servers have one socket for each session instead. */
-const hasHub = fetch("/api/ws").then(
-  (answer) => answer.status !== 404,
-  () => true,
-);
-void hasHub.then((has) => has && hub.open());
-
-function join(sessionId: string, feed: Feed): () => void {
-  let leave = (): void => undefined;
-  let isHere = true;
-  void hasHub.then((has) => {
-    if (isHere) leave = has ? hub.join(sessionId, feed) : followSession(sessionId, feed, hub.tell);
-  });
-  return () => {
-    isHere = false;
-    leave();
-  };
-}
+export const hub = new Hub(`${wsOrigin}/api/ws`, () => void call("/api/me").catch(() => undefined));
 
 export const outbox = new Outbox(localStorage);
 outbox.onAccepted = (entry) => {
@@ -64,7 +46,7 @@ export function useFeed(sessionId: string): { feed: Feed; state: SessionState } 
     void begin(sessionId, feed)
       .catch(() => undefined)
       .finally(() => {
-        if (isHere) leave = join(sessionId, feed);
+        if (isHere) leave = hub.join(sessionId, feed);
       });
     return () => {
       isHere = false;
@@ -105,6 +87,7 @@ export function useOutbox() {
 export function followServer(): void {
   hub.listen((frame) => {
     if (frame.kind === "session") sessionChanged(frame);
+    if (frame.kind === "session_deleted") void queries.invalidateQueries({ queryKey: ["sessions"] });
     if (frame.kind === "request") void queries.invalidateQueries({ queryKey: ["requests"] });
     if (frame.kind === "hello") {
       void queries.invalidateQueries({ queryKey: ["sessions"] });
@@ -116,10 +99,21 @@ export function followServer(): void {
   outbox.sendAll();
 }
 
+type Listed = InfiniteData<Page<Session>>;
+
+/** A row that is on the page changes in place; one that is not may belong to it, so the list is read again. */
 function sessionChanged(frame: Frame): void {
   const session = frame as unknown as Session;
-  if (session.sessionId) queries.setQueryData(keys.session(session.sessionId), session);
-  void queries.invalidateQueries({ queryKey: ["sessions"] });
+  queries.setQueryData(keys.session(session.sessionId), session);
+  for (const [key, list] of queries.getQueriesData<Listed>({ queryKey: ["sessions"] })) {
+    const isThere = list?.pages.some((page) => page.items.some((one) => one.sessionId === session.sessionId));
+    if (!list || !isThere) {
+      void queries.invalidateQueries({ queryKey: key });
+      continue;
+    }
+    const swap = (one: Session): Session => (one.sessionId === session.sessionId ? session : one);
+    queries.setQueryData<Listed>(key, { ...list, pages: list.pages.map((page) => ({ ...page, items: page.items.map(swap) })) });
+  }
 }
 
 /** A refused prompt is given back to the composer; a refused answer leaves its question open. Both say why. */

@@ -68,7 +68,7 @@ export function usePending() {
   return useQuery({
     queryKey: keys.pending,
     queryFn: ({ signal }) => call<Page<AskedRequest>>("/api/human-loop/pending", { signal }),
-    refetchInterval: 5_000,
+    refetchInterval: 30_000,
   });
 }
 

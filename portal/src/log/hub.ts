@@ -22,16 +22,18 @@ export type Frame = { kind: string } & Record<string, unknown>;
 type Listener = (frame: Frame) => void;
 
 const HANDSHAKE_MS = 5_000;
+const SUBSCRIBE_AGAIN_MS = 2_000;
 const LIVE_CODES = new Set([1012, 4008]);
 
 export class Hub {
   readonly #feeds = new Map<string, Feed>();
   readonly #listeners = new Set<Listener>();
   readonly #socket: ReconnectingWebSocket;
+  readonly #onRefused: () => void;
   #isEnded = false;
-  #isOpen = false;
 
-  constructor(url: string) {
+  constructor(url: string, onRefused: () => void) {
+    this.#onRefused = onRefused;
     this.#socket = new ReconnectingWebSocket(url, [], {
       connectionTimeout: HANDSHAKE_MS,
       minReconnectionDelay: 400 + Math.random() * 200,
@@ -39,7 +41,6 @@ export class Hub {
       reconnectionDelayGrowFactor: 2,
       minUptime: 2_000,
       maxEnqueuedMessages: 0,
-      startClosed: true,
     });
     this.#socket.addEventListener("open", () => this.#joinAll());
     this.#socket.addEventListener("close", () => this.#lost());
@@ -47,11 +48,6 @@ export class Hub {
     for (const name of ["online", "pageshow"]) addEventListener(name, () => this.#tryNow());
     addEventListener("offline", () => stand("away"));
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#tryNow());
-  }
-
-  open(): void {
-    this.#isOpen = true;
-    this.#socket.reconnect();
   }
 
   listen(listener: Listener): () => void {
@@ -89,19 +85,23 @@ export class Hub {
   }
 
   #tryNow(): void {
-    if (this.#isEnded || !this.#isOpen) return;
+    if (this.#isEnded) return;
     if (this.#socket.readyState === WebSocket.OPEN) this.#say({ kind: "ping" });
     else this.#socket.reconnect();
   }
 
   #lost(): void {
-    if (!this.#isEnded && connection.getState().standing !== "away") stand("away");
+    if (this.#isEnded) return;
+    // a handshake does not say why it was refused: ask once, so that a sign-in that ended is told
+    if (connection.getState().standing !== "live") this.#onRefused();
+    stand("away");
   }
 
   #take(text: string): void {
     const frame = JSON.parse(text) as Frame;
     if (frame.kind === "event") this.#feeds.get(String(frame.sessionId))?.take(frame as unknown as Envelope);
-    else if (frame.kind === "closing") this.#close(Number(frame.code));
+    else if (frame.kind === "closing") this.#closing(frame);
+    else if (frame.kind === "error") this.#refused(frame);
     else if (frame.kind === "hello") connection.setState({ version: String(frame.version ?? "") });
     this.tell(frame);
   }
@@ -110,8 +110,24 @@ export class Hub {
     for (const listener of this.#listeners) listener(frame);
   };
 
-  #close(code: number): void {
-    if (LIVE_CODES.has(code)) return;
+  /** A subscription alone may end, a server may ask to come back later, or this sign-in is over. */
+  #closing(frame: Frame): void {
+    const code = Number(frame.code);
+    if (typeof frame.sessionId === "string") this.#feeds.delete(frame.sessionId);
+    else if (!LIVE_CODES.has(code)) this.#end(code);
+    else if (typeof frame.retryAfterMs === "number") {
+      this.#socket.close();
+      setTimeout(() => this.#tryNow(), frame.retryAfterMs);
+    }
+  }
+
+  #refused(frame: Frame): void {
+    const sessionId = String(frame.sessionId ?? "");
+    const feed = this.#feeds.get(sessionId);
+    if (feed && frame.code === "database_unavailable") setTimeout(() => this.#feeds.get(sessionId) === feed && this.#join(sessionId, feed), SUBSCRIBE_AGAIN_MS);
+  }
+
+  #end(code: number): void {
     this.#isEnded = true;
     stand(code === 4401 ? "signedOut" : "forbidden");
     this.#socket.close();

@@ -13,7 +13,8 @@ export interface SessionGroup {
 
 export function groupSessions(sessions: readonly Session[], waiting: ReadonlySet<string>, now: number): SessionGroup[] {
   const groups = new Map<GroupName, Session[]>(ORDER.map((name) => [name, []]));
-  for (const session of sessions) groups.get(groupOf(session, waiting, now))?.push(session);
+  const sorted = [...sessions].sort((a, b) => activityOf(b).localeCompare(activityOf(a)));
+  for (const session of sorted) if (!session.archived) groups.get(groupOf(session, waiting, now))?.push(session);
   return ORDER.map((name) => ({ name, sessions: groups.get(name) ?? [] })).filter((group) => group.sessions.length > 0);
 }
 
