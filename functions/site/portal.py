@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import mimetypes
 from pathlib import Path
+from urllib.parse import urlencode
 
 from apiflask import APIBlueprint
 from flask import Response, current_app, make_response, redirect, request
 from werkzeug.security import safe_join
 
 from functions.http.auth import public, who_is_asking
+from functions.runtime.process import api_process
 from functions.site.pages import home
 from schema.errors import NotFound
 
@@ -45,7 +47,7 @@ def show_page(_path: str = "") -> Response:
     if not is_built():
         raise NotFound("The portal is not built: run make portal.", code="portal_not_built")
     if who_is_asking() is None:
-        return make_response(redirect("/", 303))
+        return make_response(redirect(_way_in(), 303))
     return _index()
 
 
@@ -64,6 +66,14 @@ def asset(name: str) -> Response:
     response = _file(Path(path))
     response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
     return response
+
+
+def _way_in() -> str:
+    """Return where to sign in: the form, which comes back to this page, or the page that says how to get a code."""
+    if api_process().settings.auth == "local":
+        return "/"
+    wanted = request.full_path.rstrip("?")
+    return f"/sign-in?{urlencode({'next': wanted})}"
 
 
 def is_built() -> bool:
