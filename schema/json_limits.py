@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 MAX_DEPTH = 100
 """Levels of nesting; JSON parsers on the way stop at about 200."""
@@ -10,6 +11,26 @@ MAX_ZEROS_PER_EVENT = 100_000
 MAX_ZEROS_PER_CALL = 1_000_000
 """Zeros that very large and very small numbers may grow by: PostgreSQL writes 1e308 out in full. A call holds several
 events."""
+
+MOST_FAULTS = 50
+"""Faults that a refusal names."""
+MOST_UNKNOWN_KEYS = MOST_FAULTS
+"""Keys beyond those of its contract that an object may have before it is refused as a whole."""
+_OF_MANY = frozenset({"list", "set", "frozenset", "tuple", "dict"})
+
+
+def stop_at_first_fault(core_schema: Any) -> None:
+    """Make every list, set, tuple and mapping in pydantic's core schema fail at its first fault."""
+    rest = [core_schema]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, dict):
+            kind = part.get("type")
+            if isinstance(kind, str) and kind in _OF_MANY:
+                part["fail_fast"] = True
+            rest += [each for key, each in part.items() if key not in ("metadata", "ref", "default")]
+        elif isinstance(part, (list, tuple)):
+            rest += part
 
 
 def depth_of(value: object) -> int:

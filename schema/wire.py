@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema
+
+from schema.json_limits import MOST_UNKNOWN_KEYS, stop_at_first_fault
 
 
 def _without_nul(text: str) -> str:
@@ -28,9 +31,18 @@ def rfc3339(moment: datetime) -> str:
 
 
 class Wire(BaseModel):
-    """A message that Runyard sends, or reads from a peer. Unknown keys are ignored, because peers may be newer."""
+    """A message that Runyard sends, or reads from a peer. Unknown keys are ignored, because peers may be newer.
+
+    Validation of a list stops at the first element that does not fit, so that faults cannot fill the memory.
+    """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        stop_at_first_fault(schema)
+        return schema
 
     def to_json(self) -> Json:
         """Return the camelCase JSON object without empty keys."""
@@ -41,6 +53,14 @@ class Request(Wire):
     """A client's request body or query. An unknown key is an error, so that a misspelt option is not dropped."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_many_keys(cls, given: Any) -> Any:
+        """Refuse an object of many keys as a whole: each unknown key would be a fault of its own."""
+        if isinstance(given, dict) and len(given) > len(cls.model_fields) + MOST_UNKNOWN_KEYS:
+            raise ValueError(f"has more than {MOST_UNKNOWN_KEYS} unknown keys")
+        return given
 
 
 class Page(Request):

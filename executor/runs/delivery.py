@@ -144,14 +144,14 @@ class AttemptDelivery:
     async def _send(self, events: list[SpooledEvent]) -> CallbackReply:
         import httpx
 
-        from schema.signature import signed_headers
+        from schema.signature import ATTEMPT_HEADER, signed_headers
 
         spooled = await self._spool(Spool.run, self._run.run_id)
         run = spooled or self._run
         body = _body(run, events)
         self._sent_at = time.monotonic()
         try:
-            headers = {**self._headers, **signed_headers(run.callback_key, body)}
+            headers = {**self._headers, **signed_headers(run.callback_key, body), ATTEMPT_HEADER: str(run.attempt)}
             answer = await self._client().post(run.callback_url, content=body, headers=headers)
         except httpx.HTTPError as error:
             return RetryLater(f"The call failed: {type(error).__name__}: {error}")

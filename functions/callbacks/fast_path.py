@@ -1,36 +1,35 @@
 """Receive append-only callbacks without Flask, which would cost more than the callback itself.
 
-A call that is not append-only, not signed with the run's first key, or malformed goes on to the route unchanged. So
-only the route refuses callbacks, and only the route applies effects.
+A call that is not append-only, not signed with the run's first key, or malformed goes on to the route. So only the
+route refuses callbacks, and only the route applies effects. A body that was parsed here goes with it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from io import BytesIO
-from typing import Any
 from uuid import UUID
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from psycopg import OperationalError
-from pydantic import ValidationError
 
-from functions.http.openapi import WEBHOOK_HEADERS
-from functions.http.strict_json import read_sanitized
+from functions.callbacks.signed_call import CallbackHeaders, callback_headers, read_body
 from functions.http.tracing import continued
 from functions.runtime.process import ApiProcess
 from handlers.callbacks.append_only import AppendOnlyCall, is_append_only
-from schema.errors import Unavailable
-from schema.executor_api import CallbackAnswer, CallbackBody
+from schema.errors import Invalid, Unavailable
+from schema.executor_api import CallbackAnswer
 from schema.logs import trace_id
-from schema.signature import callback_key, is_signed
+from schema.signature import callback_key
 
 FAILURE = "runyard.failure"
 """The environ key under which the route finds why an append-only call could not be stored."""
+PARSED = "runyard.callback_body"
+"""The environ key of the parsed body, or of the error that it is refused with."""
+FIRST_ATTEMPT = 1
 FIRST_GENERATION = 1
 _PATH = re.compile(r"/api/runs/([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})/callbacks")
-_KEYS = {name: f"HTTP_{name.upper().replace('-', '_')}" for name in WEBHOOK_HEADERS}
 
 
 class FastPath:
@@ -45,31 +44,39 @@ class FastPath:
         size = wsgi.get("CONTENT_LENGTH") or ""
         if found is None or not size.isdecimal() or int(size) > self._process.settings.max_callback_bytes:
             return self._app(wsgi, start_response)
+        headers = callback_headers(wsgi)
+        if headers is None:
+            return self._app(wsgi, start_response)
         raw = wsgi["wsgi.input"].read(int(size))
         wsgi["wsgi.input"] = BytesIO(raw)  # for the route, which may read it again
-        try:
-            received = self._receive(UUID(found[1]), raw, wsgi)
-        except (OperationalError, Unavailable) as error:
-            wsgi[FAILURE] = error
-            received = None
+        received = self._receive(UUID(found[1]), raw, headers, wsgi)
         if received is None:
             return self._app(wsgi, start_response)
         return _answer(received, wsgi, start_response)
 
-    def _receive(self, run_id: UUID, raw: bytes, wsgi: WSGIEnvironment) -> CallbackAnswer | None:
+    def _receive(
+        self, run_id: UUID, raw: bytes, headers: CallbackHeaders, wsgi: WSGIEnvironment
+    ) -> CallbackAnswer | None:
+        attempt = headers.attempt or FIRST_ATTEMPT
+        if not headers.signature.is_by([self._first_key(run_id, attempt)], raw):
+            return None
         try:
-            body = CallbackBody.model_validate(read_sanitized(raw))
-        except (ValueError, ValidationError):
+            body = wsgi[PARSED] = read_body(raw, headers)
+        except Invalid as error:
+            wsgi[PARSED] = error
             return None
-        if not is_append_only(body) or not self._is_signed(run_id, body, raw, wsgi):
+        if body.attempt != attempt or not is_append_only(body):
             return None
-        return self._process.callback_batcher.receive(AppendOnlyCall(run_id, body, FIRST_GENERATION))
+        try:
+            return self._process.callback_batcher.receive(AppendOnlyCall(run_id, body, FIRST_GENERATION))
+        except (OperationalError, Unavailable) as error:
+            wsgi[FAILURE] = error
+            return None
 
-    def _is_signed(self, run_id: UUID, body: CallbackBody, raw: bytes, wsgi: Mapping[str, Any]) -> bool:
-        """Check the signature with the run's first key, which is known without a query and valid unless rotated."""
+    def _first_key(self, run_id: UUID, attempt: int) -> str:
+        """Return the attempt's first key, which is known without a query and valid unless rotated."""
         secret = self._process.settings.secret_key
-        key = callback_key(secret, run_id=run_id, attempt=body.attempt, generation=FIRST_GENERATION)
-        return is_signed([key], raw, {name: wsgi.get(found, "") for name, found in _KEYS.items()})
+        return callback_key(secret, run_id=run_id, attempt=attempt, generation=FIRST_GENERATION)
 
 
 def _answer(received: CallbackAnswer, wsgi: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

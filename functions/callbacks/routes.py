@@ -5,24 +5,21 @@ The fast path (fast_path.py) stores append-only calls; all other calls reach thi
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from apiflask import APIBlueprint
 from flask import Response, request
 
-from functions.callbacks.fast_path import FAILURE
+from functions.callbacks.fast_path import FAILURE, PARSED
+from functions.callbacks.signed_call import CallbackHeaders, callback_headers, read_body
 from functions.http.auth import public
 from functions.http.openapi import WEBHOOK_HEADERS, conflicts, takes_headers
-from functions.http.parsing import parsed
-from functions.http.problems import MalformedJson
 from functions.http.schemas import answer
-from functions.http.strict_json import read_sanitized
 from functions.runtime.process import api_process
 from handlers.callbacks.receive import callback_keys, receive_callback
-from schema.errors import BadSignature
+from schema.errors import BadSignature, Invalid
 from schema.executor_api import CallbackAnswer, CallbackBody
-from schema.signature import is_signed
+from schema.signature import ATTEMPT_HEADER
 
 callbacks = APIBlueprint("callbacks", __name__, tag="Callbacks")
 
@@ -31,33 +28,40 @@ callbacks = APIBlueprint("callbacks", __name__, tag="Callbacks")
 @public("Callbacks are signed with the key of the run and attempt (Standard Webhooks), not by users.")
 @callbacks.output(CallbackAnswer)
 @callbacks.doc(
-    responses=conflicts("gap", "n_conflict", "stale_epoch", "stale_attempt"), extensions=takes_headers(*WEBHOOK_HEADERS)
+    responses=conflicts("gap", "n_conflict", "stale_epoch", "stale_attempt"),
+    extensions=takes_headers(*WEBHOOK_HEADERS, ATTEMPT_HEADER),
 )
 def post_callbacks(run_id: UUID) -> Response:
     """Report events of a run
 
-    Signed as in Standard Webhooks. A call without events is a heartbeat. Runyard stores all events of a call or none,
-    and a call is safe to repeat. 409 `gap` carries the expected number; `n_conflict`, `stale_epoch` and `stale_attempt`
-    mean that the sender is outdated.
+    Signed as in Standard Webhooks; the signature is checked before the body is parsed. A call without events is a
+    heartbeat. Runyard stores all events of a call or none, and a call is safe to repeat. 409 `gap` carries the expected
+    number; `n_conflict`, `stale_epoch` and `stale_attempt` mean that the sender is outdated.
     """
+    headers = callback_headers(request.environ)
+    if headers is None:
+        raise BadSignature()
     request.max_content_length = api_process().settings.max_callback_bytes
     raw = request.get_data(cache=False)
-    body = parsed(CallbackBody, _read(raw), where="json")
+    _refuse_unsigned(run_id, raw, headers)
+    body = _body(raw, headers)
     if failure := request.environ.get(FAILURE):
         raise failure
-    return answer(_receive(run_id, body, raw))
-
-
-def _receive(run_id: UUID, body: CallbackBody, raw: bytes) -> CallbackAnswer:
     with api_process().callback_transaction() as conn:
-        keys = callback_keys(conn, api_process().settings.secret_key, run_id=run_id, attempt=body.attempt)
-        if not is_signed(keys, raw, {name: request.headers.get(name, "") for name in WEBHOOK_HEADERS}):
-            raise BadSignature()
-        return receive_callback(conn, run_id, body, policy=api_process().callback_policy)
+        return answer(receive_callback(conn, run_id, body, policy=api_process().callback_policy))
 
 
-def _read(raw: bytes) -> Any:
-    try:
-        return read_sanitized(raw)
-    except ValueError as error:
-        raise MalformedJson(f"The body is not JSON: {error}.") from None
+def _refuse_unsigned(run_id: UUID, raw: bytes, headers: CallbackHeaders) -> None:
+    """Raise BadSignature unless a key of the run signed these bytes, and NotFound for an unknown run."""
+    with api_process().callback_transaction() as conn:
+        keys = callback_keys(conn, api_process().settings.secret_key, run_id=run_id, attempt=headers.attempt)
+    if not headers.signature.is_by(keys, raw):
+        raise BadSignature()
+
+
+def _body(raw: bytes, headers: CallbackHeaders) -> CallbackBody:
+    """Return the body, which the fast path may have parsed already."""
+    found = request.environ.get(PARSED)
+    if isinstance(found, Invalid):
+        raise found
+    return found if isinstance(found, CallbackBody) else read_body(raw, headers)

@@ -19,6 +19,7 @@ from functions.http.auth import PUBLIC, permission_of
 from functions.http.event_schemas import event_union
 from functions.http.schemas import IDEMPOTENCY_KEY, LAST_EVENT_ID
 from schema.executor_api import CallbackBody
+from schema.signature import ATTEMPT_HEADER
 from schema.wire import Json
 
 ABOUT = """\
@@ -44,6 +45,7 @@ WEBHOOK_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _SCHEMAS: Json = {
     "Idempotency-Key": {"type": "string", "pattern": IDEMPOTENCY_KEY},
     "Last-Event-ID": {"type": "string", "pattern": LAST_EVENT_ID},
+    ATTEMPT_HEADER: {"type": "integer", "minimum": 1},
 }
 REQUEST_HEADERS = {
     "Idempotency-Key": "Requests with the same key and body start one run. The same key with another body is 409.",
@@ -51,6 +53,7 @@ REQUEST_HEADERS = {
     "Last-Event-ID": "The number (`seq`) of the last received event. It wins over `cursor`.",
     "traceparent": "W3C Trace Context: the run becomes part of this trace.",
     **dict.fromkeys(WEBHOOK_HEADERS, "As in Standard Webhooks."),
+    ATTEMPT_HEADER: "The attempt whose key signed the call. Default: the run's current attempt.",
 }
 _PROBLEMS = {
     "400": "The body is not JSON",

@@ -16,6 +16,7 @@ from functions.http.problems import MalformedJson
 from functions.http.schemas import IDEMPOTENCY_KEY, LAST_EVENT_ID
 from handlers.runs.start import Idempotency
 from schema.errors import Invalid, InvalidId
+from schema.json_limits import MOST_FAULTS
 
 Model = TypeVar("Model", bound=BaseModel)
 MAX_WAIT_SECONDS = 60
@@ -44,14 +45,14 @@ def parsed(model: type[Model], value: object, *, where: str) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        found = [
-            {"where": ".".join([where, *map(str, each["loc"])])[:200], "problem": each["msg"]}
-            for each in error.errors(include_url=False, include_input=False, include_context=False)[:50]
-        ]
-        detail = "; ".join(f"{each['where']}: {each['problem']}" for each in found[:3])
-        if all(each["type"].startswith("uuid_") for each in error.errors(include_input=False, include_context=False)):
-            raise InvalidId(detail, errors=found) from None
-        raise Invalid(detail, errors=found) from None
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+    found = [
+        {"where": ".".join([where, *map(str, each["loc"])])[:200], "problem": each["msg"]}
+        for each in faults[:MOST_FAULTS]
+    ]
+    detail = "; ".join(f"{each['where']}: {each['problem']}" for each in found[:3])
+    are_ids = all(each["type"].startswith("uuid_") for each in faults)
+    raise (InvalidId if are_ids else Invalid)(detail, errors=found)
 
 
 def last_event_id() -> int | None:

@@ -26,6 +26,7 @@ from schema.errors import (
     Unauthenticated,
     Unavailable,
 )
+from schema.json_limits import MOST_FAULTS
 
 RETRY_SECONDS = 2
 NOT_AN_ID = "UUID"
@@ -120,7 +121,7 @@ def _validation_problem(error: HTTPError) -> Response:
     code = _CODES.get(HTTPStatus(error.status_code), "invalid")
     if found and all(NOT_AN_ID in each["problem"] for each in found):
         code = InvalidId.code
-    return problem(error.status_code, code=code, detail=detail, members={"errors": found[:50] or None})
+    return problem(error.status_code, code=code, detail=detail, members={"errors": found[:MOST_FAULTS] or None})
 
 
 def _http_problem(error: HTTPException) -> Response | HTTPException:

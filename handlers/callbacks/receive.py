@@ -32,13 +32,15 @@ class CallbackPolicy:
     retry: RetryPolicy
 
 
-def callback_keys(conn: Conn, secret: bytes, *, run_id: UUID, attempt: int) -> list[str]:
-    """Return the valid keys of this attempt's callbacks: two while a bound run's key is being rotated."""
+def callback_keys(conn: Conn, secret: bytes, *, run_id: UUID, attempt: int | None) -> list[str]:
+    """Return the valid keys of this attempt's callbacks: two while a bound run's key is being rotated. None is the
+    run's current attempt."""
     run = _run(conn, run_id)
     generations = [run.key_generation]
     if fetch_value(conn, "previous_key_is_valid", run_id=run_id):
         generations.append(run.key_generation - 1)
-    return [callback_key(secret, run_id=run_id, attempt=attempt, generation=generation) for generation in generations]
+    signed = run.attempt if attempt is None else attempt
+    return [callback_key(secret, run_id=run_id, attempt=signed, generation=generation) for generation in generations]
 
 
 def receive_callback(conn: Conn, run_id: UUID, body: CallbackBody, *, policy: CallbackPolicy) -> CallbackAnswer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import os
 import secrets
@@ -29,7 +31,7 @@ from functions.runtime.settings import ApiSettings, read_settings
 from handlers.access.tokens import admit_token, issue_token
 from handlers.providers.registry import announce_providers
 from schema.executor_api import ProviderDeclared
-from schema.signature import signed_headers
+from schema.signature import ATTEMPT_HEADER, signed_headers
 from schema.wire import Json
 from tests.structure.repository import ROOT
 
@@ -124,7 +126,9 @@ class Driver:
         return self.report_raw(self.body(*events, **other))
 
     def report_raw(self, body: bytes, **headers: str) -> tuple[int, Json]:
-        return self.report_raw_as(body, {**signed_headers(self.key, body), **headers})
+        return self.report_raw_as(
+            body, {**signed_headers(self.key, body), ATTEMPT_HEADER: str(self.attempt), **headers}
+        )
 
     def report_raw_as(self, body: bytes, headers: dict[str, str]) -> tuple[int, Json]:
         return self.send(self.path, body, {"Content-Type": "application/json", **headers})
@@ -139,6 +143,14 @@ def driver_of(bound: Json, send: Send) -> Driver:
         key=bound["callbackKey"],
         send=send,
     )
+
+
+def signature_of(key: str, body: bytes) -> dict[str, str]:
+    """As `signed_headers`, also for bodies that are no text."""
+    id_, at = "msg_x", str(int(time.time()))
+    digest = hmac.digest(base64.b64decode(key.removeprefix("whsec_")), f"{id_}.{at}.".encode() + body, "sha256")
+    signed = base64.b64encode(digest).decode()
+    return {"webhook-id": id_, "webhook-timestamp": at, "webhook-signature": f"v1,{signed}"}
 
 
 def answer_json(answer: TestResponse) -> Json:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import hmac
 import json
-import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any
@@ -18,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schema.wire import Json
-from tests.integration.functions.conftest import Driver, Served, driver_of
+from tests.integration.functions.conftest import Driver, Served, driver_of, signature_of
 from tests.integration.log.laws import broken_laws
 from tests.thoroughness import by_chance, chances, times
 
@@ -145,7 +142,7 @@ def test_bodies_of_any_bytes_store_nothing(client: httpx.Client, conn: psycopg.C
     @chances(120, 20_000)
     @given(body=st.binary(max_size=300) | mutated_bodies(driver), is_signed=st.booleans())
     def report(body: bytes, is_signed: bool) -> None:  # noqa: FBT001  hypothesis gives it by name
-        headers = signature(driver.key, body) if is_signed else {"webhook-id": "x", "webhook-signature": "v1,eA=="}
+        headers = signature_of(driver.key, body) if is_signed else {"webhook-id": "x", "webhook-signature": "v1,eA=="}
         before = kept(driver)
         status, answer = driver.report_raw_as(body, headers)
         assert status < 500, answer
@@ -156,14 +153,6 @@ def test_bodies_of_any_bytes_store_nothing(client: httpx.Client, conn: psycopg.C
 
     report()
     assert broken_laws(conn, driver.session_id) == []
-
-
-def signature(key: str, body: bytes) -> dict[str, str]:
-    """As `signed_headers`, also for bodies that are no text."""
-    id_, at = "msg_x", str(int(time.time()))
-    digest = hmac.digest(base64.b64decode(key.removeprefix("whsec_")), f"{id_}.{at}.".encode() + body, "sha256")
-    signed = base64.b64encode(digest).decode()
-    return {"webhook-id": id_, "webhook-timestamp": at, "webhook-signature": f"v1,{signed}"}
 
 
 def mutated_bodies(driver: Driver) -> st.SearchStrategy[bytes]:

@@ -192,4 +192,5 @@ def test_callbacks_carry_the_trace(worker: Worker, receiver: Receiver) -> None:
     assert headers["traceparent"] == traceparent
     assert headers["x-trace-id"] == "0af7651916cd43dd8448eb211c80319c"
     assert headers["x-trace-run-id"] == str(run_id)
+    assert headers["runyard-attempt"] == "1"
     assert headers["x-trace-executor-id"] == f"{worker.session_id}:3"

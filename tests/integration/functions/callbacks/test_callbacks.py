@@ -13,7 +13,7 @@ import pytest
 
 from functions.runtime.process import api_process_of
 from schema.signature import callback_key, signed_headers
-from tests.integration.functions.conftest import SECRET, Api, Driver, answer_json
+from tests.integration.functions.conftest import SECRET, Api, Driver, answer_json, signature_of
 
 pytestmark = pytest.mark.both_postgres_in_full
 
@@ -246,9 +246,35 @@ def test_a_key_rotated_away_twice_is_refused(api: Api, driver: Driver) -> None:
         (b'{"epoch": 1, "attempt": 1, "events": [{"id": "x"}]}', 422, "invalid"),
     ],
 )
-def test_a_malformed_call_is_refused_signed_or_not(driver: Driver, raw: bytes, status: int, code: str) -> None:
-    answered, problem = driver.report_raw_as(raw, signed_headers(driver.key, b"{}"))
+def test_a_malformed_call_is_refused_and_unread_when_unsigned(
+    driver: Driver, raw: bytes, status: int, code: str
+) -> None:
+    answered, problem = driver.report_raw_as(raw, signature_of(driver.key, raw))
     assert (answered, problem["code"]) == (status, code)
+    answered, problem = driver.report_raw_as(raw, signed_headers(driver.key, b"other"))
+    assert (answered, problem["code"]) == (401, "bad_signature")
+
+
+@pytest.mark.parametrize("named", [None, "1"])
+def test_the_key_of_the_current_attempt_counts_when_none_is_named(driver: Driver, named: str | None) -> None:
+    body = driver.body(driver.delta("x"))
+    more = {} if named is None else {"runyard-attempt": named}
+    assert driver.report_raw_as(body, {**signed_headers(driver.key, body), **more})[0] == 200
+
+
+@pytest.mark.parametrize("named", ["2", "0", "-1", "one", "9" * 4300])
+def test_the_key_of_the_named_attempt_counts_alone(driver: Driver, named: str) -> None:
+    body = driver.body(driver.delta("x"))
+    headers = {**signed_headers(driver.key, body), "runyard-attempt": named}
+    assert driver.report_raw_as(body, headers)[0] == 401
+
+
+def test_the_header_and_the_body_name_the_same_attempt(api: Api, driver: Driver) -> None:
+    body = driver.body(driver.delta("x"), attempt=2)
+    status, problem = driver.report_raw_as(body, {**signed_headers(driver.key, body), "runyard-attempt": "1"})
+    assert (status, problem["code"]) == (422, "attempts_differ")
+    assert driver.report_raw_as(body, signed_headers(driver.key, body))[1]["code"] == "stale_attempt"
+    assert texts(api, driver) == []
 
 
 def test_data_nested_too_deeply_is_refused(driver: Driver) -> None:
