@@ -255,28 +255,6 @@ def test_a_malformed_call_is_refused_and_unread_when_unsigned(
     assert (answered, problem["code"]) == (401, "bad_signature")
 
 
-@pytest.mark.parametrize("named", [None, "1"])
-def test_the_key_of_the_current_attempt_counts_when_none_is_named(driver: Driver, named: str | None) -> None:
-    body = driver.body(driver.delta("x"))
-    more = {} if named is None else {"runyard-attempt": named}
-    assert driver.report_raw_as(body, {**signed_headers(driver.key, body), **more})[0] == 200
-
-
-@pytest.mark.parametrize("named", ["2", "0", "-1", "one", "9" * 4300])
-def test_the_key_of_the_named_attempt_counts_alone(driver: Driver, named: str) -> None:
-    body = driver.body(driver.delta("x"))
-    headers = {**signed_headers(driver.key, body), "runyard-attempt": named}
-    assert driver.report_raw_as(body, headers)[0] == 401
-
-
-def test_the_header_and_the_body_name_the_same_attempt(api: Api, driver: Driver) -> None:
-    body = driver.body(driver.delta("x"), attempt=2)
-    status, problem = driver.report_raw_as(body, {**signed_headers(driver.key, body), "runyard-attempt": "1"})
-    assert (status, problem["code"]) == (422, "attempts_differ")
-    assert driver.report_raw_as(body, signed_headers(driver.key, body))[1]["code"] == "stale_attempt"
-    assert texts(api, driver) == []
-
-
 def test_data_nested_too_deeply_is_refused(driver: Driver) -> None:
     deep: object = "x"
     for _ in range(150):
