@@ -13,6 +13,7 @@ from functions.callbacks.executor_port import ExecutorPort
 from functions.callbacks.fast_path import FastPath
 from functions.callbacks.routes import callbacks
 from functions.http.auth import enforce_permissions
+from functions.http.compression import compress_json
 from functions.http.openapi import describe
 from functions.http.parsing import ApiRequest
 from functions.http.path_ids import PathIdConverter
@@ -81,6 +82,8 @@ def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> A
         SOCK_SERVER_OPTIONS=SERVER_OPTIONS,
     )
     app.url_map.converters["uuid"] = PathIdConverter
+    if process is None:  # a function's gateway compresses by itself, and some pass no binary bodies
+        compress_json(app)
     process = process or resident_process(settings)
     hold(app, process)
     hold_live_sockets(app, process, version=VERSION)
