@@ -29,7 +29,7 @@ unknown keys in requests; clients ignore unknown keys in answers.
 **Errors** are `application/problem+json` (RFC 9457); `code` is stable and for programs, `detail` is a sentence.
 
 **Live**: `WS /api/sessions/{sessionId}/ws?after=N` sends `{"kind": "event", ...envelope}` for every event after N, once
-and in order. Without `after` it first sends `{"kind": "snapshot", session, runs, requests, seq}`. It answers
+and in order. Without `after` it first sends `{"kind": "snapshot", session, runs, requests, ..., seq}`. It answers
 `{"kind": "ping"}` with `{"kind": "pong"}`. Before it closes it sends `{"kind": "closing", code, reason, seq}`: 4008
 slow reader, 4401 login expired, 4403 forbidden, 1012 restart.
 

@@ -78,7 +78,7 @@ def get_session_todos(session_id: UUID) -> Response:
     with api_process().transaction() as conn:
         session_for(conn, actor(), session_id)
         found = todos_of_session(conn, session_id)
-    return answer(TodosAnswer(groups=[_group(group) for group in found]))
+    return answer(TodosAnswer(groups=[todo_group_answer(group) for group in found]))
 
 
 @todos.get("/api/runs/<uuid:run_id>/todos")
@@ -91,7 +91,7 @@ def get_todos(run_id: UUID) -> Response:
     """
     with api_process().transaction() as conn:
         found = todos_of_run(conn, run_for(conn, actor(), run_id))
-    return answer(TodosAnswer(groups=[_group(group) for group in found]))
+    return answer(TodosAnswer(groups=[todo_group_answer(group) for group in found]))
 
 
 @todos.get("/api/runs/<uuid:run_id>/todos/events")
@@ -107,7 +107,7 @@ def get_todo_changes(run_id: UUID, query_data: TodoChangesQuery) -> Response:
     return answer(TodoChangesAnswer(items=[_change(each) for each in found], next_cursor=cursor))
 
 
-def _group(group: TodoGroup) -> TodoGroupAnswer:
+def todo_group_answer(group: TodoGroup) -> TodoGroupAnswer:
     first, latest = group.first, group.latest
     return TodoGroupAnswer(
         group_id=first.group_id,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functions.human_loop.presenters import human_request_answer
-from functions.runs.presenters import run_answer
 from functions.sessions.schemas import (
     CostAnswer,
     LastAnswer,
@@ -12,8 +10,7 @@ from functions.sessions.schemas import (
     SessionAnswer,
     SessionUsageAnswer,
 )
-from functions.sessions.socket_frames import SnapshotFrame
-from handlers.runs.read import SessionState
+from functions.sessions.transcript_schemas import TranscriptPart
 from handlers.sessions.overview import SessionOverview
 from handlers.sessions.transcript_rows import TranscriptPage
 from schema.wire import Json
@@ -93,12 +90,5 @@ def transcript_json(page: TranscriptPage) -> Json:
     return {"items": page.items, "users": users, "seq": page.seq, **cursor}
 
 
-def snapshot_frame(state: SessionState) -> SnapshotFrame:
-    """Return the first message to a reader that named no cursor."""
-    return SnapshotFrame(
-        session_id=state.session.id,
-        session=session_answer(state.session),
-        runs=[run_answer(run) for run in state.runs],
-        requests=[human_request_answer(request) for request in state.requests],
-        seq=state.session.last_seq,
-    )
+def transcript_part(page: TranscriptPage) -> TranscriptPart:
+    return TranscriptPart.model_validate({"items": page.items, "seq": page.seq, "prevCursor": page.prev_cursor})

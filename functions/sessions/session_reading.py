@@ -13,11 +13,10 @@ from functions.runtime.process import ApiProcess
 from functions.runtime.socket_hub import FORBIDDEN, LOGIN_EXPIRED, SocketHub
 from functions.runtime.socket_peer import SocketPeer, text_frame
 from functions.sessions.presence import PresentReaders
-from functions.sessions.presenters import snapshot_frame
+from functions.sessions.session_snapshot import session_snapshot
 from functions.sessions.socket_frames import json_of
 from handlers.access.open_streams import OpenStream
 from handlers.access.permissions import Actor, session_for
-from handlers.runs.read import session_state
 from schema.errors import RunyardError, Unauthenticated
 
 EXPIRED = "the login has expired"
@@ -49,9 +48,8 @@ def read_beginning(process: ApiProcess, actor: Actor, session_id: UUID, *, after
     """Check and read. Raises NotFound for a session hidden from the actor, Conflict for a cursor beyond its end."""
     with process.transaction(snapshot=True) as conn:
         if after is None:
-            state = session_state(conn, actor, session_id)
-            seq = state.session.last_seq
-            return Beginning(session_id, json_of(snapshot_frame(state)), seq, seq)
+            frame = session_snapshot(conn, actor, session_id, limits=process.settings.life_limits)
+            return Beginning(session_id, json_of(frame), frame.seq, frame.seq)
         last_seq = session_for(conn, actor, session_id).last_seq
         refuse_cursor_ahead(last_seq, after)
         return Beginning(session_id, None, after, last_seq)

@@ -10,10 +10,14 @@ from pydantic import Field, RootModel
 from functions.http.schemas import Cursor
 from functions.human_loop.schemas import HumanRequestAnswer, ShownRequestAnswer
 from functions.runs.schemas import RunAnswer
+from functions.runs.todos import TodoGroupAnswer
 from functions.runtime.socket_peer import text_frame
 from functions.sessions.schemas import SessionAnswer
+from functions.sessions.transcript_schemas import TranscriptPart
 from schema.events import Envelope
+from schema.queue_api import QueueItem
 from schema.wire import Wire
+from schema.worker_api import WorkerReport
 
 
 class HelloFrame(Wire):
@@ -25,13 +29,22 @@ class HelloFrame(Wire):
 
 
 class SnapshotFrame(Wire):
-    """A session at one moment, for who named no cursor; events after `seq` follow."""
+    """A session at one moment, for who named no cursor; events after `seq` follow.
+
+    `queue` holds at most 100 runs, `transcript` the newest 60 items. Its own `seq` is lower when a log is far ahead of
+    what is folded: read the events between. `users` maps ids of users in the items to their names.
+    """
 
     kind: Literal["snapshot"] = "snapshot"
     session_id: UUID
     session: SessionAnswer
     runs: list[RunAnswer]
     requests: list[HumanRequestAnswer]
+    todos: list[TodoGroupAnswer]
+    queue: list[QueueItem]
+    worker: WorkerReport | None = None
+    transcript: TranscriptPart
+    users: dict[UUID, str]
     seq: int
 
 

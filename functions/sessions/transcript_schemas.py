@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, PlainSerializer
 
 from functions.http.schemas import Cursor
 from schema.events import Reason, Usage
@@ -106,16 +106,28 @@ class NoticeItem(CutItem):
     data: Json
 
 
-AnyItem = Annotated[PromptItem | TextItem | ToolItem | AskedItem | RunEndItem | NoticeItem, Field(discriminator="kind")]
+def _as_folded(item: TranscriptItem) -> Json:
+    """Keep what is null, such as an open call's `endedAt`: a reader continues the fold from it."""
+    return item.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
-class TranscriptAnswer(Wire):
-    """Items in order. Read on in the log after `seq`. `users` maps ids of users in the items to their names.
+AnyItem = Annotated[
+    PromptItem | TextItem | ToolItem | AskedItem | RunEndItem | NoticeItem,
+    Field(discriminator="kind"),
+    PlainSerializer(_as_folded),
+]
 
-    `prevCursor` is the `before` of the page before, absent at the log's beginning.
-    """
+
+class TranscriptPart(Wire):
+    """Items in order. Read on in the log after `seq`. `prevCursor` is the `before` of the page before, absent at the
+    log's beginning."""
 
     items: list[AnyItem]
-    users: dict[UUID, str]
     seq: int
     prev_cursor: int | None = None
+
+
+class TranscriptAnswer(TranscriptPart):
+    """A page of a transcript. `users` maps ids of users in the items to their names."""
+
+    users: dict[UUID, str]

@@ -58,9 +58,9 @@ class Event:
         value = self.data.get(key)
         return value if isinstance(value, str) else None
 
-    def list_of(self, key: str) -> list[Any]:
+    def objects(self, key: str) -> list[Json]:
         value = self.data.get(key)
-        return value if isinstance(value, list) else []
+        return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
     def object_or_none(self, key: str) -> Json | None:
         value = self.data.get(key)

@@ -172,12 +172,11 @@ def _told_by(event: Event) -> Json:
         key: event.data[key] for key in ("input", "output", "diffs") if event.data.get(key) not in (None, False)
     }
     if "diffs" in told:
-        told["diffs"] = event.list_of("diffs")
+        told["diffs"] = event.objects("diffs")
     seqs = {f"{key}Seq": event.seq for key in told}
     if event.data.get("locations"):
-        told["locations"] = [
-            place.get("path", "") if isinstance(place, dict) else "" for place in event.list_of("locations")
-        ]
+        paths = [place.get("path") for place in event.objects("locations")]
+        told["locations"] = [path if isinstance(path, str) else "" for path in paths]
     return told | seqs
 
 
@@ -189,7 +188,7 @@ def _requested(transcript: Transcript, event: Event) -> None:
         "asks": "question" if event.data.get("kind") == "question" else "permission",
         "title": event.text("title"),
         "toolCall": tool_call,
-        "options": event.list_of("options"),
+        "options": event.objects("options"),
         "schema": event.object_or_none("schema"),
         "expiresAt": event.text_or_none("expiresAt"),
         "onExpiry": event.text("onExpiry") or "wait",

@@ -20,8 +20,8 @@ _tool = st.fixed_dictionaries(
         "title": st.just("Edit"),
         "status": st.sampled_from(["in_progress", "completed", "failed"]),
         "output": st.sampled_from(["", "long " * 3000, {"text": "short"}]),
-        "diffs": _diffs,
-        "locations": st.just([{"path": "a.md"}, {}]),
+        "diffs": st.one_of(_diffs, st.sampled_from([[5, {"path": "b.md"}], "none"])),
+        "locations": st.sampled_from([[{"path": "a.md"}, {}], [{"path": 5}, None]]),
     },
 )
 _asked = st.builds(
