@@ -19,6 +19,8 @@ Effect = Literal["allow", "ask", "deny"]
 ToolKind = Literal["read", "edit", "delete", "move", "search", "execute", "think", "fetch", "switch_mode", "other"]
 """The Agent Client Protocol's kinds of tool calls."""
 
+LONGEST_PATTERN = 256
+"""Characters."""
 _NAME = r"(?:\.?[^./\x00-\x1f][^/\x00-\x1f]*|\.\.[^/\x00-\x1f]+)"
 PATH_PATTERN = rf"^(?:~?/)?{_NAME}(?:/{_NAME}){{0,31}}$"
 COMMAND_PATTERN = r"^\S(?:[\s\S]*\S)?$"
@@ -30,7 +32,7 @@ def _within_workspace(pattern: str) -> str:
 
 PathPattern = Annotated[
     Text,
-    Field(min_length=1, max_length=1024, pattern=PATH_PATTERN, json_schema_extra={"pattern": PATH_PATTERN}),
+    Field(min_length=1, max_length=LONGEST_PATTERN, pattern=PATH_PATTERN, json_schema_extra={"pattern": PATH_PATTERN}),
     AfterValidator(_within_workspace),
 ]
 
@@ -49,7 +51,7 @@ class RuleText(Request):
     command_pattern: Text | None = Field(
         default=None,
         min_length=1,
-        max_length=1024,
+        max_length=LONGEST_PATTERN,
         pattern=COMMAND_PATTERN,
         json_schema_extra={"pattern": COMMAND_PATTERN},
     )

@@ -6,8 +6,12 @@ supported here (patterns, formats, nested values) are left to the agent, so that
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
+from schema.json_limits import MOST_FAULTS
 from schema.wire import Json
 
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
@@ -17,32 +21,55 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "boolean": ((bool,), "true or false"),
     "array": ((list,), "a list"),
 }
+MOST_FIELDS = 200
+MOST_CHOICES = 5000
+"""Choices of all fields of a form together."""
+MOST_ANSWERS = 5000
+"""Items of one field's answer."""
 _SHOWN_CHOICES = 20
+_SHOWN = 100
+"""Characters of a choice that a fault repeats."""
+
+
+def fault_of_form(form: Json) -> str | None:
+    """Return why the form is too large to be asked, or None."""
+    fields = _object(form, "properties")
+    if len(fields) > MOST_FIELDS:
+        return f"A form has at most {MOST_FIELDS} fields."
+    if sum(len(choices(field)) for field in fields.values() if isinstance(field, dict)) > MOST_CHOICES:
+        return f"A form offers at most {MOST_CHOICES} choices."
+    return None
 
 
 def faults_of(answers: Json, form: Json) -> dict[str, str]:
-    """Return the faults of the answers by field; empty when they fit."""
+    """Return the faults of the answers by field, at most MOST_FAULTS; empty when they fit."""
     fields = _object(form, "properties")
-    if not fields:
-        return {}
-    needed = form.get("required")
-    missing = [name for name in fields if isinstance(needed, list) and name in needed and name not in answers]
-    faults = dict.fromkeys(missing, "is required")
+    return dict(islice(_faults(answers, fields, form.get("required")), MOST_FAULTS)) if fields else {}
+
+
+def _faults(answers: Json, fields: Json, needed: object) -> Iterator[tuple[str, str]]:
+    required = {name for name in needed if isinstance(name, str)} if isinstance(needed, list) else set()
+    yield from ((name, "is required") for name in fields if name in required and name not in answers)
     for name, value in answers.items():
         fault = fault_of(value, _object(fields, name)) if name in fields else "is not a field of this form"
         if fault is not None:
-            faults[name] = fault
-    return faults
+            yield name, fault
 
 
 def fault_of(value: Any, field: Json) -> str | None:
     """Return the fault of one field's value, or None."""
     if (fault := _kind_fault(value, field)) is not None:
         return fault
-    if isinstance(value, list):
-        size_fault = _range_fault(len(value), field, "minItems", "maxItems", "items")
-        return size_fault or next((fault for item in value if (fault := _item_fault(item, field)) is not None), None)
-    return _item_fault(value, field)
+    items = value if isinstance(value, list) else [value]
+    if len(items) > MOST_ANSWERS:
+        return f"must be at most {MOST_ANSWERS} items"
+    if isinstance(value, list) and (fault := _range_fault(len(value), field, "minItems", "maxItems", "items")):
+        return fault
+    offered = choices(field)
+    allowed = {_identity(choice) for choice, _ in offered}
+    if allowed and not all(_identity(item) in allowed for item in items):
+        return f"must be one of: {', '.join(str(choice)[:_SHOWN] for choice, _ in offered[:_SHOWN_CHOICES])}"
+    return next((fault for item in items if (fault := _item_fault(item, field)) is not None), None)
 
 
 def choices(field: Json) -> list[tuple[Any, str]]:
@@ -59,9 +86,6 @@ def choices(field: Json) -> list[tuple[Any, str]]:
 
 
 def _item_fault(value: Any, field: Json) -> str | None:
-    offered = choices(field)
-    if offered and not any(_is(value, choice) for choice, _ in offered):
-        return f"must be one of: {', '.join(str(choice) for choice, _ in offered[:_SHOWN_CHOICES])}"
     if field.get("type") == "array":
         return _kind_fault(value, _object(field, "items"))
     if isinstance(value, str):
@@ -89,8 +113,19 @@ def _range_fault(size: float, field: Json, least: str, most: str, unit: str) -> 
     return None
 
 
-def _is(value: Any, offered: Any) -> bool:
-    return bool(value == offered) and isinstance(value, bool) == isinstance(offered, bool)
+def _identity(value: Any) -> str:
+    """Return a text that equal JSON values share. Agents choose the values, so they must not choose their hashes."""
+    return json.dumps(_canonical(value), sort_keys=True)
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_canonical(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _canonical(each) for key, each in value.items()}
+    return value
 
 
 def _number(field: Json, key: str) -> float | None:

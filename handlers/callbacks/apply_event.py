@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from handlers.runs.parking import can_park, go_on_if_free, lose_attempt, waits_f
 from handlers.runs.settle import RetryPolicy, settle, void_taken
 from handlers.runs.todos import replace_todos
 from handlers.workspaces.sync import COALESCE_SECONDS, mark_dirty
+from schema.approval_rules import ApprovalRuleRow
 from schema.errors import Invalid
 from schema.events import (
     AgentLost,
@@ -27,6 +28,7 @@ from schema.events import (
     TodoUpdate,
     Usage,
 )
+from schema.forms import fault_of_form
 from schema.human_policy import HumanPolicy
 from schema.rows import HumanRequestRow, RunRow
 from schema.sql import Conn, execute, fetch_one, fetch_the, fetch_value, jsonb
@@ -41,13 +43,14 @@ AGENT_GONE = frozenset({"agent_crashed", "agent_lost"})
 @dataclass(frozen=True)
 class Arrival:
     """An event of a live run on its way into the log. The session is locked. `seq` is the number of the first event
-    that results from it."""
+    that results from it. `rules` decide requests, by their ids; they were chosen before the lock."""
 
     conn: Conn
     run: RunRow
     event: NewEvent
     retry: RetryPolicy
     seq: int
+    rules: Mapping[UUID, ApprovalRuleRow] = field(default_factory=dict)
 
 
 def apply_event(arrival: Arrival) -> list[NewEvent]:
@@ -93,6 +96,8 @@ def _todos_told(a: Arrival) -> list[NewEvent]:
 
 def _human_requested(a: Arrival) -> list[NewEvent]:
     asked = _parse(HumanRequested, a.event)
+    if (fault := fault_of_form(asked.schema_ or {})) is not None:
+        raise Invalid(fault, code="form_too_large")
     policy, warnings = _policy(a)
     replaces = _replaced(a, asked)
     stored = fetch_one(
@@ -120,7 +125,7 @@ def _human_requested(a: Arrival) -> list[NewEvent]:
         raise Invalid("A request with this id exists already.", code="request_id_taken")
     told_replaces = {} if replaces is None else {"replaces": str(replaces)}
     event = replace(a.event, data={**a.event.data, **_expiry(stored), **told_replaces})
-    if decided := decide_by_rule(a.conn, a.run, asked):
+    if decided := decide_by_rule(a.conn, a.run, asked, a.rules.get(asked.request_id)):
         return [event, *decided]
     told = [event, *warnings]
     if not execute(a.conn, "await_human", run_id=a.run.id):

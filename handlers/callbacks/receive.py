@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC
 from uuid import UUID
 
 from handlers.callbacks.apply_event import Arrival, apply_event, has_effect
 from handlers.event_log import EXECUTOR, NewEvent, append, hold_session
+from handlers.human_loop.approval_rules import deciding_rules
 from handlers.runs.settle import RetryPolicy
+from schema.approval_rules import ApprovalRuleRow
 from schema.errors import (
     EventGap,
     EventNumberConflict,
@@ -22,6 +26,7 @@ from schema.executor_api import CallbackAnswer, CallbackBody
 from schema.rows import LogHead, RunRow
 from schema.signature import callback_key
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value
+from schema.wire import Json
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,13 @@ def receive_callback(conn: Conn, run_id: UUID, body: CallbackBody, *, policy: Ca
     Raises StaleEpoch, StaleAttempt, EventGap (with the expected number), EventNumberConflict, and Invalid for a type
     that an executor may not author or data that does not fit its type.
     """
-    head = hold_session(conn, _run(conn, run_id).session_id)
+    seen = _run(conn, run_id)
+    rules = deciding_rules(conn, seen, _asked_calls(body.events))
+    head = hold_session(conn, seen.session_id)
     run = _run(conn, run_id)
     _refuse_stale(run, body)
     fresh = _fresh(conn, run, body.events, head=head)
-    run, events = _apply_all(conn, run, fresh, head=head, policy=policy)
+    run, events = _apply_all(conn, run, fresh, head=head, policy=policy, rules=rules)
     head = append(conn, head, events)
     _extend_lease(conn, run, fresh, policy=policy)
     return CallbackAnswer(
@@ -144,8 +151,26 @@ class _StoredId:
     id: UUID
 
 
+def _asked_calls(events: list[SourceEvent]) -> dict[UUID, Json]:
+    """Return the tool calls that agents ask permission for, by the ids of their requests. Unfit data is refused when
+    its event is applied."""
+    calls: dict[UUID, Json] = {}
+    for event in events:
+        if event.type == "human_loop.requested" and event.data.get("kind") == "permission":
+            call = event.data.get("toolCall")
+            with suppress(ValueError):
+                calls[UUID(str(event.data.get("requestId")))] = call if isinstance(call, dict) else {}
+    return calls
+
+
 def _apply_all(
-    conn: Conn, run: RunRow, fresh: list[SourceEvent], *, head: LogHead, policy: CallbackPolicy
+    conn: Conn,
+    run: RunRow,
+    fresh: list[SourceEvent],
+    *,
+    head: LogHead,
+    policy: CallbackPolicy,
+    rules: Mapping[UUID, ApprovalRuleRow],
 ) -> tuple[RunRow, list[NewEvent]]:
     """Apply all events; return the run afterwards and the events to append, including their effects."""
     events: list[NewEvent] = []
@@ -154,7 +179,7 @@ def _apply_all(
         if new.late or not has_effect(new.type):
             events.append(new)
             continue
-        events += apply_event(Arrival(conn, run, new, policy.retry, seq=head.last_seq + len(events) + 1))
+        events += apply_event(Arrival(conn, run, new, policy.retry, seq=head.last_seq + len(events) + 1, rules=rules))
         run = _run(conn, run.id)
     return run, events
 

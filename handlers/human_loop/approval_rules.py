@@ -3,6 +3,8 @@ log always names the text that was in force."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import islice
 from typing import Literal, NoReturn
 from uuid import UUID
 
@@ -21,6 +23,9 @@ from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_the, fetch_val
 from schema.wire import Json
 
 MOST_RULES_OF_A_USER = 100
+MOST_RULES_OF_AN_APP = 200
+MOST_JUDGED = 100
+"""Requests of one callback that rules judge. People decide the others."""
 
 
 def add_rule(conn: Conn, actor: Actor, wanted: NewRule) -> ApprovalRuleRow:
@@ -29,7 +34,9 @@ def add_rule(conn: Conn, actor: Actor, wanted: NewRule) -> ApprovalRuleRow:
     _refuse_unless_own(actor, user_id)
     if wanted.app_id is not None:
         app_by_id(conn, wanted.app_id)
-    if user_id is not None:
+    if user_id is None:
+        _refuse_one_more_of_nobody(conn, wanted.app_id)
+    else:
         _refuse_one_more(conn, user_id)
     return fetch_the(
         conn,
@@ -92,14 +99,23 @@ def rule_for(conn: Conn, actor: Actor, rule_id: UUID, *, version: int | None = N
     return rule
 
 
-def decide_by_rule(conn: Conn, run: RunRow, asked: HumanRequested) -> list[NewEvent]:
-    """Decide a request that was just stored, if a rule applies: enqueue the answer's delivery and return its event.
-    Return nothing when a person has to decide."""
-    if asked.kind != "permission":
-        return []
+def deciding_rules(conn: Conn, run: RunRow, calls: Mapping[UUID, Json]) -> dict[UUID, ApprovalRuleRow]:
+    """Return the rules that decide these tool calls, by the ids of their requests; calls for a person are left out.
+
+    Call it before the session is locked, since agents write the texts. Judges at most MOST_JUDGED calls.
+    """
+    if not calls:
+        return {}
     rules = fetch_all(conn, "approval_rules_of_run", ApprovalRuleRow, app_id=run.app_id, user_id=run.user_id)
-    rule = deciding_rule(rules, read_call(asked.tool_call or {})) if rules else None
-    if rule is None or not _can_be_told(rule, asked):
+    judged = islice(calls.items(), MOST_JUDGED) if rules else ()
+    found = {request_id: deciding_rule(rules, read_call(call)) for request_id, call in judged}
+    return {request_id: rule for request_id, rule in found.items() if rule is not None}
+
+
+def decide_by_rule(conn: Conn, run: RunRow, asked: HumanRequested, rule: ApprovalRuleRow | None) -> list[NewEvent]:
+    """Decide a request that was just stored by its rule: enqueue the answer's delivery and return its event. Return
+    nothing when a person has to decide."""
+    if asked.kind != "permission" or rule is None or not _can_be_told(rule, asked):
         return []
     answer = _answer(rule, asked)
     execute(conn, "answer_human_request", request_id=asked.request_id, answer=jsonb(answer), decided_by=rule.author)
@@ -128,6 +144,11 @@ def _refuse_one_more(conn: Conn, user_id: UUID) -> None:
         raise NotFound("There is no such user.", code="unknown_user")
     if fetch_value(conn, "approval_rules_of_user", user_id=user_id) >= MOST_RULES_OF_A_USER:
         raise Conflict(f"A user has at most {MOST_RULES_OF_A_USER} rules.", code="too_many_rules")
+
+
+def _refuse_one_more_of_nobody(conn: Conn, app_id: UUID | None) -> None:
+    if fetch_value(conn, "approval_rules_of_nobody", app_id=app_id) >= MOST_RULES_OF_AN_APP:
+        raise Conflict(f"An app, and everyone, has at most {MOST_RULES_OF_AN_APP} rules.", code="too_many_rules")
 
 
 def _refuse_stale(conn: Conn, actor: Actor, rule_id: UUID) -> NoReturn:

@@ -1,15 +1,27 @@
 """Match patterns of rules: `*` is any run of characters, `?` a single character. In paths neither matches a slash,
-and a name `**` matches any number of names, even none. No input makes a match slow."""
+and a name `**` matches any number of names, even none.
+
+RE2 matches in time linear in the text, whatever the pattern. Python's `re` would backtrack.
+"""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import groupby
+
+import re2
+
+LONGEST_TEXT = 64 * 1024
+"""Bytes of a text that rules judge. A longer text matches nothing: its call is asked."""
+_CACHED = 64
+_MEMORY = 2 * 1024 * 1024
+"""Bytes that one pattern may use. A pattern that needs more runs without a cache of states, still in linear time."""
 
 
 def text_matches(text: str, pattern: str) -> bool:
     """Return whether the pattern matches the complete text."""
-    return _compiled(pattern).fullmatch(text) is not None
+    return _is_match(_text_program(pattern), text)
 
 
 def path_matches(path: str, pattern: str) -> bool:
@@ -17,32 +29,53 @@ def path_matches(path: str, pattern: str) -> bool:
     a pattern with the same beginning matches it."""
     if path.startswith(("/", "~")) != pattern.startswith(("/", "~")):
         return False
-    return _names_match(path.split("/"), pattern.split("/"))
+    return _is_match(_path_program(pattern), f"/{path}")
 
 
-def _names_match(names: list[str], wanted: list[str]) -> bool:
-    """Match names; only the last `**` needs to backtrack, since an earlier one cannot do better."""
-    at = asked = 0
-    last_stars: int | None = None
-    taken_up_to = 0
-    while at < len(names):
-        if asked < len(wanted) and wanted[asked] == "**":
-            last_stars, taken_up_to, asked = asked, at, asked + 1
-        elif asked < len(wanted) and text_matches(names[at], wanted[asked]):
-            at, asked = at + 1, asked + 1
-        elif last_stars is not None:
-            taken_up_to += 1
-            at, asked = taken_up_to, last_stars + 1
+def is_too_long(text: str) -> bool:
+    """Return whether the text is too long to be judged."""
+    return len(text) > LONGEST_TEXT or len(_bytes(text)) > LONGEST_TEXT
+
+
+def program_size(pattern: str) -> int:
+    """Return the instructions of the pattern's larger program: RE2 takes at most as many steps for each byte."""
+    return max(int(_text_program(pattern).programsize), int(_path_program(pattern).programsize))
+
+
+def _is_match(program: re2._Regexp, text: str) -> bool:
+    return not is_too_long(text) and program.fullmatch(_bytes(text)) is not None
+
+
+@lru_cache(maxsize=_CACHED)
+def _text_program(pattern: str) -> re2._Regexp:
+    return _compiled("".join(_pieces(pattern, any_character=".")))
+
+
+@lru_cache(maxsize=_CACHED)
+def _path_program(pattern: str) -> re2._Regexp:
+    """Compile with a slash before each name, so that `**` is any number of names with their slashes."""
+    names = pattern.split("/")
+    return _compiled("".join(_name(name) for name in names))
+
+
+def _name(name: str) -> str:
+    return "(?:/[^/]*)*" if name == "**" else "/" + "".join(_pieces(name, any_character="[^/]"))
+
+
+def _pieces(pattern: str, *, any_character: str) -> Iterator[str]:
+    for character, repeated in groupby(pattern):
+        count = sum(1 for _ in repeated)
+        if character == "*":
+            yield f"{any_character}*"
         else:
-            return False
-    return all(name == "**" for name in wanted[asked:])
+            yield (any_character if character == "?" else str(re2.escape(character))) * count
 
 
-@lru_cache(maxsize=4096)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    """Compile with atomic groups: text between two stars matches at its first occurrence or never."""
-    first, *others = (re.escape(part).replace(r"\?", ".") for part in re.split(r"\*+", pattern))
-    if not others:
-        return re.compile(first, re.DOTALL)
-    *middle, last = others
-    return re.compile(first + "".join(f"(?>.*?{part})" for part in middle) + ".*" + last, re.DOTALL)
+def _compiled(expression: str) -> re2._Regexp:
+    options = re2.Options()
+    options.max_mem, options.dot_nl, options.log_errors, options.never_capture = _MEMORY, True, False, True
+    return re2.compile(_bytes(expression), options)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "replace")

@@ -55,6 +55,7 @@ def reply(conn: Conn, actor: Actor, given: GivenReply, *, stop_policy: StopPolic
     for an answer that the agent cannot receive.
     """
     seen = request_for(conn, actor, given.request_id)
+    _refuse_unfit_answers(seen, given)
     head = hold_session(conn, seen.session_id)
     request = request_for(conn, actor, given.request_id)
     if request.status != "open":
@@ -140,8 +141,6 @@ def _refuse_unfitting(request: HumanRequestRow, given: GivenReply) -> None:
         raise Invalid(f"A {request.kind} is answered by one of: {', '.join(fitting)}.", code="decision_does_not_fit")
     if given.decision == "answer" and given.answers is None:
         raise Invalid("An answer to a question needs `answers`.", code="answers_missing")
-    if given.decision == "answer":
-        _refuse_faults(faults_of(given.answers or {}, request.answer_schema or {}))
     kinds = {str(option["optionId"]): str(option["kind"]) for option in request.options or []}
     if given.option_id is not None and given.option_id not in kinds:
         raise Invalid(f"The agent offers these options: {', '.join(kinds)}.", code="unknown_option")
@@ -151,11 +150,14 @@ def _refuse_unfitting(request: HumanRequestRow, given: GivenReply) -> None:
         raise CapabilityMissing("The agent offers no lasting permission here.", capability="allowAlways")
 
 
-def _refuse_faults(faults: dict[str, str]) -> None:
-    if faults:
+def _refuse_unfit_answers(request: HumanRequestRow, given: GivenReply) -> None:
+    """Check the answers against the form, which never changes: so no session is locked meanwhile."""
+    if request.status != "open" or request.kind != "question" or given.decision != "answer":
+        return
+    if faults := faults_of(given.answers or {}, request.answer_schema or {}):
         errors = [{"where": f"answers.{name}"[:200], "problem": problem} for name, problem in faults.items()]
         detail = "; ".join(f"{each['where']}: {each['problem']}" for each in errors[:3])
-        raise Invalid(detail, code="answers_do_not_fit", errors=errors[:50])
+        raise Invalid(detail, code="answers_do_not_fit", errors=errors)
 
 
 def _agree(decision: Decision, option_kind: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from handlers.human_loop.patterns import path_matches, text_matches
+from handlers.human_loop.patterns import is_too_long, path_matches, text_matches
 from handlers.human_loop.tool_call import FILE_KINDS, AskedCall
 from schema.approval_rules import ApprovalRuleRow, RuleText
 
@@ -79,7 +79,7 @@ def _lies_in(paths: frozenset[str], pattern: str) -> bool:
 
 
 def _runs(call: AskedCall, pattern: str) -> bool:
-    if call.command is None:
+    if call.command is None or is_too_long(call.command):
         return False
     parts = {call.command, *(part.strip() for part in _DIVIDERS.split(call.command))}
     return any(text_matches(part, pattern) for part in parts if part)

@@ -19,6 +19,7 @@ FILE_KINDS = frozenset({"read", "edit", "delete", "move", "search"})
 LONGEST_COMMAND = 4000
 """Characters. Executors cut longer texts in the middle; rules do not judge the rest of a cut text."""
 LONGEST_PATH = 1024
+"""Characters. A call with a longer path is asked, unless a rule denies it for another reason."""
 MOST_PATHS = 200
 
 _NAMES_A_PATH = re.compile(
@@ -66,7 +67,7 @@ def read_call(tool_call: Json) -> AskedCall:
     return AskedCall(
         kind=kind,
         command=command,
-        paths=frozenset(_place(text, tool_call) for text in texts[:MOST_PATHS]),
+        paths=frozenset(_place(text, tool_call) for text in texts[:MOST_PATHS] if len(text) <= LONGEST_PATH),
         mentions=frozenset(_place(word, tool_call) for word in words if word),
         is_whole=is_whole,
         is_only_command=command is not None and {_plain(key) for key in fields} <= _OF_A_COMMAND,

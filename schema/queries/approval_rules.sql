@@ -60,3 +60,8 @@ ORDER BY created_at, id;
 
 -- name: approval_rules_of_user
 SELECT count(*)::integer FROM approval_rules WHERE user_id = %(user_id)s AND retired_at IS NULL;
+
+-- name: approval_rules_of_nobody
+SELECT count(*)::integer
+FROM approval_rules
+WHERE user_id IS NULL AND app_id IS NOT DISTINCT FROM %(app_id)s AND retired_at IS NULL;

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schema.forms import faults_of
+from schema.forms import MOST_ANSWERS, MOST_CHOICES, MOST_FIELDS, fault_of_form, faults_of
+from schema.json_limits import MOST_FAULTS
 from schema.wire import Json
+from tests.steps import steps_of
 from tests.thoroughness import by_chance, chances
 
 VALUES = st.one_of(
@@ -78,3 +80,47 @@ def test_a_fault_names_its_field_and_what_is_wrong(field: Json, value: object, p
 def test_a_needed_field_and_one_that_is_not_there_are_named() -> None:
     faults = faults_of({"other": 1}, {"properties": {"x": {"type": "string"}}, "required": ["x"]})
     assert faults == {"x": "is required", "other": "is not a field of this form"}
+
+
+def form_of(choices: int, fields: int = 1) -> Json:
+    offered = {"type": "array", "items": {"enum": [f"v{i}" for i in range(choices)]}}
+    return {"properties": {f"f{i}": offered for i in range(fields)}, "required": [f"f{i}" for i in range(fields)]}
+
+
+def steps_for(count: int) -> int:
+    answers = {"f0": [f"v{count - 1}"] * count}
+    return steps_of(lambda: faults_of(answers, form_of(count)))
+
+
+def test_the_steps_of_a_check_grow_with_the_choices_and_answers() -> None:
+    assert 0 < steps_for(3000) <= 2.2 * steps_for(1500)
+
+
+def test_the_steps_of_a_check_grow_with_the_fields() -> None:
+    def steps(fields: int) -> int:
+        return steps_of(lambda: faults_of({f"f{i}": ["v0"] for i in range(fields)}, form_of(1, fields)))
+
+    assert 0 < steps(3000) <= 2.2 * steps(1500)
+
+
+def test_a_check_stops_at_fifty_faults() -> None:
+    unknown = {f"x{i}": 0 for i in range(100_000)}
+    assert len(faults_of(unknown, form_of(1))) == MOST_FAULTS
+    assert steps_of(lambda: faults_of(unknown, form_of(1))) < 1000
+
+
+def test_a_form_at_its_limits_and_one_beyond() -> None:
+    assert fault_of_form(form_of(MOST_CHOICES)) is None
+    assert fault_of_form(form_of(MOST_CHOICES + 1)) == f"A form offers at most {MOST_CHOICES} choices."
+    assert fault_of_form(form_of(1, MOST_FIELDS)) is None
+    assert fault_of_form(form_of(1, MOST_FIELDS + 1)) == f"A form has at most {MOST_FIELDS} fields."
+    assert faults_of({"f0": ["v0"] * MOST_ANSWERS}, form_of(1)) == {}
+    assert faults_of({"f0": ["v0"] * (MOST_ANSWERS + 1)}, form_of(1)) == {"f0": f"must be at most {MOST_ANSWERS} items"}
+
+
+@pytest.mark.parametrize(
+    ("value", "choice", "fits"),
+    [(1, 1.0, True), (1, True, False), ([1], [True], False), ({"a": 1}, {"a": 1.0}, True), ("1", 1, False)],
+)
+def test_a_choice_is_equal_as_json(value: object, choice: object, fits: bool) -> None:  # noqa: FBT001
+    assert (faults_of({"f": value}, {"properties": {"f": {"enum": [choice]}}}) == {}) is fits
