@@ -10,8 +10,8 @@ import structlog
 from flask import Response, request
 
 from functions.events.follow import Followed, follow
+from functions.runtime.dead_peers import has_hung_up, watch_for_dead_peer
 from functions.runtime.process import ApiProcess
-from functions.runtime.socket_deadline import has_hung_up, watch_for_dead_peer
 from functions.runtime.stream_slots import StreamSlot
 from schema.errors import RunyardError
 from schema.events import Envelope

@@ -13,7 +13,7 @@ from functions.runtime.process import ApiProcess
 from functions.runtime.socket_hub import FORBIDDEN, LOGIN_EXPIRED, SocketHub
 from functions.runtime.socket_peer import SocketPeer, text_frame
 from functions.sessions.presence import PresentReaders
-from functions.sessions.session_snapshot import session_snapshot
+from functions.sessions.session_snapshot import ITEMS, session_snapshot
 from functions.sessions.socket_frames import json_of
 from handlers.access.open_streams import OpenStream
 from handlers.access.permissions import Actor, session_for
@@ -44,11 +44,16 @@ class LiveParts:
     access: AccessWatch
 
 
-def read_beginning(process: ApiProcess, actor: Actor, session_id: UUID, *, after: int | None) -> Beginning:
-    """Check and read. Raises NotFound for a session hidden from the actor, Conflict for a cursor beyond its end."""
+def read_beginning(
+    process: ApiProcess, actor: Actor, session_id: UUID, *, after: int | None, items: int = ITEMS
+) -> Beginning:
+    """Check and read; a snapshot has so many items of the transcript at most.
+
+    Raises NotFound for a session hidden from the actor, Conflict for a cursor beyond its end.
+    """
     with process.transaction(snapshot=True) as conn:
         if after is None:
-            frame = session_snapshot(conn, actor, session_id, limits=process.settings.life_limits)
+            frame = session_snapshot(conn, actor, session_id, limits=process.settings.life_limits, items=items)
             return Beginning(session_id, json_of(frame), frame.seq, frame.seq)
         last_seq = session_for(conn, actor, session_id).last_seq
         refuse_cursor_ahead(last_seq, after)

@@ -24,13 +24,15 @@ ITEMS = 60
 QUEUED = 100
 
 
-def session_snapshot(conn: Conn, actor: Actor, session_id: UUID, *, limits: LifeLimits) -> SnapshotFrame:
+def session_snapshot(
+    conn: Conn, actor: Actor, session_id: UUID, *, limits: LifeLimits, items: int = ITEMS
+) -> SnapshotFrame:
     """Return the first message to a reader that named no cursor. Use a repeatable-read transaction.
 
-    `limits` are those of workers whose app sets none. Raises NotFound for a session hidden from the actor.
+    `items` is how many items of the transcript it has at most. `limits` are those of workers whose app sets none. Raises NotFound for a session hidden from the actor.
     """
     state = session_state(conn, actor, session_id)
-    page = transcript_page(conn, session_id, before=None, limit=ITEMS)
+    page = transcript_page(conn, session_id, before=None, limit=items)
     return SnapshotFrame(
         session_id=session_id,
         session=session_answer(state.session),

@@ -155,10 +155,11 @@ class SocketFrame(
 
 
 class Subscribe(Wire):
-    """Read a session: after the cursor, or a snapshot first."""
+    """Read a session: after the cursor, or a snapshot first, with so many of the newest items of its transcript."""
 
     session_id: UUID
     after: Cursor | None = None
+    transcript: int = Field(default=60, ge=1, le=200)
 
 
 class Unsubscribe(Wire):

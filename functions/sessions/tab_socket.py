@@ -134,7 +134,9 @@ class TabSocket:
         """In a reading thread."""
         begin: Beginning | ErrorFrame
         try:
-            begin = read_beginning(self._parts.process, self.actor, wanted.session_id, after=wanted.after)
+            begin = read_beginning(
+                self._parts.process, self.actor, wanted.session_id, after=wanted.after, items=wanted.transcript
+            )
         except RunyardError as error:
             begin = ErrorFrame(code=error.problem_code, detail=str(error), session_id=wanted.session_id)
         except OperationalError:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from functions.runtime.dead_peers import watch_for_dead_peer
 from functions.runtime.peer_socket import PeerSocket
-from functions.runtime.socket_deadline import watch_for_dead_peer
 
 
 class NoThread:

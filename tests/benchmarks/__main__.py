@@ -15,6 +15,7 @@ from tests.benchmarks.job_queue import dispatching, reclaiming
 from tests.benchmarks.neighbours import neighbours
 from tests.benchmarks.report import Line, table, write_report
 from tests.benchmarks.slow_peers import slow_peers
+from tests.benchmarks.sockets import fan_out, sockets
 from tests.benchmarks.workspaces import sync_program, workspaces
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
@@ -22,6 +23,8 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
     "callbacks": callbacks,
     "delivery": delivery,
     "transcript": transcript,
+    "sockets": sockets,
+    "fan_out": fan_out,
     "slow_peers": slow_peers,
     "dispatching": dispatching,
     "reclaiming": reclaiming,

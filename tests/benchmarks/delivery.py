@@ -1,4 +1,4 @@
-"""G5, G14, G18 and the cost of open sockets: events on their way to clients."""
+"""G5, G14 and G18: events on their way to clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from uuid import UUID
 
 import httpx
-import psutil
 import psycopg
 
 from handlers.event_log import NewEvent, append, hold_session
@@ -25,10 +24,8 @@ from tests.benchmarks.load import UnexpectedAnswer
 from tests.benchmarks.report import Line, Wanted, rated
 
 SOCKETS, SAMPLES = 200, 200
-MANY = 500
 REPLAYED, PAGE = 10_000, 1000
 SHORT_LOG, LONG_LOG, READS = 1000, 100_000, 20
-THREADS = {"API_THREADS": "700", "API_STREAMS_MAX": "600"}
 TEXT = 0x81
 WAIT_SECONDS = 30.0
 
@@ -37,9 +34,8 @@ def delivery() -> Iterator[Line]:
     with (
         running_server() as server,
         fresh_database(server) as dsn,
-        serving("functions.wsgi:app", dsn, settings=THREADS) as api,
+        serving("functions.wsgi:app", dsn) as api,
     ):
-        yield from _sockets(dsn, api)
         yield from _latency(dsn, api)
         yield _replay(dsn, api)
 
@@ -195,31 +191,22 @@ def _copied(dsn: str, session_id: UUID) -> float:
         return REPLAYED / (time.perf_counter() - began)
 
 
-def _sockets(dsn: str, api: Gunicorn) -> Iterator[Line]:
-    worker = psutil.Process(api.process.pid).children()[0]
-    sources = make_sources(dsn, MANY)
-    before, threads = worker.memory_info().rss, worker.num_threads()
-    with ExitStack() as stack:
-        _opened(stack, dsn, api, [source.session_id for source in sources])
-        grown, more = worker.memory_info().rss - before, worker.num_threads() - threads
-    scaled = 1000 / MANY
-    note = f"{MANY} were opened and the growth was scaled to 1,000; a fresh process holds {before / 2**20:.0f} MiB"
-    yield Line("sockets", "memory for 1,000 WebSockets", f"{grown * scaled / 2**20:.0f} MiB more", note=note)
-    yield Line("sockets", "threads for 1,000 WebSockets", f"{more * scaled:.0f} more")
-
-
 def _opened(stack: ExitStack, dsn: str, api: Gunicorn, session_ids: Sequence[UUID]) -> list[socket.socket]:
     token = make_token(dsn)
     return [stack.enter_context(open_socket(api.port, token, each, after=2)) for each in session_ids]
 
 
 def open_socket(port: int, token: str, session_id: UUID, *, after: int) -> socket.socket:
+    return upgraded(port, f"/api/sessions/{session_id}/ws?after={after}", f"Authorization: Bearer {token}")
+
+
+def upgraded(port: int, path: str, *headers: str) -> socket.socket:
     """A WebSocket of which the handshake is over; what it says is read as bytes."""
     key = base64.b64encode(os.urandom(16)).decode()
     lines = [
-        f"GET /api/sessions/{session_id}/ws?after={after} HTTP/1.1",
+        f"GET {path} HTTP/1.1",
         f"Host: 127.0.0.1:{port}",
-        f"Authorization: Bearer {token}",
+        *headers,
         "Upgrade: websocket",
         "Connection: Upgrade",
         f"Sec-WebSocket-Key: {key}",

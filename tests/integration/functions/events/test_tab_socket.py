@@ -125,6 +125,21 @@ def test_two_sessions_over_one_socket_each_come_whole_and_in_order(served: Serve
         assert (error["code"], error["sessionId"]) == ("bad_cursor", str(first.session_id))
 
 
+def test_a_snapshot_has_the_transcript_for_who_asks_and_events_go_on_after_it(served: Served) -> None:
+    driver = served.bind()
+    report_many(driver, 100)
+    with tab_of(served) as tab, served.client() as client:
+        tab.subscribe(driver, transcript=1)
+        snapshot = tab.until("snapshot")
+        page = client.get(f"/api/sessions/{driver.session_id}/transcript?limit=1").json()
+        assert len(snapshot["transcript"]["items"]) == len(page["items"]) == 1
+        assert snapshot["transcript"]["seq"] == page["seq"]
+        report_many(driver, 50)
+        assert tab.events_up_to(driver, 152) == list(range(snapshot["seq"] + 1, 153))
+        tab.subscribe(driver, transcript=0)
+        assert tab.until("error")["code"] == "invalid_message"
+
+
 def test_changes_of_the_list_come_unasked_at_most_once_a_second(served: Served) -> None:
     driver = served.bind()
     with tab_of(served) as tab, served.client() as client:

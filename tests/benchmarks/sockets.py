@@ -1,0 +1,165 @@
+"""G6 and G19: what open WebSockets cost an API process, and one event on its way to 1,000 of them."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from uuid import UUID
+
+import psutil
+import psycopg
+
+from handlers.event_log import NewEvent, append, hold_session
+from jobs.runtime.database import CONNECT
+from jobs.runtime.notify import Notify
+from tests.acceptance.stack import free_port
+from tests.acceptance.waiting import wait_until
+from tests.benchmarks.delivery import WAIT_SECONDS, count_frames, open_socket, upgraded
+from tests.benchmarks.figures import Rounds
+from tests.benchmarks.ground import ROOT, Gunicorn, Source, fresh_database, make_sources, make_token, running_server
+from tests.benchmarks.ground import serving as serving_api
+from tests.benchmarks.report import Line, Wanted, rated
+
+MANY, SESSIONS = 2000, 500
+READERS, BATCHES, EVENTS = 1000, 40, 10
+ROUNDS = 3
+TEXT = "x" * 100
+
+
+def sockets() -> Iterator[Line]:
+    with running_server() as server, fresh_database(server) as dsn, serving_api("functions.wsgi:app", dsn) as api:
+        worker = psutil.Process(api.process.pid).children()[0]
+        sources = make_sources(dsn, SESSIONS)
+        with ExitStack() as stack:
+            _opened(stack, api, make_token(dsn), sources[:100])  # the pools are full now
+            before, threads = worker.memory_info().rss, worker.num_threads()
+            began = time.perf_counter()
+            _opened(stack, api, make_token(dsn), [sources[i % SESSIONS] for i in range(MANY)])
+            took = time.perf_counter() - began
+            grown, more = worker.memory_info().rss - before, worker.num_threads() - threads
+    scaled = 1000 / MANY
+    note = f"{MANY:,} sockets over {SESSIONS} sessions, scaled to 1,000, after 100 others were open"
+    yield Line("G19", "memory for 1,000 WebSockets", f"{grown * scaled / 2**20:.1f} MiB more", note=note)
+    yield Line("G19", "threads for 1,000 WebSockets", f"{more * scaled:.0f} more")
+    yield Line("G19", "WebSockets opened, one after the other", f"{MANY / took:,.0f} a second")
+
+
+def fan_out() -> Iterator[Line]:
+    with running_server() as server, fresh_database(server) as dsn, serving_api("functions.wsgi:app", dsn) as api:
+        worker = psutil.Process(api.process.pid).children()[0]
+        [source] = make_sources(dsn, 1)
+        token = make_token(dsn)
+        with (
+            _Sender(dsn, source) as sender,
+            _broadcasting() as (port, baseline),
+            _Readers(lambda: open_socket(api.port, token, source.session_id, after=2)) as ours,
+            _Readers(lambda: upgraded(port, "/")) as theirs,
+        ):
+            rates, spent = [], []
+            for _ in range(ROUNDS):
+                rate = theirs.rate(lambda: _say_lines(baseline))
+                used = worker.cpu_times()
+                rates.append((ours.rate(sender.send_all), rate))
+                now = worker.cpu_times()
+                spent.append((now.user + now.system - used.user - used.system) / (READERS * BATCHES * EVENTS) * 10_000)
+    rounds = Rounds(tuple(mine for mine, _ in rates), tuple(their for _, their in rates))
+    what = f"frames to {READERS:,} sockets of one session"
+    yield rated("G6", what, rounds, unit="frames/s", wanted=Wanted(">=", 1.0))
+    yield Line("G6", "CPU of the API process for 10,000 frames", f"{sorted(spent)[1] * 1000:.0f} ms")
+
+
+def _opened(stack: ExitStack, api: Gunicorn, token: str, sources: list[Source]) -> list[socket.socket]:
+    return [stack.enter_context(open_socket(api.port, token, each.session_id, after=2)) for each in sources]
+
+
+class _Sender:
+    """Commits events of a run, batch after batch, and tells the API of each."""
+
+    def __init__(self, dsn: str, source: Source) -> None:
+        self._dsn, self.source = dsn, source
+
+    def __enter__(self) -> _Sender:
+        self._conn = psycopg.connect(self._dsn, **CONNECT)
+        self._hints = Notify(lambda: psycopg.connect(self._dsn, **CONNECT, options="-c synchronous_commit=off"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hints.close()
+        self._conn.close()
+
+    def send_all(self) -> None:
+        data = {"messageId": "m", "role": "assistant", "text": TEXT}
+        session_id: UUID = self.source.session_id
+        for _ in range(BATCHES):
+            with self._conn.transaction():
+                events = [NewEvent(type="message.delta", data=data, run_id=self.source.run_id)] * EVENTS
+                grown = append(self._conn, hold_session(self._conn, session_id), events)
+            self._hints.send({session_id: grown.last_seq})
+
+
+class _Readers:
+    """READERS sockets, read in one thread. The first one's frames are counted; the others get the same bytes."""
+
+    def __init__(self, connect: Callable[[], socket.socket]) -> None:
+        self._connect = connect
+
+    def __enter__(self) -> _Readers:
+        self._stack = ExitStack()
+        self._selector = self._stack.enter_context(selectors.DefaultSelector())
+        self._sockets = [self._stack.enter_context(self._connect()) for _ in range(READERS)]
+        for sock in self._sockets:
+            sock.settimeout(0)
+            self._selector.register(sock, selectors.EVENT_READ)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def rate(self, send: Callable[[], None]) -> float:
+        """Frames a second, from the first that is sent to the last that every socket has."""
+        first, count, rest = self._sockets[0], 0, b""
+        sizes = dict.fromkeys(self._sockets, 0)
+        began = time.perf_counter()
+        send()
+        while count < BATCHES * EVENTS or min(sizes.values()) < sizes[first]:
+            ready = self._selector.select(WAIT_SECONDS)
+            assert ready, "frames are missing"
+            for key, _ in ready:
+                sock: socket.socket = key.fileobj  # type: ignore[assignment]
+                received = sock.recv(1 << 18)
+                assert received, "the server closed a connection"
+                sizes[sock] += len(received)
+                if sock is first:
+                    count, rest = count_frames(rest + received, count)
+        return READERS * count / (time.perf_counter() - began)
+
+
+def _say_lines(baseline: subprocess.Popen[bytes]) -> None:
+    assert baseline.stdin is not None
+    event = b'{"kind":"event","seq":1234,"text":"' + b"x" * 350 + b'"}\n'  # as long as ours
+    for _ in range(BATCHES * EVENTS):
+        baseline.stdin.write(event)
+    baseline.stdin.flush()
+
+
+@contextmanager
+def _broadcasting() -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    port = free_port()
+    command = [sys.executable, "-m", "tests.benchmarks.broadcast_server", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE)
+    try:
+        wait_until(lambda: _listens(port), seconds=30, what="the baseline does not listen")
+        yield port, process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
