@@ -56,8 +56,8 @@ READING = """
 ## What stands in the way
 - **G1** In the database ours takes a quarter more CPU than the plain insert. It starts a longer plan, finds, locks and
   changes the log's head, unpacks arrays, and keeps a key of two columns. Single rounds lie between 0.68 and 0.93.
-- **G5** An event passes from the notifier to a reading thread and from there to the hub's. The machine was loaded. Runs of
-  the code before the hub, in turns with this one's, gave 5.2 and 3.3 at p50; this one gave 2.8 and 3.6.
+- **G5** An event passes from the notifier to a reading thread and from there to the hub's. The machine was loaded. In
+  turns, the code before the hub gave ratios of 5.2 and 3.3 at p50, and this code gave 2.8 and 3.6.
 - **G7** A start writes session, run, event and job. Its claim is a second transaction, its worker's life two more, and
   the executor is called. The baseline inserts one row (DECISIONS.md, 49). Of 10 to 12 ms the start's statements take 4,
   the job's way to its worker 2, the claim 2, the session's worker 2, the run's call 1.
