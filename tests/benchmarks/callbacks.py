@@ -18,7 +18,7 @@ SINGLE = "tests.benchmarks.variants:one_call_a_statement()"
 
 def callbacks() -> Iterator[Line]:
     with running_server() as server, fresh_database(server) as dsn, serving("functions.wsgi:app", dsn) as ours:
-        with serving_plainly("tests.benchmarks.empty_app:app") as empty:
+        with serving_plainly("tests.benchmarks.baselines.empty_app:app") as empty:
             rounds = in_turns(lambda: _served(dsn, ours).per_second * EVENTS, lambda: _empty(empty), rounds=5)
         yield rated("G3", "events/s by callbacks of 10", rounds, unit="a second", wanted=Wanted(">=", 3.0))
         with serving(ALONE, dsn) as alone:

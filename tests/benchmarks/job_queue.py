@@ -202,7 +202,7 @@ def our_worker(dsn: str, executor: StandIn, **settings: str) -> Iterator[Worker]
 
 @contextmanager
 def queue_worker(dsn: str, **settings: str) -> Iterator[Worker]:
-    with _worker(["-m", "tests.benchmarks.queue_worker"], dsn, settings) as worker:
+    with _worker(["-m", "tests.benchmarks.baselines.queue_worker"], dsn, settings) as worker:
         yield worker
 
 

@@ -150,7 +150,7 @@ def _say_lines(baseline: subprocess.Popen[bytes]) -> None:
 @contextmanager
 def _broadcasting() -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     port = free_port()
-    command = [sys.executable, "-m", "tests.benchmarks.broadcast_server", str(port)]
+    command = [sys.executable, "-m", "tests.benchmarks.baselines.broadcast_server", str(port)]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE)
     try:
         wait_until(lambda: _listens(port), seconds=30, what="the baseline does not listen")

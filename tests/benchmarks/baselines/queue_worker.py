@@ -1,4 +1,4 @@
-"""A worker of procrastinate with nothing of ours in its jobs: `python -m tests.benchmarks.queue_worker`.
+"""A worker of procrastinate with nothing of ours in its jobs: `python -m tests.benchmarks.baselines.queue_worker`.
 
 `QUEUE_POOL=ours` gives it our connection pool, otherwise it has its own. `QUEUE_RECIPE=1` adds the documented recipe
 for stalled jobs, swept every 5 s. Each job prints `name:seconds` (the machine's monotonic clock) when it begins.
