@@ -29,7 +29,8 @@ def session_snapshot(
 ) -> SnapshotFrame:
     """Return the first message to a reader that named no cursor. Use a repeatable-read transaction.
 
-    `items` is how many items of the transcript it has at most. `limits` are those of workers whose app sets none. Raises NotFound for a session hidden from the actor.
+    `items` is how many items of the transcript it has at most. `limits` are those of workers whose app sets none.
+    Raises NotFound for a session hidden from the actor.
     """
     state = session_state(conn, actor, session_id)
     page = transcript_page(conn, session_id, before=None, limit=items)
