@@ -107,6 +107,11 @@ requirements: $(READY_DEV)
 	@$(COMPILE) requirements.in -o requirements.txt
 	@for name in functions control-plane executor dev; do \
 	  $(COMPILE) -c requirements.txt requirements-$$name.in -o requirements-$$name.txt || exit 1; done
+	@for file in requirements*.txt; do $(WITH_BASES) $$file > $$file.new && mv $$file.new $$file || exit 1; done
+
+# pip before 24 takes `name[extra]` for another package than `name`, and wants hashes of both.
+WITH_BASES = awk 'function flush() { if (block ~ /^[A-Za-z0-9._-]+\[/) { base = block; sub(/\[[^]]*\]/, "", base); printf "%s", base } \
+  printf "%s", block; block = "" } /^[^ ]/ { flush() } { block = block $$0 "\n" } END { flush() }'
 
 # Shows how far pip is; what it said is kept, and its end shown when it fails.
 define install
