@@ -81,6 +81,7 @@ function OpenSession({ sessionId }: { sessionId: string }) {
             <Composer
               draftOf={sessionId}
               takesFocus={asks.length === 0}
+              isReady={feed.isLoaded}
               isRunning={isRunning}
               placeholder={t(isRunning ? "composer.behind" : "composer.placeholder")}
               onSend={(text) => prompt(text)}

@@ -15,6 +15,8 @@ interface ComposerProps {
   isRunning: boolean;
   /** Whether to begin with the cursor in it: not while a question waits, whose keys are letters. */
   takesFocus?: boolean;
+  /** Whether it is known yet what waits. */
+  isReady?: boolean;
   placeholder: string;
   onSend: (text: string) => void;
   onInterrupt?: (text: string) => void;
@@ -29,7 +31,7 @@ interface ComposerProps {
 const DOUBLE_ESCAPE_MS = 600;
 
 /** Where prompts are written. The draft is kept; Enter sends, but never while an input method composes. */
-export function Composer({ draftOf, isRunning, takesFocus = true, placeholder, onSend, onInterrupt, onStop, onEditLast, onFiles, children, ref }: ComposerProps) {
+export function Composer({ draftOf, isRunning, takesFocus = true, isReady = true, placeholder, onSend, onInterrupt, onStop, onEditLast, onFiles, children, ref }: ComposerProps) {
   const { t } = useTranslation();
   const text = useLocal((local) => local.drafts[draftOf] ?? "");
   const draft = useLocal((local) => local.draft);
@@ -39,10 +41,10 @@ export function Composer({ draftOf, isRunning, takesFocus = true, placeholder, o
   const composition = useComposition();
   useImperativeHandle(ref, () => ({ focus: () => field.current?.focus() }), []);
   useEffect(() => {
-    if (takesFocus && matchMedia("(hover: hover)").matches) field.current?.focus({ preventScroll: true });
+    if (isReady && takesFocus && matchMedia("(hover: hover)").matches) field.current?.focus({ preventScroll: true });
     // only when the page opens: what comes later must not move the cursor
     // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, [draftOf]);
+  }, [draftOf, isReady]);
   const give = (take: ((text: string) => void) | undefined): void => {
     const prompt = text.trim();
     if (!prompt || !take) return;
@@ -91,8 +93,8 @@ export function Composer({ draftOf, isRunning, takesFocus = true, placeholder, o
           </>
         )}
         <div className={styles.picks}>{children}</div>
-        {isRunning && onStop && <Button icon="stop" onClick={onStop} title={t("composer.stopKeys")}>{t("composer.stop")}</Button>}
-        <Button look="primary" icon="send" type="submit" disabled={!text.trim()}>{t(isRunning ? "composer.queue" : "composer.send")}</Button>
+        {isRunning && onStop && <Button icon="stop" onClick={onStop} title={t("composer.stopKeys")}><span className={styles.word}>{t("composer.stop")}</span></Button>}
+        <Button look="primary" icon="send" type="submit" disabled={!text.trim()}><span className={styles.word}>{t(isRunning ? "composer.queue" : "composer.send")}</span></Button>
       </div>
     </form>
   );

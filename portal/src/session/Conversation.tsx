@@ -10,6 +10,7 @@ import styles from "./Conversation.module.css";
 import { useFollowing } from "./following";
 import { Prompt } from "./Prompt";
 import { useDeepLink, useIsPrepended, useOlder } from "./reading";
+import { useRowKeys } from "./rowKeys";
 import { RowView } from "./RowView";
 
 export interface ConversationHandle {
@@ -33,20 +34,21 @@ export function Conversation({ state, sending, at, hasOlder, onOlder, ref }: Con
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const list = useRef<VirtualizerHandle>(null);
-  const { isFollowing, follow } = useFollowing(scroller, content);
+  const { isFollowing, follow, leave } = useFollowing(scroller, content);
   const rows = useRows(state);
   const isPrepended = useIsPrepended(rows);
   const marked = useDeepLink({ rows, at, list, hasOlder, onOlder });
   useOlder({ scroller, hasOlder, onOlder, rows });
   useImperativeHandle(ref, () => ({ follow }), [follow]);
   useKeys({ follow });
+  const chosen = useRowKeys(rows, list, leave);
   return (
     <div className={styles.frame}>
       <div ref={scroller} className={styles.scroller} tabIndex={0} role="log" aria-live="off" aria-label={t("chat.conversation")}>
         <div ref={content} className={styles.content}>
           <Virtualizer ref={list} scrollRef={scroller} bufferSize={400} startMargin={16} shift={isPrepended}>
             {rows.map((row) => (
-              <div key={row.id} className={row.id === marked ? styles.marked : styles.row}>
+              <div key={row.id} data-row={row.id} data-chosen={row.id === chosen} className={row.id === marked ? styles.marked : styles.row}>
                 <RowView row={row} />
               </div>
             ))}

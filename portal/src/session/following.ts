@@ -1,7 +1,7 @@
 /**
  * Follow the end of the conversation until the person's own hand says otherwise.
  *
- * Content that grows never ends following; only wheel, touch, keys, the scroll bar or a selection do.
+ * Content that grows never ends following; only wheel, touch, keys, the scroll bar, a selection or opening a row do.
  */
 import { useCallback, useEffect, useRef, useState, type RefObject } from "react";
 
@@ -11,6 +11,8 @@ const UP_KEYS = new Set(["PageUp", "ArrowUp", "Home"]);
 export interface Following {
   isFollowing: boolean;
   follow: () => void;
+  /** Stay where the eye is. */
+  leave: () => void;
 }
 
 export function useFollowing(scroller: RefObject<HTMLElement | null>, content: RefObject<HTMLElement | null>): Following {
@@ -42,6 +44,7 @@ export function useFollowing(scroller: RefObject<HTMLElement | null>, content: R
       ["touchstart", (event: TouchEvent) => (touchY = event.touches[0]?.clientY ?? 0)],
       ["touchmove", (event: TouchEvent) => ((event.touches[0]?.clientY ?? 0) > touchY + 2 ? leave() : (hand.current = true))],
       ["keydown", (event: KeyboardEvent) => (UP_KEYS.has(event.key) && !isTyping(event.target) ? leave() : (hand.current = true))],
+      ["click", (event: MouseEvent) => (event.target as Element).closest("[data-keep]") && leave()],
       ["pointerdown", (event: PointerEvent) => event.offsetX > element.clientWidth && leave()],
       ["scroll", () => {
         const isAtEnd = element.scrollHeight - element.scrollTop - element.clientHeight <= NEAR;
@@ -70,7 +73,12 @@ export function useFollowing(scroller: RefObject<HTMLElement | null>, content: R
     toEnd();
   }, [set, toEnd]);
 
-  return { isFollowing, follow };
+  const leave = useCallback(() => {
+    hand.current = true;
+    set(false);
+  }, [set]);
+
+  return { isFollowing, follow, leave };
 }
 
 function isTyping(target: EventTarget | null): boolean {

@@ -14,7 +14,7 @@ export interface SessionGroup {
 export function groupSessions(sessions: readonly Session[], waiting: ReadonlySet<string>, now: number): SessionGroup[] {
   const groups = new Map<GroupName, Session[]>(ORDER.map((name) => [name, []]));
   const sorted = [...sessions].sort((a, b) => activityOf(b).localeCompare(activityOf(a)));
-  for (const session of sorted) if (!session.archived) groups.get(groupOf(session, waiting, now))?.push(session);
+  for (const session of sorted) groups.get(groupOf(session, waiting, now))?.push(session);
   return ORDER.map((name) => ({ name, sessions: groups.get(name) ?? [] })).filter((group) => group.sessions.length > 0);
 }
 

@@ -1,4 +1,5 @@
 /** A visitor: a signed-in page of the portal that notes every error and every breach of the policy. */
+import { readFileSync } from "node:fs";
 import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
 import { inject } from "vitest";
 import { CHROMIUM } from "./signIn";
@@ -49,14 +50,33 @@ export async function leave(): Promise<void> {
 
 export async function api<T>(path: string, body?: unknown): Promise<T> {
   const headers = { Authorization: `Bearer ${TOKEN}`, "Content-Type": "application/json" };
-  const answer = await fetch(URL + path, { method: body ? "POST" : "GET", headers, body: body ? JSON.stringify(body) : null });
+  const answer = await fetchAgain(URL + path, { method: body ? "POST" : "GET", headers, body: body ? JSON.stringify(body) : null });
   return (await answer.json()) as T;
+}
+
+/** A server that is killed in a test is away for a moment. */
+async function fetchAgain(url: string, given: RequestInit): Promise<Response> {
+  for (let left = 40; ; left--) {
+    try {
+      const answer = await fetch(url, given);
+      if (answer.status < 500 || left === 0) return answer;
+    } catch (error) {
+      if (left === 0) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
 }
 
 /** Start a run by the API; the session's id. */
 export async function begin(prompt: string, mode: "ask" | "auto" = "ask", sessionId?: string): Promise<string> {
   const started = await api<{ sessionId: string }>("/api/runs/start", { prompt, provider: "demo", options: { mode }, ...(sessionId && { sessionId }) });
   return started.sessionId;
+}
+
+/** Kill the API's process; its supervisor starts another. */
+export function killServer(): void {
+  const running = JSON.parse(readFileSync(`${process.env.RUNYARD_DATA_DIR ?? ""}/running.json`, "utf8")) as { children: { api: [number] } };
+  process.kill(running.children.api[0], "SIGKILL");
 }
 
 export async function until(condition: () => Promise<boolean> | boolean, what: string, ms = 40_000): Promise<void> {

@@ -27,7 +27,7 @@ export function LaneChart({ lanes, isNarrow, selected, onSelect, onOpen }: LaneC
   const [view, setView] = useState({ from: 0, share: 1 });
   const svg = useRef<SVGSVGElement>(null);
   const drag = useRef<{ x: number; from: number } | null>(null);
-  const width = isNarrow ? 480 : 1000;
+  const width = isNarrow || matchMedia("(max-width: 699px)").matches ? 340 : 1000;
   const height = HEAD + LANES.length * ROW;
   const inner = width - LABEL;
   const x = (time: number): number => LABEL + ((placeOn(axis, time) / whole - view.from) / view.share) * inner;

@@ -8,8 +8,6 @@ afterEach(async () => {
 });
 afterAll(leave);
 
-const sessionOf = (address: string): string => /\/s\/([0-9a-f-]+)/.exec(address)?.[1] ?? "";
-
 describe("a first visit", () => {
   it("leads from an example to an allowed change, with the keyboard, and shows the work as saved", async () => {
     here = await visit();
@@ -130,100 +128,5 @@ describe("a queue", () => {
     await page.getByRole("button", { name: "Stop" }).click();
     await page.getByText(/^Stopped/).waitFor();
     await page.getByRole("button", { name: "Run again" }).waitFor();
-  });
-});
-
-describe("writing", () => {
-  it("sends nothing when Enter accepts a Chinese composition", async () => {
-    here = await visit();
-    const { page, context } = here;
-    await page.goto(URL);
-    const field = page.getByRole("textbox");
-    await field.click();
-    const keyboard = await context.newCDPSession(page);
-    await keyboard.send("Input.imeSetComposition", { text: "nihao", selectionStart: 5, selectionEnd: 5 });
-    await keyboard.send("Input.dispatchKeyEvent", { type: "rawKeyDown", windowsVirtualKeyCode: 229, key: "Enter", code: "Enter" });
-    expect(await field.inputValue()).toBe("nihao");
-    await keyboard.send("Input.insertText", { text: "你好" });
-    // Safari's order: the composition ends first, and its Enter comes as any other
-    await field.evaluate((element) => {
-      element.dispatchEvent(new CompositionEvent("compositionstart", { bubbles: true }));
-      element.dispatchEvent(new CompositionEvent("compositionend", { bubbles: true }));
-      element.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }));
-    });
-    await page.waitForTimeout(100);
-    expect(await field.inputValue()).toBe("你好");
-    expect(new globalThis.URL(page.url()).pathname).toBe("/");
-    await page.keyboard.press("Enter");
-    await page.waitForURL(/\/s\//);
-    await until(async () => (await events(sessionOf(page.url())))[0]?.data.prompt === "你好", "the prompt arrives whole");
-  });
-
-  it("sends once what was written without a network, when the network is back", async () => {
-    here = await visit();
-    const { page, context } = here;
-    const session = await begin("say: ready");
-    await settled(session);
-    await page.goto(`${URL}/s/${session}`);
-    await page.getByText("ready", { exact: true }).waitFor();
-    await context.setOffline(true);
-    const field = page.getByRole("textbox", { name: "Write a prompt" });
-    await field.fill("say: from afar");
-    await field.press("Enter");
-    await page.getByText("Sending…").waitFor();
-    await context.setOffline(false);
-    await page.getByText("from afar", { exact: true }).waitFor();
-    await settled(session);
-    expect((await events(session)).filter((event) => event.data.prompt === "say: from afar")).toHaveLength(1);
-    expect(await page.getByText("Sending…").count()).toBe(0);
-  });
-});
-
-describe("reading", () => {
-  it("does not move the row under the eye while words stream in", async () => {
-    here = await visit();
-    const { page } = here;
-    const session = await begin(Array.from({ length: 40 }, (_, at) => `say: line ${at}`).join("\n"), "auto");
-    await settled(session);
-    await page.goto(`${URL}/s/${session}`);
-    await page.getByText(/Succeeded/).waitFor();
-    await begin("flood 1500", "auto", session);
-    await page.getByText("flood 1500").waitFor();
-    const log = page.getByRole("log");
-    await log.hover();
-    await page.mouse.wheel(0, -900);
-    await page.getByRole("button", { name: "Newest" }).waitFor();
-    await page.waitForTimeout(300);
-    const moved = await page.evaluate(async () => {
-      const scroller = document.querySelector('[role="log"]') as HTMLElement;
-      const box = scroller.getBoundingClientRect();
-      const row = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2) as HTMLElement;
-      const start = row.getBoundingClientRect().top;
-      let most = 0;
-      for (let frame = 0; frame < 120; frame++) {
-        await new Promise(requestAnimationFrame);
-        most = Math.max(most, Math.abs(row.getBoundingClientRect().top - start));
-      }
-      return most;
-    });
-    expect(moved).toBe(0);
-    await settled(session);
-  });
-
-  it("shows every word once after reloads in the middle of a stream", async () => {
-    here = await visit();
-    const { page } = here;
-    const session = await begin("flood 800", "auto");
-    await page.goto(`${URL}/s/${session}`);
-    for (let at = 0; at < 3; at++) {
-      await page.getByRole("article").first().waitFor();
-      await page.reload();
-    }
-    await settled(session);
-    await page.getByText(/Succeeded/).waitFor();
-    const said = (await events(session)).filter((event) => event.type === "message.delta" && event.data.role === "assistant").map((event) => String(event.data.text));
-    const words = (text: string): string => text.replaceAll(/\s+/g, " ").trim();
-    const shown = await page.getByRole("article").allTextContents();
-    expect(words(shown.join(" "))).toBe(words(said.join("")));
   });
 });
