@@ -52,14 +52,14 @@ def _notification_queue(conn: Conn, limits: Limits) -> list[Alarm]:
         return []
     message = (
         f"The database's queue of notifications is {usage:.0%} full: a session that listens stays in a transaction. "
-        "End it; when the queue is full, no run can be started."
+        "End the session: a full queue blocks new runs."
     )
     return [Alarm("notification_queue", message)]
 
 
 def _idle_transactions(conn: Conn, limits: Limits) -> list[Alarm]:
     idle = fetch_all(conn, "idle_transactions", _Idle, older_than_seconds=limits.idle_seconds)
-    return [Alarm("idle_transaction", _sentence(one)) for one in idle]
+    return [Alarm("idle_transaction", _sentence(transaction)) for transaction in idle]
 
 
 def _failing_syncs(conn: Conn, limits: Limits) -> list[Alarm]:
@@ -67,8 +67,8 @@ def _failing_syncs(conn: Conn, limits: Limits) -> list[Alarm]:
     if worst is None:
         return []
     message = (
-        f"{worst.all_of_them} sessions cannot be saved, so their workers stay. Of {worst.session_id} the last "
-        f"{worst.failures} saves failed: {worst.error}"
+        f"Syncs of {worst.all_of_them} sessions fail, so their workers stay. The last "
+        f"{worst.failures} syncs of {worst.session_id} failed: {worst.error}"
     )
     return [Alarm("sync_failing", message)]
 

@@ -125,8 +125,8 @@ class WrittenEvents:
 def written_events(conn: Conn, session_id: UUID, *, after: int, limit: int) -> WrittenEvents:
     """Return the session's events with a number above `after`, at most `limit`, which is at most 3,072."""
     with conn.cursor() as cursor:
-        asked = {"session_id": session_id, "after": after, "limit": limit}
-        texts: list[tuple[int, str]] = cursor.execute(queries()["written_events_after"], asked).fetchall()
+        parameters = {"session_id": session_id, "after": after, "limit": limit}
+        texts: list[tuple[int, str]] = cursor.execute(queries()["written_events_after"], parameters).fetchall()
     return WrittenEvents(after + 1, [line for _, lines in sorted(texts) for line in lines.encode().split(b"\n")])
 
 

@@ -27,7 +27,7 @@ def job_request(conn: Conn, job_request_id: UUID) -> JobRequestRow | None:
 
 def abandon_job_request(conn: Conn, job_request_id: UUID) -> None:
     """Finish a request that nobody waits for, so that a job worker never does it later."""
-    finish_job_request(conn, job_request_id, error="It was given up: nobody waits for it any more.")
+    finish_job_request(conn, job_request_id, error="The request was cancelled: no client waits for it.")
 
 
 def finish_job_request(

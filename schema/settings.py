@@ -14,7 +14,7 @@ Seconds = Annotated[float, Field(gt=0, le=DAY_SECONDS)]
 PauseMs = Annotated[int, Field(ge=0, le=1000 * DAY_SECONDS)]
 
 StopGraceSeconds = Annotated[
-    float, Field(ge=0, le=600, description="Kill an agent's processes this many seconds after it was told to stop.")
+    float, Field(ge=0, le=600, description="Kill an agent's processes this many seconds after the stop request.")
 ]
 HeartbeatSeconds = Annotated[float, Field(gt=0, le=600, description="Send a heartbeat for a live run every N seconds.")]
 StopDeadlineSeconds = Annotated[

@@ -182,7 +182,7 @@ def _provider(
         authenticate=entry.authenticate,
         model=entry.model,
         models=tuple(
-            ListedModel(id=each.id, title=each.title, context_size=each.context_size) for each in entry.models
+            ListedModel(id=model.id, title=model.title, context_size=model.context_size) for model in entry.models
         ),
         mode=entry.mode,
         modes=MappingProxyType({str(mode): own for mode, own in entry.modes.items()}),

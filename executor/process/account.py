@@ -15,6 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypedDict
 
+SESSION_MARKER = "RUNYARD_SESSION_ID"
+"""The environment variable that marks every process of an agent."""
+
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 SESSION_MARKER = "RUNYARD_SESSION_ID"

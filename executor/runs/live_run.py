@@ -150,10 +150,10 @@ class LiveRun:
         is_first = await self._spool(Spool.use_answer, self.run_id, carried.answer)
         return carried.answer if is_first else None
 
-    def _void_carried(self, told: str) -> None:
+    def _void_carried(self, outcome: str) -> None:
         """Report that answers from an earlier attempt were not used. `told` says why."""
         for carried in self._carried:
-            self.say("human_loop.applied", HumanApplied(request_id=carried.request_id, outcome="void", told=told))
+            self.say("human_loop.applied", HumanApplied(request_id=carried.request_id, outcome="void", told=outcome))
         self._carried.clear()
 
     async def _outcome(self, writing: asyncio.Task[None], delivering: asyncio.Task[None]) -> RunFinished | None:

@@ -61,8 +61,8 @@ def permission_of(view: Callable[..., Any]) -> Permission | str | None:
 
 def actor() -> Actor:
     """Return the user who makes this request."""
-    found: Actor = g.actor
-    return found
+    signed_in: Actor = g.actor
+    return signed_in
 
 
 def authenticator() -> Callable[[Conn], Actor]:

@@ -38,9 +38,11 @@ def performed(request: JobRequest, result: type[Result], *, wait_seconds: float)
     if done is None:
         with api_process().transaction() as conn:
             abandon_job_request(conn, job_request_id)
-        raise Unavailable("No job worker took the request up in time: is one running?", code="job_worker_unavailable")
+        raise Unavailable(
+            "No job worker took the request in time. Check that a job worker is running.", code="job_worker_unavailable"
+        )
     if done.error is not None:
-        raise Unavailable(f"The job worker could not do it: {done.error}", code="operation_failed")
+        raise Unavailable(f"The job worker failed the request: {done.error}", code="operation_failed")
     try:
         return result.model_validate(done.result or {})
     except ValidationError:

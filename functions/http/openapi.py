@@ -214,7 +214,7 @@ def _complete(operation: Json, rule: Rule, needed: str | None) -> None:
     ]
     if "requestBody" in operation:
         operation["requestBody"]["required"] = operation["operationId"] not in BODY_OPTIONAL
-    has_input = "requestBody" in operation or any(each["in"] in ("query", "header") for each in parameters)
+    has_input = "requestBody" in operation or any(parameter["in"] in ("query", "header") for parameter in parameters)
     _answer_problem(
         operation,
         *(["401", "403"] if needed != PUBLIC else []),
@@ -258,7 +258,7 @@ def _require_kinds(schemas: Json, union: str) -> None:
 def _camel_case_paths(spec: Json) -> None:
     """Name path parameters as in answers: runId, not run_id."""
     spec["paths"] = {
-        re.sub(r"{(\w+)}", lambda found: f"{{{_camel(found[1])}}}", path): operations
+        re.sub(r"{(\w+)}", lambda match: f"{{{_camel(match[1])}}}", path): operations
         for path, operations in spec["paths"].items()
     }
     for operations in spec["paths"].values():

@@ -25,8 +25,8 @@ def trace_requests(app: Flask) -> None:
 
 def continued(incoming: str | None) -> str:
     """Return a traceparent for this request: the caller's trace with a new span, or a new trace."""
-    found = _TRACEPARENT.fullmatch((incoming or "").strip())
-    trace, flags = (found[1], found[2]) if found else (secrets.token_hex(16), "01")
+    match = _TRACEPARENT.fullmatch((incoming or "").strip())
+    trace, flags = (match[1], match[2]) if match else (secrets.token_hex(16), "01")
     return f"00-{trace}-{secrets.token_hex(8)}-{flags}"
 
 

@@ -41,8 +41,8 @@ def list_pending(query_data: PendingQuery) -> Response:
     """
     after = read_page_cursor(query_data.cursor)
     with api_process().transaction() as conn:
-        found = pending(conn, actor(), session_id=query_data.session_id, after=after, limit=query_data.limit)
-    return answer(_page(found, limit=query_data.limit))
+        requests = pending(conn, actor(), session_id=query_data.session_id, after=after, limit=query_data.limit)
+    return answer(_page(requests, limit=query_data.limit))
 
 
 @human_loop.get("/api/human-loop")
@@ -57,7 +57,7 @@ def list_requests(query_data: RequestsQuery) -> Response:
     """
     before = read_page_cursor(query_data.cursor)
     with api_process().transaction() as conn:
-        found = requests_seen_by(
+        requests = requests_seen_by(
             conn,
             actor(),
             session_id=query_data.session_id,
@@ -65,7 +65,7 @@ def list_requests(query_data: RequestsQuery) -> Response:
             before=before,
             limit=query_data.limit,
         )
-    return answer(_page(found, limit=query_data.limit))
+    return answer(_page(requests, limit=query_data.limit))
 
 
 @human_loop.get("/api/human-loop/<uuid:request_id>/rules")
@@ -77,10 +77,10 @@ def get_suggested_rules(request_id: UUID) -> Response:
         return answer(SuggestedRulesAnswer(items=suggested_rules(actor(), request_for(conn, actor(), request_id))))
 
 
-def _page(found: list[ShownRequest], *, limit: int) -> HumanRequestsAnswer:
-    last = found[-1] if len(found) == limit else None
+def _page(requests: list[ShownRequest], *, limit: int) -> HumanRequestsAnswer:
+    last = requests[-1] if len(requests) == limit else None
     next_cursor = page_cursor(last.requested_at, last.id) if last else None
-    items = [shown_request_answer(request, actor()) for request in found]
+    items = [shown_request_answer(request, actor()) for request in requests]
     return HumanRequestsAnswer(items=items, next_cursor=next_cursor)
 
 
@@ -105,7 +105,7 @@ def post_reply(json_data: ReplyBody) -> Response:
     Once: 409 `already_answered` carries the request's status. 409 `capability_missing` names an option that the agent
     lacks. Answers to a form are checked against it: 422 `answers_do_not_fit` names the fields.
     """
-    given = GivenReply(
+    submitted = GivenReply(
         request_id=json_data.request_id,
         decision=json_data.decision,
         option_id=json_data.option_id,
@@ -114,5 +114,5 @@ def post_reply(json_data: ReplyBody) -> Response:
         arguments=json_data.arguments,
     )
     with api_process().transaction() as conn:
-        request = reply(conn, actor(), given, stop_policy=api_process().stop_policy)
+        request = reply(conn, actor(), submitted, stop_policy=api_process().stop_policy)
     return answer(RepliedAnswer(request_id=request.id, status=request.status))

@@ -41,10 +41,10 @@ def list_rules(query_data: RulesQuery) -> Response:
     """
     before = read_page_cursor(query_data.cursor)
     with api_process().transaction() as conn:
-        found = rules_seen_by(conn, actor(), app_id=query_data.app_id, before=before, limit=query_data.limit)
-    last = found[-1] if len(found) == query_data.limit else None
+        visible = rules_seen_by(conn, actor(), app_id=query_data.app_id, before=before, limit=query_data.limit)
+    last = visible[-1] if len(visible) == query_data.limit else None
     cursor = page_cursor(last.created_at, last.id) if last else None
-    return answer(RulesReport(items=[_report(each) for each in found], next_cursor=cursor))
+    return answer(RulesReport(items=[_report(rule) for rule in visible], next_cursor=cursor))
 
 
 @rules.post("/api/human-loop/rules")

@@ -21,8 +21,8 @@ fleet = APIBlueprint("fleet", __name__, tag="Providers")
 def get_providers() -> Response:
     """List the providers and their capabilities"""
     with api_process().transaction() as conn:
-        found = list_providers(conn)
-    return answer(ProvidersAnswer(items=[provider_answer(provider) for provider in found]))
+        providers = list_providers(conn)
+    return answer(ProvidersAnswer(items=[provider_answer(provider) for provider in providers]))
 
 
 @fleet.get("/api/providers/<name>/options")

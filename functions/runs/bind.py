@@ -31,7 +31,7 @@ def post_bind(run_id: UUID, json_data: BindBody) -> Response:
     The caller chooses the run's id. The answer shows the callback key once; `bind/rotate` makes a new key.
     """
     refuse_large_prompt(json_data.prompt)
-    asked = Bind(
+    request = Bind(
         run_id=run_id,
         session_id=json_data.session_id,
         provider=json_data.provider,
@@ -41,7 +41,7 @@ def post_bind(run_id: UUID, json_data: BindBody) -> Response:
     )
     settings = api_process().settings
     with api_process().transaction() as conn:
-        bound = bind_run(conn, actor(), asked, secret=settings.secret_key, lease_seconds=settings.run_lease_seconds)
+        bound = bind_run(conn, actor(), request, secret=settings.secret_key, lease_seconds=settings.run_lease_seconds)
     return answer(_answer(bound), 201, Location=f"/api/runs/{run_id}")
 
 

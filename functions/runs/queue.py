@@ -51,9 +51,9 @@ def get_queued(run_id: UUID) -> Response:
 def get_session_queue(session_id: UUID, query_data: QueueQuery) -> Response:
     """Show a session's live run and its queue"""
     with api_process().transaction() as conn:
-        found = session_queue(conn, actor(), session_id, after=query_data.cursor, limit=query_data.limit)
-    live = None if found.live is None else run_answer(found.live)
-    return answer(SessionQueueAnswer(live=live, items=found.items, next_cursor=found.next_position))
+        listed = session_queue(conn, actor(), session_id, after=query_data.cursor, limit=query_data.limit)
+    live = None if listed.live is None else run_answer(listed.live)
+    return answer(SessionQueueAnswer(live=live, items=listed.items, next_cursor=listed.next_position))
 
 
 @queue.patch("/api/runs/queue/<uuid:run_id>")

@@ -21,10 +21,10 @@ _log = structlog.get_logger("functions.runtime.access_watch")
 
 @dataclass(eq=False)
 class WatchedAccess:
-    """A reader's access, which may end: `told` is then called in the watch's thread, once."""
+    """A reader's access, which may end: `on_end` is then called in the watch's thread, once."""
 
     stream: OpenStream
-    told: Callable[[RunyardError], None] = field(repr=False)
+    on_end: Callable[[RunyardError], None] = field(repr=False)
 
 
 @dataclass(eq=False)
@@ -69,8 +69,8 @@ class AccessWatch:
         """Check now: someone's access was revoked."""
         self._wake.set()
 
-    def watch(self, stream: OpenStream, told: Callable[[RunyardError], None]) -> WatchedAccess:
-        watched = WatchedAccess(stream, told)
+    def watch(self, stream: OpenStream, on_end: Callable[[RunyardError], None]) -> WatchedAccess:
+        watched = WatchedAccess(stream, on_end)
         with self._lock:
             self._watched.setdefault(stream, set()).add(watched)
         return watched
@@ -92,7 +92,7 @@ class AccessWatch:
             self.forget(watched)
 
     def run_once(self) -> None:
-        """Tell those whose access has ended. Nobody is told anything while the database does not answer."""
+        """Call `on_end` of readers whose access has ended; of no reader while the database does not answer."""
         with self._lock:
             streams = list(self._watched)
         if not streams:
@@ -101,9 +101,9 @@ class AccessWatch:
             ended = streams_to_end(conn, streams)
         for stream, fault in ended:
             with self._lock:
-                told = self._watched.pop(stream, set())
-            for watched in told:
-                watched.told(fault)
+                on_end = self._watched.pop(stream, set())
+            for watched in on_end:
+                watched.on_end(fault)
 
     def _run(self) -> None:
         while not self._is_stopping:

@@ -181,8 +181,8 @@ def hold(app: Flask, api_process: ApiProcess) -> None:
 
 
 def api_process_of(app: Flask) -> ApiProcess:
-    found: ApiProcess = app.extensions[NAME]
-    return found
+    process: ApiProcess = app.extensions[NAME]
+    return process
 
 
 def api_process() -> ApiProcess:

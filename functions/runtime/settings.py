@@ -136,7 +136,7 @@ class ApiSettings(BaseSettings):
     run_queue_retry_delay_ms: RetryDelayMs = 2000
     human_loop_on_expiry: OnExpiry = Field(
         default="park",
-        description="What to do when nobody answers an agent: `wait`, `deny`, `park` or `escalate`. An app "
+        description="Action when an agent's request expires: `wait`, `deny`, `park` or `escalate`. An app "
         "(`--human-loop`) or a run (`humanLoop`) overrides it.",
     )
     human_loop_expiry_seconds: float = Field(
@@ -149,23 +149,23 @@ class ApiSettings(BaseSettings):
         default=3600, gt=0, le=31_536_000, description="End an escalation after N seconds without an answer."
     )
     human_loop_then: Literal["wait", "deny", "park"] = Field(
-        default="park", description="What to do when nobody answers an escalation: `wait`, `deny` or `park`."
+        default="park", description="Action when an escalated request expires: `wait`, `deny` or `park`."
     )
     log_level: LogLevel = "INFO"
 
     @model_validator(mode="before")
     @classmethod
-    def _with_derived(cls, given: Any) -> Any:
+    def _with_derived(cls, values: Any) -> Any:
         """Set defaults that follow from other settings."""
-        if not isinstance(given, dict):
-            return given
-        port = given.get("RUNYARD_PORT", given.get("port", 8080))
-        if not {"RUNYARD_PUBLIC_URL", "public_url"} & given.keys():
-            given = {**given, "public_url": f"http://127.0.0.1:{port}"}
-        threads = str(given.get("api_threads", 96))
-        if "api_streams_max" not in given and threads.isdecimal():
-            given = {**given, "api_streams_max": int(threads) * 3 // 4}
-        return given
+        if not isinstance(values, dict):
+            return values
+        port = values.get("RUNYARD_PORT", values.get("port", 8080))
+        if not {"RUNYARD_PUBLIC_URL", "public_url"} & values.keys():
+            values = {**values, "public_url": f"http://127.0.0.1:{port}"}
+        threads = str(values.get("api_threads", 96))
+        if "api_streams_max" not in values and threads.isdecimal():
+            values = {**values, "api_streams_max": int(threads) * 3 // 4}
+        return values
 
     @property
     def worker_address(self) -> tuple[str, int] | None:
@@ -220,10 +220,10 @@ class ApiSettings(BaseSettings):
         )
 
 
-def read_settings(**given: Any) -> ApiSettings:
-    """Read the settings of this process; `given` overrides the environment. Raises BadSetting."""
+def read_settings(**overrides: Any) -> ApiSettings:
+    """Read the settings of this process; `overrides` replace the environment. Raises BadSetting."""
     try:
-        return ApiSettings(**given)
+        return ApiSettings(**overrides)
     except ValidationError as error:
         raise BadSetting(fault_sentence(error, ApiSettings)) from None
 

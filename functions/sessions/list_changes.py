@@ -151,7 +151,9 @@ class ListChanges:
 
     def _remember(self, session_id: UUID, now: float, seq: int) -> None:
         if len(self._told) >= MOST_REMEMBERED:
-            self._told = {each: told for each, told in self._told.items() if told[0] > now - POLLED_SECONDS}
+            self._told = {
+                session_id: report for session_id, report in self._told.items() if report[0] > now - POLLED_SECONDS
+            }
         self._told[session_id] = (now, seq)
 
     def _send(self, user_id: UUID, frame: bytes) -> None:

@@ -66,7 +66,7 @@ def hold_live_sockets(app: Flask, process: ApiProcess, *, version: str) -> None:
 
 def live_sockets() -> LiveSockets:
     """Return those of the process that serves this request. Raises Unavailable where there are none."""
-    found: LiveSockets | None = current_app.extensions.get(NAME)
-    if found is None:
+    sockets: LiveSockets | None = current_app.extensions.get(NAME)
+    if sockets is None:
         raise Unavailable("This server has no WebSockets.", code="no_websockets")
-    return found
+    return sockets

@@ -17,7 +17,7 @@ class _Room:
     """A session's readers, counted because a user may have several tabs, and the peers that are told."""
 
     users: Counter[PresentUser] = field(default_factory=Counter)
-    told: list[SocketPeer] = field(default_factory=list)
+    listeners: list[SocketPeer] = field(default_factory=list)
 
 
 class PresentReaders:
@@ -31,18 +31,18 @@ class PresentReaders:
         user = PresentUser(user_id=actor.user_id, name=actor.name)
         room.users[user] += 1
         if is_told:
-            room.told.append(peer)
-        self._tell(session_id, room, room.told if room.users[user] == 1 else [peer] if is_told else [])
+            room.listeners.append(peer)
+        self._tell(session_id, room, room.listeners if room.users[user] == 1 else [peer] if is_told else [])
 
     def leave(self, session_id: UUID, actor: Actor, peer: SocketPeer) -> None:
         room = self._rooms[session_id]
         user = PresentUser(user_id=actor.user_id, name=actor.name)
         room.users[user] -= 1
-        if peer in room.told:
-            room.told.remove(peer)
+        if peer in room.listeners:
+            room.listeners.remove(peer)
         if room.users[user] == 0:
             del room.users[user]
-            self._tell(session_id, room, room.told)
+            self._tell(session_id, room, room.listeners)
         if not room.users:
             self._rooms.pop(session_id, None)
 

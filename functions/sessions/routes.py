@@ -131,12 +131,12 @@ def list_runs(session_id: UUID, query_data: PageQuery) -> Response:
     before = read_page_cursor(query_data.cursor)
     with api_process().transaction() as conn:
         session_for(conn, actor(), session_id)
-        found = runs_of(conn, session_id, before=before, limit=query_data.limit)
+        runs = runs_of(conn, session_id, before=before, limit=query_data.limit)
         items = [
             run_answer(run, queue_position=queue_position(conn, run) if run.status == "queued" else None)
-            for run in found
+            for run in runs
         ]
-    last = found[-1] if len(found) == query_data.limit else None
+    last = runs[-1] if len(runs) == query_data.limit else None
     return answer(RunsAnswer(items=items, next_cursor=page_cursor(last.created_at, last.id) if last else None))
 
 

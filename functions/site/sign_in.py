@@ -73,8 +73,8 @@ def post_sign_in_token() -> Response:
     """Sign this browser in by a bearer token: JSON in and out, or a form that leads to `next`"""
     refuse_other_sites()
     is_form = request.mimetype == "application/x-www-form-urlencoded"
-    given: Any = request.form.to_dict() if is_form else request.get_json(force=True)
-    body = parsed(TokenBody, given, where="body")
+    submitted: Any = request.form.to_dict() if is_form else request.get_json(force=True)
+    body = parsed(TokenBody, submitted, where="body")
     target = local_path(body.next)
     try:
         with api_process().database.transaction() as conn:

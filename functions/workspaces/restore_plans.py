@@ -57,12 +57,14 @@ def post_restore_plan(json_data: RestorePlanBody) -> Response:
     """
     body = json_data
     with api_process().transaction() as conn:
-        asked = read_plan_request(conn, actor(), session_id=body.session_id, app_id=body.app_id, manifest=body.manifest)
-    if asked.must_look and body.existing_paths is None and body.session_id is not None:
-        plan = _looked_for(body, body.session_id, asked.manifest.stored())
+        requested = read_plan_request(
+            conn, actor(), session_id=body.session_id, app_id=body.app_id, manifest=body.manifest
+        )
+    if requested.must_look and body.existing_paths is None and body.session_id is not None:
+        plan = _looked_for(body, body.session_id, requested.manifest.stored())
         return answer(RestorePlanAnswer(plan=plan))
     made = make_plan(
-        asked.manifest,
+        requested.manifest,
         runtime_version=body.runtime_version,
         snapshot=None,
         existing=entries_at(body.existing_paths or ()),
@@ -82,5 +84,5 @@ def _looked_for(body: RestorePlanBody, session_id: UUID, manifest: Json) -> Show
     done = performed(request, PlanOutcome, wait_seconds=0)
     if done.plan is not None:
         return done.plan
-    refusal = next(each for each in REFUSALS if each.code == done.reason)
+    refusal = next(known for known in REFUSALS if known.code == done.reason)
     raise refusal(done.detail, paths=done.paths)

@@ -79,9 +79,9 @@ def list_snapshots(session_id: UUID, query_data: PageQuery) -> Response:
     """List a session's snapshots, newest first"""
     before, limit = read_page_cursor(query_data.cursor), query_data.limit
     with api_process().transaction() as conn:
-        found = snapshots_of(conn, actor(), session_id, before=before, limit=limit)
-    cursor = page_cursor(found[-1].created_at, found[-1].id) if len(found) == limit else None
-    return answer(SnapshotsAnswer(items=[_snapshot(each) for each in found], next_cursor=cursor))
+        snapshots = snapshots_of(conn, actor(), session_id, before=before, limit=limit)
+    cursor = page_cursor(snapshots[-1].created_at, snapshots[-1].id) if len(snapshots) == limit else None
+    return answer(SnapshotsAnswer(items=[_snapshot(snapshot) for snapshot in snapshots], next_cursor=cursor))
 
 
 @snapshots.get("/api/sessions/<uuid:session_id>/snapshots/<uuid:snapshot_id>")
@@ -90,8 +90,8 @@ def list_snapshots(session_id: UUID, query_data: PageQuery) -> Response:
 def get_snapshot(session_id: UUID, snapshot_id: UUID) -> Response:
     """Show a snapshot"""
     with api_process().transaction() as conn:
-        found = snapshot_for(conn, actor(), session_id, snapshot_id)
-    return answer(_detail(found))
+        snapshot = snapshot_for(conn, actor(), session_id, snapshot_id)
+    return answer(_detail(snapshot))
 
 
 @snapshots.get("/api/sessions/<uuid:session_id>/restores")
@@ -102,9 +102,9 @@ def list_restores(session_id: UUID, query_data: PageQuery) -> Response:
     """List restores into a session's workspace, newest first, each with its receipt"""
     before, limit = read_page_cursor(query_data.cursor), query_data.limit
     with api_process().transaction() as conn:
-        found = restores_of(conn, actor(), session_id, before=before, limit=limit)
-    cursor = page_cursor(found[-1].started_at, found[-1].id) if len(found) == limit else None
-    return answer(RestoresAnswer(items=[_restore(each) for each in found], next_cursor=cursor))
+        restores = restores_of(conn, actor(), session_id, before=before, limit=limit)
+    cursor = page_cursor(restores[-1].started_at, restores[-1].id) if len(restores) == limit else None
+    return answer(RestoresAnswer(items=[_restore(restore) for restore in restores], next_cursor=cursor))
 
 
 @snapshots.post("/api/reconcile/sync")
@@ -129,7 +129,7 @@ def _snapshot(row: SnapshotRow) -> SnapshotAnswer:
         bytes=row.bytes,
         changed=row.changed,
         created_at=row.created_at,
-        skipped=[Skipped.model_validate(each) for each in row.skipped],
+        skipped=[Skipped.model_validate(skipped) for skipped in row.skipped],
     )
 
 

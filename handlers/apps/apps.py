@@ -47,8 +47,8 @@ AS_BEFORE = AppSettings()
 
 def add_app(conn: Conn, name: str, provider: str, settings: AppSettings = AS_BEFORE) -> AppRow:
     """Add an app. Raises Conflict when the name is taken, Invalid and PathOutsideWorkspace for bad settings."""
-    given = {key: value or jsonb({}) for key, value in _checked(settings).items()}
-    app = fetch_one(conn, "insert_app", AppRow, name=name, provider=provider, **given)
+    columns = {key: value or jsonb({}) for key, value in _checked(settings).items()}
+    app = fetch_one(conn, "insert_app", AppRow, name=name, provider=provider, **columns)
     if app is None:
         raise Conflict(f"There is an app named {name} already.", code="app_exists")
     return app

@@ -51,15 +51,15 @@ def receive_append_only_calls(
     """Store the calls, at most one per run, each completely or not at all; return answers by run, skipped calls left
     out."""
     alone = len(calls) == 1
-    name, given = (
+    query, values = (
         ("receive_append_only_call", parameters(calls[0])) if alone else ("receive_append_only_calls", _all(calls))
     )
-    taken = fetch_all(conn, name, _Taken, **given, author=EXECUTOR, lease_seconds=lease_seconds)
+    taken = fetch_all(conn, query, _Taken, **values, author=EXECUTOR, lease_seconds=lease_seconds)
     counts = {call.run_id: len(call.body.events) for call in calls}
-    for each in taken:
-        if counts[each.run_id]:
-            record_change(each.session_id, each.last_seq)
-    return {each.run_id: _answer(each, counts[each.run_id]) for each in taken}
+    for head in taken:
+        if counts[head.run_id]:
+            record_change(head.session_id, head.last_seq)
+    return {head.run_id: _answer(head, counts[head.run_id]) for head in taken}
 
 
 def parameters(call: AppendOnlyCall) -> dict[str, object]:

@@ -89,7 +89,7 @@ def _message_stopped(a: Arrival) -> list[NewEvent]:
     return [a.event]
 
 
-def _todos_told(a: Arrival) -> list[NewEvent]:
+def _todos_updated(a: Arrival) -> list[NewEvent]:
     replace_todos(a.conn, a.run, _parse(TodoUpdate, a.event), seq=a.seq)
     return [a.event]
 
@@ -99,21 +99,21 @@ def _human_requested(a: Arrival) -> list[NewEvent]:
     if (fault := fault_of_form(asked.schema_ or {})) is not None:
         raise Invalid(fault, code="form_too_large")
     policy, warnings = _policy(a)
-    replaces = _replaced(a, asked)
+    replaces = _replaced(a, requested)
     stored = fetch_one(
         a.conn,
         "insert_human_request",
         HumanRequestRow,
-        id=asked.request_id,
+        id=requested.request_id,
         session_id=a.run.session_id,
         run_id=a.run.id,
         attempt=a.run.attempt,
-        kind=asked.kind,
-        title=asked.title,
-        fingerprint=asked.fingerprint,
-        tool_call=None if asked.tool_call is None else jsonb(asked.tool_call),
-        options=None if asked.options is None else jsonb([option.to_json() for option in asked.options]),
-        answer_schema=None if asked.schema_ is None else jsonb(asked.schema_),
+        kind=requested.kind,
+        title=requested.title,
+        fingerprint=requested.fingerprint,
+        tool_call=None if requested.tool_call is None else jsonb(requested.tool_call),
+        options=None if requested.options is None else jsonb([option.to_json() for option in requested.options]),
+        answer_schema=None if requested.schema_ is None else jsonb(requested.schema_),
         expires_in=None if policy.on_expiry == "wait" else policy.expiry_seconds,
         on_expiry=policy.on_expiry,
         expiry_seconds=policy.escalation_seconds,
@@ -127,10 +127,10 @@ def _human_requested(a: Arrival) -> list[NewEvent]:
     event = replace(a.event, data={**a.event.data, **_expiry(stored), **told_replaces})
     if decided := decide_by_rule(a.conn, a.run, asked, a.rules.get(asked.request_id)):
         return [event, *decided]
-    told = [event, *warnings]
+    events = [event, *warnings]
     if not execute(a.conn, "await_human", run_id=a.run.id):
-        return told
-    return [*told, run_event(a.run, "run.waiting", {"status": "waiting", "provider": a.run.provider})]
+        return events
+    return [*events, run_event(a.run, "run.waiting", {"status": "waiting", "provider": a.run.provider})]
 
 
 def _policy(a: Arrival) -> tuple[HumanPolicy, list[NewEvent]]:
@@ -155,11 +155,11 @@ def _warn_of_restart(a: Arrival) -> list[NewEvent]:
     return [run_event(a.run, "run.warning", warning)]
 
 
-def _replaced(a: Arrival, asked: HumanRequested) -> UUID | None:
+def _replaced(a: Arrival, requested: HumanRequested) -> UUID | None:
     """Return the request that this one stands in for: its answer came after the agent had ended, and the resumed agent
     asks for something else. An equal call is answered by the executor and never arrives here."""
-    found: UUID | None = fetch_value(a.conn, "request_to_replace", run_id=a.run.id, attempt=a.run.attempt)
-    return None if found == asked.request_id else found
+    replaced: UUID | None = fetch_value(a.conn, "request_to_replace", run_id=a.run.id, attempt=a.run.attempt)
+    return None if replaced == requested.request_id else replaced
 
 
 def _expiry(request: HumanRequestRow) -> Json:
@@ -169,10 +169,10 @@ def _expiry(request: HumanRequestRow) -> Json:
 
 def _human_applied(a: Arrival) -> list[NewEvent]:
     applied = _parse(HumanApplied, a.event)
-    told = {"request_id": applied.request_id, "run_id": a.run.id, "told": applied.told}
-    if execute(a.conn, "settle_human_request", status=applied.outcome, **told):
+    outcome = {"request_id": applied.request_id, "run_id": a.run.id, "told": applied.told}
+    if execute(a.conn, "settle_human_request", status=applied.outcome, **outcome):
         return [a.event]
-    if not execute(a.conn, "withdraw_human_request", **told):
+    if not execute(a.conn, "withdraw_human_request", **outcome):
         raise Invalid("This run has no such request to settle.", code="unknown_request")
     return [a.event, *go_on_if_free(a.conn, a.run)]
 
@@ -183,15 +183,15 @@ def _usage(a: Arrival) -> list[NewEvent]:
     return [a.event]
 
 
-def merged_usage(known: Usage, told: Usage) -> Usage:
+def merged_usage(known: Usage, reported: Usage) -> Usage:
     """Merge usage: the greater of each bucket, since counts come partial and repeated; the latest context and cost."""
     buckets = ("input_tokens", "output_tokens", "cached_read_tokens", "cached_write_tokens")
     greatest = {
-        name: max((n for n in (getattr(known, name), getattr(told, name)) if n is not None), default=None)
+        name: max((n for n in (getattr(known, name), getattr(reported, name)) if n is not None), default=None)
         for name in buckets
     }
     latest = {
-        name: getattr(known, name) if getattr(told, name) is None else getattr(told, name)
+        name: getattr(known, name) if getattr(reported, name) is None else getattr(reported, name)
         for name in ("context_used", "context_size", "cost")
     }
     return Usage(**greatest, **latest)
@@ -258,7 +258,7 @@ def _parse(model: type[T], event: NewEvent) -> T:
 _EFFECTS: dict[str, Callable[[Arrival], list[NewEvent]]] = {
     "run.started": _run_started,
     "message.stop": _message_stopped,
-    "todo.update": _todos_told,
+    "todo.update": _todos_updated,
     "human_loop.requested": _human_requested,
     "human_loop.applied": _human_applied,
     "usage.update": _usage,

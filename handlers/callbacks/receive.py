@@ -113,8 +113,8 @@ def _fresh_by_number(conn: Conn, run: RunRow, events: list[SourceEvent], *, head
 
 def _last_number(conn: Conn, run: RunRow) -> int:
     """Return the number of the attempt's last event in the log; 0 without events."""
-    found: int | None = fetch_value(conn, "last_number", run_id=run.id, attempt=run.attempt)
-    return found or 0
+    last_n: int | None = fetch_value(conn, "last_number", run_id=run.id, attempt=run.attempt)
+    return last_n or 0
 
 
 @dataclass(frozen=True)

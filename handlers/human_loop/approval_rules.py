@@ -52,7 +52,7 @@ def add_rule(conn: Conn, actor: Actor, wanted: NewRule) -> ApprovalRuleRow:
 def change_rule(conn: Conn, actor: Actor, rule_id: UUID, changed: ChangedRule) -> ApprovalRuleRow:
     """Store the next version. Raises NotFound, Forbidden, and Conflict `stale_version` with the version in force."""
     _refuse_unless_own(actor, rule_for(conn, actor, rule_id).user_id)
-    found = fetch_one(
+    rule = fetch_one(
         conn,
         "replace_approval_rule",
         ApprovalRuleRow,
@@ -61,9 +61,9 @@ def change_rule(conn: Conn, actor: Actor, rule_id: UUID, changed: ChangedRule) -
         created_by=actor.user_id,
         **_columns(changed),
     )
-    if found is None:
+    if rule is None:
         _refuse_stale(conn, actor, rule_id)
-    return found
+    return rule
 
 
 def remove_rule(conn: Conn, actor: Actor, rule_id: UUID, *, version: int | None) -> None:
@@ -117,21 +117,21 @@ def decide_by_rule(conn: Conn, run: RunRow, asked: HumanRequested, rule: Approva
     nothing when a person has to decide."""
     if asked.kind != "permission" or rule is None or not _can_be_told(rule, asked):
         return []
-    answer = _answer(rule, asked)
-    execute(conn, "answer_human_request", request_id=asked.request_id, answer=jsonb(answer), decided_by=rule.author)
-    defer_delivery(conn, asked.request_id)
+    answer = _answer(rule, request)
+    execute(conn, "answer_human_request", request_id=request.request_id, answer=jsonb(answer), decided_by=rule.author)
+    defer_delivery(conn, request.request_id)
     return [run_event(run, "human_loop.resolved", {**answer, "by": rule.author}, author=rule.author)]
 
 
-def _answer(rule: ApprovalRuleRow, asked: HumanRequested) -> Json:
+def _answer(rule: ApprovalRuleRow, request: HumanRequested) -> Json:
     decision: Literal["allow", "deny"] = "allow" if rule.effect == "allow" else "deny"
     reason = rule.note if decision == "deny" else None
-    return Answer(request_id=asked.request_id, decision=decision, reason=reason, by="rule").to_json()
+    return Answer(request_id=request.request_id, decision=decision, reason=reason, by="rule").to_json()
 
 
-def _can_be_told(rule: ApprovalRuleRow, asked: HumanRequested) -> bool:
+def _can_be_told(rule: ApprovalRuleRow, request: HumanRequested) -> bool:
     """Return whether the agent can receive the rule's effect. A rule allows one call, never the agent for good."""
-    return rule.effect == "deny" or any(option.kind == "allow_once" for option in asked.options or [])
+    return rule.effect == "deny" or any(option.kind == "allow_once" for option in request.options or [])
 
 
 def _refuse_unless_own(actor: Actor, user_id: UUID | None) -> None:

@@ -68,13 +68,13 @@ def _deny(conn: Conn, request: HumanRequestRow, run: RunRow) -> list[NewEvent]:
 
 
 def _escalate(conn: Conn, request: HumanRequestRow, run: RunRow) -> list[NewEvent]:
-    asked = fetch_the(conn, "escalate_human_request", HumanRequestRow, request_id=request.id)
-    told = HumanEscalated.model_validate(
+    escalated = fetch_the(conn, "escalate_human_request", HumanRequestRow, request_id=request.id)
+    data = HumanEscalated.model_validate(
         {
-            "request_id": asked.id,
-            "to": asked.escalate_to,
-            "expires_at": asked.expires_at,
-            "on_expiry": asked.on_expiry,
+            "request_id": escalated.id,
+            "to": escalated.escalate_to,
+            "expires_at": escalated.expires_at,
+            "on_expiry": escalated.on_expiry,
         }
     )
-    return [run_event(run, "human_loop.escalated", told.to_json())]
+    return [run_event(run, "human_loop.escalated", data.to_json())]

@@ -40,7 +40,7 @@ def pending(
     """Return requests that wait for the actor, oldest first. Raises NotFound for a session hidden from the actor.
     `after` is the (requestedAt, id) of the previous page's last request."""
     after_at, after_id = after or (None, None)
-    found = fetch_all(
+    requests = fetch_all(
         conn,
         "pending_human_requests",
         ShownRequest,
@@ -51,9 +51,9 @@ def pending(
         after_id=after_id,
         limit=limit,
     )
-    if session_id is not None and after is None and not found:
+    if session_id is not None and after is None and not requests:
         session_for(conn, actor, session_id)
-    return found
+    return requests
 
 
 def requests_seen_by(

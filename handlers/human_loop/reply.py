@@ -48,7 +48,7 @@ class AnswerDelivery:
     answer: Answer
 
 
-def reply(conn: Conn, actor: Actor, given: GivenReply, *, stop_policy: StopPolicy) -> HumanRequestRow:
+def reply(conn: Conn, actor: Actor, answer: GivenReply, *, stop_policy: StopPolicy) -> HumanRequestRow:
     """Store the answer and enqueue its delivery, or stop the run when the decision is `cancel`.
 
     Raises AlreadyAnswered (with the request's status), Invalid for a decision that does not fit, and CapabilityMissing
@@ -57,30 +57,30 @@ def reply(conn: Conn, actor: Actor, given: GivenReply, *, stop_policy: StopPolic
     seen = request_for(conn, actor, given.request_id)
     _refuse_unfit_answers(seen, given)
     head = hold_session(conn, seen.session_id)
-    request = request_for(conn, actor, given.request_id)
+    request = request_for(conn, actor, answer.request_id)
     if request.status != "open":
         raise AlreadyAnswered(
             f"This request is {request.status} already.", requestId=str(request.id), requestStatus=request.status
         )
     run = fetch_the(conn, "run_by_id", RunRow, run_id=request.run_id)
-    _refuse_unheard(None if run.bound else find_provider(conn, run.provider), request, given)
-    _refuse_unfitting(request, given)
+    _refuse_unheard(None if run.bound else find_provider(conn, run.provider), request, answer)
+    _refuse_unfitting(request, answer)
     execute(
         conn,
         "answer_human_request",
         request_id=request.id,
-        answer=jsonb(_stored(given).to_json()),
+        answer=jsonb(_stored(answer).to_json()),
         decided_by=actor.author,
     )
-    events = [run_event(run, "human_loop.resolved", _resolved(given, actor), author=actor.author)]
-    if given.decision == "cancel":
+    events = [run_event(run, "human_loop.resolved", _resolved(answer, actor), author=actor.author)]
+    if answer.decision == "cancel":
         events += stop(conn, run, author=actor.author, policy=stop_policy)
     else:
         events += go_on_if_free(conn, run)
         if run.status != "parked":
             defer_delivery(conn, request.id)
     append(conn, head, events)
-    return request_for(conn, actor, given.request_id)
+    return request_for(conn, actor, answer.request_id)
 
 
 def begin_delivery(conn: Conn, request_id: UUID) -> AnswerDelivery | None:
@@ -124,30 +124,35 @@ class _Id:
     id: UUID
 
 
-def _refuse_unheard(provider: RegisteredProvider | None, request: HumanRequestRow, given: GivenReply) -> None:
+def _refuse_unheard(provider: RegisteredProvider | None, request: HumanRequestRow, answer: GivenReply) -> None:
     """Raise CapabilityMissing for an answer that the agent cannot receive."""
     effective = provider.effective if provider else {}
-    if given.arguments is not None:
-        raise CapabilityMissing("The agent cannot take edited arguments.", capability="arguments")
-    if given.decision == "answer" and request.kind != "question" and not effective.get("questions", True):
-        raise CapabilityMissing("The agent asks no questions that could be answered.", capability="questions")
-    if given.reason is not None and given.decision == "deny" and not effective.get("denyReason", True):
-        raise CapabilityMissing("The agent cannot be told a reason.", capability="denyReason")
+    if answer.arguments is not None:
+        raise CapabilityMissing("The agent does not support edited arguments.", capability="arguments")
+    if answer.decision == "answer" and request.kind != "question" and not effective.get("questions", True):
+        raise CapabilityMissing("The agent does not support questions.", capability="questions")
+    if answer.reason is not None and answer.decision == "deny" and not effective.get("denyReason", True):
+        raise CapabilityMissing("The agent does not support a reason for a denial.", capability="denyReason")
 
 
-def _refuse_unfitting(request: HumanRequestRow, given: GivenReply) -> None:
+def _refuse_unfitting(request: HumanRequestRow, answer: GivenReply) -> None:
     fitting = _FITTING[request.kind]
-    if given.decision not in fitting:
-        raise Invalid(f"A {request.kind} is answered by one of: {', '.join(fitting)}.", code="decision_does_not_fit")
-    if given.decision == "answer" and given.answers is None:
+    if answer.decision not in fitting:
+        raise Invalid(f"A {request.kind} accepts these decisions: {', '.join(fitting)}.", code="decision_does_not_fit")
+    if answer.decision == "answer" and answer.answers is None:
         raise Invalid("An answer to a question needs `answers`.", code="answers_missing")
     kinds = {str(option["optionId"]): str(option["kind"]) for option in request.options or []}
-    if given.option_id is not None and given.option_id not in kinds:
+    if answer.option_id is not None and answer.option_id not in kinds:
         raise Invalid(f"The agent offers these options: {', '.join(kinds)}.", code="unknown_option")
-    if given.option_id is not None and not _agree(given.decision, kinds[given.option_id]):
-        raise Invalid(f"The option {given.option_id} is not a way to {given.decision}.", code="decision_does_not_fit")
-    if given.decision == "allow_always" and "allow_always" not in kinds.values():
-        raise CapabilityMissing("The agent offers no lasting permission here.", capability="allowAlways")
+    if answer.option_id is not None and not _agree(answer.decision, kinds[answer.option_id]):
+        raise Invalid(
+            f"The option {answer.option_id} does not match the decision {answer.decision}.",
+            code="decision_does_not_fit",
+        )
+    if answer.decision == "allow_always" and "allow_always" not in kinds.values():
+        raise CapabilityMissing(
+            "The agent does not offer a lasting permission for this request.", capability="allowAlways"
+        )
 
 
 def _refuse_unfit_answers(request: HumanRequestRow, given: GivenReply) -> None:
@@ -167,15 +172,15 @@ def _agree(decision: Decision, option_kind: str) -> bool:
     return option_kind == {"allow": "allow_once", "allow_always": "allow_always"}.get(decision)
 
 
-def _stored(given: GivenReply) -> Answer:
+def _stored(answer: GivenReply) -> Answer:
     return Answer(
-        request_id=given.request_id,
-        decision=given.decision,
-        option_id=given.option_id,
-        reason=given.reason,
-        answers=given.answers,
+        request_id=answer.request_id,
+        decision=answer.decision,
+        option_id=answer.option_id,
+        reason=answer.reason,
+        answers=answer.answers,
     )
 
 
-def _resolved(given: GivenReply, actor: Actor) -> Json:
-    return {**_stored(given).to_json(), "by": actor.author}
+def _resolved(answer: GivenReply, actor: Actor) -> Json:
+    return {**_stored(answer).to_json(), "by": actor.author}

@@ -51,13 +51,13 @@ class AskedCall:
 def read_call(tool_call: Json) -> AskedCall:
     """Read the call. Never raises, whatever the object holds."""
     kind = tool_call["kind"] if isinstance(tool_call.get("kind"), str) else None
-    given = tool_call.get("input")
-    fields = given if isinstance(given, dict) else {}
+    arguments = tool_call.get("input")
+    fields = arguments if isinstance(arguments, dict) else {}
     command = None if kind in FILE_KINDS else _command(fields)
     texts = list(_path_texts(tool_call, fields))
     words = _BETWEEN_WORDS.split(command or "") if len(command or "") <= LONGEST_COMMAND else []
     is_whole = (
-        (given is None or isinstance(given, dict))
+        (arguments is None or isinstance(arguments, dict))
         and len(texts) <= MOST_PATHS
         and all(len(text) <= LONGEST_PATH for text in texts)
         and len(command or "") <= LONGEST_COMMAND
@@ -76,10 +76,10 @@ def read_call(tool_call: Json) -> AskedCall:
 
 def _command(fields: Json) -> str | None:
     """Return the command as a shell receives it; None without a command, or with several."""
-    given = [fields[key] for key in ("command", "cmd") if fields.get(key)]
-    if len(given) != 1:
+    commands = [fields[key] for key in ("command", "cmd") if fields.get(key)]
+    if len(commands) != 1:
         return None
-    match given[0]:
+    match commands[0]:
         case str(line):
             return line.strip() or None
         case [str(shell), "-c" | "-lc", str(script)] if posixpath.basename(shell) in _SHELLS:
@@ -91,10 +91,10 @@ def _command(fields: Json) -> str | None:
 
 
 def _path_texts(tool_call: Json, fields: Json) -> Iterator[str]:
-    for told in (tool_call.get("locations"), tool_call.get("diffs")):
-        for each in told if isinstance(told, list) else []:
-            if isinstance(each, dict) and isinstance(each.get("path"), str):
-                yield each["path"]
+    for entries in (tool_call.get("locations"), tool_call.get("diffs")):
+        for entry in entries if isinstance(entries, list) else []:
+            if isinstance(entry, dict) and isinstance(entry.get("path"), str):
+                yield entry["path"]
     for key, text in _texts(fields):
         if _plain(key) not in _TEXTS and (_NAMES_A_PATH.search(key) or _is_like_a_path(text)):
             yield text
@@ -108,9 +108,9 @@ def _texts(fields: Json) -> Iterator[tuple[str, str]]:
         if isinstance(value, str):
             yield key, value
         elif isinstance(value, list):
-            rest += [(key, each) for each in value]
+            rest += [(key, text) for text in value]
         elif isinstance(value, dict):
-            rest += [*value.items(), *(("", each) for each in value)]
+            rest += [*value.items(), *(("", text) for text in value)]
 
 
 def _is_like_a_path(text: str) -> bool:
@@ -132,7 +132,7 @@ def _place(text: str, tool_call: Json) -> str:
     return TOP if path == root else path.removeprefix(root + "/")
 
 
-def _folder(given: object) -> str | None:
-    if not isinstance(given, str) or not given.startswith("/"):
+def _folder(path: object) -> str | None:
+    if not isinstance(path, str) or not path.startswith("/"):
         return None
-    return "/" + posixpath.normpath(given).lstrip("/")
+    return "/" + posixpath.normpath(path).lstrip("/")

@@ -132,5 +132,5 @@ def _resume(conn: Conn, run: RunRow) -> Resume | None:
 
 def _may_resume(run: RunRow) -> bool:
     """Return whether the run may resume. A `resume_unsupported` warning stands, even with a conversation."""
-    told = {warning["code"] for warning in run.warnings}
-    return bool(run.options.get("resume", True)) and "resume_unsupported" not in told
+    codes = {warning["code"] for warning in run.warnings}
+    return bool(run.options.get("resume", True)) and "resume_unsupported" not in codes

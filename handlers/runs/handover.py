@@ -45,16 +45,16 @@ def unseen_runs(conn: Conn, run: RunRow, resume: Resume | None) -> list[UnseenRu
     """
     if run.prompt_delivered or not run.options.get("resume", True):
         return []
-    found = fetch_all(conn, "unseen_runs", UnseenRun, run_id=run.id, begins_anew=resume is None)
-    return found if any(each.bound or each.provider != run.provider for each in found) else []
+    unseen = fetch_all(conn, "unseen_runs", UnseenRun, run_id=run.id, begins_anew=resume is None)
+    return unseen if any(unseen_run.bound or unseen_run.provider != run.provider for unseen_run in unseen) else []
 
 
 def hand_over(conn: Conn, run: RunRow, unseen: Sequence[UnseenRun], *, max_tokens: int) -> Handover:
     """Return the transcript of these runs (newest first), made from the log alone."""
     most = max_tokens * BYTES_PER_TOKEN
     return handover_of(
-        (_past_run(conn, each.id, most=most) for each in unseen),
-        list(dict.fromkeys(each.provider for each in reversed(unseen))),
+        (_past_run(conn, unseen_run.id, most=most) for unseen_run in unseen),
+        list(dict.fromkeys(unseen_run.provider for unseen_run in reversed(unseen))),
         count=len(unseen),
         todos=_open_todos(conn, run),
         max_tokens=max_tokens,

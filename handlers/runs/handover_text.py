@@ -68,21 +68,21 @@ def handover_of(
     room = max_tokens * BYTES_PER_TOKEN - _size(_head(providers, left_out=count)) - _size(END)
     plan = _fitting_todos(todos, room // 4)
     room -= _size(plan)
-    told: list[str] = []
+    blocks: list[str] = []
     names: list[str] = []
     for run in runs:
         text = _whole(run)
         if run.is_cut or _size(text) > room:
-            if told:
+            if blocks:
                 break
             text = _shortened(run, room)
         room -= _size(text)
-        told.insert(0, text)
+        blocks.insert(0, text)
         names.insert(0, run.provider)
-    left_out = count - len(told)
-    text = _head(providers, left_out=left_out) + "".join(told) + plan + END
+    left_out = count - len(blocks)
+    text = _head(providers, left_out=left_out) + "".join(blocks) + plan + END
     tokens = -(-_size(text) // BYTES_PER_TOKEN)
-    return Handover(providers=list(dict.fromkeys(names)), text=text, runs=len(told), left_out=left_out, tokens=tokens)
+    return Handover(providers=list(dict.fromkeys(names)), text=text, runs=len(blocks), left_out=left_out, tokens=tokens)
 
 
 def _head(providers: Sequence[str], *, left_out: int) -> str:

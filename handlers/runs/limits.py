@@ -17,9 +17,9 @@ from schema.sql import Conn, execute, fetch_the, fetch_value
 
 HeldBy = Literal["system", "app", "user"]
 WHY_HELD: dict[HeldBy, str] = {
-    "system": "All places for runs are taken; this one starts when it is its turn.",
-    "app": "All places for runs of this app are taken; this one starts when it is its turn.",
-    "user": "All places for your runs are taken; this one starts when it is its turn.",
+    "system": "This deployment has reached its limit of concurrent runs; the run starts when it is next.",
+    "app": "The app has reached its limit of concurrent runs; the run starts when it is next.",
+    "user": "You have reached your limit of concurrent runs; the run starts when it is next.",
 }
 
 
@@ -98,5 +98,5 @@ def held_position(conn: Conn, run_id: UUID) -> int:
 
 
 def _turn(conn: Conn, limits: RunLimits, *, run_id: UUID | None) -> LimitCheck:
-    asked = {"system": limits.system, "per_app": limits.per_app, "per_user": limits.per_user}
-    return fetch_the(conn, "check_run_limits", LimitCheck, run_id=run_id, **asked)
+    maxima = {"system": limits.system, "per_app": limits.per_app, "per_user": limits.per_user}
+    return fetch_the(conn, "check_run_limits", LimitCheck, run_id=run_id, **maxima)

@@ -91,7 +91,7 @@ def edit_queued(conn: Conn, actor: Actor, run_id: UUID, edit: QueueEdit) -> Queu
     if edit.place is not None:
         _move(conn, actor, run, edit.place)
     item = _the_item(conn, run)
-    append(conn, head, [run_event(run, "run.queue_edited", _told(item, edit), author=actor.author)])
+    append(conn, head, [run_event(run, "run.queue_edited", _edited_data(item, edit), author=actor.author)])
     return item
 
 
@@ -182,22 +182,22 @@ def _refuse_unless_waiting(conn: Conn, run: RunRow, *, revision: int | None) -> 
         raise StaleRevision(run=_the_item(conn, run).to_json())
 
 
-def _checked(conn: Conn, run: RunRow, given: RunOptions) -> _Checked:
+def _checked(conn: Conn, run: RunRow, options: RunOptions) -> _Checked:
     """Return the options as stored. An edit that would block the run raises, so the run stays unchanged."""
     provider = provider_named(conn, run.provider)
-    options = with_defaults(app_by_id(conn, run.app_id), given)
+    options = with_defaults(app_by_id(conn, run.app_id), options)
     refuse_unsupported(provider, options)
     if cannot_ask(provider, options):
         raise CapabilityMissing(f"{provider.title} cannot ask a person.", capability="humanLoop")
     return _Checked(options.to_json(), [warning.to_json() for warning in warnings_of(provider, options)])
 
 
-def _told(item: QueueItem, edit: QueueEdit) -> Json:
+def _edited_data(item: QueueItem, edit: QueueEdit) -> Json:
     """Return the fields that other devices need to show the queue: the changes, and the run's position."""
-    told: Json = {"status": "queued", "provider": item.provider, "revision": item.revision}
-    told |= {"queuePosition": item.position, "moved": edit.place is not None}
-    told |= {} if edit.prompt is None else {"prompt": item.prompt}
-    return told | ({} if edit.options is None else {"options": item.options})
+    data: Json = {"status": "queued", "provider": item.provider, "revision": item.revision}
+    data |= {"queuePosition": item.position, "moved": edit.place is not None}
+    data |= {} if edit.prompt is None else {"prompt": item.prompt}
+    return data | ({} if edit.options is None else {"options": item.options})
 
 
 def _move(conn: Conn, actor: Actor, run: RunRow, place: QueuePosition) -> None:
@@ -227,7 +227,7 @@ def _refuse_as_neighbour(other: RunRow, run: RunRow) -> None:
 def _position_at(conn: Conn, run: RunRow, place: QueuePosition) -> int | None:
     """Return the run's position; None when the neighbours leave no room."""
     waiting = fetch_all(conn, "waiting_runs", _Waiting, session_id=run.session_id)
-    others = [each for each in waiting if each.id != run.id]
+    others = [other for other in waiting if other.id != run.id]
     index = _index(others, place)
     low = others[index - 1].position if index else fetch_value(conn, "last_position_taken", session_id=run.session_id)
     return place_between(low, others[index].position if index < len(others) else None)
@@ -237,5 +237,5 @@ def _index(others: Sequence[_Waiting], place: QueuePosition) -> int:
     """Return the run's index among the others."""
     if place.other is None:
         return 0 if place.where == "first" else len(others)
-    index = next(i for i, each in enumerate(others) if each.id == place.other)
+    index = next(i for i, other in enumerate(others) if other.id == place.other)
     return index if place.where == "before" else index + 1

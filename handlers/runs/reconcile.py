@@ -54,13 +54,13 @@ def decide(
     """Decide about a run that is overdue by its row, or whose claimer is gone. Pure. `well_for_seconds` is how long the
     control plane has been available."""
     if run.status == "queued":
-        return ReconcileDecision("dispatch", "The run was due and no job was on its way.")
+        return ReconcileDecision("dispatch", "The run was due, but no job was queued for it.")
     if run.status == "parked":
-        return ReconcileDecision("dispatch", "Its agent was not put to rest in time.")
+        return ReconcileDecision("dispatch", "The agent was not quiesced in time.")
     if run.status == "cancelling":
         return ReconcileDecision("cancel", "The executor did not end the run before the deadline.")
     if facts.reachable and _is_at_work(run, facts.state):
-        return ReconcileDecision("adopt", "The executor still works on it.")
+        return ReconcileDecision("adopt", "The executor still works on the run.")
     if claimer_is_gone:
         return ReconcileDecision("retry", "The job worker that claimed the run has ended.", at_once=True)
     if facts.reachable:
@@ -68,10 +68,8 @@ def decide(
     if run.status == "starting" and run.lease_expires_at is None:
         return ReconcileDecision("retry", "The job that claimed the run did not start it in time.")
     if well_for_seconds is None or well_for_seconds < limits.lease_seconds:
-        return ReconcileDecision(
-            "wait", "The control plane was unwell itself; executors get a full lease to report again."
-        )
-    return ReconcileDecision("retry", "Nothing has been heard of the run for longer than its lease.")
+        return ReconcileDecision("wait", "The control plane was unavailable; waiting one full lease.")
+    return ReconcileDecision("retry", "The executor has not reported on the run within its lease.")
 
 
 def overdue_runs(conn: Conn, limits: ReconcileLimits, *, limit: int = 200) -> list[RunRow]:
@@ -141,8 +139,8 @@ def _is_at_work(run: RunRow, state: RunState | None) -> bool:
 
 def _why_not_at_work(run: RunRow, state: RunState | None) -> str:
     if state is not None and state.attempt == run.attempt and state.state == "refused":
-        return f"The executor had to give the attempt up: {(state.reason or 'it does not say why').rstrip('.')}."
-    return "The executor does not know this attempt any more."
+        return f"The executor refused the attempt: {(state.reason or 'it gave no reason').rstrip('.')}."
+    return "The executor no longer knows this attempt."
 
 
 def _is_as_seen(run: RunRow, seen: RunRow) -> bool:

@@ -34,7 +34,7 @@ def retry_run(
     if not old.is_final:
         raise Conflict("The run has not ended: stop it first, or wait.", code="not_ended")
     if old.bound:
-        raise Conflict("Something outside of Runyard drove the run: start it there again.", code="bound_run")
+        raise Conflict("An external executor drove the run: start it there again.", code="bound_run")
     started = start_run(
         conn, actor, _again(old, options, traceparent), stop_policy=stop_policy, human_policy=human_policy
     )

@@ -93,7 +93,9 @@ def retry_or_fail(
     if run.status == "cancelling":
         return cancel(conn, run)
     if run.bound:
-        return fail(conn, run, code="driver_lost", message="What drove this run has not been heard of for too long.")
+        return fail(
+            conn, run, code="driver_lost", message="The external executor did not report on the run within its lease."
+        )
     if not has_attempts_left(conn, run):
         return fail(conn, run, code=code, message=f"{message} All {run.max_attempts} attempts are used up.")
     if run.prompt_delivered and not can_go_on(conn, run):
@@ -117,8 +119,8 @@ def can_go_on(conn: Conn, run: RunRow) -> bool:
 def start_next(conn: Conn, run: RunRow) -> None:
     """After a run ended or parked, enqueue its session's first queued run and a throttled run that may start now."""
     ended = {"session_id": run.session_id, "app_id": run.app_id, "user_id": run.user_id}
-    for each in fetch_all(conn, "runs_to_start", _Id, **ended):
-        defer_run(conn, each.id)
+    for row in fetch_all(conn, "runs_to_start", _Id, **ended):
+        defer_run(conn, row.id)
 
 
 @dataclass(frozen=True)
@@ -148,9 +150,9 @@ def _carry_on(conn: Conn, run: RunRow, taken: Collection[UUID] | None) -> list[N
     return [*events, *(run_event(run, *_closing(request, TOLD_NOTHING)) for request in closed)]
 
 
-def _closing(request: HumanRequestRow, told: str) -> tuple[str, dict[str, object]]:
+def _closing(request: HumanRequestRow, outcome: str) -> tuple[str, dict[str, object]]:
     if request.answer is not None:
-        return "human_loop.applied", {"requestId": str(request.id), "outcome": "void", "told": told}
+        return "human_loop.applied", {"requestId": str(request.id), "outcome": "void", "told": outcome}
     return "human_loop.resolved", {"requestId": str(request.id), "decision": "cancel", "by": SYSTEM}
 
 

@@ -152,8 +152,8 @@ def _session(conn: Conn, actor: Actor, start: Start) -> tuple[SessionRow, AppRow
 
 def with_defaults(app: AppRow, options: RunOptions) -> RunOptions:
     """Return the app's options, overridden by the request's."""
-    asked = options.model_dump(by_alias=True, exclude_unset=True)
-    return RunOptions.model_validate({**app.options, **asked})
+    chosen = options.model_dump(by_alias=True, exclude_unset=True)
+    return RunOptions.model_validate({**app.options, **chosen})
 
 
 def _human_policy(conn: Conn, own: HumanPolicy, app: AppRow, deployment: HumanPolicy) -> HumanPolicy:

@@ -48,8 +48,8 @@ def stop(conn: Conn, run: RunRow, *, author: str, policy: StopPolicy, because: R
         )
     if not run.bound:
         defer_stop(conn, run.id)
-    told = {} if because is None else {"reason": because.to_json()}
-    data = {"status": "cancelling", "provider": run.provider, **told}
+    reason = {} if because is None else {"reason": because.to_json()}
+    data = {"status": "cancelling", "provider": run.provider, **reason}
     return [run_event(run, "run.cancelling", data, author=author)]
 
 

@@ -66,20 +66,20 @@ class TodoChange:
     to_status: str
 
 
-def replace_todos(conn: Conn, run: RunRow, told: TodoUpdate, *, seq: int) -> None:
+def replace_todos(conn: Conn, run: RunRow, update: TodoUpdate, *, seq: int) -> None:
     """Replace the group's list by the list of the event `seq`. The caller has locked the session. Raises Invalid if an
     id occurs twice."""
-    if len({item.id for item in told.items}) < len(told.items):
+    if len({item.id for item in update.items}) < len(update.items):
         raise Invalid("The data of todo.update does not fit: an item's id stands twice.", code="bad_event_data")
-    items = [{**item.to_json(), "place": place} for place, item in enumerate(told.items)]
+    items = [{**item.to_json(), "place": place} for place, item in enumerate(update.items)]
     execute(
         conn,
         "replace_todos",
         session_id=run.session_id,
         run_id=run.id,
         provider=run.provider,
-        group_id=told.group_id,
-        title=told.title,
+        group_id=update.group_id,
+        title=update.title,
         items=jsonb(items),
         seq=seq,
     )
@@ -104,14 +104,14 @@ def todo_changes(conn: Conn, run_id: UUID, *, after: int, limit: int) -> list[To
 
 def known_todos(conn: Conn, session_id: UUID) -> list[TodoUpdate]:
     """Return the lists for an executor, so that its agent's items keep their ids."""
-    return [_told(group) for group in todos_of_session(conn, session_id)]
+    return [_as_update(group) for group in todos_of_session(conn, session_id)]
 
 
 def _grouped(rows: list[TodoRow]) -> list[TodoGroup]:
     return [TodoGroup(list(items)) for _, items in groupby(rows, key=lambda row: row.group_id)]
 
 
-def _told(group: TodoGroup) -> TodoUpdate:
+def _as_update(group: TodoGroup) -> TodoUpdate:
     items = [
         TodoItem(id=item.item_id, content=item.content, status=item.status, priority=item.priority)
         for item in group.items

@@ -18,9 +18,9 @@ from schema.worker_api import Happened
 
 HISTORY = 30
 LIMITED = {
-    "system": "As many runs as this Runyard allows at a time are under way.",
-    "app": "As many runs of its app as are allowed at a time are under way.",
-    "user": "As many runs of its user as are allowed at a time are under way.",
+    "system": "This deployment has reached its limit of concurrent runs.",
+    "app": "The app has reached its limit of concurrent runs.",
+    "user": "The user has reached the limit of concurrent runs.",
 }
 
 
@@ -67,25 +67,27 @@ def explain_run(around: Surroundings) -> Why:
 def _queued(around: Surroundings) -> Why:
     run, live = around.run, around.live
     if around.ahead:
-        ahead = f"Its session has {around.ahead} unfinished {_runs(around.ahead)} before it."
+        ahead = f"The session has {around.ahead} unfinished {_runs(around.ahead)} before this run."
         live_one = [f"run {live.id}, which is {live.status}"] if live else []
         return Why(reason=ahead, blocked_by=live_one or [ahead], owner=f"run {live.id}" if live else None)
     if not around.is_due:
-        reason = f"Its last attempt was lost: {run.last_error} The next one comes after a pause."
+        reason = f"The last attempt was lost: {run.last_error} The next attempt starts after a pause."
         return Why(reason=reason, blocked_by=[reason], next_deadline=run.next_attempt_at, next_job="execute_run")
     if run.held_by is not None:
         return Why(reason=LIMITED[run.held_by], blocked_by=[LIMITED[run.held_by]])
-    return Why(reason="It is the next of its session: a job worker takes it.", blocked_by=[], next_job="execute_run")
+    return Why(
+        reason="The run is next in its session; a job worker will claim it.", blocked_by=[], next_job="execute_run"
+    )
 
 
 def _starting(around: Surroundings) -> Why:
     run, worker = around.run, around.worker
     if run.lease_expires_at is not None:
-        reason = "Its executor has it, and its agent is not ready yet."
+        reason = "The executor has the run; the agent is not ready yet."
         return Why(reason=reason, blocked_by=[], owner="its executor", next_deadline=run.lease_expires_at)
     where = "" if worker is None else f" The session's worker is {worker.status}."
     return Why(
-        reason=f"A job worker brings it to its executor.{where}",
+        reason=f"A job worker dispatches the run to its executor.{where}",
         blocked_by=[worker.last_error] if worker is not None and worker.last_error else [],
         owner=run.claimed_by,
         next_deadline=run.lock_expires_at,
@@ -94,9 +96,9 @@ def _starting(around: Surroundings) -> Why:
 
 
 def _running(around: Surroundings) -> Why:
-    driver = "what drives it" if around.run.bound else "its executor"
+    driver = "the external executor" if around.run.bound else "its executor"
     return Why(
-        reason="Its agent is at work." if not around.run.bound else "Something outside of Runyard drives it.",
+        reason="The agent is working." if not around.run.bound else "An external executor drives the run.",
         blocked_by=[],
         owner=driver,
         next_deadline=around.run.lease_expires_at,
@@ -106,9 +108,9 @@ def _running(around: Surroundings) -> Why:
 
 def _waiting(around: Surroundings) -> Why:
     expiring = [request.expires_at for request in around.requests if request.expires_at is not None]
-    kept = " It is parked: it keeps its place in the session, and needs no worker." if _is_parked(around) else ""
+    kept = " The run is parked: it stays first in its session and needs no worker." if _is_parked(around) else ""
     return Why(
-        reason=f"Its agent waits for an answer.{kept}",
+        reason=f"The agent waits for an answer.{kept}",
         blocked_by=[f"request {request.id}: {request.title}" for request in around.requests],
         owner=f"user:{around.run.user_id}",
         next_deadline=min(expiring, default=None),
@@ -118,7 +120,7 @@ def _waiting(around: Surroundings) -> Why:
 
 def _cancelling(around: Surroundings) -> Why:
     return Why(
-        reason="It is being stopped; at the deadline it counts as cancelled, whatever its executor says.",
+        reason="The run is being stopped; at the deadline it becomes cancelled, even if its executor does not confirm.",
         blocked_by=[],
         owner="its executor",
         next_deadline=around.run.cancel_deadline_at,
@@ -141,7 +143,7 @@ def _look_around(conn: Conn, run: RunRow) -> Surroundings:
     return Surroundings(
         run=run,
         ahead=queue_position(conn, run),
-        live=next((each for each in unsettled if each.status != "queued" and each.id != run.id), None),
+        live=next((other for other in unsettled if other.status != "queued" and other.id != run.id), None),
         is_due=bool(fetch_value(conn, "run_is_due", run_id=run.id)),
         requests=fetch_all(conn, "open_human_requests_of_run", HumanRequestRow, run_id=run.id),
         worker=fetch_one(conn, "worker", WorkerRow, session_id=run.session_id),

@@ -59,21 +59,21 @@ def begin_activation(
 ) -> BegunActivation:
     """Record that the worker is starting. If its volume is gone, begin a new epoch; a session's first volume belongs to
     the session's present epoch."""
-    found = _found(conn, session_id)
-    if found.status is not None and not has_volume(found.epoch):
-        _begin_epoch(conn, found, retry)
-        found = _found(conn, session_id)
-    execute(conn, "worker_starting", session_id=session_id, epoch=found.epoch, host=host, why=why)
-    is_restored = found.restored_at is not None and found.worker_epoch == found.epoch
-    manifest = read_runtime_manifest(found.manifest)
-    if is_restored or (found.head_snapshot is None and not _brings_anything(manifest)):
-        return BegunActivation(found.epoch, manifest, None)
-    return BegunActivation(found.epoch, manifest, _begin_restore(conn, found))
+    activation = _activation_of(conn, session_id)
+    if activation.status is not None and not has_volume(activation.epoch):
+        _begin_epoch(conn, activation, retry)
+        activation = _activation_of(conn, session_id)
+    execute(conn, "worker_starting", session_id=session_id, epoch=activation.epoch, host=host, why=why)
+    is_restored = activation.restored_at is not None and activation.worker_epoch == activation.epoch
+    manifest = read_runtime_manifest(activation.manifest)
+    if is_restored or (activation.head_snapshot is None and not _brings_anything(manifest)):
+        return BegunActivation(activation.epoch, manifest, None)
+    return BegunActivation(activation.epoch, manifest, _begin_restore(conn, activation))
 
 
 def require_session(conn: Conn, session_id: UUID) -> None:
     """Raise NotFound when there is no session to activate a worker for."""
-    _found(conn, session_id)
+    _activation_of(conn, session_id)
 
 
 def worker_active(conn: Conn, session_id: UUID, *, epoch: int, base_url: str) -> bool:
@@ -106,61 +106,69 @@ def restore_failed(conn: Conn, restoring: Restoring, *, error: str) -> None:
     _finish(conn, restoring, state="failed", error=error)
 
 
-def _found(conn: Conn, session_id: UUID) -> _Activation:
-    found = fetch_one(conn, "activation_of", _Activation, session_id=session_id)
-    if found is None:
+def _activation_of(conn: Conn, session_id: UUID) -> _Activation:
+    activation = fetch_one(conn, "activation_of", _Activation, session_id=session_id)
+    if activation is None:
         raise NotFound("There is no such session.", code="unknown_session")
-    return found
+    return activation
 
 
 def _brings_anything(manifest: RuntimeManifest) -> bool:
     return bool(manifest.seed_files or manifest.mount_points or manifest.cleanup_rules)
 
 
-def _begin_epoch(conn: Conn, found: _Activation, retry: RetryPolicy) -> None:
+def _begin_epoch(conn: Conn, activation: _Activation, retry: RetryPolicy) -> None:
     """Begin an epoch: the previous epoch's requests are refused from now on, and its unsaved changes are lost."""
-    head = hold_session(conn, found.session_id)
-    runs = fetch_all(conn, "run_of_lost_place", RunRow, session_id=found.session_id)
-    events = _what_may_be_missing(conn, found, runs)
+    head = hold_session(conn, activation.session_id)
+    runs = fetch_all(conn, "run_of_lost_volume", RunRow, session_id=activation.session_id)
+    events = _missing_changes_warning(conn, activation, runs)
     for run in runs:
-        message = "The run's worker is gone, and its folder or volume with it."
+        message = "The run's worker and its volume are gone."
         events += lose_attempt(conn, run, retry, code="workspace_lost", message=message)
-    epoch: int = fetch_value(conn, "next_epoch", session_id=found.session_id)
-    execute(conn, "run_follows_epoch", session_id=found.session_id, epoch=epoch)
-    forget_unsaved(conn, found.session_id)
+    epoch: int = fetch_value(conn, "next_epoch", session_id=activation.session_id)
+    execute(conn, "run_follows_epoch", session_id=activation.session_id, epoch=epoch)
+    forget_unsaved(conn, activation.session_id)
     append(conn, replace(head, epoch=epoch), events)
 
 
-def _what_may_be_missing(conn: Conn, found: _Activation, runs: list[RunRow]) -> list[NewEvent]:
+def _missing_changes_warning(conn: Conn, activation: _Activation, runs: list[RunRow]) -> list[NewEvent]:
     """Return a warning for the session; nothing when everything was saved."""
-    why = unsaved(conn, found.session_id)
-    is_unsaved = found.dirty_since is not None or (why is not None and why.code in GONE_CODES)
+    why = unsaved(conn, activation.session_id)
+    is_unsaved = activation.dirty_since is not None or (why is not None and why.code in GONE_CODES)
     if not (is_unsaved or any(run.prompt_delivered for run in runs)):
         return []
-    since = found.dirty_since or min((run.started_at for run in runs if run.started_at), default=None)
+    since = activation.dirty_since or min((run.started_at for run in runs if run.started_at), default=None)
     from_then = f" Changes since {rfc3339(since)} may be missing." if since else ""
-    last = "its newest snapshot is used" if found.head_snapshot else "nothing was saved before, so it begins empty"
+    last = (
+        "Runyard restores the newest snapshot"
+        if activation.head_snapshot
+        else "no snapshot exists, so the workspace starts empty"
+    )
     data: Json = {
         "code": "workspace_may_miss_changes",
-        "message": f"The folder or volume of this session's workspace is gone; {last}.{from_then}",
+        "message": f"This session's volume is gone; {last}.{from_then}",
     }
     if since:
         data["since"] = rfc3339(since)
-    if found.head_snapshot:
-        data["snapshotId"] = str(found.head_snapshot)
+    if activation.head_snapshot:
+        data["snapshotId"] = str(activation.head_snapshot)
     return [NewEvent(type="run.warning", data=data)]
 
 
-def _begin_restore(conn: Conn, found: _Activation) -> Restoring:
-    execute(conn, "give_up_restores", session_id=found.session_id)
+def _begin_restore(conn: Conn, activation: _Activation) -> Restoring:
+    execute(conn, "give_up_restores", session_id=activation.session_id)
     restore_id: UUID = fetch_value(
-        conn, "begin_restore", session_id=found.session_id, epoch=found.epoch, snapshot_id=found.head_snapshot
+        conn,
+        "begin_restore",
+        session_id=activation.session_id,
+        epoch=activation.epoch,
+        snapshot_id=activation.head_snapshot,
     )
-    return Restoring(restore_id, found.head_snapshot)
+    return Restoring(restore_id, activation.head_snapshot)
 
 
 def _finish(
     conn: Conn, restoring: Restoring, *, state: str, receipt: Json | None = None, error: str | None = None
 ) -> None:
-    told = None if receipt is None else jsonb(receipt)
-    execute(conn, "finish_restore", restore_id=restoring.restore_id, state=state, receipt=told, error=error)
+    stored = None if receipt is None else jsonb(receipt)
+    execute(conn, "finish_restore", restore_id=restoring.restore_id, state=state, receipt=stored, error=error)

@@ -61,7 +61,7 @@ class LifeLimits:
 
     def over(self, what: str) -> str:
         """Return why a limit is over, as half a sentence."""
-        return f"{self.asked_by} asked for it" if self.asked_by else f"It has been {what} for longer than its limit"
+        return f"{self.asked_by} asked for it" if self.asked_by else f"The worker was {what} for longer than its limit"
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,9 @@ def decide(
 ) -> LifecycleDecision:
     """Decide about a worker. Pure. `now` is database time."""
     if worker.host == EXTERNAL:
-        return LifecycleDecision("keep", "Somebody else runs this executor; it is not ours to stop.")
+        return LifecycleDecision("keep", "Runyard does not manage this external executor.")
     if not facts.has_volume:
-        return _without_place(worker, unsaved)
+        return _without_volume(worker, unsaved)
     if worker.status in ("absent", "removing"):
         return _on_its_way_out(worker, unsaved)
     if worker.status == "stopped":
@@ -111,47 +111,49 @@ def decide(
     return _with_executor(worker, facts, unsaved, now=now, limits=limits)
 
 
-def _without_place(worker: WatchedWorker, unsaved: Unsaved | None) -> LifecycleDecision:
+def _without_volume(worker: WatchedWorker, unsaved: Unsaved | None) -> LifecycleDecision:
     if worker.status == "absent":
-        return LifecycleDecision("keep", "There is no worker; the next prompt makes one.")
+        return LifecycleDecision("keep", "The session has no worker; the next prompt creates one.")
     if worker.status == "removing" and unsaved is None and worker.needed_by is None:
-        return LifecycleDecision("remove", "Its removal was begun, and something may be left of it.")
-    return LifecycleDecision("note_absent", "Its folder or volume is gone.")
+        return LifecycleDecision("remove", "An earlier removal did not finish; remnants may exist.")
+    return LifecycleDecision("note_absent", "The worker's volume is gone.")
 
 
 def _on_its_way_out(worker: WatchedWorker, unsaved: Unsaved | None) -> LifecycleDecision:
     """Decide about a removed worker whose volume still exists, or exists again."""
     if unsaved is not None:
-        return LifecycleDecision("start", f"Its place is there. {unsaved.message}")
+        return LifecycleDecision("start", f"The worker's volume still exists. {unsaved.message}")
     if worker.needed_by is not None:
-        return LifecycleDecision("keep", f"Run {worker.needed_by} will start it.")
-    return LifecycleDecision("remove", "Its removal was begun, and all of it is saved.")
+        return LifecycleDecision("keep", f"Run {worker.needed_by} will start the worker.")
+    return LifecycleDecision("remove", "An earlier removal did not finish; all data is saved.")
 
 
 def _stopped(
     worker: WatchedWorker, facts: Facts, unsaved: Unsaved | None, *, now: datetime, limits: LifeLimits
 ) -> LifecycleDecision:
     if worker.needed_by is not None:
-        return LifecycleDecision("keep", f"Run {worker.needed_by} will start it.")
+        return LifecycleDecision("keep", f"Run {worker.needed_by} will start the worker.")
     if unsaved is not None:
-        return _start_again(worker, f"It is started to be saved. {unsaved.message}", now=now)
+        return _start_again(worker, f"Runyard starts the worker to sync it. {unsaved.message}", now=now)
     if facts.executor in ("silent", "alive"):
-        return LifecycleDecision("stop", "An executor runs that nobody needs.")
+        return LifecycleDecision("stop", "An executor is running without need.")
     if limits.remove_after is None:
-        return LifecycleDecision("keep", "It is stopped and saved; stopped workers are never removed here.")
+        return LifecycleDecision(
+            "keep", "The worker is stopped and saved; this deployment never removes stopped workers."
+        )
     until = worker.status_since + timedelta(seconds=limits.remove_after)
     if until > now:
-        return LifecycleDecision("keep", "It is stopped and saved.", until)
-    return LifecycleDecision("remove", f"{limits.over('stopped')}, and all of it is saved.")
+        return LifecycleDecision("keep", "The worker is stopped and saved.", until)
+    return LifecycleDecision("remove", f"{limits.over('stopped')}; all data is saved.")
 
 
 def _without_executor(worker: WatchedWorker, unsaved: Unsaved | None, *, now: datetime) -> LifecycleDecision:
     """Decide about a worker that should run and does not, and whose volume exists."""
     if worker.needed_by is not None:
-        return LifecycleDecision("start", f"Its executor has ended, and run {worker.needed_by} needs it.")
+        return LifecycleDecision("start", f"The executor has ended, and run {worker.needed_by} needs it.")
     if unsaved is not None:
-        return _start_again(worker, f"Its executor has ended. {unsaved.message}", now=now)
-    return LifecycleDecision("note_stopped", "Its executor has ended, and all of it is saved.")
+        return _start_again(worker, f"The executor has ended. {unsaved.message}", now=now)
+    return LifecycleDecision("note_stopped", "The executor has ended; all data is saved.")
 
 
 def _with_executor(
@@ -160,41 +162,45 @@ def _with_executor(
     if worker.needed_by is not None:
         return _needed(worker)
     if facts.spooled:
-        return LifecycleDecision("keep", f"{facts.spooled} of its events wait to be delivered.")
+        return LifecycleDecision("keep", f"The executor has {facts.spooled} undelivered events.")
     if facts.agents:
-        return LifecycleDecision("keep", "Its agent is still ending.")
+        return LifecycleDecision("keep", "The agent is still exiting.")
     if worker.status in ("starting", "lost") and facts.executor == "alive" and worker.restored_at is not None:
-        return _start_again(worker, "Its executor answers, and its place is whole.", now=now)
+        return _start_again(worker, "The executor answers, and its volume is restored.", now=now)
     if worker.status != "stopping":
         idle = _still_idle(worker, now=now, limits=limits)
         if idle is not None:
             return idle
     if unsaved is None:
-        return LifecycleDecision("stop", f"{limits.over('idle')}, and all of it is saved.")
+        return LifecycleDecision("stop", f"{limits.over('idle')}; all data is saved.")
     if worker.status == "active" and facts.executor == "alive":
-        return _when_due(worker, LifecycleDecision("save", f"It is to be stopped. {unsaved.message}"), now=now)
-    return _start_again(worker, f"It is started again to be saved. {unsaved.message}", now=now)
+        return _when_due(
+            worker,
+            LifecycleDecision("save", f"Runyard syncs the worker before stopping it. {unsaved.message}"),
+            now=now,
+        )
+    return _start_again(worker, f"Runyard restarts the worker to sync it. {unsaved.message}", now=now)
 
 
 def _needed(worker: WatchedWorker) -> LifecycleDecision:
     if worker.status == "active":
-        return LifecycleDecision("keep", f"Run {worker.needed_by} is at work in it or comes next.")
-    return LifecycleDecision("keep", f"Run {worker.needed_by} will start it.")
+        return LifecycleDecision("keep", f"Run {worker.needed_by} uses the worker or is next.")
+    return LifecycleDecision("keep", f"Run {worker.needed_by} will start the worker.")
 
 
 def _still_idle(worker: WatchedWorker, *, now: datetime, limits: LifeLimits) -> LifecycleDecision | None:
     """Return the decision to wait; None when the worker has been idle for long enough."""
     if limits.idle_stop is None:
-        return LifecycleDecision("keep", "It is idle; idle workers are never stopped here.")
+        return LifecycleDecision("keep", "The worker is idle; this deployment never stops idle workers.")
     until = (worker.last_used_at or worker.status_since) + timedelta(seconds=limits.idle_stop)
-    return LifecycleDecision("keep", "It is idle.", until) if until > now else None
+    return LifecycleDecision("keep", "The worker is idle.", until) if until > now else None
 
 
 def _start_again(worker: WatchedWorker, reason: str, *, now: datetime) -> LifecycleDecision:
     """Start the worker at once; after a failed start, wait a pause."""
     until = worker.status_since + timedelta(seconds=START_AGAIN_SECONDS)
     if worker.status == "lost" and worker.last_error and until > now:
-        return LifecycleDecision("keep", f"It could not be started: {worker.last_error}", until)
+        return LifecycleDecision("keep", f"The worker did not start: {worker.last_error}", until)
     return LifecycleDecision("start", reason)
 
 
@@ -202,6 +208,6 @@ def _when_due(worker: WatchedWorker, decision: LifecycleDecision, *, now: dateti
     """Wait for the pause after a failed sync."""
     if worker.sync_failures and worker.next_sync_at is not None and worker.next_sync_at > now:
         return LifecycleDecision(
-            "keep", f"Saving it failed {worker.sync_failures} times: {worker.sync_error}", worker.next_sync_at
+            "keep", f"The worker's sync failed {worker.sync_failures} times: {worker.sync_error}", worker.next_sync_at
         )
     return decision

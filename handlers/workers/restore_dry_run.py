@@ -47,7 +47,7 @@ def read_plan_request(
 
 def entries_at(paths: Sequence[str]) -> list[TreeEntry]:
     """Return entries of unknown kind for a caller's absolute paths. Raises PathOutsideWorkspace with the bad paths."""
-    found: list[TreeEntry] = []
+    entries: list[TreeEntry] = []
     outside: list[str] = []
     for path in paths:
         try:
@@ -58,7 +58,7 @@ def entries_at(paths: Sequence[str]) -> list[TreeEntry]:
             outside.append(path)
             continue
         if below != TOP:
-            found.append(TreeEntry(root, below, "folder" if path.endswith("/") else "other"))
+            entries.append(TreeEntry(root, below, "folder" if path.endswith("/") else "other"))
     if outside:
         raise PathOutsideWorkspace(f"existingPaths: {outside[0]} is not below /workspace or /agent.", paths=outside)
-    return found
+    return entries

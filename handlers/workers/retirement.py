@@ -70,10 +70,10 @@ def outlines_of_host(conn: Conn, host: str, session_id: UUID | None = None) -> l
 
 def watch(conn: Conn, session_id: UUID) -> WatchedWorker:
     """Return the worker with its session's fields. Raises NotFound when the session never had a worker."""
-    found = fetch_one(conn, "watched_worker", WatchedWorker, session_id=session_id)
-    if found is None:
+    worker = fetch_one(conn, "watched_worker", WatchedWorker, session_id=session_id)
+    if worker is None:
         raise NotFound("This session has no worker.", code="unknown_worker")
-    return found
+    return worker
 
 
 def look(conn: Conn, session_id: UUID, facts: Facts, *, limits: LifeLimits) -> LifecycleDecision:
@@ -123,7 +123,7 @@ def begin_forced_removal(
     if epoch not in (None, worker.epoch):
         raise Conflict("The worker that was meant is gone; the session has a new one since.", code="stale_epoch")
     if worker.needed_by is not None:
-        raise Conflict(f"Run {worker.needed_by} is at work in it or comes next: stop it first.", code="live_run")
+        raise Conflict(f"Run {worker.needed_by} uses the worker or is next: stop the run first.", code="live_run")
     lost = what_is_lost(conn, session_id)
     detail = {"reason": reason, "epoch": worker.epoch, "lost": lost.to_json()}
     audit(conn, actor=actor, action="worker.force_removed", session_id=session_id, detail=detail)

@@ -70,7 +70,7 @@ def mark_for_deletion(
     hold_session(conn, lease.session_id)
     if not renew_sync_lease(conn, lease, lock_seconds=lock_seconds):
         return []
-    rows = [{"key": each.key, "last_modified": each.last_modified.isoformat()} for each in listed]
+    rows = [{"key": object_.key, "last_modified": object_.last_modified.isoformat()} for object_ in listed]
     execute(conn, "mark_unreferenced", session_id=lease.session_id, listed=jsonb(rows), owner=owner)
     grace = rules.grace_seconds
     marked = fetch_all(conn, "mark_for_deletion", _Key, session_id=lease.session_id, owner=owner, grace_seconds=grace)

@@ -49,9 +49,9 @@ def make_plan(
     Raises RuntimeVersionMismatch, PathOutsideWorkspace, SeedConflict (policy `fail`), and RequiredPathsMissing.
     """
     _check_version(manifest, runtime_version)
-    found = list(existing or ())
+    entries = list(existing or ())
     saved = None if snapshot is None else list(snapshot.entries)
-    roots = [_Root(root, manifest, saved=saved, existing=found, policy=conflict_policy) for root in ROOTS]
+    roots = [_Root(root, manifest, saved=saved, existing=entries, policy=conflict_policy) for root in ROOTS]
     for root in roots:
         root.plan()
     _refuse(roots, conflict_policy, is_complete=existing is not None)
@@ -92,7 +92,7 @@ class _Root:
         self.missing: list[str] = []
 
     def plan(self) -> None:
-        self._found()
+        self._keep_existing()
         written = [seed for seed in self.seeds if self._seed(seed)]
         self.now = self.now.overlaid(Tree(self.root, (TreeEntry(self.root, seed.path, "file") for seed in written)))
         made = [mount for mount in self.mounts if self._mount(mount)]
@@ -106,11 +106,11 @@ class _Root:
     ) -> None:
         entry = PlanEntry(root=self.root, path=_text(path), action=action, reason=reason)
         if seed is not None:
-            told = {"digest": _digest(seed.data), "size": len(seed.data), "mode": seed.mode}
-            entry = entry.model_copy(update=told)
+            content = {"digest": _digest(seed.data), "size": len(seed.data), "mode": seed.mode}
+            entry = entry.model_copy(update=content)
         self.decided[path] = layer, entry
 
-    def _found(self) -> None:
+    def _keep_existing(self) -> None:
         if self.saved is None:
             self._decide(TOP, "L0", "keep", "in_place")
             return
@@ -216,9 +216,9 @@ def _check_version(manifest: RuntimeManifest, runtime_version: str | None) -> No
     raise RuntimeVersionMismatch(mismatch_detail(manifest.runtime_version, runtime_version or ""))
 
 
-def mismatch_detail(wanted: str, found: str) -> str:
+def mismatch_detail(wanted: str, version: str) -> str:
     return (
-        f"The app is made for runtime version {wanted}, and the executor is {found}. "
+        f"The app is made for runtime version {wanted}, and the executor is {version}. "
         "Use an executor of that version, or change `runtimeVersion` in the app's manifest."
     )
 
@@ -269,8 +269,8 @@ def _layer(layer: Layer, roots: list[_Root]) -> PlanLayer:
 
 def _contents(manifest: RuntimeManifest, roots: list[_Root]) -> dict[str, str]:
     wanted = {entry.digest for root in roots for _, entry in root.decided.values()}
-    found = {_digest(seed.data): seed.data for seed in manifest.seed_files}
-    return {digest: base64.b64encode(data).decode() for digest, data in sorted(found.items()) if digest in wanted}
+    contents = {_digest(seed.data): seed.data for seed in manifest.seed_files}
+    return {digest: base64.b64encode(data).decode() for digest, data in sorted(contents.items()) if digest in wanted}
 
 
 def _digest(data: bytes) -> str:

@@ -24,10 +24,10 @@ def snapshots_of(
 def snapshot_for(conn: Conn, actor: Actor, session_id: UUID, snapshot_id: UUID) -> SnapshotRow:
     """Return the snapshot. Raises NotFound."""
     session_for(conn, actor, session_id)
-    found = fetch_one(conn, "snapshot", SnapshotRow, session_id=session_id, snapshot_id=snapshot_id)
-    if found is None:
+    snapshot = fetch_one(conn, "snapshot", SnapshotRow, session_id=session_id, snapshot_id=snapshot_id)
+    if snapshot is None:
         raise NotFound("The session has no such snapshot.", code="unknown_snapshot")
-    return found
+    return snapshot
 
 
 def restores_of(

@@ -23,7 +23,7 @@ from schema.workspace_api import SyncReason, SyncReceipt
 COALESCE_SECONDS = 2.0
 """How long a sync requested by a message waits for further messages."""
 SKIPPED_KEPT = 100
-_NO_PLACE = frozenset({"absent", "starting"})
+_NO_VOLUME = frozenset({"absent", "starting"})
 
 
 @dataclass(frozen=True)
@@ -154,16 +154,16 @@ def why_unsaved(state: SavingRow) -> UnsavedReason | None:
     if state.status == "absent":
         return None
     if state.live_run_id is not None:
-        return UnsavedReason("live_run", "A run is at work in it.")
+        return UnsavedReason("live_run", "A run is using the worker.")
     if state.is_syncing:
-        return UnsavedReason("syncing", "It is being saved just now.")
+        return UnsavedReason("syncing", "A sync of the worker is running.")
     if state.dirty_since is not None:
-        error = f" The last try failed: {state.sync_error}" if state.sync_error else ""
-        return UnsavedReason("unsaved", f"It holds changes that are not saved.{error}")
+        error = f" The last sync failed: {state.sync_error}" if state.sync_error else ""
+        return UnsavedReason("unsaved", f"The worker has unsaved changes.{error}")
     if state.dirty_seq > 0 and state.head_seq is None:
-        return UnsavedReason("never_saved", "Runs have worked in it, and nothing of it was ever saved.")
+        return UnsavedReason("never_saved", "Runs have used the worker, but it has never been synced.")
     if state.dirty_seq > 0 and not (state.head_at_rest and (state.head_seq or 0) >= state.dirty_seq):
-        return UnsavedReason("unsaved", "Its newest snapshot began before its last run was at rest.")
+        return UnsavedReason("unsaved", "The newest snapshot began before the last run was quiesced.")
     return None
 
 
@@ -176,13 +176,11 @@ def begin_sync(
     state = saving_state(conn, lease.session_id)
     if state is None or not state.is_claimed or state.sync_claim != lease.claim:
         return None
-    if state.status in _NO_PLACE or (state.dirty_since is None and reason is None):
+    if state.status in _NO_VOLUME or (state.dirty_since is None and reason is None):
         end_sync_lease(conn, lease)
         return None
     if state.epoch != state.session_epoch or not state.is_restored:
-        return UnsavedReason(
-            "not_whole", "Its place was not completely restored, and must not be saved over what is saved."
-        )
+        return UnsavedReason("not_whole", "The workspace was not completely restored, so it must not be synced.")
     execute(
         conn, "begin_sync_lease", session_id=lease.session_id, claim=lease.claim, owner=owner, lock_seconds=lock_seconds
     )
@@ -209,7 +207,7 @@ def commit_sync(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> Committed
     if state is None or not _still_stands(state, begun):
         return None
     if fetch_all(conn, "objects_marked_for_deletion", _Key, session_id=begun.lease.session_id, keys=receipt.objects):
-        raise Unavailable("Garbage is being deleted under names that the save needs.", code="objects_doomed")
+        raise Unavailable("Garbage collection is deleting objects that the sync needs.", code="objects_doomed")
     failure = receipt.failure if begun.at_rest else None
     covers = begun.at_rest and state.live_run_id is None and failure is None
     head = _landed(conn, begun, receipt)
@@ -301,7 +299,7 @@ def _landed(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> UUID:
         bytes=receipt.bytes,
         changed=receipt.changed,
         uploaded_bytes=receipt.uploaded_bytes,
-        skipped=jsonb([each.to_json() for each in receipt.skipped[:SKIPPED_KEPT]]),
+        skipped=jsonb([path.to_json() for path in receipt.skipped[:SKIPPED_KEPT]]),
         objects=receipt.objects,
         manifest_digest=receipt.manifest_digest,
     )

@@ -179,11 +179,11 @@ def _rule(rule: str) -> str:
         else:
             runs[-1].append(_name(name))
     first, *others = ["/".join(run) for run in runs]
-    found = first
+    expression = first
     for run in others:
-        slash = "/" if found else ""
-        found += f"{slash}(?>(?:[^/]+/)*?{run}(?=/|\\Z))" if run else f"{slash}[^/]+"
-    return found
+        slash = "/" if expression else ""
+        expression += f"{slash}(?>(?:[^/]+/)*?{run}(?=/|\\Z))" if run else f"{slash}[^/]+"
+    return expression
 
 
 def _name(name: str) -> str:

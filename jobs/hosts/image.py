@@ -67,8 +67,8 @@ class ImagePlan:
 def build_image(client: docker.DockerClient, plan: ImagePlan) -> str:
     """The image's id; an image that is made of the same already is left as it is. Raises ImageFailed."""
     content = content_digest(plan.base)
-    if (found := _image_of(client, plan.tag, content)) is not None:
-        return found
+    if (image_id := _image_of(client, plan.tag, content)) is not None:
+        return image_id
     python = python_of(client, plan.base)
     wheels = fetch_wheels(python, plan.cache)
     agents = agent_folders(plan.agents_dir)
@@ -129,14 +129,14 @@ def fetch_wheels(python: Python, cache: Path) -> Path:
 
 def agent_folders(agents_dir: Path) -> list[Path]:
     """The folders of the locked agents, as the executor names them; ImageFailed when one is not installed."""
-    found = []
+    folders = []
     for lock in sorted((CODE / "executor/agents/npm").glob("*/package-lock.json")):
         digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
         folder = agents_dir / f"{lock.parent.name}-{digest}"
         if not folder.is_dir():
             raise ImageFailed(f"The agent {lock.parent.name} is not installed in {agents_dir}: make agents")
-        found.append(folder)
-    return found
+        folders.append(folder)
+    return folders
 
 
 def write_context(out: IO[bytes], *, wheels: Path, agents: list[Path]) -> None:
@@ -214,11 +214,11 @@ def main() -> int:
     )
     try:
         client = docker.from_env(timeout=600)
-        found = build_image(client, plan)
+        image_id = build_image(client, plan)
     except (ImageFailed, DockerException) as error:
         sys.stderr.write(f"runyard: {error}\n")
         return 1
-    sys.stdout.write(f"{plan.tag}: {found}\n")
+    sys.stdout.write(f"{plan.tag}: {image_id}\n")
     return 0
 
 

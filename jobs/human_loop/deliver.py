@@ -29,8 +29,8 @@ def deliver_answer(context: TaskContext, request_id: UUID) -> None:
     run = delivery.run
     with trace_of(run).in_logs():
         if not _is_accepted(context, delivery):
-            told = "nothing: the agent that asked has ended"
-            context.database.transact(void_answer, request_id, told=told)
+            outcome = "nothing: the agent that asked has ended"
+            context.database.transact(void_answer, request_id, told=outcome)
 
 
 def _is_accepted(context: TaskContext, delivery: AnswerDelivery) -> bool:

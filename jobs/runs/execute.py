@@ -75,15 +75,15 @@ def _hand_over(context: TaskContext, claimed: Claimed) -> ExecuteOutcome:
     """Dispatch the run. If the executor died just before the call, retry once on a new one on the same volume."""
     run = claimed.run
     for is_last in (False, True):
-        found = None if is_last else at_work(context, run, claimed.worker)
-        if found is None:
-            found = activate(context, run.session_id, run=run)
+        worker = None if is_last else at_work(context, run, claimed.worker)
+        if worker is None:
+            worker = activate(context, run.session_id, run=run)
             if not context.claims.is_held(run):  # the activation may have taken long
                 return "superseded"
-        there = replace(run, epoch=found.epoch)
+        there = replace(run, epoch=worker.epoch)
         try:
             with trace_of(there).in_logs():
-                return _dispatch(context, replace(claimed, run=there), found.endpoint)
+                return _dispatch(context, replace(claimed, run=there), worker.endpoint)
         except ExecutorError as error:
             if is_last or error.kind != "network" or not context.host.is_dead(run.session_id):
                 raise

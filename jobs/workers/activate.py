@@ -76,9 +76,9 @@ def at_work(context: TaskContext, run: RunRow, worker: WorkerRow | None) -> Acti
 
 def use_worker(context: TaskContext, session_id: UUID, *, actor: str) -> Activated:
     """Activate the worker and record that it is used now."""
-    found = activate(context, session_id, why=f"{actor} requested it.")
+    worker = activate(context, session_id, why=f"{actor} requested it.")
     context.database.transact(worker_used, session_id)
-    return found
+    return worker
 
 
 @contextmanager

@@ -67,18 +67,18 @@ def _in_worker(context: TaskContext, worker: WorkerRow, endpoint: Endpoint, mani
     named = [*manifest.seed_files, *manifest.mount_points, *manifest.required_paths, *manifest.protected_paths]
     paths = sorted({path.absolute for path in named})
     trace = Trace(session_id=worker.session_id, epoch=worker.epoch)
-    found = look_for(context, endpoint, paths, trace)
-    kinds: Json = found.found.get("paths") or {}
+    look = look_for(context, endpoint, paths, trace)
+    kinds: Json = look.found.get("paths") or {}
     there = [
         TreeEntry(*located(path), _KINDS.get(str(kind), "other"))
         for path, kind in kinds.items()
         if path not in ROOTS.values()
     ]
-    gone = {located(path) for path in found.missing}
+    gone = {located(path) for path in look.missing}
     request = gone | {(entry.root, entry.path) for entry in there}
     saved = _saved(context, worker) if manifest.cleanup_rules else None
     others = [entry for entry in (saved.entries if saved else ()) if (entry.root, entry.path) not in request]
-    return _Seen(existing=[*there, *others], version=str(found.found.get("runtimeVersion")))
+    return _Seen(existing=[*there, *others], version=str(look.found.get("runtimeVersion")))
 
 
 def _in_snapshot(context: TaskContext, worker: WorkerRow | None) -> _Seen:

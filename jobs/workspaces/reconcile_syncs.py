@@ -16,20 +16,24 @@ _log = structlog.stdlib.get_logger(__name__)
 def reconcile_syncs(context: TaskContext) -> SyncReconciliation:
     """Run one pass. Several job workers may run it at once."""
     overdue = context.database.transact(overdue_syncs, dirty_seconds=context.settings.sync_dirty_seconds)
-    asked = context.database.transact(make_due, [session.session_id for session in overdue if not session.is_syncing])
-    reasons = [_reconciled(session, is_asked=session.session_id in asked) for session in overdue]
+    made_due = context.database.transact(
+        make_due, [session.session_id for session in overdue if not session.is_syncing]
+    )
+    reasons = [_reconciled(session, is_asked=session.session_id in made_due) for session in overdue]
     counts: Counter[str] = Counter(done.action for done in reasons)
-    if asked:
-        _log.warning("syncs.overdue", asked=len(asked))
+    if made_due:
+        _log.warning("syncs.overdue", asked=len(made_due))
     return SyncReconciliation(scanned=len(overdue), reasons=reasons, **counts)
 
 
 def _reconciled(overdue: OverdueSync, *, is_asked: bool) -> ReconciledSync:
     if overdue.is_syncing:
-        return ReconciledSync(session_id=overdue.session_id, action="syncing", reason="It is being saved just now.")
+        return ReconciledSync(
+            session_id=overdue.session_id, action="syncing", reason="A sync of the worker is running."
+        )
     if is_asked:
-        reason = "Its changes had waited for too long, and no save was on its way."
+        reason = "The changes waited too long without a pending sync."
         return ReconciledSync(session_id=overdue.session_id, action="asked", reason=reason)
-    failed = f"The last {overdue.failures} tries failed: {overdue.error}" if overdue.failures else "It is about to be."
-    at = f" It is tried again at {overdue.next_sync_at:%H:%M:%S} UTC." if overdue.next_sync_at else ""
+    failed = f"The last {overdue.failures} syncs failed: {overdue.error}" if overdue.failures else "A sync is due."
+    at = f" The next sync starts at {overdue.next_sync_at:%H:%M:%S} UTC." if overdue.next_sync_at else ""
     return ReconciledSync(session_id=overdue.session_id, action="waiting", reason=failed + at)

@@ -23,12 +23,12 @@ def require_whole(context: TaskContext, endpoint: Endpoint, manifest: RuntimeMan
     required = [path.absolute for path in manifest.required_paths]
     if not required and manifest.runtime_version is None:
         return
-    found = look_for(context, endpoint, required, trace)
-    version = str(found.found.get("runtimeVersion"))
+    look = look_for(context, endpoint, required, trace)
+    version = str(look.found.get("runtimeVersion"))
     if manifest.runtime_version not in (None, version):
         raise RuntimeVersionMismatch(mismatch_detail(manifest.runtime_version or "", version))
-    if found.missing:
-        raise RequiredPathsMissing(missing_detail(found.missing), paths=found.missing)
+    if look.missing:
+        raise RequiredPathsMissing(missing_detail(look.missing), paths=look.missing)
 
 
 def look_for(context: TaskContext, endpoint: Endpoint, paths: Sequence[str], trace: Trace) -> WorkspaceFound:

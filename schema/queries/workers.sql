@@ -127,7 +127,7 @@ WHERE log.session_id = %(session_id)s
     AND log.lease_expires_at IS NULL
     AND NOT runs.bound;
 
--- name: run_of_lost_place
+-- name: run_of_lost_volume
 -- The run that worked on a lost volume.
 SELECT {run}
 FROM runs

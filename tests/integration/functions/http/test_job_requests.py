@@ -70,7 +70,7 @@ def test_what_was_given_up_is_never_done(api: Api, conn: psycopg.Connection, mon
     monkeypatch.setattr(functions.http.job_requests, "GRACE_SECONDS", 0.2)
     api.post(RECONCILE)
     found = conn.execute("SELECT finished_at IS NOT NULL, error FROM operations").fetchone()
-    assert found == (True, "It was given up: nobody waits for it any more.")
+    assert found == (True, "The request was cancelled: no client waits for it.")
 
 
 def test_what_the_worker_could_not_do_is_told(api: Api, perform: object) -> None:

@@ -23,7 +23,7 @@ def test_a_list_says_why_a_run_waits_and_shows_no_prompt(api: Api) -> None:
     started = api.start("my secret plan")
     [run] = listed(api)
     assert (run["runId"], run["status"], run["userName"]) == (started["runId"], "queued", "admin")
-    assert run["why"].startswith("It is the next of its session")
+    assert run["why"].startswith("The run is next in its session")
     assert "prompt" not in run
 
 

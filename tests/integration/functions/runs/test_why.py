@@ -50,7 +50,7 @@ def test_a_run_waits_for_those_before_it(api: Api, driver: Driver) -> None:
     why = why_run(api, api.start(sessionId=str(driver.session_id))["runId"])
     assert why["blockedBy"] == [f"run {driver.run_id}, which is running"]
     assert why["owner"] == f"run {driver.run_id}"
-    assert why["reason"] == "Its session has 1 unfinished run before it."
+    assert why["reason"] == "The session has 1 unfinished run before this run."
 
 
 def test_a_run_waits_out_its_pause(api: Api, conn: psycopg.Connection) -> None:
@@ -64,7 +64,7 @@ def test_a_run_waits_out_its_pause(api: Api, conn: psycopg.Connection) -> None:
 def test_a_run_is_held_back_by_a_limit(api: Api, conn: psycopg.Connection) -> None:
     run_id = api.start()["runId"]
     conn.execute("UPDATE runs SET held_by = 'user', held_since = now()")
-    assert why_run(api, run_id)["blockedBy"] == ["As many runs of its user as are allowed at a time are under way."]
+    assert why_run(api, run_id)["blockedBy"] == ["The user has reached the limit of concurrent runs."]
 
 
 def test_a_waiting_run_names_what_it_waits_for(api: Api, driver: Driver, asked: str, conn: psycopg.Connection) -> None:
@@ -87,7 +87,9 @@ def test_an_open_request_says_who_may_answer_and_what_comes_then(
 ) -> None:
     conn.execute("UPDATE human_requests SET expires_at = now() + interval '1 hour', on_expiry = 'park'")
     why = why_request(api, asked)
-    assert why["reason"] == ("Nobody has answered yet. At the deadline its run is parked, and the question stays open.")
+    assert why["reason"] == (
+        "The request has no answer yet. At the deadline the run is parked, and the request stays open."
+    )
     assert why["blockedBy"] == [f"an answer of {why['owner']}"]
     assert (why["nextJob"], "nextDeadline" in why) == ("expire_requests", True)
 
@@ -98,7 +100,7 @@ def test_an_answered_request_is_on_its_way_and_then_settled(api: Api, driver: Dr
     assert (why["state"], why["nextJob"]) == ("answered", "deliver_answer")
     driver.report(driver.event("human_loop.applied", requestId=asked, outcome="applied", told="No (no)"))
     why = why_request(api, asked)
-    assert (why["state"], why["reason"]) == ("applied", "The agent was given the answer. Told: No (no)")
+    assert (why["state"], why["reason"]) == ("applied", "The agent received the answer. Told: No (no)")
     assert [each["what"] for each in why["history"]] == [
         "human_loop.applied",
         "human_loop.resolved",

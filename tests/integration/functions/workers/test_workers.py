@@ -80,9 +80,7 @@ def test_a_worker_says_what_is_not_saved(api: Api, conn: psycopg.Connection, ses
     sync = answer_json(api.get(f"/api/session-workers/{session_id}"))["sync"]
     assert (sync["isSaved"], sync["failures"], sync["error"]) == (False, 2, "No store.")
     assert "unsavedFiles" not in sync
-    assert (
-        sync["summary"] == "Nothing is saved yet. It holds changes that are not saved. The last try failed: No store."
-    )
+    assert sync["summary"] == "Nothing is saved yet. The worker has unsaved changes. The last sync failed: No store."
 
 
 def test_a_worker_is_idle_from_the_end_of_its_last_run(api: Api, conn: psycopg.Connection, session_id: str) -> None:
@@ -104,7 +102,7 @@ def test_a_worker_is_idle_from_the_end_of_its_last_run(api: Api, conn: psycopg.C
 def test_why_says_what_comes_next_and_what_was(api: Api, conn: psycopg.Connection, session_id: str) -> None:
     conn.execute("INSERT INTO restores (session_id, epoch) VALUES (%s, 1)", (session_id,))
     why = answer_json(api.get(f"/api/why/workers/{session_id}"))
-    assert (why["state"], why["blockedBy"], why["reason"]) == ("active", [], "It is idle.")
+    assert (why["state"], why["blockedBy"], why["reason"]) == ("active", [], "The worker is idle.")
     assert why["nextJob"] == "look_after_workers"
     assert why["nextDeadline"]
     assert [each["what"] for each in why["history"]] == ["restore.running"]

@@ -51,7 +51,7 @@ def test_nothing_is_stopped_before_its_limit(session: Session) -> None:
     session.at_rest()
     assert look_after_workers(session.context) == []
     done = stop_idle(session.context)
-    assert (done.stopped, [kept.reason for kept in done.skipped]) == (0, ["It is idle."])
+    assert (done.stopped, [kept.reason for kept in done.skipped]) == (0, ["The worker is idle."])
     session.age("20 minutes")
     look_after_workers(session.context)
     assert session.status == "stopped"

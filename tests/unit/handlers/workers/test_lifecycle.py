@@ -83,9 +83,9 @@ def test_a_run_keeps_its_worker_whatever_else() -> None:
 
 
 def test_the_reason_says_who_did_not_want_to_wait() -> None:
-    assert decided(worker(), UP, limits=NOW).reason == "user:7 asked for it, and all of it is saved."
-    assert decided(worker("stopped"), DOWN, limits=NOW).reason == "user:7 asked for it, and all of it is saved."
-    assert decided(worker(), UP, after=1e6).reason.startswith("It has been idle for longer than its limit")
+    assert decided(worker(), UP, limits=NOW).reason == "user:7 asked for it; all data is saved."
+    assert decided(worker("stopped"), DOWN, limits=NOW).reason == "user:7 asked for it; all data is saved."
+    assert decided(worker(), UP, after=1e6).reason.startswith("The worker was idle for longer than its limit")
 
 
 def test_undelivered_events_and_a_living_agent_keep_it() -> None:
