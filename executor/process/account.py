@@ -20,9 +20,6 @@ SESSION_MARKER = "RUNYARD_SESSION_ID"
 
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
-SESSION_MARKER = "RUNYARD_SESSION_ID"
-"""The environment variable that marks every process of an agent."""
-
 
 class ChildAccount(TypedDict, total=False):
     """Name the keyword arguments that subprocess takes for another account."""
