@@ -1,6 +1,6 @@
 """Follow a log. Replay and live events take the same path, for WebSocket and SSE.
 
-Read the rows after the cursor; without rows wait for the bell; read again.
+Read the rows after the cursor; without rows wait for a wake-up; read again.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Followed:
 @dataclass(frozen=True)
 class Batch:
     """Events in order: a run's, or a session's `written` ones. A batch is empty when no event came within a tick, or
-    the bell rang for another reason. `is_full`: more events may exist already."""
+    the wake-up had another reason. `is_full`: more events may exist already."""
 
     events: Sequence[Envelope] = ()
     written: WrittenEvents = NOTHING_WRITTEN
@@ -78,7 +78,7 @@ def follow(
     """
     pages = _Pages(process, followed, after)
     with (
-        process.notifier.reading(followed.session_id, slot.bell) as reader,
+        process.notifier.reading(followed.session_id, slot.wake_up) as reader,
         _held_access(process, followed, slot) as access,
     ):
         read: Callable[[], Batch | None] = pages.next
@@ -87,7 +87,7 @@ def follow(
             access.confirm()
             read = pages.next
             if batch is None:
-                slot.bell.wait(RETRY_SECONDS)
+                slot.wake_up.wait(RETRY_SECONDS)
                 yield Batch()
                 continue
             if batch.is_full and process.ahead is not None:
@@ -103,8 +103,8 @@ def _held_access(process: ApiProcess, followed: Followed, slot: StreamSlot) -> A
     """Watch the reader's access: the stream ends within two seconds after it."""
     credential_id = followed.actor.credential_id
     if credential_id is None:
-        return nullcontext(HeldAccess(slot.bell))
-    return process.access.holding(OpenStream(credential_id, followed.session_id), slot.bell)
+        return nullcontext(HeldAccess(slot.wake_up))
+    return process.access.holding(OpenStream(credential_id, followed.session_id), slot.wake_up)
 
 
 class _Pages:
@@ -141,7 +141,7 @@ class _Pages:
 def _wait(
     process: ApiProcess, reader: Reader, access: HeldAccess, cursor: int, *, tick_seconds: float
 ) -> Iterator[Batch]:
-    """Wait until the log may have grown. Yield an empty batch after each tick and each other ring of the bell."""
+    """Wait until the log may have grown. Yield an empty batch after each tick and each other wake-up."""
     until = time.monotonic() + RECHECK_SECONDS
     while not process.stream_slots.is_ending and (left := until - time.monotonic()) > 0:
         if reader.wait(cursor, min(tick_seconds, left)):

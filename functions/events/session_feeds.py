@@ -32,7 +32,7 @@ _log = structlog.get_logger("functions.events.session_feeds")
 class Feed:
     """A session's log while it has subscriptions. `read` is how far it was read, `delivered` how far the hub is.
 
-    It is a bell that the notifier rings. `is_reading` until the page that was read is delivered.
+    The notifier wakes it by `set()`. `is_reading` until the page that was read is delivered.
     """
 
     feeds: SessionFeeds
@@ -45,11 +45,11 @@ class Feed:
     live: set[Subscription] = field(default_factory=set)
     limit: int = PAGE
     is_reading: bool = False
-    is_rung: bool = False
+    is_woken: bool = False
 
     def set(self) -> None:
         if self.head.seq > self.read:
-            self.feeds.ring(self)
+            self.feeds.wake(self)
 
 
 @dataclass(eq=False, slots=True)
@@ -113,15 +113,15 @@ class SessionFeeds:
         feed.listening = self._notifier.listening(session_id, feed)
         feed.head = feed.listening.__enter__()
         self._feeds[session_id] = feed
-        self.ring(feed)  # the log may have grown before it was listened to
+        self.wake(feed)  # the log may have grown before it was listened to
         return feed
 
     # A feed, for all that are at its end
 
-    def ring(self, feed: Feed) -> None:
+    def wake(self, feed: Feed) -> None:
         """Read the feed. Any thread may call this; one reads at a time."""
         with self._lock:
-            feed.is_rung = feed.is_reading
+            feed.is_woken = feed.is_reading
             if feed.is_reading:
                 return
             feed.is_reading = True
@@ -146,9 +146,9 @@ class SessionFeeds:
     def _done(self, feed: Feed, *, again: bool) -> None:
         with self._lock:
             feed.is_reading = False
-            again = again or feed.is_rung
+            again = again or feed.is_woken
         if again and self._feeds.get(feed.session_id) is feed:
-            self.ring(feed)
+            self.wake(feed)
 
     def _deliver(self, feed: Feed, page: FramePage) -> None:
         feed.delivered = page.last_seq

@@ -58,5 +58,5 @@ def _outcome(job_request_id: UUID, slot: StreamSlot, *, seconds: float) -> JobRe
             request = job_request(conn, job_request_id)
         if request is not None and request.finished_at is not None:
             return request
-        slot.bell.wait(LOOK_SECONDS)
+        slot.wake_up.wait(LOOK_SECONDS)
     return None

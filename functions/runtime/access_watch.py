@@ -29,14 +29,14 @@ class WatchedAccess:
 
 @dataclass(eq=False)
 class HeldAccess:
-    """The access of a reader that holds a thread. `bell` rings when it ends."""
+    """The access of a reader that holds a thread. `wake_up` is set when it ends."""
 
-    bell: threading.Event
+    wake_up: threading.Event
     fault: RunyardError | None = None
 
     def end(self, fault: RunyardError) -> None:
         self.fault = fault
-        self.bell.set()
+        self.wake_up.set()
 
     def confirm(self) -> None:
         """Raise Unauthenticated or NotFound once the access has ended."""
@@ -83,8 +83,8 @@ class AccessWatch:
                 self._watched.pop(watched.stream, None)
 
     @contextmanager
-    def holding(self, stream: OpenStream, bell: threading.Event) -> Iterator[HeldAccess]:
-        held = HeldAccess(bell)
+    def holding(self, stream: OpenStream, wake_up: threading.Event) -> Iterator[HeldAccess]:
+        held = HeldAccess(wake_up)
         watched = self.watch(stream, held.end)
         try:
             yield held

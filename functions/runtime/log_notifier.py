@@ -46,44 +46,44 @@ class Notifier(Protocol):
 
     def stop(self) -> None: ...
 
-    def tell(self, heads: dict[UUID, int]) -> None:
+    def announce(self, heads: dict[UUID, int]) -> None:
         """Notify readers after a commit of this process. `heads` is last_seq by session."""
         ...
 
-    def reading(self, session_id: UUID, bell: threading.Event) -> AbstractContextManager[Reader]:
-        """Register a reader of a session's log. Its bell rings when the log may have grown."""
+    def reading(self, session_id: UUID, wake_up: threading.Event) -> AbstractContextManager[Reader]:
+        """Register a reader of a session's log. Set its `wake_up` when the log may have grown."""
         ...
 
 
-class Bell(Protocol):
-    """What is rung when a log may have grown: set() must not wait."""
+class WakeUp(Protocol):
+    """A flag to set when a log may have grown. `set` must not wait."""
 
     def set(self) -> None: ...
 
 
 class Reader(Protocol):
     def wait(self, after: int, timeout: float) -> bool:
-        """Wait for the bell, at most `timeout` seconds. Return whether the log has grown beyond `after`."""
+        """Wait for the wake-up, at most `timeout` seconds. Return whether the log has grown beyond `after`."""
         ...
 
 
 @dataclass
 class KnownHead:
-    """The last known number of a session's log, and the bells of its readers in this process."""
+    """The last known number of a session's log, and the wake-ups of its readers in this process."""
 
     seq: int = 0
-    bells: set[Bell] = field(default_factory=set)
+    wake_ups: set[WakeUp] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
 class _Watching:
     head: KnownHead
-    bell: threading.Event
+    wake_up: threading.Event
 
     def wait(self, after: int, timeout: float) -> bool:
-        if self.head.seq <= after:  # a socket's bell rings for the peer's messages too, so it is cleared below
-            self.bell.wait(timeout)
-        self.bell.clear()
+        if self.head.seq <= after:  # a socket is woken for its peer's messages too, so the wake-up is cleared below
+            self.wake_up.wait(timeout)
+        self.wake_up.clear()
         return self.head.seq > after
 
 
@@ -138,47 +138,47 @@ class LogNotifier:
         self._on_change = on_change
 
     @contextmanager
-    def reading(self, session_id: UUID, bell: threading.Event) -> Iterator[_Watching]:
-        with self.listening(session_id, bell) as head:
-            yield _Watching(head, bell)
+    def reading(self, session_id: UUID, wake_up: threading.Event) -> Iterator[_Watching]:
+        with self.listening(session_id, wake_up) as head:
+            yield _Watching(head, wake_up)
 
     @contextmanager
-    def listening(self, session_id: UUID, bell: Bell) -> Iterator[KnownHead]:
-        """Ring the bell when the log may have grown. Yields its head, which is 0 until something is known."""
+    def listening(self, session_id: UUID, wake_up: WakeUp) -> Iterator[KnownHead]:
+        """Set the wake-up when the log may have grown. Yields its head, which is 0 until something is known."""
         with self._lock:
             head = self._heads.setdefault(session_id, KnownHead())
-            head.bells.add(bell)
+            head.wake_ups.add(wake_up)
         try:
             yield head
         finally:
             with self._lock:
-                head.bells.discard(bell)
-                if not head.bells:
+                head.wake_ups.discard(wake_up)
+                if not head.wake_ups:
                     self._heads.pop(session_id, None)
 
-    def tell(self, heads: dict[UUID, int]) -> None:
+    def announce(self, heads: dict[UUID, int]) -> None:
         if not heads:
             return
-        self._ring_all(heads)
+        self._wake_all(heads)
         with self._lock:
             for session_id, seq in heads.items():
                 self._hints[session_id] = max(seq, self._hints.get(session_id, 0))
         self._hinted.set()
 
-    def _ring_all(self, heads: Mapping[UUID, int]) -> None:
+    def _wake_all(self, heads: Mapping[UUID, int]) -> None:
         for session_id, seq in heads.items():
-            self._ring(session_id, seq)
+            self._wake(session_id, seq)
         if heads and self._on_change is not None:
             self._on_change(heads.keys())
 
-    def _ring(self, session_id: UUID, seq: int) -> None:
+    def _wake(self, session_id: UUID, seq: int) -> None:
         with self._lock:
             head = self._heads.get(session_id)
             if head is None or seq <= head.seq:
                 return
             head.seq = seq
-            for bell in head.bells:
-                bell.set()
+            for wake_up in head.wake_ups:
+                wake_up.set()
 
     def _again_and_again(self, duty: Callable[[], None]) -> None:
         """Run a loop again whenever it returns or raises, which it does when its connection is lost."""
@@ -224,7 +224,7 @@ class LogNotifier:
             self._on_revoked()
 
     def _hear(self, payload: str) -> None:
-        self._ring_all(read_notifications(payload))
+        self._wake_all(read_notifications(payload))
 
     def _notify(self) -> None:
         with psycopg.connect(self._dsn, application_name="runyard notify", **CONNECT) as conn:
@@ -263,7 +263,7 @@ class LogNotifier:
         with self._database.transaction() as conn:
             heads = last_seqs(conn, read_here)
         for session_id, seq in heads.items():
-            self._ring(session_id, seq)
+            self._wake(session_id, seq)
 
 
 def _sever(conn: Conn | None) -> None:
@@ -288,7 +288,7 @@ class NoNotifier:
     def stop(self) -> None:
         """Nothing to stop."""
 
-    def tell(self, heads: dict[UUID, int]) -> None:
+    def announce(self, heads: dict[UUID, int]) -> None:
         if not heads:
             return
         try:
@@ -299,14 +299,14 @@ class NoNotifier:
             _log.warning("a notification was lost; readers poll", reason=str(error).splitlines()[:1])
 
     @contextmanager
-    def reading(self, session_id: UUID, bell: threading.Event) -> Iterator[_Looking]:  # noqa: ARG002
-        yield _Looking(bell)
+    def reading(self, session_id: UUID, wake_up: threading.Event) -> Iterator[_Looking]:  # noqa: ARG002
+        yield _Looking(wake_up)
 
 
 @dataclass(frozen=True)
 class _Looking:
-    bell: threading.Event
+    wake_up: threading.Event
 
     def wait(self, after: int, timeout: float) -> bool:  # noqa: ARG002
-        self.bell.wait(min(timeout, 0.5))
+        self.wake_up.wait(min(timeout, 0.5))
         return True

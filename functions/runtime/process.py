@@ -101,14 +101,14 @@ class ApiProcess:
         with record_changes() as heads:
             with self.database.transaction(snapshot=snapshot) as conn:
                 yield conn
-            self.notifier.tell(heads)
+            self.notifier.announce(heads)
 
     @contextmanager
     def callback_transaction(self) -> Iterator[Conn]:
         with record_changes() as heads:
             with self.callbacks.transaction() as conn:
                 yield conn
-            self.notifier.tell(heads)
+            self.notifier.announce(heads)
 
     @property
     def stop_policy(self) -> StopPolicy:
@@ -170,7 +170,7 @@ def make_batcher(database: Database, notifier: Notifier, settings: ApiSettings) 
         with record_changes() as heads:
             store = partial(receive_append_only_calls, calls=calls, lease_seconds=settings.run_lease_seconds)
             answers = database.call_alone(store)
-            notifier.tell(heads)
+            notifier.announce(heads)
         return answers
 
     return CallbackBatcher(write)

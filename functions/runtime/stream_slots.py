@@ -1,7 +1,7 @@
 """Limit the requests that hold a thread for long (WebSockets, SSE, waits) to a number of stream slots.
 
-There are fewer slots than threads, so callbacks always get a thread. When the process stops, all bells ring and every
-stream ends by itself.
+There are fewer slots than threads, so callbacks always get a thread. When the process stops, all wake-ups are set and
+every stream ends by itself.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class StreamSlot:
 
     def __init__(self, stream_slots: StreamSlots) -> None:
         self._stream_slots = stream_slots
-        self.bell = threading.Event()
+        self.wake_up = threading.Event()
 
     def release(self) -> None:
         self._stream_slots.forget(self)
@@ -69,4 +69,4 @@ class StreamSlots:
             self.is_ending = True
             slots = list(self._slots)
         for slot in slots:
-            slot.bell.set()
+            slot.wake_up.set()

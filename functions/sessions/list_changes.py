@@ -54,7 +54,7 @@ class ListChanges:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._due: dict[UUID, float] = {}
-        self._told: dict[UUID, tuple[float, int]] = {}
+        self._reported: dict[UUID, tuple[float, int]] = {}
         self._open: dict[UUID, tuple[UUID, datetime | None]] | None = None
         self._polled_at = 0.0
         self._is_stopping = False
@@ -102,7 +102,7 @@ class ListChanges:
             fresh |= self._polled(conn, owners)
             self._tell_requests(conn, fresh)
             for session_id in fresh:
-                self._due.setdefault(session_id, self._told.get(session_id, (0.0, 0))[0] + ROW_SECONDS)
+                self._due.setdefault(session_id, self._reported.get(session_id, (0.0, 0))[0] + ROW_SECONDS)
             with self._lock:
                 self._fresh -= fresh
             self._tell_rows(conn, owners)
@@ -131,7 +131,7 @@ class ListChanges:
             return set()
         self._polled_at = now
         active = recently_active_sessions(conn, owners, seconds=POLLED_SECONDS)
-        return {session_id for session_id, seq in active.items() if self._told.get(session_id, (0.0, -1))[1] != seq}
+        return {session_id for session_id, seq in active.items() if self._reported.get(session_id, (0.0, -1))[1] != seq}
 
     # Rows of lists
 
@@ -150,11 +150,11 @@ class ListChanges:
             del self._due[session_id]
 
     def _remember(self, session_id: UUID, now: float, seq: int) -> None:
-        if len(self._told) >= MOST_REMEMBERED:
-            self._told = {
-                session_id: report for session_id, report in self._told.items() if report[0] > now - POLLED_SECONDS
+        if len(self._reported) >= MOST_REMEMBERED:
+            self._reported = {
+                session_id: report for session_id, report in self._reported.items() if report[0] > now - POLLED_SECONDS
             }
-        self._told[session_id] = (now, seq)
+        self._reported[session_id] = (now, seq)
 
     def _send(self, user_id: UUID, frame: bytes) -> None:
         def send() -> None:
@@ -187,7 +187,7 @@ class ListChanges:
 
     def _tell_request(self, request: ShownRequest) -> None:
         with self._lock:
-            tabs = [tab for tabs in self._tabs.values() for tab in tabs if _is_told(tab.actor, request)]
+            tabs = [tab for tabs in self._tabs.values() for tab in tabs if _may_see(tab.actor, request)]
         for tab in tabs:
             frame = frame_of(
                 RequestFrame(
@@ -200,5 +200,5 @@ class ListChanges:
             self._hub.call(partial(tab.send, frame))
 
 
-def _is_told(actor: Actor, request: ShownRequest) -> bool:
+def _may_see(actor: Actor, request: ShownRequest) -> bool:
     return "human_loop:read" in permissions_of(actor) and waits_for(actor, request)

@@ -71,14 +71,14 @@ class SessionReading:
         begin: Beginning,
         *,
         lost: Callable[[int, str], None],
-        is_told: bool,
+        gets_presence: bool,
     ) -> None:
         self._parts, self._peer, self._actor, self._lost = parts, peer, actor, lost
         self.session_id = begin.session_id
         self._is_over = False
         if begin.snapshot is not None:
             parts.hub.send(peer, text_frame(begin.snapshot))
-        parts.presence.enter(self.session_id, actor, peer, is_told=is_told)
+        parts.presence.enter(self.session_id, actor, peer, gets_presence=gets_presence)
         self._subscription = parts.feeds.subscribe(peer, self.session_id, after=begin.after, last_seq=begin.last_seq)
         self._watched = (
             parts.access.watch(OpenStream(actor.credential_id, self.session_id), self._tell)

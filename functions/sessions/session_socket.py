@@ -30,7 +30,7 @@ class SessionSocket:
             self._actor,
             self._begin,
             lost=lambda code, reason: self._parts.hub.close(peer, code, reason),
-            is_told=False,
+            gets_presence=False,
         )
         if peer.is_gone:
             self._reading.end()

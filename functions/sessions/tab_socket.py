@@ -156,7 +156,7 @@ class TabSocket:
             self.send(frame_of(begin))
             return
         reading = SessionReading(
-            self._parts, self.peer, self.actor, begin, lost=partial(self._lose, session_id), is_told=True
+            self._parts, self.peer, self.actor, begin, lost=partial(self._lose, session_id), gets_presence=True
         )
         if self.peer.is_gone:
             reading.end()

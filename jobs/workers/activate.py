@@ -22,7 +22,7 @@ from jobs.context import TaskContext
 from jobs.hosts import HostFailed
 from jobs.runtime.database import CHECKOUT_SECONDS
 from jobs.runtime.executor_client import Endpoint
-from jobs.runtime.late_events import telling_when_late
+from jobs.runtime.late_events import reporting_when_late
 from jobs.runtime.trace import Trace
 from jobs.workspaces.restore import restore
 from schema.errors import RunyardError
@@ -129,10 +129,10 @@ def _activate(
 
 def _started(context: TaskContext, trace: Trace, why: str) -> Endpoint:
     """Start the executor. A start that takes long is told when it begins to, and when it is done."""
-    with telling_when_late(context.database, trace.session_id, "worker.starting", lambda: {"reason": why}) as work:
+    with reporting_when_late(context.database, trace.session_id, "worker.starting", lambda: {"reason": why}) as work:
         endpoint = context.host.ensure_started(trace.session_id, trace.epoch)
-    if work.is_told:
-        work.tell("worker.ready", {"seconds": work.seconds})
+    if work.is_reported:
+        work.report("worker.ready", {"seconds": work.seconds})
     return endpoint
 
 

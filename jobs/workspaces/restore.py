@@ -16,7 +16,7 @@ from handlers.workspaces.tree import TreeEntry, entries_of
 from jobs.context import TaskContext
 from jobs.object_store.contract import ObjectStorage
 from jobs.runtime.executor_client import Endpoint
-from jobs.runtime.late_events import LateWork, telling_when_late
+from jobs.runtime.late_events import LateWork, reporting_when_late
 from jobs.runtime.trace import Trace
 from jobs.workspaces.sync_operation import OperationFailed, OperationRequest, await_operation
 from schema.errors import RunyardError, Unavailable, WorkspaceRefused
@@ -55,7 +55,7 @@ def restore(
     try:
         snapshot = _snapshot(context, trace.session_id, restoring)
         progress = _RestoreProgress(snapshot)
-        with telling_when_late(context.database, trace.session_id, RESTORING, progress.data) as work:
+        with reporting_when_late(context.database, trace.session_id, RESTORING, progress.data) as work:
             receipt = _receipt(context, trace, endpoint, activation, snapshot, partial(progress.take, work))
     except WorkspaceRefused as error:
         context.database.transact(restore_failed, restoring, error=error.detail)
@@ -76,19 +76,23 @@ class _RestoreProgress:
 
     def __init__(self, snapshot: SnapshotRow | None) -> None:
         self._snapshot = snapshot
-        self._done = self._told = 0
-        self._told_at = 0.0
+        self._done = self._reported = 0
+        self._reported_at = 0.0
 
     def data(self) -> Json:
         """Return the event's data of now. `done` counts the bytes of `bytes` that are there."""
-        self._told, self._told_at = self._done, time.monotonic()
+        self._reported, self._reported_at = self._done, time.monotonic()
         total = (self._snapshot.files, self._snapshot.bytes) if self._snapshot else (0, 0)
         return {"files": total[0], "bytes": total[1], "done": self._done}
 
     def take(self, work: LateWork, progress: Progress) -> None:
         self._done = progress.bytes
-        if work.is_told and self._done != self._told and time.monotonic() - self._told_at >= PROGRESS_SECONDS:
-            work.tell(RESTORING, self.data())
+        if (
+            work.is_reported
+            and self._done != self._reported
+            and time.monotonic() - self._reported_at >= PROGRESS_SECONDS
+        ):
+            work.report(RESTORING, self.data())
 
 
 def _receipt(

@@ -34,7 +34,7 @@ from handlers.workspaces.sync import (
 from jobs.context import TaskContext
 from jobs.object_store.contract import ObjectStorage
 from jobs.runtime.executor_client import Endpoint, ExecutorError
-from jobs.runtime.late_events import telling_when_late
+from jobs.runtime.late_events import reporting_when_late
 from jobs.runtime.trace import Trace
 from jobs.workspaces.sync_operation import Interrupted, OperationFailed, OperationRequest, Superseded, await_operation
 from jobs.workspaces.verify import Unproven, verify, verify_snapshot
@@ -179,7 +179,7 @@ def _save(context: TaskContext, lease: SyncLease, *, reason: SyncReason | None) 
             if isinstance(begun, UnsavedReason):
                 raise NotSaved(begun.message, code=begun.code)
             in_logs.enter_context(_trace_of(begun).in_logs())
-            with telling_when_late(
+            with reporting_when_late(
                 context.database, lease.session_id, "workspace.syncing", lambda: {"reason": begun.reason}
             ):
                 return _upload_and_commit(context, begun)

@@ -149,7 +149,7 @@ def test_a_hint_that_says_nothing_is_passed_over(
 def test_what_is_told_here_rings_at_once_and_is_hinted_to_others(database: str, pool: Pool, watches: ExitStack) -> None:
     here, there, session_id = started(watches, database, pool), started(watches, database, pool), uuid4()
     with here.reading(session_id, threading.Event()) as near, there.reading(session_id, threading.Event()) as far:
-        here.tell({session_id: 3})
+        here.announce({session_id: 3})
         assert near.wait(2, 0) is True
         assert far.wait(2, 5) is True
 
@@ -159,11 +159,11 @@ def test_the_watch_is_told_of_every_call_once_it_is_committed(
 ) -> None:
     told: list[tuple[dict[UUID, int], int]] = []
 
-    def tell(heads: dict[UUID, int]) -> None:
+    def announce(heads: dict[UUID, int]) -> None:
         [(stored,)] = conn.execute("SELECT COALESCE(max(last_seq), 0) FROM session_logs").fetchall()
         told.append((dict(heads), stored))
 
-    monkeypatch.setattr(api_process_of(api.client.application).notifier, "tell", tell)
+    monkeypatch.setattr(api_process_of(api.client.application).notifier, "announce", announce)
     driver = api.bind()
     for _ in range(2):  # a plain call, and one that has an effect
         driver.report(driver.delta("x"))
@@ -174,10 +174,10 @@ def test_the_watch_is_told_of_every_call_once_it_is_committed(
 def test_a_ring_that_somebody_else_took_for_his_own_loses_nothing(
     database: str, pool: Pool, watches: ExitStack
 ) -> None:
-    watch, session_id, bell = started(watches, database, pool), uuid4(), threading.Event()
-    with watch.reading(session_id, bell) as reader:
-        watch.tell({session_id: 3})
-        bell.clear()
+    watch, session_id, wake_up = started(watches, database, pool), uuid4(), threading.Event()
+    with watch.reading(session_id, wake_up) as reader:
+        watch.announce({session_id: 3})
+        wake_up.clear()
         assert reader.wait(2, 0) is True
 
 
@@ -187,7 +187,7 @@ def test_many_commits_are_few_hints_and_the_last_is_among_them(
     watch, session_id = started(watches, database, pool), uuid4()
     conn.execute("LISTEN runyard_log")
     for seq in range(1, 5001):
-        watch.tell({session_id: seq})
+        watch.announce({session_id: seq})
     heard = []
     for notify in conn.notifies(timeout=10):
         heard.append(notify.payload)
