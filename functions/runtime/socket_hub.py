@@ -32,14 +32,14 @@ SLOW_READER, LOGIN_EXPIRED, FORBIDDEN, RESTART, FAILED = 4008, 4401, 4403, 1012,
 _log = structlog.get_logger("functions.runtime.socket_hub")
 
 
-class SocketPlace:
+class SocketSlot:
     """The right to one socket of the hub. Releasing it twice is harmless."""
 
     def __init__(self, hub: SocketHub) -> None:
         self._hub = hub
 
-    def leave(self) -> None:
-        self._hub.forget_place(self)
+    def release(self) -> None:
+        self._hub.forget_slot(self)
 
 
 class SocketHub:
@@ -49,9 +49,9 @@ class SocketHub:
         self._most = most
         self._ping_seconds = ping_seconds
         self._patience = patience
-        self._places: set[SocketPlace] = set()
+        self._slots: set[SocketSlot] = set()
         self._lock = threading.Lock()
-        self._peers: dict[SocketPeer, SocketPlace] = {}
+        self._peers: dict[SocketPeer, SocketSlot] = {}
         self._calls: deque[Callable[[], None]] = deque()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_numbers = itertools.count()
@@ -63,7 +63,7 @@ class SocketHub:
 
     @property
     def taken(self) -> int:
-        return len(self._places)
+        return len(self._slots)
 
     def start(self) -> None:
         """Start the thread; call it after fork."""
@@ -91,23 +91,23 @@ class SocketHub:
             self._thread.join(STOPPING_SECONDS + 2)
             self._thread = None
 
-    def take_place(self) -> SocketPlace:
-        """Take a place for a socket. Raises Unavailable when all are taken or the server restarts."""
-        place = SocketPlace(self)
+    def take_slot(self) -> SocketSlot:
+        """Take a slot for a socket. Raises Unavailable when all are taken or the server restarts."""
+        slot = SocketSlot(self)
         with self._lock:
             if self.is_ending or self._thread is None:
                 raise Unavailable("The server is restarting.", code="restarting")
-            if len(self._places) >= self._most:
+            if len(self._slots) >= self._most:
                 raise Unavailable(
                     f"All {self._most} WebSockets of this server are taken. Try again shortly.",
                     code="too_many_sockets",
                 )
-            self._places.add(place)
-        return place
+            self._slots.add(slot)
+        return slot
 
-    def forget_place(self, place: SocketPlace) -> None:
+    def forget_slot(self, slot: SocketSlot) -> None:
         with self._lock:
-            self._places.discard(place)
+            self._slots.discard(slot)
 
     def call(self, do: Callable[[], None]) -> None:
         """Have the hub's thread do this, after all earlier calls."""
@@ -119,7 +119,7 @@ class SocketHub:
 
     # In the hub's thread
 
-    def adopt(self, sock: socket.socket, owner: PeerOwner, place: SocketPlace) -> SocketPeer | None:
+    def adopt(self, sock: socket.socket, owner: PeerOwner, slot: SocketSlot) -> SocketPeer | None:
         """Own a socket whose handshake is done. Returns None when the peer has gone already."""
         sock.settimeout(0)
         peer = SocketPeer(sock, owner, time.monotonic())
@@ -127,9 +127,9 @@ class SocketHub:
             self._selector.register(sock, selectors.EVENT_READ, peer)
         except (OSError, ValueError):
             sock.close()
-            place.leave()
+            slot.release()
             return None
-        self._peers[peer] = place
+        self._peers[peer] = slot
         return peer
 
     def feed(self, peer: SocketPeer, received: bytes) -> None:
@@ -271,10 +271,10 @@ class SocketHub:
         peer.owner.on_gone(peer)
 
     def _drop(self, peer: SocketPeer) -> None:
-        place = self._peers.pop(peer, None)
-        if place is None:
+        slot = self._peers.pop(peer, None)
+        if slot is None:
             return
-        place.leave()
+        slot.release()
         if not peer.is_gone:
             self._do(lambda: self._part(peer, 0.0))
         with suppress(KeyError, ValueError, OSError):

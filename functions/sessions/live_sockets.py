@@ -9,7 +9,7 @@ from flask import Flask, current_app
 from functions.events.session_feeds import SessionFeeds
 from functions.runtime.log_notifier import LogNotifier
 from functions.runtime.process import ApiProcess
-from functions.runtime.socket_hub import SocketHub, SocketPlace
+from functions.runtime.socket_hub import SocketHub, SocketSlot
 from functions.sessions.list_changes import ListChanges
 from functions.sessions.presence import PresentReaders
 from functions.sessions.session_reading import Beginning, LiveParts
@@ -45,15 +45,15 @@ class LiveSockets:
         self._lists.stop()
         self._feeds.stop()
 
-    def read_session(self, actor: Actor, begin: Beginning, taken: TakenSocket, place: SocketPlace) -> None:
+    def read_session(self, actor: Actor, begin: Beginning, taken: TakenSocket, slot: SocketSlot) -> None:
         """Serve the socket of one session."""
         owner = SessionSocket(self._parts, actor, begin)
-        self.hub.call(partial(owner.begin, taken.sock, place, taken.received))
+        self.hub.call(partial(owner.begin, taken.sock, slot, taken.received))
 
-    def open_tab(self, actor: Actor, taken: TakenSocket, place: SocketPlace) -> None:
+    def open_tab(self, actor: Actor, taken: TakenSocket, slot: SocketSlot) -> None:
         """Serve the one socket of a tab."""
         owner = TabSocket(self._parts, self._lists, actor, self._version)
-        self.hub.call(partial(owner.begin, taken.sock, place, taken.received))
+        self.hub.call(partial(owner.begin, taken.sock, slot, taken.received))
 
 
 def hold_live_sockets(app: Flask, process: ApiProcess, *, version: str) -> None:

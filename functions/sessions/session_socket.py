@@ -6,7 +6,7 @@ import json
 import socket
 from contextlib import suppress
 
-from functions.runtime.socket_hub import SocketPlace
+from functions.runtime.socket_hub import SocketSlot
 from functions.runtime.socket_peer import SocketPeer
 from functions.sessions.session_reading import Beginning, LiveParts, SessionReading
 from functions.sessions.socket_frames import PONG, ClosingFrame, json_of
@@ -20,8 +20,8 @@ class SessionSocket:
         self._parts, self._actor, self._begin = parts, actor, begin
         self._reading: SessionReading | None = None
 
-    def begin(self, sock: socket.socket, place: SocketPlace, received: bytes) -> None:
-        peer = self._parts.hub.adopt(sock, self, place)
+    def begin(self, sock: socket.socket, slot: SocketSlot, received: bytes) -> None:
+        peer = self._parts.hub.adopt(sock, self, slot)
         if peer is None:
             return
         self._reading = SessionReading(

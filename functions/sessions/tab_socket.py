@@ -11,7 +11,7 @@ import structlog
 from psycopg import OperationalError
 from pydantic import ValidationError
 
-from functions.runtime.socket_hub import LOGIN_EXPIRED, SocketPlace
+from functions.runtime.socket_hub import LOGIN_EXPIRED, SocketSlot
 from functions.runtime.socket_peer import SocketPeer
 from functions.sessions.list_changes import ListChanges
 from functions.sessions.session_reading import (
@@ -56,8 +56,8 @@ class TabSocket:
             parts.access.watch(OpenStream(actor.credential_id, None), self._tell_lost) if actor.credential_id else None
         )
 
-    def begin(self, sock: socket.socket, place: SocketPlace, received: bytes) -> None:
-        self.peer = self._parts.hub.adopt(sock, self, place)
+    def begin(self, sock: socket.socket, slot: SocketSlot, received: bytes) -> None:
+        self.peer = self._parts.hub.adopt(sock, self, slot)
         if self.peer is None:
             self.on_gone(None)
             return

@@ -18,7 +18,7 @@ from functions.http.auth import actor, permission
 from functions.http.parsing import parsed
 from functions.http.schemas import Nothing, SocketQuery
 from functions.runtime.process import api_process
-from functions.runtime.socket_hub import SocketPlace
+from functions.runtime.socket_hub import SocketSlot
 from functions.sessions.live_sockets import live_sockets
 from functions.sessions.session_reading import Beginning, read_beginning
 from functions.sessions.taken_socket import take_socket
@@ -30,12 +30,12 @@ sockets = Sock()
 
 @live.before_request
 def open_socket() -> None:
-    """Refuse bad requests, take a place, and read what a session's reader gets first, while a refusal can still be an
+    """Refuse bad requests, take a slot, and read what a session's reader gets first, while a refusal can still be an
     HTTP problem."""
     _refuse_bad_handshake()
     if request.environ.get("gunicorn.socket") is None:
         raise Unavailable("This server has no WebSockets.", code="no_websockets")
-    g.place = live_sockets().hub.take_place()
+    g.socket_slot = live_sockets().hub.take_slot()
     session_id: UUID | None = (request.view_args or {}).get("session_id")
     if session_id is None:
         parsed(Nothing, request.args.to_dict(), where="query")
@@ -46,23 +46,23 @@ def open_socket() -> None:
 
 @live.teardown_request
 def leave_place(_error: BaseException | None) -> None:
-    """Give the place back when the socket did not come to the hub."""
-    place: SocketPlace | None = g.pop("place", None)
-    if place is not None:
-        place.leave()
+    """Release the slot when the socket did not come to the hub."""
+    slot: SocketSlot | None = g.pop("socket_slot", None)
+    if slot is not None:
+        slot.release()
 
 
 @permission("sessions:read")
 def read_session(ws: Any, session_id: UUID) -> None:  # noqa: ARG001  the beginning holds it
     """Send events until the peer goes, stops reading, or loses its permission. No run stops because of that."""
     beginning: Beginning = g.beginning
-    live_sockets().read_session(actor(), beginning, take_socket(ws), g.pop("place"))
+    live_sockets().read_session(actor(), beginning, take_socket(ws), g.pop("socket_slot"))
 
 
 @permission("sessions:read")
 def open_tab(ws: Any) -> None:
     """Send changes of the user's list, requests that wait for them, and the sessions that the tab subscribes to."""
-    live_sockets().open_tab(actor(), take_socket(ws), g.pop("place"))
+    live_sockets().open_tab(actor(), take_socket(ws), g.pop("socket_slot"))
 
 
 sockets.route("/api/sessions/<uuid:session_id>/ws", bp=live)(read_session)

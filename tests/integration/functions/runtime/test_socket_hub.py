@@ -55,11 +55,11 @@ def hub() -> Iterator[SocketHub]:
 def adopted(hub: SocketHub, owner: Owner) -> Iterator[socket.socket]:
     """The other end of a socket that the hub owns."""
     ours, theirs = socket.socketpair()
-    place = hub.take_place()
+    slot = hub.take_slot()
     has_come = threading.Event()
 
     def adopt() -> None:
-        owner.peer = hub.adopt(ours, owner, place)
+        owner.peer = hub.adopt(ours, owner, slot)
         has_come.set()
 
     hub.call(adopt)
@@ -156,14 +156,14 @@ def test_a_reader_that_takes_a_little_all_the_time_is_too_slow_too(hub: SocketHu
 
 
 def test_there_is_a_cap_and_a_place_is_free_again(hub: SocketHub) -> None:
-    places = [hub.take_place() for _ in range(3)]
+    slots = [hub.take_slot() for _ in range(3)]
     with pytest.raises(Unavailable):
-        hub.take_place()
-    places[0].leave()
-    places[0].leave()
-    hub.take_place()
+        hub.take_slot()
+    slots[0].release()
+    slots[0].release()
+    hub.take_slot()
     with pytest.raises(Unavailable):
-        hub.take_place()
+        hub.take_slot()
 
 
 def test_a_hub_that_stops_tells_all_when_to_come_back_and_takes_no_more(hub: SocketHub) -> None:
@@ -175,4 +175,4 @@ def test_a_hub_that_stops_tells_all_when_to_come_back_and_takes_no_more(hub: Soc
     assert said["code"] == 1012
     assert said["retryAfterMs"] >= 0
     with pytest.raises(Unavailable):
-        hub.take_place()
+        hub.take_slot()
