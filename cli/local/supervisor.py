@@ -39,7 +39,7 @@ class TookTooLong(StartFailed):
     """A condition did not come true in time, although every program runs."""
 
 
-class StopAsked(Exception):
+class StopRequested(Exception):
     """Ctrl-C or SIGTERM arrived during the start."""
 
 
@@ -101,7 +101,7 @@ class Supervisor:
         return watched.process
 
     def run_to_end(self, program: Program, *, seconds: float) -> None:
-        """Run a program until it ends by itself. Raise StartFailed when it fails, StopAsked on a stop."""
+        """Run a program until it ends by itself. Raise StartFailed when it fails, StopRequested on a stop."""
         process = program.start()
         try:
             self._wait(lambda: process.poll() is not None, seconds=seconds, what=program.name)
@@ -113,7 +113,7 @@ class Supervisor:
             raise StartFailed(_sentence(program, f"{describe_end(process.returncode)}"))
 
     def wait_until(self, condition: Callable[[], bool], *, seconds: float, what: str) -> None:
-        """Wait for a condition. Raise StartFailed when a program ends, TookTooLong after `seconds`, StopAsked."""
+        """Wait for a condition. Raise StartFailed when a program ends, TookTooLong after `seconds`, StopRequested."""
         self._wait(lambda: self._all_live() and condition(), seconds=seconds, what=what)
 
     def watch(self) -> None:
@@ -167,12 +167,12 @@ class Supervisor:
         deadline = time.monotonic() + seconds
         while not condition():
             if self._stops_asked:
-                raise StopAsked
+                raise StopRequested
             if time.monotonic() > deadline:
                 raise TookTooLong(f"{what} was not ready within {seconds:.0f} s.")
             self._sleep(0.03)
         if self._stops_asked:
-            raise StopAsked
+            raise StopRequested
 
     def _plan_restart(self, watched: WatchedProgram, how: str) -> None:
         if time.monotonic() - watched.since > WELL_AFTER_SECONDS:

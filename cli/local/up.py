@@ -50,7 +50,7 @@ from cli.local.postgres import is_ready as is_database_ready
 from cli.local.postgres_account import NoAccount
 from cli.local.processes import last_lines, rotate_log, spawn
 from cli.local.session_workers import agents, executors
-from cli.local.supervisor import Program, StartFailed, StopAsked, Supervisor, TookTooLong
+from cli.local.supervisor import Program, StartFailed, StopRequested, Supervisor, TookTooLong
 from schema.wire import Json
 
 DEFAULT_PORT = 8080
@@ -144,7 +144,7 @@ def _run(data_dir: DataDir, port: int, environ: Mapping[str, str]) -> int:
     try:
         _start(supervisor, data_dir, port=port, environ=environ)
         supervisor.watch()
-    except StopAsked:
+    except StopRequested:
         pass
     except (StartFailed, PostgresFailed, NoAccount) as error:
         say(str(error))

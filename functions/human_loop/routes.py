@@ -23,7 +23,7 @@ from functions.human_loop.schemas import (
 )
 from functions.runtime.process import api_process
 from handlers.human_loop.pending import ShownRequest, history_of, pending, request_for, requests_seen_by
-from handlers.human_loop.reply import GivenReply, reply
+from handlers.human_loop.reply import HumanReply, reply
 from handlers.human_loop.suggested_rules import suggested_rules
 
 human_loop = APIBlueprint("human_loop", __name__, tag="Human loop")
@@ -105,7 +105,7 @@ def post_reply(json_data: ReplyBody) -> Response:
     Once: 409 `already_answered` carries the request's status. 409 `capability_missing` names an option that the agent
     lacks. Answers to a form are checked against it: 422 `answers_do_not_fit` names the fields.
     """
-    submitted = GivenReply(
+    submitted = HumanReply(
         request_id=json_data.request_id,
         decision=json_data.decision,
         option_id=json_data.option_id,

@@ -28,7 +28,7 @@ _FITTING: dict[str, tuple[Decision, ...]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class GivenReply:
+class HumanReply:
     """A person's answer. `option_id` picks an option of the agent; `answers` fills a question's form."""
 
     request_id: UUID
@@ -48,7 +48,7 @@ class AnswerDelivery:
     answer: Answer
 
 
-def reply(conn: Conn, actor: Actor, answer: GivenReply, *, stop_policy: StopPolicy) -> HumanRequestRow:
+def reply(conn: Conn, actor: Actor, answer: HumanReply, *, stop_policy: StopPolicy) -> HumanRequestRow:
     """Store the answer and enqueue its delivery, or stop the run when the decision is `cancel`.
 
     Raises AlreadyAnswered (with the request's status), Invalid for a decision that does not fit, and CapabilityMissing
@@ -63,7 +63,7 @@ def reply(conn: Conn, actor: Actor, answer: GivenReply, *, stop_policy: StopPoli
             f"This request is {request.status} already.", requestId=str(request.id), requestStatus=request.status
         )
     run = fetch_the(conn, "run_by_id", RunRow, run_id=request.run_id)
-    _refuse_unheard(None if run.bound else find_provider(conn, run.provider), request, answer)
+    _refuse_unsupported(None if run.bound else find_provider(conn, run.provider), request, answer)
     _refuse_unfitting(request, answer)
     execute(
         conn,
@@ -124,7 +124,7 @@ class _Id:
     id: UUID
 
 
-def _refuse_unheard(provider: RegisteredProvider | None, request: HumanRequestRow, answer: GivenReply) -> None:
+def _refuse_unsupported(provider: RegisteredProvider | None, request: HumanRequestRow, answer: HumanReply) -> None:
     """Raise CapabilityMissing for an answer that the agent cannot receive."""
     effective = provider.effective if provider else {}
     if answer.arguments is not None:
@@ -135,7 +135,7 @@ def _refuse_unheard(provider: RegisteredProvider | None, request: HumanRequestRo
         raise CapabilityMissing("The agent does not support a reason for a denial.", capability="denyReason")
 
 
-def _refuse_unfitting(request: HumanRequestRow, answer: GivenReply) -> None:
+def _refuse_unfitting(request: HumanRequestRow, answer: HumanReply) -> None:
     fitting = _FITTING[request.kind]
     if answer.decision not in fitting:
         raise Invalid(f"A {request.kind} accepts these decisions: {', '.join(fitting)}.", code="decision_does_not_fit")
@@ -172,7 +172,7 @@ def _agree(decision: Decision, option_kind: str) -> bool:
     return option_kind == {"allow": "allow_once", "allow_always": "allow_always"}.get(decision)
 
 
-def _stored(answer: GivenReply) -> Answer:
+def _stored(answer: HumanReply) -> Answer:
     return Answer(
         request_id=answer.request_id,
         decision=answer.decision,
@@ -182,5 +182,5 @@ def _stored(answer: GivenReply) -> Answer:
     )
 
 
-def _resolved(answer: GivenReply, actor: Actor) -> Json:
+def _resolved(answer: HumanReply, actor: Actor) -> Json:
     return {**_stored(answer).to_json(), "by": actor.author}

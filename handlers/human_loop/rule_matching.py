@@ -17,7 +17,7 @@ _OPERATORS = re.compile(r"[;&|`<>\n\r]|\$[({]")
 _DIVIDERS = re.compile(r"[;&|`<>\n\r()]")
 
 
-def deciding_rule(rules: Sequence[ApprovalRuleRow], call: AskedCall) -> ApprovalRuleRow | None:
+def deciding_rule(rules: Sequence[ApprovalRuleRow], call: MatchedCall) -> ApprovalRuleRow | None:
     """Return the rule that denies or allows the call; None when a person has to decide."""
     strict = [rule for rule in rules if rule.effect != "allow"]
     for rule in strict:
@@ -28,7 +28,7 @@ def deciding_rule(rules: Sequence[ApprovalRuleRow], call: AskedCall) -> Approval
     return next((rule for rule in rules if rule.effect == "allow" and covers(rule, call)), None)
 
 
-def _is_about(rule: ApprovalRuleRow, call: AskedCall) -> bool:
+def _is_about(rule: ApprovalRuleRow, call: MatchedCall) -> bool:
     return (
         rule.tool_kind in (None, call.kind)
         and (rule.path_pattern is None or _lies_in(call.paths, rule.path_pattern))
@@ -36,7 +36,7 @@ def _is_about(rule: ApprovalRuleRow, call: AskedCall) -> bool:
     )
 
 
-def _may_be_about(rule: ApprovalRuleRow, call: AskedCall) -> bool:
+def _may_be_about(rule: ApprovalRuleRow, call: MatchedCall) -> bool:
     """Match what the call might do: a command may touch the files that it names, and a call may hide effects."""
     if call.kind is not None and rule.tool_kind not in (None, call.kind):
         return False
@@ -47,7 +47,7 @@ def _may_be_about(rule: ApprovalRuleRow, call: AskedCall) -> bool:
     )
 
 
-def covers(rule: ApprovalRuleRow | RuleText, call: AskedCall) -> bool:
+def covers(rule: ApprovalRuleRow | RuleText, call: MatchedCall) -> bool:
     """Return whether a rule that allows covers all of the call."""
     return (
         rule.tool_kind in (None, call.kind)
@@ -56,7 +56,7 @@ def covers(rule: ApprovalRuleRow | RuleText, call: AskedCall) -> bool:
     )
 
 
-def _covers_paths(rule: ApprovalRuleRow | RuleText, call: AskedCall) -> bool:
+def _covers_paths(rule: ApprovalRuleRow | RuleText, call: MatchedCall) -> bool:
     """Return whether the rule allows all paths. Paths do not limit a command or unknown tool: the rule must name it."""
     is_of_files = call.command is None and (rule.tool_kind is not None or call.kind in FILE_KINDS)
     if rule.command_pattern is None and not is_of_files:
@@ -65,7 +65,7 @@ def _covers_paths(rule: ApprovalRuleRow | RuleText, call: AskedCall) -> bool:
     return call.is_whole and bool(call.paths) and all(path_matches(path, pattern) for path in call.paths)
 
 
-def _covers_command(pattern: str, call: AskedCall) -> bool:
+def _covers_command(pattern: str, call: MatchedCall) -> bool:
     if call.command is None or not (call.is_whole and call.is_only_command):
         return False
     if call.command == pattern:

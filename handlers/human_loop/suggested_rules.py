@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from handlers.access.permissions import Actor
 from handlers.human_loop.pending import ShownRequest
 from handlers.human_loop.rule_matching import covers
-from handlers.human_loop.tool_call import AskedCall, read_call
+from handlers.human_loop.tool_call import MatchedCall, read_call
 from schema.approval_rules import NewRule, ToolKind
 
 MOST = 6
@@ -38,7 +38,7 @@ def suggested_rules(actor: Actor, request: ShownRequest) -> list[NewRule]:
     return list(islice(rules, MOST))
 
 
-def _candidates(call: AskedCall) -> Iterator[_Candidate]:
+def _candidates(call: MatchedCall) -> Iterator[_Candidate]:
     kind = call.kind if call.kind in _KINDS else None
     if call.command is not None:
         for pattern in _command_patterns(call.command):

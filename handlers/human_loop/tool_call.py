@@ -36,7 +36,7 @@ _SHELLS = frozenset({"bash", "sh", "zsh", "dash"})
 
 
 @dataclass(frozen=True)
-class AskedCall:
+class MatchedCall:
     """Paths are relative to the workspace, or absolute outside of it; `mentions` are words of the command that may be
     paths. `is_whole`: no effect was cut off or left unsaid. `is_only_command`: the call only runs `command`."""
 
@@ -48,7 +48,7 @@ class AskedCall:
     is_only_command: bool = False
 
 
-def read_call(tool_call: Json) -> AskedCall:
+def read_call(tool_call: Json) -> MatchedCall:
     """Read the call. Never raises, whatever the object holds."""
     kind = tool_call["kind"] if isinstance(tool_call.get("kind"), str) else None
     arguments = tool_call.get("input")
@@ -64,7 +64,7 @@ def read_call(tool_call: Json) -> AskedCall:
         and (command is not None or kind != "execute")
         and (bool(texts) or kind not in FILE_KINDS - {"search"})
     )
-    return AskedCall(
+    return MatchedCall(
         kind=kind,
         command=command,
         paths=frozenset(_place(text, tool_call) for text in texts[:MOST_PATHS] if len(text) <= LONGEST_PATH),

@@ -100,7 +100,7 @@ def begin(
     return decision
 
 
-def what_is_lost(conn: Conn, session_id: UUID) -> LostChanges:
+def lost_changes(conn: Conn, session_id: UUID) -> LostChanges:
     """Return the changes that would be lost with the worker's volume now."""
     worker, why = watch(conn, session_id), unsaved(conn, session_id)
     steps: int = 0 if why is None else fetch_value(conn, "unsaved_events", session_id=session_id)
@@ -124,7 +124,7 @@ def begin_forced_removal(
         raise Conflict("The worker that was meant is gone; the session has a new one since.", code="stale_epoch")
     if worker.needed_by is not None:
         raise Conflict(f"Run {worker.needed_by} uses the worker or is next: stop the run first.", code="live_run")
-    lost = what_is_lost(conn, session_id)
+    lost = lost_changes(conn, session_id)
     detail = {"reason": reason, "epoch": worker.epoch, "lost": lost.to_json()}
     audit(conn, actor=actor, action="worker.force_removed", session_id=session_id, detail=detail)
     worker_changed(conn, session_id, epoch=worker.epoch, status="removing")

@@ -9,7 +9,7 @@ import pytest
 
 from handlers.access.permissions import Actor
 from handlers.callbacks.receive import receive_callback
-from handlers.human_loop.reply import GivenReply, reply
+from handlers.human_loop.reply import HumanReply, reply
 from handlers.runs.claim import Claimed, claim_run, record_dispatched, requeue
 from handlers.runs.reconcile import ExecutorFacts, ReconcileLimits, carry_out, decide, overdue_runs
 from handlers.runs.stop import settle_stopped, stop_run
@@ -174,7 +174,7 @@ def asking(conn: Conn, start: StartOne) -> tuple[RunRow, UUID]:
 
 
 def replying(actor: Actor, request_id: UUID) -> Act:
-    given = GivenReply(request_id=request_id, decision="allow", option_id="yes")
+    given = HumanReply(request_id=request_id, decision="allow", option_id="yes")
     return lambda conn: reply(conn, actor, given, stop_policy=STOP)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from handlers.access.permissions import Actor
 from handlers.human_loop.pending import pending
-from handlers.human_loop.reply import GivenReply, begin_delivery, reply, void_answer
+from handlers.human_loop.reply import HumanReply, begin_delivery, reply, void_answer
 from schema.errors import AlreadyAnswered, CapabilityMissing, Invalid
 from schema.events import SourceEvent
 from schema.rows import RunRow
@@ -50,7 +50,7 @@ def waiting(conn: Conn, start: StartOne) -> tuple[RunRow, UUID]:
 
 def give(conn: Conn, actor: Actor, request_id: UUID, **answer: object) -> None:
     with conn.transaction():
-        reply(conn, actor, GivenReply(request_id=request_id, **answer), stop_policy=STOP)  # type: ignore[arg-type]
+        reply(conn, actor, HumanReply(request_id=request_id, **answer), stop_policy=STOP)  # type: ignore[arg-type]
 
 
 def test_a_request_makes_its_run_wait(conn: Conn, actor: Actor, waiting: tuple[RunRow, UUID]) -> None:

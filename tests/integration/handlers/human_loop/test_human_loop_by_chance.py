@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 from handlers.access.permissions import Actor
 from handlers.event_log import run_events
 from handlers.human_loop.expiry import expire
-from handlers.human_loop.reply import GivenReply, begin_delivery, reply, void_answer
+from handlers.human_loop.reply import HumanReply, begin_delivery, reply, void_answer
 from handlers.runs.parking import record_quiesced
 from handlers.runs.reconcile import ExecutorFacts, ReconcileLimits, carry_out, decide, overdue_runs
 from handlers.runs.stop import settle_stopped, stop_run
@@ -110,7 +110,7 @@ class HumanLoop(RuleBasedStateMachine):
         was_open = request_id in self.requests("open")
         try:
             with self.conn.transaction():
-                reply(self.conn, self.actor, GivenReply(request_id=request_id, decision=decision), stop_policy=STOP)
+                reply(self.conn, self.actor, HumanReply(request_id=request_id, decision=decision), stop_policy=STOP)
         except AlreadyAnswered:
             assert not was_open
         else:

@@ -11,7 +11,7 @@ import pytest
 
 from handlers.access.permissions import Actor
 from handlers.human_loop.pending import pending
-from handlers.human_loop.reply import GivenReply, reply
+from handlers.human_loop.reply import HumanReply, reply
 from handlers.providers.registry import announce_providers, list_providers, provider_named
 from handlers.runs.bind import Bind, bind_run
 from schema.errors import CapabilityMissing
@@ -182,7 +182,7 @@ def test_what_the_agent_has_no_ear_for_is_refused_and_the_request_stays_open(
     )
 
     with pytest.raises(CapabilityMissing) as refused, conn.transaction():
-        reply(conn, actor, GivenReply(request_id=request_id, **more), stop_policy=STOP)
+        reply(conn, actor, HumanReply(request_id=request_id, **more), stop_policy=STOP)
 
     assert refused.value.members["capability"] == missing
     assert [one.status for one in pending(conn, actor, session_id=None)] == ["open"]

@@ -12,7 +12,7 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from handlers.callbacks.receive import receive_callback
-from handlers.human_loop.reply import GivenReply as Answered
+from handlers.human_loop.reply import HumanReply as Answered
 from handlers.human_loop.reply import reply
 from jobs.context import TaskContext
 from jobs.hosts.external import ExternalHost

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.human_loop.rule_matching import deciding_rule
-from handlers.human_loop.tool_call import AskedCall, read_call
+from handlers.human_loop.tool_call import MatchedCall, read_call
 from schema.approval_rules import ApprovalRuleRow, Effect
 from schema.wire import Json
 from tests.thoroughness import by_chance, chances
@@ -121,7 +121,7 @@ RULES = st.builds(
     command=st.sampled_from([None, "git *", "*", "rm *", "git status; rm x"]),
 )
 CALLS = st.builds(
-    lambda kind, command, paths, whole: AskedCall(
+    lambda kind, command, paths, whole: MatchedCall(
         kind=kind,
         command=command,
         paths=frozenset(paths),
@@ -140,7 +140,7 @@ CALLS = st.builds(
 @chances(500, 20_000)
 @given(CALLS, st.lists(RULES, max_size=4), RULES)
 def test_a_further_rule_never_loosens_what_was_denied_and_only_allow_rules_loosen(
-    call: AskedCall, rules: list[ApprovalRuleRow], more: ApprovalRuleRow
+    call: MatchedCall, rules: list[ApprovalRuleRow], more: ApprovalRuleRow
 ) -> None:
     strictness = {"deny": 2, None: 1, "allow": 0}
     before, after = (deciding_rule(some, call) for some in (rules, [*rules, more]))
@@ -151,7 +151,7 @@ def test_a_further_rule_never_loosens_what_was_denied_and_only_allow_rules_loose
 @by_chance
 @chances(500, 20_000)
 @given(CALLS, st.lists(RULES, max_size=4), st.randoms(use_true_random=False))
-def test_the_order_of_rules_decides_nothing(call: AskedCall, rules: list[ApprovalRuleRow], chance: object) -> None:
+def test_the_order_of_rules_decides_nothing(call: MatchedCall, rules: list[ApprovalRuleRow], chance: object) -> None:
     shuffled = list(rules)
     chance.shuffle(shuffled)  # type: ignore[attr-defined]
     first, second = (deciding_rule(some, call) for some in (rules, shuffled))
@@ -161,7 +161,7 @@ def test_the_order_of_rules_decides_nothing(call: AskedCall, rules: list[Approva
 @by_chance
 @chances(500, 20_000)
 @given(CALLS, st.sampled_from(["src/**", "**", "*"]))
-def test_what_paths_allow_touches_no_other_path_and_runs_nothing(call: AskedCall, path: str) -> None:
+def test_what_paths_allow_touches_no_other_path_and_runs_nothing(call: MatchedCall, path: str) -> None:
     if deciding_rule([rule("allow", path=path)], call) is not None:
         assert call.paths
         assert not any(each.startswith("/") for each in call.paths)
