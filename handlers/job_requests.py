@@ -26,7 +26,7 @@ def job_request(conn: Conn, job_request_id: UUID) -> JobRequestRow | None:
 
 
 def abandon_job_request(conn: Conn, job_request_id: UUID) -> None:
-    """Finish a request that nobody waits for, so that a job worker never does it later."""
+    """Finish a request whose client is gone, so that a job worker never performs it later."""
     finish_job_request(conn, job_request_id, error="The request was cancelled: no client waits for it.")
 
 

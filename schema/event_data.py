@@ -92,7 +92,7 @@ class WorkerStarting(Wire):
 
 
 class WorkerReady(Wire):
-    """A start that was told is done."""
+    """A start that was reported as slow is done."""
 
     seconds: float
 

@@ -26,7 +26,7 @@ class QueueDrained(Wire):
 
 
 class ReconciledRun(Wire):
-    """What was done about one run, and why."""
+    """The action on one run, and its reason."""
 
     run_id: UUID
     action: ReconcileOutcome
@@ -47,7 +47,7 @@ class RunReconciliation(Wire):
 
 
 class ReconciledSync(Wire):
-    """What is being done about the changes of one session, and why."""
+    """The action on the changes of one session, and its reason."""
 
     session_id: UUID
     action: Literal["asked", "syncing", "waiting"]

@@ -12,7 +12,7 @@ from schema.agent_environment import is_harmless
 
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
-    """What of our own environment an agent may see."""
+    """The variables of our own environment that an agent may see."""
     return {key: value for key, value in environment.items() if is_harmless(key)}
 
 

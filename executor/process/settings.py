@@ -70,7 +70,7 @@ class ExecutorSettings(ProviderSettings):
     )
     executor_fail_for_tests: str = Field(
         default="",
-        description="Calls that fail as told. Only this project's own tests may set it, and the image lacks it.",
+        description="Calls to fail on purpose. Only this project's own tests may set it, and the image lacks it.",
     )
     log_level: LogLevel = "INFO"
 

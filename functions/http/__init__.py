@@ -1,1 +1,1 @@
-"""What every route shares: authentication, problems, OpenAPI, parsing, tracing."""
+"""Shared by all routes: authentication, problems, OpenAPI, parsing, tracing."""

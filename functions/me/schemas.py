@@ -51,7 +51,7 @@ class TokenAnswer(Wire):
 
 
 class IssuedTokenAnswer(TokenAnswer):
-    """`token` is the secret: it is told here and never again."""
+    """`token` is the secret: it is shown here and never again."""
 
     token: str
 

@@ -55,7 +55,7 @@ class ModelChoices(Wire):
 
 
 class ProviderOptionsAnswer(Wire):
-    """What a run may choose. Empty lists are options that the provider does not take."""
+    """The choices of a run. An empty list is an option that the provider does not take."""
 
     models: ModelChoices
     modes: list[str]

@@ -82,7 +82,7 @@ class EditQueuedBody(Request):
 
 
 class RemoveQueuedQuery(Request):
-    """With `revision` the run is removed only if nobody has edited it since."""
+    """With `revision` the run is removed only if it has not been edited since."""
 
     revision: int | None = Field(default=None, ge=1)
 

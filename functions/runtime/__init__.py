@@ -1,1 +1,1 @@
-"""What an API process holds: settings, connections, notifier, limits."""
+"""Held by an API process: settings, connections, notifier, limits."""

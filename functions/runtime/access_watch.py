@@ -109,7 +109,7 @@ class AccessWatch:
         while not self._is_stopping:
             try:
                 self.run_once()
-            except OperationalError:  # readers stay: nobody can say that they may not
+            except OperationalError:  # readers stay: no answer denies them
                 _log.warning("the database did not answer; access is checked again in a second")
             except Exception:  # noqa: BLE001  the outermost loop of a thread that must not end
                 _log.exception("access could not be checked")

@@ -88,7 +88,7 @@ class SocketPeer:
         self.protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=MOST_MESSAGE_BYTES, logger=_protocol_log)
         self.heard_at = self.pinged_at = self.now
 
-    # What comes in
+    # Receiving
 
     def receive(self, data: bytes) -> Iterator[str]:
         """Yield the text messages that are whole now. Answers of the protocol go into the buffer."""
@@ -120,7 +120,7 @@ class SocketPeer:
             if answer:
                 self.queue(answer)
 
-    # What goes out
+    # Sending
 
     def queue(self, data: bytes, cursor: LogCursor | None = None, seq: int = 0) -> None:
         """Put whole frames into the buffer. With a cursor they are its events up to `seq`."""

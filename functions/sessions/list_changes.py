@@ -44,7 +44,7 @@ class Tab(Protocol):
 
 
 class ListChanges:
-    """`_due` has the sessions to be told, with the earliest time; `_open` the open requests, with their escalation."""
+    """`_due` has the sessions to report, with the earliest time; `_open` the open requests, with their escalation."""
 
     def __init__(self, hub: SocketHub, database: Database) -> None:
         self._hub = hub
@@ -90,7 +90,7 @@ class ListChanges:
             self._wake.set()
 
     def run_once(self) -> None:
-        """Tell what is due; nothing without a tab. Raises OperationalError; what was not told stays due."""
+        """Report the due changes; none without a tab. Raises OperationalError; unreported changes stay due."""
         with self._lock:
             owners, fresh = list(self._tabs), set(self._fresh)
         if not owners:
@@ -114,10 +114,10 @@ class ListChanges:
             try:
                 self.run_once()
             except OperationalError:
-                _log.warning("the database did not answer; changes of lists are told later")
+                _log.warning("the database did not answer; changes of lists are reported later")
                 time.sleep(POLL_SECONDS)
             except Exception:  # noqa: BLE001  the outermost loop of a thread that must not end
-                _log.exception("changes of lists could not be told")
+                _log.exception("changes of lists could not be reported")
                 time.sleep(POLL_SECONDS)
             time.sleep(PAUSE_SECONDS)
 

@@ -19,7 +19,7 @@ class OpenSessionBody(Request):
 
 
 class EditSessionBody(Request):
-    """What is to be changed; what is left out stays. Pins and the archive are yours alone."""
+    """Fields to change; absent fields stay. Pins and the archive are yours alone."""
 
     title: Title | None = None
     pinned: bool | None = None
@@ -60,7 +60,7 @@ class LiveRunAnswer(Wire):
 
 
 class LastAnswer(Wire):
-    """What stands last in the session: the oldest open question, else the newest prompt."""
+    """The last line of the session: the oldest open question, else the newest prompt."""
 
     type: Literal["question", "prompt"]
     text: str
@@ -68,7 +68,7 @@ class LastAnswer(Wire):
 
 class SavedAnswer(Wire):
     """Up to where the workspace is saved. `savedUpToRunNumber` counts the session's runs from 1. `unsavedFiles` is left
-    out when nobody has counted them."""
+    out when they were never counted."""
 
     is_saved: bool
     saved_up_to_run_number: int | None = None

@@ -25,7 +25,7 @@ HIDDEN = "the session may not be read any more"
 
 @dataclass(frozen=True)
 class Beginning:
-    """What a reader gets first: a snapshot, or only what follows its cursor. The log ended at `last_seq`."""
+    """The first page of a reader: a snapshot, or only the events after its cursor. The log ended at `last_seq`."""
 
     session_id: UUID
     snapshot: bytes | None
@@ -35,7 +35,7 @@ class Beginning:
 
 @dataclass(frozen=True)
 class LiveParts:
-    """What sockets stand on."""
+    """The parts that all sockets share."""
 
     process: ApiProcess
     hub: SocketHub

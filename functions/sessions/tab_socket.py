@@ -102,7 +102,7 @@ class TabSocket:
         cursors = {session_id: reading.seq for session_id, reading in self._readings.items()}
         return json_of(ClosingFrame(code=code, reason=reason, cursors=cursors, retry_after_ms=retry_after_ms))
 
-    # What a tab asks for
+    # Requests of the tab
 
     def _follow(self, kind: object, message: Json) -> None:
         if kind == "ping":
@@ -167,7 +167,7 @@ class TabSocket:
         session_id = wanted.session_id if wanted else None
         self.send(frame_of(ErrorFrame(code=code, detail=detail, session_id=session_id)))
 
-    # What a tab loses
+    # Lost subscriptions
 
     def _lose(self, session_id: UUID, code: int, reason: str) -> None:
         """A login that has ended closes the socket; a session that is gone ends its subscription alone."""

@@ -99,7 +99,7 @@ class RunEndItem(TranscriptItem):
 
 
 class NoticeItem(CutItem):
-    """An event that is told as it is, such as `run.warning` or a type that this version does not know."""
+    """An event shown as it is, such as `run.warning` or a type that this version does not know."""
 
     kind: Literal["notice"]
     type: str

@@ -101,7 +101,7 @@ def sign_out() -> Response:
 
 
 def local_path(target: str) -> str:
-    """The target if it is a path of this origin, else the front page: nobody is led to another site by signing in."""
+    """The target if it is a path of this origin, else the front page: a sign-in never leads to another site."""
     is_path = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
     return target if is_path and len(target) <= MAX_NEXT_LENGTH and "\\" not in target else HOME
 

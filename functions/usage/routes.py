@@ -20,7 +20,8 @@ usage = APIBlueprint("usage", __name__, tag="Usage")
 
 
 class UsageQuery(Request):
-    """What to sum, over settled runs from `from` up to `to`. `userId` is for operators; members get their own."""
+    """The sums to return, over settled runs from `from` up to `to`. `userId` is for operators, as members get their
+    own."""
 
     group_by: Literal["day", "session", "app", "user", "provider", "model"] = "day"
     from_: Annotated[AwareDatetime | None, Field(alias="from")] = None

@@ -12,7 +12,7 @@ from schema.sql import Conn, fetch_all
 
 @dataclass(frozen=True)
 class OpenStream:
-    """What an open stream stands on: a sign-in or a token, and a session; None where it reads no session."""
+    """The access of an open stream: a sign-in or a token, and a session; None where it reads no session."""
 
     credential_id: UUID
     session_id: UUID | None

@@ -52,7 +52,7 @@ class Actor:
     name: str
     role: Role
     scopes: frozenset[Permission] | None = None
-    """What the credential allows, of what the role allows; None for all of it."""
+    """The permissions of the role that the credential allows; None for all of them."""
     signed_in_by: SignInMethod | Literal["bearer"] = "bearer"
     expires_at: datetime | None = None
     sign_in_id: UUID | None = None
@@ -82,7 +82,7 @@ def require(actor: Actor, permission: Permission) -> None:
 
 
 def permissions_of(actor: Actor) -> frozenset[Permission]:
-    """What the actor may do: what their role allows, narrowed by the scopes of their token."""
+    """Return the permissions of the actor: those of the role, narrowed by the scopes of the token."""
     return _OF_ROLE[actor.role] if actor.scopes is None else _OF_ROLE[actor.role] & actor.scopes
 
 

@@ -46,7 +46,7 @@ class TokenHolder:
 
 @dataclass(frozen=True, kw_only=True)
 class NewToken:
-    """What a user asks for. `scopes` None allows whatever the user may do; `days` None never expires."""
+    """A request for a token. `scopes` None allows everything that the user may do; `days` None never expires."""
 
     label: str
     scopes: Sequence[Permission] | None = None
@@ -55,7 +55,7 @@ class NewToken:
 
 @dataclass(frozen=True)
 class IssuedSecret:
-    """The secret is told once; only its digest is kept."""
+    """The secret is shown once; only its digest is stored."""
 
     row: TokenRow
     secret: str

@@ -1,7 +1,7 @@
 """Store append-only callbacks of many runs with one statement, which is one transaction.
 
 An append-only callback changes only the log's head, so Python decides nothing in between; a lone callback uses a
-simpler statement. The statement takes only sessions that nobody has locked: it never waits and never deadlocks.
+simpler statement. The statement takes only sessions without a lock: it never waits and never deadlocks.
 `receive_callback` handles the calls that it skipped, and calls that do not fit.
 """
 

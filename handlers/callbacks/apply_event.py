@@ -202,7 +202,7 @@ def _warned(a: Arrival) -> list[NewEvent]:
         execute(a.conn, "add_warning", run_id=a.run.id, warning=jsonb(_known_warning(a.event.data)))
         return [a.event]
     lost = _parse(AgentLost, a.event)
-    if a.run.status == "parked":  # nobody waits for its agent
+    if a.run.status == "parked":  # its agent is expected to end
         return [a.event, *void_taken(a.conn, a.run, lost.taken)]
     message = "The executor was restarted while the agent worked."
     run = _without_delivery(a) if lost.prompt_delivered is False else a.run

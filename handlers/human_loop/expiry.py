@@ -1,4 +1,4 @@
-"""Expire requests that nobody answered in time: deny them in nobody's name, park their run, or escalate them."""
+"""Expire requests without an answer in time: deny them automatically, park their run, or escalate them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from schema.rows import HumanRequestRow, RunRow
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_the, jsonb
 
 TIMEOUT = "timeout"
-"""The decider when nobody has decided; never a person."""
+"""The decider of an expired request; never a person."""
 NOBODY_ANSWERED = "Nobody answered in time. No person has said no."
 Expired = Literal["denied", "parked", "escalated", "left_open"]
 

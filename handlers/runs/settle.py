@@ -129,7 +129,7 @@ class _Id:
 
 
 def close_requests(conn: Conn, run: RunRow) -> list[NewEvent]:
-    """Close the open requests of an ended run as undecided, so that nobody answers them any more."""
+    """Close the open requests of an ended run as undecided, so that they take no more answers."""
     closed = fetch_all(conn, "close_human_requests_of_run", HumanRequestRow, run_id=run.id, told=TOLD_NOTHING)
     return [run_event(run, *_closing(request, TOLD_NOTHING)) for request in closed]
 

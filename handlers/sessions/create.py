@@ -15,7 +15,7 @@ def create_session(conn: Conn, actor: Actor, app: AppRow, *, title: str) -> Sess
 
 
 def head_of_new(session: SessionRow) -> LogHead:
-    """Return the head of a session created in this transaction; before the commit nobody else can lock it."""
+    """Return the head of a session created in this transaction; before the commit no other transaction can lock it."""
     return LogHead(session.id, session.last_seq, session.epoch, run_id=None, last_n=0)
 
 

@@ -152,7 +152,7 @@ def write_context(out: IO[bytes], *, wheels: Path, agents: list[Path]) -> None:
 
 
 def _own_files() -> Iterator[tuple[str, Path]]:
-    """What of this repository goes into the context, by its name there."""
+    """Yield the files of this repository for the build context, with their names in it."""
     for name in ("Dockerfile", ".dockerignore"):
         yield name, CODE / "executor" / name
     yield REQUIREMENTS, CODE / REQUIREMENTS

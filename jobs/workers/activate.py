@@ -128,7 +128,7 @@ def _activate(
 
 
 def _started(context: TaskContext, trace: Trace, why: str) -> Endpoint:
-    """Start the executor. A start that takes long is told when it begins to, and when it is done."""
+    """Start the executor. Report a slow start when it becomes late and when it is done."""
     with reporting_when_late(context.database, trace.session_id, "worker.starting", lambda: {"reason": why}) as work:
         endpoint = context.host.ensure_started(trace.session_id, trace.epoch)
     if work.is_reported:
