@@ -28,7 +28,7 @@ def stop_at_first_fault(core_schema: Any) -> None:
             kind = part.get("type")
             if isinstance(kind, str) and kind in _OF_MANY:
                 part["fail_fast"] = True
-            rest += [each for key, each in part.items() if key not in ("metadata", "ref", "default")]
+            rest += [value for key, value in part.items() if key not in ("metadata", "ref", "default")]
         elif isinstance(part, (list, tuple)):
             rest += part
 

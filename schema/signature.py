@@ -77,8 +77,8 @@ def read_signature(headers: Mapping[str, str], *, now: datetime | None = None) -
         return None
     if abs((now or datetime.now(UTC)).timestamp() - int(timestamp)) > TOLERANCE_SECONDS:
         return None
-    given = headers.get("webhook-signature", "").split(" ")[:MOST_SIGNATURES]
-    digests = tuple(digest for each in given if (digest := _given_digest(each)) is not None)
+    signatures = headers.get("webhook-signature", "").split(" ")[:MOST_SIGNATURES]
+    digests = tuple(digest for signature in signatures if (digest := _given_digest(signature)) is not None)
     return Signature(message_id.encode(), timestamp.encode(), digests) if digests else None
 
 

@@ -56,11 +56,11 @@ class Request(Wire):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_many_keys(cls, given: Any) -> Any:
+    def _refuse_many_keys(cls, values: Any) -> Any:
         """Refuse an object of many keys as a whole: each unknown key would be a fault of its own."""
-        if isinstance(given, dict) and len(given) > len(cls.model_fields) + MOST_UNKNOWN_KEYS:
+        if isinstance(values, dict) and len(values) > len(cls.model_fields) + MOST_UNKNOWN_KEYS:
             raise ValueError(f"has more than {MOST_UNKNOWN_KEYS} unknown keys")
-        return given
+        return values
 
 
 class Page(Request):

@@ -40,16 +40,16 @@ class FastPath:
         self._process = process
 
     def __call__(self, wsgi: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        found = _PATH.fullmatch(wsgi["PATH_INFO"]) if wsgi["REQUEST_METHOD"] == "POST" else None
+        match = _PATH.fullmatch(wsgi["PATH_INFO"]) if wsgi["REQUEST_METHOD"] == "POST" else None
         size = wsgi.get("CONTENT_LENGTH") or ""
-        if found is None or not size.isdecimal() or int(size) > self._process.settings.max_callback_bytes:
+        if match is None or not size.isdecimal() or int(size) > self._process.settings.max_callback_bytes:
             return self._app(wsgi, start_response)
         headers = callback_headers(wsgi)
         if headers is None:
             return self._app(wsgi, start_response)
         raw = wsgi["wsgi.input"].read(int(size))
         wsgi["wsgi.input"] = BytesIO(raw)  # for the route, which may read it again
-        received = self._receive(UUID(found[1]), raw, headers, wsgi)
+        received = self._receive(UUID(match[1]), raw, headers, wsgi)
         if received is None:
             return self._app(wsgi, start_response)
         return _answer(received, wsgi, start_response)

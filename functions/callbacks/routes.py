@@ -61,7 +61,7 @@ def _refuse_unsigned(run_id: UUID, raw: bytes, headers: CallbackHeaders) -> None
 
 def _body(raw: bytes, headers: CallbackHeaders) -> CallbackBody:
     """Return the body, which the fast path may have parsed already."""
-    found = request.environ.get(PARSED)
-    if isinstance(found, Invalid):
-        raise found
-    return found if isinstance(found, CallbackBody) else read_body(raw, headers)
+    parsed = request.environ.get(PARSED)
+    if isinstance(parsed, Invalid):
+        raise parsed
+    return parsed if isinstance(parsed, CallbackBody) else read_body(raw, headers)

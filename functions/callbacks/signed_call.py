@@ -28,8 +28,8 @@ class CallbackHeaders:
 
 def callback_headers(wsgi: Mapping[str, Any]) -> CallbackHeaders | None:
     """Read the headers; None when nothing can be signed by them, so that the body need not be read."""
-    given = {name: str(wsgi.get(key, "")) for name, key in _NAMES.items()}
-    signature, attempt = read_signature(given), given[ATTEMPT_HEADER].strip()
+    headers = {name: str(wsgi.get(key, "")) for name, key in _NAMES.items()}
+    signature, attempt = read_signature(headers), headers[ATTEMPT_HEADER].strip()
     if signature is None or not (attempt == "" or _is_attempt(attempt)):
         return None
     return CallbackHeaders(signature, int(attempt) if attempt else None)

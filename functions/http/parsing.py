@@ -46,13 +46,13 @@ def parsed(model: type[Model], value: object, *, where: str) -> Model:
         return model.model_validate(value)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)
-    found = [
-        {"where": ".".join([where, *map(str, each["loc"])])[:200], "problem": each["msg"]}
-        for each in faults[:MOST_FAULTS]
+    errors = [
+        {"where": ".".join([where, *map(str, fault["loc"])])[:200], "problem": fault["msg"]}
+        for fault in faults[:MOST_FAULTS]
     ]
-    detail = "; ".join(f"{each['where']}: {each['problem']}" for each in found[:3])
-    are_ids = all(each["type"].startswith("uuid_") for each in faults)
-    raise (InvalidId if are_ids else Invalid)(detail, errors=found)
+    detail = "; ".join(f"{fault['where']}: {fault['problem']}" for fault in errors[:3])
+    are_ids = all(fault["type"].startswith("uuid_") for fault in faults)
+    raise (InvalidId if are_ids else Invalid)(detail, errors=errors)
 
 
 def last_event_id() -> int | None:
@@ -65,8 +65,8 @@ def last_event_id() -> int | None:
 
 def preferred_wait_seconds() -> int:
     """Return the seconds of `Prefer: wait=N` (RFC 7240), at most MAX_WAIT_SECONDS; 0 without the header."""
-    found = _PREFERRED_WAIT.search(request.headers.get("Prefer", ""))
-    return min(int(found[1]), MAX_WAIT_SECONDS) if found else 0
+    preference = _PREFERRED_WAIT.search(request.headers.get("Prefer", ""))
+    return min(int(preference[1]), MAX_WAIT_SECONDS) if preference else 0
 
 
 def idempotency() -> Idempotency | None:

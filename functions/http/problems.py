@@ -111,17 +111,17 @@ def known_problem(error: RunyardError) -> Response:
 
 def _validation_problem(error: HTTPError) -> Response:
     """Name the fields and their faults; repeat nothing of the input."""
-    found = [
+    faults = [
         {"where": f"{location}.{field}"[:200], "problem": message}
         for location, fields in dict(error.detail or {}).items()
         for field, messages in fields.items()
         for message in messages
     ]
-    detail = "; ".join(f"{each['where']}: {each['problem']}" for each in found[:3]) or str(error.message)
+    detail = "; ".join(f"{fault['where']}: {fault['problem']}" for fault in faults[:3]) or str(error.message)
     code = _CODES.get(HTTPStatus(error.status_code), "invalid")
-    if found and all(NOT_AN_ID in each["problem"] for each in found):
+    if faults and all(NOT_AN_ID in fault["problem"] for fault in faults):
         code = InvalidId.code
-    return problem(error.status_code, code=code, detail=detail, members={"errors": found[:MOST_FAULTS] or None})
+    return problem(error.status_code, code=code, detail=detail, members={"errors": faults[:MOST_FAULTS] or None})
 
 
 def _http_problem(error: HTTPException) -> Response | HTTPException:

@@ -77,8 +77,8 @@ def get_session_todos(session_id: UUID) -> Response:
     """
     with api_process().transaction() as conn:
         session_for(conn, actor(), session_id)
-        found = todos_of_session(conn, session_id)
-    return answer(TodosAnswer(groups=[todo_group_answer(group) for group in found]))
+        groups = todos_of_session(conn, session_id)
+    return answer(TodosAnswer(groups=[todo_group_answer(group) for group in groups]))
 
 
 @todos.get("/api/runs/<uuid:run_id>/todos")
@@ -90,8 +90,8 @@ def get_todos(run_id: UUID) -> Response:
     For a run that has not ended: the present todos.
     """
     with api_process().transaction() as conn:
-        found = todos_of_run(conn, run_for(conn, actor(), run_id))
-    return answer(TodosAnswer(groups=[todo_group_answer(group) for group in found]))
+        groups = todos_of_run(conn, run_for(conn, actor(), run_id))
+    return answer(TodosAnswer(groups=[todo_group_answer(group) for group in groups]))
 
 
 @todos.get("/api/runs/<uuid:run_id>/todos/events")
@@ -102,9 +102,9 @@ def get_todo_changes(run_id: UUID, query_data: TodoChangesQuery) -> Response:
     """List a run's changes of the todos, oldest first"""
     with api_process().transaction() as conn:
         run_for(conn, actor(), run_id)
-        found = todo_changes(conn, run_id, after=query_data.after, limit=query_data.limit)
-    cursor = found[-1].number if len(found) == query_data.limit else None
-    return answer(TodoChangesAnswer(items=[_change(each) for each in found], next_cursor=cursor))
+        changes = todo_changes(conn, run_id, after=query_data.after, limit=query_data.limit)
+    cursor = changes[-1].number if len(changes) == query_data.limit else None
+    return answer(TodoChangesAnswer(items=[_change(change) for change in changes], next_cursor=cursor))
 
 
 def todo_group_answer(group: TodoGroup) -> TodoGroupAnswer:

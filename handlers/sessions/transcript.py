@@ -60,7 +60,7 @@ class Event:
 
     def objects(self, key: str) -> list[Json]:
         value = self.data.get(key)
-        return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+        return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
     def object_or_none(self, key: str) -> Json | None:
         value = self.data.get(key)

@@ -162,28 +162,28 @@ def _tool(transcript: Transcript, event: Event) -> None:
         status=status,
         endedAt=(item["endedAt"] or event.at) if is_over else None,
         lastSeq=event.seq,
-        **_told_by(event),
+        **_fields_of(event),
     )
 
 
-def _told_by(event: Event) -> Json:
+def _fields_of(event: Event) -> Json:
     """Return what the call was given and gave, as far as the event says; `...Seq` is the event that has it whole."""
-    told: Json = {
+    fields: Json = {
         key: event.data[key] for key in ("input", "output", "diffs") if event.data.get(key) not in (None, False)
     }
-    if "diffs" in told:
-        told["diffs"] = event.objects("diffs")
-    seqs = {f"{key}Seq": event.seq for key in told}
+    if "diffs" in fields:
+        fields["diffs"] = event.objects("diffs")
+    seqs = {f"{key}Seq": event.seq for key in fields}
     if event.data.get("locations"):
         paths = [place.get("path") for place in event.objects("locations")]
-        told["locations"] = [path if isinstance(path, str) else "" for path in paths]
-    return told | seqs
+        fields["locations"] = [path if isinstance(path, str) else "" for path in paths]
+    return fields | seqs
 
 
 def _requested(transcript: Transcript, event: Event) -> None:
     request_id = event.text("requestId")
     tool_call = event.object_or_none("toolCall")
-    asked = event.begin(f"asked:{request_id}", "asked") | {
+    item = event.begin(f"asked:{request_id}", "asked") | {
         "requestId": request_id,
         "asks": "question" if event.data.get("kind") == "question" else "permission",
         "title": event.text("title"),
@@ -193,7 +193,7 @@ def _requested(transcript: Transcript, event: Event) -> None:
         "expiresAt": event.text_or_none("expiresAt"),
         "onExpiry": event.text("onExpiry") or "wait",
     }
-    transcript.put(asked | _DECIDED)
+    transcript.put(item | _DECIDED)
     _hold_tool(transcript, event, tool_call, since=event.at)
 
 
