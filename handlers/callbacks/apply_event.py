@@ -95,8 +95,8 @@ def _todos_updated(a: Arrival) -> list[NewEvent]:
 
 
 def _human_requested(a: Arrival) -> list[NewEvent]:
-    asked = _parse(HumanRequested, a.event)
-    if (fault := fault_of_form(asked.schema_ or {})) is not None:
+    requested = _parse(HumanRequested, a.event)
+    if (fault := fault_of_form(requested.schema_ or {})) is not None:
         raise Invalid(fault, code="form_too_large")
     policy, warnings = _policy(a)
     replaces = _replaced(a, requested)
@@ -125,7 +125,7 @@ def _human_requested(a: Arrival) -> list[NewEvent]:
         raise Invalid("A request with this id exists already.", code="request_id_taken")
     told_replaces = {} if replaces is None else {"replaces": str(replaces)}
     event = replace(a.event, data={**a.event.data, **_expiry(stored), **told_replaces})
-    if decided := decide_by_rule(a.conn, a.run, asked, a.rules.get(asked.request_id)):
+    if decided := decide_by_rule(a.conn, a.run, requested, a.rules.get(requested.request_id)):
         return [event, *decided]
     events = [event, *warnings]
     if not execute(a.conn, "await_human", run_id=a.run.id):

@@ -108,14 +108,14 @@ def deciding_rules(conn: Conn, run: RunRow, calls: Mapping[UUID, Json]) -> dict[
         return {}
     rules = fetch_all(conn, "approval_rules_of_run", ApprovalRuleRow, app_id=run.app_id, user_id=run.user_id)
     judged = islice(calls.items(), MOST_JUDGED) if rules else ()
-    found = {request_id: deciding_rule(rules, read_call(call)) for request_id, call in judged}
-    return {request_id: rule for request_id, rule in found.items() if rule is not None}
+    decided = {request_id: deciding_rule(rules, read_call(call)) for request_id, call in judged}
+    return {request_id: rule for request_id, rule in decided.items() if rule is not None}
 
 
-def decide_by_rule(conn: Conn, run: RunRow, asked: HumanRequested, rule: ApprovalRuleRow | None) -> list[NewEvent]:
+def decide_by_rule(conn: Conn, run: RunRow, request: HumanRequested, rule: ApprovalRuleRow | None) -> list[NewEvent]:
     """Decide a request that was just stored by its rule: enqueue the answer's delivery and return its event. Return
     nothing when a person has to decide."""
-    if asked.kind != "permission" or rule is None or not _can_be_told(rule, asked):
+    if request.kind != "permission" or rule is None or not _can_be_told(rule, request):
         return []
     answer = _answer(rule, request)
     execute(conn, "answer_human_request", request_id=request.request_id, answer=jsonb(answer), decided_by=rule.author)

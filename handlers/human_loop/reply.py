@@ -54,8 +54,8 @@ def reply(conn: Conn, actor: Actor, answer: HumanReply, *, stop_policy: StopPoli
     Raises AlreadyAnswered (with the request's status), Invalid for a decision that does not fit, and CapabilityMissing
     for an answer that the agent cannot receive.
     """
-    seen = request_for(conn, actor, given.request_id)
-    _refuse_unfit_answers(seen, given)
+    seen = request_for(conn, actor, answer.request_id)
+    _refuse_unfit_answers(seen, answer)
     head = hold_session(conn, seen.session_id)
     request = request_for(conn, actor, answer.request_id)
     if request.status != "open":
@@ -155,11 +155,11 @@ def _refuse_unfitting(request: HumanRequestRow, answer: HumanReply) -> None:
         )
 
 
-def _refuse_unfit_answers(request: HumanRequestRow, given: GivenReply) -> None:
+def _refuse_unfit_answers(request: HumanRequestRow, answer: HumanReply) -> None:
     """Check the answers against the form, which never changes: so no session is locked meanwhile."""
-    if request.status != "open" or request.kind != "question" or given.decision != "answer":
+    if request.status != "open" or request.kind != "question" or answer.decision != "answer":
         return
-    if faults := faults_of(given.answers or {}, request.answer_schema or {}):
+    if faults := faults_of(answer.answers or {}, request.answer_schema or {}):
         errors = [{"where": f"answers.{name}"[:200], "problem": problem} for name, problem in faults.items()]
         detail = "; ".join(f"{each['where']}: {each['problem']}" for each in errors[:3])
         raise Invalid(detail, code="answers_do_not_fit", errors=errors)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from handlers.human_loop.patterns import is_too_long, path_matches, text_matches
-from handlers.human_loop.tool_call import FILE_KINDS, AskedCall
+from handlers.human_loop.tool_call import FILE_KINDS, MatchedCall
 from schema.approval_rules import ApprovalRuleRow, RuleText
 
 _OPERATORS = re.compile(r"[;&|`<>\n\r]|\$[({]")
@@ -78,7 +78,7 @@ def _lies_in(paths: frozenset[str], pattern: str) -> bool:
     return any(path_matches(path, f"{pattern}/**") for path in paths)
 
 
-def _runs(call: AskedCall, pattern: str) -> bool:
+def _runs(call: MatchedCall, pattern: str) -> bool:
     if call.command is None or is_too_long(call.command):
         return False
     parts = {call.command, *(part.strip() for part in _DIVIDERS.split(call.command))}
