@@ -17,6 +17,7 @@ import psycopg
 import structlog
 
 from handlers.runs.limits import start_missed_throttled
+from handlers.runs.start import forget_old_keys
 from handlers.sessions.edit import worker_limits
 from jobs import tasks
 from jobs.app import app
@@ -59,6 +60,7 @@ STORE_SECONDS = 5.0
 SYNC_SECONDS = 1.0
 LEAVERS_SECONDS = 1.0
 EXPIRY_SECONDS = 1.0
+KEYS_SECONDS = 600.0
 THROTTLED_SECONDS = 1.0
 TRANSCRIPT_SECONDS = 1.0
 
@@ -182,6 +184,7 @@ def _periodic_tasks(context: TaskContext, presence: Presence) -> list[PeriodicTa
         PeriodicTask("expiry", lambda: expire_requests(context), EXPIRY_SECONDS),
         PeriodicTask("leavers", lambda: stop_leavers(context), LEAVERS_SECONDS),
         PeriodicTask("transcripts", lambda: fold_logs(context), TRANSCRIPT_SECONDS),
+        PeriodicTask("idempotency keys", partial(context.database.transact, forget_old_keys), KEYS_SECONDS),
         PeriodicTask("alarms", partial(raise_alarms, context.database), ALARMS_SECONDS),
     ]
 

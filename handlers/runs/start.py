@@ -50,6 +50,15 @@ class Idempotency:
     body_digest: bytes
 
 
+KEY_SECONDS = 86_400
+"""How long an idempotency key counts at least."""
+
+
+def forget_old_keys(conn: Conn) -> None:
+    """Remove the idempotency keys that are older than a day."""
+    execute(conn, "forget_old_idempotency_keys", seconds=KEY_SECONDS)
+
+
 @dataclass(frozen=True)
 class StartedRun:
     """`seq` is the log's number before the run's first event: a reader with this cursor misses no event of it."""

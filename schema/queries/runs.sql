@@ -240,6 +240,9 @@ SELECT pg_advisory_xact_lock(hashtextextended(%(user_id)s::text || '/' || %(key)
 -- name: idempotent_run
 SELECT run_id, body_digest FROM idempotency_keys WHERE user_id = %(user_id)s AND key = %(key)s;
 
+-- name: forget_old_idempotency_keys
+DELETE FROM idempotency_keys WHERE created_at < now() - make_interval(secs => %(seconds)s);
+
 -- name: insert_idempotency_key
 INSERT INTO idempotency_keys (user_id, key, body_digest, run_id)
 VALUES (%(user_id)s, %(key)s, %(body_digest)s, %(run_id)s);

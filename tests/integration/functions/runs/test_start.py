@@ -9,6 +9,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from handlers.runs.start import forget_old_keys
 from tests.integration.functions.conftest import Api, answer_json
 
 pytestmark = pytest.mark.both_postgres_in_full
@@ -87,6 +88,19 @@ def test_the_same_key_with_another_body_is_refused(api: Api) -> None:
     api.post(START, {"prompt": "x"}, headers={"Idempotency-Key": "k"})
     answer = api.post(START, {"prompt": "y"}, headers={"Idempotency-Key": "k"})
     assert (answer.status_code, answer_json(answer)["code"]) == (409, "idempotency_key_reused")
+
+
+def test_a_key_is_forgotten_after_a_day(api: Api, conn: psycopg.Connection) -> None:
+    def start() -> str:
+        return str(answer_json(api.post(START, {"prompt": "x"}, headers={"Idempotency-Key": "k"}))["runId"])
+
+    first = start()
+    conn.execute("UPDATE idempotency_keys SET created_at = now() - interval '23 hours 59 minutes'")
+    forget_old_keys(conn)
+    assert start() == first
+    conn.execute("UPDATE idempotency_keys SET created_at = now() - interval '24 hours 1 minute'")
+    forget_old_keys(conn)
+    assert start() != first
 
 
 def test_twenty_parallel_starts_with_one_key_are_one_run(api: Api, conn: psycopg.Connection) -> None:
