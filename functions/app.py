@@ -12,6 +12,9 @@ from apiflask import APIFlask
 from functions.callbacks.executor_port import ExecutorPort
 from functions.callbacks.fast_path import FastPath
 from functions.callbacks.routes import callbacks
+from functions.files.audit_routes import audits
+from functions.files.reading import hold_file_reading
+from functions.files.routes import files
 from functions.http.auth import enforce_permissions
 from functions.http.compression import compress_json
 from functions.http.openapi import describe
@@ -87,6 +90,7 @@ def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> A
     process = process or resident_process(settings)
     hold(app, process)
     hold_live_sockets(app, process, version=VERSION)
+    hold_file_reading(app, settings)
     trace_requests(app)
     answer_with_problems(app)
     for area in (
@@ -107,6 +111,8 @@ def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> A
         why,
         me,
         usage,
+        files,
+        audits,
         sign_in_methods,
         sign_in_pages,
         portal,

@@ -1,6 +1,6 @@
 """The object store of one machine: the trial store, unless S3_* settings name another store.
 
-The trial store listens on a loopback port, which `choose_port` remembers in a file. Only the job worker gets its key.
+The trial store listens on a loopback port, which `choose_port` remembers in a file. Job worker and API get its key.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def has_configured_store(environ: Mapping[str, str]) -> bool:
 
 
 def without_store(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without store settings, for all programs but the job worker."""
+    """Return the environment without store settings, for programs that do not use the store."""
     return {name: value for name, value in environ.items() if not name.startswith(STORE_PREFIXES)}
 
 
@@ -44,6 +44,16 @@ def store_environment(data_dir: DataDir, environ: Mapping[str, str], *, gateway:
         "S3_ACCESS_KEY_ID": access_key,
         "S3_SECRET_ACCESS_KEY": secret,
     }
+
+
+def reading_environment(data_dir: DataDir, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the API's store settings: those of the job worker, without the writing key where a reading one is set."""
+    settings = store_environment(data_dir, environ)
+    if environ.get("S3_READ_ACCESS_KEY_ID"):
+        settings = {
+            name: value for name, value in settings.items() if not name.startswith(("S3_ACCESS_KEY", "S3_SECRET"))
+        }
+    return settings
 
 
 def start_store(supervisor: Supervisor, data_dir: DataDir, *, gateway: str | None) -> None:

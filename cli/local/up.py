@@ -26,7 +26,14 @@ import psutil
 
 from cli.local.data_dir import CLONE, DataDir, NotPrivate, find_data_dir, make_data_dir, write_private
 from cli.local.docker_workers import stop_workers, worker_environment, worker_gateway
-from cli.local.object_store import has_configured_store, start_store, store_environment, store_listens, without_store
+from cli.local.object_store import (
+    has_configured_store,
+    reading_environment,
+    start_store,
+    store_environment,
+    store_listens,
+    without_store,
+)
 from cli.local.pidfile import (
     AlreadyRunning,
     Running,
@@ -179,7 +186,8 @@ def _start(supervisor: Supervisor, data_dir: DataDir, *, port: int, environ: Map
         say(f"object store (trial) ready after {time.monotonic() - began:.1f} s")
     code = new_sign_in_code(data_dir)
     worker_env = {**env, **store_environment(data_dir, environ, gateway=gateway)}
-    supervisor.start(program("api", _api_command(data_dir, port, gateway), data_dir=data_dir, env=env))
+    api_env = {**env, **reading_environment(data_dir, environ)}
+    supervisor.start(program("api", _api_command(data_dir, port, gateway), data_dir=data_dir, env=api_env))
     supervisor.start(program("worker", [sys.executable, "-m", "jobs"], data_dir=data_dir, env=worker_env))
     supervisor.wait_until(partial(is_ready, _url(port)), seconds=READY_SECONDS, what="The API")
     say(f"API and job worker ready after {time.monotonic() - began:.1f} s")

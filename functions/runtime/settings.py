@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from handlers.workers.lifecycle import LifeLimits
@@ -27,6 +27,7 @@ from schema.settings import (
     fault_sentence,
 )
 from schema.signature import parse_secret
+from schema.store_settings import S3AccessKeyId, S3Bucket, S3EndpointUrl, S3Region, S3SecretAccessKey
 
 NO_LONGER = {
     "CONTROL_PLANE_STORAGE": "there is one storage, PostgreSQL (DATABASE_URL)",
@@ -151,6 +152,21 @@ class ApiSettings(BaseSettings):
     human_loop_then: Literal["wait", "deny", "park"] = Field(
         default="park", description="Action when an escalated request expires: `wait`, `deny` or `park`."
     )
+    s3_endpoint_url: S3EndpointUrl = None
+    s3_bucket: S3Bucket = ""
+    s3_region: S3Region = "us-east-1"
+    s3_access_key_id: S3AccessKeyId = None
+    s3_secret_access_key: S3SecretAccessKey = None
+    s3_read_access_key_id: str | None = Field(
+        default=None,
+        description="Access key with which the API reads saved files. Give it the right to read objects and no other.",
+        json_schema_extra={"default": "`S3_ACCESS_KEY_ID`"},
+    )
+    s3_read_secret_access_key: SecretStr | None = Field(
+        default=None,
+        description="Secret of the reading key.",
+        json_schema_extra={"default": "`S3_SECRET_ACCESS_KEY`"},
+    )
     log_level: LogLevel = "INFO"
 
     @model_validator(mode="before")
@@ -199,6 +215,14 @@ class ApiSettings(BaseSettings):
                 "HUMAN_LOOP_ESCALATE_TO must be user:<id> or role:<name>, and is needed where "
                 "HUMAN_LOOP_ON_EXPIRY is escalate"
             ) from None
+        return self
+
+    @model_validator(mode="after")
+    def _keys_have_secrets(self) -> ApiSettings:
+        if (self.s3_read_access_key_id is None) != (self.s3_read_secret_access_key is None):
+            raise ValueError("S3_READ_ACCESS_KEY_ID and S3_READ_SECRET_ACCESS_KEY are set together or not at all")
+        if (self.s3_access_key_id is None) != (self.s3_secret_access_key is None):
+            raise ValueError("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY are set together or not at all")
         return self
 
     @property

@@ -15,6 +15,7 @@ Permission = Literal[
     "sessions:read",
     "sessions:write",
     "snapshots:read",
+    "files:read",
     "runs:read",
     "runs:start",
     "runs:stop",
@@ -32,15 +33,17 @@ Permission = Literal[
     "workers:read",
     "workers:operate",
     "workers:force",
+    "audit:read",
 ]
 PERMISSIONS: frozenset[Permission] = frozenset(get_args(Permission))
 _OPERATORS_ONLY: frozenset[Permission] = frozenset(
     {"queue:drain", "reconcile", "workers:list", "workers:operate", "workers:force"}
 )
+_ADMINS_ONLY: frozenset[Permission] = frozenset({"audit:read"})
 _OF_ROLE: dict[Role, frozenset[Permission]] = {
     "admin": PERMISSIONS,
-    "operator": PERMISSIONS,
-    "member": PERMISSIONS - _OPERATORS_ONLY,
+    "operator": PERMISSIONS - _ADMINS_ONLY,
+    "member": PERMISSIONS - _OPERATORS_ONLY - _ADMINS_ONLY,
 }
 
 

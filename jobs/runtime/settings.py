@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from handlers.runs.handover_text import FEWEST_TOKENS
 from jobs.object_store.settings import StoreSettings
-from schema.addresses import database_address, web_address
+from schema.addresses import database_address
 from schema.settings import (
     ABOUT,
     AgentsDir,
@@ -32,6 +32,7 @@ from schema.settings import (
     fault_sentence,
 )
 from schema.signature import parse_secret
+from schema.store_settings import S3AccessKeyId, S3Bucket, S3EndpointUrl, S3Region, S3SecretAccessKey, WebAddress
 from schema.worker_limits import DAY_SECONDS, LONGEST_SECONDS
 
 
@@ -54,7 +55,6 @@ def _secret(value: object) -> bytes:
 
 
 StatusCodes = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split), AfterValidator(_only_server_errors)]
-WebAddress = Annotated[str, AfterValidator(web_address)]
 
 
 class JobSettings(BaseSettings):
@@ -178,25 +178,11 @@ class JobSettings(BaseSettings):
     executor_stop_grace_seconds: StopGraceSeconds = 10
     executor_heartbeat_seconds: HeartbeatSeconds = 5
 
-    s3_endpoint_url: WebAddress | None = Field(
-        default=None,
-        description="Address of the object store, any that speaks S3.",
-        json_schema_extra={"default": "that of AWS"},
-    )
-    s3_bucket: str = Field(
-        default="", description="Bucket for saved workspaces. The job worker makes it if it is missing."
-    )
-    s3_region: str = Field(default="us-east-1", description="Region of the bucket.")
-    s3_access_key_id: str | None = Field(
-        default=None,
-        description="Access key of the object store. Only the job worker reads it.",
-        json_schema_extra={"default": "AWS's own chain of credentials"},
-    )
-    s3_secret_access_key: SecretStr | None = Field(
-        default=None,
-        description="Secret of that key.",
-        json_schema_extra={"default": "AWS's own chain of credentials"},
-    )
+    s3_endpoint_url: S3EndpointUrl = None
+    s3_bucket: S3Bucket = ""
+    s3_region: S3Region = "us-east-1"
+    s3_access_key_id: S3AccessKeyId = None
+    s3_secret_access_key: S3SecretAccessKey = None
     s3_worker_endpoint_url: WebAddress | None = Field(
         default=None,
         description="Address at which executors reach the object store.",

@@ -14,7 +14,14 @@ import pytest
 from cli.__main__ import main
 from cli.local.data_dir import DataDir, make_data_dir
 from cli.local.docker_workers import worker_environment
-from cli.local.object_store import choose_port, has_configured_store, remembered_port, store_environment, without_store
+from cli.local.object_store import (
+    choose_port,
+    has_configured_store,
+    reading_environment,
+    remembered_port,
+    store_environment,
+    without_store,
+)
 from cli.local.pidfile import Running, write_running
 from tests.integration.cli.stack import Stack
 
@@ -92,6 +99,13 @@ def test_the_doctor_says_that_a_killed_make_up_has_left_no_store(
     monkeypatch.setenv("RUNYARD_DATA_DIR", str(data_dir.root))
     assert main(["doctor"]) == 1
     assert "Run make up again" in capsys.readouterr().out
+
+
+def test_the_api_reads_with_the_key_for_reading_alone_where_there_is_one(data_dir: DataDir) -> None:
+    named = {"S3_BUCKET": "b", "S3_ACCESS_KEY_ID": "writes", "S3_SECRET_ACCESS_KEY": "secret"}
+    assert reading_environment(data_dir, named) == named
+    reading = {"S3_READ_ACCESS_KEY_ID": "reads", "S3_READ_SECRET_ACCESS_KEY": "other"}
+    assert reading_environment(data_dir, named | reading) == {"S3_BUCKET": "b"} | reading
 
 
 def test_without_a_store_is_passed_on(data_dir: DataDir) -> None:

@@ -1,0 +1,99 @@
+"""Answer with a file's bytes so that nothing in them runs as Runyard: attached, not sniffed, sandboxed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from urllib.parse import quote
+
+import structlog
+from flask import Response, request
+
+from functions.files.auditing import note_access, record_broken_answer, this_access
+from functions.files.contents import file_bytes
+from functions.files.reading import OpenTree, file_reading
+from functions.http.problems import problem
+from functions.runtime.process import api_process
+from functions.runtime.stream_slots import StreamSlot
+from handlers.files.audit import FileAccess
+from handlers.files.preview import mime_type_of, safe_name
+from handlers.files.tree import Content
+from schema.errors import RunyardError
+
+_log = structlog.get_logger(__name__)
+
+
+def download_response(opened: OpenTree, path: str, file: Content) -> Response:
+    """Answer the file or the single range that was asked for; 416 for a range that the file has not."""
+    start, end, status = 0, file.size, HTTPStatus.OK
+    etag = f'"{file.digest}"'
+    asked = request.range
+    if_range = request.headers.get("If-Range")
+    if asked is not None and asked.units == "bytes" and len(asked.ranges) == 1 and if_range in (None, etag):
+        span = asked.range_for_length(file.size)
+        if span is None:
+            return problem(
+                HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+                code="bad_range",
+                detail="The file has no such range.",
+                headers={"Content-Range": f"bytes */{file.size}"},
+            )
+        (start, end), status = span, HTTPStatus.PARTIAL_CONTENT
+    pieces = file_bytes(file_reading().objects, opened.tree.manifest, file, start=start, end=end)
+    note_access(bytes=end - start, files=1)
+    response = streamed(pieces, name=safe_name(path), mime_type=mime_type_of(path), status=status)
+    response.content_length = end - start
+    response.headers["Accept-Ranges"] = "bytes"
+    response.headers["ETag"] = etag
+    if status == HTTPStatus.PARTIAL_CONTENT:
+        response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
+    return response
+
+
+def streamed(pieces: Iterator[bytes], *, name: str, mime_type: str, status: int = 200) -> Response:
+    """Stream bytes as a download with this name. It takes a stream slot until it ends. Raises Unavailable.
+
+    The first piece is read before the answer begins, so that a store that fails is a problem and not a broken answer.
+    """
+    slot = api_process().stream_slots.take()
+    try:
+        first = b"" if request.method == "HEAD" else next(pieces, b"")
+    except BaseException:
+        slot.release()
+        raise
+    body = _told(first, pieces, access=this_access(), slot=slot)
+    response = Response(body, status=status, content_type=mime_type)
+    response.call_on_close(slot.release)
+    response.headers["Content-Disposition"] = attachment(name)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response
+
+
+def attachment(name: str) -> str:
+    """Return the Content-Disposition of RFC 6266 with the name in ASCII and, by RFC 5987, in UTF-8."""
+    plain = "".join(letter if " " <= letter <= "~" and letter not in '"\\%;' else "_" for letter in name)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _told(first: bytes, pieces: Iterator[bytes], *, access: FileAccess, slot: StreamSlot) -> Iterator[bytes]:
+    """Yield the pieces. A failure in the middle cuts the answer short, and is told in the audit and in the log."""
+    process = api_process()
+
+    def send() -> Iterator[bytes]:
+        sent = len(first)
+        try:
+            yield first
+            for piece in pieces:
+                yield piece
+                sent += len(piece)
+        except RunyardError as error:
+            _log.warning("a download broke off", reason=error.problem_code, sent=sent)
+            record_broken_answer(process, access, sent=sent, reason=error.problem_code)
+            raise
+        finally:
+            slot.release()
+
+    return send()

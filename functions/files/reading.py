@@ -1,0 +1,67 @@
+"""The state of reading files in one API process, and which snapshot a request reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Flask, current_app
+
+from functions.files.auditing import note_access
+from functions.files.object_reader import ObjectReader
+from functions.files.open_snapshots import OpenSnapshots
+from functions.files.schemas import SnapshotPart, SnapshotQuery
+from functions.http.auth import actor
+from functions.runtime.process import api_process
+from functions.runtime.settings import ApiSettings
+from handlers.access.permissions import session_for
+from handlers.files.choose import snapshot_to_read
+from handlers.files.tree import SnapshotTree
+from schema.errors import Invalid
+from schema.rows import SnapshotRow
+
+NAME = "runyard-files"
+
+
+@dataclass(frozen=True)
+class FileReading:
+    """The objects, and the manifests that were read last."""
+
+    objects: ObjectReader
+    snapshots: OpenSnapshots
+
+
+@dataclass(frozen=True)
+class OpenTree:
+    """A snapshot that the user may see, and the tree of the requested root."""
+
+    snapshot: SnapshotRow
+    tree: SnapshotTree
+
+    @property
+    def part(self) -> SnapshotPart:
+        row = self.snapshot
+        return SnapshotPart(snapshot_id=row.id, run_id=row.run_id, as_of=row.created_at)
+
+
+def hold_file_reading(app: Flask, settings: ApiSettings) -> None:
+    objects = ObjectReader(settings)
+    app.extensions[NAME] = FileReading(objects, OpenSnapshots(objects))
+
+
+def file_reading() -> FileReading:
+    """Return the state of the process that serves this request."""
+    found: FileReading = current_app.extensions[NAME]
+    return found
+
+
+def open_tree(query: SnapshotQuery) -> OpenTree:
+    """Open the requested snapshot. No connection to the database is held while the store is read. Raises NotFound."""
+    if query.snapshot is not None and query.run_id is not None:
+        raise Invalid("Name a snapshot or a run, not both.")
+    note_access(session_id=query.session_id, root=query.root)
+    with api_process().transaction() as conn:
+        session_for(conn, actor(), query.session_id)
+        note_access(allowed=True)
+        snapshot = snapshot_to_read(conn, actor(), query.session_id, snapshot_id=query.snapshot, run_id=query.run_id)
+    note_access(snapshot_id=snapshot.id)
+    return OpenTree(snapshot, file_reading().snapshots.tree(snapshot, query.root))

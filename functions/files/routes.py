@@ -1,0 +1,189 @@
+"""List, preview and download files of any run from its snapshot, with or without a worker."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+from uuid import UUID
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from functions.files.auditing import audit, note_access
+from functions.files.contents import file_bytes
+from functions.files.downloads import download_response
+from functions.files.reading import OpenTree, file_reading, open_tree
+from functions.files.schemas import (
+    ContentAnswer,
+    FileItemAnswer,
+    FileQuery,
+    SnapshotQuery,
+    TreeAnswer,
+    TreeQuery,
+)
+from functions.http.auth import actor, permission
+from functions.http.openapi import also
+from functions.http.schemas import answer
+from functions.runtime.process import api_process
+from handlers.files.choose import session_folders, session_of_user
+from handlers.files.preview import PREVIEW_BYTES, preview_of, safe_name
+from handlers.files.tree import FileItem, FileKind, read_path
+from schema.errors import Invalid, NotFound
+
+files = APIBlueprint("files", __name__, tag="Files")
+audit(files)
+
+
+@files.get("/api/files/tree")
+@permission("files:read")
+@files.input(TreeQuery, location="query")
+@files.output(TreeAnswer)
+def get_tree(query_data: TreeQuery) -> Response:
+    """List a folder, folders first
+
+    With `userId` and `path=/` the user's sessions are the folders, and `/<sessionId>/...` goes into one of them.
+    """
+    if query_data.user_id is None:
+        if query_data.session_id is None:
+            raise Invalid("Name a session (`sessionId`) or a user (`userId`).")
+        return answer(_folder(query_data, query_data.session_id, query_data.path, above=""))
+    if query_data.session_id is not None:
+        raise Invalid("Name a session or a user, not both. A user's session is the first name of the path.")
+    session_text, _, path = query_data.path.strip("/").partition("/")
+    if not session_text:
+        return answer(_sessions_as_folders(query_data, query_data.user_id))
+    session_id = _session_in_path(session_text)
+    note_access(session_id=session_id)
+    with api_process().transaction() as conn:
+        session_of_user(conn, actor(), query_data.user_id, session_id)
+    return answer(_folder(query_data, session_id, path, above=f"/{session_id}/"))
+
+
+@files.get("/api/files/content")
+@permission("files:read")
+@files.input(FileQuery, location="query")
+@files.output(ContentAnswer)
+def get_content(query_data: FileQuery) -> Response:
+    """Preview a file
+
+    Text with its encoding and line ends, cut at 256 KiB. Images and PDF are named as such, with their download.
+    """
+    opened = open_tree(query_data)
+    path = read_path(query_data.path)
+    file = opened.tree.content(path)
+    is_cut = file.size > PREVIEW_BYTES
+    pieces = file_bytes(file_reading().objects, opened.tree.manifest, file, end=PREVIEW_BYTES)
+    head = b"".join(pieces)
+    note_access(bytes=len(head))
+    shown = preview_of(path, head, is_cut=is_cut)
+    return answer(
+        ContentAnswer(
+            **vars(opened.part),
+            path=path,
+            name=safe_name(path),
+            kind=shown.kind,
+            mime_type=shown.mime_type,
+            size=file.size,
+            encoding=shown.encoding,
+            line_ends=shown.line_ends,
+            text=shown.text,
+            cut=is_cut,
+            download_url=_download_url(opened, path),
+        )
+    )
+
+
+@files.get("/api/files/download")
+@permission("files:read")
+@files.input(FileQuery, location="query")
+@files.doc(
+    responses=also(
+        {
+            200: {
+                "description": "The file's bytes",
+                "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            },
+            206: {"description": "The requested range of them"},
+            416: {"description": "The file has no such range"},
+        }
+    )
+)
+def get_download(query_data: FileQuery) -> Response:
+    """Download a file, or a range of it"""
+    opened = open_tree(query_data)
+    path = read_path(query_data.path)
+    return download_response(opened, path, opened.tree.content(path))
+
+
+def _folder(query: TreeQuery, session_id: UUID, path: str, *, above: str) -> TreeAnswer:
+    opened = open_tree(
+        SnapshotQuery(session_id=session_id, run_id=query.run_id, snapshot=query.snapshot, root=query.root)
+    )
+    after = _read_cursor(query.cursor)
+    page = opened.tree.page(read_path(path), after=after, limit=query.limit)
+    note_access(files=len(page))
+    last = page[-1] if len(page) == query.limit else None
+    return TreeAnswer(
+        **vars(opened.part),
+        items=[_item(item, above) for item in page],
+        next_cursor=_cursor(last.kind, last.name) if last else None,
+    )
+
+
+def _item(item: FileItem, above: str) -> FileItemAnswer:
+    return FileItemAnswer(**{**vars(item), "path": above + item.path})
+
+
+def _sessions_as_folders(query: TreeQuery, user_id: UUID) -> TreeAnswer:
+    after = _read_cursor(query.cursor)
+    with api_process().transaction() as conn:
+        found = session_folders(
+            conn, actor(), user_id, after=_session_in_path(after[1]) if after else None, limit=query.limit
+        )
+    note_access(allowed=True, files=len(found))
+    items = [
+        FileItemAnswer(
+            name=str(session.id), path=f"/{session.id}", kind="folder", mtime=session.updated_at, title=session.title
+        )
+        for session in found
+    ]
+    cursor = _cursor("folder", items[-1].name) if len(items) == query.limit else None
+    return TreeAnswer(
+        as_of=max((item.mtime for item in items), default=datetime.now(UTC)), items=items, next_cursor=cursor
+    )
+
+
+def _session_in_path(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound("There is no such session.", code="unknown_session") from None
+
+
+def _cursor(kind: FileKind, name: str) -> str:
+    return urlsafe_b64encode(json.dumps([kind != "folder", name]).encode()).decode()
+
+
+def _read_cursor(cursor: str | None) -> tuple[bool, str] | None:
+    """Return (is no folder, name) of the previous page's last item. Raises Invalid."""
+    if cursor is None:
+        return None
+    try:
+        is_no_folder, name = json.loads(urlsafe_b64decode(cursor.encode("ascii")))
+    except (ValueError, TypeError):
+        raise Invalid("The cursor is not one of this list.", code="bad_cursor") from None
+    if not isinstance(is_no_folder, bool) or not isinstance(name, str):
+        raise Invalid("The cursor is not one of this list.", code="bad_cursor")
+    return is_no_folder, name
+
+
+def _download_url(opened: OpenTree, path: str) -> str:
+    named = {
+        "sessionId": str(opened.snapshot.session_id),
+        "snapshot": str(opened.snapshot.id),
+        "root": opened.tree.root,
+        "path": path,
+    }
+    return f"/api/files/download?{urlencode(named)}"

@@ -1,0 +1,126 @@
+"""Queries and answers of the routes about files."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field
+
+from functions.http.schemas import PageQuery
+from handlers.files.preview import LineEnds, PreviewKind
+from handlers.files.tree import FileKind
+from schema.wire import Request, Text, Wire
+from schema.workspace_api import Root
+
+MOST_PATH = 6000
+Path = Annotated[
+    Text,
+    Field(
+        max_length=MOST_PATH,
+        description="Path below the root, as a listing names it: `base64:` and base64 where it is not UTF-8.",
+    ),
+]
+
+
+class SnapshotQuery(Request):
+    """Which snapshot of a session: the newest without `snapshot` and `runId`."""
+
+    session_id: UUID
+    run_id: UUID | None = None
+    snapshot: UUID | None = None
+    root: Root = "workspace"
+
+
+class FileQuery(SnapshotQuery):
+    path: Path
+
+
+class TreeQuery(Request):
+    """A folder of a session; with `userId`, `/` lists the user's sessions and `/<sessionId>/...` goes into one."""
+
+    session_id: UUID | None = None
+    user_id: UUID | None = None
+    run_id: UUID | None = None
+    snapshot: UUID | None = None
+    root: Root = "workspace"
+    path: Path = ""
+    cursor: Text | None = Field(default=None, max_length=2000)
+    limit: int = Field(default=200, ge=1, le=1000)
+
+
+class FileItemAnswer(Wire):
+    """`size` in bytes of a file, `target` of a symbolic link, `title` of a session that is listed as a folder."""
+
+    name: str
+    path: str
+    kind: FileKind
+    size: int | None = None
+    mtime: datetime
+    mode: int | None = None
+    target: str | None = None
+    title: str | None = None
+
+
+class SnapshotPart(Wire):
+    """Which state the answer shows: a snapshot, as of when, and of which run."""
+
+    snapshot_id: UUID | None = None
+    run_id: UUID | None = None
+    as_of: datetime
+
+
+class TreeAnswer(SnapshotPart):
+    items: list[FileItemAnswer]
+    next_cursor: str | None = None
+
+
+class ContentAnswer(SnapshotPart):
+    """A file's beginning, at most 256 KiB. `cut`: the file has more. Images and PDF are shown by `downloadUrl`."""
+
+    path: str
+    name: str
+    kind: PreviewKind
+    mime_type: str
+    size: int
+    encoding: str | None = None
+    line_ends: LineEnds | None = None
+    text: str | None = None
+    cut: bool
+    download_url: str
+
+
+class AuditQuery(PageQuery):
+    """Calls about files. `q` is a part of the path in any case; `actor` a user's id."""
+
+    q: Text | None = Field(default=None, min_length=1, max_length=200)
+    actor: UUID | None = None
+    session_id: UUID | None = None
+    action: Literal["tree", "content", "download", "zip", "diff", "search"] | None = None
+    allowed: bool | None = None
+    from_: Annotated[AwareDatetime | None, Field(alias="from")] = None
+    to: AwareDatetime | None = None
+
+
+class FileAccessAnswer(Wire):
+    """A call. `allowed`: the user may see the session; `reason` is `ok` or the code of the problem."""
+
+    id: UUID
+    at: datetime
+    user_id: UUID | None = None
+    user_name: str | None = None
+    action: str
+    session_id: UUID | None = None
+    snapshot_id: UUID | None = None
+    root: str | None = None
+    path: str | None = None
+    files: int | None = None
+    bytes: int | None = None
+    allowed: bool
+    reason: str
+
+
+class AuditAnswer(Wire):
+    items: list[FileAccessAnswer]
+    next_cursor: str | None = None
