@@ -13,6 +13,8 @@ describe("a first visit", () => {
     here = await visit();
     const { page } = here;
     await page.goto(URL);
+    await page.getByRole("combobox", { name: "Agent" }).click();
+    await page.getByRole("option", { name: "Demo agent" }).click();
     await page.getByRole("button", { name: /Look around/ }).click();
     await page.getByRole("button", { name: "Send" }).click();
     await page.waitForURL(/\/s\//);
