@@ -31,6 +31,7 @@ export function Saved({ sessionId, facts, log }: SavedProps) {
   const isFailed = (sync?.failures ?? 0) > 0 || Boolean(log?.failure);
   const isSaved = facts?.isSaved ?? sync?.isSaved ?? (log ? !log.failure : null);
   if (isSaved === null && number == null && !log) return null;
+  const isPartly = unsaved > 0 || isSaved === false;
   const words = isFailed
     ? t("saved.failed")
     : unsaved > 0
@@ -40,8 +41,8 @@ export function Saved({ sessionId, facts, log }: SavedProps) {
         : t(isSaved === false ? "saved.dirty" : "saved.saved");
   return (
     <>
-      <button type="button" className={`${styles.saved} ${isFailed ? styles.ill : unsaved > 0 ? styles.soft : ""}`} onClick={() => setOpen(true)} aria-label={words}>
-        <Icon name={isFailed ? "warn" : unsaved > 0 ? "clock" : "check"} />
+      <button type="button" className={`${styles.saved} ${isFailed ? styles.ill : isPartly ? styles.soft : ""}`} onClick={() => setOpen(true)} aria-label={words}>
+        <Icon name={isFailed ? "warn" : isPartly ? "clock" : "check"} />
         <span className={styles.words}>{words}</span>
       </button>
       {isOpen && (
