@@ -22,7 +22,7 @@ import binascii
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -101,6 +101,7 @@ class RuntimeManifest(Request):
     """
 
     runtime_version: Version | None = None
+    names_all_faults: ClassVar[bool] = True
     seed_files: list[SeedFile] = Field(default_factory=list, max_length=500)
     mount_points: list[Below] = Field(default_factory=list, max_length=50)
     cleanup_rules: list[CleanupRule] = Field(default_factory=list, max_length=50)
