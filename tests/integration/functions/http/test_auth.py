@@ -146,10 +146,13 @@ def test_ids_that_name_nothing_are_not_found(api: Api) -> None:
     assert {path: status for path, status in answers.items() if status != 404} == {}
 
 
-@pytest.mark.parametrize("path", ["/nope", "/api/runs/not-a-uuid", "/api/runs/1234", "/api/sessions/%00"])
-def test_an_unknown_path_is_a_problem(api: Api, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/nope", 404), ("/api/runs/not-a-uuid", 422), ("/api/runs/1234", 422), ("/api/sessions/%00", 422)],
+)
+def test_an_unknown_path_is_a_problem(api: Api, path: str, status: int) -> None:
     answer = api.get(path)
-    assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
+    assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
 
 
 def test_a_wrong_method_is_a_problem_that_names_the_right_ones(api: Api) -> None:
