@@ -28,7 +28,7 @@ def test_recorded_events_fit_and_lose_nothing(log: Path) -> None:
 
 def test_every_type_that_the_code_appends_is_described() -> None:
     """The first argument or `type` of what makes events."""
-    makers = {"NewEvent", "run_event", "append_of_worker", "say", "tell", "_say", "telling_when_late"}
+    makers = {"NewEvent", "run_event", "append_of_worker", "say", "report", "_say", "reporting_when_late"}
     said = {
         constant.value
         for path in python_files("handlers", "jobs", "executor")
