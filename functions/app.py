@@ -13,6 +13,7 @@ from functions.callbacks.executor_port import ExecutorPort
 from functions.callbacks.fast_path import FastPath
 from functions.callbacks.routes import callbacks
 from functions.files.audit_routes import audits
+from functions.files.many_routes import many_files
 from functions.files.reading import hold_file_reading
 from functions.files.routes import files
 from functions.http.auth import enforce_permissions
@@ -112,6 +113,7 @@ def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> A
         me,
         usage,
         files,
+        many_files,
         audits,
         sign_in_methods,
         sign_in_pages,

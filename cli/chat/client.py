@@ -159,6 +159,16 @@ class Api:
             raise refusal(answer.status_code, answer.content)
         raise AssertionError("unreachable")
 
+    def download(self, path: str) -> Iterator[bytes]:
+        """Yield the bytes at a path. Raise ApiRefused, and Unreachable also when they end early."""
+        try:
+            with self._http.stream("GET", path) as answer:
+                if not answer.is_success:
+                    raise refusal(answer.status_code, answer.read())
+                yield from answer.iter_bytes()
+        except httpx.TransportError as error:
+            raise Unreachable(f"The server at {self.url} did not send all of it ({error}). Try again.") from error
+
 
 def refusal(status: int, body: bytes | bytearray) -> ApiRefused:
     """Return the detail of a problem document (RFC 9457); without one, name the HTTP status."""

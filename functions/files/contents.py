@@ -54,6 +54,12 @@ def file_bytes(
     yield from _zeros(end - at)
 
 
+def object_bytes(reader: ObjectReader, manifest: Manifest, number: int) -> bytes:
+    """Return the decompressed content of an object, whose size the manifest's check bounds."""
+    stored = manifest.objects[number]
+    return b"".join(_raw(reader, manifest, stored, 0, stored.raw))
+
+
 def _part(reader: ObjectReader, manifest: Manifest, part: Part, start: int, end: int) -> Iterator[bytes]:
     pieces = _raw(reader, manifest, manifest.objects[part.object], start, end)
     return _verified(pieces, part.digest) if (start, end) == (0, part.size) else pieces

@@ -14,7 +14,7 @@ from functions.files.contents import file_bytes
 from functions.files.reading import OpenTree, file_reading
 from functions.http.problems import problem
 from functions.runtime.process import api_process
-from functions.runtime.stream_slots import StreamSlot
+from functions.runtime.stream_slots import StreamSlot, StreamSlots
 from handlers.files.audit import FileAccess
 from handlers.files.preview import mime_type_of, safe_name
 from handlers.files.tree import Content
@@ -50,12 +50,14 @@ def download_response(opened: OpenTree, path: str, file: Content) -> Response:
     return response
 
 
-def streamed(pieces: Iterator[bytes], *, name: str, mime_type: str, status: int = 200) -> Response:
-    """Stream bytes as a download with this name. It takes a stream slot until it ends. Raises Unavailable.
+def streamed(
+    pieces: Iterator[bytes], *, name: str, mime_type: str, status: int = 200, slots: StreamSlots | None = None
+) -> Response:
+    """Stream bytes as a download with this name. It takes one of the slots until it ends. Raises Unavailable.
 
     The first piece is read before the answer begins, so that a store that fails is a problem and not a broken answer.
     """
-    slot = api_process().stream_slots.take()
+    slot = (slots or api_process().stream_slots).take()
     try:
         first = b"" if request.method == "HEAD" else next(pieces, b"")
     except BaseException:

@@ -9,25 +9,28 @@ from flask import Flask, current_app
 from functions.files.auditing import note_access
 from functions.files.object_reader import ObjectReader
 from functions.files.open_snapshots import OpenSnapshots
-from functions.files.schemas import SnapshotPart, SnapshotQuery
+from functions.files.schemas import DiffQuery, SnapshotPart, SnapshotQuery
 from functions.http.auth import actor
 from functions.runtime.process import api_process
 from functions.runtime.settings import ApiSettings
+from functions.runtime.stream_slots import StreamSlots
 from handlers.access.permissions import session_for
-from handlers.files.choose import snapshot_to_read
+from handlers.files.choose import snapshot_of_side, snapshot_to_read
 from handlers.files.tree import SnapshotTree
 from schema.errors import Invalid
 from schema.rows import SnapshotRow
 
 NAME = "runyard-files"
+ARCHIVES_AT_A_TIME = 4
 
 
 @dataclass(frozen=True)
 class FileReading:
-    """The objects, and the manifests that were read last."""
+    """The objects, the manifests that were read last, and slots for archives: each holds a pack in memory."""
 
     objects: ObjectReader
     snapshots: OpenSnapshots
+    archives: StreamSlots
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class OpenTree:
 
 def hold_file_reading(app: Flask, settings: ApiSettings) -> None:
     objects = ObjectReader(settings)
-    app.extensions[NAME] = FileReading(objects, OpenSnapshots(objects))
+    app.extensions[NAME] = FileReading(objects, OpenSnapshots(objects), StreamSlots(ARCHIVES_AT_A_TIME))
 
 
 def file_reading() -> FileReading:
@@ -65,3 +68,14 @@ def open_tree(query: SnapshotQuery) -> OpenTree:
         snapshot = snapshot_to_read(conn, actor(), query.session_id, snapshot_id=query.snapshot, run_id=query.run_id)
     note_access(snapshot_id=snapshot.id)
     return OpenTree(snapshot, file_reading().snapshots.tree(snapshot, query.root))
+
+
+def open_sides(query: DiffQuery) -> tuple[OpenTree, OpenTree]:
+    """Open the snapshots of both sides of a comparison. Raises NotFound."""
+    with api_process().transaction() as conn:
+        session_for(conn, actor(), query.session_id)
+        note_access(allowed=True)
+        sides = [snapshot_of_side(conn, actor(), query.session_id, side) for side in (query.from_, query.to)]
+    note_access(snapshot_id=sides[1].id)
+    old, new = (OpenTree(side, file_reading().snapshots.tree(side, query.root)) for side in sides)
+    return old, new

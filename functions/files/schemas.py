@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from functions.http.schemas import PageQuery
+from handlers.files.compare import FileChange
 from handlers.files.preview import LineEnds, PreviewKind
 from handlers.files.tree import FileKind
 from schema.wire import Request, Text, Wire
@@ -89,6 +90,59 @@ class ContentAnswer(SnapshotPart):
     text: str | None = None
     cut: bool
     download_url: str
+
+
+class FolderQuery(SnapshotQuery):
+    path: Path = ""
+
+
+class SearchQuery(SnapshotQuery):
+    """`q` is a part of the name in any case."""
+
+    q: Text = Field(min_length=1, max_length=200)
+    limit: int = Field(default=100, ge=1, le=500)
+
+
+class SearchAnswer(SnapshotPart):
+    """`partial`: there may be more, beyond the limit or the time."""
+
+    items: list[FileItemAnswer]
+    partial: bool
+
+
+class DiffQuery(Request):
+    """`from` and `to` are ids of runs or of snapshots. With `path`, both sides of that file."""
+
+    session_id: UUID
+    from_: UUID = Field(alias="from")
+    to: UUID
+    root: Root = "workspace"
+    path: Path | None = None
+    cursor: Text | None = Field(default=None, max_length=MOST_PATH)
+    limit: int = Field(default=100, ge=1, le=500)
+
+
+class ChangedFileAnswer(Wire):
+    """`added` and `removed` count lines; without them the file is binary, long, or beyond the time for counting."""
+
+    path: str
+    change: FileChange
+    added: int | None = None
+    removed: int | None = None
+    binary: bool | None = None
+
+
+class DiffAnswer(Wire):
+    """Changed files by path. Of one path also both sides, cut at 256 KiB (`cut`), and the unified diff."""
+
+    from_snapshot: UUID
+    to_snapshot: UUID
+    files: list[ChangedFileAnswer]
+    next_cursor: str | None = None
+    old: str | None = None
+    new: str | None = None
+    patch: str | None = None
+    cut: bool | None = None
 
 
 class AuditQuery(PageQuery):

@@ -61,6 +61,12 @@ class SnapshotTree:
                 self._children.setdefault(entry.path, [])
         for entries in self._children.values():
             entries.sort(key=_order)
+        targets = {entry.target for entry in manifest.entries(root) if isinstance(entry, HardLink)}
+        self._linked: dict[str, Content] = {
+            entry.path: entry
+            for entry in manifest.entries(root)
+            if isinstance(entry, File | LargeFile) and entry.path in targets
+        }
 
     def __len__(self) -> int:
         return len(self.manifest.entries(self.root))
@@ -85,10 +91,14 @@ class SnapshotTree:
         """Return the file at a path; of a hard link its target. Raises NotFound, and Invalid for no file."""
         entry = self.entry(path)
         if isinstance(entry, HardLink):
-            entry = self.entry(entry.target)
+            return self.linked(entry)
         if not isinstance(entry, File | LargeFile):
             raise Invalid("The path is not a file.", code="not_a_file")
         return entry
+
+    def linked(self, link: HardLink) -> Content:
+        """Return the file that a hard link names."""
+        return self._linked[link.target]
 
     def has_folder(self, folder: str) -> bool:
         return folder in self._children
@@ -107,7 +117,7 @@ class SnapshotTree:
         name = split_path(entry.path)[1]
         match entry:
             case HardLink():
-                target = self.content(entry.target)
+                target = self.linked(entry)
                 return FileItem(name, entry.path, "file", moment(target.mtime_ns), target.mode, size=target.size)
             case Folder():
                 return FileItem(name, entry.path, "folder", moment(entry.mtime_ns), entry.mode)

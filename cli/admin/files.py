@@ -1,0 +1,109 @@
+"""`python -m cli files`: list and get the files of a session as saved, newest or at any run, over the API."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+from uuid import UUID
+
+from cli.chat.client import Api, ChatError
+from cli.chat.command import api_of
+from cli.chat.screen import visible
+from schema.wire import Json
+
+if TYPE_CHECKING:
+    from cli.commands import Commands
+
+PAGE = 1000
+
+
+def add_commands(commands: Commands) -> None:
+    about = "list and get the files of a session as they were saved; no worker is needed"
+    verbs = commands.add_parser("files", help=about, description=about).add_subparsers(metavar="VERB", required=True)
+    lister = _verb(verbs, "list", "list a folder", list_files)
+    lister.add_argument("path", nargs="?", default="")
+    lister.add_argument("--json", action="store_true", help="print the API's JSON, an item a line")
+    getter = _verb(verbs, "get", "write a file to disk, or to standard output with -o -", get_file)
+    getter.add_argument("path")
+    getter.add_argument("-o", "--output", metavar="FILE", help="default: the file's own name in this folder")
+
+
+def _verb(
+    verbs: Commands, name: str, about: str, run: Callable[[Api, argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=about, description=about)
+    parser.add_argument("session", type=UUID)
+    parser.add_argument(
+        "--run", dest="at_run", type=UUID, metavar="ID", help="as they were after this run; default: newest"
+    )
+    parser.add_argument("--root", choices=["workspace", "agent"], default="workspace")
+    parser.set_defaults(run=lambda args: _told(run, args))
+    return parser
+
+
+def _told(run: Callable[[Api, argparse.Namespace], int], args: argparse.Namespace) -> int:
+    try:
+        return run(api_of(os.environ), args)
+    except ChatError as error:
+        print(error, file=sys.stderr)
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+    return 1
+
+
+def list_files(api: Api, args: argparse.Namespace) -> int:
+    """Print a folder's items, one a line: kind, size, time, name."""
+    cursor = None
+    while True:
+        page = api.send("GET", _address("tree", args, limit=PAGE, cursor=cursor))
+        for item in page["items"]:
+            print(json.dumps(item) if args.json else _line(item))
+        cursor = page.get("nextCursor")
+        if cursor is None:
+            return 0
+
+
+def get_file(api: Api, args: argparse.Namespace) -> int:
+    """Write a file's bytes. An existing file is refused, and a file that came only in part is removed."""
+    pieces = api.download(_address("download", args))
+    if args.output == "-":
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        return 0
+    first = next(pieces, b"")
+    target = Path(args.output or _own_name(args.path))
+    with target.open("xb") as file:
+        try:
+            file.write(first)
+            for piece in pieces:
+                file.write(piece)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+    print(f"{target}: {target.stat().st_size} bytes", file=sys.stderr)
+    return 0
+
+
+def _address(verb: str, args: argparse.Namespace, **more: object) -> str:
+    named = {"sessionId": args.session, "runId": args.at_run, "root": args.root, "path": args.path, **more}
+    return f"/api/files/{verb}?{urlencode({name: value for name, value in named.items() if value is not None})}"
+
+
+def _own_name(path: str) -> str:
+    name = path.rstrip("/").rpartition("/")[2]
+    return "file" if path.startswith("base64:") or name in ("", ".", "..") else name
+
+
+def _line(item: Json) -> str:
+    target = f" -> {_in_one_line(item['target'])}" if "target" in item else ""
+    return f"{item['kind']:8}{item.get('size', '-'):>14}  {item['mtime'][:19]}  {_in_one_line(item['path'])}{target}"
+
+
+def _in_one_line(text: str) -> str:
+    return visible(text).replace("\n", "?")
