@@ -40,9 +40,10 @@ PathPattern = Annotated[
 class RuleText(Request):
     """Every given part of a rule has to match the call. Deny goes before ask, ask before allow.
 
-    `deny` and `ask` match when one path of the call, a folder above it, or one part of a command line matches. `allow`
-    matches when all paths and the whole command match. A command with a shell operator is allowed only by a pattern
-    that equals the command.
+    `deny` and `ask` match when one path of the call, a folder above it, or one command of a command line matches.
+    `allow` matches when all paths and all commands match. A command with a redirection is allowed only by a pattern
+    that equals it. A command is read as the words that a shell makes of it, and a person is asked where they are not
+    certain.
     """
 
     effect: Effect

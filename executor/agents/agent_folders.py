@@ -13,6 +13,10 @@ from schema.paths import TOP
 from schema.wire import Json
 from schema.workspace_api import Root
 
+LONGEST_PATH = 1024
+MOST_PATHS = 200
+"""Texts of a tool call that are followed."""
+
 
 @dataclass(frozen=True)
 class AgentFolders:
@@ -33,6 +37,17 @@ class AgentFolders:
         Links are not followed: the files may not exist yet.
         """
         return [{**entry, **self._place(entry.get("path"))} for entry in entries]
+
+    def led_elsewhere(self, texts: Iterable[str]) -> list[str]:
+        """Return where the texts lead, as absolute paths, if they are paths that go through links."""
+        asked = [text for text in texts if 0 < len(text) <= LONGEST_PATH and not {"\n", "\0"} & set(text)]
+        found: dict[str, None] = {}
+        for text in asked[:MOST_PATHS]:
+            absolute = self._absolute(text)
+            resolved = os.path.realpath(absolute)
+            if resolved != absolute:
+                found[resolved] = None
+        return list(found)
 
     def _place(self, path: object) -> Json:
         if not isinstance(path, str) or not path:

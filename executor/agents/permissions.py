@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,21 +42,23 @@ def permission_request(
     """Build a permission request.
 
     `known` is the agent's earlier description of this tool call, because the request may repeat only its id. Readers
-    resolve the request's paths against `cwd` and `workspace`.
+    resolve the request's paths against `cwd` and `workspace`. `resolved` is where paths of the call lead through links.
     """
     kind, title = call.kind or known.kind, call.title or known.title
     edits = edits_of(call) or known.edits
     raw_input = call.raw_input or known.raw_input
+    locations = locations_of(call) or known.locations
     shown = {
         "toolCallId": call.tool_call_id,
         "title": title,
         "kind": kind,
         "input": cut_json(raw_input),
         "diffs": folders.placed(cut_edits(edits)) or None,
-        "locations": folders.placed(locations_of(call) or known.locations) or None,
+        "locations": folders.placed(locations) or None,
         "cwd": str(folders.cwd),
         "relativeCwd": folders.relative_cwd,
         "workspace": str(folders.workspace),
+        "resolved": folders.led_elsewhere(_texts([raw_input, edits, locations])) or None,
     }
     return HumanRequested(
         request_id=uuid4(),
@@ -67,6 +70,19 @@ def permission_request(
             PermissionOption(option_id=option.option_id, name=option.name, kind=option.kind) for option in options
         ],
     )
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield every text in a JSON value, keys included."""
+    rest = [value]
+    while rest:
+        match rest.pop():
+            case str(text):
+                yield text
+            case list(items):
+                rest += items
+            case dict(fields):
+                rest += [*fields, *fields.values()]
 
 
 def question_request(message: str, schema: Json, *, cwd: Path) -> HumanRequested:

@@ -1,20 +1,26 @@
 """Choose the rule that decides a call: deny before ask before allow; an unclear call is asked.
 
-A rule that denies or asks matches any part of the call: one path, or one part of a command line. A rule that allows
-must cover all of the call: every path and the complete command, without shell operators.
+A rule that denies or asks matches any part of the call: one path, or one command of a command line. What might be
+such a part is asked. A rule that allows must cover all of the call: every path and every command, for certain.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 
 from handlers.human_loop.patterns import is_too_long, path_matches, text_matches
+from handlers.human_loop.possible_text import might_run, must_match
+from handlers.human_loop.shell_script import SimpleCommand
+from handlers.human_loop.shell_word import Word
 from handlers.human_loop.tool_call import FILE_KINDS, MatchedCall
+from handlers.human_loop.tool_paths import might_lie_in
 from schema.approval_rules import ApprovalRuleRow, RuleText
 
-_OPERATORS = re.compile(r"[;&|`<>\n\r]|\$[({]")
-_DIVIDERS = re.compile(r"[;&|`<>\n\r()]")
+_HOLES = re.compile(r"[\x00\x01]")
+MOST_CHARACTERS = 2_000_000
+"""Characters of commands times rules that are compared; more is asked."""
 
 
 def deciding_rule(rules: Sequence[ApprovalRuleRow], call: MatchedCall) -> ApprovalRuleRow | None:
@@ -23,6 +29,8 @@ def deciding_rule(rules: Sequence[ApprovalRuleRow], call: MatchedCall) -> Approv
     for rule in strict:
         if rule.effect == "deny" and _is_about(rule, call):
             return rule
+    if strict and len(call.command or "") * len(rules) > MOST_CHARACTERS:
+        return None
     if any(_may_be_about(rule, call) for rule in strict):
         return None
     return next((rule for rule in rules if rule.effect == "allow" and covers(rule, call)), None)
@@ -42,9 +50,23 @@ def _may_be_about(rule: ApprovalRuleRow, call: MatchedCall) -> bool:
         return False
     if not call.is_whole:
         return True
-    return (rule.path_pattern is None or _lies_in(call.paths | call.mentions, rule.path_pattern)) and (
-        rule.command_pattern is None or _runs(call, rule.command_pattern)
+    return (rule.path_pattern is None or _may_touch(call, rule.path_pattern)) and (
+        rule.command_pattern is None or _may_run(call, rule.command_pattern)
     )
+
+
+def _may_touch(call: MatchedCall, pattern: str) -> bool:
+    if call.command is not None and not (call.runs.is_clear and call.names_no_more):
+        return True
+    return any(might_lie_in(path, pattern) for path in call.paths | call.mentions)
+
+
+def _may_run(call: MatchedCall, pattern: str) -> bool:
+    if call.command is None:
+        return False
+    if not call.runs.is_clear:
+        return True
+    return _runs(call, pattern) or any(might_run(command.words, pattern) for command in call.runs.commands)
 
 
 def covers(rule: ApprovalRuleRow | RuleText, call: MatchedCall) -> bool:
@@ -70,7 +92,30 @@ def _covers_command(pattern: str, call: MatchedCall) -> bool:
         return False
     if call.command == pattern:
         return True
-    return _OPERATORS.search(call.command) is None and text_matches(call.command, pattern)
+    commands = call.script.commands
+    return call.script.is_clear and bool(commands) and all(_covers_one(pattern, command) for command in commands)
+
+
+def _covers_one(pattern: str, command: SimpleCommand) -> bool:
+    """Return whether the pattern covers the command's words whatever a shell fills in, or its very text."""
+    if command.is_redirected or not command.words:
+        return False
+    texts = [word.text for word in command.words]
+    if None not in texts and text_matches(command.text, pattern):
+        return True
+    return must_match(_as_text(command.words), pattern)
+
+
+def _as_text(words: Sequence[Word]) -> str:
+    """Return the words as one text, quoted where a shell needs it. A word that may vanish has no spaces around it."""
+    found = ""
+    is_joined = True
+    for word in words:
+        is_joined = is_joined or word.may_vanish
+        needs_none = shlex.quote(_HOLES.sub("x", word.letters)) == _HOLES.sub("x", word.letters)
+        found += ("" if is_joined else " ") + (word.letters if needs_none else shlex.quote(word.letters))
+        is_joined = word.may_vanish
+    return found
 
 
 def _lies_in(paths: frozenset[str], pattern: str) -> bool:
@@ -81,5 +126,13 @@ def _lies_in(paths: frozenset[str], pattern: str) -> bool:
 def _runs(call: MatchedCall, pattern: str) -> bool:
     if call.command is None or is_too_long(call.command):
         return False
-    parts = {call.command, *(part.strip() for part in _DIVIDERS.split(call.command))}
-    return any(text_matches(part, pattern) for part in parts if part)
+    return text_matches(call.command, pattern) or any(
+        text_matches(text, pattern) for command in call.runs.commands for text in _certain_texts(command)
+    )
+
+
+def _certain_texts(command: SimpleCommand) -> set[str]:
+    """Return the forms in which people write the command: as words, quoted, and as it stands."""
+    texts = [word.text for word in command.words]
+    words = [text for text in texts if text is not None]
+    return {command.text} if len(words) < len(texts) else {command.text, " ".join(words), shlex.join(words)}

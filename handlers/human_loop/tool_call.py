@@ -5,40 +5,39 @@ Each agent writes these JSON objects in its own way; a call that cannot be read 
 
 from __future__ import annotations
 
-import posixpath
-import re
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import unquote
 
-from schema.paths import ROOTS, TOP
+from handlers.human_loop.shell_script import LONGEST_SCRIPT, NOTHING, Script, SimpleCommand, parse_script
+from handlers.human_loop.shell_word import Hole
+from handlers.human_loop.shell_wrappers import seen_through
+from handlers.human_loop.tool_paths import (
+    LONGEST_PATH,
+    Mentions,
+    Places,
+    is_unsure,
+    other_path_texts,
+    path_texts,
+    plain_key,
+)
 from schema.wire import Json
 
 FILE_KINDS = frozenset({"read", "edit", "delete", "move", "search"})
-LONGEST_COMMAND = 4000
-"""Characters. Executors cut longer texts in the middle; rules do not judge the rest of a cut text."""
-LONGEST_PATH = 1024
-"""Characters. A call with a longer path is asked, unless a rule denies it for another reason."""
 MOST_PATHS = 200
 
-_NAMES_A_PATH = re.compile(
-    r"(path|file|folder|dir|directory|directories|cwd|source|destination|target|uri)s?$", re.IGNORECASE
+_FOLDERS = ("cwd", "workdir", "workingdirectory", "directory")
+_OF_A_COMMAND = frozenset({"command", "cmd", "description", "timeout", "timeoutms", *_FOLDERS[:3]})
+_SHELLS = frozenset(
+    f"{folder}{shell}" for shell in ("bash", "sh", "zsh", "dash") for folder in ("", "/bin/", "/usr/bin/")
 )
-_IS_LIKE_A_PATH = re.compile(r"^(/|~|file:)|(^|/)\.\.(/|$)")
-_BETWEEN_WORDS = re.compile(r"[\s;&|`<>(){}\"'=,:]+")
-_TEXTS = frozenset(
-    {"command", "cmd", "content", "contents", "description", "diff", "newstr", "newstring", "newtext", "oldstr"}
-    | {"oldstring", "oldtext", "patch", "prompt", "text"}
-)
-_OF_A_COMMAND = frozenset({"command", "cmd", "cwd", "workdir", "description", "timeout", "timeoutms"})
-_SHELLS = frozenset({"bash", "sh", "zsh", "dash"})
 
 
 @dataclass(frozen=True)
 class MatchedCall:
     """Paths are relative to the workspace, or absolute outside of it; `mentions` are words of the command that may be
-    paths. `is_whole`: no effect was cut off or left unsaid. `is_only_command`: the call only runs `command`."""
+    paths. `is_whole`: no effect was cut off or left unsaid. `is_only_command`: the call only runs `command`.
+    `script` is the command as a shell reads it, and `runs` what it runs in the end, by wrappers too.
+    `names_no_more`: the command names no files but the mentions."""
 
     kind: str | None
     command: str | None = None
@@ -46,6 +45,9 @@ class MatchedCall:
     mentions: frozenset[str] = frozenset()
     is_whole: bool = True
     is_only_command: bool = False
+    script: Script = NOTHING
+    runs: Script = NOTHING
+    names_no_more: bool = True
 
 
 def read_call(tool_call: Json) -> MatchedCall:
@@ -54,23 +56,37 @@ def read_call(tool_call: Json) -> MatchedCall:
     arguments = tool_call.get("input")
     fields = arguments if isinstance(arguments, dict) else {}
     command = None if kind in FILE_KINDS else _command(fields)
-    texts = list(_path_texts(tool_call, fields))
-    words = _BETWEEN_WORDS.split(command or "") if len(command or "") <= LONGEST_COMMAND else []
+    is_short = len((command or "").encode("utf-8", "replace")) <= LONGEST_SCRIPT
+    script = parse_script(command) if command and is_short else NOTHING
+    runs = seen_through(script)
+    places = Places.of(tool_call)
+    named = list(path_texts(tool_call, fields))
+    texts = list(dict.fromkeys([*named, *other_path_texts(kind, fields)]))
+    paths = {places.place(text) for text in texts[:MOST_PATHS] if len(text) <= LONGEST_PATH}
+    folders = [places.cwd, *_other_folders(fields, places)]
+    mentions = Mentions(places, list(folders), is_sure=not any(each.startswith("~") for each in folders))
+    mentions.add_script(runs, command or "" if is_short else "")
     is_whole = (
         (arguments is None or isinstance(arguments, dict))
         and len(texts) <= MOST_PATHS
         and all(len(text) <= LONGEST_PATH for text in texts)
-        and len(command or "") <= LONGEST_COMMAND
+        and not any(is_unsure(path) for path in paths)
+        and is_short
         and (command is not None or kind != "execute")
-        and (bool(texts) or kind not in FILE_KINDS - {"search"})
+        and (bool(named) or kind not in FILE_KINDS - {"search"})
     )
     return MatchedCall(
         kind=kind,
         command=command,
-        paths=frozenset(_place(text, tool_call) for text in texts[:MOST_PATHS] if len(text) <= LONGEST_PATH),
-        mentions=frozenset(_place(word, tool_call) for word in words if word),
+        paths=frozenset(paths | _written_to(runs.commands, places, folders)),
+        mentions=frozenset(mentions.found),
         is_whole=is_whole,
-        is_only_command=command is not None and {_plain(key) for key in fields} <= _OF_A_COMMAND,
+        is_only_command=command is not None
+        and {plain_key(key) for key in fields} <= _OF_A_COMMAND
+        and folders == [places.cwd],
+        script=script,
+        runs=runs,
+        names_no_more=mentions.is_sure,
     )
 
 
@@ -82,7 +98,7 @@ def _command(fields: Json) -> str | None:
     match commands[0]:
         case str(line):
             return line.strip() or None
-        case [str(shell), "-c" | "-lc", str(script)] if posixpath.basename(shell) in _SHELLS:
+        case [str(shell), "-c" | "-lc", str(script)] if shell in _SHELLS:
             return script.strip() or None
         case [*words] if all(isinstance(word, str) for word in words):
             return shlex.join(words)
@@ -90,49 +106,20 @@ def _command(fields: Json) -> str | None:
             return None
 
 
-def _path_texts(tool_call: Json, fields: Json) -> Iterator[str]:
-    for entries in (tool_call.get("locations"), tool_call.get("diffs")):
-        for entry in entries if isinstance(entries, list) else []:
-            if isinstance(entry, dict) and isinstance(entry.get("path"), str):
-                yield entry["path"]
-    for key, text in _texts(fields):
-        if _plain(key) not in _TEXTS and (_NAMES_A_PATH.search(key) or _is_like_a_path(text)):
-            yield text
+def _other_folders(fields: Json, places: Places) -> list[str]:
+    """Return the folders other than the call's own in which the command is to run."""
+    given = [value for key, value in fields.items() if plain_key(key) in _FOLDERS and isinstance(value, str)]
+    absolute = [places.cwd if not value else places.place(value) for value in given]
+    folders = [_absolute(place, places) for place in absolute]
+    return [each for each in dict.fromkeys(folders) if each != places.cwd]
 
 
-def _texts(fields: Json) -> Iterator[tuple[str, str]]:
-    """Yield every text with its key. Yield inner keys too: some agents use file names as keys."""
-    rest: list[tuple[str, object]] = list(fields.items())
-    while rest:
-        key, value = rest.pop()
-        if isinstance(value, str):
-            yield key, value
-        elif isinstance(value, list):
-            rest += [(key, text) for text in value]
-        elif isinstance(value, dict):
-            rest += [*value.items(), *(("", text) for text in value)]
+def _absolute(place: str, places: Places) -> str:
+    return place if place.startswith(("/", "~")) else places.root if place == "." else f"{places.root}/{place}"
 
 
-def _is_like_a_path(text: str) -> bool:
-    return len(text) <= LONGEST_PATH and "\n" not in text and _IS_LIKE_A_PATH.search(text) is not None
-
-
-def _plain(key: str) -> str:
-    return key.replace("_", "").lower()
-
-
-def _place(text: str, tool_call: Json) -> str:
-    """Return the path's location by its letters alone; links are not followed."""
-    if text.startswith("~"):
-        return text
-    if text.startswith("file:"):
-        text = "/" + unquote(re.sub(r"^file:(//[^/]*)?", "", text)).lstrip("/")
-    root = _folder(tool_call.get("workspace")) or ROOTS["workspace"]
-    path = _folder(posixpath.join(_folder(tool_call.get("cwd")) or root, text)) or "/"
-    return TOP if path == root else path.removeprefix(root + "/")
-
-
-def _folder(path: object) -> str | None:
-    if not isinstance(path, str) or not path.startswith("/"):
-        return None
-    return "/" + posixpath.normpath(path).lstrip("/")
+def _written_to(commands: tuple[SimpleCommand, ...], places: Places, folders: list[str]) -> set[str]:
+    """Return the files that redirections certainly name."""
+    targets = [target for command in commands for target in command.targets if target.text or target.is_home]
+    paths = [target.path for target in targets if not set(target.path) & {hole.value for hole in Hole}]
+    return {places.place(path, base) for path in paths for base in folders}

@@ -37,3 +37,13 @@ def test_a_path_is_placed_below_its_root_or_left_as_it_is(path: object, expected
 def test_the_working_folder_is_relative_to_the_workspace() -> None:
     assert FOLDERS.relative_cwd == "src"
     assert AgentFolders(Path("/w"), Path("/h"), Path("/w")).relative_cwd == "."
+
+
+def test_only_paths_through_links_are_told_where_they_lead(tmp_path: Path) -> None:
+    for name in ("workspace/src", "home", "outside"):
+        (tmp_path / name).mkdir(parents=True)
+    workspace = tmp_path / "workspace"
+    (workspace / "src" / "link").symlink_to(tmp_path / "outside")
+    folders = AgentFolders(workspace, tmp_path / "home", workspace)
+    texts = ["src/link/key", f"{workspace}/src/link", "src/plain", "no path at all", "a\nb", "a\0b", "", "x" * 5000]
+    assert folders.led_elsewhere(texts) == [f"{tmp_path}/outside/key", f"{tmp_path}/outside"]

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.human_loop.rule_matching import deciding_rule
+from handlers.human_loop.shell_script import parse_script
+from handlers.human_loop.shell_wrappers import seen_through
 from handlers.human_loop.tool_call import MatchedCall, read_call
 from schema.approval_rules import ApprovalRuleRow, Effect
 from schema.wire import Json
@@ -128,6 +130,8 @@ CALLS = st.builds(
         mentions=frozenset((command or "").split()),
         is_whole=whole,
         is_only_command=command is not None,
+        script=parse_script(command or ""),
+        runs=seen_through(parse_script(command or "")),
     ),
     KINDS,
     st.none() | COMMANDS,

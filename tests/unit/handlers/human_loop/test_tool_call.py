@@ -67,7 +67,7 @@ def test_paths_are_those_of_the_workspace(call: Json, paths: set[str]) -> None:
     "call",
     [
         {"kind": "execute", "title": "a command that is not told"},
-        {"kind": "execute", "input": {"command": "true " * 1000}},
+        {"kind": "execute", "input": {"command": "true " * 20_000}},
         {"kind": "edit", "input": '{"path": "a", "content": "xx [... 99 bytes left out ...]'},
         {"kind": "edit", "input": {"new": "text"}},
         {"kind": "edit", "input": {"path": "a" * 5000}},
