@@ -14,7 +14,7 @@ from schema.wire import Json
 from schema.workspace_api import Root
 
 LONGEST_PATH = 1024
-MOST_PATHS = 200
+MOST_PATHS = 1000
 """Texts of a tool call that are followed."""
 
 
