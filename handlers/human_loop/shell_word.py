@@ -17,7 +17,7 @@ class Hole(Enum):
     ANYTHING = "\x01"
 
 
-Piece = str | Hole
+WordPiece = str | Hole
 _ESCAPE = re.compile(r"\\(?s:(.))")
 _GLOBS = frozenset("*?[]")
 _EXPANSIONS = frozenset({"simple_expansion", "expansion", "command_substitution", "arithmetic_expansion"})
@@ -28,7 +28,7 @@ class Word:
     """Texts and holes in their order. `may_vanish`: the shell may make no word of it, or several. `is_home`: the first
     hole is the user's home."""
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[WordPiece, ...]
     may_vanish: bool = False
     is_home: bool = False
 
@@ -67,7 +67,7 @@ def word_of(node: Node, source: bytes) -> Word:
     return _settled(pieces, text)
 
 
-def _settled(pieces: list[Piece], written: str) -> Word:
+def _settled(pieces: list[WordPiece], written: str) -> Word:
     """Return the word. Braces and another user's home are not known."""
     if _has_braces(written) or written.startswith(("=", "#")) or re.match(r"~[^/]", written):
         return UNKNOWN
@@ -78,7 +78,7 @@ def _settled(pieces: list[Piece], written: str) -> Word:
     return Word(tuple(pieces), may_vanish=Hole.ANYTHING in pieces and not has_letters, is_home=is_home)
 
 
-def _without_first_sign(pieces: list[Piece]) -> list[Piece]:
+def _without_first_sign(pieces: list[WordPiece]) -> list[WordPiece]:
     first, *others = pieces
     return [first[1:], *others] if isinstance(first, str) else others
 
@@ -88,8 +88,8 @@ def _has_braces(written: str) -> bool:
     return opened >= 0 and any(sign in written[opened:] for sign in (",", "..")) and "}" in written[opened:]
 
 
-def _pieces_in_a_row(node: Node, source: bytes) -> list[Piece] | None:
-    found: list[Piece] = []
+def _pieces_in_a_row(node: Node, source: bytes) -> list[WordPiece] | None:
+    found: list[WordPiece] = []
     at = node.start_byte
     for child in node.children:
         pieces = _pieces(child, source)
@@ -100,7 +100,7 @@ def _pieces_in_a_row(node: Node, source: bytes) -> list[Piece] | None:
     return found
 
 
-def _pieces(node: Node, source: bytes) -> list[Piece] | None:
+def _pieces(node: Node, source: bytes) -> list[WordPiece] | None:
     written = source[node.start_byte : node.end_byte].decode("utf-8", "replace")
     match node.type:
         case "word" | "number" | "variable_name":
@@ -119,10 +119,10 @@ def _pieces(node: Node, source: bytes) -> list[Piece] | None:
             return None
 
 
-def _unquoted(written: str) -> list[Piece] | None:
+def _unquoted(written: str) -> list[WordPiece] | None:
     if "**" in written:  # some shells let it stand for folders
         return None
-    pieces: list[Piece] = []
+    pieces: list[WordPiece] = []
     at = 0
     while at < len(written):
         sign = written[at]
@@ -138,22 +138,22 @@ def _unquoted(written: str) -> list[Piece] | None:
     return _with_whole_globs(pieces)
 
 
-def _with_whole_globs(pieces: list[Piece]) -> list[Piece]:
+def _with_whole_globs(pieces: list[WordPiece]) -> list[WordPiece]:
     """Let everything between the first and the last sign of a glob be part of its hole, but for slashes."""
     holes = [at for at, piece in enumerate(pieces) if isinstance(piece, Hole)]
     if not holes:
         return ["".join(piece for piece in pieces if isinstance(piece, str))]
     first, last = holes[0], holes[-1]
-    found: list[Piece] = list(pieces[:first])
+    found: list[WordPiece] = list(pieces[:first])
     for piece in pieces[first : last + 1]:
         if piece == "/" or not found or found[-1] is not Hole.NAME:
             found.append("/" if piece == "/" else Hole.NAME)
     return found + pieces[last + 1 :]
 
 
-def _double_quoted(node: Node, source: bytes) -> list[Piece]:
+def _double_quoted(node: Node, source: bytes) -> list[WordPiece]:
     """Resolve text between double quotes: a backslash escapes four signs, and joins lines."""
-    found: list[Piece] = []
+    found: list[WordPiece] = []
     at = node.start_byte + 1
     for child in [each for each in node.children if each.type in _EXPANSIONS]:
         found += [_double_quoted_text(source[at : child.start_byte]), Hole.ANYTHING]

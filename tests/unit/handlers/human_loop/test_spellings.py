@@ -83,7 +83,7 @@ PUSHES += [
 READS = [
     *("cat secr*ts/key", "cat sec''rets/key", "cat secrets\\/key", "cat $PWD/secrets/key", "cat s?crets/key"),
     *("cat -fsecrets/key", "cat ./secrets/key", "cat src/../secrets/key", "cat /workspace/secrets/key", "cat s*"),
-    *("cat /work*/secrets/key", "cat */key", "cat {secrets,x}/key", "cat <secrets/key", "cd secrets && cat key"),
+    *("cat /workspac*/secrets/key", "cat */key", "cat {secrets,x}/key", "cat <secrets/key", "cd secrets && cat key"),
     *("cd src && cat ../secrets/key", "cat --file=secrets/key", "cat @secrets/key", "cat if=secrets/key", "cat ~+/x"),
     *("cat /proc/self/cwd/secrets/key", "cat .*/secrets/key", "cat **/key", "git -C src show ../secrets/key"),
     *(
@@ -190,7 +190,7 @@ def test_another_folder_of_the_call_counts() -> None:
 
 @pytest.mark.parametrize(
     ("path", "pattern"),
-    [("/root/.ssh/id", "~/.ssh/**"), ("~/.ssh/id", "/root/.ssh/**"), ("~/a/../.ssh/id", "~/.ssh/**")],
+    [("/srv/me/.ssh/id", "~/.ssh/**"), ("~/.ssh/id", "/srv/me/.ssh/**"), ("~/a/../.ssh/id", "~/.ssh/**")],
 )
 def test_where_home_lies_is_not_known(path: str, pattern: str) -> None:
     assert decided(edit(path=path), rule("allow"), rule("deny", path=pattern)) != "allow"
