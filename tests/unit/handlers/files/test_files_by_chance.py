@@ -58,8 +58,8 @@ def test_a_path_of_a_request_stays_below_its_root(text: str) -> None:
     except RunyardError:
         return
     assert path == b"" or is_safe_path(path)
-    below = posixpath.normpath(b"/root/" + path)
-    assert below == b"/root/" + path if path else below == b"/root"
+    below = posixpath.normpath(b"/top/" + path)
+    assert below == b"/top/" + path if path else below == b"/top"
 
 
 @given(paths)
