@@ -59,6 +59,14 @@ class RuleText(Request):
     note: Text | None = Field(
         default=None, min_length=1, max_length=500, description="Reason for the rule. A denied agent receives it."
     )
+    everything: bool | None = Field(
+        default=None,
+        description="Confirm a rule for all runs that has neither a path nor a command pattern. It is not stored.",
+    )
+
+    @property
+    def has_pattern(self) -> bool:
+        return self.path_pattern is not None or self.command_pattern is not None
 
 
 class NewRule(RuleText):

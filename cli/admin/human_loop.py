@@ -58,6 +58,7 @@ def add_commands(commands: Commands) -> None:
         parser.add_argument("--kind", choices=get_args(ToolKind), help="match this kind of tool call")
         parser.add_argument("--path", metavar="PATTERN", help="match the files of the call: src/**, **/.env, /etc/**")
         parser.add_argument("--command", metavar="PATTERN", help="match the whole command: git status*")
+        parser.add_argument("--everything", action="store_true", help="confirm a rule for all runs without a pattern")
         parser.add_argument("--note", help="the reason; the agent receives it with a denial")
     _add(verbs, "remove", "remove a rule", remove_rule, render=render_fields).add_argument("rule", type=UUID)
 
@@ -156,7 +157,8 @@ def _run(verb: ApiVerb, render: Render, args: argparse.Namespace) -> int:
 
 def _rule_text(args: argparse.Namespace) -> Json:
     patterns = {"pathPattern": args.path, "commandPattern": args.command}
-    return {"effect": args.effect, **_without_nulls({"toolKind": args.kind, **patterns, "note": args.note})}
+    optional = {"toolKind": args.kind, **patterns, "note": args.note, "everything": args.everything or None}
+    return {"effect": args.effect, **_without_nulls(optional)}
 
 
 def _without_nulls(fields: Json) -> Json:

@@ -15,7 +15,7 @@ from handlers.event_log import NewEvent, run_event
 from handlers.human_loop.rule_matching import deciding_rule
 from handlers.human_loop.tool_call import read_call
 from schema.approval_rules import ApprovalRuleRow, ChangedRule, NewRule, RuleText
-from schema.errors import Conflict, Forbidden, NotFound
+from schema.errors import Conflict, Forbidden, Invalid, NotFound
 from schema.events import HumanRequested
 from schema.executor_api import Answer
 from schema.rows import RunRow, UserRow
@@ -29,9 +29,11 @@ MOST_JUDGED = 100
 
 
 def add_rule(conn: Conn, actor: Actor, wanted: NewRule) -> ApprovalRuleRow:
-    """Add a rule. Operators write rules of apps, others and everyone, users their own. Raises Forbidden, NotFound."""
+    """Add a rule. Operators write rules of apps, others and everyone, users their own. Raises Forbidden, NotFound, and
+    Invalid `rule_for_everything`."""
     user_id = actor.user_id if wanted.user_id == "me" else wanted.user_id
     _refuse_unless_own(actor, user_id)
+    _refuse_everything(wanted, is_for_all=user_id is None and wanted.app_id is None)
     if wanted.app_id is not None:
         app_by_id(conn, wanted.app_id)
     if user_id is None:
@@ -50,8 +52,11 @@ def add_rule(conn: Conn, actor: Actor, wanted: NewRule) -> ApprovalRuleRow:
 
 
 def change_rule(conn: Conn, actor: Actor, rule_id: UUID, changed: ChangedRule) -> ApprovalRuleRow:
-    """Store the next version. Raises NotFound, Forbidden, and Conflict `stale_version` with the version in force."""
-    _refuse_unless_own(actor, rule_for(conn, actor, rule_id).user_id)
+    """Store the next version. Raises NotFound, Forbidden, Invalid `rule_for_everything`, and Conflict `stale_version`
+    with the version in force."""
+    before = rule_for(conn, actor, rule_id)
+    _refuse_unless_own(actor, before.user_id)
+    _refuse_everything(changed, is_for_all=before.user_id is None and before.app_id is None)
     rule = fetch_one(
         conn,
         "replace_approval_rule",
@@ -137,6 +142,13 @@ def _can_be_told(rule: ApprovalRuleRow, request: HumanRequested) -> bool:
 def _refuse_unless_own(actor: Actor, user_id: UUID | None) -> None:
     if actor.role == "member" and user_id != actor.user_id:
         raise Forbidden("You may write your own rules; those of apps and of everyone are the operators'.")
+
+
+def _refuse_everything(text: RuleText, *, is_for_all: bool) -> None:
+    if is_for_all and not (text.has_pattern or text.everything):
+        raise Invalid(
+            "A rule for all runs needs a path or command pattern, or `everything: true`.", code="rule_for_everything"
+        )
 
 
 def _refuse_one_more(conn: Conn, user_id: UUID) -> None:

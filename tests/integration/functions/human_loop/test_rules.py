@@ -82,7 +82,7 @@ def test_a_denial_by_rule_tells_its_note(api: Api, driver: Driver) -> None:
 
 
 def test_deny_goes_before_ask_and_ask_before_allow(api: Api, driver: Driver) -> None:
-    added(api, effect="allow")
+    added(api, effect="allow", everything=True)
     asking = added(api, effect="ask", commandPattern="git push*")
     request_id = asks(driver, **runs("git push"))
     assert answer_json(api.get(f"/api/human-loop/{request_id}"))["status"] == "open"
@@ -103,7 +103,7 @@ def test_a_rule_is_for_its_user_and_its_app_only(api: Api, mia: Api, conn: psyco
 
 
 def test_a_call_that_can_only_be_allowed_for_good_is_asked(api: Api, driver: Driver) -> None:
-    added(api, effect="allow")
+    added(api, effect="allow", everything=True)
     request_id = str(uuid4())
     always = [{"optionId": "always", "name": "Always", "kind": "allow_always"}]
     asked: Json = {
@@ -118,16 +118,27 @@ def test_a_call_that_can_only_be_allowed_for_good_is_asked(api: Api, driver: Dri
 
 
 def test_no_rule_answers_a_question(api: Api, driver: Driver) -> None:
-    added(api, effect="allow")
+    added(api, effect="allow", everything=True)
     request_id = str(uuid4())
     asked: Json = {"requestId": request_id, "kind": "question", "title": "Which?", "fingerprint": "f", "schema": {}}
     driver.report(driver.event("human_loop.requested", **asked))
     assert answer_json(api.get(f"/api/human-loop/{request_id}"))["status"] == "open"
 
 
+def test_a_rule_for_all_runs_needs_a_pattern_or_a_word(api: Api, mia: Api) -> None:
+    for text in ({"effect": "allow"}, {"effect": "allow", "toolKind": "execute"}):
+        refused = api.post(RULES, text)
+        assert (refused.status_code, answer_json(refused)["code"]) == (422, "rule_for_everything")
+    kept = added(api, effect="deny", commandPattern="git push*")
+    status, problem = put(api, kept["ruleId"], version=1, effect="allow")
+    assert (status, problem["code"]) == (422, "rule_for_everything")
+    assert put(api, kept["ruleId"], version=1, effect="allow", everything=True)[0] == 200
+    assert added(mia, effect="allow", userId="me")["effect"] == "allow"
+
+
 def test_a_change_is_the_next_version_and_the_one_before_can_be_looked_up(api: Api) -> None:
     rule = added(api, effect="allow", commandPattern="git *")
-    status, changed = put(api, rule["ruleId"], version=1, effect="deny", toolKind="edit")
+    status, changed = put(api, rule["ruleId"], version=1, effect="deny", toolKind="edit", everything=True)
     assert (status, changed["version"], changed["effect"], changed.get("commandPattern")) == (200, 2, "deny", None)
     path = f"{RULES}/{rule['ruleId']}"
     first, newest = (answer_json(api.get(path + query)) for query in ("?version=1", ""))
@@ -136,11 +147,11 @@ def test_a_change_is_the_next_version_and_the_one_before_can_be_looked_up(api: A
 
 
 def test_of_ten_changes_at_once_one_counts(api: Api, conn: psycopg.Connection) -> None:
-    rule = added(api, effect="allow")
+    rule = added(api, effect="allow", everything=True)
 
     def change(number: int) -> int:
         own = Api(api.client.application.test_client())
-        return put(own, rule["ruleId"], version=1, effect="deny", note=f"by {number}")[0]
+        return put(own, rule["ruleId"], version=1, effect="deny", note=f"by {number}", everything=True)[0]
 
     with ThreadPoolExecutor(10) as pool:
         assert sorted(pool.map(change, range(10))) == [200, *[409] * 9]
@@ -149,16 +160,16 @@ def test_of_ten_changes_at_once_one_counts(api: Api, conn: psycopg.Connection) -
 
 
 def test_a_stale_change_is_told_the_version_in_force(api: Api) -> None:
-    rule = added(api, effect="allow")
-    put(api, rule["ruleId"], version=1, effect="deny")
-    status, problem = put(api, rule["ruleId"], version=1, effect="ask")
+    rule = added(api, effect="allow", everything=True)
+    put(api, rule["ruleId"], version=1, effect="deny", everything=True)
+    status, problem = put(api, rule["ruleId"], version=1, effect="ask", everything=True)
     assert (status, problem["code"], problem["version"]) == (409, "stale_version", 2)
     stale = api.delete(f"{RULES}/{rule['ruleId']}?version=1")
     assert (stale.status_code, answer_json(stale)["code"]) == (409, "stale_version")
 
 
 def test_a_removed_rule_decides_nothing_more_and_is_still_known(api: Api, driver: Driver) -> None:
-    rule = added(api, effect="allow")
+    rule = added(api, effect="allow", everything=True)
     path = f"{RULES}/{rule['ruleId']}"
     assert api.delete(path).status_code == 204
     assert api.delete(path).status_code == 404
@@ -168,7 +179,10 @@ def test_a_removed_rule_decides_nothing_more_and_is_still_known(api: Api, driver
 
 
 def test_members_write_their_own_rules_only(api: Api, mia: Api, conn: psycopg.Connection) -> None:
-    of_all, of_app = added(api, effect="deny"), added(api, effect="deny", appId=str(_default_app(conn)))
+    of_all, of_app = (
+        added(api, effect="deny", everything=True),
+        added(api, effect="deny", appId=str(_default_app(conn))),
+    )
     own = added(mia, effect="allow", userId="me")
     for refused in ({"effect": "allow"}, {"effect": "allow", "appId": of_app["appId"]}):
         assert mia.post(RULES, refused).status_code == 403
@@ -178,7 +192,7 @@ def test_members_write_their_own_rules_only(api: Api, mia: Api, conn: psycopg.Co
 
 
 def test_members_see_their_own_rules_and_those_for_everyone(api: Api, mia: Api) -> None:
-    shared, admins = added(api, effect="deny"), added(api, effect="allow", userId="me")
+    shared, admins = added(api, effect="deny", everything=True), added(api, effect="allow", userId="me")
     own = added(mia, effect="ask", userId="me")
     assert {rule["ruleId"] for rule in answer_json(mia.get(RULES))["items"]} == {shared["ruleId"], own["ruleId"]}
     assert mia.get(f"{RULES}/{admins['ruleId']}").status_code == 404
@@ -187,7 +201,7 @@ def test_members_see_their_own_rules_and_those_for_everyone(api: Api, mia: Api) 
 
 
 def test_rules_come_in_pages(api: Api) -> None:
-    made = [added(api, effect="deny", note=str(i))["ruleId"] for i in range(3)]
+    made = [added(api, effect="deny", note=str(i), everything=True)["ruleId"] for i in range(3)]
     first = answer_json(api.get(f"{RULES}?limit=2"))
     rest = answer_json(api.get(f"{RULES}?limit=2&cursor={first['nextCursor']}"))
     assert [rule["ruleId"] for rule in [*first["items"], *rest["items"]]] == made[::-1]
