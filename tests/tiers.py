@@ -17,7 +17,6 @@ SLOW = {
     "tests/acceptance/test_workers.py": "removes and recreates session workers",
     "tests/integration/jobs/hosts/test_process_host.py": "starts and kills executors",
     "tests/integration/jobs/test_job_worker.py": "starts and stops job workers",
-    "tests/integration/jobs/workers/test_losses.py": "removes session workers and waits for the sweeps",
     "tests/integration/jobs/runs/test_reclaiming.py": "kills job workers and waits for their leases",
     "tests/integration/jobs/runs/test_limits.py": "runs many sessions at once",
 }

@@ -33,7 +33,7 @@ def main() -> None:
                 result = {"sessionId": "one"}
             case "session/prompt":
                 say(f"I remember {next(heard)} prompt(s).")
-                result = {"stopReason": "end_sync_lease"}
+                result = {"stopReason": "end_turn"}
             case _:
                 continue
         send(id=request["id"], result=result)

@@ -117,7 +117,7 @@ class Driver:
         return self.event("message.delta", messageId="m1", role="assistant", text=text)
 
     def finish(self) -> tuple[int, Json]:
-        return self.report(self.event("run.finished", status="succeeded", stopReason="end_sync_lease"))
+        return self.report(self.event("run.finished", status="succeeded", stopReason="end_turn"))
 
     def body(self, *events: Json, **other: object) -> bytes:
         return json.dumps({"epoch": self.epoch, "attempt": self.attempt, "events": events, **other}).encode()

@@ -13,7 +13,7 @@ from typing import Any
 RESULTS: dict[str, Any] = {
     "initialize": {"protocolVersion": 1, "agentCapabilities": {}},
     "session/new": {"sessionId": "s1"},
-    "session/prompt": {"stopReason": "end_sync_lease"},
+    "session/prompt": {"stopReason": "end_turn"},
 }
 
 

@@ -47,7 +47,7 @@ WORDS = [
     "text",
     "completed",
     "pending",
-    "end_sync_lease",
+    "end_turn",
     "allow_once",
     "t1",
     "\0",

@@ -101,7 +101,7 @@ class World:
 DATA: dict[str, Json] = {
     "message.delta": {"messageId": "m1", "role": "assistant", "text": "x"},
     "run.started": {"provider": "demo", "agentSessionId": "conversation"},
-    "run.finished": {"status": "succeeded", "stopReason": "end_sync_lease"},
+    "run.finished": {"status": "succeeded", "stopReason": "end_turn"},
     "run.failed": {"status": "failed", "reason": {"code": "agent_crashed", "message": "It crashed."}},
     "run.warning": {"code": "agent_lost", "message": "The executor was restarted."},
     "human_loop.requested": {"kind": "permission", "title": "May I?", "fingerprint": "f", "options": []},

@@ -26,7 +26,7 @@ def all_it_says(driver: Driver) -> list[Json]:
     """Its end is in the middle: what follows is late."""
     before, after = EVENTS // 2, EVENTS - EVENTS // 2
     said = [driver.delta("x") for _ in range(before)]
-    end = driver.event("run.finished", status="succeeded", stopReason="end_sync_lease")
+    end = driver.event("run.finished", status="succeeded", stopReason="end_turn")
     return [*said, end, *(driver.delta("late") for _ in range(after))]
 
 

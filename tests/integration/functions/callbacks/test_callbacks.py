@@ -36,7 +36,7 @@ def test_a_bound_run_is_driven_from_beginning_to_end(api: Api, driver: Driver) -
     assert driver.report(driver.delta("a"), driver.delta("b"))[1]["accepted"] == 2
     assert driver.finish() == (200, {"accepted": 1, "duplicates": 0, "lastSeq": 5, "stopRequested": False})
     run = answer_json(api.get(f"/api/runs/{driver.run_id}"))
-    assert (run["status"], run["stopReason"], run["bound"]) == ("succeeded", "end_sync_lease", True)
+    assert (run["status"], run["stopReason"], run["bound"]) == ("succeeded", "end_turn", True)
     types = [event["type"] for event in events_of(api, driver)]
     assert types == ["run.queued", "run.started", "message.delta", "message.delta", "run.finished"]
 

@@ -70,7 +70,7 @@ def test_the_list_is_as_it_was_told_last_in_its_order(conn: Conn, run: RunRow) -
 def test_each_change_is_kept_with_its_event_and_one_that_changes_nothing_is_none(conn: Conn, run: RunRow) -> None:
     first = told(2, ("a", "Look", "pending"), ("b", "Tidy", "pending"))
     second = told(3, ("b", "Tidy", "pending"), ("a", "Look", "in_progress"))
-    call_back(conn, run, first, event(3, "message.stop", {"messageId": "m", "stopReason": "end_sync_lease"}))
+    call_back(conn, run, first, event(3, "message.stop", {"messageId": "m", "stopReason": "end_turn"}))
     call_back(conn, run, second.model_copy(update={"n": 4}))
     assert changes(conn, run.id) == [("a", None, "pending"), ("b", None, "pending"), ("a", "pending", "in_progress")]
     seqs = {entry.id: entry.seq for entry in log_of(conn, run.id)}

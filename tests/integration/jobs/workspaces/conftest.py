@@ -105,7 +105,7 @@ class Session:
         return int(found[0])
 
     def stop_message(self, run: RunRow) -> None:
-        self.say(run, "message.stop", messageId="m", stopReason="end_sync_lease")
+        self.say(run, "message.stop", messageId="m", stopReason="end_turn")
 
     def end_run(self, run: RunRow) -> None:
         call_back(self.conn, run, finished(self.next_n(run)))

@@ -235,7 +235,7 @@ def test_a_name_that_is_about_to_be_deleted_is_in_no_snapshot_until_it_is_over(
         session.expire_turn()
         session.run()
         assert save_all(context, session) == ["failed"]
-        assert "being deleted" in (session.state.sync_error or "")
+        assert "is deleting objects" in (session.state.sync_error or "")
         bucket.delete(doomed)  # it goes on
     session.make_due()
     assert save_all(context, session) == ["saved"]
