@@ -29,7 +29,7 @@ def deciding_rule(rules: Sequence[ApprovalRuleRow], call: MatchedCall) -> Approv
     for rule in strict:
         if rule.effect == "deny" and _is_about(rule, call):
             return rule
-    if strict and len(call.command or "") * len(rules) > MOST_CHARACTERS:
+    if call.runs.size * len(strict) > MOST_CHARACTERS:
         return None
     if any(_may_be_about(rule, call) for rule in strict):
         return None

@@ -63,6 +63,11 @@ class Script:
     commands: tuple[SimpleCommand, ...] = ()
     is_clear: bool = True
 
+    @property
+    def size(self) -> int:
+        """Return the characters of all words."""
+        return sum(len(word.letters) + 1 for command in self.commands for word in command.words)
+
 
 NOTHING = Script()
 

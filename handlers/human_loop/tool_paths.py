@@ -148,11 +148,15 @@ class Mentions:
                 if match := _FOLDER_OPTION.match(option):
                     named.append(match[1] or value)
         for each in named:
-            entered = [folder(posixpath.join(base, each)) or base for base in self.folders]
+            self._enter(each)
+
+    def _enter(self, name: str) -> None:
+        """Add the folder below each folder so far; from MOST_FOLDERS on, no more is known."""
+        is_known = not any(hole.value in name for hole in Hole) and not name.startswith("~")
+        self.is_sure &= is_known and len(name) <= LONGEST_PATH and len(self.folders) <= MOST_FOLDERS
+        if self.is_sure:
+            entered = [folder(posixpath.join(base, name)) or base for base in self.folders]
             self.folders = list(dict.fromkeys([*self.folders, *entered]))
-            self.is_sure &= not any(hole.value in each for hole in Hole) and not each.startswith("~")
-        if len(self.folders) > MOST_FOLDERS:
-            self.folders, self.is_sure = self.folders[:MOST_FOLDERS], False
 
     def _add(self, letters: str) -> None:
         self.is_sure &= Hole.ANYTHING.value not in letters and len(self.found) <= MOST_MENTIONS
