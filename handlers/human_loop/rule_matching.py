@@ -127,12 +127,5 @@ def _runs(call: MatchedCall, pattern: str) -> bool:
     if call.command is None or is_too_long(call.command):
         return False
     return text_matches(call.command, pattern) or any(
-        text_matches(text, pattern) for command in call.runs.commands for text in _certain_texts(command)
+        text_matches(text, pattern) for command in call.runs.commands for text in command.certain_texts
     )
-
-
-def _certain_texts(command: SimpleCommand) -> set[str]:
-    """Return the forms in which people write the command: as words, quoted, and as it stands."""
-    texts = [word.text for word in command.words]
-    words = [text for text in texts if text is not None]
-    return {command.text} if len(words) < len(texts) else {command.text, " ".join(words), shlex.join(words)}

@@ -6,9 +6,10 @@ The grammar finds where commands and words begin and end. What it does not know 
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
@@ -54,6 +55,14 @@ class SimpleCommand:
     text: str
     targets: tuple[Word, ...] = ()
     is_redirected: bool = False
+
+    @cached_property
+    def certain_texts(self) -> frozenset[str]:
+        """The forms in which people write the command: as it stands, as words, and with quotes where needed."""
+        texts = [word.text for word in self.words]
+        words = [text for text in texts if text is not None]
+        is_certain = len(words) == len(texts)
+        return frozenset({self.text, " ".join(words), shlex.join(words)}) if is_certain else frozenset({self.text})
 
 
 @dataclass(frozen=True)
