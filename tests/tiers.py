@@ -11,14 +11,18 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SLOW = {
-    "tests/acceptance/faults": "kills and stops processes of a whole stack",
-    "tests/acceptance/test_parking.py": "waits for leases of a whole stack",
-    "tests/acceptance/test_portal.py": "drives a browser through every page of the portal",
-    "tests/acceptance/test_workers.py": "removes and recreates session workers",
+    "tests/acceptance": "starts, kills and stops whole stacks, and drives a browser",
+    "tests/integration/cli/admin": "talks to a whole stack from a terminal",
+    "tests/integration/cli/chat": "talks to a whole stack from a terminal",
+    "tests/integration/cli/local/test_up.py": "starts and stops whole stacks",
+    "tests/integration/cli/local/test_up_store.py": "starts and stops whole stacks",
+    "tests/integration/fuzz": "sends calls made up by chance for minutes",
     "tests/integration/jobs/hosts/test_process_host.py": "starts and kills executors",
-    "tests/integration/jobs/test_job_worker.py": "starts and stops job workers",
-    "tests/integration/jobs/runs/test_reclaiming.py": "kills job workers and waits for their leases",
     "tests/integration/jobs/runs/test_limits.py": "runs many sessions at once",
+    "tests/integration/jobs/runs/test_reclaiming.py": "kills job workers and waits for their leases",
+    "tests/integration/jobs/test_job_worker.py": "starts and stops job workers",
+    "tests/integration/jobs/workers": "starts, stops and removes session workers",
+    "tests/unit/portal": "installs and builds the portal",
 }
 
 
