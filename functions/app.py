@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from apiflask import APIFlask
+from flask import Response
 
 from functions.callbacks.executor_port import ExecutorPort
 from functions.callbacks.fast_path import FastPath
@@ -20,7 +21,7 @@ from functions.http.auth import enforce_permissions
 from functions.http.compression import compress_json
 from functions.http.openapi import describe
 from functions.http.parsing import ApiRequest
-from functions.http.path_ids import PathIdConverter
+from functions.http.path_ids import PathIdConverter, methods_of_fixed_path
 from functions.http.problems import answer_with_problems
 from functions.http.strict_json import StrictJson
 from functions.http.tracing import trace_requests
@@ -58,6 +59,14 @@ PORTAL = Path(__file__).resolve().parent.parent / "portal"
 class ApiApp(APIFlask):
     request_class = ApiRequest
     json_provider_class = StrictJson
+
+    def make_default_options_response(self) -> Response:
+        """Answer OPTIONS with the methods of this very path."""
+        response = super().make_default_options_response()
+        fixed = methods_of_fixed_path()
+        if fixed is not None:
+            response.headers["Allow"] = ", ".join(sorted(fixed))
+        return response
 
 
 def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> APIFlask:

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from functions.http.schemas import PageQuery
+from functions.http.schemas import Moment, PageQuery
 from handlers.files.compare import FileChange
 from handlers.files.preview import LineEnds, PreviewKind
 from handlers.files.tree import FileKind
@@ -153,8 +153,8 @@ class AuditQuery(PageQuery):
     session_id: UUID | None = None
     action: Literal["tree", "content", "download", "zip", "diff", "search"] | None = None
     allowed: bool | None = None
-    from_: Annotated[AwareDatetime | None, Field(alias="from")] = None
-    to: AwareDatetime | None = None
+    from_: Annotated[Moment | None, Field(alias="from")] = None
+    to: Moment | None = None
 
 
 class FileAccessAnswer(Wire):

@@ -62,6 +62,7 @@ _PROBLEMS = {
     "404": "Not found, or not visible to you",
     "409": "The request conflicts with the present state",
     "413": "Too large",
+    "431": "The request line and headers are too large",
     "422": "The request is invalid; `errors` names the fields",
     "503": "Temporarily unavailable",
 }
@@ -221,6 +222,8 @@ def _complete(operation: Json, rule: Rule, needed: str | None) -> None:
         *(["404"] if rule.arguments or {"requestBody", "404"} & {*operation, *operation["responses"]} else []),
         *(["400", "413"] if "requestBody" in operation else []),
         *(["422"] if has_input or rule.arguments else []),
+        *(["404"] if rule.rule.startswith("/api/files/") else []),
+        *(["431"] if any(parameter["in"] == "query" for parameter in parameters) else []),
         *(["409"] if "409" in operation["responses"] else []),
         *(["503"] if rule.rule.startswith("/api/") else []),
     )

@@ -13,7 +13,7 @@ from flask import Response
 from psycopg import DataError, OperationalError
 from werkzeug.exceptions import HTTPException
 
-from functions.http.path_ids import has_malformed_id
+from functions.http.path_ids import has_malformed_id, methods_of_fixed_path
 from functions.http.tracing import current_trace_id
 from schema.errors import (
     Conflict,
@@ -128,9 +128,12 @@ def _http_problem(error: HTTPException) -> Response | HTTPException:
     if error.response is not None or (error.code or 500) < 400:  # a redirect or a raised response
         return error
     status = error.code or 500
-    if status == HTTPStatus.NOT_FOUND and has_malformed_id():
+    fixed = methods_of_fixed_path()
+    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED) and has_malformed_id() and fixed is None:
         return known_problem(InvalidId("An id in the path is not a UUID."))
     headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
+    if status == HTTPStatus.METHOD_NOT_ALLOWED and fixed is not None:
+        headers["Allow"] = ", ".join(sorted(fixed))
     code = _CODES.get(HTTPStatus(status), HTTPStatus(status).phrase.lower().replace(" ", "_"))
     return problem(status, code=code, detail=error.description or error.name, headers=headers)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from flask import Response
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
 
 from schema.events import Envelope
 from schema.wire import Page, Request, Text, Wire
 
 MAX_SEQ = 2**63 - 1
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 LAST_EVENT_ID = r"^[0-9]{0,18}$"
 IDEMPOTENCY_KEY = r"^[\x21-\x7e]{1,255}$"
 PAGE_CURSOR = r"^[0-9]{1,17}-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
@@ -25,6 +27,13 @@ def is_a_number(value: object) -> object:
     return value
 
 
+def is_rfc3339(value: object) -> object:
+    """Refuse numbers: a moment is a text of RFC 3339, whatever else a parser would take for one."""
+    if isinstance(value, str) and not _RFC3339.fullmatch(value):
+        raise ValueError("must be a date and time as in RFC 3339")
+    return value
+
+
 def not_blank(prompt: str) -> str:
     if not prompt.strip():
         raise ValueError("must not be empty")
@@ -33,6 +42,7 @@ def not_blank(prompt: str) -> str:
 
 Prompt = Annotated[Text, Field(min_length=1, json_schema_extra={"pattern": r"\S"}), AfterValidator(not_blank)]
 Whole = Annotated[int, BeforeValidator(is_a_number)]
+Moment = Annotated[AwareDatetime, BeforeValidator(is_rfc3339)]
 Title = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
 
 

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from functions.http.schemas import Whole
+from functions.http.schemas import is_a_number
 from handlers.access.permissions import Permission
 from handlers.access.tokens import LONGEST_DAYS
 from schema.rows import Role, SignInMethod
@@ -36,7 +36,7 @@ class NewTokenBody(Request):
 
     label: Text = Field(min_length=1, max_length=200)
     scopes: Annotated[list[Permission], Field(min_length=1, max_length=100)] | None = None
-    days: Annotated[Whole, Field(ge=1, le=LONGEST_DAYS)] | None = None
+    days: Annotated[int, Field(ge=1, le=LONGEST_DAYS), BeforeValidator(is_a_number)] | None = None
 
 
 class TokenAnswer(Wire):

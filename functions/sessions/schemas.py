@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from functions.http.schemas import Cursor, PageQuery, Title
+from functions.http.schemas import MAX_SEQ, PageQuery, Title, is_a_number
 from schema.rows import RunStatus
 from schema.wire import Request, Text, Wire
 
@@ -35,7 +35,7 @@ class EditSessionBody(Request):
 class ReadBody(Request):
     """The number of the last event that you have seen."""
 
-    seq: Cursor
+    seq: Annotated[int, Field(ge=0, le=MAX_SEQ), BeforeValidator(is_a_number)]
 
 
 class SessionsQuery(PageQuery):

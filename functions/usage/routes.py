@@ -8,10 +8,10 @@ from uuid import UUID
 
 from apiflask import APIBlueprint
 from flask import Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from functions.http.auth import actor, permission
-from functions.http.schemas import answer
+from functions.http.schemas import Moment, answer
 from functions.runtime.process import api_process
 from handlers.usage.sums import UsageSum, usage_sums
 from schema.wire import Request, Text, Wire
@@ -24,8 +24,8 @@ class UsageQuery(Request):
     own."""
 
     group_by: Literal["day", "session", "app", "user", "provider", "model"] = "day"
-    from_: Annotated[AwareDatetime | None, Field(alias="from")] = None
-    to: AwareDatetime | None = None
+    from_: Annotated[Moment | None, Field(alias="from")] = None
+    to: Moment | None = None
     user_id: UUID | None = None
     cursor: Text | None = Field(default=None, max_length=200)
     limit: int = Field(default=100, ge=1, le=500)
