@@ -19,6 +19,7 @@ OPERATORS_ONLY = [
     ("POST", "/api/runs/queue/drain"),
     ("POST", "/api/reconcile/runs"),
     ("POST", "/api/reconcile/sync"),
+    ("GET", "/api/admin/audit"),
     ("GET", "/api/session-workers"),
     ("POST", f"/api/session-workers/{UUID(int=7)}/activate"),
     ("POST", f"/api/session-workers/{UUID(int=7)}/sync"),
