@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
-from schema.wire import Request, Text, Wire
+from schema.wire import Flag, Request, Text, Wire
 
 Effect = Literal["allow", "ask", "deny"]
 ToolKind = Literal["read", "edit", "delete", "move", "search", "execute", "think", "fetch", "switch_mode", "other"]
@@ -59,7 +59,7 @@ class RuleText(Request):
     note: Text | None = Field(
         default=None, min_length=1, max_length=500, description="Reason for the rule. A denied agent receives it."
     )
-    everything: bool | None = Field(
+    everything: Flag | None = Field(
         default=None,
         description="Confirm a rule for all runs that has neither a path nor a command pattern. It is not stored.",
     )

@@ -5,7 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    Strict,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema
 
@@ -49,6 +58,10 @@ class Wire(BaseModel):
     def to_json(self) -> Json:
         """Return the camelCase JSON object without empty keys."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+Flag = Annotated[bool, Strict()]
+"""A JSON true or false, and nothing that a parser might take for one."""
 
 
 class Request(Wire):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
@@ -98,6 +99,7 @@ def refusal_bytes(refusal: RefusedRequest) -> bytes:
         "status": status.value,
         "detail": refusal.detail,
         "code": refusal.problem_code,
+        "traceId": secrets.token_hex(16),
     }
     content = json.dumps(problem).encode()
     lines = [

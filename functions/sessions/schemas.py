@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from functions.http.schemas import MAX_SEQ, PageQuery, Title, is_a_number
 from schema.rows import RunStatus
-from schema.wire import Request, Text, Wire
+from schema.wire import Flag, Request, Text, Wire
 
 
 class OpenSessionBody(Request):
@@ -21,9 +21,11 @@ class OpenSessionBody(Request):
 class EditSessionBody(Request):
     """Fields to change; absent fields stay. Pins and the archive are yours alone."""
 
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
     title: Title | None = None
-    pinned: bool | None = None
-    archived: bool | None = None
+    pinned: Flag | None = None
+    archived: Flag | None = None
 
     @model_validator(mode="after")
     def _changes_something(self) -> EditSessionBody:

@@ -90,13 +90,15 @@ include-path = "/api/runs/restore-plan"
 # a plan that is refused is 422, however well it was asked for
 checks = {{ positive_data_acceptance = {{ expected-statuses = ["2xx", 401, 403, 404, 422] }} }}
 [[operations]]
-include-path = "/api/human-loop/rules"
+include-path-regex = "^/api/human-loop/rules"
 # a rule for every run has to say so
 checks = {{ positive_data_acceptance = {{ expected-statuses = ["2xx", 401, 403, 404, 409, 422] }} }}
 [[operations]]
 include-path-regex = "^/api/files/"
 # a path, a cursor or a pair of snapshots may make no sense, however well they are written
-checks = {{ positive_data_acceptance = {{ expected-statuses = ["2xx", 401, 403, 404, 416, 422, 431] }} }}
+[operations.checks]
+positive_data_acceptance = {{ expected-statuses = ["2xx", 401, 403, 404, 416, 422, 431] }}
+negative_data_rejection = {{ expected-statuses = [400, 401, 403, 404, 405, 422, 431] }}
 [[operations]]
 include-path = "/api/runs/{{runId}}/stream"
 request-timeout = 5
