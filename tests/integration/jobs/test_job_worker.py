@@ -99,7 +99,7 @@ def test_a_worker_says_that_it_cannot_keep_workers_where_it_is_told(
         [sys.executable, "-m", "jobs"], cwd=ROOT, env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    said = f"RUNYARD_DATA_DIR: {a_file}/workers cannot be made: Not a directory."
+    said = f"RUNYARD_DATA_DIR: {a_file}/workers could not be created: Not a directory."
     assert done.stderr.splitlines()[-1] == said
     assert "Traceback" not in done.stderr
 

@@ -198,7 +198,7 @@ def test_a_run_never_starts_on_half_a_workspace(session: Session, way: Way) -> N
     assert execute_run(session.context, run.id) == "ended"
     blocked = session.runs.row(run.id)
     assert (blocked.status, blocked.reason_code) == ("blocked", "restore_incomplete")
-    assert "try again" in (blocked.reason_message or "")
+    assert "Try again" in (blocked.reason_message or "")
     assert session.status == "lost"
     way.heal()
     again = session.say("read notes.txt")
@@ -239,7 +239,7 @@ def test_only_the_named_force_removes_what_is_not_saved(session: Session, way: W
 def test_force_stops_at_a_live_run(session: Session) -> None:
     run = session.begin("sleep 100")
     session.runs.wait_for(run.id, "running")
-    with pytest.raises(Conflict, match="stop it first"):
+    with pytest.raises(Conflict, match="stop the run first"):
         force_remove_worker(session.context, session.session_id, actor="user:7", reason="now")
     assert session.folder.exists()
 
