@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from schema.live_files import LiveFolderQuery, LiveHeadQuery, LiveSearchQuery
 from schema.restore_plan import ConflictPolicy
 from schema.wire import Json, Request, Text
 
@@ -45,6 +46,27 @@ class PlanRestore(JobRequest):
     manifest: Json
     runtime_version: str | None = None
     conflict_policy: ConflictPolicy = "keep_session"
+
+
+class PutLiveFile(Request):
+    """Bytes of a live file for the object store, from `start` up to `end`, while the file is this `version`."""
+
+    path: Text
+    version: Text
+    start: int
+    end: int
+
+
+class ReadLiveFiles(JobRequest):
+    """Read a session's live workspace: exactly one of the four."""
+
+    kind: ClassVar[str] = "read_live_files"
+
+    session_id: UUID
+    folder: LiveFolderQuery | None = None
+    search: LiveSearchQuery | None = None
+    head: LiveHeadQuery | None = None
+    put: PutLiveFile | None = None
 
 
 class WorkerRequest(JobRequest):

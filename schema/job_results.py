@@ -8,9 +8,29 @@ from uuid import UUID
 
 from pydantic import Field
 
+from schema.live_files import LiveHead, LiveItems
 from schema.wire import Wire
 
 ReconcileOutcome = Literal["adopted", "dispatched", "retried", "failed", "cancelled", "waiting"]
+
+
+class LiveRefusal(Wire):
+    """The executor's refusal of a path."""
+
+    status: int
+    code: str
+    detail: str
+
+
+class LiveFilesRead(Wire):
+    """What the live workspace holds at `as_of`; or `gone`, a sentence that says why nobody can read it."""
+
+    as_of: datetime
+    items: LiveItems | None = None
+    head: LiveHead | None = None
+    put_key: str | None = None
+    refusal: LiveRefusal | None = None
+    gone: str | None = None
 
 
 class QueueDrained(Wire):

@@ -29,6 +29,12 @@ def manifest_key(session_id: UUID, snapshot_id: UUID) -> str:
     return f"{session_prefix(session_id)}snapshots/{snapshot_id}"
 
 
+def live_file_key(session_id: UUID, read_id: UUID) -> str:
+    """Return the key of bytes of a live file, put there for one download. No snapshot names it, so that garbage
+    collection deletes it."""
+    return f"{session_prefix(session_id)}live/{read_id}"
+
+
 def is_content_key(session_id: UUID, key: str) -> bool:
     """Tell whether the key names a pack or a part of this session. A manifest comes from a worker and may claim
     anything."""

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
-from uuid import UUID
 
-from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,9 +14,10 @@ from starlette.types import ASGIApp
 
 from executor import RUNTIME_VERSION
 from executor.agents.roots import link_agent_data, validate_workspace
+from executor.http.file_routes import file_routes
 from executor.http.guard import Guard
-from executor.http.problems import MalformedBody, on_error
-from executor.process.account import AgentAccount
+from executor.http.parsing import answer, as_account, body_of, path_id, query_of
+from executor.http.problems import on_error
 from executor.runs.registry import ExecutorIdentity, Runs
 from executor.workspaces.sync_operations import SyncOperations
 from schema.errors import Conflict, Invalid, RunyardError
@@ -33,13 +31,9 @@ from schema.executor_api import (
     StopRun,
     ValidateWorkspace,
 )
-from schema.wire import Wire
 from schema.workspace_api import Links, RestoreWorkspace, SyncWorkspace, WaitForOperation
 
 DeclareProviders = Callable[[], list[ProviderDeclared]]
-T = TypeVar("T", bound=BaseModel)
-A = TypeVar("A")
-P = ParamSpec("P")
 
 
 def make_app(
@@ -56,6 +50,7 @@ def make_app(
         *_run_routes(runs),
         *_workspace_routes(identity),
         *_sync_routes(sync_operations),
+        *file_routes(identity),
         *_report_routes(
             identity, runs, sync_operations, declare_providers, lambda: CallRecords(items=list(guard.calls))
         ),
@@ -67,24 +62,24 @@ def make_app(
 
 def _run_routes(runs: Runs) -> list[Route]:
     async def start(request: Request) -> Response:
-        state, is_new = await runs.start(await _body(request, StartRun))
-        return _answer(state, 202 if is_new else 200)
+        state, is_new = await runs.start(await body_of(request, StartRun))
+        return answer(state, 202 if is_new else 200)
 
     async def state(request: Request) -> Response:
-        return _answer(await runs.state(_id(request, "run_id")))
+        return answer(await runs.state(path_id(request, "run_id")))
 
     async def stop(request: Request) -> Response:
-        query = _parsed(StopRun, dict(request.query_params))
+        query = query_of(request, StopRun)
         end = runs.park if query.park else runs.stop
-        return _answer(await end(_id(request, "run_id"), query.claim), 202)
+        return answer(await end(path_id(request, "run_id"), query.claim), 202)
 
     async def answer_request(request: Request) -> Response:
-        run_id, request_id = _id(request, "run_id"), _id(request, "request_id")
-        answer = await _body(request, Answer)
-        if answer.request_id != request_id:
+        run_id, request_id = path_id(request, "run_id"), path_id(request, "request_id")
+        given = await body_of(request, Answer)
+        if given.request_id != request_id:
             raise Invalid("The body's requestId differs from the request id in the path. Send the same id in both.")
-        is_first = await runs.answer(run_id, answer)
-        return _answer(await runs.state(run_id), 202 if is_first else 200)
+        is_first = await runs.answer(run_id, given)
+        return answer(await runs.state(run_id), 202 if is_first else 200)
 
     return [
         Route("/runs", start, methods=["POST"]),
@@ -96,16 +91,18 @@ def _run_routes(runs: Runs) -> list[Route]:
 
 def _workspace_routes(identity: ExecutorIdentity) -> list[Route]:
     async def validate(request: Request) -> Response:
-        body = await _body(request, ValidateWorkspace)
-        return _answer(
-            await asyncio.to_thread(_as, identity.account, validate_workspace, identity.workspace, identity.home, body)
+        body = await body_of(request, ValidateWorkspace)
+        return answer(
+            await asyncio.to_thread(
+                as_account, identity.account, validate_workspace, identity.workspace, identity.home, body
+            )
         )
 
     async def link(request: Request) -> Response:
-        body = await _body(request, LinkAgentData)
+        body = await body_of(request, LinkAgentData)
         if body.session_id != identity.session_id:
             raise Conflict("This executor belongs to another session.", code="wrong_session")
-        return _answer(await asyncio.to_thread(_as, identity.account, link_agent_data, identity.home))
+        return answer(await asyncio.to_thread(as_account, identity.account, link_agent_data, identity.home))
 
     return [
         Route("/workspace/validate", validate, methods=["POST"]),
@@ -115,17 +112,17 @@ def _workspace_routes(identity: ExecutorIdentity) -> list[Route]:
 
 def _sync_routes(sync_operations: SyncOperations) -> list[Route]:
     async def sync(request: Request) -> Response:
-        return _answer(await sync_operations.sync(await _body(request, SyncWorkspace)), 202)
+        return answer(await sync_operations.sync(await body_of(request, SyncWorkspace)), 202)
 
     async def restore(request: Request) -> Response:
-        return _answer(await sync_operations.restore(await _body(request, RestoreWorkspace)), 202)
+        return answer(await sync_operations.restore(await body_of(request, RestoreWorkspace)), 202)
 
     async def state(request: Request) -> Response:
-        query = _parsed(WaitForOperation, dict(request.query_params))
-        return _answer(await sync_operations.state(_id(request, "operation_id"), wait=query.wait))
+        query = query_of(request, WaitForOperation)
+        return answer(await sync_operations.state(path_id(request, "operation_id"), wait=query.wait))
 
     async def links(request: Request) -> Response:
-        return _answer(sync_operations.give_links(_id(request, "operation_id"), await _body(request, Links)))
+        return answer(sync_operations.give_links(path_id(request, "operation_id"), await body_of(request, Links)))
 
     return [
         Route("/workspace/sync", sync, methods=["POST"]),
@@ -151,10 +148,10 @@ def _report_routes(
             spooled=await runs.undelivered(),
             restored=sync_operations.restored,
         )
-        return _answer(report)
+        return answer(report)
 
     async def events(_request: Request) -> Response:
-        return _answer(calls())
+        return answer(calls())
 
     async def providers(_request: Request) -> Response:
         declared = await asyncio.to_thread(declare_providers)
@@ -165,31 +162,3 @@ def _report_routes(
         Route("/events", events, methods=["GET"]),
         Route("/providers", providers, methods=["GET"]),
     ]
-
-
-def _as(account: AgentAccount, act: Callable[P, A], *args: P.args, **kwargs: P.kwargs) -> A:
-    with account.acting():
-        return act(*args, **kwargs)
-
-
-async def _body(request: Request, kind: type[T]) -> T:
-    return _parsed(kind, await request.body())
-
-
-def _parsed(kind: type[T], content: bytes | dict[str, str]) -> T:
-    """Parse a body or query as `kind`. The error names the bad field and never echoes its value, which may be a key."""
-    try:
-        return kind.model_validate_json(content) if isinstance(content, bytes) else kind.model_validate(content)
-    except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        if fault["type"] == "json_invalid":
-            raise MalformedBody(fault["msg"]) from None
-        raise Invalid(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
-
-
-def _id(request: Request, name: str) -> UUID:
-    return UUID(str(request.path_params[name]))
-
-
-def _answer(message: Wire, status: int = 200) -> Response:
-    return JSONResponse(message.to_json(), status)

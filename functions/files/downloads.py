@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -11,7 +11,9 @@ from flask import Response, request
 
 from functions.files.auditing import note_access, record_broken_answer, this_access
 from functions.files.contents import file_bytes
+from functions.files.live import LiveFile
 from functions.files.reading import OpenTree, file_reading
+from functions.files.schemas import SnapshotPart
 from functions.http.problems import problem
 from functions.runtime.process import api_process
 from functions.runtime.stream_slots import StreamSlot, StreamSlots
@@ -19,34 +21,61 @@ from handlers.files.audit import FileAccess
 from handlers.files.preview import mime_type_of, safe_name
 from handlers.files.tree import Content
 from schema.errors import RunyardError
+from schema.wire import rfc3339
 
 _log = structlog.get_logger(__name__)
 
 
 def download_response(opened: OpenTree, path: str, file: Content) -> Response:
-    """Answer the file or the single range that was asked for; 416 for a range that the file has not."""
-    start, end, status = 0, file.size, HTTPStatus.OK
-    etag = f'"{file.digest}"'
+    """Answer the file of a snapshot, or the single range that was asked for."""
+    reader, manifest = file_reading().objects, opened.tree.manifest
+
+    def pieces(start: int, end: int) -> Iterator[bytes]:
+        return file_bytes(reader, manifest, file, start=start, end=end)
+
+    return _ranged(path, pieces, size=file.size, etag=f'"{file.digest}"', part=opened.part)
+
+
+def live_download(file: LiveFile, part: SnapshotPart) -> Response:
+    """Answer the live file, or the single range that was asked for."""
+    return _ranged(file.path, file.pieces, size=file.head.size, etag=f'"{file.head.version}"', part=part)
+
+
+def state_headers(part: SnapshotPart) -> dict[str, str]:
+    """Return the headers that tell which state of the files an answer sends, and as of when."""
+    headers = {"Runyard-State": part.state, "Runyard-As-Of": rfc3339(part.as_of)}
+    if part.snapshot_id is not None:
+        headers["Runyard-Snapshot"] = str(part.snapshot_id)
+    if part.not_live is not None:
+        headers["Runyard-Not-Live"] = part.not_live.code
+    return headers
+
+
+def _ranged(
+    path: str, pieces_of: Callable[[int, int], Iterator[bytes]], *, size: int, etag: str, part: SnapshotPart
+) -> Response:
+    """Answer all bytes or the single range that was asked for; 416 for a range that the file has not."""
+    start, end, status = 0, size, HTTPStatus.OK
     asked = request.range
     if_range = request.headers.get("If-Range")
     if asked is not None and asked.units == "bytes" and len(asked.ranges) == 1 and if_range in (None, etag):
-        span = asked.range_for_length(file.size)
+        span = asked.range_for_length(size)
         if span is None:
             return problem(
                 HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
                 code="bad_range",
                 detail="The file has no such range.",
-                headers={"Content-Range": f"bytes */{file.size}"},
+                headers={"Content-Range": f"bytes */{size}"},
             )
         (start, end), status = span, HTTPStatus.PARTIAL_CONTENT
-    pieces = file_bytes(file_reading().objects, opened.tree.manifest, file, start=start, end=end)
     note_access(bytes=end - start, files=1)
-    response = streamed(pieces, name=safe_name(path), mime_type=mime_type_of(path), status=status)
+    response = streamed(pieces_of(start, end), name=safe_name(path), mime_type=mime_type_of(path), status=status)
     response.content_length = end - start
     response.headers["Accept-Ranges"] = "bytes"
     response.headers["ETag"] = etag
+    response.headers.update(state_headers(part))
     if status == HTTPStatus.PARTIAL_CONTENT:
-        response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
+        response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     return response
 
 

@@ -8,7 +8,8 @@ from flask import Response
 from functions.files.archives import zip_bytes
 from functions.files.auditing import audit, note_access
 from functions.files.comparing import changes_page, one_change
-from functions.files.downloads import streamed
+from functions.files.downloads import state_headers, streamed
+from functions.files.live import file_item, read_live, save_changes
 from functions.files.reading import file_reading, open_sides, open_tree
 from functions.files.schemas import (
     DiffAnswer,
@@ -24,6 +25,8 @@ from functions.http.schemas import answer
 from handlers.files.archive import plan_archive
 from handlers.files.search import search_names
 from handlers.files.tree import read_path
+from schema.job_requests import ReadLiveFiles
+from schema.live_files import LiveSearchQuery
 
 many_files = APIBlueprint("many_files", __name__, tag="Files")
 audit(many_files)
@@ -35,11 +38,18 @@ audit(many_files)
 @many_files.output(SearchAnswer)
 def get_search(query_data: SearchQuery) -> Response:
     """Find files and folders by name"""
-    opened = open_tree(query_data)
-    found = search_names(opened.tree, query_data.q, limit=query_data.limit)
-    note_access(files=len(found.items))
-    items = [FileItemAnswer(**vars(item)) for item in found.items]
-    return answer(SearchAnswer(**vars(opened.part), items=items, partial=found.is_partial))
+    search = LiveSearchQuery(text=query_data.q, limit=query_data.limit)
+    live = read_live(query_data, ReadLiveFiles(session_id=query_data.session_id, search=search))
+    if live.read is not None and live.read.items is not None:
+        part, is_partial = live.part, live.read.items.is_partial
+        items = [file_item(item) for item in live.read.items.items]
+    else:
+        opened = open_tree(query_data, not_live=live.not_live)
+        found = search_names(opened.tree, query_data.q, limit=query_data.limit)
+        part, items, is_partial = opened.part, found.items, found.is_partial
+    note_access(files=len(items))
+    answers = [FileItemAnswer(**vars(item)) for item in items]
+    return answer(SearchAnswer(**vars(part), items=answers, partial=is_partial))
 
 
 @many_files.get("/api/files/zip")
@@ -59,14 +69,17 @@ def get_search(query_data: SearchQuery) -> Response:
 def get_zip(query_data: FolderQuery) -> Response:
     """Download a folder as a zip
 
-    Symbolic links are left out, because they may lead outside.
+    Symbolic links are left out, because they may lead outside. Changes of a worker are saved first, so that the
+    archive shows one state; when they cannot be saved in time, it is the newest snapshot's.
     """
-    opened = open_tree(query_data)
+    opened = open_tree(query_data, not_live=save_changes(query_data))
     plan = plan_archive(opened.tree, read_path(query_data.path))
     note_access(files=len(plan.members), bytes=plan.bytes)
     reading = file_reading()
     pieces = zip_bytes(reading.objects, opened.tree.manifest, plan)
-    return streamed(pieces, name=f"{plan.name}.zip", mime_type="application/zip", slots=reading.archives)
+    response = streamed(pieces, name=f"{plan.name}.zip", mime_type="application/zip", slots=reading.archives)
+    response.headers.update(state_headers(opened.part))
+    return response
 
 
 @many_files.get("/api/files/diff")

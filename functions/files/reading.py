@@ -9,7 +9,7 @@ from flask import Flask, current_app
 from functions.files.auditing import note_access
 from functions.files.object_reader import ObjectReader
 from functions.files.open_snapshots import OpenSnapshots
-from functions.files.schemas import DiffQuery, SnapshotPart, SnapshotQuery
+from functions.files.schemas import DiffQuery, NotLive, SnapshotPart, SnapshotQuery
 from functions.http.auth import actor
 from functions.runtime.process import api_process
 from functions.runtime.settings import ApiSettings
@@ -39,11 +39,12 @@ class OpenTree:
 
     snapshot: SnapshotRow
     tree: SnapshotTree
+    not_live: NotLive | None = None
 
     @property
     def part(self) -> SnapshotPart:
         row = self.snapshot
-        return SnapshotPart(snapshot_id=row.id, run_id=row.run_id, as_of=row.created_at)
+        return SnapshotPart(snapshot_id=row.id, run_id=row.run_id, as_of=row.created_at, not_live=self.not_live)
 
 
 def hold_file_reading(app: Flask, settings: ApiSettings) -> None:
@@ -57,8 +58,10 @@ def file_reading() -> FileReading:
     return found
 
 
-def open_tree(query: SnapshotQuery) -> OpenTree:
-    """Open the requested snapshot. No connection to the database is held while the store is read. Raises NotFound."""
+def open_tree(query: SnapshotQuery, *, not_live: NotLive | None = None) -> OpenTree:
+    """Open the requested snapshot; `not_live` tells why it takes over from the live workspace.
+
+    No connection to the database is held while the store is read. Raises NotFound."""
     if query.snapshot is not None and query.run_id is not None:
         raise Invalid("Name a snapshot or a run, not both.")
     note_access(session_id=query.session_id, root=query.root)
@@ -67,7 +70,7 @@ def open_tree(query: SnapshotQuery) -> OpenTree:
         note_access(allowed=True)
         snapshot = snapshot_to_read(conn, actor(), query.session_id, snapshot_id=query.snapshot, run_id=query.run_id)
     note_access(snapshot_id=snapshot.id)
-    return OpenTree(snapshot, file_reading().snapshots.tree(snapshot, query.root))
+    return OpenTree(snapshot, file_reading().snapshots.tree(snapshot, query.root), not_live)
 
 
 def open_sides(query: DiffQuery) -> tuple[OpenTree, OpenTree]:

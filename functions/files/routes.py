@@ -13,12 +13,14 @@ from flask import Response
 
 from functions.files.auditing import audit, note_access
 from functions.files.contents import file_bytes
-from functions.files.downloads import download_response
-from functions.files.reading import OpenTree, file_reading, open_tree
+from functions.files.downloads import download_response, live_download
+from functions.files.live import file_item, live_file, read_live
+from functions.files.reading import file_reading, open_tree
 from functions.files.schemas import (
     ContentAnswer,
     FileItemAnswer,
     FileQuery,
+    SnapshotPart,
     SnapshotQuery,
     TreeAnswer,
     TreeQuery,
@@ -31,6 +33,9 @@ from handlers.files.choose import session_folders, session_of_user
 from handlers.files.preview import PREVIEW_BYTES, preview_of, safe_name
 from handlers.files.tree import FileItem, FileKind, read_path
 from schema.errors import Invalid, NotFound
+from schema.job_requests import ReadLiveFiles
+from schema.live_files import LiveFolderQuery
+from schema.workspace_api import Root
 
 files = APIBlueprint("files", __name__, tag="Files")
 audit(files)
@@ -70,29 +75,16 @@ def get_content(query_data: FileQuery) -> Response:
 
     Text with its encoding and line ends, cut at 256 KiB. Images and PDF are named as such, with their download.
     """
-    opened = open_tree(query_data)
     path = read_path(query_data.path)
+    live, found = live_file(query_data, path, most=PREVIEW_BYTES)
+    if live is not None:
+        url = _download_url(query_data.session_id, path)
+        return answer(_content(found.part, path, live.first, size=live.head.size, url=url))
+    opened = open_tree(query_data, not_live=found.not_live)
     file = opened.tree.content(path)
-    is_cut = file.size > PREVIEW_BYTES
-    pieces = file_bytes(file_reading().objects, opened.tree.manifest, file, end=PREVIEW_BYTES)
-    head = b"".join(pieces)
-    note_access(bytes=len(head))
-    shown = preview_of(path, head, is_cut=is_cut)
-    return answer(
-        ContentAnswer(
-            **vars(opened.part),
-            path=path,
-            name=safe_name(path),
-            kind=shown.kind,
-            mime_type=shown.mime_type,
-            size=file.size,
-            encoding=shown.encoding,
-            line_ends=shown.line_ends,
-            text=shown.text,
-            cut=is_cut,
-            download_url=_download_url(opened, path),
-        )
-    )
+    head = b"".join(file_bytes(file_reading().objects, opened.tree.manifest, file, end=PREVIEW_BYTES))
+    url = _download_url(query_data.session_id, path, snapshot=opened.snapshot.id, root=opened.tree.root)
+    return answer(_content(opened.part, path, head, size=file.size, url=url))
 
 
 @files.get("/api/files/download")
@@ -112,21 +104,49 @@ def get_content(query_data: FileQuery) -> Response:
 )
 def get_download(query_data: FileQuery) -> Response:
     """Download a file, or a range of it"""
-    opened = open_tree(query_data)
     path = read_path(query_data.path)
+    live, found = live_file(query_data, path)
+    if live is not None:
+        return live_download(live, found.part)
+    opened = open_tree(query_data, not_live=found.not_live)
     return download_response(opened, path, opened.tree.content(path))
 
 
-def _folder(query: TreeQuery, session_id: UUID, path: str, *, above: str) -> TreeAnswer:
-    opened = open_tree(
-        SnapshotQuery(session_id=session_id, run_id=query.run_id, snapshot=query.snapshot, root=query.root)
+def _content(part: SnapshotPart, path: str, head: bytes, *, size: int, url: str) -> ContentAnswer:
+    note_access(bytes=len(head))
+    shown = preview_of(path, head, is_cut=size > len(head))
+    return ContentAnswer(
+        **vars(part),
+        path=path,
+        name=safe_name(path),
+        kind=shown.kind,
+        mime_type=shown.mime_type,
+        size=size,
+        encoding=shown.encoding,
+        line_ends=shown.line_ends,
+        text=shown.text,
+        cut=size > len(head),
+        download_url=url,
     )
-    after = _read_cursor(query.cursor)
-    page = opened.tree.page(read_path(path), after=after, limit=query.limit)
+
+
+def _folder(query: TreeQuery, session_id: UUID, path: str, *, above: str) -> TreeAnswer:
+    wanted = SnapshotQuery(
+        session_id=session_id, run_id=query.run_id, snapshot=query.snapshot, at=query.at, root=query.root
+    )
+    folder, after = read_path(path), _read_cursor(query.cursor)
+    is_no_folder, name = after or (True, None)
+    listing = LiveFolderQuery(path=folder, after_name=name, after_folder=not is_no_folder, limit=query.limit)
+    found = read_live(wanted, ReadLiveFiles(session_id=session_id, folder=listing))
+    if found.read is not None and found.read.items is not None:
+        part, page = found.part, [file_item(item) for item in found.read.items.items]
+    else:
+        opened = open_tree(wanted, not_live=found.not_live)
+        part, page = opened.part, opened.tree.page(folder, after=after, limit=query.limit)
     note_access(files=len(page))
     last = page[-1] if len(page) == query.limit else None
     return TreeAnswer(
-        **vars(opened.part),
+        **vars(part),
         items=[_item(item, above) for item in page],
         next_cursor=_cursor(last.kind, last.name) if last else None,
     )
@@ -179,11 +199,7 @@ def _read_cursor(cursor: str | None) -> tuple[bool, str] | None:
     return is_no_folder, name
 
 
-def _download_url(opened: OpenTree, path: str) -> str:
-    named = {
-        "sessionId": str(opened.snapshot.session_id),
-        "snapshot": str(opened.snapshot.id),
-        "root": opened.tree.root,
-        "path": path,
-    }
+def _download_url(session_id: UUID, path: str, *, snapshot: UUID | None = None, root: Root = "workspace") -> str:
+    """Return the address of the file's bytes; without a snapshot, those of the live file."""
+    named = {"sessionId": session_id, **({"snapshot": snapshot} if snapshot else {}), "root": root, "path": path}
     return f"/api/files/download?{urlencode(named)}"

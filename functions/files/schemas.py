@@ -16,6 +16,7 @@ from schema.wire import Request, Text, Wire
 from schema.workspace_api import Root
 
 MOST_PATH = 6000
+FilesState = Literal["live", "saved"]
 Path = Annotated[
     Text,
     Field(
@@ -26,12 +27,19 @@ Path = Annotated[
 
 
 class SnapshotQuery(Request):
-    """Which snapshot of a session: the newest without `snapshot` and `runId`."""
+    """Which state of a session's files. Without `snapshot` and `runId`: the live workspace while a worker is at work,
+    else the newest snapshot. `at=live` is refused without a worker (409 `not_live`); `at=saved` reads the newest
+    snapshot. The agent's home is read from snapshots only."""
 
     session_id: UUID
     run_id: UUID | None = None
     snapshot: UUID | None = None
+    at: FilesState | None = None
     root: Root = "workspace"
+
+    @property
+    def may_be_live(self) -> bool:
+        return self.snapshot is None and self.run_id is None and self.at != "saved" and self.root == "workspace"
 
 
 class FileQuery(SnapshotQuery):
@@ -45,6 +53,7 @@ class TreeQuery(Request):
     user_id: UUID | None = None
     run_id: UUID | None = None
     snapshot: UUID | None = None
+    at: FilesState | None = None
     root: Root = "workspace"
     path: Path = ""
     cursor: Text | None = Field(default=None, max_length=2000)
@@ -64,9 +73,18 @@ class FileItemAnswer(Wire):
     title: str | None = None
 
 
-class SnapshotPart(Wire):
-    """Which state the answer shows: a snapshot, as of when, and of which run."""
+class NotLive(Wire):
+    """Why a snapshot took over although the session has a worker."""
 
+    code: str
+    message: str
+
+
+class SnapshotPart(Wire):
+    """Which state the answer shows: `live`, or a snapshot and of which run; and as of when."""
+
+    state: FilesState = "saved"
+    not_live: NotLive | None = None
     snapshot_id: UUID | None = None
     run_id: UUID | None = None
     as_of: datetime

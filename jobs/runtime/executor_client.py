@@ -25,6 +25,7 @@ from schema.executor_api import (
     ValidateWorkspace,
     WorkspaceFound,
 )
+from schema.live_files import FilePut, PutFile
 from schema.retry_after import LONGEST_RETRY_AFTER, retry_after_seconds
 from schema.wire import Json, Wire
 from schema.workspace_api import Links, OperationState, RestoreWorkspace, SyncWorkspace
@@ -33,6 +34,10 @@ TOO_MANY_REQUESTS = 429
 HEALTH_SECONDS = 2.0
 OPERATION_SECONDS = 10.0
 """The time beyond the requested wait that an executor may take to report an operation's progress."""
+FILES_SECONDS = 4.0
+PUT_SECONDS = 110.0
+"""The time that an executor may take to put a live file into the object store."""
+LiveVerb = Literal["tree", "search", "head"]
 FailureKind = Literal["http", "timeout", "network"]
 
 
@@ -193,6 +198,18 @@ class ExecutorClient:
     def give_links(self, endpoint: Endpoint, operation_id: UUID, links: Links, trace: Trace) -> None:
         path, headers = f"/workspace/operations/{operation_id}/links", trace.headers("workspace.links")
         self._call(_call(endpoint, "POST", path, headers, body=links.to_json()), self._rules)
+
+    def read_files(self, endpoint: Endpoint, verb: LiveVerb, query: Wire, result: type[Parsed], trace: Trace) -> Parsed:
+        """Read the live workspace, in one call: a caller who waits has the snapshot to fall back on."""
+        named = {name: str(value) for name, value in query.to_json().items()}
+        path = f"/files/{verb}?{httpx.QueryParams(named)}"
+        call = _call(endpoint, "GET", path, trace.headers(f"files.{verb}"), timeout=FILES_SECONDS)
+        return self._parsed(result, self._call(call, ONCE), call)
+
+    def put_file(self, endpoint: Endpoint, request: PutFile, trace: Trace) -> FilePut:
+        headers = trace.headers("files.put")
+        call = _call(endpoint, "POST", "/files/put", headers, body=request.to_json(), timeout=PUT_SECONDS)
+        return self._parsed(FilePut, self._call(call, ONCE), call)
 
     def _known(self, kind: type[Parsed], call: Call, rules: RetryRules) -> Parsed | None:
         try:

@@ -64,3 +64,15 @@ WHERE (%(user_id)s::uuid IS NULL OR file_audit.user_id = %(user_id)s::uuid)
     )
 ORDER BY file_audit.at DESC, file_audit.id DESC
 LIMIT %(limit)s;
+
+-- name: has_live_files
+SELECT EXISTS (
+    SELECT 1 FROM session_workers
+    WHERE session_id = %(session_id)s AND status = 'active' AND restored_at IS NOT NULL
+);
+
+-- name: has_unsaved_files
+SELECT EXISTS (
+    SELECT 1 FROM session_workers
+    WHERE session_id = %(session_id)s AND status = 'active' AND restored_at IS NOT NULL AND dirty_since IS NOT NULL
+);

@@ -1,0 +1,41 @@
+"""Route calls about the files of the live workspace (schema/live_files.py)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from executor.http.parsing import answer, as_account, body_of, query_of
+from executor.runs.registry import ExecutorIdentity
+from executor.workspaces.live_files import find_names, list_folder, read_head
+from executor.workspaces.put_file import put_file
+from schema.live_files import LiveFolderQuery, LiveHeadQuery, LiveSearchQuery, PutFile
+
+
+def file_routes(identity: ExecutorIdentity) -> list[Route]:
+    workspace, account = identity.workspace, identity.account
+
+    async def tree(request: Request) -> Response:
+        query = query_of(request, LiveFolderQuery)
+        return answer(await asyncio.to_thread(as_account, account, list_folder, workspace, query))
+
+    async def search(request: Request) -> Response:
+        query = query_of(request, LiveSearchQuery)
+        return answer(await asyncio.to_thread(as_account, account, find_names, workspace, query))
+
+    async def head(request: Request) -> Response:
+        query = query_of(request, LiveHeadQuery)
+        return answer(await asyncio.to_thread(as_account, account, read_head, workspace, query))
+
+    async def put(request: Request) -> Response:
+        return answer(await asyncio.to_thread(put_file, workspace, account, await body_of(request, PutFile)))
+
+    return [
+        Route("/files/tree", tree, methods=["GET"]),
+        Route("/files/search", search, methods=["GET"]),
+        Route("/files/head", head, methods=["GET"]),
+        Route("/files/put", put, methods=["POST"]),
+    ]

@@ -1,0 +1,135 @@
+"""Read a session's live workspace through the job worker; a snapshot takes over when the worker does not answer."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from functions.files.auditing import note_access
+from functions.files.reading import file_reading
+from functions.files.schemas import NotLive, SnapshotPart, SnapshotQuery
+from functions.http.auth import actor
+from functions.http.job_requests import performed
+from functions.runtime.process import api_process
+from handlers.access.permissions import session_for
+from handlers.files.live import has_live_files, has_unsaved_files
+from handlers.files.tree import FileItem, moment, split_path
+from schema.errors import Conflict, Invalid, NotFound, RunyardError, TooLarge, Unavailable
+from schema.job_requests import PutLiveFile, ReadLiveFiles, SyncWorker
+from schema.job_results import LiveFilesRead, LiveRefusal, WorkerSaved
+from schema.live_files import MOST_HEAD_BYTES, LiveHead, LiveHeadQuery, LiveItem
+
+WAIT_SECONDS = 6.0
+PUT_SECONDS = 120.0
+SAVE_SECONDS = 30.0
+MOST_LIVE_BYTES = 1 << 30
+"""Longer live files are downloaded from a snapshot only: the executor first puts a live one into the store."""
+
+
+@dataclass(frozen=True)
+class LiveRead:
+    """What the live workspace held, or why a snapshot takes over."""
+
+    read: LiveFilesRead | None = None
+    not_live: NotLive | None = None
+
+    @property
+    def part(self) -> SnapshotPart:
+        assert self.read is not None
+        return SnapshotPart(state="live", as_of=self.read.as_of)
+
+
+def read_live(query: SnapshotQuery, request: ReadLiveFiles) -> LiveRead:
+    """Read the live workspace unless the query names a snapshot. Raises NotFound, and the executor's refusals."""
+    note_access(session_id=query.session_id, root=query.root)
+    with api_process().transaction() as conn:
+        session_for(conn, actor(), query.session_id)
+        note_access(allowed=True)
+        is_live = query.may_be_live and has_live_files(conn, query.session_id)
+    if not is_live:
+        _refuse_saved(query)
+        return LiveRead()
+    read = _performed(request, seconds=WAIT_SECONDS)
+    if isinstance(read, LiveFilesRead):
+        return LiveRead(read)
+    _refuse_saved(query)
+    return LiveRead(not_live=read)
+
+
+@dataclass(frozen=True)
+class LiveFile:
+    """A file of the live workspace, by its first bytes."""
+
+    query: SnapshotQuery
+    path: str
+    head: LiveHead
+
+    @property
+    def first(self) -> bytes:
+        return base64.b64decode(self.head.head)
+
+    def pieces(self, start: int, end: int) -> Iterator[bytes]:
+        """Return the bytes from `start` up to `end`. Raises Conflict when the file has changed meanwhile."""
+        first = self.first
+        if end <= len(first):
+            return iter([first[start:end]])
+        if end - start > MOST_LIVE_BYTES:
+            raise TooLarge("The file is too long to be read live. Download it from a snapshot (`at=saved`).")
+        put = PutLiveFile(path=self.path, version=self.head.version, start=start, end=end)
+        read = _performed(ReadLiveFiles(session_id=self.query.session_id, put=put), seconds=PUT_SECONDS)
+        if isinstance(read, NotLive):
+            raise Unavailable(f"{read.message} Try again, or download from a snapshot (`at=saved`).", code=read.code)
+        return file_reading().objects.stream(read.put_key or "")
+
+
+def live_file(query: SnapshotQuery, path: str, *, most: int = MOST_HEAD_BYTES) -> tuple[LiveFile | None, LiveRead]:
+    """Open a live file with its first bytes; None when a snapshot takes over."""
+    request = ReadLiveFiles(session_id=query.session_id, head=LiveHeadQuery(path=path, most=most))
+    found = read_live(query, request)
+    head = found.read.head if found.read else None
+    return (LiveFile(query, path, head) if head else None), found
+
+
+def save_changes(query: SnapshotQuery) -> NotLive | None:
+    """Save a worker's changes, so that the newest snapshot has them; return why that was not possible."""
+    note_access(session_id=query.session_id, root=query.root)
+    with api_process().transaction() as conn:
+        session_for(conn, actor(), query.session_id)
+        note_access(allowed=True)
+        if not query.may_be_live or not has_unsaved_files(conn, query.session_id):
+            return None
+    request = SyncWorker(session_id=query.session_id, actor=actor().author)
+    try:
+        performed(request, WorkerSaved, wait_seconds=SAVE_SECONDS, grace_seconds=0)
+    except Unavailable as error:
+        return NotLive(code=error.problem_code, message=error.detail)
+    return None
+
+
+def file_item(item: LiveItem) -> FileItem:
+    """Describe a live item as snapshots' items are."""
+    name, at = split_path(item.path)[1], moment(item.mtime_ns)
+    return FileItem(name, item.path, item.kind, at, item.mode, size=item.size, target=item.target)
+
+
+def _performed(request: ReadLiveFiles, *, seconds: float) -> LiveFilesRead | NotLive:
+    try:
+        read = performed(request, LiveFilesRead, wait_seconds=seconds, grace_seconds=0)
+    except Unavailable as error:
+        return NotLive(code=error.problem_code, message=error.detail)
+    if read.refusal is not None:
+        raise _refused(read.refusal)
+    return read if read.gone is None else NotLive(code="worker_gone", message=read.gone)
+
+
+def _refused(refusal: LiveRefusal) -> RunyardError:
+    kinds: dict[HTTPStatus, type[RunyardError]] = {HTTPStatus.NOT_FOUND: NotFound, HTTPStatus.CONFLICT: Conflict}
+    sentence = refusal.detail.partition(": ")[2] or refusal.detail
+    return kinds.get(HTTPStatus(refusal.status), Invalid)(sentence, code=refusal.code)
+
+
+def _refuse_saved(query: SnapshotQuery) -> None:
+    if query.at == "live":
+        raise Conflict("The session has no worker whose files can be read now.", code="not_live")

@@ -1,0 +1,1 @@
+"""Files of sessions that have a real worker: API, job worker, executor and store together."""
