@@ -12,6 +12,7 @@ from functions.runtime.process import ApiProcess
 from functions.runtime.socket_hub import SocketHub, SocketSlot
 from functions.sessions.list_changes import ListChanges
 from functions.sessions.presence import PresentReaders
+from functions.sessions.presence_exchange import PresenceExchange
 from functions.sessions.session_reading import Beginning, LiveParts
 from functions.sessions.session_socket import SessionSocket
 from functions.sessions.tab_socket import TabSocket
@@ -30,12 +31,15 @@ class LiveSockets:
         self._version = version
         self._feeds = SessionFeeds(self.hub, process.database, notifier)
         self._lists = ListChanges(self.hub, process.live)
-        self._parts = LiveParts(process, self.hub, self._feeds, PresentReaders(self.hub), process.access)
+        readers = PresentReaders(self.hub)
+        self._presence = PresenceExchange(self.hub, readers, process.live)
+        self._parts = LiveParts(process, self.hub, self._feeds, readers, process.access)
         notifier.observe(self._lists.changed)
 
     def start(self) -> None:
         self.hub.start()
         self._lists.start()
+        self._presence.start()
 
     def end_all(self) -> None:
         self.hub.end_all()
@@ -43,6 +47,7 @@ class LiveSockets:
     def stop(self) -> None:
         self.hub.stop()
         self._lists.stop()
+        self._presence.stop()
         self._feeds.stop()
 
     def read_session(self, actor: Actor, begin: Beginning, taken: TakenSocket, slot: SocketSlot) -> None:

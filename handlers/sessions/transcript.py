@@ -12,7 +12,7 @@ from typing import Any
 
 from schema.wire import Json
 
-VERSION = 1
+VERSION = 2
 """Of the items' shape. A newer version folds every log again."""
 
 

@@ -52,9 +52,12 @@ class _Texts:
 
 
 def _queued(transcript: Transcript, event: Event) -> None:
-    run_id = event.run_id or ""
-    transcript.runs[run_id] = {"prompt": event.text("prompt"), "author": event.author, "startedAt": None}
-    if transcript.live_run_id is None and not transcript.queue:
+    run_id = event.run_id
+    if run_id is None:
+        return
+    begun: Json = {"prompt": event.text("prompt"), "author": event.author, "startedAt": None}
+    transcript.runs.setdefault(run_id, begun)
+    if transcript.live_run_id == run_id or (transcript.live_run_id is None and not transcript.queue):
         _take_turn(transcript, event)
     elif run_id not in transcript.queue:
         transcript.queue.append(run_id)
@@ -85,10 +88,12 @@ def _queue_edited(transcript: Transcript, event: Event) -> None:
 
 
 def _started(transcript: Transcript, event: Event) -> None:
+    if event.run_id is None:
+        return
     _take_turn(transcript, event)
-    run = transcript.runs.get(event.run_id or "")
+    run = transcript.runs.get(event.run_id)
     if run is not None and run["startedAt"] is None:
-        transcript.runs[event.run_id or ""] = {**run, "startedAt": event.at}
+        transcript.runs[event.run_id] = {**run, "startedAt": event.at}
 
 
 def _retrying(transcript: Transcript, event: Event) -> None:
@@ -97,11 +102,15 @@ def _retrying(transcript: Transcript, event: Event) -> None:
 
 
 def _finished(transcript: Transcript, event: Event) -> None:
-    """A run that was taken out of the queue leaves nothing."""
-    run_id = event.run_id or ""
+    """A run that was taken out of the queue leaves nothing. An executor's end that comes too late changes nothing."""
+    run_id = event.run_id
+    if run_id is None:
+        return
+    _end_open_items(transcript, event)
+    if f"run:{run_id}" in transcript.items:
+        return
     run = transcript.runs.pop(run_id, None)
     transcript.queue = [queued for queued in transcript.queue if queued != run_id]
-    _end_open_items(transcript, event)
     if transcript.live_run_id != run_id and prompt_id(run_id) not in transcript.items:
         return
     if transcript.live_run_id == run_id:
@@ -168,13 +177,11 @@ def _tool(transcript: Transcript, event: Event) -> None:
 
 def _fields_of(event: Event) -> Json:
     """Return what the call was given and gave, as far as the event says; `...Seq` is the event that has it whole."""
-    fields: Json = {
-        key: event.data[key] for key in ("input", "output", "diffs") if event.data.get(key) not in (None, False)
-    }
-    if "diffs" in fields:
+    fields: Json = {key: event.data[key] for key in ("input", "output") if event.data.get(key) is not None}
+    if isinstance(event.data.get("diffs"), list):
         fields["diffs"] = event.objects("diffs")
     seqs = {f"{key}Seq": event.seq for key in fields}
-    if event.data.get("locations"):
+    if isinstance(event.data.get("locations"), list):
         paths = [place.get("path") for place in event.objects("locations")]
         fields["locations"] = [path if isinstance(path, str) else "" for path in paths]
     return fields | seqs
@@ -182,6 +189,8 @@ def _fields_of(event: Event) -> Json:
 
 def _requested(transcript: Transcript, event: Event) -> None:
     request_id = event.text("requestId")
+    if f"asked:{request_id}" in transcript.items:
+        return
     tool_call = event.object_or_none("toolCall")
     item = event.begin(f"asked:{request_id}", "asked") | {
         "requestId": request_id,

@@ -13,6 +13,7 @@ from tests.benchmarks.first_events import first_events
 from tests.benchmarks.ingest import ingest
 from tests.benchmarks.job_queue import dispatching, reclaiming
 from tests.benchmarks.neighbours import neighbours
+from tests.benchmarks.reconnecting import reconnecting
 from tests.benchmarks.report import Line, table, write_report
 from tests.benchmarks.slow_peers import slow_peers
 from tests.benchmarks.sockets import fan_out, sockets
@@ -24,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
     "delivery": delivery,
     "transcript": transcript,
     "sockets": sockets,
+    "reconnecting": reconnecting,
     "fan_out": fan_out,
     "slow_peers": slow_peers,
     "dispatching": dispatching,

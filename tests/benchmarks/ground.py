@@ -73,9 +73,11 @@ class Gunicorn:
 
 
 @contextmanager
-def serving(app: str, dsn: str, *, settings: Mapping[str, str] | None = None) -> Iterator[Gunicorn]:
+def serving(
+    app: str, dsn: str, *, settings: Mapping[str, str] | None = None, port: int | None = None
+) -> Iterator[Gunicorn]:
     """An app over the database, under our own configuration of gunicorn."""
-    port = free_port()
+    port = port or free_port()
     environment = {"DATABASE_URL": dsn, "RUNYARD_SECRET_KEY": SECRET, "RUNYARD_PORT": str(port), **(settings or {})}
     with _gunicorn(["-c", "functions/gunicorn.conf.py", app], port, environment, ready="/ready") as running:
         yield running

@@ -47,7 +47,11 @@ READING = """
 - **neighbours** 300 commands one after the other in a Docker worker, from the output of each to a reader of the
   session. With another worker whose agent burns all that its limits allow (half a processor, 512 MiB, 256 processes),
   and without. Both workers together get one of two processors: the control plane needs the other.
-- **G19, sockets** Resident memory and threads of the API process for 2,000 open, idle WebSockets over 500 sessions.
+- **G19, sockets** Resident memory and threads of the API process for 5,000 open, idle WebSockets over 500 sessions.
+  Then an event of each session is committed, until every socket has its frame.
+- **G19, reconnecting** 1,000 tabs (`WS /api/ws`) of one API process, which gets SIGTERM and is started again at the
+  same port while 50 events a second are committed. A tab waits as the server's last frame says; one that finds no
+  server tries again after 0.5 s, doubling. The benchmark fails when a tab misses an event or gets one twice.
 - **G6** 400 events of one session, committed in batches of 10, until each of 1,000 WebSockets has all frames. Against
   `websockets` on asyncio, which broadcasts messages of the same size. One client thread reads for both. Ours sends the
   frames of a batch in one call, which the baseline cannot; its CPU time is that of the whole API process.

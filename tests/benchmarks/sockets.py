@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import selectors
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from uuid import UUID
 
 import psutil
 import psycopg
 
+from functions.runtime.ports import raise_open_files
 from handlers.event_log import NewEvent, append, hold_session
 from jobs.runtime.database import CONNECT
 from jobs.runtime.notify import Notify
@@ -25,28 +28,50 @@ from tests.benchmarks.ground import ROOT, Gunicorn, Source, fresh_database, make
 from tests.benchmarks.ground import serving as serving_api
 from tests.benchmarks.report import Line, Wanted, rated
 
-MANY, SESSIONS = 2000, 500
+MANY, BEFORE, SESSIONS = 4900, 100, 500
 READERS, BATCHES, EVENTS = 1000, 40, 10
 ROUNDS = 3
 TEXT = "x" * 100
+TEXT_FRAME = 0x81
+SECONDS_BETWEEN = 0.02
 
 
 def sockets() -> Iterator[Line]:
+    raise_open_files()
     with running_server() as server, fresh_database(server) as dsn, serving_api("functions.wsgi:app", dsn) as api:
         worker = psutil.Process(api.process.pid).children()[0]
-        sources = make_sources(dsn, SESSIONS)
-        with ExitStack() as stack:
-            _opened(stack, api, make_token(dsn), sources[:100])  # the pools are full now
+        sources, token = make_sources(dsn, SESSIONS), make_token(dsn)
+        with ExitStack() as stack, Sender(dsn, sources) as sender:
+            opened = _opened(stack, api, token, sources[:BEFORE])  # the pools are full now
             before, threads = worker.memory_info().rss, worker.num_threads()
             began = time.perf_counter()
-            _opened(stack, api, make_token(dsn), [sources[i % SESSIONS] for i in range(MANY)])
+            opened += _opened(stack, api, token, [sources[i % SESSIONS] for i in range(MANY)])
             took = time.perf_counter() - began
             grown, more = worker.memory_info().rss - before, worker.num_threads() - threads
+            seconds = _seconds_to_all(opened, sender)
     scaled = 1000 / MANY
-    note = f"{MANY:,} sockets over {SESSIONS} sessions, scaled to 1,000, after 100 others were open"
+    note = f"{MANY:,} sockets over {SESSIONS} sessions, scaled to 1,000, after {BEFORE} others were open"
     yield Line("G19", "memory for 1,000 WebSockets", f"{grown * scaled / 2**20:.1f} MiB more", note=note)
     yield Line("G19", "threads for 1,000 WebSockets", f"{more * scaled:.0f} more")
     yield Line("G19", "WebSockets opened, one after the other", f"{MANY / took:,.0f} a second")
+    what = f"an event of each of {SESSIONS} sessions to all {BEFORE + MANY:,} WebSockets of the process"
+    yield Line("G19", what, f"{seconds:.1f} s")
+
+
+def _seconds_to_all(opened: list[socket.socket], sender: Sender) -> float:
+    """Send an event to each session; return the seconds until every socket has a frame."""
+    with selectors.DefaultSelector() as selector:
+        for sock in opened:
+            selector.register(sock, selectors.EVENT_READ)
+        began = time.perf_counter()
+        sender.send_each()
+        while selector.get_map():
+            ready = selector.select(WAIT_SECONDS)
+            assert ready, f"{len(selector.get_map())} sockets got no event"
+            for key, _ in ready:
+                assert key.fileobj.recv(1 << 16)[0] == TEXT_FRAME  # type: ignore[union-attr]
+                selector.unregister(key.fileobj)
+        return time.perf_counter() - began
 
 
 def fan_out() -> Iterator[Line]:
@@ -55,7 +80,7 @@ def fan_out() -> Iterator[Line]:
         [source] = make_sources(dsn, 1)
         token = make_token(dsn)
         with (
-            _Sender(dsn, source) as sender,
+            Sender(dsn, [source]) as sender,
             _broadcasting() as (port, baseline),
             _Readers(lambda: open_socket(api.port, token, source.session_id, after=2)) as ours,
             _Readers(lambda: upgraded(port, "/")) as theirs,
@@ -77,29 +102,59 @@ def _opened(stack: ExitStack, api: Gunicorn, token: str, sources: list[Source]) 
     return [stack.enter_context(open_socket(api.port, token, each.session_id, after=2)) for each in sources]
 
 
-class _Sender:
-    """Commits events of a run, batch after batch, and tells the API of each."""
+class Sender:
+    """Commits events of runs, batch after batch, and tells the API of each. Between `start` and `stop` by itself."""
 
-    def __init__(self, dsn: str, source: Source) -> None:
-        self._dsn, self.source = dsn, source
+    def __init__(self, dsn: str, sources: Sequence[Source]) -> None:
+        self._dsn, self._sources = dsn, sources
+        self._last_seqs = {source.session_id: 0 for source in sources}
+        self._stopping = threading.Event()
 
-    def __enter__(self) -> _Sender:
+    def __enter__(self) -> Sender:
         self._conn = psycopg.connect(self._dsn, **CONNECT)
         self._hints = Notify(lambda: psycopg.connect(self._dsn, **CONNECT, options="-c synchronous_commit=off"))
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._stopping.set()
         self._hints.close()
         self._conn.close()
 
     def send_all(self) -> None:
-        data = {"messageId": "m", "role": "assistant", "text": TEXT}
-        session_id: UUID = self.source.session_id
+        """Send BATCHES to the first session."""
         for _ in range(BATCHES):
-            with self._conn.transaction():
-                events = [NewEvent(type="message.delta", data=data, run_id=self.source.run_id)] * EVENTS
-                grown = append(self._conn, hold_session(self._conn, session_id), events)
-            self._hints.send({session_id: grown.last_seq})
+            self._send(self._sources[0], EVENTS)
+
+    def send_each(self) -> None:
+        """Send an event to every session."""
+        for source in self._sources:
+            self._send(source, 1)
+
+    def start(self) -> None:
+        """Send events to one session after the other until `stop`."""
+        self._thread = threading.Thread(target=self._go_on, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> dict[UUID, int]:
+        """Send a last event to every session; return the ends of all logs."""
+        self._stopping.set()
+        self._thread.join()
+        self.send_each()
+        return self._last_seqs
+
+    def _go_on(self) -> None:
+        for source in itertools.cycle(self._sources):
+            if self._stopping.wait(SECONDS_BETWEEN):
+                return
+            self._send(source, 1)
+
+    def _send(self, source: Source, count: int) -> None:
+        data = {"messageId": "m", "role": "assistant", "text": TEXT}
+        with self._conn.transaction():
+            events = [NewEvent(type="message.delta", data=data, run_id=source.run_id)] * count
+            grown = append(self._conn, hold_session(self._conn, source.session_id), events)
+        self._last_seqs[source.session_id] = grown.last_seq
+        self._hints.send({source.session_id: grown.last_seq})
 
 
 class _Readers:

@@ -22,7 +22,10 @@ type Fold = (draft: Draft, event: Envelope) => void;
 const text = (value: unknown): string => (typeof value === "string" ? value : "");
 const textOrNull = (value: unknown): string | null => (typeof value === "string" ? value : null);
 const numberOrNull = (value: unknown): number | null => (typeof value === "number" ? value : null);
-const list = <T>(value: unknown): T[] => (Array.isArray(value) ? (value as T[]) : []);
+const isObject = (value: unknown): value is object => typeof value === "object" && value !== null && !Array.isArray(value);
+/** The objects of a list: an agent may put anything else between them. */
+const list = <T extends object>(value: unknown): T[] => (Array.isArray(value) ? (value.filter(isObject) as T[]) : []);
+const objectOrNull = <T extends object>(value: unknown): T | null => (isObject(value) ? (value as T) : null);
 const common = (event: Envelope, id: string) => ({
   id,
   firstSeq: event.seq,
@@ -32,7 +35,8 @@ const common = (event: Envelope, id: string) => ({
 });
 
 const queued: Fold = (draft, event) => {
-  const runId = event.runId ?? event.id;
+  const runId = event.runId;
+  if (!runId) return;
   if (!draft.runs.has(runId)) draft.runs.set(runId, {
     runId,
     provider: text(event.data.provider),
@@ -110,11 +114,12 @@ const finished: Fold = (draft, event) => {
   const run = draft.run(runId);
   const status = text(data.status) as RunStatus;
   const reason = (data.reason as Reason | undefined) ?? null;
+  endOpenItems(draft, event);
+  if (draft.items.has(`run:${runId}`)) return; // an executor may report an end that comes too late
   draft.queue = draft.queue.filter((one) => one !== runId);
   draft.changeRun(runId, { status, endedAt: event.at, reason });
-  endOpenItems(draft, event);
   if (draft.liveRunId !== runId && !draft.items.has(`prompt:${runId}`)) return;
-  draft.liveRunId = null;
+  if (draft.liveRunId === runId) draft.liveRunId = null;
   draft.put({
     ...common(event, `run:${runId}`),
     kind: "run",
@@ -129,10 +134,8 @@ const finished: Fold = (draft, event) => {
 
 /** Nothing of a run goes on after its end, whatever its agent forgot to say. */
 function endOpenItems(draft: Draft, event: Envelope): void {
-  for (let at = draft.order.length - 1; at >= 0; at--) {
-    const item = draft.items.get(draft.order[at] ?? "");
-    if (!item || item.kind === "prompt") break;
-    if (item.runId !== event.runId) continue;
+  for (const item of draft.items.values()) {
+    if (item.runId !== (event.runId ?? null)) continue;
     if ((item.kind === "answer" || item.kind === "thought") && !item.isDone) draft.put({ ...item, isDone: true });
     if (item.kind === "tool" && !item.endedAt) draft.put({ ...item, endedAt: event.at });
   }
@@ -197,8 +200,8 @@ const tool: Fold = (draft, event) => {
     status,
     input: data.input ?? before.input,
     output: data.output ?? before.output,
-    diffs: data.diffs ? list<FileDiff>(data.diffs) : before.diffs,
-    locations: data.locations ? list<{ path?: string }>(data.locations).map((one) => text(one.path)) : before.locations,
+    diffs: Array.isArray(data.diffs) ? list<FileDiff>(data.diffs) : before.diffs,
+    locations: Array.isArray(data.locations) ? list<{ path?: string }>(data.locations).map((one) => text(one.path)) : before.locations,
     endedAt: isOver ? (before.endedAt ?? event.at) : null,
     lastSeq: event.seq,
   });
@@ -217,7 +220,8 @@ const todo: Fold = (draft, event) => {
 const requested: Fold = (draft, event) => {
   const { data } = event;
   const requestId = text(data.requestId);
-  const toolCall = (data.toolCall as AskedToolCall | undefined) ?? null;
+  if (draft.items.has(`asked:${requestId}`)) return;
+  const toolCall = objectOrNull<AskedToolCall>(data.toolCall);
   draft.put({
     ...common(event, `asked:${requestId}`),
     kind: "asked",
@@ -226,7 +230,7 @@ const requested: Fold = (draft, event) => {
     title: text(data.title),
     toolCall,
     options: list<AskOption>(data.options),
-    schema: (data.schema as FormSchema | undefined) ?? null,
+    schema: objectOrNull<FormSchema>(data.schema),
     expiresAt: textOrNull(data.expiresAt),
     onExpiry: text(data.onExpiry) || "wait",
     decision: null,
@@ -241,7 +245,7 @@ const requested: Fold = (draft, event) => {
 
 /** A call that waits for a person does not count the wait as its own time. */
 function holdTool(draft: Draft, event: Envelope, call: AskedToolCall | null, since: string | null): void {
-  const item = draft.items.get(`tool:${event.runId ?? ""}:${call?.toolCallId ?? ""}`);
+  const item = draft.items.get(`tool:${event.runId ?? ""}:${text(call?.toolCallId)}`);
   if (item?.kind !== "tool") return;
   const waited = item.waitsSince && since === null ? Date.parse(event.at) - Date.parse(item.waitsSince) : 0;
   draft.put({ ...item, waitsSince: since, waitedMs: item.waitedMs + Math.max(0, waited) });

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from handlers.access.tokens import issue_token
 from schema.wire import Json
-from tests.integration.functions.conftest import Driver, Served, wait_until
+from tests.integration.functions.conftest import Driver, Serve, Served, wait_until
 from tests.integration.functions.readers import report_many
 
 
@@ -220,6 +220,49 @@ def test_readers_of_a_session_learn_who_reads_it_too(served: Served, conn: psyco
             assert names_in(theirs.until("presence")) == ["admin", "ann"]
             assert names_in(mine.until("presence")) == ["admin", "ann"]
         assert names_in(mine.until("presence")) == ["admin"]
+
+
+def test_readers_in_other_processes_are_named_too_once_and_go_with_their_process(
+    serve: Serve, conn: psycopg.Connection
+) -> None:
+    here, there = serve(), serve()
+    driver = here.bind()
+    with conn.transaction():
+        conn.execute("INSERT INTO users (name, role) VALUES ('ann', 'admin'), ('bob', 'admin')")
+        ann, bob = (issue_token(conn, name, "tests") for name in ("ann", "bob"))
+    with ExitStack() as stack:
+        mine = stack.enter_context(tab_of(here))
+        mine.subscribe(driver)
+        assert names_in(mine.until("presence")) == ["admin"]
+        for token in (ann, ann, bob):
+            stack.enter_context(tab_of(there, token)).subscribe(driver)
+        both = stack.enter_context(tab_of(here, ann))
+        both.subscribe(driver)
+        assert names_in(mine.until("presence", lambda frame: len(frame["users"]) == 3)) == ["admin", "ann", "bob"]
+        both.until("presence", lambda frame: names_in(frame) == ["admin", "ann", "bob"])
+        there.process.kill()
+        left = mine.until("presence", lambda frame: "bob" not in names_in(frame))
+        assert names_in(left) == ["admin", "ann"], "who has a tab here too stays"
+        both.ws.close()
+        assert names_in(mine.until("presence")) == ["admin"]
+    mine_left = "SELECT FROM session_readers JOIN users ON users.id = user_id WHERE name = 'admin'"
+    wait_until(lambda: not conn.execute(mine_left).fetchall())
+
+
+def test_a_process_that_stops_takes_its_readers_with_it_at_once(serve: Serve, conn: psycopg.Connection) -> None:
+    here, there = serve(), serve()
+    driver = here.bind()
+    with conn.transaction():
+        conn.execute("INSERT INTO users (name, role) VALUES ('ann', 'admin')")
+        token = issue_token(conn, "ann", "tests")
+    with tab_of(here) as mine, tab_of(there, token) as theirs:
+        mine.subscribe(driver)
+        theirs.subscribe(driver)
+        mine.until("presence", lambda frame: names_in(frame) == ["admin", "ann"])
+        theirs.until("presence", lambda frame: names_in(frame) == ["admin", "ann"])
+        there.process.terminate()
+        theirs.until("closing")
+        mine.until("presence", lambda frame: names_in(frame) == ["admin"], seconds=5)
 
 
 def names_in(frame: Json) -> list[str]:

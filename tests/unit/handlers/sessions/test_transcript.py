@@ -14,6 +14,9 @@ from handlers.sessions.transcript import Event, Transcript, event_of, is_open, n
 from handlers.sessions.transcript_cut import MOST_BYTES, cut_item
 from handlers.sessions.transcript_fold import fold
 from schema.wire import Json
+from tests.record_logs.folded import stored
+from tests.record_logs.generated import KEPT
+from tests.record_logs.scenes import SCENES
 from tests.structure.repository import ROOT
 from tests.thoroughness import chances
 from tests.unit.handlers.sessions.generated_logs import logs
@@ -68,12 +71,58 @@ def test_each_item_begins_with_an_event_of_its_own(log: list[Event]) -> None:
     assert len({item["firstSeq"] for item in items}) == len(items)
 
 
+def recorded(log: Path) -> list[Event]:
+    return [event_of(json.loads(line)) for line in log.read_text().splitlines()]
+
+
+def test_logs_of_all_agents_are_recorded() -> None:
+    assert {log.stem for log in RECORDED} >= {
+        f"{agent}-{scene}" for agent, scenes in SCENES.items() for scene in scenes
+    }
+
+
 @pytest.mark.parametrize("log", RECORDED, ids=lambda log: log.stem)
 def test_a_recorded_log_folds_to_its_items(log: Path) -> None:
-    transcript = fold(Transcript(), [event_of(json.loads(line)) for line in log.read_text().splitlines()])
+    transcript = fold(Transcript(), recorded(log))
     assert items_of(transcript) == json.loads(log.with_suffix(".items.json").read_text())
     assert not transcript.queue
     assert not [item for item in transcript.items.values() if is_open(item)]
+
+
+@pytest.mark.parametrize("log", RECORDED, ids=lambda log: log.stem)
+def test_a_recorded_log_continues_at_any_cut(log: Path) -> None:
+    events = recorded(log)
+    whole = fold(Transcript(), events)
+    for cut in range(len(events)):
+        continued = fold(fold(Transcript(), events[:cut]), events[cut:])
+        assert (items_of(continued), continued.state()) == (items_of(whole), whole.state())
+
+
+@pytest.mark.parametrize("log", RECORDED, ids=lambda log: log.stem)
+def test_what_is_stored_at_a_cut_continues_to_the_same_items(log: Path) -> None:
+    events = recorded(log)
+    for cut in json.loads(log.with_suffix(".cuts.json").read_text()):
+        assert stored(fold(Transcript(), events[: cut["seq"]])) == cut
+        continued = fold(restored(cut["seq"], cut, cut["items"]), events[cut["seq"] :])
+        assert items_of(continued) == items_of(fold(Transcript(), events))
+
+
+def test_generated_logs_fold_to_what_the_portal_is_held_to() -> None:
+    logs_of_portal = json.loads((ROOT / "portal/tests/generated_logs.json").read_text())
+    assert len(logs_of_portal) == KEPT
+    for log in logs_of_portal:
+        folded = stored(fold(Transcript(), [event_of(envelope) for envelope in log.pop("events")]))
+        assert folded == log
+
+
+def test_an_end_that_comes_too_late_changes_nothing() -> None:
+    log = [
+        event(1, "run.queued", prompt="first"),
+        event(2, "run.finished", status="failed", reason={"code": "agent_lost", "message": "Lost."}),
+        event(3, "run.finished", status="succeeded"),
+    ]
+    (end,) = [item for item in items_of(fold(Transcript(), log)) if item["kind"] == "run"]
+    assert (end["status"], end["lastSeq"]) == ("failed", 2)
 
 
 def test_a_queued_prompt_stands_where_its_turn_came_and_names_who_asked() -> None:
