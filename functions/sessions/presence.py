@@ -12,7 +12,7 @@ from functions.runtime.socket_hub import SocketHub
 from functions.runtime.socket_peer import SocketPeer
 from functions.sessions.socket_frames import PresenceFrame, PresentUser, frame_of
 from handlers.access.permissions import Actor
-from handlers.sessions.presence import Reader
+from handlers.sessions.presence import PresentReader
 
 Elsewhere = Mapping[UUID, frozenset[PresentUser]]
 
@@ -35,7 +35,7 @@ class PresentReaders:
     def __init__(self, hub: SocketHub) -> None:
         self._hub = hub
         self._rooms: dict[UUID, _Room] = {}
-        self._present: set[Reader] = set()
+        self._present: set[PresentReader] = set()
         self._lock = threading.Lock()
 
     def enter(self, session_id: UUID, actor: Actor, peer: SocketPeer, *, gets_presence: bool) -> None:
@@ -70,7 +70,7 @@ class PresentReaders:
             if room.shown != before:
                 self._send(session_id, room, room.listeners)
 
-    def present(self) -> set[Reader]:
+    def present(self) -> set[PresentReader]:
         """Return who reads in this process. Any thread may ask."""
         with self._lock:
             return set(self._present)

@@ -22,7 +22,7 @@ from functions.sessions.socket_frames import PresentUser
 from handlers.sessions.presence import (
     LEASE_SECONDS,
     PresenceLease,
-    Reader,
+    PresentReader,
     change_readers,
     end_presence,
     readers_elsewhere,
@@ -41,7 +41,7 @@ class PresenceExchange:
     def __init__(self, hub: SocketHub, readers: PresentReaders, database: Database) -> None:
         self._hub, self._readers, self._database = hub, readers, database
         self._process_id = uuid4()
-        self._written: set[Reader] = set()
+        self._written: set[PresentReader] = set()
         self._lease = PresenceLease(is_new=True, has_others=False)
         self._renewed_at = 0.0
         self._shown: Elsewhere = {}
@@ -88,7 +88,7 @@ class PresenceExchange:
             if self._lease.is_new:
                 self._written = set()
 
-    def _read(self, conn: Conn, present: set[Reader]) -> Elsewhere:
+    def _read(self, conn: Conn, present: set[PresentReader]) -> Elsewhere:
         if not self._lease.has_others:
             return {}
         elsewhere = defaultdict(set)

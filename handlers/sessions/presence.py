@@ -11,7 +11,7 @@ from schema.sql import Conn, execute, fetch_all, fetch_the
 LEASE_SECONDS = 6.0
 """A process that does not renew its lease for so long has gone, and its readers with it."""
 
-Reader = tuple[UUID, UUID]
+PresentReader = tuple[UUID, UUID]
 """A session, and a user who reads it."""
 
 
@@ -35,7 +35,9 @@ def renew_presence(conn: Conn, process_id: UUID) -> PresenceLease:
     return fetch_the(conn, "renew_presence", PresenceLease, process_id=process_id, lease_seconds=LEASE_SECONDS)
 
 
-def change_readers(conn: Conn, process_id: UUID, *, entered: Collection[Reader], gone: Collection[Reader]) -> None:
+def change_readers(
+    conn: Conn, process_id: UUID, *, entered: Collection[PresentReader], gone: Collection[PresentReader]
+) -> None:
     """Write which readers came to the process and which left it."""
     for statement, readers in (("leave_sessions", gone), ("enter_sessions", entered)):
         if readers:
