@@ -17,6 +17,7 @@ from functions.files.audit_routes import audits
 from functions.files.many_routes import many_files
 from functions.files.reading import hold_file_reading
 from functions.files.routes import files
+from functions.files.upload_routes import uploads
 from functions.http.auth import enforce_permissions
 from functions.http.compression import compress_json
 from functions.http.openapi import describe
@@ -124,6 +125,7 @@ def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> A
         files,
         many_files,
         audits,
+        uploads,
         sign_in_methods,
         sign_in_pages,
         portal,

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from handlers.job_requests import finish_job_request, job_request
 from jobs.context import TaskContext
 from jobs.files.live import read_live_files
+from jobs.files.uploads import place_requested_uploads
 from jobs.runs.drain import drain_queue
 from jobs.runs.reconcile import reconcile_runs
 from jobs.runtime.database import Away
@@ -29,6 +30,7 @@ from schema.job_requests import (
     ActivateWorker,
     DrainQueue,
     JobRequest,
+    PlaceUploads,
     PlanRestore,
     ReadLiveFiles,
     ReconcileRuns,
@@ -82,6 +84,7 @@ _KINDS: dict[str, Perform] = dict(
         _kind(DrainQueue, drain_queue),
         _kind(PlanRestore, plan_restore),
         _kind(ReadLiveFiles, read_live_files),
+        _kind(PlaceUploads, place_requested_uploads),
         _kind(ReconcileRuns, lambda context, _request: reconcile_runs(context)),
         _kind(ReconcileSyncs, lambda context, _request: reconcile_syncs(context)),
         _kind(ActivateWorker, activate_worker),

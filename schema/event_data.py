@@ -38,6 +38,7 @@ class RunQueued(RunMoved):
 
     prompt: str
     queue_position: int | None = None
+    attachments: list[str] | None = None
     bound: bool | None = None
 
 
@@ -121,6 +122,14 @@ class WorkspaceRestored(Wire):
     snapshot_id: UUID | None = None
 
 
+class WorkspaceUploaded(Wire):
+    """A user's upload is in the workspace; `path` is below it."""
+
+    path: str
+    size: int
+    mime_type: str
+
+
 class WorkspaceSynced(WorkspaceRestored):
     """A save is done. `runNumber` counts the session's runs from 1, up to the saved one. `skipped` counts paths."""
 
@@ -166,6 +175,7 @@ DATA_OF: dict[str, type[Wire]] = {
     "worker.ready": WorkerReady,
     "workspace.restoring": WorkspaceRestoring,
     "workspace.restored": WorkspaceRestored,
+    "workspace.uploaded": WorkspaceUploaded,
     "workspace.syncing": WorkspaceSyncing,
     "workspace.synced": WorkspaceSynced,
     "workspace.sync_failed": WorkspaceSyncFailed,

@@ -27,6 +27,7 @@ EXECUTOR_MAY_NOT_AUTHOR = frozenset(
         "workspace.restored",
         "workspace.restoring",
         "workspace.syncing",
+        "workspace.uploaded",
         "worker.starting",
         "worker.ready",
     }

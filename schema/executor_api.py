@@ -79,6 +79,14 @@ class Handover(Wire):
     tokens: int
 
 
+class Attachment(Wire):
+    """A file that the user attached to the prompt; `path` is below the workspace, `size` in bytes."""
+
+    path: str
+    mime_type: str
+    size: int
+
+
 class StartRun(Wire):
     """`POST /runs`. `claim` fences zombie jobs: an executor refuses a claim lower than the run's highest.
 
@@ -100,6 +108,7 @@ class StartRun(Wire):
     todos: list[TodoUpdate] = Field(default_factory=list)
     handover: Handover | None = None
     cut_off: list[str] = Field(default_factory=list)
+    attachments: list[Attachment] = Field(default_factory=list)
     callback: Callback
     traceparent: str | None = None
 

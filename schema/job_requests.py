@@ -69,6 +69,12 @@ class ReadLiveFiles(JobRequest):
     put: PutLiveFile | None = None
 
 
+class PlaceUploads(JobRequest):
+    kind: ClassVar[str] = "place_uploads"
+
+    session_id: UUID
+
+
 class WorkerRequest(JobRequest):
     """A request about the worker of one session. `actor` asks for it, as the audit log names people."""
 

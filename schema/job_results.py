@@ -33,6 +33,12 @@ class LiveFilesRead(Wire):
     gone: str | None = None
 
 
+class UploadsPlaced(Wire):
+    """Paths of the uploads that the workspace got by this request."""
+
+    paths: list[str] = Field(default_factory=list)
+
+
 class QueueDrained(Wire):
     """`claimed` counts the runs that this call took, `started` those that an executor then had. The other counts say
     how those runs ended within the wait."""

@@ -86,3 +86,16 @@ class PutFile(Request):
 
 class FilePut(Wire):
     bytes: int
+
+
+class PlaceUploadQuery(Request):
+    """`PUT /files/uploads`, with the file as the body. 409 `path_blocked`, `disk_full`."""
+
+    path: Text = Field(min_length=1, max_length=MOST_PATH)
+
+
+class UploadPlaced(Wire):
+    """`written` is false when the path had a file already, which stays as it is."""
+
+    path: str
+    written: bool

@@ -29,6 +29,8 @@ def add_commands(commands: Commands) -> None:
     lister = _verb(verbs, "list", "list a folder", list_files)
     lister.add_argument("path", nargs="?", default="")
     lister.add_argument("--json", action="store_true", help="print the API's JSON, an item a line")
+    putter = _verb(verbs, "put", "upload files into the workspace, and print their paths there", put_files)
+    putter.add_argument("file", type=Path, nargs="+")
     getter = _verb(verbs, "get", "write a file to disk, or to standard output with -o -", get_file)
     getter.add_argument("path")
     getter.add_argument("-o", "--output", metavar="FILE", help="default: the file's own name in this folder")
@@ -67,6 +69,15 @@ def list_files(api: Api, args: argparse.Namespace) -> int:
         cursor = page.get("nextCursor")
         if cursor is None:
             return 0
+
+
+def put_files(api: Api, args: argparse.Namespace) -> int:
+    """Upload the files in their order, and print the path of each."""
+    for file in args.file:
+        uploaded = api.upload(args.session, file)
+        later = "" if uploaded["placed"] else " (in the workspace before the next run)"
+        print(f"{uploaded['path']}{later}")
+    return 0
 
 
 def get_file(api: Api, args: argparse.Namespace) -> int:

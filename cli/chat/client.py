@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 import httpx
@@ -80,11 +80,18 @@ class ChatPrompt:
     session_id: UUID | None = None
     provider: str | None = None
     options: RunOptions = field(default_factory=RunOptions)
+    attachments: tuple[str, ...] = ()
 
     def to_json(self) -> Json:
         options = self.options.model_dump(mode="json", by_alias=True, exclude_unset=True)
         session_id = str(self.session_id) if self.session_id else None
-        body = {"prompt": self.text, "sessionId": session_id, "provider": self.provider, "options": options or None}
+        body: Json = {
+            "prompt": self.text,
+            "sessionId": session_id,
+            "provider": self.provider,
+            "options": options or None,
+        }
+        body["attachments"] = list(self.attachments) or None
         return {name: value for name, value in body.items() if value is not None}
 
 
@@ -158,6 +165,22 @@ class Api:
                 return answer.json() if answer.content else None
             raise refusal(answer.status_code, answer.content)
         raise AssertionError("unreachable")
+
+    def new_session(self) -> UUID:
+        return UUID(self.send("POST", "/api/sessions", body={})["sessionId"])
+
+    def upload(self, session_id: UUID, file: Path) -> Json:
+        """Upload a file into the session's workspace. It is sent once: a second upload is a second file."""
+        path = f"/api/sessions/{session_id}/uploads?{urlencode({'name': file.name})}"
+        headers = {"content-type": "application/octet-stream"}
+        try:
+            answer = self._http.post(path, content=file.read_bytes(), headers=headers)
+        except httpx.TransportError as error:
+            raise Unreachable(f"The server at {self.url} did not answer ({error}). Try again.") from error
+        if not answer.is_success:
+            raise refusal(answer.status_code, answer.content)
+        uploaded: Json = answer.json()
+        return uploaded
 
     def download(self, path: str) -> Iterator[bytes]:
         """Yield the bytes at a path. Raise ApiRefused, and Unreachable also when they end early."""

@@ -11,6 +11,8 @@ import io
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -35,6 +37,14 @@ def add_command(commands: Commands) -> None:
     parser.add_argument("--provider", help="demo, claude-code, codex, opencode, ...; default: the app's provider")
     parser.add_argument("--model", help="a model of the provider")
     parser.add_argument("--mode", choices=["ask", "auto"], help="ask: the agent asks before it acts; auto: it does not")
+    parser.add_argument(
+        "--attach",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="upload this file with the first prompt",
+    )
     parser.add_argument("--yes", action="store_true", help="allow every request of the agent")
     parser.set_defaults(run=chat)
 
@@ -49,10 +59,11 @@ def chat(args: argparse.Namespace) -> int:
 
     console = Console(highlight=False, markup=False)
     try:
+        api = api_of(os.environ)
         conversation = ChatSession(
-            api=api_of(os.environ),
+            api=api,
             screen=Screen(console),
-            prompt=ChatPrompt("", args.session, args.provider, _options(args)),
+            prompt=_attached(api, ChatPrompt("", args.session, args.provider, _options(args)), args.attach),
             on_terminal=sys.stdin.isatty(),
             allow=args.yes,
         )
@@ -61,7 +72,18 @@ def chat(args: argparse.Namespace) -> int:
         return converse(conversation)
     except ChatError as error:
         console.print(str(error), style="red", soft_wrap=True)
-        return 1
+    except OSError as error:
+        console.print(f"{error.filename}: {error.strerror}", style="red", soft_wrap=True)
+    return 1
+
+
+def _attached(api: Api, prompt: ChatPrompt, files: list[Path]) -> ChatPrompt:
+    """Upload the files into the prompt's session, which is made when there is none yet."""
+    if not files:
+        return prompt
+    session_id = prompt.session_id or api.new_session()
+    paths = tuple(api.upload(session_id, file)["path"] for file in files)
+    return replace(prompt, session_id=session_id, attachments=paths)
 
 
 def api_of(environ: Mapping[str, str]) -> Api:

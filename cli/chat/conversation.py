@@ -48,7 +48,7 @@ class ChatSession:
     def run(self, text: str) -> str:
         """Send a prompt, show events until its run ends, and return the final status. Raise PersonLeft, ChatError."""
         started = self.api.start(replace(self.prompt, text=text))
-        self.prompt = replace(self.prompt, session_id=started.session_id)
+        self.prompt = replace(self.prompt, session_id=started.session_id, attachments=())
         return self._watch(started.session_id, started.run_id, after=started.seq)
 
     def catch_up(self) -> None:

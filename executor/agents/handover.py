@@ -1,18 +1,25 @@
-"""Build the first message to an agent: the prompt, preceded by the conversation that it missed."""
+"""Build the first message to an agent: the prompt, after the conversation that it missed and the attached files."""
 
 from __future__ import annotations
 
+import asyncio
+
+from acp import text_block
+
+from executor.agents.attachments import Block, attachment_blocks
 from executor.agents.turn import Listener, Turn
 from schema.events import ConversationHandedOver
 from schema.executor_api import Handover
 
 
-def first_message(turn: Turn, listener: Listener) -> list[str]:
-    """Return the texts of the first message, one block each. A handover is also recorded as an event."""
+async def first_message(turn: Turn, listener: Listener, *, takes_images: bool) -> list[Block]:
+    """Return the blocks of the first message, the prompt last. A handover is also recorded as an event."""
+    attached = await asyncio.to_thread(attachment_blocks, turn, takes_images=takes_images)
+    prompt = [*attached, text_block(turn.run.prompt)]
     if turn.run.handover is None:
-        return [turn.run.prompt]
+        return prompt
     listener.say("conversation.handed_over", _handed_over(turn.run.handover))
-    return [turn.run.handover.text, turn.run.prompt]
+    return [text_block(turn.run.handover.text), *prompt]
 
 
 def _handed_over(handover: Handover) -> ConversationHandedOver:

@@ -33,13 +33,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class OpenSession:
-    """A session ready for its prompt. `closes`: the agent offers session/close."""
+    """A session ready for its prompt. `closes`: the agent offers session/close; `takes_images`: in prompts."""
 
     session_id: str
     agent: Agent
     resumed: bool
     closes: bool
     model: str | None
+    takes_images: bool = False
 
 
 async def open_session(
@@ -68,6 +69,7 @@ async def open_session(
         resumed=resumed is not None,
         closes=bool(offered and offered.close),
         model=model,
+        takes_images=bool(capabilities.prompt_capabilities and capabilities.prompt_capabilities.image),
     )
 
 

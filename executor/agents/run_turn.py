@@ -20,6 +20,7 @@ from acp.schema import PromptResponse
 from pydantic import ValidationError
 
 from executor.agents.acp_client import AcpClient
+from executor.agents.attachments import Block
 from executor.agents.costs import cost_before, keep_cost
 from executor.agents.declared import missing_login, pinned_version
 from executor.agents.disk import disk_full, disk_is_full
@@ -188,8 +189,7 @@ class _TurnDriver:
         known = cost_before(self._turn, opened.session_id)
         self._meter.begin_turn(opened.model, before=known if opened.resumed else 0.0)
         self._client.live = True
-        first = [resume_prompt(self._turn)] if self._turn.continues else first_message(self._turn, self._listener)
-        answer = await self._prompt(opened, *first)
+        answer = await self._prompt(opened, await self._first_blocks(opened))
         for _ in range(MOST_FOLLOW_UPS):
             follow_up = self._client.take_follow_up(ended=answer.stop_reason == "cancelled")
             if follow_up is None or self._requests.closing.is_set():
@@ -197,15 +197,18 @@ class _TurnDriver:
             self._translation.end_message("denied")
             self._translation.end_calls()
             self._translation.say_as_user(follow_up)
-            answer = await self._prompt(opened, follow_up)
+            answer = await self._prompt(opened, [text_block(follow_up)])
         return answer
 
-    async def _prompt(self, opened: OpenSession, *texts: str) -> PromptResponse:
+    async def _first_blocks(self, opened: OpenSession) -> list[Block]:
+        if self._turn.continues:
+            return [text_block(resume_prompt(self._turn))]
+        return await first_message(self._turn, self._listener, takes_images=opened.takes_images)
+
+    async def _prompt(self, opened: OpenSession, blocks: list[Block]) -> PromptResponse:
         assert self._connection is not None
         try:
-            answer = await self._answered(
-                self._connection.prompt(session_id=opened.session_id, prompt=[text_block(text) for text in texts])
-            )
+            answer = await self._answered(self._connection.prompt(session_id=opened.session_id, prompt=list(blocks)))
         except RequestError as error:
             code = "login_missing" if looks_like_login(error) else "agent_error"
             raise TurnFailed(

@@ -11,8 +11,9 @@ from starlette.routing import Route
 from executor.http.parsing import answer, as_account, body_of, query_of
 from executor.runs.registry import ExecutorIdentity
 from executor.workspaces.live_files import find_names, list_folder, read_head
+from executor.workspaces.place_upload import place_upload
 from executor.workspaces.put_file import put_file
-from schema.live_files import LiveFolderQuery, LiveHeadQuery, LiveSearchQuery, PutFile
+from schema.live_files import LiveFolderQuery, LiveHeadQuery, LiveSearchQuery, PlaceUploadQuery, PutFile
 
 
 def file_routes(identity: ExecutorIdentity) -> list[Route]:
@@ -33,7 +34,12 @@ def file_routes(identity: ExecutorIdentity) -> list[Route]:
     async def put(request: Request) -> Response:
         return answer(await asyncio.to_thread(put_file, workspace, account, await body_of(request, PutFile)))
 
+    async def upload(request: Request) -> Response:
+        query, content = query_of(request, PlaceUploadQuery), await request.body()
+        return answer(await asyncio.to_thread(as_account, account, place_upload, workspace, query.path, content))
+
     return [
+        Route("/files/uploads", upload, methods=["PUT"]),
         Route("/files/tree", tree, methods=["GET"]),
         Route("/files/search", search, methods=["GET"]),
         Route("/files/head", head, methods=["GET"]),

@@ -163,13 +163,29 @@ class DiffAnswer(Wire):
     cut: bool | None = None
 
 
+class UploadQuery(Request):
+    """`name` is the file's name; a form's part has one of its own."""
+
+    name: Text | None = Field(default=None, min_length=1, max_length=1000)
+
+
+class UploadAnswer(Wire):
+    """`path` is below the workspace. `placed`: the workspace has the file by now; else it has it before the next
+    run."""
+
+    path: str
+    size: int
+    mime_type: str
+    placed: bool
+
+
 class AuditQuery(PageQuery):
     """Calls about files. `q` is a part of the path in any case; `actor` a user's id."""
 
     q: Text | None = Field(default=None, min_length=1, max_length=200)
     actor: UUID | None = None
     session_id: UUID | None = None
-    action: Literal["tree", "content", "download", "zip", "diff", "search"] | None = None
+    action: Literal["tree", "content", "download", "zip", "diff", "search", "uploads", "restore"] | None = None
     allowed: bool | None = None
     from_: Annotated[Moment | None, Field(alias="from")] = None
     to: Moment | None = None

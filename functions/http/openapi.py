@@ -213,6 +213,9 @@ def _complete(operation: Json, rule: Rule, needed: str | None) -> None:
         }
         for name in names
     ]
+    body = operation.pop("x-body", None)
+    if body is not None:
+        operation["requestBody"] = {"content": body}
     if "requestBody" in operation:
         operation["requestBody"]["required"] = operation["operationId"] not in BODY_OPTIONAL
     has_input = "requestBody" in operation or any(parameter["in"] in ("query", "header") for parameter in parameters)

@@ -31,6 +31,9 @@ class StartBody(Request):
     max_attempts: Annotated[int, Field(ge=1, le=20), BeforeValidator(is_a_number)] | None = None
     timeout_seconds: Annotated[float, Field(gt=0, le=7 * 86400, allow_inf_nan=False, strict=True)] | None = None
     human_loop: HumanPolicy = Field(default_factory=HumanPolicy)
+    attachments: list[Annotated[Text, Field(min_length=1, max_length=1000)]] = Field(
+        default_factory=list, max_length=50, description="Paths that uploads to the session answered."
+    )
 
     def start(self, *, max_attempts: int, traceparent: str) -> Start:
         """The same request for handlers, field by field; `max_attempts` holds where the body names none."""

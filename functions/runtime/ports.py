@@ -16,6 +16,9 @@ from functions.runtime.served_port import ServedPort
 from functions.runtime.settings import ApiSettings
 
 CALLBACK_PATH = re.compile(r"/api/runs/[0-9A-Fa-f-]{36}/callbacks")
+UPLOAD_PATH = re.compile(r"/api/sessions/[0-9A-Fa-f-]{36}/uploads")
+UPLOAD_FORM_BYTES = 65_536
+"""What a form may have around its file."""
 EXECUTOR_THREADS = 32
 LARGEST_TOGETHER = 8
 MOST_PEERS = 10_000
@@ -38,12 +41,15 @@ def most_peers(open_files: int) -> int:
 
 
 def body_limit(settings: ApiSettings, app: Flask) -> BodyLimit:
-    """Return the limit of bodies: callbacks may be larger than other requests."""
+    """Return the limit of bodies: callbacks and uploads may be larger than other requests."""
     others: int = app.config["MAX_CONTENT_LENGTH"]
 
     def limit(method: str, path: str) -> int:
         is_callback = method == "POST" and CALLBACK_PATH.fullmatch(unquote(path))
-        return settings.max_callback_bytes if is_callback else others
+        if is_callback:
+            return settings.max_callback_bytes
+        is_upload = method == "POST" and UPLOAD_PATH.fullmatch(unquote(path))
+        return settings.upload_max_bytes + UPLOAD_FORM_BYTES if is_upload else others
 
     return limit
 

@@ -127,6 +127,12 @@ class ApiSettings(BaseSettings):
     max_callback_bytes: int = Field(
         default=8 * 1024 * 1024, ge=1024, description="Refuse a callback of more than N bytes with status 413."
     )
+    upload_max_bytes: int = Field(
+        default=10 * 1024 * 1024,
+        ge=1,
+        le=15 * 1024 * 1024,
+        description="Refuse an upload of more than N bytes with status 413.",
+    )
     run_max_attempts: int = Field(
         default=3, ge=1, le=20, description="Try a run at most N times, unless its start says `maxAttempts`."
     )

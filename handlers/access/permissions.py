@@ -16,6 +16,7 @@ Permission = Literal[
     "sessions:write",
     "snapshots:read",
     "files:read",
+    "files:write",
     "runs:read",
     "runs:start",
     "runs:stop",

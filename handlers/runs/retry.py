@@ -9,6 +9,7 @@ from handlers.access.permissions import Actor
 from handlers.runs.read import run_for
 from handlers.runs.start import Start, StartedRun, start_run
 from handlers.runs.stop import StopPolicy
+from handlers.workspaces.uploads import attachments_of
 from schema.errors import Conflict
 from schema.human_policy import HumanPolicy, read_policy
 from schema.options import RunOptions
@@ -36,13 +37,13 @@ def retry_run(
     if old.bound:
         raise Conflict("An external executor drove the run: start it there again.", code="bound_run")
     started = start_run(
-        conn, actor, _again(old, options, traceparent), stop_policy=stop_policy, human_policy=human_policy
+        conn, actor, _again(conn, old, options, traceparent), stop_policy=stop_policy, human_policy=human_policy
     )
     execute(conn, "mark_retry", run_id=started.run.id, retry_of=old.id)
     return replace(started, run=run_for(conn, actor, started.run.id))
 
 
-def _again(old: RunRow, options: RunOptions, traceparent: str) -> Start:
+def _again(conn: Conn, old: RunRow, options: RunOptions, traceparent: str) -> Start:
     changed = options.model_dump(by_alias=True, exclude_unset=True)
     return Start(
         prompt=old.prompt,
@@ -52,5 +53,6 @@ def _again(old: RunRow, options: RunOptions, traceparent: str) -> Start:
         max_attempts=old.max_attempts,
         timeout_seconds=old.timeout_seconds,
         human_loop=read_policy(old.human_loop),
+        attachments=[upload.path for upload in attachments_of(conn, old.id)],
         traceparent=traceparent,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -16,12 +17,14 @@ from handlers.runs.limits import put_first
 from handlers.runs.settle import finish
 from handlers.runs.stop import StopPolicy, stop
 from handlers.sessions.create import create_session, head_of_new, title_of
+from handlers.workspaces.uploads import attach
 from schema.errors import Conflict, IdempotencyKeyReused, Invalid, SessionBusy
 from schema.events import Reason, RunFinished, RunWarning
 from schema.human_policy import HumanPolicy, nearest, read_policy
 from schema.options import RunOptions
 from schema.rows import AppRow, LogHead, RunRow, SessionRow, UserRow
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_the, fetch_value, jsonb
+from schema.wire import Json
 
 NO_POLICY = HumanPolicy()
 
@@ -39,6 +42,7 @@ class Start:
     max_attempts: int
     timeout_seconds: float | None = None
     human_loop: HumanPolicy = NO_POLICY
+    attachments: Sequence[str] = ()
     traceparent: str
 
 
@@ -93,7 +97,8 @@ def start_run(
     events = _make_room(conn, actor, start, session, stop_policy=stop_policy)
     run = _insert(conn, actor, start, session=session, app=app, provider=provider, options=options, policy=policy)
     position = 0 if start.session_id is None else fetch_value(conn, "queue_position", run_id=run.id)
-    events.append(_queued(run, actor, position))
+    attach(conn, run.id, session.id, start.attachments)
+    events.append(_queued(run, actor, position, start.attachments))
     events += _gate(conn, run, provider, options)
     if position == 0 and not _is_blocked(events):
         _send(conn, start, run)
@@ -229,8 +234,10 @@ def warnings_of(provider: RegisteredProvider, options: RunOptions) -> list[RunWa
     return []
 
 
-def _queued(run: RunRow, actor: Actor, position: int) -> NewEvent:
-    data = {"status": "queued", "provider": run.provider, "prompt": run.prompt, "queuePosition": position}
+def _queued(run: RunRow, actor: Actor, position: int, attachments: Sequence[str]) -> NewEvent:
+    data: Json = {"status": "queued", "provider": run.provider, "prompt": run.prompt, "queuePosition": position}
+    if attachments:
+        data["attachments"] = list(attachments)
     return run_event(run, "run.queued", data, author=actor.author)
 
 

@@ -283,6 +283,7 @@ FOLDS: dict[str, Fold] = {
     "workspace.restored": _silent,
     "workspace.restoring": _silent,
     "workspace.syncing": _silent,
+    "workspace.uploaded": _silent,
     "worker.starting": _silent,
     "worker.ready": _silent,
 }

@@ -15,7 +15,9 @@ import structlog
 from handlers.runs.claim import Claimed, abandon, claim_run, record_dispatched, refuse, requeue
 from handlers.runs.handover import hand_over
 from handlers.runs.settle import RetryPolicy, has_attempts_left
+from handlers.workspaces.uploads import attachments_of
 from jobs.context import TaskContext, trace_of
+from jobs.files.uploads import place_uploads
 from jobs.hosts import HostFailed
 from jobs.runtime.executor_client import Endpoint, ExecutorError
 from jobs.runtime.trace import Trace
@@ -23,7 +25,7 @@ from jobs.workers.activate import activate, at_work
 from jobs.workspaces.restore import RestoreIncomplete
 from jobs.workspaces.validate import require_whole
 from schema.errors import WorkspaceRefused
-from schema.executor_api import Callback, Handover, StartRun
+from schema.executor_api import Attachment, Callback, Handover, StartRun
 from schema.options import RunOptions
 from schema.rows import RunRow
 from schema.signature import callback_key
@@ -92,6 +94,7 @@ def _hand_over(context: TaskContext, claimed: Claimed) -> ExecuteOutcome:
 
 def _dispatch(context: TaskContext, claimed: Claimed, endpoint: Endpoint) -> ExecuteOutcome:
     run, trace = claimed.run, trace_of(claimed.run)
+    place_uploads(context, endpoint, trace, claimed.run.session_id)
     require_whole(context, endpoint, claimed.manifest, trace)
     _start_when_free(context, endpoint, _start_request(context, claimed), trace)
     if context.database.transact(_is_dispatched, run, lease_seconds=context.settings.run_lease_seconds):
@@ -127,6 +130,10 @@ def _start_request(context: TaskContext, claimed: Claimed) -> StartRun:
         todos=claimed.todos,
         handover=_handover(context, claimed),
         cut_off=claimed.cut_off,
+        attachments=[
+            Attachment(path=upload.path, mime_type=upload.mime_type, size=upload.size)
+            for upload in context.database.transact(attachments_of, run.id)
+        ],
         callback=Callback(url=f"{context.settings.callback_url}/api/runs/{run.id}/callbacks", key=key),
         traceparent=run.traceparent,
     )

@@ -122,6 +122,7 @@ class Call:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: Json | None = None
+    content: bytes | None = field(default=None, repr=False)
     timeout: float | None = None
 
     @property
@@ -211,6 +212,10 @@ class ExecutorClient:
         call = _call(endpoint, "POST", "/files/put", headers, body=request.to_json(), timeout=PUT_SECONDS)
         return self._parsed(FilePut, self._call(call, ONCE), call)
 
+    def place_upload(self, endpoint: Endpoint, path: str, content: bytes, trace: Trace) -> None:
+        url = f"/files/uploads?{httpx.QueryParams({'path': path})}"
+        self._call(_call(endpoint, "PUT", url, trace.headers("files.upload"), content=content), self._rules)
+
     def _known(self, kind: type[Parsed], call: Call, rules: RetryRules) -> Parsed | None:
         try:
             return self._parsed(kind, self._call(call, rules), call)
@@ -231,6 +236,7 @@ class ExecutorClient:
                 call.method,
                 call.url,
                 json=call.body,
+                content=call.content,
                 headers=call.headers,
                 timeout=httpx.USE_CLIENT_DEFAULT if call.timeout is None else call.timeout,
             )
@@ -258,10 +264,11 @@ def _call(
     trace: Mapping[str, str],
     *,
     body: Json | None = None,
+    content: bytes | None = None,
     timeout: float | None = None,
 ) -> Call:
     headers = {"authorization": f"Bearer {endpoint.token}", **trace}
-    return Call(method, endpoint.base_url.rstrip("/") + path, headers, body, timeout)
+    return Call(method, endpoint.base_url.rstrip("/") + path, headers, body, content, timeout)
 
 
 def _error(

@@ -15,6 +15,7 @@ from acp.schema import (
     InitializeResponse,
     LoadSessionResponse,
     NewSessionResponse,
+    PromptCapabilities,
     PromptResponse,
     ResumeSessionResponse,
     SessionCapabilities,
@@ -57,7 +58,11 @@ class DemoAgent:
         sessions = SessionCapabilities(resume=SessionResumeCapabilities(), close=SessionCloseCapabilities())
         return InitializeResponse(
             protocol_version=min(protocol_version, 1),
-            agent_capabilities=AgentCapabilities(load_session=True, session_capabilities=sessions),
+            agent_capabilities=AgentCapabilities(
+                load_session=True,
+                session_capabilities=sessions,
+                prompt_capabilities=PromptCapabilities(image=True),
+            ),
             agent_info=Implementation(name="runyard-demo", title="Runyard demo agent", version=VERSION),
         )
 
@@ -113,6 +118,8 @@ class DemoAgent:
         work = Work(conversation, self.client)
         save(conversation, text)
         try:
+            for image in (block for block in prompt if block.type == "image"):
+                await work.say(f"I see an image of the type {image.mime_type}.")
             await run_prompt(work, texts[-1])  # earlier blocks are context only
             stop: Any = "end_turn"
         except Cancelled:
