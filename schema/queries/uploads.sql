@@ -1,10 +1,10 @@
 -- name: insert_upload
 -- No row when the session's uploads that no snapshot holds yet would be too many. The caller holds the session.
 INSERT INTO uploads (session_id, user_id, path, mime_type, size, content)
-SELECT %(session_id)s, %(user_id)s, %(path)s, %(mime_type)s, %(size)s, %(content)s
+SELECT %(session_id)s, %(user_id)s, %(path)s, %(mime_type)s, %(size)s::bigint, %(content)s
 FROM uploads
 WHERE session_id = %(session_id)s AND content IS NOT NULL
-HAVING count(*) < %(most)s AND COALESCE(sum(size), 0) + %(size)s <= %(most_bytes)s
+HAVING count(*) < %(most)s AND COALESCE(sum(size), 0) + %(size)s::bigint <= %(most_bytes)s
 RETURNING id, session_id, path, mime_type, size;
 
 -- name: uploads_to_place
