@@ -18,7 +18,7 @@ _BLOCKED = (errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.EACCES, errno.EPERM)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-class PathBlocked(Conflict):
+class UploadBlocked(Conflict):
     """A link or a file is where the upload's folder belongs. Remove it."""
 
     code: ClassVar[str] = "path_blocked"
@@ -33,7 +33,7 @@ class DiskFull(Conflict):
 def place_upload(workspace: Path, path: str, content: bytes) -> UploadPlaced:
     """Write the file whole or not at all; an existing one stays as it is. Call this as the agent's account.
 
-    Raises Invalid, PathBlocked and DiskFull.
+    Raises Invalid, UploadBlocked and DiskFull.
     """
     below = located(path)
     folder, name = split(below)
@@ -46,7 +46,7 @@ def place_upload(workspace: Path, path: str, content: bytes) -> UploadPlaced:
             return UploadPlaced(path=path, written=_write(at, name, content))
     except OSError as error:
         if error.errno in _BLOCKED:
-            raise PathBlocked from None
+            raise UploadBlocked from None
         if error.errno in _FULL:
             raise DiskFull from None
         raise
