@@ -29,6 +29,7 @@ from tests.thoroughness import FULL
 EMBEDDED = 18
 OLDEST = 15
 TEMPLATE = "template_migrated"
+MEMORY_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,12 @@ class Server:
         apply_migrations(self.dsn(TEMPLATE))
 
     def create_database(self) -> str:
-        """Copies the template, which takes about 40 ms; the name of the copy."""
+        """Copy the template, which takes about 40 ms in memory; the name of the copy."""
         name = f"test_{secrets.token_hex(6)}"
         self._administer(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+                sql.Identifier(name), sql.Identifier(TEMPLATE)
+            )
         )
         return name
 
@@ -98,7 +101,8 @@ def postgres_version(request: pytest.FixtureRequest) -> int:
 def server_of() -> Iterator[ServerOf]:
     """Gives the server of a major version, started at first need and kept for the whole test run."""
     started: list[Server] = []
-    with tempfile.TemporaryDirectory(prefix="runyard-tests-", ignore_cleanup_errors=True) as folder:
+    memory = folder_in_memory()
+    with tempfile.TemporaryDirectory(prefix="runyard-tests-", dir=memory, ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o711)  # the server may run as another user
 
         @cache
@@ -114,6 +118,14 @@ def server_of() -> Iterator[ServerOf]:
         for each in started:
             stop_postgres(each.postgres.process)
             shutil.rmtree(socket_folder(each.postgres.pgdata), ignore_errors=True)
+
+
+def folder_in_memory() -> Path | None:
+    """Where a database is made ten times faster than on a disk; None where it is missing or small."""
+    folder = Path("/dev/shm")  # TemporaryDirectory makes a private folder in it
+    if not os.access(folder, os.W_OK | os.X_OK) or shutil.disk_usage(folder).free < MEMORY_BYTES:
+        return None
+    return folder
 
 
 @pytest.fixture
