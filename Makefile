@@ -27,7 +27,7 @@ FIRST_TIER = not agents and not docker and not postgres15 and not slow
 .DEFAULT_GOAL := up
 
 up: $(READY)
-	@exec $(RUN) -m cli up
+	@exec $(RUN) -m cli up $(ARGS)
 
 # What was typed, without make reading dollar signs in it.
 chat: export PROMPT_TEXT = $(value PROMPT)

@@ -19,7 +19,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m cli", description=ABOUT)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     starter = commands.add_parser("up", help="start Runyard on this machine and keep it running until Ctrl-C")
-    starter.set_defaults(run=lambda _args: up())
+    starter.add_argument(
+        "--accept-loss",
+        action="store_true",
+        help="start with a secret key that does not fit what is running, and say what is lost",
+    )
+    starter.set_defaults(run=lambda args: up(accept_loss=args.accept_loss))
     signer = commands.add_parser("sign-in", help="print a new one-time URL that signs a browser in")
     signer.set_defaults(run=lambda _args: sign_in())
     shower = commands.add_parser(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from functions.files.routes import files
 from functions.files.upload_routes import uploads
 from functions.http.auth import enforce_permissions
 from functions.http.compression import compress_json
+from functions.http.cookies import sign_cookies
 from functions.http.openapi import describe
 from functions.http.parsing import ApiRequest
 from functions.http.path_ids import PathIdConverter, methods_of_fixed_path
@@ -83,8 +82,6 @@ def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> A
         template_folder=str(PORTAL / "pages"),
     )
     app.config.update(
-        SECRET_KEY=_derived(settings, "browser session"),
-        SESSION_COOKIE_NAME=f"runyard_{_derived(settings, 'cookie name')[:8]}",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=settings.public_url.startswith("https:"),
@@ -95,6 +92,7 @@ def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> A
         PORTAL_DIST=PORTAL / "dist",
         SOCK_SERVER_OPTIONS=SERVER_OPTIONS,
     )
+    sign_cookies(app, settings.secret_keys)
     app.url_map.converters["uuid"] = PathIdConverter
     if process is None:  # a function's gateway compresses by itself, and some pass no binary bodies
         compress_json(app)
@@ -138,8 +136,3 @@ def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> A
     if worker_bind := settings.worker_address:
         app.wsgi_app = ExecutorPort(app.wsgi_app, host=worker_bind[0], port=worker_bind[1])  # type: ignore[assignment, method-assign]
     return app
-
-
-def _derived(settings: ApiSettings, purpose: str) -> str:
-    """Derive a key for one purpose. It names the cookie too: cookies ignore ports, and each clone needs its own."""
-    return hmac.new(settings.secret_key, purpose.encode(), hashlib.sha256).hexdigest()

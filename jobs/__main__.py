@@ -1,5 +1,6 @@
-"""`python -m jobs`: run the job worker until SIGTERM or SIGINT. It survives outages of PostgreSQL.
+"""`python -m jobs [--accept-loss]`: run the job worker until SIGTERM or SIGINT. It survives outages of PostgreSQL.
 
+`python -m jobs check-key [--accept-loss]`: check that RUNYARD_SECRET_KEY fits what is running.
 `python -m jobs doctor [--json]`: check this deployment, report each fault and its fix.
 """
 
@@ -31,10 +32,15 @@ def _run(settings: JobSettings) -> int:
 
         configure_logs("doctor", level="ERROR")
         return doctor(settings, sys.argv[2:])
-    configure_logs("worker", level=settings.log_level)
-    from jobs.job_worker import work
+    is_check = sys.argv[1:2] == ["check-key"]
+    configure_logs("worker", level="ERROR" if is_check else settings.log_level)
+    from jobs.job_worker import check_key, work
 
-    work(settings)
+    accept_loss = "--accept-loss" in sys.argv[1:]
+    if is_check:
+        check_key(settings, accept_loss=accept_loss)
+    else:
+        work(settings, accept_loss=accept_loss)
     return 0
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,8 @@ from jobs.runtime.database import CONNECT, JobDatabase, open_database
 from jobs.runtime.executor_client import Endpoint, ExecutorClient, RetryRules
 from jobs.runtime.settings import JobSettings
 from jobs.runtime.sync_lease_renewal import SyncLeases
+from jobs.workers.callbacks import CallbackRenewal
+from jobs.workers.secret_key_check import check_secret_key
 from jobs.workspaces.sync import expire_orphaned_leases, save_due
 from schema.settings import BadSetting
 
@@ -67,8 +70,8 @@ TRANSCRIPT_SECONDS = 1.0
 _log = structlog.stdlib.get_logger(__name__)
 
 
-def work(settings: JobSettings) -> None:
-    """Work until SIGTERM or SIGINT, then finish the running jobs within GRACE_SECONDS."""
+def work(settings: JobSettings, *, accept_loss: bool = False) -> None:
+    """Work until SIGTERM or SIGINT, then finish the running jobs within GRACE_SECONDS. Raise SecretKeyUnfit."""
     for logger_name, level in (
         ("httpx", logging.WARNING),
         ("procrastinate", logging.WARNING),
@@ -77,6 +80,9 @@ def work(settings: JobSettings) -> None:
         logging.getLogger(logger_name).setLevel(level)
     tasks.schedule(app, reconcile_seconds=settings.reconcile_seconds)
     with open_task_context(settings) as context:
+        if not asyncio.run(_first_answer(settings.dsn)):
+            return
+        check_secret_key(context, accept_loss=accept_loss, say=say)
         presence = Presence(
             settings.dsn,
             claimer=context.claimer,
@@ -90,6 +96,17 @@ def work(settings: JobSettings) -> None:
             asyncio.run(_serve(context))
         presence.end()
     _log.info("worker.ended")
+
+
+def check_key(settings: JobSettings, *, accept_loss: bool) -> None:
+    """Check the secret key and do no work. Raise SecretKeyUnfit."""
+    with open_task_context(settings) as context:
+        check_secret_key(context, accept_loss=accept_loss, say=say)
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 @contextmanager
@@ -123,7 +140,7 @@ def make_host(settings: JobSettings, *, executors: ExecutorClient, database: Job
     environment = executor_environment(os.environ, providers_file=providers_file, agents_dir=agents_dir)
     host = ProcessHostSettings(
         workers=_private(settings.runyard_data_dir.absolute() / "workers"),
-        secret=settings.runyard_secret_key,
+        keys=settings.secret_keys,
         environment=environment,
         start_timeout_seconds=settings.executor_start_timeout_seconds,
         spares=settings.executor_spares,
@@ -137,7 +154,7 @@ def make_docker_host(
     host = DockerHostSettings(
         deployment=docker.worker_deployment,
         image=docker.executor_image,
-        secret=settings.runyard_secret_key,
+        keys=settings.secret_keys,
         executor_inputs=partial(container_inputs, os.environ, providers_file=settings.providers_file.absolute()),
         limits_of=lambda session_id: database.transact(worker_limits, session_id),
         limits=docker.limits,
@@ -173,6 +190,7 @@ def _periodic_tasks(context: TaskContext, presence: Presence) -> list[PeriodicTa
         PeriodicTask("providers", providers.run_once, PROVIDERS_SECONDS),
         PeriodicTask("presence", presence.run_once, PRESENCE_SECONDS),
         PeriodicTask("executors", lambda: look_after_executors(context), EXECUTORS_SECONDS),
+        PeriodicTask("callbacks", CallbackRenewal(context).run_once, EXECUTORS_SECONDS),
         PeriodicTask("claims", context.claims.renew_all, context.claims.interval_seconds),
         PeriodicTask("sync leases", context.sync_leases.renew_all, context.sync_leases.interval_seconds),
         PeriodicTask(
@@ -203,6 +221,14 @@ async def _serve(context: TaskContext) -> None:
         await _work_until(context, stop_requested)
         pause = FIRST_PAUSE_SECONDS if loop.time() - began > 10 else min(pause * 2, LONGEST_PAUSE_SECONDS)
         await _wait(stop_requested, pause)
+
+
+async def _first_answer(dsn: str) -> bool:
+    """Wait for PostgreSQL before the first look at its rows. Return False on a stop request."""
+    stop_requested = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop_requested.set)
+    return await _postgres_answers(dsn, stop_requested)
 
 
 async def _postgres_answers(dsn: str, stop_requested: asyncio.Event) -> bool:

@@ -142,11 +142,38 @@ class StopRun(Request):
     park: bool = False
 
 
+class PendingCallback(Wire):
+    """A run that still calls back: its address, and the name of the key that signs its calls (`credential_id`)."""
+
+    run_id: UUID
+    attempt: int
+    url: str
+    key_id: str
+
+
+class PendingCallbacks(Wire):
+    """`GET /callbacks`: the runs that live or have undelivered events."""
+
+    items: list[PendingCallback]
+
+
+class RenewedCallback(Wire):
+    run_id: UUID
+    attempt: int
+    callback: Callback
+
+
+class RenewedCallbacks(Request):
+    """`PUT /callbacks`: where these runs call from now on, and how they sign. Other attempts stay as they are."""
+
+    items: list[RenewedCallback] = Field(max_length=1000)
+
+
 class ExecutorHealth(Wire):
     """`GET /health`, without a token. `runs` counts live agents.
 
     `restored`: this epoch's requested restore is done. A workspace without a requested restore reports false and is
-    ready for use.
+    ready for use. `token_id` names the token that the executor expects (`credential_id`).
     """
 
     status: Literal["ok"] = "ok"
@@ -156,6 +183,7 @@ class ExecutorHealth(Wire):
     runs: int
     spooled: int
     restored: bool = False
+    token_id: str | None = None
 
 
 class CallbackBody(Request):

@@ -54,6 +54,8 @@ ABOUT = {
     "DATABASE_URL": "PostgreSQL 15 or later, as `postgresql://user:password@host:port/name`.",
     "RUNYARD_SECRET_KEY": "At least 64 hexadecimal digits, the same for API and job worker. Callback keys, executor "
     "tokens and cookies are derived from it.",
+    "RUNYARD_SECRET_KEY_PREVIOUS": "The key before, while the key is being changed. It still verifies, and nothing "
+    "new is made with it ([changing the key](secret-key.md)).",
     "RUNYARD_DATA_DIR": "Directory for the database, token, workspaces and logs of this clone.",
     "RUNYARD_PORT": "Port for HTTP and WebSocket.",
     "RUNYARD_PUBLIC_URL": "Address at which browsers and clients reach the API.",

@@ -36,6 +36,11 @@ class DataDir:
         return self.root / "secret"
 
     @property
+    def previous_secret(self) -> Path:
+        """The key before `secret`, which a person leaves here while changing the key."""
+        return self.root / "secret-previous"
+
+    @property
     def sign_in_code(self) -> Path:
         return self.root / "sign-in-code"
 

@@ -56,6 +56,7 @@ from cli.local.postgres import (
 from cli.local.postgres import is_ready as is_database_ready
 from cli.local.postgres_account import NoAccount
 from cli.local.processes import last_lines, rotate_log, spawn
+from cli.local.secret_key import KeyRefused, check_secret_key, key_environment
 from cli.local.session_workers import agents, executors
 from cli.local.supervisor import Program, StartFailed, StopRequested, Supervisor, TookTooLong
 from schema.wire import Json
@@ -72,15 +73,15 @@ class CannotStart(Exception):
     """Nothing was started; the message is a sentence for the person at the terminal."""
 
 
-def up(environ: Mapping[str, str] = os.environ) -> int:
-    """Run Runyard until a stop is requested. Return the exit status."""
+def up(environ: Mapping[str, str] = os.environ, *, accept_loss: bool = False) -> int:
+    """Run Runyard until a stop is requested. Return the exit status: 2 when the secret key does not fit."""
     data_dir = find_data_dir(environ)
     try:
         port = port_of(environ)
         refuse_other_users(environ)
         prepare_data_dir(data_dir)
         with hold_lock(data_dir):
-            return _run(data_dir, port, environ)
+            return _run(data_dir, port, environ, accept_loss=accept_loss)
     except AlreadyRunning:
         running = read_running(data_dir)
         where = f" at {running.url} (process {running.pid})" if running else ""
@@ -139,7 +140,7 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def _run(data_dir: DataDir, port: int, environ: Mapping[str, str]) -> int:
+def _run(data_dir: DataDir, port: int, environ: Mapping[str, str], *, accept_loss: bool) -> int:
     for name in stop_leftovers(data_dir):
         say(f"stopped the {name} that an earlier start left behind")
     refuse_taken_port(port)
@@ -149,13 +150,13 @@ def _run(data_dir: DataDir, port: int, environ: Mapping[str, str]) -> int:
     supervisor.listen_to_signals()
     status = 0
     try:
-        _start(supervisor, data_dir, port=port, environ=environ)
+        _start(supervisor, data_dir, port=port, environ=environ, accept_loss=accept_loss)
         supervisor.watch()
     except StopRequested:
         pass
-    except (StartFailed, PostgresFailed, NoAccount) as error:
+    except (StartFailed, PostgresFailed, NoAccount, KeyRefused) as error:
         say(str(error))
-        status = 1
+        status = 2 if isinstance(error, KeyRefused) else 1
     finally:
         say("\nstopping ... (press Ctrl-C again to kill the programs now)")
         supervisor.stop()
@@ -166,7 +167,9 @@ def _run(data_dir: DataDir, port: int, environ: Mapping[str, str]) -> int:
     return status
 
 
-def _start(supervisor: Supervisor, data_dir: DataDir, *, port: int, environ: Mapping[str, str]) -> None:
+def _start(
+    supervisor: Supervisor, data_dir: DataDir, *, port: int, environ: Mapping[str, str], accept_loss: bool
+) -> None:
     began = time.monotonic()
     for name in ("postgres", "store", "migrations", "api", "worker"):
         rotate_log(data_dir.log(name))
@@ -186,6 +189,7 @@ def _start(supervisor: Supervisor, data_dir: DataDir, *, port: int, environ: Map
         say(f"object store (trial) ready after {time.monotonic() - began:.1f} s")
     code = new_sign_in_code(data_dir)
     worker_env = {**env, **store_environment(data_dir, environ, gateway=gateway)}
+    check_secret_key(worker_env, accept_loss=accept_loss, say=say)
     api_env = {**env, **reading_environment(data_dir, environ)}
     supervisor.start(program("api", _api_command(data_dir, port, gateway), data_dir=data_dir, env=api_env))
     supervisor.start(program("worker", [sys.executable, "-m", "jobs"], data_dir=data_dir, env=worker_env))
@@ -227,7 +231,7 @@ def environment(
         **kept,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)]),
         "DATABASE_URL": postgres_dsn(data_dir.postgres),
-        "RUNYARD_SECRET_KEY": data_dir.secret.read_text().strip(),
+        **key_environment(data_dir, environ),
         "RUNYARD_LOCAL_TOKEN_FILE": str(data_dir.token),
         "RUNYARD_SIGN_IN_CODE_FILE": str(data_dir.sign_in_code),
         "RUNYARD_PUBLIC_URL": kept.get("RUNYARD_PUBLIC_URL") or _url(port),

@@ -26,11 +26,14 @@ from schema.executor_api import (
     CallRecords,
     ExecutorHealth,
     LinkAgentData,
+    PendingCallbacks,
     ProviderDeclared,
+    RenewedCallbacks,
     StartRun,
     StopRun,
     ValidateWorkspace,
 )
+from schema.secret_keys import credential_id
 from schema.workspace_api import Links, RestoreWorkspace, SyncWorkspace, WaitForOperation
 
 DeclareProviders = Callable[[], list[ProviderDeclared]]
@@ -51,9 +54,8 @@ def make_app(
         *_workspace_routes(identity),
         *_sync_routes(sync_operations),
         *file_routes(identity),
-        *_report_routes(
-            identity, runs, sync_operations, declare_providers, lambda: CallRecords(items=list(guard.calls))
-        ),
+        *_health_routes(identity, runs, sync_operations, token_id=credential_id(token)),
+        *_report_routes(declare_providers, lambda: CallRecords(items=list(guard.calls))),
     ]
     handlers = dict.fromkeys((RunyardError, HTTPException, Exception), on_error)
     guard = Guard(fail(Starlette(routes=routes, exception_handlers=handlers)), token=token)
@@ -81,7 +83,16 @@ def _run_routes(runs: Runs) -> list[Route]:
         is_first = await runs.answer(run_id, given)
         return answer(await runs.state(run_id), 202 if is_first else 200)
 
+    async def pending_callbacks(_request: Request) -> Response:
+        return answer(PendingCallbacks(items=await runs.pending_callbacks()))
+
+    async def renew_callbacks(request: Request) -> Response:
+        await runs.renew_callbacks(await body_of(request, RenewedCallbacks))
+        return Response(status_code=204)
+
     return [
+        Route("/callbacks", pending_callbacks, methods=["GET"]),
+        Route("/callbacks", renew_callbacks, methods=["PUT"]),
         Route("/runs", start, methods=["POST"]),
         Route("/runs/{run_id:uuid}", state, methods=["GET"]),
         Route("/runs/{run_id:uuid}", stop, methods=["DELETE"]),
@@ -132,12 +143,8 @@ def _sync_routes(sync_operations: SyncOperations) -> list[Route]:
     ]
 
 
-def _report_routes(
-    identity: ExecutorIdentity,
-    runs: Runs,
-    sync_operations: SyncOperations,
-    declare_providers: DeclareProviders,
-    calls: Callable[[], CallRecords],
+def _health_routes(
+    identity: ExecutorIdentity, runs: Runs, sync_operations: SyncOperations, *, token_id: str
 ) -> list[Route]:
     async def health(_request: Request) -> Response:
         report = ExecutorHealth(
@@ -147,9 +154,14 @@ def _report_routes(
             runs=1 if runs.live else 0,
             spooled=await runs.undelivered(),
             restored=sync_operations.restored,
+            token_id=token_id,
         )
         return answer(report)
 
+    return [Route("/health", health, methods=["GET"])]
+
+
+def _report_routes(declare_providers: DeclareProviders, calls: Callable[[], CallRecords]) -> list[Route]:
     async def events(_request: Request) -> Response:
         return answer(calls())
 
@@ -158,7 +170,6 @@ def _report_routes(
         return JSONResponse([provider.to_json() for provider in declared])
 
     return [
-        Route("/health", health, methods=["GET"]),
         Route("/events", events, methods=["GET"]),
         Route("/providers", providers, methods=["GET"]),
     ]

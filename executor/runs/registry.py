@@ -24,8 +24,9 @@ from executor.runs.replies import EventsRefused, TakenOver
 from executor.runs.spool import Spool, SpooledRun, SpoolThread
 from schema.errors import NotFound, Unavailable
 from schema.events import AgentLost
-from schema.executor_api import Answer, RunState, StartRun
+from schema.executor_api import Answer, PendingCallback, RenewedCallbacks, RunState, StartRun
 from schema.logs import log_context, trace_id
+from schema.secret_keys import credential_id
 
 if TYPE_CHECKING:
     import httpx
@@ -142,6 +143,24 @@ class Runs:
         is_first = await self._spool(Spool.store_answer, run_id, answer)
         live.give_answer(answer)
         return is_first
+
+    async def pending_callbacks(self) -> list[PendingCallback]:
+        """Return the runs that still call back: the live run, and runs with undelivered events."""
+        spooled = [await self._spool(Spool.run, run_id) for run_id in list(self._deliveries)]
+        return [
+            PendingCallback(
+                run_id=run.run_id, attempt=run.attempt, url=run.callback_url, key_id=credential_id(run.callback_key)
+            )
+            for run in spooled
+            if run is not None
+        ]
+
+    async def renew_callbacks(self, renewed: RenewedCallbacks) -> None:
+        """Change where runs call back and how they sign, and deliver at once what waits for it."""
+        for item in renewed.items:
+            await self._spool(Spool.renew_callback, item)
+            if item.run_id in self._deliveries:
+                self._deliveries[item.run_id][0].skip_pause()
 
     async def recover(self) -> None:
         """Kill an earlier executor's processes and report its runs as lost. Call this before any run starts."""

@@ -22,7 +22,7 @@ from uuid import UUID
 from executor.runs.coalescing import Draft
 from executor.runs.sanitize import storable
 from schema.events import HumanRequested, RunFinished
-from schema.executor_api import Answer, StartRun
+from schema.executor_api import Answer, RenewedCallback, StartRun
 
 RUNS_KEPT = 1000
 """Number of finished and refused runs that the spool remembers, so that it recognizes a late duplicate."""
@@ -135,6 +135,16 @@ class Spool:
             callback_key=start.callback.key,
         )
         return self._known(start.run_id)
+
+    def renew_callback(self, renewed: RenewedCallback) -> None:
+        """Record where the attempt calls back from now on and how it signs. Another attempt stays as it is."""
+        self._do(
+            "renew_callback",
+            run_id=str(renewed.run_id),
+            attempt=renewed.attempt,
+            callback_url=renewed.callback.url,
+            callback_key=renewed.callback.key,
+        )
 
     def remember_stop(self, run_id: UUID, claim: int) -> SpooledRun:
         """Refuse from now on every start of this run with this claim or a lower one."""

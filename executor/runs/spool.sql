@@ -85,6 +85,10 @@ UPDATE runs SET
     callback_key = CASE WHEN callback_key = '' THEN '' ELSE :callback_key END
 WHERE run_id = :run_id;
 
+-- name: renew_callback
+UPDATE runs SET callback_url = :callback_url, callback_key = :callback_key
+WHERE run_id = :run_id AND attempt = :attempt AND callback_key <> '';
+
 -- name: remember_stop
 INSERT INTO runs (run_id, attempt, claim, refused_claim, epoch, state, callback_url, callback_key, reason)
 VALUES (:run_id, 0, 0, :claim, 0, 'refused', '', '', 'The run was stopped before it reached this executor.')

@@ -1,6 +1,6 @@
 """Receive append-only callbacks without Flask, which would cost more than the callback itself.
 
-A call that is not append-only, not signed with the run's first key, or malformed goes on to the route. So only the
+A call that is not append-only, not signed with a first key of the run, or malformed goes on to the route. So only the
 route refuses callbacks, and only the route applies effects. A body that was parsed here goes with it.
 """
 
@@ -58,7 +58,7 @@ class FastPath:
         self, run_id: UUID, raw: bytes, headers: CallbackHeaders, wsgi: WSGIEnvironment
     ) -> CallbackAnswer | None:
         attempt = headers.attempt or FIRST_ATTEMPT
-        if not headers.signature.is_by([self._first_key(run_id, attempt)], raw):
+        if not headers.signature.is_by(self._first_keys(run_id, attempt), raw):
             return None
         try:
             body = wsgi[PARSED] = read_body(raw, headers)
@@ -73,10 +73,13 @@ class FastPath:
             wsgi[FAILURE] = error
             return None
 
-    def _first_key(self, run_id: UUID, attempt: int) -> str:
-        """Return the attempt's first key, which is known without a query and valid unless rotated."""
-        secret = self._process.settings.secret_key
-        return callback_key(secret, run_id=run_id, attempt=attempt, generation=FIRST_GENERATION)
+    def _first_keys(self, run_id: UUID, attempt: int) -> list[str]:
+        """Return the attempt's first key, which is known without a query and valid unless rotated; two keys while the
+        secret key is being changed."""
+        return [
+            callback_key(secret, run_id=run_id, attempt=attempt, generation=FIRST_GENERATION)
+            for secret in self._process.settings.secret_keys.all
+        ]
 
 
 def _answer(received: CallbackAnswer, wsgi: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -54,7 +54,8 @@ def post_callbacks(run_id: UUID) -> Response:
 def _refuse_unsigned(run_id: UUID, raw: bytes, headers: CallbackHeaders) -> None:
     """Raise BadSignature unless a key of the run signed these bytes, and NotFound for an unknown run."""
     with api_process().callback_transaction() as conn:
-        keys = callback_keys(conn, api_process().settings.secret_key, run_id=run_id, attempt=headers.attempt)
+        secrets = api_process().settings.secret_keys.all
+        keys = callback_keys(conn, secrets, run_id=run_id, attempt=headers.attempt)
     if not headers.signature.is_by(keys, raw):
         raise BadSignature()
 

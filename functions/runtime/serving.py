@@ -13,12 +13,16 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import psutil
+import psycopg
 import structlog
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+from psycopg.errors import UndefinedColumn, UndefinedTable
 
+from functions.runtime.database import CONNECT
 from functions.runtime.ports import executor_ports, public_port
 from functions.runtime.process import api_process_of
 from functions.runtime.settings import ApiSettings, read_settings, settings_without_meaning
+from handlers.access.secret_key import other_key_uses, refusal_of
 from schema.logs import configure_logs
 from schema.settings import BadSetting
 
@@ -60,6 +64,21 @@ def refuse_beyond_loopback(settings: ApiSettings, addresses: list[Any]) -> None:
     for address in addresses:
         if isinstance(address, tuple) and address != settings.worker_address and not _is_loopback(str(address[0])):
             refuse(f"with RUNYARD_AUTH=local the server listens on loopback only, not on {address[0]}.")
+
+
+def refuse_unfit_key(settings: ApiSettings) -> None:
+    """Exit when running session workers or bound runs have another secret key: their callbacks would be refused.
+
+    Without PostgreSQL or a schema there is nothing to compare, and the server starts.
+    """
+    try:
+        with psycopg.connect(settings.database_url, **CONNECT) as conn:
+            uses = other_key_uses(conn, settings.secret_keys.ids)
+    except (psycopg.OperationalError, UndefinedTable, UndefinedColumn) as error:
+        logging.getLogger(__name__).warning("secret_key.not_checked", exc_info=error)
+        return
+    if uses:
+        refuse(refusal_of(uses))
 
 
 def refuse_what_the_door_cannot(cfg: Any) -> None:

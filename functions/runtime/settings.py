@@ -15,6 +15,7 @@ from handlers.workers.lifecycle import LifeLimits
 from schema.addresses import database_address, web_address
 from schema.errors import Invalid
 from schema.human_policy import HumanPolicy, OnExpiry, nearest
+from schema.secret_keys import SecretKeys
 from schema.settings import (
     ABOUT,
     BadSetting,
@@ -39,6 +40,10 @@ NO_LONGER = {
 
 def _secret(value: object) -> bytes:
     return value if isinstance(value, bytes) else parse_secret(str(value))
+
+
+def _secret_or_none(value: object) -> bytes | None:
+    return None if value is None else _secret(value)
 
 
 def _worker_bind(value: str) -> str:
@@ -71,6 +76,12 @@ class ApiSettings(BaseSettings):
     )
     secret_key: Annotated[bytes, BeforeValidator(_secret)] = Field(
         validation_alias="RUNYARD_SECRET_KEY", repr=False, description=ABOUT["RUNYARD_SECRET_KEY"]
+    )
+    secret_key_previous: Annotated[bytes | None, BeforeValidator(_secret_or_none)] = Field(
+        default=None,
+        validation_alias="RUNYARD_SECRET_KEY_PREVIOUS",
+        repr=False,
+        description=ABOUT["RUNYARD_SECRET_KEY_PREVIOUS"],
     )
     auth: Literal["local", "token"] = Field(
         default="local",
@@ -230,6 +241,10 @@ class ApiSettings(BaseSettings):
         if (self.s3_access_key_id is None) != (self.s3_secret_access_key is None):
             raise ValueError("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY are set together or not at all")
         return self
+
+    @property
+    def secret_keys(self) -> SecretKeys:
+        return SecretKeys(self.secret_key, self.secret_key_previous)
 
     @property
     def human_policy(self) -> HumanPolicy:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC
@@ -37,15 +37,19 @@ class CallbackPolicy:
     retry: RetryPolicy
 
 
-def callback_keys(conn: Conn, secret: bytes, *, run_id: UUID, attempt: int | None) -> list[str]:
-    """Return the valid keys of this attempt's callbacks: two while a bound run's key is being rotated. None is the
-    run's current attempt."""
+def callback_keys(conn: Conn, secrets: Iterable[bytes], *, run_id: UUID, attempt: int | None) -> list[str]:
+    """Return the valid keys of this attempt's callbacks, for each secret key: two while a bound run's key is being
+    rotated. None is the run's current attempt."""
     run = _run(conn, run_id)
     generations = [run.key_generation]
     if fetch_value(conn, "previous_key_is_valid", run_id=run_id):
         generations.append(run.key_generation - 1)
     signed = run.attempt if attempt is None else attempt
-    return [callback_key(secret, run_id=run_id, attempt=signed, generation=generation) for generation in generations]
+    return [
+        callback_key(secret, run_id=run_id, attempt=signed, generation=generation)
+        for secret in secrets
+        for generation in generations
+    ]
 
 
 def receive_callback(conn: Conn, run_id: UUID, body: CallbackBody, *, policy: CallbackPolicy) -> CallbackAnswer:

@@ -13,6 +13,7 @@ from handlers.sessions.create import create_session, title_of
 from schema.errors import Conflict, SessionBusy
 from schema.events import RunStarted
 from schema.rows import AppRow, RunRow, SessionRow
+from schema.secret_keys import key_id
 from schema.signature import callback_key
 from schema.sql import Conn, execute, fetch_all, fetch_one
 
@@ -61,6 +62,7 @@ def bind_run(conn: Conn, actor: Actor, bind: Bind, *, secret: bytes, lease_secon
         prompt=bind.prompt,
         traceparent=bind.traceparent,
         epoch=head.epoch,
+        key_id=key_id(secret),
     )
     if run is None:  # a concurrent call bound this id in another session
         raise _run_exists()
@@ -78,7 +80,9 @@ def rotate_callback_key(conn: Conn, actor: Actor, run_id: UUID, *, secret: bytes
     run = run_for(conn, actor, run_id)
     if not run.bound:
         raise Conflict("Only a bound run has a key to rotate.", code="not_bound")
-    rotated = fetch_one(conn, "rotate_callback_key", RunRow, run_id=run_id, overlap_seconds=overlap_seconds)
+    rotated = fetch_one(
+        conn, "rotate_callback_key", RunRow, run_id=run_id, key_id=key_id(secret), overlap_seconds=overlap_seconds
+    )
     if rotated is None:
         raise Conflict("The run has ended.", code="run_finished")
     return Bound(run=rotated, callback_key=_key(rotated, secret))

@@ -76,9 +76,13 @@ def require_session(conn: Conn, session_id: UUID) -> None:
     _activation_of(conn, session_id)
 
 
-def worker_active(conn: Conn, session_id: UUID, *, epoch: int, base_url: str) -> bool:
-    """Record that the executor answers and its volume is restored. Return False when the session has a newer epoch."""
-    return execute(conn, "worker_active", session_id=session_id, epoch=epoch, base_url=base_url) == 1
+def worker_active(conn: Conn, session_id: UUID, *, epoch: int, base_url: str, key_id: str | None) -> bool:
+    """Record that the executor answers and its volume is restored. Return False when the session has a newer epoch.
+
+    `key_id` names the secret key of the executor's token; None for a token that someone else made.
+    """
+    active = execute(conn, "worker_active", session_id=session_id, epoch=epoch, base_url=base_url, key_id=key_id)
+    return active == 1
 
 
 def worker_used(conn: Conn, session_id: UUID) -> None:

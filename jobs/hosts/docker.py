@@ -21,10 +21,11 @@ from jobs.hosts import GONE, HostFacts, HostFailed
 from jobs.hosts.container import PORT, ContainerSpec, ExecutorInputs, container_options, egress_block_options
 from jobs.hosts.deployment import DiskLimit, disk_limited_by, ensure_network, labels_of
 from jobs.hosts.docker_client import Container, DockerClient, NameTaken
+from jobs.hosts.executor_tokens import ExecutorTokens
 from jobs.runtime.executor_client import Endpoint, ExecutorClient, ExecutorError
 from schema.executor_api import ExecutorHealth
 from schema.logs import log_context
-from schema.signature import executor_token
+from schema.secret_keys import SecretKeys
 from schema.worker_limits import WorkerLimits
 
 STARTS_AT_ONCE = 4
@@ -47,7 +48,7 @@ class DockerHostSettings:
 
     deployment: str
     image: str
-    secret: bytes
+    keys: SecretKeys
     executor_inputs: Callable[[], ExecutorInputs]
     limits_of: Callable[[UUID], WorkerLimits]
     limits: WorkerLimits
@@ -67,6 +68,7 @@ class DockerHost:
         self._settings = settings
         self._executors = executors
         self._docker = docker_client
+        self._tokens = ExecutorTokens(settings.keys)
         self._starts = threading.BoundedSemaphore(STARTS_AT_ONCE)
         self._disk_limit: DiskLimit | None = None
 
@@ -76,8 +78,9 @@ class DockerHost:
             if any(_epoch(container.labels) > epoch for container in containers):
                 raise HostFailed("The session's worker already has a newer epoch.", code="stale_epoch")
             for container in containers:
-                if _epoch(container.labels) == epoch and self._health(container) is not None:
-                    return self._endpoint(container)
+                health = self._health(container) if _epoch(container.labels) == epoch else None
+                if health is not None:
+                    return self._endpoint(container, health)
                 self._remove_old_container(container, is_older=_epoch(container.labels) < epoch)
             return self._start(session_id, epoch)
 
@@ -88,9 +91,10 @@ class DockerHost:
         container = self._docker.container(self._name(session_id, epoch))
         if container is None or not container.is_running:
             return HostFacts("dead", volume_epoch=epoch)
-        if self._health(container) is None:
+        health = self._health(container)
+        if health is None:
             return HostFacts("silent", volume_epoch=epoch)
-        return HostFacts("alive", self._endpoint(container), volume_epoch=epoch)
+        return HostFacts("alive", self._endpoint(container, health), volume_epoch=epoch)
 
     def is_dead(self, session_id: UUID) -> bool:
         try:
@@ -151,7 +155,7 @@ class DockerHost:
         inputs = self._settings.executor_inputs()
         settings = {
             **inputs.settings,
-            "EXECUTOR_AUTH_TOKEN": self._token(session_id, epoch),
+            "EXECUTOR_AUTH_TOKEN": self._tokens.new(session_id, epoch),
             "EXECUTOR_SESSION_ID": str(session_id),
             "EXECUTOR_EPOCH": str(epoch),
             "EXECUTOR_HOST": "0.0.0.0",  # noqa: S104  inside the container; the container engine publishes it on one address only
@@ -180,8 +184,9 @@ class DockerHost:
             if container is None or not container.is_running:
                 last_line = self._docker.last_log_line(name) if container else "its container was removed"
                 raise HostFailed(f"The executor ended during its start: {last_line}")
-            if self._health(container) is not None:
-                return self._endpoint(container)
+            health = self._health(container)
+            if health is not None:
+                return self._endpoint(container, health)
             if time.monotonic() > deadline:
                 raise HostFailed(
                     f"The executor did not answer within {self._settings.start_timeout_seconds:g} s of its start."
@@ -243,14 +248,10 @@ class DockerHost:
         mine = (str(health.session_id), health.epoch) == (container.labels[SESSION], _epoch(container.labels))
         return health if mine else None
 
-    def _endpoint(self, container: Container) -> Endpoint:
+    def _endpoint(self, container: Container, health: ExecutorHealth) -> Endpoint:
         if container.port is None:
             raise HostFailed("The session's container has no port.")
-        session_id, epoch = UUID(container.labels[SESSION]), _epoch(container.labels)
-        return Endpoint(_base_url(container.port), self._token(session_id, epoch))
-
-    def _token(self, session_id: UUID, epoch: int) -> str:
-        return executor_token(self._settings.secret, session_id=session_id, epoch=epoch)
+        return self._tokens.endpoint(_base_url(container.port), health.session_id, health)
 
     def _name(self, session_id: UUID, epoch: int) -> str:
         return f"{self._settings.deployment}-{session_id}-{epoch}"

@@ -18,12 +18,13 @@ import psutil
 import structlog
 
 from jobs.hosts import GONE, HostFacts, HostFailed
-from jobs.hosts.folder import FolderBusy, ListeningExecutor, SessionFolder
+from jobs.hosts.executor_tokens import ExecutorTokens
+from jobs.hosts.folder import FolderBusy, SessionFolder
 from jobs.hosts.spares import Assignment, Spares
 from jobs.runtime.executor_client import Endpoint, ExecutorClient, ExecutorError
 from schema.executor_api import ExecutorHealth
 from schema.logs import log_context
-from schema.signature import executor_token
+from schema.secret_keys import SecretKeys
 
 STARTS_AT_ONCE = 2
 FIRST_POLL_SECONDS = 0.01
@@ -42,7 +43,7 @@ class ProcessHostSettings:
     """
 
     workers: Path
-    secret: bytes
+    keys: SecretKeys
     environment: Mapping[str, str]
     start_timeout_seconds: float
     spares: int = 0
@@ -59,6 +60,7 @@ class ProcessHost:
         self._executors = executors
         self._starts = threading.BoundedSemaphore(STARTS_AT_ONCE)
         self._children: dict[UUID, subprocess.Popen[bytes]] = {}
+        self._tokens = ExecutorTokens(settings.keys)
         self._spares = Spares(settings.environment, count=settings.spares)
 
     def ensure_started(self, session_id: UUID, epoch: int) -> Endpoint:
@@ -66,7 +68,7 @@ class ProcessHost:
             if not self._is_running(session_id, epoch):
                 self._prepare_folder(session_id, epoch)
                 self._start(session_id, epoch)
-            return self._endpoint(session_id, epoch)
+            return self._endpoint(session_id)
 
     def facts(self, session_id: UUID) -> HostFacts:
         folder = self._folder(session_id)
@@ -78,7 +80,7 @@ class ProcessHost:
             return GONE
         listening, health = folder.listening(), self._health(session_id)
         if listening is not None and health is not None:
-            endpoint = self._endpoint_of(listening, session_id, health.epoch)
+            endpoint = self._tokens.endpoint(listening.base_url, session_id, health)
             return HostFacts("alive", endpoint, volume_epoch=volume_epoch)
         if not self.is_dead(session_id):
             return HostFacts("silent", volume_epoch=volume_epoch)
@@ -131,14 +133,11 @@ class ProcessHost:
             return None
         return health if health.session_id == session_id else None
 
-    def _endpoint(self, session_id: UUID, epoch: int) -> Endpoint:
-        listening = self._folder(session_id).listening()
-        if listening is None:
+    def _endpoint(self, session_id: UUID) -> Endpoint:
+        listening, health = self._folder(session_id).listening(), self._health(session_id)
+        if listening is None or health is None:
             raise HostFailed("The session's executor ended just after its start.")
-        return self._endpoint_of(listening, session_id, epoch)
-
-    def _endpoint_of(self, listening: ListeningExecutor, session_id: UUID, epoch: int) -> Endpoint:
-        return Endpoint(listening.base_url, executor_token(self._settings.secret, session_id=session_id, epoch=epoch))
+        return self._tokens.endpoint(listening.base_url, session_id, health)
 
     @contextmanager
     def _locked(self, session_id: UUID) -> Iterator[None]:
@@ -206,7 +205,7 @@ class ProcessHost:
 
     def _executor_settings(self, folder: SessionFolder, session_id: UUID, epoch: int) -> dict[str, str]:
         return {
-            "EXECUTOR_AUTH_TOKEN": executor_token(self._settings.secret, session_id=session_id, epoch=epoch),
+            "EXECUTOR_AUTH_TOKEN": self._tokens.new(session_id, epoch),
             "EXECUTOR_SESSION_ID": str(session_id),
             "EXECUTOR_EPOCH": str(epoch),
             "EXECUTOR_HOST": "127.0.0.1",

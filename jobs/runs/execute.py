@@ -22,13 +22,13 @@ from jobs.hosts import HostFailed
 from jobs.runtime.executor_client import Endpoint, ExecutorError
 from jobs.runtime.trace import Trace
 from jobs.workers.activate import activate, at_work
+from jobs.workers.callbacks import callback_of
 from jobs.workspaces.restore import RestoreIncomplete
 from jobs.workspaces.validate import require_whole
 from schema.errors import WorkspaceRefused
-from schema.executor_api import Attachment, Callback, Handover, StartRun
+from schema.executor_api import Attachment, Handover, StartRun
 from schema.options import RunOptions
 from schema.rows import RunRow
-from schema.signature import callback_key
 from schema.sql import Conn, fetch_the
 
 BUSY_SECONDS = 10.0
@@ -112,9 +112,6 @@ def _is_dispatched(conn: Conn, run: RunRow, *, lease_seconds: float) -> bool:
 
 def _start_request(context: TaskContext, claimed: Claimed) -> StartRun:
     run = claimed.run
-    key = callback_key(
-        context.settings.runyard_secret_key, run_id=run.id, attempt=run.attempt, generation=run.key_generation
-    )
     return StartRun(
         run_id=run.id,
         session_id=run.session_id,
@@ -134,7 +131,7 @@ def _start_request(context: TaskContext, claimed: Claimed) -> StartRun:
             Attachment(path=upload.path, mime_type=upload.mime_type, size=upload.size)
             for upload in context.database.transact(attachments_of, run.id)
         ],
-        callback=Callback(url=f"{context.settings.callback_url}/api/runs/{run.id}/callbacks", key=key),
+        callback=callback_of(context, run.id, attempt=run.attempt),
         traceparent=run.traceparent,
     )
 

@@ -20,6 +20,9 @@ from schema.errors import RunyardError
 from schema.executor_api import (
     Answer,
     ExecutorHealth,
+    PendingCallback,
+    PendingCallbacks,
+    RenewedCallbacks,
     RunState,
     StartRun,
     ValidateWorkspace,
@@ -81,10 +84,14 @@ class ExecutorError(RunyardError):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An executor's URL, and the bearer token that it expects."""
+    """An executor's URL, and the bearer token that it expects.
+
+    `key_id` names the secret key that the token was made with; None for a token that someone else made.
+    """
 
     base_url: str
     token: str = field(repr=False)
+    key_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +181,16 @@ class ExecutorClient:
         path = f"/runs/{run_id}/human-loop/{answer.request_id}"
         call = _call(endpoint, "POST", path, trace.headers("human_loop.answer"), body=answer.to_json())
         self._call(call, self._rules)
+
+    def pending_callbacks(self, endpoint: Endpoint, trace: Trace) -> list[PendingCallback]:
+        """Return the runs that still call back; an empty list for an executor that cannot tell."""
+        call = _call(endpoint, "GET", "/callbacks", trace.headers("callbacks.pending"))
+        known = self._known(PendingCallbacks, call, self._rules)
+        return [] if known is None else known.items
+
+    def renew_callbacks(self, endpoint: Endpoint, renewed: RenewedCallbacks, trace: Trace) -> None:
+        headers = trace.headers("callbacks.renew")
+        self._call(_call(endpoint, "PUT", "/callbacks", headers, body=renewed.to_json()), self._rules)
 
     def validate(self, endpoint: Endpoint, request: ValidateWorkspace, trace: Trace) -> WorkspaceFound:
         headers = trace.headers("workspace.validate")

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from handlers.runs.handover_text import FEWEST_TOKENS
 from jobs.object_store.settings import StoreSettings
 from schema.addresses import database_address
+from schema.secret_keys import SecretKeys
 from schema.settings import (
     ABOUT,
     AgentsDir,
@@ -54,6 +55,10 @@ def _secret(value: object) -> bytes:
     return value if isinstance(value, bytes) else parse_secret(str(value))
 
 
+def _secret_or_none(value: object) -> bytes | None:
+    return None if value is None else _secret(value)
+
+
 StatusCodes = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split), AfterValidator(_only_server_errors)]
 
 
@@ -70,6 +75,9 @@ class JobSettings(BaseSettings):
     )
     runyard_secret_key: Annotated[bytes, BeforeValidator(_secret)] = Field(
         repr=False, description=ABOUT["RUNYARD_SECRET_KEY"]
+    )
+    runyard_secret_key_previous: Annotated[bytes | None, BeforeValidator(_secret_or_none)] = Field(
+        default=None, repr=False, description=ABOUT["RUNYARD_SECRET_KEY_PREVIOUS"]
     )
     runyard_data_dir: Path = Field(default=Path(".runyard"), description=ABOUT["RUNYARD_DATA_DIR"])
     runyard_port: int = Field(default=8080, ge=1, le=65535, description=ABOUT["RUNYARD_PORT"])
@@ -230,6 +238,10 @@ class JobSettings(BaseSettings):
             worker_endpoint_url=self.s3_worker_endpoint_url,
             link_seconds=self.s3_link_seconds,
         )
+
+    @property
+    def secret_keys(self) -> SecretKeys:
+        return SecretKeys(self.runyard_secret_key, self.runyard_secret_key_previous)
 
     @property
     def external_executor(self) -> tuple[str, str]:

@@ -24,6 +24,7 @@ from jobs.runtime.database import CHECKOUT_SECONDS
 from jobs.runtime.executor_client import Endpoint
 from jobs.runtime.late_events import reporting_when_late
 from jobs.runtime.trace import Trace
+from jobs.workers.callbacks import renew_callbacks
 from jobs.workspaces.restore import restore
 from schema.errors import RunyardError
 from schema.logs import log_context
@@ -117,12 +118,15 @@ def _activate(
     try:
         with trace.in_logs():
             endpoint = _started(context, trace, why)
+            renew_callbacks(context, endpoint, trace)
             if begun.restoring is not None:
                 restore(context, trace, endpoint, begun, begun.restoring, run_id=run_id)
     except RunyardError as error:
         context.database.transact(worker_lost, session_id, epoch=begun.epoch, error=error.detail)
         raise
-    if not context.database.call(worker_active, session_id, epoch=begun.epoch, base_url=endpoint.base_url):
+    if not context.database.call(
+        worker_active, session_id, epoch=begun.epoch, base_url=endpoint.base_url, key_id=endpoint.key_id
+    ):
         raise EpochMoved
     return Activated(endpoint, begun.epoch)
 

@@ -220,3 +220,22 @@ SET provider = COALESCE(%(provider)s, provider),
     updated_at = now()
 WHERE name = %(name)s AND archived_at IS NULL
 RETURNING {app};
+
+-- name: workers_with_other_key
+-- Session workers whose executor may run with a token of none of these keys.
+SELECT session_id, host
+FROM session_workers
+WHERE key_id <> ALL(%(key_ids)s) AND status IN ('starting', 'active', 'stopping', 'lost')
+ORDER BY session_id;
+
+-- name: bound_runs_with_other_key
+SELECT id
+FROM runs
+WHERE key_id <> ALL(%(key_ids)s) AND bound AND finished_at IS NULL
+ORDER BY id;
+
+-- name: forget_worker_keys
+UPDATE session_workers SET key_id = NULL WHERE session_id = ANY(%(session_ids)s);
+
+-- name: forget_bound_run_keys
+UPDATE runs SET key_id = NULL WHERE id = ANY(%(run_ids)s);

@@ -33,11 +33,11 @@ RETURNING {run};
 -- No row when the run id exists.
 INSERT INTO runs (
     id, session_id, user_id, app_id, app_version, provider, prompt, traceparent, position, max_attempts, bound, status,
-    attempt, epoch, started_at
+    attempt, epoch, key_id, started_at
 )
 VALUES (
     %(run_id)s, %(session_id)s, %(user_id)s, %(app_id)s, %(app_version)s, %(provider)s, %(prompt)s, %(traceparent)s, 0,
-    1, true, 'running', 1, %(epoch)s, now()
+    1, true, 'running', 1, %(epoch)s, %(key_id)s, now()
 )
 ON CONFLICT (id) DO NOTHING
 RETURNING {run};
@@ -227,6 +227,7 @@ ON CONFLICT (run_id) DO NOTHING;
 -- name: rotate_callback_key
 UPDATE runs
 SET key_generation = key_generation + 1,
+    key_id = %(key_id)s,
     previous_key_until = now() + make_interval(secs => %(overlap_seconds)s)
 WHERE id = %(run_id)s AND finished_at IS NULL
 RETURNING {run};

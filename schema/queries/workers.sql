@@ -92,6 +92,7 @@ SET status = 'active',
     status_since = now(),
     idle_since = now(),
     base_url = %(base_url)s,
+    key_id = %(key_id)s,
     last_error = NULL,
     restored_at = COALESCE(restored_at, now())
 WHERE session_id = %(session_id)s AND epoch = %(epoch)s AND status = 'starting';

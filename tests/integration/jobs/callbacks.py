@@ -54,7 +54,7 @@ def _handler(dsn: str, secret: bytes, policy: CallbackPolicy) -> type[BaseHTTPRe
         def _receive(self, run_id: UUID, raw: bytes) -> dict[str, object]:
             body = CallbackBody.model_validate_json(raw)
             with psycopg.connect(dsn) as conn:
-                keys = callback_keys(conn, secret, run_id=run_id, attempt=body.attempt)
+                keys = callback_keys(conn, [secret], run_id=run_id, attempt=body.attempt)
                 if not is_signed(keys, raw, {name.lower(): value for name, value in self.headers.items()}):
                     raise BadSignature
                 return receive_callback(conn, run_id, body, policy=policy).to_json()

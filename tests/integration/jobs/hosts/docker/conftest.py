@@ -15,6 +15,7 @@ from jobs.hosts.docker import DockerHost, DockerHostSettings
 from jobs.hosts.docker_client import DockerClient
 from jobs.hosts.environment import container_inputs
 from jobs.runtime.executor_client import ExecutorClient, RetryRules
+from schema.secret_keys import SecretKeys
 from schema.worker_limits import MEBIBYTE, WorkerLimits
 from tests.container_engine import IMAGE, deployment
 
@@ -33,7 +34,7 @@ def host_settings(name: str) -> DockerHostSettings:
     return DockerHostSettings(
         deployment=name,
         image=IMAGE,
-        secret=SECRET,
+        keys=SecretKeys(SECRET),
         executor_inputs=lambda: container_inputs({"ANTHROPIC_API_KEY": MODEL_KEY}, providers_file=PROVIDERS),
         limits_of=no_limits,
         limits=LIMITS,
