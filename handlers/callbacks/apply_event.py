@@ -98,7 +98,7 @@ def _human_requested(a: Arrival) -> list[NewEvent]:
     requested = _parse(HumanRequested, a.event)
     if (fault := fault_of_form(requested.schema_ or {})) is not None:
         raise Invalid(fault, code="form_too_large")
-    policy, warnings = _policy(a)
+    policy = _policy(a)
     replaces = _replaced(a, requested)
     stored = fetch_one(
         a.conn,
@@ -127,24 +127,25 @@ def _human_requested(a: Arrival) -> list[NewEvent]:
     event = replace(a.event, data={**a.event.data, **_expiry(stored), **told_replaces})
     if decided := decide_by_rule(a.conn, a.run, requested, a.rules.get(requested.request_id)):
         return [event, *decided]
-    events = [event, *warnings]
+    events = [event, *_warn_of_restart(a)]
     if not execute(a.conn, "await_human", run_id=a.run.id):
         return events
     return [*events, run_event(a.run, "run.waiting", {"status": "waiting", "provider": a.run.provider})]
 
 
-def _policy(a: Arrival) -> tuple[HumanPolicy, list[NewEvent]]:
-    """Return the policy for unanswered requests, and a warning, once a run, when the run could not be resumed: it is
-    never parked then, and the end of its agent is its own end."""
+def _policy(a: Arrival) -> HumanPolicy:
+    """Return the policy for unanswered requests. A run that could not be resumed is never parked."""
     policy = HumanPolicy.model_validate({"onExpiry": "wait", **a.run.human_loop})
     if a.run.bound or can_park(a.conn, a.run):
-        return policy, []
+        return policy
     waits = {"on_expiry": "wait"} if policy.on_expiry == "park" else {"then": "wait"}
-    return policy.model_copy(update=waits if policy.parks else {}), _warn_of_restart(a)
+    return policy.model_copy(update=waits if policy.parks else {})
 
 
 def _warn_of_restart(a: Arrival) -> list[NewEvent]:
-    if any(warning["code"] == PARK_UNSUPPORTED for warning in a.run.warnings):
+    """Return a warning, once a run, when the run could not be resumed: the end of its agent is its own end."""
+    is_warned = any(warning["code"] == PARK_UNSUPPORTED for warning in a.run.warnings)
+    if is_warned or a.run.bound or can_park(a.conn, a.run):
         return []
     message = (
         "This agent cannot resume its conversation. The run waits for as long as it takes, and a restart of its "

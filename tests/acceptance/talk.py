@@ -65,6 +65,14 @@ class Talk:
         with connect(address, additional_headers={"authorization": f"Bearer {self._token}"}, max_size=None) as socket:
             yield self._messages(socket)
 
+    def snapshot(self, session_id: str) -> Json:
+        """The frame in which a socket without a cursor tells the session's present state."""
+        address = f"{self.url.replace('http', 'ws', 1)}/api/sessions/{session_id}/ws"
+        with connect(address, additional_headers={"authorization": f"Bearer {self._token}"}, max_size=None) as socket:
+            frame: Json = json.loads(socket.recv(timeout=RUN_SECONDS))
+        assert frame["kind"] == "snapshot"
+        return frame
+
     @staticmethod
     def _messages(socket: Any) -> Iterator[Json]:
         deadline = time.monotonic() + RUN_SECONDS

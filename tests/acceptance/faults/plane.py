@@ -36,6 +36,17 @@ from tests.proxy import Proxy, proxy_to, proxy_to_postgres
 from tests.structure.repository import ROOT
 
 QUIET_SECONDS = 60.0
+ASKING = """
+[providers.asking]
+command = "{python}"
+args = ["-P", "{runyard}/tests/acceptance/asking_agent.py"]
+capabilities = { resume = true, humanLoop = true }
+[providers.forgetful]
+command = "{python}"
+args = ["-P", "{runyard}/tests/acceptance/asking_agent.py", "--forgets"]
+capabilities = { humanLoop = true }
+"""
+"""An agent that asks several things at once, and one that does so and cannot resume."""
 SETTINGS = {
     "API_THREADS": "48",
     "DATABASE_POOL_SIZE": "8",
@@ -210,7 +221,7 @@ class Plane:
 def running_plane(database: str, folder: Path, *, model_url: str) -> Iterator[Plane]:
     """Its processes are started by `make_well`, and ended with the block."""
     providers = folder / "providers.toml"
-    providers.write_text(scripted_providers(model_url))
+    providers.write_text(scripted_providers(model_url) + ASKING)
     with psycopg.connect(database, autocommit=True) as conn, conn.transaction():
         admit_token(conn, user_name="admin", label="tests", token=TOKEN)
     port = free_port()
