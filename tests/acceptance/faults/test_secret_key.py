@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -44,7 +44,7 @@ def talk(plane: Plane) -> Iterator[Talk]:
         yield talking
 
 
-def restart(plane: Plane, *, port: int | None = None, **settings: str) -> None:
+def restart(plane: Plane, settings: Mapping[str, str], *, port: int | None = None) -> None:
     """Both parts, in order, as in an upgrade. Executors go on."""
     plane.api.end()
     plane.worker.end()
@@ -102,7 +102,7 @@ def test_a_new_key_loses_no_question_no_work_and_no_undelivered_event(plane: Pla
     plane.api.end()
     finish(plane, working)
     wait_until(lambda: undelivered(plane, working["sessionId"]) > 0, seconds=60, what="nothing waits in the spool")
-    restart(plane, **BOTH)
+    restart(plane, BOTH)
     assert talk.reply(request_id, "allow").status_code == 200
     events = talk.watch(waiting)
     assert outcome(events) == ("succeeded", None)
@@ -119,14 +119,14 @@ def test_a_new_key_loses_no_question_no_work_and_no_undelivered_event(plane: Pla
 def test_a_new_key_signs_the_calls_of_agents_that_still_run(plane: Plane, talk: Talk) -> None:
     """So the previous key is needed for their executors' tokens alone."""
     started = working_run(plane, talk)
-    restart(plane, **BOTH)
+    restart(plane, BOTH)
     plane.api.end()
     plane.do("UPDATE session_workers SET key_id = NULL")  # as if nothing needed the old key
     plane.api = plane.start_api(RUNYARD_SECRET_KEY=NEW)
     finish(plane, started)
     assert outcome(talk.watch(started)) == ("succeeded", None)
     plane.api.end()
-    plane.api = plane.start_api(**BOTH)
+    plane.api = plane.start_api(port=plane.port, **BOTH)
 
 
 def test_a_key_that_fits_nothing_is_refused_until_the_loss_is_accepted(plane: Plane, talk: Talk) -> None:
@@ -143,7 +143,7 @@ def test_a_key_that_fits_nothing_is_refused_until_the_loss_is_accepted(plane: Pl
     status, said = started_with(plane, ["jobs", "check-key", "--accept-loss"], RUNYARD_SECRET_KEY=NEW)
     assert (status, "What will be lost: 1 session worker will be stopped." in said) == (0, True), said
     assert plane.executor_of(started["sessionId"]) is None
-    restart(plane, RUNYARD_SECRET_KEY=NEW)
+    restart(plane, {"RUNYARD_SECRET_KEY": NEW})
     assert talk.reply(request_id, "allow").status_code == 200
     events = talk.watch(started)
     assert outcome(events) == ("succeeded", None)
@@ -183,7 +183,7 @@ def test_a_spool_is_delivered_to_the_address_that_the_api_has_now(plane: Plane, 
         executor.terminate()
         executor.wait(30)
     plane.port = free_port()
-    restart(plane, port=plane.port, RUNYARD_CALLBACK_URL=f"http://127.0.0.1:{plane.port}")
+    restart(plane, {"RUNYARD_CALLBACK_URL": f"http://127.0.0.1:{plane.port}"}, port=plane.port)
     with plane.talk() as there:
         events = there.watch(working)
         assert outcome(events) == ("succeeded", None)

@@ -14,7 +14,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.integration.executor.conftest import ROOT, Worker
+from schema.secret_keys import credential_id
+from tests.integration.executor.conftest import ROOT, TOKEN, Worker
 
 SECRET_KEY = "whsec_c2VjcmV0LWtleS10aGF0LW11c3Qtbm90LWJlLXNlZW4="
 
@@ -29,6 +30,7 @@ def test_health_needs_no_token(standing_worker: Worker) -> None:
         "runs": 0,
         "spooled": 0,
         "restored": False,
+        "tokenId": credential_id(TOKEN),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -28,9 +29,11 @@ def code_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def browser(settings: ApiSettings, code_file: Path, provided: None) -> Iterator[FlaskClient]:  # noqa: ARG001
     """Signed in while the old key was the only one. Its cookies go along to the apps that follow."""
-    yield from client(settings.model_copy(update={"sign_in_code_file": code_file}))
+    with client(settings.model_copy(update={"sign_in_code_file": code_file})) as signed_in:
+        yield signed_in
 
 
+@contextmanager
 def client(settings: ApiSettings) -> Iterator[FlaskClient]:
     app = create_app(settings)
     api_process_of(app).start()
@@ -47,13 +50,13 @@ def test_a_browser_stays_signed_in_and_its_cookie_is_replaced(settings: ApiSetti
     old = browser.get_cookie(named(browser))
     assert old is not None
     changing = settings.model_copy(update={"secret_key": NEW, "secret_key_previous": OLD})
-    for during in client(changing):
+    with client(changing) as during:
         during.set_cookie(named(browser), old.value)
         assert during.get("/api/sessions").status_code == 200
         assert during.get_cookie(named(browser)) is None
         new = during.get_cookie(named(during))
         assert new is not None
-    for after in client(settings.model_copy(update={"secret_key": NEW})):
+    with client(settings.model_copy(update={"secret_key": NEW})) as after:
         after.set_cookie(named(browser), old.value)
         assert after.get("/api/sessions").status_code == 401
         after.set_cookie(named(after), new.value)
@@ -61,6 +64,6 @@ def test_a_browser_stays_signed_in_and_its_cookie_is_replaced(settings: ApiSetti
 
 
 def test_a_forged_cookie_under_the_previous_name_signs_nobody_in(settings: ApiSettings, browser: FlaskClient) -> None:
-    for during in client(settings.model_copy(update={"secret_key": NEW, "secret_key_previous": OLD})):
+    with client(settings.model_copy(update={"secret_key": NEW, "secret_key_previous": OLD})) as during:
         during.set_cookie(named(browser), "eyJzaWduLWluIjoiMSJ9.aaaa.bbbb")
         assert during.get("/api/sessions").status_code == 401
