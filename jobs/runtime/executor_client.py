@@ -185,8 +185,7 @@ class ExecutorClient:
     def pending_callbacks(self, endpoint: Endpoint, trace: Trace) -> list[PendingCallback]:
         """Return the runs that still call back; an empty list for an executor that cannot tell."""
         call = _call(endpoint, "GET", "/callbacks", trace.headers("callbacks.pending"))
-        known = self._known(PendingCallbacks, call, self._rules)
-        return [] if known is None else known.items
+        return (self._known(PendingCallbacks, call, self._rules) or PendingCallbacks(items=[])).items
 
     def renew_callbacks(self, endpoint: Endpoint, renewed: RenewedCallbacks, trace: Trace) -> None:
         headers = trace.headers("callbacks.renew")
