@@ -59,10 +59,13 @@ class Talk:
             items += page
 
     @contextmanager
-    def following(self, session_id: str, *, after: int = 0) -> Iterator[Iterator[Json]]:
-        """The session's events by WebSocket, as they come."""
-        address = f"{self.url.replace('http', 'ws', 1)}/api/sessions/{session_id}/ws?after={after}"
+    def following(self, session_id: str, *, after: int = 0, by: str = "session") -> Iterator[Iterator[Json]]:
+        """The session's events by its own WebSocket, or by the one of a tab, as they come."""
+        path = "/api/ws" if by == "tab" else f"/api/sessions/{session_id}/ws?after={after}"
+        address = self.url.replace("http", "ws", 1) + path
         with connect(address, additional_headers={"authorization": f"Bearer {self._token}"}, max_size=None) as socket:
+            if by == "tab":
+                socket.send(json.dumps({"kind": "subscribe", "sessionId": session_id, "after": after}))
             yield self._messages(socket)
 
     def snapshot(self, session_id: str) -> Json:

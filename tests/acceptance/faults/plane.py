@@ -142,9 +142,11 @@ class Plane:
     def note(self, run_id: str, body: bytes) -> None:
         self.acknowledged += [Acknowledged(run_id, event["id"]) for event in json.loads(body)["events"]]
 
-    def follow(self, session_id: object, *, after: int = 0, url: str | None = None) -> ReaderThread:
-        """A reader whose list is checked at the end."""
-        self.readers.append(ReaderThread(self.talk(url), str(session_id), after=after))
+    def follow(
+        self, session_id: object, *, after: int = 0, url: str | None = None, by: str = "session"
+    ) -> ReaderThread:
+        """A reader by the socket of the session, or of a tab, whose list is checked at the end."""
+        self.readers.append(ReaderThread(self.talk(url), str(session_id), after=after, by=by))
         return self.readers[-1]
 
     def one(self, query: str, *values: object) -> object:

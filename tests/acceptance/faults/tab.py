@@ -12,11 +12,11 @@ from tests.checker import Reading
 class ReaderThread:
     """One tab: follows a session by WebSocket, comes back with its cursor whenever it is cut off."""
 
-    def __init__(self, talk: Talk, session_id: str, *, after: int = 0) -> None:
+    def __init__(self, talk: Talk, session_id: str, *, after: int = 0, by: str = "session") -> None:
         self.session_id = session_id
         self.after = after
         self.events: list[Json] = []
-        self._talk = talk
+        self._talk, self._by = talk, by
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -41,7 +41,7 @@ class ReaderThread:
     def _read(self) -> None:
         while not self._over.is_set():
             try:
-                with self._talk.following(self.session_id, after=self.cursor) as events:
+                with self._talk.following(self.session_id, after=self.cursor, by=self._by) as events:
                     for event in events:
                         self.events.append(event)
                         if self._over.is_set():

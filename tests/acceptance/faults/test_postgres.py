@@ -211,6 +211,8 @@ def test_a_pool_that_is_taken_answers_503_after_a_bounded_wait_and_heartbeats_ha
     plane: Plane, talk: Talk
 ) -> None:
     held, driver = plane.bind(), plane.bind()
+    tab = plane.follow(driver.session_id, by="tab")
+    wait_until(lambda: tab.cursor == 2, seconds=30, what="the tab does not follow")
     over, codes = threading.Event(), set[int]()
 
     def stop_again_and_again() -> None:
@@ -223,6 +225,7 @@ def test_a_pool_that_is_taken_answers_503_after_a_bounded_wait_and_heartbeats_ha
         try:
             wait_until(lambda: is_refused(talk), seconds=60, what="the pool is not taken")
             assert driver.report()[0] == 200
+            assert driver.report(driver.delta("meanwhile"))[0] == 200
         finally:
             over.set()
             conn.rollback()

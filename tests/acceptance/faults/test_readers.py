@@ -5,22 +5,22 @@ tests/FAULTS.md: faults 13, 17, 19 and 20; mistakes 1, 2 and 10.
 
 from __future__ import annotations
 
-import json
 import random
 
 import psutil
 import pytest
-from websockets.sync.client import connect
 
 from tests.acceptance.faults.plane import Plane
-from tests.acceptance.talk import Talk, end
+from tests.acceptance.talk import Json, Talk, end
 from tests.acceptance.waiting import wait_until
 from tests.checker import Reading, Recorded, check
-from tests.integration.functions.conftest import TOKEN, Driver
+from tests.integration.functions.conftest import Driver
 from tests.proxy import proxy_to
 from tests.thoroughness import times
 
 pytestmark = pytest.mark.stack
+by_both_sockets = pytest.mark.parametrize("by", ["session", "tab"])
+"""By the WebSocket of one session, and by the one of a tab."""
 
 
 def report_many(driver: Driver, count: int, *, batch: int = 100, text: str = "x") -> None:
@@ -34,9 +34,12 @@ def incompressible(size: int) -> str:
     return random.Random(1).randbytes(size // 2).hex()
 
 
-def test_a_listen_connection_that_falls_silent_is_noticed_and_nothing_is_missed(plane: Plane, talk: Talk) -> None:
+@by_both_sockets
+def test_a_listen_connection_that_falls_silent_is_noticed_and_nothing_is_missed(
+    plane: Plane, talk: Talk, by: str
+) -> None:
     driver = plane.bind()
-    reader = plane.follow(driver.session_id)
+    reader = plane.follow(driver.session_id, by=by)
     assert plane.api_postgres.freeze(b"runyard listen") == 1
     report_many(driver, 20, batch=1)
     wait_until(lambda: reader.cursor == 22, seconds=30, what="the poll does not bring it")
@@ -49,11 +52,12 @@ def test_a_listen_connection_that_falls_silent_is_noticed_and_nothing_is_missed(
     wait_until(lambda: talk.http.get("/ready").json()["listening"] == "ok", seconds=30, what="not listening")
 
 
-def test_a_reader_that_stops_reading_is_cut_and_takes_up_its_cursor_without_a_loss(plane: Plane) -> None:
+@by_both_sockets
+def test_a_reader_that_stops_reading_is_cut_and_takes_up_its_cursor_without_a_loss(plane: Plane, by: str) -> None:
     driver = plane.bind()
-    others = [plane.follow(driver.session_id) for _ in range(2)]
+    others = [plane.follow(driver.session_id, by=by) for _ in range(2)]
     with proxy_to("127.0.0.1", plane.port, window_bytes=65_536) as slow:
-        reader = plane.follow(driver.session_id, url=slow.url)
+        reader = plane.follow(driver.session_id, url=slow.url, by=by)
         wait_until(lambda: reader.cursor == 2, seconds=30, what="the reader does not follow")
         slow.stall()
         report_many(driver, 25, batch=1, text=incompressible(300_000))
@@ -71,11 +75,12 @@ def is_open(plane: Plane, ports: set[int]) -> bool:
     return bool(ports & {one.raddr.port for one in found if one.status == psutil.CONN_ESTABLISHED})
 
 
-def test_an_event_of_eight_megabytes_reaches_a_slow_reader_whole(plane: Plane) -> None:
+@by_both_sockets
+def test_an_event_of_eight_megabytes_reaches_a_slow_reader_whole(plane: Plane, by: str) -> None:
     driver = plane.bind()
     with proxy_to("127.0.0.1", plane.port) as slow:
         slow.slice_bytes, slow.delay_seconds = 8192, 0.002
-        reader = plane.follow(driver.session_id, url=slow.url)
+        reader = plane.follow(driver.session_id, url=slow.url, by=by)
         wait_until(lambda: reader.cursor == 2, seconds=30, what="the reader does not follow")
         text = incompressible(7_500_000)
         assert driver.report(driver.delta(text))[0] == 200
@@ -93,34 +98,32 @@ def test_an_event_that_is_too_large_is_refused_whole(plane: Plane) -> None:
     assert driver.finish()[0] == 200
 
 
+@by_both_sockets
 @pytest.mark.timeout(times(180, 3600))
-def test_coming_back_at_any_cursor_gives_the_exact_rest(plane: Plane) -> None:
+def test_coming_back_at_any_cursor_gives_the_exact_rest(plane: Plane, by: str) -> None:
     count = times(1500, 10_000)
     driver = plane.bind()
     report_many(driver, count)
     assert driver.finish()[0] == 200
     last = count + 3
     cursors = [0, last, *(random.Random(20).randrange(last) for _ in range(times(30, 1000)))]
-    readings = [Reading(str(driver.session_id), cursor, read(plane, driver, cursor, last)) for cursor in cursors]
+    readings = [Reading(str(driver.session_id), cursor, read(plane, driver, cursor, last, by)) for cursor in cursors]
     check(plane.database, Recorded(readings=readings))
 
 
-def read(plane: Plane, driver: Driver, cursor: int, last: int) -> list[dict[str, object]]:
+def read(plane: Plane, driver: Driver, cursor: int, last: int, by: str) -> list[Json]:
     """What one connection gives after the cursor, up to the log's end."""
-    url = f"ws://127.0.0.1:{plane.port}/api/sessions/{driver.session_id}/ws?after={cursor}"
-    events = []
-    with connect(url, additional_headers={"authorization": f"Bearer {TOKEN}"}, max_size=None) as ws:
-        for _ in range(last - cursor):
-            events.append(json.loads(ws.recv(timeout=30)))
-    return events
+    with plane.talk() as talk, talk.following(str(driver.session_id), after=cursor, by=by) as events:
+        return [next(events) for _ in range(last - cursor)]
 
 
+@by_both_sockets
 @pytest.mark.timeout(times(180, 3600))
-def test_connections_that_are_cut_and_sliced_all_the_time_lose_and_double_nothing(plane: Plane) -> None:
+def test_connections_that_are_cut_and_sliced_all_the_time_lose_and_double_nothing(plane: Plane, by: str) -> None:
     driver = plane.bind()
     with proxy_to("127.0.0.1", plane.port) as bad:
         bad.slice_bytes = 777
-        readers = [plane.follow(driver.session_id, url=bad.url) for _ in range(3)]
+        readers = [plane.follow(driver.session_id, url=bad.url, by=by) for _ in range(3)]
         for _ in range(times(12, 200)):
             report_many(driver, 40, batch=8)
             bad.cut()

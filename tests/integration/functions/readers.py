@@ -76,13 +76,14 @@ def threads_of(served: Served) -> int:
 
 
 @contextmanager
-def silent_peer(served: Served, driver: Driver) -> Iterator[socket.socket]:
-    """A socket that has upgraded and reads no more."""
+def silent_peer(served: Served, driver: Driver, *, path: str | None = None) -> Iterator[socket.socket]:
+    """A socket that has upgraded, to the driver's session unless another path is given, and reads no more."""
+    path = path or f"/api/sessions/{driver.session_id}/ws?after=0"
     with socket.socket() as peer:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         peer.connect(("127.0.0.1", served.port))
         peer.sendall(
-            f"GET /api/sessions/{driver.session_id}/ws?after=0 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
             f"Authorization: Bearer {served.token}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
         )

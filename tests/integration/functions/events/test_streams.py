@@ -187,17 +187,19 @@ def test_a_reader_that_stops_reading_is_cut_and_the_others_are_not(served: Serve
         assert seqs_up_to(again, 42) == list(range(3, 43))
 
 
-def test_peers_that_never_answer_close_hold_up_nobody(served: Served) -> None:
+@pytest.mark.parametrize("path", [None, "/api/ws"], ids=["session", "tab"])
+def test_peers_that_never_answer_close_hold_up_nobody(served: Served, path: str | None) -> None:
     driver = served.bind()
-    peers = [silent_peer(served, driver) for _ in range(5)]
-    for peer in peers:
-        with peer as sock:
+    with ExitStack() as stack, served.client() as client:
+        for _ in range(100):
+            sock = stack.enter_context(silent_peer(served, driver, path=path))
             sock.sendall(b"\x88\x82\0\0\0\0\x03\xe8")  # Close, and then nothing
-    began = time.monotonic()
-    with served.client() as client:
+        began = time.monotonic()
         for _ in range(10):
             assert client.get("/health").status_code == 200
-    assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 1.5
+        with opened(served, driver, after=0) as ws:
+            assert seqs_up_to(ws, 2) == [1, 2]
 
 
 def test_a_server_that_stops_tells_its_readers_to_come_back(served: Served) -> None:
