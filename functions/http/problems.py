@@ -12,6 +12,7 @@ from apiflask.exceptions import HTTPError
 from flask import Response
 from psycopg import DataError, OperationalError
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import WebsocketMismatch
 
 from functions.http.path_ids import has_malformed_id, methods_of_fixed_path
 from functions.http.tracing import current_trace_id
@@ -127,6 +128,8 @@ def _validation_problem(error: HTTPError) -> Response:
 def _http_problem(error: HTTPException) -> Response | HTTPException:
     if error.response is not None or (error.code or 500) < 400:  # a redirect or a raised response
         return error
+    if isinstance(error, WebsocketMismatch):
+        return known_problem(Invalid("This address is a WebSocket's: ask for an upgrade.", code="bad_handshake"))
     status = error.code or 500
     fixed = methods_of_fixed_path()
     if status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED) and has_malformed_id() and fixed is None:

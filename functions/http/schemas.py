@@ -6,7 +6,7 @@ import re
 from typing import Annotated
 
 from flask import Response
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints, model_validator
 
 from schema.events import Envelope
 from schema.wire import Page, Request, Text, Wire
@@ -61,6 +61,12 @@ class EventsQuery(AfterQuery):
     """Events after a number, oldest first; or, with `before`, those before a number, newest first."""
 
     before: Cursor | None = None
+
+    @model_validator(mode="after")
+    def _goes_one_way(self) -> EventsQuery:
+        if self.before is not None and "after" in self.model_fields_set:
+            raise ValueError("after and before exclude each other")
+        return self
 
 
 class StreamQuery(Request):

@@ -60,8 +60,8 @@ def sockets() -> Iterator[Line]:
 def _seconds_to_all(opened: list[socket.socket], sender: Sender) -> float:
     """Send an event to each session; return the seconds until every socket has a frame."""
     with selectors.DefaultSelector() as selector:
-        for sock in opened:
-            selector.register(sock, selectors.EVENT_READ)
+        for each in opened:
+            selector.register(each, selectors.EVENT_READ)
         began = time.perf_counter()
         sender.send_each()
         while selector.get_map():

@@ -130,8 +130,9 @@ def test_a_handshake_that_is_none_is_a_problem(served: Served) -> None:
     assert [(answer.status_code, answer.headers["content-type"]) for answer in (half, head, plain)] == [
         (422, "application/problem+json"),
         (422, "application/problem+json"),
-        (400, "application/problem+json"),
+        (422, "application/problem+json"),
     ]
+    assert plain.json()["code"] == "bad_handshake"
 
 
 def test_an_extension_that_makes_no_sense_is_not_taken(served: Served) -> None:

@@ -131,3 +131,10 @@ def test_an_older_version_is_folded_again(api: Api, conn: psycopg.Connection) ->
 def test_the_transcript_of_anothers_session_is_not_found(api: Api, member: str) -> None:
     session_id = api.start("mine")["sessionId"]
     assert Api(api.client, member).get(f"/api/sessions/{session_id}/transcript").status_code == 404
+
+
+def test_events_are_read_in_one_direction(api: Api) -> None:
+    path = f"/api/sessions/{api.bind().session_id}/events"
+    assert [event["seq"] for event in answer_json(api.get(f"{path}?before=2"))["items"]] == [1]
+    refused = api.get(f"{path}?before=2&after=0")
+    assert (refused.status_code, answer_json(refused)["code"]) == (422, "invalid")
