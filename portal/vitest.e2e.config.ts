@@ -7,7 +7,7 @@ export default defineConfig({
     environment: "node",
     globalSetup: ["tests/e2e/signIn.ts"],
     fileParallelism: false,
-    testTimeout: 90_000,
-    hookTimeout: 60_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
   },
 });

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
 import { inject } from "vitest";
-import { CHROMIUM } from "./signIn";
+import { CHROMIUM, FLAGS } from "./signIn";
 
 export const URL = process.env.RUNYARD_URL ?? "http://127.0.0.1:8080";
 const TOKEN = process.env.RUNYARD_TOKEN ?? "";
@@ -22,7 +22,7 @@ export interface Visit {
 let browser: Browser | null = null;
 
 export async function visit({ language = "en", theme = "light", width = 1360 }: Look = {}): Promise<Visit> {
-  browser ??= await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
+  browser ??= await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
   const context = await browser.newContext({
     storageState: JSON.parse(inject("state")) as never,
     viewport: { width, height: width < 700 ? 740 : 860 },
@@ -79,7 +79,7 @@ export function killServer(): void {
   process.kill(running.children.api[0], "SIGKILL");
 }
 
-export async function until(condition: () => Promise<boolean> | boolean, what: string, ms = 40_000): Promise<void> {
+export async function until(condition: () => Promise<boolean> | boolean, what: string, ms = 90_000): Promise<void> {
   const end = Date.now() + ms;
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`never: ${what}`);
