@@ -37,6 +37,7 @@ export async function visit({ language = "en", theme = "light", width = 1360 }: 
       console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
     });
   });
+  context.setDefaultTimeout(90_000);
   const page = await context.newPage();
   page.on("pageerror", (error) => faults.push(error.message));
   page.on("console", (message) => message.text().startsWith("policy:") && faults.push(message.text()));
