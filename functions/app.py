@@ -13,6 +13,7 @@ from functions.callbacks.fast_path import FastPath
 from functions.callbacks.routes import callbacks
 from functions.files.audit_routes import audits
 from functions.files.many_routes import many_files
+from functions.files.put_back_routes import put_backs
 from functions.files.reading import hold_file_reading
 from functions.files.routes import files
 from functions.files.upload_routes import uploads
@@ -124,6 +125,7 @@ def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> A
         many_files,
         audits,
         uploads,
+        put_backs,
         sign_in_methods,
         sign_in_pages,
         portal,

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from handlers.job_requests import finish_job_request, job_request
 from jobs.context import TaskContext
 from jobs.files.live import read_live_files
+from jobs.files.put_back import put_back
 from jobs.files.uploads import place_requested_uploads
 from jobs.runs.drain import drain_queue
 from jobs.runs.reconcile import reconcile_runs
@@ -32,6 +33,7 @@ from schema.job_requests import (
     JobRequest,
     PlaceUploads,
     PlanRestore,
+    PutBackFiles,
     ReadLiveFiles,
     ReconcileRuns,
     ReconcileSyncs,
@@ -84,6 +86,7 @@ _KINDS: dict[str, Perform] = dict(
         _kind(DrainQueue, drain_queue),
         _kind(PlanRestore, plan_restore),
         _kind(ReadLiveFiles, read_live_files),
+        _kind(PutBackFiles, put_back),
         _kind(PlaceUploads, place_requested_uploads),
         _kind(ReconcileRuns, lambda context, _request: reconcile_runs(context)),
         _kind(ReconcileSyncs, lambda context, _request: reconcile_syncs(context)),

@@ -130,6 +130,18 @@ class WorkspaceUploaded(Wire):
     mime_type: str
 
 
+class WorkspacePutBack(Wire):
+    """A user put a path of an older snapshot back. `undoSnapshotId` has the state before. `files` were written,
+    `removed` were deleted."""
+
+    path: str
+    from_snapshot_id: UUID
+    undo_snapshot_id: UUID
+    files: int
+    removed: int
+    bytes: int
+
+
 class WorkspaceSynced(WorkspaceRestored):
     """A save is done. `runNumber` counts the session's runs from 1, up to the saved one. `skipped` counts paths."""
 
@@ -175,6 +187,7 @@ DATA_OF: dict[str, type[Wire]] = {
     "worker.ready": WorkerReady,
     "workspace.restoring": WorkspaceRestoring,
     "workspace.restored": WorkspaceRestored,
+    "workspace.put_back": WorkspacePutBack,
     "workspace.uploaded": WorkspaceUploaded,
     "workspace.syncing": WorkspaceSyncing,
     "workspace.synced": WorkspaceSynced,

@@ -28,6 +28,7 @@ EXECUTOR_MAY_NOT_AUTHOR = frozenset(
         "workspace.restoring",
         "workspace.syncing",
         "workspace.uploaded",
+        "workspace.put_back",
         "worker.starting",
         "worker.ready",
     }

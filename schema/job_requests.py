@@ -75,6 +75,18 @@ class PlaceUploads(JobRequest):
     session_id: UUID
 
 
+class PutBackFiles(JobRequest):
+    """Make `path` of the workspace as the snapshot has it; `author` asks for it, as event envelopes name people."""
+
+    kind: ClassVar[str] = "put_back_files"
+
+    session_id: UUID
+    snapshot_id: UUID
+    path: Text
+    when_missing: Literal["refuse", "remove"] = "refuse"
+    author: Text
+
+
 class WorkerRequest(JobRequest):
     """A request about the worker of one session. `actor` asks for it, as the audit log names people."""
 

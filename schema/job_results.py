@@ -33,6 +33,17 @@ class LiveFilesRead(Wire):
     gone: str | None = None
 
 
+class FilesPutBack(Wire):
+    """`undo_snapshot_id` has the state before, `snapshot_id` the one after, unless that save is still to come."""
+
+    undo_snapshot_id: UUID | None = None
+    snapshot_id: UUID | None = None
+    files: int = 0
+    removed: int = 0
+    bytes: int = 0
+    refusal: LiveRefusal | None = None
+
+
 class UploadsPlaced(Wire):
     """Paths of the uploads that the workspace got by this request."""
 

@@ -55,6 +55,21 @@ class RestoreWorkspace(Request):
     plan: Json
 
 
+class PutBackWorkspace(Request):
+    """`POST /workspace/put-back`: change paths of a workspace at rest as `plan` says, from an older snapshot.
+
+    `emptied` are folders, the deepest first, that go when nothing is left in them. 409 `run_live` while an agent lives;
+    no run begins meanwhile (409 `busy`).
+    """
+
+    session_id: UUID
+    epoch: int = Field(ge=1)
+    snapshot_id: UUID
+    manifest_digest: str
+    plan: Json
+    emptied: list[Text] = Field(default_factory=list)
+
+
 class WaitForOperation(Request):
     """Query of `GET /workspace/operations/{id}`: seconds."""
 
@@ -153,7 +168,7 @@ class OperationState(Wire):
     """
 
     operation_id: UUID
-    kind: Literal["sync", "restore"]
+    kind: Literal["sync", "restore", "put_back"]
     state: Literal["running", "succeeded", "failed"]
     progress: Progress
     wants: list[Want] = Field(default_factory=list)

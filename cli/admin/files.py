@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,16 +22,28 @@ if TYPE_CHECKING:
     from cli.commands import Commands
 
 PAGE = 1000
+RESTORE_SECONDS = 150.0
+CHANGES = {"added": "A", "removed": "D", "changed": "M"}
 
 
 def add_commands(commands: Commands) -> None:
-    about = "list and get the files of a session as they were saved; no worker is needed"
+    about = "list, get, compare, upload and put back the files of a session, live or as saved; no worker is needed"
     verbs = commands.add_parser("files", help=about, description=about).add_subparsers(metavar="VERB", required=True)
     lister = _verb(verbs, "list", "list a folder", list_files)
     lister.add_argument("path", nargs="?", default="")
     lister.add_argument("--json", action="store_true", help="print the API's JSON, an item a line")
     putter = _verb(verbs, "put", "upload files into the workspace, and print their paths there", put_files)
     putter.add_argument("file", type=Path, nargs="+")
+    restorer = _verb(verbs, "restore", "put a file or folder of an older run back into the workspace", put_back)
+    restorer.add_argument("path")
+    restorer.add_argument("--snapshot", type=UUID, metavar="ID", help="as this snapshot has it, instead of a run")
+    restorer.add_argument(
+        "--remove-missing", action="store_true", help="remove the path if the older state lacks it (undoes a restore)"
+    )
+    differ = _verb(verbs, "diff", "list what changed between two runs or snapshots, or show one file's patch", diff)
+    differ.add_argument("before", type=UUID, metavar="FROM")
+    differ.add_argument("after", type=UUID, metavar="TO")
+    differ.add_argument("path", nargs="?")
     getter = _verb(verbs, "get", "write a file to disk, or to standard output with -o -", get_file)
     getter.add_argument("path")
     getter.add_argument("-o", "--output", metavar="FILE", help="default: the file's own name in this folder")
@@ -44,6 +57,7 @@ def _verb(
     parser.add_argument(
         "--run", dest="at_run", type=UUID, metavar="ID", help="as they were after this run; default: newest"
     )
+    parser.add_argument("--saved", action="store_true", help="as saved last, also while a worker is at work")
     parser.add_argument("--root", choices=["workspace", "agent"], default="workspace")
     parser.set_defaults(run=lambda args: _told(run, args))
     return parser
@@ -80,6 +94,41 @@ def put_files(api: Api, args: argparse.Namespace) -> int:
     return 0
 
 
+def put_back(api: Api, args: argparse.Namespace) -> int:
+    """Put the path back, and say how to undo it."""
+    body = {
+        "sessionId": str(args.session),
+        "path": args.path,
+        "runId": str(args.at_run) if args.at_run else None,
+        "snapshot": str(args.snapshot) if args.snapshot else None,
+        "whenMissing": "remove" if args.remove_missing else "refuse",
+    }
+    named = {name: value for name, value in body.items() if value is not None}
+    done = api.send("POST", "/api/files/restore", body=named, most_tries=1, timeout=RESTORE_SECONDS)
+    print(f"{done['files']} written, {done['removed']} removed, {done['bytes']} bytes")
+    undo = f"files restore {args.session} {shlex.quote(args.path)} --snapshot {done['undo']['snapshot']}"
+    print(f"Undo: python -m cli {undo} --remove-missing", file=sys.stderr)
+    return 0
+
+
+def diff(api: Api, args: argparse.Namespace) -> int:
+    """Print changed files, one a line: A, D or M, added and removed lines, path. Of one path print the patch."""
+    named = {"sessionId": args.session, "from": args.before, "to": args.after, "root": args.root, "path": args.path}
+    cursor = None
+    while True:
+        query = {name: value for name, value in {**named, "cursor": cursor}.items() if value is not None}
+        page = api.send("GET", f"/api/files/diff?{urlencode(query)}")
+        if args.path is not None:
+            print(visible(page.get("patch") or "The file is binary or too long to compare line by line.\n"), end="")
+            return 0
+        for file in page["files"]:
+            counts = f"+{file['added']} -{file['removed']}" if "added" in file else "binary"
+            print(f"{CHANGES[file['change']]}  {counts:>14}  {_in_one_line(file['path'])}")
+        cursor = page.get("nextCursor")
+        if cursor is None:
+            return 0
+
+
 def get_file(api: Api, args: argparse.Namespace) -> int:
     """Write a file's bytes. An existing file is refused, and a file that came only in part is removed."""
     pieces = api.download(_address("download", args))
@@ -103,6 +152,8 @@ def get_file(api: Api, args: argparse.Namespace) -> int:
 
 def _address(verb: str, args: argparse.Namespace, **more: object) -> str:
     named = {"sessionId": args.session, "runId": args.at_run, "root": args.root, "path": args.path, **more}
+    if args.saved and args.at_run is None:
+        named["at"] = "saved"
     return f"/api/files/{verb}?{urlencode({name: value for name, value in named.items() if value is not None})}"
 
 

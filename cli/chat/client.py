@@ -33,6 +33,7 @@ FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 LARGEST_FRAME_BYTES = 64 * 1024 * 1024
 TRIES = 4
+ANSWER_SECONDS = 30.0
 FINAL_CLOSINGS = {4401: "Your login has expired. Sign in again.", 4403: "You have no access to this session."}
 
 
@@ -114,7 +115,10 @@ class Api:
         # Requests to this machine must not go through a proxy that the environment names.
         self.uses_proxy = urlsplit(url).hostname not in {"127.0.0.1", "localhost", "::1"}
         self._http = httpx.Client(
-            base_url=self.url, headers={"authorization": f"Bearer {token}"}, timeout=30, trust_env=self.uses_proxy
+            base_url=self.url,
+            headers={"authorization": f"Bearer {token}"},
+            timeout=ANSWER_SECONDS,
+            trust_env=self.uses_proxy,
         )
 
     def start(self, prompt: ChatPrompt) -> Started:
@@ -148,6 +152,7 @@ class Api:
         body: Json | None = None,
         headers: dict[str, str] | None = None,
         most_tries: int = TRIES,
+        timeout: float = ANSWER_SECONDS,
     ) -> Any:
         """Send a request, retrying transport errors, and return the answer's JSON; None for an empty body.
 
@@ -155,7 +160,7 @@ class Api:
         """
         for tries in range(most_tries):
             try:
-                answer = self._http.request(method, path, json=body, headers=headers)
+                answer = self._http.request(method, path, json=body, headers=headers, timeout=timeout)
             except httpx.TransportError as error:
                 if tries == most_tries - 1:
                     raise Unreachable(f"No server answers at {self.url} ({error}). Start it with `make up`.") from error

@@ -34,7 +34,7 @@ from schema.executor_api import (
     ValidateWorkspace,
 )
 from schema.secret_keys import credential_id
-from schema.workspace_api import Links, RestoreWorkspace, SyncWorkspace, WaitForOperation
+from schema.workspace_api import Links, PutBackWorkspace, RestoreWorkspace, SyncWorkspace, WaitForOperation
 
 DeclareProviders = Callable[[], list[ProviderDeclared]]
 
@@ -128,6 +128,9 @@ def _sync_routes(sync_operations: SyncOperations) -> list[Route]:
     async def restore(request: Request) -> Response:
         return answer(await sync_operations.restore(await body_of(request, RestoreWorkspace)), 202)
 
+    async def put_back(request: Request) -> Response:
+        return answer(await sync_operations.put_back(await body_of(request, PutBackWorkspace)), 202)
+
     async def state(request: Request) -> Response:
         query = query_of(request, WaitForOperation)
         return answer(await sync_operations.state(path_id(request, "operation_id"), wait=query.wait))
@@ -137,6 +140,7 @@ def _sync_routes(sync_operations: SyncOperations) -> list[Route]:
 
     return [
         Route("/workspace/sync", sync, methods=["POST"]),
+        Route("/workspace/put-back", put_back, methods=["POST"]),
         Route("/workspace/restore", restore, methods=["POST"]),
         Route("/workspace/operations/{operation_id:uuid}", state, methods=["GET"]),
         Route("/workspace/operations/{operation_id:uuid}/links", links, methods=["POST"]),

@@ -75,7 +75,7 @@ def _save(order: dict[str, Any], channel: ExecutorChannel) -> dict[str, Any]:
 
 
 def _restore(order: dict[str, Any], channel: ExecutorChannel) -> dict[str, Any]:
-    from executor.snapshotter.restore import RestoreOrder, restore
+    from executor.snapshotter.restore import RestoreOrder, remove_empty, restore
 
     restore_order = RestoreOrder(
         session_id=UUID(order["sessionId"]),
@@ -88,6 +88,9 @@ def _restore(order: dict[str, Any], channel: ExecutorChannel) -> dict[str, Any]:
         drop=order["drop"],
     )
     restored = restore(restore_order, channel=channel)
+    if order["kind"] == "put_back":  # the last scan's index still holds: what was put back has other stamps
+        remove_empty(restore_order.workspace, order["emptied"])
+        return {"receipt": restored.receipt, "hasIndex": False}
     return {"receipt": restored.receipt, "hasIndex": _write_index(order, restored.index)}
 
 

@@ -10,13 +10,17 @@ from executor.workspaces.snapshotter_process import SnapshotterProcess, Snapshot
 from schema.wire import Json
 from schema.workspace_api import OperationState, Progress, RestoreReceipt, SyncReceipt, Want
 
+OperationKind = Literal["sync", "restore", "put_back"]
+
 
 class SyncOperation:
-    """Track one save or restore. `changed` is set when a waiting caller has something new to read."""
+    """Track one save, restore, or putting back of files.
 
-    def __init__(self, kind: Literal["sync", "restore"], snapshot_id: UUID | None) -> None:
+    `changed` is set when a waiting caller has something new to read."""
+
+    def __init__(self, kind: OperationKind, snapshot_id: UUID | None) -> None:
         self.id = uuid4()
-        self.kind: Literal["sync", "restore"] = kind
+        self.kind: OperationKind = kind
         self.snapshot_id = snapshot_id
         self.snapshotter: SnapshotterProcess | None = None
         self.result: SnapshotterResult | None = None
@@ -61,7 +65,7 @@ class SyncOperation:
             progress=self.progress,
             wants=list(self.wants.values()),
             sync=SyncReceipt.model_validate(receipt) if receipt and self.kind == "sync" else None,
-            restore=RestoreReceipt.model_validate(receipt) if receipt and self.kind == "restore" else None,
+            restore=RestoreReceipt.model_validate(receipt) if receipt and self.kind != "sync" else None,
             code=result.code if result and receipt is None else None,
             error=result.error if result and receipt is None else None,
         )

@@ -18,7 +18,7 @@ from executor.workspaces.snapshotter_process import SnapshotterProcess, Snapshot
 from executor.workspaces.sync_operation import SyncOperation
 from schema.errors import Conflict, NotFound, RunyardError, StaleEpoch, WrongSession
 from schema.wire import Json
-from schema.workspace_api import Links, OperationState, RestoreWorkspace, SyncWorkspace
+from schema.workspace_api import Links, OperationState, PutBackWorkspace, RestoreWorkspace, SyncWorkspace
 
 REMEMBERED_OPERATIONS = 20
 ABANDONED_SECONDS = 120.0
@@ -133,6 +133,22 @@ class SyncOperations:
         write_marker(self._state_dir, self._marker)
         return self._begin(SyncOperation("restore", request.snapshot_id), order).state()
 
+    async def put_back(self, request: PutBackWorkspace) -> OperationState:
+        """Begin to put files back into a workspace at rest, or return the running operation of the same snapshot.
+
+        Raises OperationBusy, RunLives, WorkspaceNotReady, WrongSession or StaleEpoch.
+        """
+        self._check(request.session_id, request.epoch)
+        running = self._running_operation("put_back", request.snapshot_id)
+        if running is not None:
+            return running.state()
+        if self._marker.is_unfinished:
+            raise WorkspaceNotReady
+        if self._has_run() or self._beginning:
+            raise RunLives
+        order = request.model_dump(mode="json", by_alias=True, exclude={"epoch"})
+        return self._begin(SyncOperation("put_back", request.snapshot_id), order).state()
+
     async def state(self, operation_id: UUID, *, wait: float) -> OperationState:
         """Return the state at once when the operation has ended or wants links, else after at most `wait` seconds."""
         operation = self._find(operation_id)
@@ -155,7 +171,7 @@ class SyncOperations:
 
     @asynccontextmanager
     async def admitting_run(self) -> AsyncIterator[None]:
-        """Admit a run: it begins within the block. Raises WorkspaceNotReady.
+        """Admit a run: it begins within the block. Raises WorkspaceNotReady; OperationBusy while files are put back.
 
         A save that is still reading the agent's home delays the run for at most HOME_SECONDS; then the save is
         cancelled.
@@ -163,6 +179,8 @@ class SyncOperations:
         current = self._current
         if self._marker.is_unfinished or (current is not None and current.kind == "restore"):
             raise WorkspaceNotReady
+        if current is not None and current.kind == "put_back":
+            raise OperationBusy(operationId=str(current.id))
         self._beginning += 1
         try:
             if current is not None and not current.home_read.is_set():

@@ -120,14 +120,18 @@ def _performed(request: ReadLiveFiles, *, seconds: float) -> LiveFilesRead | Not
     except Unavailable as error:
         return NotLive(code=error.problem_code, message=error.detail)
     if read.refusal is not None:
-        raise _refused(read.refusal)
+        raise refused(read.refusal)
     return read if read.gone is None else NotLive(code="worker_gone", message=read.gone)
 
 
-def _refused(refusal: LiveRefusal) -> RunyardError:
-    kinds: dict[HTTPStatus, type[RunyardError]] = {HTTPStatus.NOT_FOUND: NotFound, HTTPStatus.CONFLICT: Conflict}
-    sentence = refusal.detail.partition(": ")[2] or refusal.detail
-    return kinds.get(HTTPStatus(refusal.status), Invalid)(sentence, code=refusal.code)
+def refused(refusal: LiveRefusal) -> RunyardError:
+    """Return the job worker's refusal as the error that it was."""
+    kinds: dict[HTTPStatus, type[RunyardError]] = {
+        HTTPStatus.NOT_FOUND: NotFound,
+        HTTPStatus.CONFLICT: Conflict,
+        HTTPStatus.SERVICE_UNAVAILABLE: Unavailable,
+    }
+    return kinds.get(HTTPStatus(refusal.status), Invalid)(refusal.detail, code=refusal.code)
 
 
 def _refuse_saved(query: SnapshotQuery) -> None:

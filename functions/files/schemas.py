@@ -179,6 +179,37 @@ class UploadAnswer(Wire):
     placed: bool
 
 
+class PutBackBody(Request):
+    """Make a file or folder of the workspace as a run or a snapshot has it. `whenMissing` decides about a path that
+    this state lacks: `refuse`, or `remove` it from the workspace, which is how putting back a lost file is undone."""
+
+    session_id: UUID
+    run_id: UUID | None = None
+    snapshot: UUID | None = None
+    path: Path
+    when_missing: Literal["refuse", "remove"] = "refuse"
+
+
+class UndoPutBack(Wire):
+    """The body that puts the state before back."""
+
+    session_id: UUID
+    snapshot: UUID
+    path: str
+    when_missing: Literal["refuse", "remove"] = "remove"
+
+
+class PutBackAnswer(Wire):
+    """`files` were written, `removed` were deleted. `snapshotId` has the new state, unless its save is still to
+    come."""
+
+    files: int
+    removed: int
+    bytes: int
+    snapshot_id: UUID | None = None
+    undo: UndoPutBack
+
+
 class AuditQuery(PageQuery):
     """Calls about files. `q` is a part of the path in any case; `actor` a user's id."""
 

@@ -283,7 +283,8 @@ FOLDS: dict[str, Fold] = {
     "workspace.restored": _silent,
     "workspace.restoring": _silent,
     "workspace.syncing": _silent,
-    "workspace.uploaded": _silent,
+    "workspace.uploaded": _notice,
+    "workspace.put_back": _notice,
     "worker.starting": _silent,
     "worker.ready": _silent,
 }

@@ -31,7 +31,8 @@ def read_live_files(context: TaskContext, request: ReadLiveFiles) -> LiveFilesRe
         return _read(context, request, endpoint, trace).model_copy(update={"as_of": as_of})
     except ExecutorError as error:
         if error.status in (404, 409, 422) and error.problem is not None:
-            refusal = LiveRefusal(status=error.status, code=error.problem, detail=error.detail)
+            sentence = error.detail.partition(": ")[2] or error.detail
+            refusal = LiveRefusal(status=error.status, code=error.problem, detail=sentence)
             return LiveFilesRead(as_of=as_of, refusal=refusal)
         return LiveFilesRead(as_of=as_of, gone="The session's worker does not answer.")
     except (WorkerGone, HostFailed) as error:

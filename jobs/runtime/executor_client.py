@@ -31,7 +31,7 @@ from schema.executor_api import (
 from schema.live_files import FilePut, PutFile
 from schema.retry_after import LONGEST_RETRY_AFTER, retry_after_seconds
 from schema.wire import Json, Wire
-from schema.workspace_api import Links, OperationState, RestoreWorkspace, SyncWorkspace
+from schema.workspace_api import Links, OperationState, PutBackWorkspace, RestoreWorkspace, SyncWorkspace
 
 TOO_MANY_REQUESTS = 429
 HEALTH_SECONDS = 2.0
@@ -204,6 +204,12 @@ class ExecutorClient:
     def restore(self, endpoint: Endpoint, request: RestoreWorkspace, trace: Trace) -> UUID:
         """Begin a sync and return its operation id."""
         call = _call(endpoint, "POST", "/workspace/restore", trace.headers("workspace.restore"), body=request.to_json())
+        return self._parsed(_Operation, self._call(call, self._rules), call).operation_id
+
+    def put_back(self, endpoint: Endpoint, request: PutBackWorkspace, trace: Trace) -> UUID:
+        """Begin to put files back and return the operation id."""
+        headers = trace.headers("workspace.put_back")
+        call = _call(endpoint, "POST", "/workspace/put-back", headers, body=request.to_json())
         return self._parsed(_Operation, self._call(call, self._rules), call).operation_id
 
     def operation(self, endpoint: Endpoint, operation_id: UUID, trace: Trace, *, wait: float) -> OperationState | None:

@@ -115,7 +115,7 @@ def _receipt(
         endpoint=endpoint,
         trace=trace,
         start=lambda: context.executors.restore(endpoint, request, trace),
-        may_have=lambda want: _may_have(session_id, snapshot.id if snapshot else None, want),
+        may_have=lambda want: may_have(session_id, snapshot.id if snapshot else None, want),
         is_held=lambda: True,  # this job holds the worker's lock
         on_progress=on_progress,
         poll_seconds=PROGRESS_SECONDS,
@@ -150,17 +150,19 @@ def _asks_for_paths(manifest: RuntimeManifest) -> bool:
 
 
 def saved_entries(context: TaskContext, snapshot: SnapshotRow) -> Iterator[TreeEntry]:
-    return entries_of(_manifest(_store(context), snapshot))
+    return entries_of(read_manifest(context, snapshot))
 
 
-def _manifest(store: ObjectStorage, snapshot: SnapshotRow) -> Manifest:
-    data = store.read(manifest_key(snapshot.session_id, snapshot.id))
+def read_manifest(context: TaskContext, snapshot: SnapshotRow) -> Manifest:
+    """Read and check the snapshot's manifest."""
+    data = _store(context).read(manifest_key(snapshot.session_id, snapshot.id))
     return read_snapshot_manifest(
         data, session_id=snapshot.session_id, snapshot_id=snapshot.id, digest=snapshot.manifest_digest
     )
 
 
-def _may_have(session_id: UUID, snapshot_id: UUID | None, want: Want) -> bool:
+def may_have(session_id: UUID, snapshot_id: UUID | None, want: Want) -> bool:
+    """Whether an operation that restores from the snapshot may get this link."""
     if want.method != "GET":
         return False
     if snapshot_id is not None and want.key == manifest_key(session_id, snapshot_id):

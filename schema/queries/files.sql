@@ -8,22 +8,29 @@ ORDER BY number DESC
 LIMIT 1;
 
 -- name: snapshot_of_run
--- The last snapshot of the run; without one, an earlier one that a save after the run's end found unchanged.
+-- The first snapshot at rest after the run's end, which may be an earlier one that a save then found unchanged; else the
+-- last one of the run. Later saves of what people put into the workspace are not the run's.
 SELECT
     snapshots.id, snapshots.session_id, snapshots.number, snapshots.epoch, snapshots.run_id, snapshots.reason,
     snapshots.seq, snapshots.at_rest, snapshots.files, snapshots.bytes, snapshots.changed, snapshots.uploaded_bytes,
     snapshots.skipped, snapshots.objects, snapshots.manifest_digest, snapshots.created_at
 FROM snapshots
 JOIN runs ON runs.id = %(run_id)s AND runs.session_id = snapshots.session_id
+CROSS JOIN LATERAL (
+    SELECT snapshots.at_rest AND snapshots.seq >= max(span.last_seq) AS is_end
+    FROM run_spans AS span
+    WHERE span.run_id = runs.id
+) AS state
 WHERE snapshots.session_id = %(session_id)s
     AND (
         snapshots.run_id = runs.id
-        OR (
-            snapshots.created_at <= runs.finished_at
-            AND snapshots.seq >= (SELECT max(last_seq) FROM run_spans WHERE run_spans.run_id = runs.id)
-        )
+        OR (snapshots.created_at <= runs.finished_at AND state.is_end)
     )
-ORDER BY snapshots.run_id IS NOT DISTINCT FROM runs.id DESC, snapshots.number DESC
+ORDER BY
+    COALESCE(state.is_end, false) DESC,
+    CASE WHEN state.is_end THEN snapshots.number END,
+    snapshots.run_id IS NOT DISTINCT FROM runs.id DESC,
+    snapshots.number DESC
 LIMIT 1;
 
 -- name: session_folders

@@ -1,0 +1,76 @@
+"""Put a file or folder of an older run back into the workspace."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from functions.files.auditing import audit, note_access
+from functions.files.live import refused
+from functions.files.schemas import PutBackAnswer, PutBackBody, UndoPutBack
+from functions.http.auth import actor, permission
+from functions.http.job_requests import performed
+from functions.http.openapi import conflicts
+from functions.http.schemas import answer
+from functions.runtime.process import api_process
+from handlers.access.permissions import session_for
+from handlers.files.choose import snapshot_to_read
+from handlers.files.put_back import refuse_unless_at_rest
+from handlers.files.tree import read_path
+from schema.errors import Invalid
+from schema.job_requests import PutBackFiles
+from schema.job_results import FilesPutBack
+
+WAIT_SECONDS = 120.0
+put_backs = APIBlueprint("put_backs", __name__, tag="Files")
+audit(put_backs)
+
+
+@put_backs.post("/api/files/restore")
+@permission("files:write")
+@put_backs.input(PutBackBody)
+@put_backs.output(PutBackAnswer)
+@put_backs.doc(responses=conflicts("session_busy", "run_live", "busy", "path_taken"))
+def post_restore(json_data: PutBackBody) -> Response:
+    """Put a file or folder of an older run back into the workspace
+
+    Only while no run of the session is live or queued. The workspace is saved before and after; the log tells it, and
+    `undo` is the body that puts the state before back. The session's worker is started when it is needed.
+    """
+    path = read_path(json_data.path)
+    note_access(session_id=json_data.session_id, root="workspace", path=path)
+    request = _request(json_data, path)
+    done = performed(request, FilesPutBack, wait_seconds=WAIT_SECONDS)
+    if done.refusal is not None:
+        raise refused(done.refusal)
+    assert done.undo_snapshot_id is not None
+    note_access(files=done.files + done.removed, bytes=done.bytes)
+    undo = UndoPutBack(session_id=json_data.session_id, snapshot=done.undo_snapshot_id, path=path)
+    return answer(
+        PutBackAnswer(
+            files=done.files, removed=done.removed, bytes=done.bytes, snapshot_id=done.snapshot_id, undo=undo
+        ),
+        HTTPStatus.OK,
+    )
+
+
+def _request(body: PutBackBody, path: str) -> PutBackFiles:
+    if not path:
+        raise Invalid("Name a file or folder below the workspace.", code="bad_path")
+    if (body.run_id is None) == (body.snapshot is None):
+        raise Invalid("Name a run (`runId`) or a snapshot (`snapshot`).")
+    with api_process().transaction() as conn:
+        session_for(conn, actor(), body.session_id)
+        note_access(allowed=True)
+        snapshot = snapshot_to_read(conn, actor(), body.session_id, snapshot_id=body.snapshot, run_id=body.run_id)
+        note_access(snapshot_id=snapshot.id)
+        refuse_unless_at_rest(conn, body.session_id)
+    return PutBackFiles(
+        session_id=body.session_id,
+        snapshot_id=snapshot.id,
+        path=path,
+        when_missing=body.when_missing,
+        author=actor().author,
+    )
