@@ -75,7 +75,8 @@ def _save(order: dict[str, Any], channel: ExecutorChannel) -> dict[str, Any]:
 
 
 def _restore(order: dict[str, Any], channel: ExecutorChannel) -> dict[str, Any]:
-    from executor.snapshotter.restore import RestoreOrder, remove_empty, restore
+    from executor.snapshotter.empty_folders import remove_empty
+    from executor.snapshotter.restore import RestoreOrder, restore
 
     restore_order = RestoreOrder(
         session_id=UUID(order["sessionId"]),

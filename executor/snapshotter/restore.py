@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -121,18 +121,6 @@ def restore(order: RestoreOrder, *, channel: ExecutorChannel) -> Restored:
             index = _index(manifest, digest, targets) if manifest else None
             list(flushed)  # raises a flush's error
     return Restored(_receipt(order, digest, targets, report, began), index)
-
-
-def remove_empty(workspace: bytes, folders: list[str]) -> None:
-    """Remove those of the workspace's folders, the deepest first, in which nothing is left."""
-    root = open_root(workspace)
-    try:
-        for path in folders:
-            folder, name = split(path_bytes(path))
-            with suppress(OSError), opened(root, folder) as at:
-                os.rmdir(name, dir_fd=at)
-    finally:
-        os.close(root)
 
 
 def _manifest(order: RestoreOrder, channel: ExecutorChannel) -> tuple[Manifest | None, str | None]:

@@ -15,6 +15,7 @@ import httpx
 import stamina
 from pydantic import ValidationError
 
+from jobs.runtime.problem_body import problem_of
 from jobs.runtime.trace import Trace
 from schema.errors import RunyardError
 from schema.executor_api import (
@@ -307,7 +308,7 @@ def _error(
 
 
 def _refusal(call: Call, answer: httpx.Response, attempt: int, attempts_allowed: int) -> ExecutorError:
-    problem = _problem(answer)
+    problem = problem_of(answer)
     code, detail, paths = problem.get("code"), problem.get("detail"), problem.get("paths")
     explanation = f": {detail}" if isinstance(detail, str) else f" to {call.method} {call.path}"
     return ExecutorError(
@@ -321,11 +322,3 @@ def _refusal(call: Call, answer: httpx.Response, attempt: int, attempts_allowed:
         paths=[path for path in paths if isinstance(path, str)] if isinstance(paths, list) else (),
         retry_after=retry_after_seconds(answer.headers.get("retry-after")),
     )
-
-
-def _problem(answer: httpx.Response) -> Json:
-    try:
-        body = answer.json()
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
