@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from tests.benchmarks.answering import answering
 from tests.benchmarks.callbacks import callbacks
 from tests.benchmarks.delivery import delivery, transcript
 from tests.benchmarks.first_events import first_events
@@ -31,6 +32,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
     "dispatching": dispatching,
     "reclaiming": reclaiming,
     "first_events": first_events,
+    "answering": answering,
     "neighbours": neighbours,
     "workspaces": workspaces,
     "rclone": partial(sync_program, "rclone"),
