@@ -22,9 +22,9 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from schema.wire import Json
+from tests.benchmarks.baselines.other_programs import Others
 from tests.benchmarks.figures import Rounds, in_turns
 from tests.benchmarks.ground import ROOT
-from tests.benchmarks.other_programs import Others
 from tests.benchmarks.report import Line, Wanted, rated
 from tests.benchmarks.trees import CHANGED, change_byte, change_files, left_behind, make_large_files, make_tree
 from tests.integration.executor.snapshotter.session_disk import ALL
