@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from handlers.event_log import NewEvent, run_event
 from handlers.human_loop.approval_rules import decide_by_rule
 from handlers.providers.registry import can_resume, record_agent_claims
-from handlers.runs.parking import can_park, go_on_if_free, lose_attempt, waits_for_people
+from handlers.runs.parking import PARK_UNSUPPORTED, can_park, go_on_if_free, lose_attempt, waits_for_people
 from handlers.runs.settle import RetryPolicy, settle, void_taken
 from handlers.runs.todos import replace_todos
 from handlers.workspaces.sync import COALESCE_SECONDS, mark_dirty
@@ -35,7 +35,6 @@ from schema.sql import Conn, execute, fetch_one, fetch_the, fetch_value, jsonb
 from schema.wire import Json
 
 T = TypeVar("T", bound=BaseModel)
-PARK_UNSUPPORTED = "park_unsupported"
 AGENT_GONE = frozenset({"agent_crashed", "agent_lost"})
 """Why an executor ends a run whose agent is gone, although the run itself may go on with another."""
 

@@ -18,6 +18,9 @@ from schema.events import RunWarning
 from schema.rows import RunRow
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_the, fetch_value, jsonb
 
+PARK_UNSUPPORTED = "park_unsupported"
+"""The warning of a run that waits for a person and could not resume: the end of its agent would end it."""
+
 
 def can_park(conn: Conn, run: RunRow) -> bool:
     """Return whether the run could resume later: its conversation can be continued."""

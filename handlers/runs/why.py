@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from handlers.access.permissions import Actor
+from handlers.runs.parking import PARK_UNSUPPORTED
 from handlers.runs.read import queue_position, run_for
 from schema.errors import NotFound
 from schema.rows import HumanRequestRow, RunRow, WorkerRow
@@ -27,13 +28,15 @@ LIMITED = {
 @dataclass(frozen=True)
 class Surroundings:
     """The rows that a run's next step depends on. `ahead` counts the session's unfinished runs before it; `live` is the
-    session's running one; `is_due`: no retry delay is left."""
+    session's running one; `is_due`: no retry delay is left. `requests` are open; `answered` have an answer that the
+    agent may not have heard."""
 
     run: RunRow
     ahead: int
     live: RunRow | None
     is_due: bool
     requests: list[HumanRequestRow]
+    answered: list[HumanRequestRow]
     worker: WorkerRow | None
 
 
@@ -97,6 +100,8 @@ def _starting(around: Surroundings) -> Why:
 
 def _running(around: Surroundings) -> Why:
     driver = "the external executor" if around.run.bound else "its executor"
+    if around.answered and not around.run.bound:
+        return _on_its_way(around, "The answer is on its way to the agent.", "deliver_answer")
     return Why(
         reason="The agent is working." if not around.run.bound else "An external executor drives the run.",
         blocked_by=[],
@@ -108,13 +113,33 @@ def _running(around: Surroundings) -> Why:
 
 def _waiting(around: Surroundings) -> Why:
     expiring = [request.expires_at for request in around.requests if request.expires_at is not None]
-    kept = " The run is parked: it stays first in its session and needs no worker." if _is_parked(around) else ""
+    if _is_parked(around) and not around.requests:
+        said = "All questions are answered. The run goes on as soon as the agent that asked has ended."
+        return _on_its_way(around, said, "park_run")
     return Why(
-        reason=f"The agent waits for an answer.{kept}",
+        reason=f"The agent waits for an answer.{_kept(around)}",
         blocked_by=[f"request {request.id}: {request.title}" for request in around.requests],
         owner=f"user:{around.run.user_id}",
         next_deadline=min(expiring, default=None),
         next_job="expire_requests" if expiring else None,
+    )
+
+
+def _kept(around: Surroundings) -> str:
+    if _is_parked(around):
+        return " The run is parked: it stays first in its session and needs no worker."
+    if any(warning["code"] == PARK_UNSUPPORTED for warning in around.run.warnings):
+        return " The agent cannot resume its conversation: a restart of its session worker ends the run."
+    return ""
+
+
+def _on_its_way(around: Surroundings, reason: str, next_job: str) -> Why:
+    """Explain a run whose answers have not all reached an agent."""
+    return Why(
+        reason=reason,
+        blocked_by=[f"request {request.id}: {request.title}" for request in around.answered],
+        owner="its executor",
+        next_job=next_job,
     )
 
 
@@ -146,6 +171,7 @@ def _look_around(conn: Conn, run: RunRow) -> Surroundings:
         live=next((other for other in unsettled if other.status != "queued" and other.id != run.id), None),
         is_due=bool(fetch_value(conn, "run_is_due", run_id=run.id)),
         requests=fetch_all(conn, "open_human_requests_of_run", HumanRequestRow, run_id=run.id),
+        answered=fetch_all(conn, "answers_on_their_way", HumanRequestRow, run_id=run.id),
         worker=fetch_one(conn, "worker", WorkerRow, session_id=run.session_id),
     )
 

@@ -33,6 +33,13 @@ SELECT {human_request}
 FROM human_requests
 WHERE human_requests.run_id = %(run_id)s AND human_requests.status = 'open';
 
+-- name: answers_on_their_way
+-- Requests of the run that have an answer which the agent may not have heard.
+SELECT {human_request}
+FROM human_requests
+WHERE human_requests.run_id = %(run_id)s AND human_requests.status IN ('answered', 'delivering')
+ORDER BY human_requests.decided_at;
+
 -- name: answer_human_request
 -- Only an open request accepts an answer.
 UPDATE human_requests

@@ -40,6 +40,9 @@ READING = """
   Against `COPY ... TO STDOUT` of the same rows.
 - **G15** The start of everything to ready, and a prompt to the agent's first event. A real agent is compared with the
   bare agent (`take_turn`).
+- **G17** A person's answer to a demo agent that asked, to the agent's report that it has the answer, at a client that
+  follows the session. The agent waits, or is parked while its session worker is active, stopped or removed. The restore
+  of 50,000 files is reported apart.
 - **G19** The 99th percentile of requests over 4 kept connections. Beside 1,000 peers that have sent half a head, half a
   body or half a chunk to the same port, against none. "At the executor port": both come in at `RUNYARD_WORKER_BIND`.
 - **G18** The first page (60 items) of a session's transcript over HTTP, the median of 20 reads. A session with 100,000

@@ -11,6 +11,7 @@ from handlers.human_loop.pending import pending
 from handlers.human_loop.reply import begin_delivery, void_answer
 from handlers.runs.reconcile import ExecutorFacts, ReconcileLimits, carry_out, decide, overdue_runs
 from handlers.runs.stop import stop_run
+from handlers.runs.why import explain_run_of
 from schema.human_policy import HumanPolicy
 from schema.sql import Conn
 from tests.integration.handlers.conftest import (
@@ -65,6 +66,32 @@ def test_an_answer_brings_a_parked_run_back_with_it(conn: Conn, actor: Actor, wa
     [carried] = again.answers
     assert (carried.request_id, carried.answer.decision) == (request_id, "allow")
     assert begin_delivery(conn, request_id) is None
+
+
+def test_why_tells_an_answer_on_its_way_from_an_agent_at_work(conn: Conn, actor: Actor, waits: WaitWith) -> None:
+    run, request_id = waits(on_expiry="wait")
+    assert explain_run_of(conn, run.id).reason == "The agent waits for an answer."
+    give(conn, actor, request_id, decision="allow")
+    why = explain_run_of(conn, run.id)
+    assert (run_now(conn, run.id).status, why.reason) == ("running", "The answer is on its way to the agent.")
+    assert (why.next_job, why.blocked_by[0].split(":")[0]) == ("deliver_answer", f"request {request_id}")
+
+
+def test_why_tells_an_answered_run_whose_agent_still_ends(conn: Conn, actor: Actor, waits: WaitWith) -> None:
+    run, request_id = waits(on_expiry="park")
+    expire_all(conn)
+    assert "The run is parked" in explain_run_of(conn, run.id).reason
+    give(conn, actor, request_id, decision="allow")
+    why = explain_run_of(conn, run.id)
+    assert (why.reason, why.next_job) == (
+        "All questions are answered. The run goes on as soon as the agent that asked has ended.",
+        "park_run",
+    )
+
+
+def test_why_tells_beforehand_that_a_restart_ends_a_run(conn: Conn, waits: WaitWith) -> None:
+    run, _ = waits(conversation=None, on_expiry="park")
+    assert "a restart of its session worker ends the run" in explain_run_of(conn, run.id).reason
 
 
 def test_a_run_that_is_not_at_rest_comes_back_when_it_is(conn: Conn, actor: Actor, waits: WaitWith) -> None:
