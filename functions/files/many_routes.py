@@ -20,7 +20,7 @@ from functions.files.schemas import (
     SearchQuery,
 )
 from functions.http.auth import permission
-from functions.http.openapi import also
+from functions.http.openapi import also, conflicts
 from functions.http.schemas import answer
 from handlers.files.archive import plan_archive
 from handlers.files.search import search_names
@@ -36,6 +36,7 @@ audit(many_files)
 @permission("files:read")
 @many_files.input(SearchQuery, location="query")
 @many_files.output(SearchAnswer)
+@many_files.doc(responses=conflicts("not_live"))
 def get_search(query_data: SearchQuery) -> Response:
     """Find files and folders by name"""
     search = LiveSearchQuery(text=query_data.q, limit=query_data.limit)

@@ -26,7 +26,7 @@ from functions.files.schemas import (
     TreeQuery,
 )
 from functions.http.auth import actor, permission
-from functions.http.openapi import also
+from functions.http.openapi import also, conflicts
 from functions.http.schemas import answer
 from functions.runtime.process import api_process
 from handlers.files.choose import session_folders, session_of_user
@@ -45,6 +45,7 @@ audit(files)
 @permission("files:read")
 @files.input(TreeQuery, location="query")
 @files.output(TreeAnswer)
+@files.doc(responses=conflicts("not_live"))
 def get_tree(query_data: TreeQuery) -> Response:
     """List a folder, folders first
 
@@ -70,6 +71,7 @@ def get_tree(query_data: TreeQuery) -> Response:
 @permission("files:read")
 @files.input(FileQuery, location="query")
 @files.output(ContentAnswer)
+@files.doc(responses=conflicts("not_live"))
 def get_content(query_data: FileQuery) -> Response:
     """Preview a file
 
@@ -98,6 +100,7 @@ def get_content(query_data: FileQuery) -> Response:
                 "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
             },
             206: {"description": "The requested range of them"},
+            409: {"description": "`not_live`, or `file_changing`: the live file changed while it was read"},
             416: {"description": "The file has no such range"},
         }
     )

@@ -164,7 +164,7 @@ class DiffAnswer(Wire):
 
 
 class UploadQuery(Request):
-    """`name` is the file's name; a form's part has one of its own."""
+    """`name` is the file's name; a form's part has one of its own. Without both it is `file`."""
 
     name: Text | None = Field(default=None, min_length=1, max_length=1000)
 

@@ -80,11 +80,9 @@ def _file(name: str | None) -> tuple[str, bytes]:
         name, content = name or file.filename, file.read()
     else:
         content = request.get_data(cache=False)
-    if not name:
-        raise Invalid("Name the file (`name`).", code="no_name")
     if len(content) > most:
         raise TooLarge(f"An upload has at most {most} bytes.", code="upload_too_large")
-    return name, content
+    return name or "file", content
 
 
 def _placed(session_id: UUID) -> list[str]:

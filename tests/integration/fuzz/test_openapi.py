@@ -32,6 +32,9 @@ RESULTS: dict[str, Json] = {
     "plan_restore": REFUSED,
     "activate_worker": {"status": "active", "epoch": 1},
     "sync_worker": {},
+    "read_live_files": {"asOf": "2026-01-01T00:00:00Z", "gone": "The session's worker does not answer."},
+    "place_uploads": {},
+    "put_back_files": {"refusal": {"status": 409, "code": "path_taken", "detail": "A folder is there."}},
     "stop_idle_workers": {**NOTHING_DONE, "stopped": 0},
     "remove_stopped_workers": {**NOTHING_DONE, "removed": 0},
     "remove_worker": {"kept": "It is at work."},
@@ -97,7 +100,7 @@ checks = {{ positive_data_acceptance = {{ expected-statuses = ["2xx", 401, 403, 
 include-path-regex = "^/api/files/"
 # a path, a cursor or a pair of snapshots may make no sense, however well they are written
 [operations.checks]
-positive_data_acceptance = {{ expected-statuses = ["2xx", 401, 403, 404, 416, 422, 431] }}
+positive_data_acceptance = {{ expected-statuses = ["2xx", 401, 403, 404, 409, 416, 422, 431] }}
 negative_data_rejection = {{ expected-statuses = [400, 401, 403, 404, 405, 422, 431] }}
 [[operations]]
 include-path = "/api/runs/{{runId}}/stream"

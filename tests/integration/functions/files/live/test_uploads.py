@@ -125,8 +125,8 @@ def test_a_planted_link_leads_no_upload_outside(live: LiveSession) -> None:
 
 def test_what_is_no_upload_is_refused(live: LiveSession, member: str) -> None:
     assert upload(live, "big", bytes(10 * 1024 * 1024 + 1)).status_code == 413
-    nameless = live.api.post(f"/api/sessions/{live.id}/uploads", data=b"x")
-    assert (nameless.status_code, answer_json(nameless)["code"]) == (422, "no_name")
+    empty = live.api.post(f"/api/sessions/{live.id}/uploads", data={"other": "x"}, content_type="multipart/form-data")
+    assert (empty.status_code, answer_json(empty)["code"]) == (422, "no_file")
     body = {"prompt": "say: hi", "sessionId": str(live.id), "attachments": ["hello.txt"]}
     unknown = live.api.post("/api/runs/start", body)
     assert (unknown.status_code, answer_json(unknown)["code"]) == (422, "unknown_attachment")
