@@ -17,6 +17,15 @@ StopGraceSeconds = Annotated[
     float, Field(ge=0, le=600, description="Kill an agent's processes this many seconds after the stop request.")
 ]
 HeartbeatSeconds = Annotated[float, Field(gt=0, le=600, description="Send a heartbeat for a live run every N seconds.")]
+AgentSilentSeconds = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=DAY_SECONDS,
+        description="Fail a run whose agent says nothing for N seconds while no tool call runs and nobody is asked. "
+        "0 disables it.",
+    ),
+]
 StopDeadlineSeconds = Annotated[
     Seconds, Field(description="Mark a stopping run as cancelled after N seconds, even if its executor is silent.")
 ]

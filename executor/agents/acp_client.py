@@ -4,6 +4,7 @@ refused."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
@@ -11,7 +12,10 @@ import structlog
 from acp import Client, RequestError
 from acp.schema import (
     AcceptElicitationResponse,
+    AgentMessageChunk,
+    AgentThoughtChunk,
     AllowedOutcome,
+    AvailableCommandsUpdate,
     CancelElicitationResponse,
     CreateElicitationResponse,
     DeclineElicitationResponse,
@@ -20,18 +24,23 @@ from acp.schema import (
     ElicitationFormSessionMode,
     PermissionOption,
     RequestPermissionResponse,
+    SessionInfoUpdate,
+    ToolCallStart,
     ToolCallUpdate,
     UsageUpdate,
 )
 from pydantic import BaseModel
 
 from executor.agents.agent_folders import AgentFolders
+from executor.agents.model_failures import ModelFailure, failure_of
 from executor.agents.pending_requests import PendingRequests
 from executor.agents.permissions import choose, permission_request, question_request
 from executor.agents.text import clean_json
 from executor.agents.translate import Translation
 from schema.events import HumanRequested
 from schema.executor_api import Answer
+
+COMMANDS_SECONDS = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -78,6 +87,10 @@ class AcpClient:
         self.session_id: str | None = None
         self.live = False
         self.denials: list[Denial] = []
+        self._commands: list[str] = []
+        self._commands_told = asyncio.Event()
+        self.model_failure: ModelFailure | None = None
+        """The last failure of the agent's model in this turn, None after a word of the model."""
         self._received = asyncio.Event()
 
     def as_client(self) -> Client:
@@ -93,6 +106,12 @@ class AcpClient:
             return False
         return True
 
+    async def own_commands(self) -> list[str]:
+        """Return the names of the agent's own commands. Agents tell them soon after the session's start."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._commands_told.wait(), COMMANDS_SECONDS)
+        return self._commands
+
     def take_follow_up(self, *, ended: bool) -> str | None:
         """Return the message to send after the agent's answer, or None.
 
@@ -104,10 +123,27 @@ class AcpClient:
 
     async def session_update(self, session_id: str, update: BaseModel, **_: Any) -> None:
         self._received.set()
-        if self.live and session_id == self.session_id:
-            self._translation.take(update)
+        if isinstance(update, AvailableCommandsUpdate):
+            self._commands = [command.name for command in update.available_commands]
+            self._commands_told.set()
+        elif self.live and session_id == self.session_id:
+            self._take(update)
         elif isinstance(update, UsageUpdate):
             self._translation.take_earlier_usage(update)
+
+    def _take(self, update: BaseModel) -> None:
+        if isinstance(update, SessionInfoUpdate) and (failure := failure_of(update.field_meta)) is not None:
+            self._take_failure(failure)
+        elif isinstance(update, AgentMessageChunk | AgentThoughtChunk | ToolCallStart):
+            self.model_failure = None
+        self._translation.take(update)
+
+    def _take_failure(self, failure: ModelFailure) -> None:
+        if failure.is_notice:
+            self._translation.say_notice(failure.words)
+        else:
+            self.model_failure = failure
+            self._translation.give_up_message()
 
     async def request_permission(
         self, tool_call: ToolCallUpdate, options: list[PermissionOption], **_: Any

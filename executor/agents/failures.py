@@ -7,7 +7,7 @@ from typing import Any
 
 from acp import RequestError
 
-from executor.agents.text import cut_text
+from executor.agents.text import Redaction, cut_text
 from schema.events import Reason, RunFinished
 
 LONGEST_MESSAGE = 4096
@@ -33,6 +33,18 @@ def error_text(error: RequestError) -> str:
     message = cut_text(str(error), LONGEST_MESSAGE) or "no message"
     details = _details(error.data)
     return f"{message}: {details}" if details and details not in message else message
+
+
+def answered_with_error(error: RequestError, redaction: Redaction, *, said: str) -> TurnFailed:
+    """Return the turn's failure for an error answer.
+
+    `said` is the agent's last message: a bare "Authentication required" has the server's words there.
+    """
+    text = error_text(error)
+    if error.code == AUTH_REQUIRED and said and said not in text:
+        text = f"{text}: {said}"
+    code = "login_missing" if looks_like_login(error) else "agent_error"
+    return TurnFailed(code, f"The agent answered with an error: {redaction.hide(text)}")
 
 
 def _details(data: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from executor.agents.turn import Listener, Stop, Turn
@@ -32,7 +33,8 @@ async def take_turn(
         raise ProviderUnknown(
             f"The executor's registry has no provider {turn.run.provider!r}. Add it to providers.toml."
         )
-    return await run_turn_module.take_turn(turn, provider, listener, stop)
+    limited = replace(turn, silent_seconds=settings.agent_silent_seconds)
+    return await run_turn_module.take_turn(limited, provider, listener, stop)
 
 
 def load_drivers() -> None:

@@ -53,7 +53,7 @@ async def open_session(
     warn: Warn,
 ) -> OpenSession:
     """Initialize, sign in if configured, start or resume a session, set model and mode. Raises TurnFailed."""
-    hello = await _initialize(connection)
+    hello = await _initialize(connection, settings)
     if authenticate:
         await _or_fail(connection.authenticate(authenticate), "login_missing", "could not be signed in")
     capabilities = hello.agent_capabilities or AgentCapabilities()
@@ -73,8 +73,11 @@ async def open_session(
     )
 
 
-async def _initialize(connection: ClientSideConnection) -> InitializeResponse:
-    offered = ClientCapabilities(elicitation=ElicitationCapabilities(form=ElicitationFormCapabilities()))
+async def _initialize(connection: ClientSideConnection, settings: RunSettings) -> InitializeResponse:
+    offered = ClientCapabilities(
+        elicitation=ElicitationCapabilities(form=ElicitationFormCapabilities()),
+        field_meta=None if settings.client_meta is None else dict(settings.client_meta),
+    )
     hello = await _or_fail(
         connection.initialize(
             PROTOCOL_VERSION, client_capabilities=offered, client_info=Implementation(name="runyard", version="1")

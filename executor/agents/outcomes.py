@@ -6,6 +6,7 @@ from acp.schema import PromptResponse
 from pydantic import ValidationError
 
 from executor.agents.failures import TurnFailed
+from executor.agents.translate import MOST_GIVEN_UP
 from executor.agents.turn import Turn
 from schema.events import Reason, RunFinished
 
@@ -25,6 +26,8 @@ LOST = (
     "The agent was interrupted and cannot resume its conversation. Runyard never sends a prompt twice; send a new one."
 )
 
+EMPTY_TURN = "The agent ended its turn without a text, a tool call or a use of its model."
+
 
 def resume_prompt(turn: Turn) -> str:
     """Return the message to an agent whose turn was interrupted."""
@@ -41,6 +44,36 @@ def is_urgent(finished: RunFinished) -> bool:
 def timed_out(limit: float | None) -> RunFinished:
     """Return the failure for a limit in seconds."""
     return TurnFailed("timeout", f"The run exceeded its time limit of {limit or 0:g} seconds.").finished()
+
+
+def silence_told(seconds: float, words: str | None) -> str:
+    """Return the warning about an agent that says nothing. `words` are its model's last ones."""
+    because = f" Its model failed, and it tries again: {words}" if words else ""
+    return f"The agent has said nothing for {seconds:g} seconds.{because}"
+
+
+def silent_for(seconds: float, words: str | None) -> RunFinished:
+    """Return the failure of an agent that said nothing for too long. `words` are its model's last ones."""
+    sentence = f"The agent said nothing for {seconds:g} seconds and ran no tool call, so Runyard ended it."
+    return TurnFailed("agent_error", sentence + _model_said(words)).finished()
+
+
+def endless(words: str | None) -> RunFinished:
+    """Return the failure of an agent whose model broke off its answer again and again."""
+    sentence = f"The model broke off its answer {MOST_GIVEN_UP} times in a row, and the agent went on asking it."
+    return TurnFailed("agent_error", sentence + _model_said(words)).finished()
+
+
+def without_model(words: str) -> TurnFailed:
+    """Return the failure of a turn that its agent ended well although its model never answered.
+
+    Codex then puts the model's failure into a message, `words`.
+    """
+    return TurnFailed("agent_error", f"The agent ended its turn without an answer of its model. It said: {words}")
+
+
+def _model_said(words: str | None) -> str:
+    return f" Its model failed: {words}" if words else ""
 
 
 def settled(answer: PromptResponse) -> RunFinished:

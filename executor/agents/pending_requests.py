@@ -29,6 +29,11 @@ class PendingRequests:
         self.closing = asyncio.Event()
         self.cancelled = asyncio.Event()
 
+    @property
+    def has_open(self) -> bool:
+        """Tell whether a person is being asked."""
+        return self._open > 0
+
     async def ask(self, request: HumanRequested) -> Answer | None:
         """Ask and return the answer, or None when the turn is closing. Raises RequestError for a request that cannot be
         asked."""

@@ -17,6 +17,7 @@ import structlog
 
 from executor.agents.disk import limit_files
 from executor.agents.failures import TurnFailed
+from executor.agents.model_failures import words_of_log
 from executor.agents.text import Redaction, clean_text
 from executor.process import leftovers
 from executor.process.account import AgentAccount
@@ -24,6 +25,8 @@ from schema.prctl import become_subreaper, die_with_parent
 
 STDERR_LINES_LOGGED = 200
 STDERR_LINES_KEPT = 8
+LAST_LINE = 200
+"""Characters of the agent's last line that the reason of a crash quotes. The log has the rest."""
 SECONDS_TO_LEAVE = 3.0
 SECONDS_TO_TERMINATE = 1.5
 
@@ -41,6 +44,8 @@ class AgentProcess:
         self._account = account
         self._redaction = redaction
         self._last_lines: deque[str] = deque(maxlen=STDERR_LINES_KEPT)
+        self.model_words: str | None = None
+        """The last failure of the agent's model in its log, None for none."""
         self._drain = asyncio.create_task(self._drain_stderr())
 
     @property
@@ -80,16 +85,21 @@ class AgentProcess:
             if code < 0
             else f"exited with {code}"
         )
-        words = self.last_output()
-        return f"The agent {how} before its turn ended." + (f" Its last output: {words}" if words else "")
+        _log.warning("agent.ended_early", how=how, last_output=self.last_output())
+        words = self._last_lines[-1][:LAST_LINE] if self._last_lines else ""
+        return f"The agent {how} before its turn ended" + (f"; its last line of output was: {words}" if words else ".")
 
-    async def end(self, *, gracefully: bool) -> None:
+    async def end(self, *, gracefully: bool) -> list[str]:
         """Close the agent's input, wait for its exit if `gracefully`, then kill its group and every process that it
-        started."""
+        started. Return the command lines of those that a graceful exit left running."""
         descendants = leftovers.descendants(self._process.pid)
+        survivors: list[str] = []
         self.stdin.close()
         if gracefully:
             await self._exits_within(SECONDS_TO_LEAVE)
+            survivors = await asyncio.to_thread(
+                leftovers.surviving_commands, self._session_id, self._process.pid, descendants
+            )
         self._signal_group(signal.SIGTERM)
         await self._exits_within(SECONDS_TO_TERMINATE)
         descendants += leftovers.descendants(self._process.pid)
@@ -102,6 +112,7 @@ class AgentProcess:
         self._drain.cancel()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), SECONDS_TO_TERMINATE)
+        return [clean_text(self._redaction.hide(command)) for command in survivors]
 
     async def _exits_within(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -128,6 +139,7 @@ class AgentProcess:
         text = clean_text(self._redaction.hide(line.decode("utf-8", "replace").strip()))[:1000]
         if not text:
             return
+        self.model_words = words_of_log(text) or self.model_words
         self._last_lines.append(text[:300])
         if count <= STDERR_LINES_LOGGED:
             _log.info("agent.stderr", line=text)

@@ -27,8 +27,8 @@ class Variable:
         if self.secret_file is None:
             return self.value or None
         try:
-            return self.secret_file.read_text(encoding="utf-8").strip() or None
-        except OSError:
+            return self.secret_file.read_text(encoding="utf-8-sig").strip() or None
+        except (OSError, UnicodeDecodeError):
             return None
 
 
@@ -56,6 +56,21 @@ class PriceTable:
     version: str
     currency: str
     models: Mapping[str, Price]
+
+
+Span = Literal["turn", "process", "session"]
+"""What a reported number counts: this turn, all since the agent's process began, or the whole session so far."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Over which span an agent counts its tokens and its cost. None is unknown: only a session's first turn is sure."""
+
+    tokens: Span | None = None
+    cost: Span | None = None
+
+
+UNKNOWN_COUNTS = Counts()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +107,7 @@ class Provider:
     options: tuple[str, ...] = ()
     capabilities: Mapping[str, bool] = field(default_factory=dict)
     prices: PriceTable | None = None
+    counts: Counts = UNKNOWN_COUNTS
     start_seconds: float = 60.0
 
     def secrets(self) -> list[str]:

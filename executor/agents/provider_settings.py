@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from executor.agents.failures import TurnFailed
+from executor.agents.model_failures import CLIENT_META
 from executor.agents.provider import Dialect, Provider
 from executor.agents.turn import Turn
 from schema.options import RunOptions, Tools
@@ -19,13 +20,14 @@ from schema.wire import Json
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """Settings of one run: environment variables, `_meta` for session/new (and resume, load), the agent's mode and
-    model.
+    """Settings of one run: environment variables, `_meta` of the client's capabilities and for session/new (and resume,
+    load), the agent's mode and model.
 
     None leaves the agent's own default.
     """
 
     environment: Mapping[str, str] = field(default_factory=dict)
+    client_meta: Mapping[str, Any] | None = None
     session_meta: Mapping[str, Any] = field(default_factory=dict)
     mode: str | None = None
     model: str | None = None
@@ -73,7 +75,10 @@ CODEX_SANDBOXES = {
 
 
 def _codex(options: RunOptions, provider: Provider) -> RunSettings:
-    """Pass further settings as config.toml entries, which the adapter merges for this run."""
+    """Pass further settings as config.toml entries, which the adapter merges for this run.
+
+    Prompt suggestions are off: to a client with `model_failures.CLIENT_META` each would cost a request after the turn.
+    """
     mode = _own_mode(options, provider)
     if options.sandbox is not None:
         required, mode = CODEX_SANDBOXES.get(options.sandbox, (None, None))
@@ -87,7 +92,9 @@ def _codex(options: RunOptions, provider: Provider) -> RunSettings:
             )
     config = options.provider_options
     return RunSettings(
-        environment={"CODEX_CONFIG": json.dumps(config)} if config else {},
+        environment={"CODEX_ACP_PROMPT_SUGGESTIONS": "false"}
+        | ({"CODEX_CONFIG": json.dumps(config)} if config else {}),
+        client_meta=CLIENT_META,
         mode=mode,
         model=options.model or provider.model,
     )
@@ -99,13 +106,18 @@ OPENCODE_ASKS = ("edit", "bash", "webfetch", "external_directory", "doom_loop")
 def _opencode(options: RunOptions, provider: Provider) -> RunSettings:
     """Pass permissions as configuration for this run, merged over opencode.json without changing it.
 
-    After a denial the turn goes on, as with the other agents.
+    After a denial the turn goes on, as with the other agents. Titles are off: they would cost a request that OpenCode
+    counts nowhere.
     """
     tools = options.tools or Tools()
     rule = "ask" if (options.mode or provider.mode) == "ask" else "allow"
     permission = dict.fromkeys(OPENCODE_ASKS, rule)
     permission |= dict.fromkeys(tools.allow, "allow") | dict.fromkeys(tools.deny, "deny")
-    config: Json = {"permission": permission, "experimental": {"continue_loop_on_deny": True}}
+    config: Json = {
+        "permission": permission,
+        "experimental": {"continue_loop_on_deny": True},
+        "agent": {"title": {"disable": True}},
+    }
     config |= options.provider_options or {}
     return RunSettings(
         environment={"OPENCODE_CONFIG_CONTENT": json.dumps(config)}, model=options.model or provider.model

@@ -14,9 +14,20 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from executor.agents.costs import COSTS_FILE
 from executor.agents.environment import inherited
-from executor.agents.provider import Dialect, HomeFile, ListedModel, Price, PriceTable, Provider, RunMode, Variable
+from executor.agents.provider import (
+    Counts,
+    Dialect,
+    HomeFile,
+    ListedModel,
+    Price,
+    PriceTable,
+    Provider,
+    RunMode,
+    Span,
+    Variable,
+)
+from executor.agents.totals import TOTALS_FILE
 from schema.errors import RunyardError
 
 CODE = Path(__file__).parents[2]
@@ -47,7 +58,7 @@ def load_registry(path: Path, *, agents_dir: Path, environment: Mapping[str, str
     of harmless ones (PATH, LANG, proxies, ...).
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         tables = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise BadRegistry(f"The executor cannot read {path}: {error}") from error
@@ -120,6 +131,11 @@ class _PriceTableEntry(_Entry):
     models: dict[str, _PriceEntry] = {}
 
 
+class _CountsEntry(_Entry):
+    tokens: Span | None = None
+    cost: Span | None = None
+
+
 class _ModelEntry(_Entry):
     id: str = Field(min_length=1, max_length=200)
     title: str | None = None
@@ -145,6 +161,7 @@ class _ProviderEntry(_Entry):
     options: list[OptionName] = []
     capabilities: dict[str, bool] = {}
     prices: _PriceTableEntry | None = None
+    counts: _CountsEntry = _CountsEntry()
     start_seconds: float = Field(default=60.0, gt=0)
 
 
@@ -177,7 +194,7 @@ def _provider(
         environment=tuple(_variable(key, variable, base, environment) for key, variable in entry.environment.items()),
         host_environment=MappingProxyType(inherited(environment)),
         files=tuple(_file(file, base) for file in entry.files),
-        keep=(*entry.keep, COSTS_FILE),
+        keep=(*entry.keep, TOTALS_FILE),
         login=tuple(entry.login),
         authenticate=entry.authenticate,
         model=entry.model,
@@ -189,6 +206,7 @@ def _provider(
         options=tuple(entry.options),
         capabilities=MappingProxyType(dict(entry.capabilities)),
         prices=_prices(entry.prices),
+        counts=Counts(tokens=entry.counts.tokens, cost=entry.counts.cost),
         start_seconds=entry.start_seconds,
     )
 

@@ -2,60 +2,68 @@
 
 It never raises for the agent's behaviour: RunFinished.reason says how a turn failed. Codes: program_missing,
 install_failed, login_missing, unknown_model, unknown_mode, option_refused, agent_silent (not ready within its start
-limit), home_unusable, agent_crashed, protocol_error, agent_error (its model failed), agent_refused, agent_lost,
-max_tokens, max_turn_requests, timeout, disk_limit. Cancelled turns: stopped, cancelled_by_answer, agent_cancelled.
+limit), home_unusable, agent_crashed, protocol_error, agent_error (its model failed, or it said nothing for too long),
+agent_refused, agent_lost, max_tokens, max_turn_requests, timeout, disk_limit. Cancelled turns: stopped,
+cancelled_by_answer, agent_cancelled.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable
-from typing import Literal, TypeVar
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import structlog
-from acp import RequestError, connect_to_agent, text_block
-from acp.client import ClientSideConnection
+from acp import RequestError, text_block
 from acp.schema import PromptResponse
-from pydantic import ValidationError
 
 from executor.agents.acp_client import AcpClient
 from executor.agents.attachments import Block
-from executor.agents.costs import cost_before, keep_cost
+from executor.agents.connected_agent import ConnectedAgent, connect
 from executor.agents.declared import missing_login, pinned_version
 from executor.agents.disk import disk_full, disk_is_full
-from executor.agents.failures import TurnFailed, error_text, looks_like_login
-from executor.agents.handover import first_message
+from executor.agents.failures import TurnFailed, answered_with_error
+from executor.agents.handover import first_message, is_slashed
 from executor.agents.install import ensure_installed
-from executor.agents.jsonl_transport import LineTransport
 from executor.agents.launch import command_of, environment_of, folders_of, prepare_folders
+from executor.agents.model_failures import failure_of
 from executor.agents.open_session import OpenSession, open_session
 from executor.agents.outcomes import (
     CANCELLED_BY_ANSWER,
+    EMPTY_TURN,
     LOST,
     STOPPED,
-    first_fault,
+    endless,
     is_urgent,
     resume_prompt,
     settled,
+    silence_told,
+    silent_for,
     timed_out,
+    without_model,
 )
 from executor.agents.pending_requests import PendingRequests
-from executor.agents.process import AgentProcess, start_process
+from executor.agents.process import start_process
 from executor.agents.provider import Provider
 from executor.agents.provider_settings import RunSettings, settings_for
+from executor.agents.silence import Silence
 from executor.agents.text import Redaction
 from executor.agents.todos import TodoList
+from executor.agents.totals import NOTHING, keep_totals, used_before
 from executor.agents.translate import Translation
 from executor.agents.turn import Listener, Stop, Turn
-from executor.agents.usage import UsageMeter
+from executor.agents.usage import UsageMeter, reported_tokens
 from schema.events import RunFinished, RunStarted, RunWarning
 
 QUIET_SECONDS = 0.15
 DRAIN_SECONDS = 1.0
-CLOSE_SECONDS = 2.0
 MOST_FOLLOW_UPS = 10
-T = TypeVar("T")
+STARTS = 2
+"""A start that fails before the prompt was sent is tried once more."""
+FAILED_STARTS = frozenset({"agent_crashed", "agent_silent"})
 
 _log = structlog.get_logger(__name__)
 
@@ -81,33 +89,39 @@ class _TurnDriver:
         folders = folders_of(turn)
         self._cwd = folders.cwd
         self._redaction = Redaction(provider.secrets())
-        self._meter = UsageMeter(provider.prices)
-        self._translation = Translation(listener.say, self._meter, TodoList(provider.name, turn.run.todos), folders)
+        self._meter = UsageMeter(provider.prices, provider.counts)
+        self._translation = Translation(
+            listener.say, self._meter, TodoList(provider.name, turn.run.todos), folders, provider.dialect
+        )
         self._requests = PendingRequests(listener)
         self._client = AcpClient(self._translation, self._requests, folders)
-        self._process: AgentProcess | None = None
-        self._transport: LineTransport | None = None
-        self._connection: ClientSideConnection | None = None
+        self._begun = asyncio.Event()
+        self._silence = Silence(self._begun, lambda: self._translation.has_open_calls or self._requests.has_open)
+        self._translation.heard = self._silence.hear
+        self._before = NOTHING
+        self._agent: ConnectedAgent | None = None
         self._opened: OpenSession | None = None
         self._gracefully = False
-        self._begun = asyncio.Event()
 
     async def outcome(self) -> RunFinished:
-        work = asyncio.ensure_future(self._work())
-        ends = {
-            asyncio.ensure_future(self._stop.wanted.wait()): STOPPED,
-            asyncio.ensure_future(self._requests.cancelled.wait()): CANCELLED_BY_ANSWER,
-            asyncio.ensure_future(self._time_is_up()): timed_out(self._turn.run.timeout_seconds),
-            asyncio.ensure_future(disk_is_full(self._turn)): disk_full(self._turn.disk_bytes),
+        work, limit = asyncio.ensure_future(self._work()), self._turn.silent_seconds
+        ends: dict[asyncio.Future[Any], Callable[[], RunFinished]] = {
+            asyncio.ensure_future(self._stop.wanted.wait()): lambda: STOPPED,
+            asyncio.ensure_future(self._requests.cancelled.wait()): lambda: CANCELLED_BY_ANSWER,
+            asyncio.ensure_future(self._time_is_up()): lambda: timed_out(self._turn.run.timeout_seconds),
+            asyncio.ensure_future(disk_is_full(self._turn)): lambda: disk_full(self._turn.disk_bytes),
+            asyncio.ensure_future(self._silence.reaches(limit)): lambda: silent_for(limit, self._model_words()),
+            asyncio.ensure_future(self._translation.asks_endlessly.wait()): lambda: endless(self._model_words()),
         }
+        telling = asyncio.ensure_future(self._tell_silence())
         try:
             await asyncio.wait({work, *ends}, return_when=asyncio.FIRST_COMPLETED)
-            ended = next((finished for task, finished in ends.items() if task.done()), None)
-            finished = ended or work.result()
+            ended = next((finish for task, finish in ends.items() if task.done()), None)
+            finished = ended() if ended else work.result()
             if not work.done():
                 await self._cancel_work(work, seconds=0 if is_urgent(finished) else self._stop.grace_seconds)
         finally:
-            for task in (work, *ends):
+            for task in (work, telling, *ends):
                 task.cancel()
         return self._finalized(finished)
 
@@ -116,44 +130,61 @@ class _TurnDriver:
         if not self._client.live:
             return finished
         self._client.live = False
-        if self._opened is not None and self._meter.session_cost is not None:
-            keep_cost(self._turn, self._opened.session_id, self._meter.session_cost)
+        if self._opened is not None and (totals := self._meter.totals()) is not None:
+            keep_totals(self._turn, self._opened.session_id, totals)
         self._translation.end_message(finished.stop_reason or finished.status)
-        if finished.status != "succeeded":
-            self._translation.end_calls()
+        self._translation.end_calls()
         return finished.model_copy(update={"usage": self._meter.final()})
 
     async def clean_up(self) -> None:
         """End the agent and every process that it started."""
-        if self._process is not None:
-            await self._process.end(gracefully=self._gracefully)
-        if self._connection is not None:
-            await self._connection.close()
+        if self._agent is None:
+            return
+        for command in await self._agent.end(gracefully=self._gracefully):
+            self._warn("process_ended", f"The agent left a process running, and Runyard ended it: {command}")
 
     async def _work(self) -> RunFinished:
         try:
-            opened = await self._open()
+            opened = await self._open_with_retry()
             await self._listener.begin(self._started(opened))
             self._begun.set()
             answer = await self._send_prompt(opened)
-            await self._close_session(opened)
-            return settled(answer)
+            self._gracefully = True
+            if opened.closes and self._agent is not None:
+                await self._agent.close_session(opened.session_id)
+            return self._settled(answer)
         except TurnFailed as failed:
             _log.warning("agent.turn_failed", code=failed.code, reason=failed.message)
             return failed.finished()
 
-    async def _open(self) -> OpenSession:
-        """Start the agent and open its session within the start limit. Installation does not count against the
-        limit."""
+    async def _open_with_retry(self) -> OpenSession:
+        """Prepare the home, then open a session. Installation does not count against the start limit, and a start that
+        fails is tried once more with a new process."""
         self._settings = settings_for(self._turn, self._provider)
         if reason := missing_login(self._provider):
             raise TurnFailed("login_missing", reason)
-        await ensure_installed(self._provider, self._provider.agents_dir, self._say_installing)
-        prepare_folders(self._provider, self._turn, self._cwd)
-        connection = await self._start()
+        await ensure_installed(self._provider, self._provider.agents_dir, partial(self._warn, "agent_installing"))
+        for _ in range(STARTS - 1):
+            prepare_folders(self._provider, self._turn, self._cwd)
+            try:
+                return await self._open()
+            except TurnFailed as failed:
+                if failed.code not in FAILED_STARTS or self._stop.wanted.is_set():
+                    raise
+                self._warn("agent_restarted", f"{failed.message} Runyard starts it once more.")
+                if self._agent is not None:
+                    agent, self._agent = self._agent, None
+                    await agent.end(gracefully=False)
+        return await self._open()
+
+    async def _open(self) -> OpenSession:
+        """Start the agent and open its session within the start limit, which counts from the started process."""
+        agent = self._agent = await self._start()
         earlier_id = self._turn.run.resume.agent_session_id if self._turn.run.resume else None
+        if earlier_id is not None:
+            self._before = used_before(self._turn, earlier_id, self._provider.dialect)
         opening = open_session(
-            connection,
+            agent.connection,
             cwd=self._cwd,
             settings=self._settings,
             authenticate=self._provider.authenticate,
@@ -162,16 +193,16 @@ class _TurnDriver:
         )
         try:
             async with asyncio.timeout(self._provider.start_seconds):
-                self._opened = await self._answered(opening)
+                self._opened = await agent.answered(opening, has_opened=False)
         except TimeoutError:
-            raise TurnFailed("agent_silent", self._silence()) from None
+            raise agent.not_ready_within(self._provider.start_seconds) from None
         if self._turn.continues and not self._opened.resumed:
             raise TurnFailed("agent_lost", LOST)
         self._client.session_id = self._opened.session_id
         return self._opened
 
-    async def _start(self) -> ClientSideConnection:
-        self._process = await start_process(
+    async def _start(self) -> ConnectedAgent:
+        process = await start_process(
             command_of(self._provider),
             cwd=self._cwd,
             environment=environment_of(self._provider, self._turn, self._settings.environment),
@@ -180,16 +211,13 @@ class _TurnDriver:
             disk_bytes=self._turn.disk_bytes,
             redaction=self._redaction,
         )
-        self._transport = LineTransport(self._process.stdout, self._process.stdin, self._redaction)
-        self._connection = connect_to_agent(self._client.as_client(), self._transport, use_unstable_protocol=True)
-        return self._connection
+        return connect(process, self._client, self._redaction)
 
     async def _send_prompt(self, opened: OpenSession) -> PromptResponse:
         """Send the prompt, then messages about denials. Return the last answer."""
-        known = cost_before(self._turn, opened.session_id)
-        self._meter.begin_turn(opened.model, before=known if opened.resumed else 0.0)
+        self._meter.begin_turn(opened.model, before=self._before if opened.resumed else NOTHING)
         self._client.live = True
-        answer = await self._prompt(opened, await self._first_blocks(opened))
+        answer = await self._prompt(opened, await self._first_blocks(opened), is_internal=self._turn.continues)
         for _ in range(MOST_FOLLOW_UPS):
             follow_up = self._client.take_follow_up(ended=answer.stop_reason == "cancelled")
             if follow_up is None or self._requests.closing.is_set():
@@ -197,59 +225,42 @@ class _TurnDriver:
             self._translation.end_message("denied")
             self._translation.end_calls()
             self._translation.say_as_user(follow_up)
-            answer = await self._prompt(opened, [text_block(follow_up)])
+            answer = await self._prompt(opened, [text_block(follow_up)], is_internal=True)
         return answer
 
     async def _first_blocks(self, opened: OpenSession) -> list[Block]:
         if self._turn.continues:
             return [text_block(resume_prompt(self._turn))]
-        return await first_message(self._turn, self._listener, takes_images=opened.takes_images)
+        commands = await self._client.own_commands() if is_slashed(self._turn.run.prompt) else None
+        images, dialect = opened.takes_images, self._provider.dialect
+        return await first_message(
+            self._turn, self._listener, takes_images=images, commands=commands or [], dialect=dialect
+        )
 
-    async def _prompt(self, opened: OpenSession, blocks: list[Block]) -> PromptResponse:
-        assert self._connection is not None
+    async def _prompt(self, opened: OpenSession, blocks: list[Block], *, is_internal: bool) -> PromptResponse:
+        """Send a prompt and return the agent's answer. Raises TurnFailed when the agent or its model failed.
+
+        `is_internal`: the words are Runyard's own and not a person's, which the prompt's `_meta` says.
+        """
+        agent = self._agent
+        assert agent is not None
+        self._silence.hear()
+        since = time.time()
+        meta = {"internal": True} if is_internal else {}
+        call = agent.connection.prompt(session_id=opened.session_id, prompt=list(blocks), **meta)
         try:
-            answer = await self._answered(self._connection.prompt(session_id=opened.session_id, prompt=list(blocks)))
+            answer = await agent.answered(call, has_opened=True)
         except RequestError as error:
-            code = "login_missing" if looks_like_login(error) else "agent_error"
-            raise TurnFailed(
-                code, f"The agent answered with an error: {self._redaction.hide(error_text(error))}"
-            ) from None
+            raise answered_with_error(error, self._redaction, said=self._translation.last_words) from None
         await self._drain()
-        self._take_usage(answer)
-        return answer
-
-    def _take_usage(self, answer: PromptResponse) -> None:
-        usage = answer.usage
-        if usage is not None:
-            self._meter.take_tokens(
-                input_tokens=usage.input_tokens,
-                output_tokens=usage.output_tokens,
-                cached_read_tokens=usage.cached_read_tokens,
-                cached_write_tokens=usage.cached_write_tokens,
-            )
+        dialect = self._provider.dialect
+        tokens = await reported_tokens(self._turn, dialect, opened.session_id, answer.usage, since=since)
+        self._meter.take_tokens(**tokens)
         self._meter.end_prompt()
         self._translation.say_usage()
-
-    async def _answered(self, call: Awaitable[T]) -> T:
-        """Wait for the agent's answer. When the agent ends first, give its last output a second to arrive."""
-        assert self._process is not None
-        request = asyncio.ensure_future(call)
-        ended = asyncio.ensure_future(self._process.ended())
-        try:
-            await asyncio.wait({request, ended}, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait({request}, timeout=1.0)
-            if not request.done():
-                raise TurnFailed("agent_crashed", await self._process.how_it_ended())
-            return await request
-        except ConnectionError:
-            raise TurnFailed(self._end_code(), await self._process.how_it_ended() + self._garbage()) from None
-        except ValidationError as error:
-            raise TurnFailed(
-                "protocol_error", f"The agent's answer violates the protocol: {first_fault(error)}"
-            ) from None
-        finally:
-            request.cancel()
-            ended.cancel()
+        if (failure := failure_of(answer.field_meta) or self._client.model_failure) and failure.is_final:
+            raise failure.as_turn_failure()
+        return answer
 
     async def _drain(self) -> None:
         """Wait until the agent is quiet, because updates and the last usage can follow the answer."""
@@ -258,23 +269,17 @@ class _TurnDriver:
                 while await self._client.receives_more(QUIET_SECONDS):
                     pass
 
-    async def _close_session(self, opened: OpenSession) -> None:
-        self._gracefully = True
-        if opened.closes and self._connection is not None:
-            with contextlib.suppress(TimeoutError, RequestError, ConnectionError, ValidationError):
-                await asyncio.wait_for(self._connection.close_session(opened.session_id), CLOSE_SECONDS)
-
     async def _cancel_work(self, work: asyncio.Future[RunFinished], *, seconds: float) -> None:
         """Cancel the turn: answer open requests as cancelled, send a cancel, and wait `seconds` for the agent."""
         if self._stop.silently:
             return
         self._requests.closing.set()
-        if self._client.live and self._connection is not None and self._opened is not None:
+        if self._client.live and self._agent is not None and self._opened is not None:
             await asyncio.sleep(0)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):  # an agent that reads no input blocks the cancel too
                     with contextlib.suppress(ConnectionError):
-                        await self._connection.cancel(self._opened.session_id)
+                        await self._agent.connection.cancel(self._opened.session_id)
                     await asyncio.wait({work})
 
     async def _time_is_up(self) -> None:
@@ -297,21 +302,22 @@ class _TurnDriver:
     def _warn(self, code: str, message: str) -> None:
         self._listener.say("run.warning", RunWarning(code=code, message=self._redaction.hide(message)))
 
-    def _say_installing(self, line: str) -> None:
-        self._warn("agent_installing", line)
+    async def _tell_silence(self) -> None:
+        """Warn once when the agent has said nothing for some seconds, and what its model last failed with."""
+        await self._silence.reaches(self._turn.silence_told_seconds)
+        self._warn("agent_silent", silence_told(self._turn.silence_told_seconds, self._model_words()))
 
-    def _silence(self) -> str:
-        words = self._process.last_output() if self._process else ""
-        stderr = f" It wrote to stderr: {words}" if words else ""
-        limit = self._provider.start_seconds
-        return f"The agent was not ready within {limit:g} seconds.{self._garbage()}{stderr}"
+    def _model_words(self) -> str | None:
+        """Return the words of the model's last failure, as far as the agent told them, or None."""
+        failure = self._client.model_failure
+        words = failure.words if failure else self._agent.process.model_words if self._agent else None
+        return None if words is None else self._redaction.hide(words)
 
-    def _garbage(self) -> str:
-        if self._transport is None or not self._transport.garbage_lines:
-            return ""
-        count, last = self._transport.garbage_lines, self._transport.last_garbage
-        return f" It printed {count} lines that are not ACP messages, the last one: {last}"
-
-    def _end_code(self) -> Literal["agent_crashed", "protocol_error"]:
-        has_spoken = self._opened is not None or not (self._transport and self._transport.garbage_lines)
-        return "agent_crashed" if has_spoken else "protocol_error"
+    def _settled(self, answer: PromptResponse) -> RunFinished:
+        """Return how the turn ended. A turn without any content is warned of."""
+        if answer.stop_reason == "end_turn" and not self._requests.closing.is_set():
+            if self._provider.dialect == "codex" and not (self._meter.has_tokens or is_slashed(self._turn.run.prompt)):
+                raise without_model(self._translation.last_words)
+            if not (self._translation.has_content or self._meter.has_tokens):
+                self._warn("empty_turn", EMPTY_TURN)
+        return settled(answer)

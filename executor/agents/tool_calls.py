@@ -52,6 +52,10 @@ class ToolCalls:
     def is_new(self, tool_call_id: str) -> bool:
         return tool_call_id not in self._calls
 
+    @property
+    def has_open(self) -> bool:
+        return any(call.status not in ("completed", "failed") for call in self._calls.values())
+
     def known(self, tool_call_id: str) -> KnownCall:
         return self._calls.get(tool_call_id) or KnownCall()
 

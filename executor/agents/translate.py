@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -17,29 +18,57 @@ from acp.schema import (
 
 from executor.agents.agent_folders import AgentFolders
 from executor.agents.content import text_of_block
-from executor.agents.text import CHUNK_LIMIT, cut_text, split_text
+from executor.agents.provider import Dialect
+from executor.agents.text import CHUNK_LIMIT, BoundedText, cut_text, split_text
 from executor.agents.todos import TodoList, todos_of_tool_input
 from executor.agents.tool_calls import KnownCall, ToolCalls
 from executor.agents.usage import UsageMeter
-from schema.events import MessageDelta, MessageStop, Usage
+from schema.events import MessageDelta, MessageStop, RunWarning, Usage
 from schema.wire import Wire
 
 Say = Callable[[str, Wire], None]
+LAST_WORDS = 1000
+"""Characters kept of the agent's last message, for the reason of a failed turn."""
+MOST_GIVEN_UP = 10
+"""Messages in a row that the model may break off before the turn fails."""
 
 
 class Translation:
     """Hold the state of one turn's messages, and translate each update that continues them."""
 
-    def __init__(self, say: Say, meter: UsageMeter, todos: TodoList, folders: AgentFolders) -> None:
+    def __init__(
+        self, say: Say, meter: UsageMeter, todos: TodoList, folders: AgentFolders, dialect: Dialect = "acp"
+    ) -> None:
         self._say = say
+        self._restarts_are_retries = dialect in ("claude-code", "opencode")
         self._meter = meter
         self._todos = todos
         self._message: tuple[str, str, str | None] | None = None
         self._tools = ToolCalls(folders)
         self._usage: Usage | None = None
+        self._words = BoundedText(LAST_WORDS)
+        self._given_up = 0
+        self.heard: Callable[[], None] = lambda: None
+        """Called at each word of the agent: a message, a thought, a tool call or a plan."""
+        self.has_content = False
+        """The agent has said a text or begun a tool call."""
+        self.asks_endlessly = asyncio.Event()
+        """Set when the model broke off MOST_GIVEN_UP messages in a row."""
+
+    @property
+    def has_open_calls(self) -> bool:
+        """Tell whether a tool call has begun and not ended."""
+        return self._tools.has_open
+
+    @property
+    def last_words(self) -> str:
+        """Return the text of the agent's last message, cut."""
+        return self._words.read().strip()
 
     def take(self, update: object) -> None:
         """Translate one session update. Call it in the order of arrival."""
+        if isinstance(update, AgentMessageChunk | AgentThoughtChunk | ToolCallStart | ToolCallUpdate | AgentPlanUpdate):
+            self.heard()
         match update:
             case AgentMessageChunk():
                 self._take_text("assistant", update)
@@ -63,6 +92,18 @@ class Translation:
             message_id, _, _ = self._message
             self._message = None
             self._say("message.stop", MessageStop(message_id=message_id, stop_reason=stop_reason))
+
+    def give_up_message(self) -> None:
+        """End a message that its model broke off: the agent asks the model again."""
+        if self._message is not None and self._message[1] != "user":
+            self.end_message("given_up")
+            self._given_up += 1
+            if self._given_up >= MOST_GIVEN_UP:
+                self.asks_endlessly.set()
+
+    def say_notice(self, words: str) -> None:
+        """Report what the agent tells the person beside its answer."""
+        self._say("run.warning", RunWarning(code="agent_notice", message=words))
 
     def say_as_user(self, text: str) -> None:
         """Record a message that Runyard sends to the agent on the user's behalf, word for word."""
@@ -91,14 +132,30 @@ class Translation:
         if not text:
             return
         if self._message is None or self._message[1:] != (role, chunk.message_id):
+            if self._is_begun_anew(role, chunk.message_id):
+                self.give_up_message()
             self.end_message("next_message")
             self._message = (str(uuid4()), role, chunk.message_id)
+            self._words = BoundedText(LAST_WORDS)
+        self.has_content = True
+        self._words.add(text)
         for piece in split_text(text):
             self._say("message.delta", MessageDelta(message_id=self._message[0], role=role, text=piece))
+
+    def _is_begun_anew(self, role: str, message_id: str | None) -> bool:
+        """Tell whether a new message replaces the half one before it, as agents do that ask their model again.
+
+        A model's answer is one message, and another answer follows only after a tool call.
+        """
+        if not self._restarts_are_retries or self._message is None or message_id is None:
+            return False
+        return self._message[1] == role == "assistant" and self._message[2] is not None
 
     def _take_tool(self, update: ToolCallStart | ToolCallUpdate) -> None:
         if self._tools.is_new(update.tool_call_id):
             self.end_message("tool_call")
+            self.has_content = True
+            self._given_up = 0
         if (event := self._tools.take(update)) is not None:
             self._say(*event)
         if (todos := todos_of_tool_input(update.raw_input)) is not None:

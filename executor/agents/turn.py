@@ -12,13 +12,16 @@ from schema.events import HumanRequested, RunStarted
 from schema.executor_api import Answer, StartRun
 from schema.wire import Wire
 
+SILENCE_TOLD_SECONDS = 10.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
     """Describe the work of one agent turn.
 
     `run` is the order of the control plane. `workspace` and `home` are absolute and stay the same for the session's
-    life. `disk_bytes` limits both together; 0 is no limit.
+    life. `disk_bytes` limits both together; 0 is no limit. After `silence_told_seconds` without a word of the agent the
+    session is warned, and after `silent_seconds` the run fails; 0 is no limit.
     """
 
     run: StartRun
@@ -26,6 +29,8 @@ class Turn:
     home: Path
     account: AgentAccount = EXECUTOR_ACCOUNT
     disk_bytes: int = 0
+    silent_seconds: float = 0
+    silence_told_seconds: float = SILENCE_TOLD_SECONDS
 
     @property
     def continues(self) -> bool:

@@ -14,6 +14,7 @@ from schema.executor_api import executor_id
 from schema.settings import (
     ABOUT,
     AgentsDir,
+    AgentSilentSeconds,
     BadSetting,
     HeartbeatSeconds,
     LogLevel,
@@ -24,12 +25,13 @@ from schema.settings import (
 
 
 class ProviderSettings(BaseSettings):
-    """Locate the registry of providers and the installed agents."""
+    """Locate the registry of providers and the installed agents, and limit their silence."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
     providers_file: ProvidersFile = Path("providers.toml")
     agents_dir: AgentsDir = Path(".runyard/agents")
+    agent_silent_seconds: AgentSilentSeconds = 600
 
 
 class ExecutorSettings(ProviderSettings):

@@ -48,7 +48,7 @@ def _pending(conn: Conn) -> list[str]:
 
 def check_providers(file: Path) -> list[Finding]:
     try:
-        declared = tomllib.loads(file.read_text(encoding="utf-8")).get("providers", {})
+        declared = tomllib.loads(file.read_text(encoding="utf-8-sig")).get("providers", {})
     except (OSError, ValueError) as error:
         return [Finding("providers", "wrong", f"{file} is not readable: {error}", "check PROVIDERS_FILE")]
     if not declared:

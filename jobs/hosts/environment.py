@@ -23,6 +23,7 @@ _OF_EXECUTORS = frozenset(
         "LOG_LEVEL",
         "EXECUTOR_STOP_GRACE_SECONDS",
         "EXECUTOR_HEARTBEAT_SECONDS",
+        "AGENT_SILENT_SECONDS",
     ]
 )
 _NEVER = ("DATABASE_URL", "RUNYARD_", "PG", "EXECUTOR_AUTH_TOKEN", "S3_")
@@ -41,6 +42,7 @@ _IN_CONTAINERS = PROXIES | {
     "LOG_LEVEL",
     "EXECUTOR_STOP_GRACE_SECONDS",
     "EXECUTOR_HEARTBEAT_SECONDS",
+    "AGENT_SILENT_SECONDS",
 }
 """The variables of this machine that are useful in a container too."""
 
@@ -64,7 +66,7 @@ def container_inputs(environ: Mapping[str, str], *, providers_file: Path) -> Exe
 
     settings = {name: environ[name] for name in _IN_CONTAINERS if name in environ}
     try:
-        tables = tomllib.loads(providers_file.read_text(encoding="utf-8"))
+        tables = tomllib.loads(providers_file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise HostFailed(f"The providers file {providers_file} is not readable: {error}.") from None
     settings |= {name: environ[name] for name in _named_in(tables) if name in environ and not name.startswith(_NEVER)}
@@ -91,7 +93,7 @@ def variables_named(providers_file: Path) -> set[str]:
     Return an empty set for an unreadable file: the executor itself reports its fault.
     """
     try:
-        tables = tomllib.loads(providers_file.read_text(encoding="utf-8"))
+        tables = tomllib.loads(providers_file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return set()
     return set(_named_in(tables))

@@ -18,6 +18,7 @@ from schema.secret_keys import SecretKeys
 from schema.settings import (
     ABOUT,
     AgentsDir,
+    AgentSilentSeconds,
     BadSetting,
     HeartbeatSeconds,
     IdleStopSeconds,
@@ -65,8 +66,8 @@ StatusCodes = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split), Afte
 class JobSettings(BaseSettings):
     """Times carry their unit in the name. `executor_max_retries` counts the calls after the first one; 0 as
     `worker_idle_stop_seconds` or `worker_remove_after_seconds` is never, as a `run_limit` it is none.
-    `executor_stop_grace_seconds` and `executor_heartbeat_seconds` are read here to be refused here: executors have them
-    from our environment (jobs/hosts/environment.py)."""
+    `executor_stop_grace_seconds`, `executor_heartbeat_seconds` and `agent_silent_seconds` are read here to be refused
+    here: executors have them from our environment (jobs/hosts/environment.py)."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
@@ -185,6 +186,7 @@ class JobSettings(BaseSettings):
     )
     executor_stop_grace_seconds: StopGraceSeconds = 10
     executor_heartbeat_seconds: HeartbeatSeconds = 5
+    agent_silent_seconds: AgentSilentSeconds = 600
 
     s3_endpoint_url: S3EndpointUrl = None
     s3_bucket: S3Bucket = ""

@@ -13,6 +13,9 @@ one step, side requests (titles, model lists) take none. A step is one of
     {"tool": "native", "name": "...", "input": {...}}  the agent's own tool by its own name
     {"hang": true}                                     no answer, ever
     {"status": 500, "message": "..."}                  an HTTP error
+    {"malformed": true}                                a stream that is no JSON
+    {"text": "...", "cut": true}                       half a stream, then the connection ends
+    {"text": "...", "stall": true}                     half a stream, then nothing
 
 with "text" beside a tool, "repeat": true for a step that stays, and "usage": {"input", "output", "cached_read",
 "cached_write"} in any. `GET /_state` answers

@@ -16,6 +16,8 @@ name = "scripted"
 base_url = "{url}/v1"
 env_key = "CODEX_API_KEY"
 wire_api = "responses"
+request_max_retries = 1
+stream_max_retries = 1
 """
 OPENCODE_LINE = '"autoupdate": false,'
 

@@ -17,7 +17,9 @@ def offered(body: Json) -> dict[str, Json]:
 
 
 def is_side(body: Json) -> bool:
-    return not offered(body)
+    """A title has the form of a schema, and may offer the tools of its session."""
+    has_form = ((body.get("text") or {}).get("format") or {}).get("type") == "json_schema"
+    return has_form or not offered(body)
 
 
 def prompt_of(body: Json) -> str | None:

@@ -77,11 +77,25 @@ class Handler(BaseHTTPRequestHandler):
         if "status" in step:
             self._answer(int(str(step["status"])), _error(step))
         elif body.get("stream") or api.whole is None:
-            self._stream(api.frames(body, step))
+            self._stream(broken(api.frames(body, step), step), step)
+        elif any(step.get(way) for way in ("malformed", "cut", "stall")):
+            self._answer_half(step)
         else:
             self._answer(200, api.whole(body, step))
 
-    def _stream(self, frames: Iterator[messages.Frame]) -> None:
+    def _answer_half(self, step: Json) -> None:
+        """Answer a request that does not stream with a body that is no JSON or ends too early."""
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", "12" if step.get("malformed") else "4096")
+        self.end_headers()
+        self.wfile.write(b"{not a JSON}")
+        self.wfile.flush()
+        if step.get("stall"):
+            self.released.wait()
+        self.close_connection = True
+
+    def _stream(self, frames: Iterator[messages.Frame], step: Json) -> None:
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("connection", "close")
@@ -91,6 +105,8 @@ class Handler(BaseHTTPRequestHandler):
             text = data if isinstance(data, str) else json.dumps(data)
             self.wfile.write(f"{head}data: {text}\n\n".encode())
             self.wfile.flush()
+        if step.get("stall"):
+            self.released.wait()
         self.close_connection = True
 
     def _answer(self, status: int, body: Json) -> None:
@@ -98,12 +114,36 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
+        if status >= 400:
+            self.send_header("retry-after-ms", "1")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(data)
 
     def log_message(self, *_: object) -> None:
         """Quiet: what came in is in /_state."""
+
+
+def broken(frames: Iterator[messages.Frame], step: Json) -> Iterator[messages.Frame]:
+    """The frames of a step, ended before their last ones for `cut` and `stall`, and no JSON for `malformed`."""
+    if step.get("malformed"):
+        yield None, "{this is no JSON"
+        return
+    for frame in frames:
+        if (step.get("cut") or step.get("stall")) and is_last(frame, step):
+            return
+        yield frame
+
+
+def is_last(frame: messages.Frame, step: Json) -> bool:
+    """Tell whether the frame ends a text, so that what was streamed until now stays half. A `late` cut lets the text
+    end, and then no end of the answer follows."""
+    event, data = frame
+    choices = (data.get("choices") if isinstance(data, dict) else None) or [{}]
+    is_finish = choices[0].get("finish_reason") is not None
+    if step.get("cut") == "late":
+        return event in ("message_delta", "response.completed") or is_finish
+    return event in ("content_block_stop", "response.output_item.done") or is_finish or data == "[DONE]"
 
 
 def _error(step: Json) -> Json:

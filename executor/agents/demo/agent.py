@@ -31,7 +31,7 @@ from acp.schema import (
     UserMessageChunk,
 )
 
-from executor.agents.demo.commands import run_prompt
+from executor.agents.demo.commands import go_on, run_prompt
 from executor.agents.demo.conversation import MODELS, Conversation, conversation_file, load, save
 from executor.agents.demo.work import Cancelled, PromptRefused, Work
 
@@ -109,25 +109,28 @@ class DemoAgent:
         self._conversations.pop(session_id, None)
         return CloseSessionResponse()
 
-    async def prompt(self, session_id: str, prompt: list[Any], **_: Any) -> PromptResponse:
+    async def prompt(self, session_id: str, prompt: list[Any], **meta: Any) -> PromptResponse:
+        """Take a turn. An `internal` prompt (in `_meta`) is the client's own: it is neither remembered nor shown."""
         conversation = self._find(session_id)
         conversation.cancelled.clear()
         conversation.words_out = 0
         texts = [block.text for block in prompt if getattr(block, "text", None)] or [""]
         text = "\n".join(texts)
         work = Work(conversation, self.client)
-        save(conversation, text)
+        own = [] if meta.get("internal") else [text]
+        save(conversation, *own)
         try:
             for image in (block for block in prompt if block.type == "image"):
                 await work.say(f"I see an image of the type {image.mime_type}.")
-            await run_prompt(work, texts[-1])  # earlier blocks are context only
+            # Earlier blocks are context only.
+            await (run_prompt(work, texts[-1]) if own else go_on(work))
             stop: Any = "end_turn"
         except Cancelled:
             stop = "cancelled"
         except PromptRefused:
             stop = "refusal"
         usage = await work.say_usage(text)
-        conversation.prompts.append(text)
+        conversation.prompts += own
         return PromptResponse(stop_reason=stop, usage=usage)
 
     def _resume(self, session_id: str, cwd: str) -> Conversation:

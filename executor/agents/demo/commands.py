@@ -42,6 +42,13 @@ async def run_prompt(work: Work, prompt: str) -> None:
         await (run_prompt(work, interrupted) if interrupted else _show(work, prompt))
 
 
+async def go_on(work: Work) -> None:
+    """Continue an interrupted question, or say that there is none."""
+    interrupted, work.conversation.asking = work.conversation.asking, None
+    save_asking(work.conversation)
+    await (run_prompt(work, interrupted) if interrupted else work.say("I go on from here."))
+
+
 async def _show(work: Work, prompt: str) -> None:
     await work.think("A friendly look around comes first, then a note of what is there.")
     await work.greet()

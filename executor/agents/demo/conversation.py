@@ -34,9 +34,15 @@ def conversation_file(session_id: str) -> Path:
 
 def save(conversation: Conversation, *new_prompts: str) -> None:
     """Save the conversation before its prompt is acted on, so that a killed agent remembers it too."""
-    path = conversation_file(conversation.id)
+    _replace(conversation_file(conversation.id), json.dumps([*conversation.prompts, *new_prompts]))
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write the file anew, so that a killed agent leaves the old or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([*conversation.prompts, *new_prompts]), encoding="utf-8")
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
 
 
 def save_asking(conversation: Conversation) -> None:
@@ -44,7 +50,7 @@ def save_asking(conversation: Conversation) -> None:
     if conversation.asking is None:
         asking.unlink(missing_ok=True)
     else:
-        asking.write_text(conversation.asking, encoding="utf-8")
+        _replace(asking, conversation.asking)
 
 
 def load(session_id: str, cwd: Path) -> Conversation:

@@ -15,7 +15,6 @@ from acp.schema import (
     AgentThoughtChunk,
     AllowedOutcome,
     ContentToolCallContent,
-    Cost,
     FileEditToolCallContent,
     PermissionOption,
     PlanEntry,
@@ -54,12 +53,11 @@ class Work:
         self._calls = 0
 
     async def say_usage(self, prompt: str) -> Usage:
-        """Report the usage: a word counts as a token and costs nothing."""
+        """Report the usage: a word counts as a token. There is no cost, because nothing was bought."""
         words_in = sum(len(text.split()) for text in [*self.conversation.prompts, prompt])
         words_out = self.conversation.words_out
-        cost = Cost(amount=0.0, currency="USD")
         used = words_in + words_out
-        update = UsageUpdate(session_update="usage_update", used=used, size=CONTEXT_SIZE, cost=cost)
+        update = UsageUpdate(session_update="usage_update", used=used, size=CONTEXT_SIZE)
         await self.client.session_update(self.conversation.id, update)
         return Usage(input_tokens=words_in, output_tokens=words_out, total_tokens=used)
 

@@ -28,7 +28,7 @@ def test_a_first_prompt_shows_everything(demo: Provider, folders: SessionFolders
     assert [item["status"] for item in took.of("todo.update")[-1]["items"]] == ["completed"] * 3
     assert took.text("thought")
     assert {"tool.call", "tool.update", "usage.update", "message.stop"} <= set(took.types())
-    assert took.finished.to_json()["usage"]["cost"]["amount"] == 0.0
+    assert took.finished.to_json()["usage"]["cost"] == {"source": "unavailable"}
 
 
 def test_mode_auto_asks_nothing(demo: Provider, folders: SessionFolders) -> None:
@@ -137,3 +137,15 @@ def test_a_list_goes_on_where_the_run_before_left_it(demo: Provider, folders: Se
 
     told = [[item["id"] for item in update["items"]] for update in took.of("todo.update")]
     assert told == [[item.id for item in left.items]] * 4
+
+
+def test_a_prompt_of_the_executors_own_is_neither_shown_nor_remembered(demo: Provider, folders: SessionFolders) -> None:
+    first = folders.take(demo, "say: I like zebras", mode="auto")
+    resume = first.started["agentSessionId"]
+
+    interrupted = folders.take(demo, "anything", mode="auto", resume=resume, continuing=True)
+    later = folders.take(demo, "Hello again", mode="auto", resume=resume)
+
+    assert "You were interrupted" not in interrupted.text() + later.text()
+    assert "I remember 1 earlier prompts, the last was: say: I like zebras" in later.text()
+    assert "You were interrupted" not in (folders.workspace / "notes.md").read_text()

@@ -130,6 +130,8 @@ class SessionFolders:
         stop_after: float | None = None,
         todos: Sequence[TodoUpdate] = (),
         handover: Handover | None = None,
+        silent_seconds: float = 0,
+        silence_told_seconds: float = 10,
         **options: object,
     ) -> Took:
         """Run one turn to its end."""
@@ -147,6 +149,8 @@ class SessionFolders:
             ),
             workspace=self.workspace,
             home=self.folder / "home",
+            silent_seconds=silent_seconds,
+            silence_told_seconds=silence_told_seconds,
         )
 
         async def act() -> Took:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from executor.agents.costs import COSTS_FILE, cost_before, keep_cost
-from executor.agents.provider import Price, PriceTable
+import pytest
+
+from executor.agents.provider import Counts, Price, PriceTable, Span
+from executor.agents.totals import NOTHING, TOTALS_FILE, Totals, claude_total, keep_totals, totals_before
 from executor.agents.turn import Turn
 from executor.agents.usage import UsageMeter, priced
+from schema.events import Cost
 from tests.start_runs import start_run
 
+SHIPPED = Counts(tokens="turn", cost="session")
 PRICES = PriceTable(
     version="7",
     currency="EUR",
@@ -18,18 +23,67 @@ PRICES = PriceTable(
 
 
 def test_nothing_said_is_nothing_known() -> None:
-    assert UsageMeter(None).final().to_json() == {"cost": {"source": "unavailable"}}
+    assert UsageMeter(None, SHIPPED).final().to_json() == {"cost": {"source": "unavailable"}}
 
 
 def test_zero_is_kept_apart_from_absent() -> None:
-    meter = UsageMeter(None)
-    meter.take_tokens(input_tokens=0, output_tokens=None)
+    meter = UsageMeter(None, SHIPPED)
+    meter.take_tokens(input_tokens=7, output_tokens=0, cached_read_tokens=None)
 
-    assert meter.read().to_json() == {"inputTokens": 0}
+    assert meter.read().to_json() == {"inputTokens": 7, "outputTokens": 0}
+
+
+def test_zeros_alone_are_no_usage() -> None:
+    meter = UsageMeter(None, SHIPPED)
+    meter.begin_turn("m", before=NOTHING)
+    meter.take_tokens(input_tokens=0, output_tokens=0)
+    meter.take_cost(0.0, "USD")
+
+    assert meter.final().to_json() == {"cost": {"source": "unavailable"}}
+
+
+@pytest.mark.parametrize(
+    "span, before, own",
+    [
+        ("turn", Totals(tokens={"input_tokens": 1000}), 3000),
+        ("process", Totals(tokens={"input_tokens": 1000}), 3000),
+        ("session", Totals(tokens={"input_tokens": 1000}), 2000),
+        ("session", Totals(), None),
+        (None, Totals(tokens={"input_tokens": 1000}), None),
+        (None, NOTHING, 3000),
+    ],
+)
+def test_tokens_of_other_turns_are_taken_off(span: Span | None, before: Totals, own: int | None) -> None:
+    meter = UsageMeter(None, Counts(tokens=span))
+    meter.begin_turn("m", before=before)
+    meter.take_tokens(input_tokens=3000)
+    meter.end_prompt()
+
+    assert meter.read().input_tokens == own
+
+
+@pytest.mark.parametrize("span, own", [("turn", 6000), ("process", 3000), ("session", 3000), (None, None)])
+def test_two_prompts_of_a_turn_are_counted_as_the_agent_counts(span: Span | None, own: int | None) -> None:
+    meter = UsageMeter(None, Counts(tokens=span))
+    meter.begin_turn("m", before=NOTHING)
+    for _ in range(2):
+        meter.take_tokens(input_tokens=3000)
+        meter.end_prompt()
+
+    assert meter.read().input_tokens == own
+
+
+@pytest.mark.parametrize("span, own", [("turn", 0.5), ("process", 0.5), ("session", 0.25), (None, None)])
+def test_a_cost_is_read_as_the_agent_counts(span: Span | None, own: float | None) -> None:
+    meter = UsageMeter(None, Counts(cost=span))
+    meter.begin_turn("m", before=Totals(cost=0.25))
+    meter.take_cost(0.5, "USD")
+
+    assert (meter.final().cost or Cost(source="unavailable")).amount == own
 
 
 def test_of_repeated_counts_the_largest_holds() -> None:
-    meter = UsageMeter(None)
+    meter = UsageMeter(None, SHIPPED)
     meter.take_tokens(input_tokens=10, output_tokens=5)
     meter.take_tokens(input_tokens=7, output_tokens=9)
 
@@ -37,7 +91,7 @@ def test_of_repeated_counts_the_largest_holds() -> None:
 
 
 def test_prompts_of_one_turn_add_up() -> None:
-    meter = UsageMeter(None)
+    meter = UsageMeter(None, SHIPPED)
     meter.take_tokens(input_tokens=10)
     meter.end_prompt()
     meter.take_tokens(input_tokens=4)
@@ -46,9 +100,9 @@ def test_prompts_of_one_turn_add_up() -> None:
 
 
 def test_the_cost_of_earlier_turns_is_not_this_turns() -> None:
-    meter = UsageMeter(None)
+    meter = UsageMeter(None, SHIPPED)
     meter.take_cost(1.5, "USD")
-    meter.begin_turn("m", before=None)
+    meter.begin_turn("m", before=Totals())
     assert meter.read().cost is None
     meter.take_cost(1.75, "USD")
 
@@ -80,8 +134,8 @@ def test_an_unknown_model_has_an_unknown_cost() -> None:
 
 
 def test_a_reported_cost_wins_over_the_table() -> None:
-    meter = UsageMeter(PRICES)
-    meter.begin_turn("m", before=0.0)
+    meter = UsageMeter(PRICES, SHIPPED)
+    meter.begin_turn("m", before=NOTHING)
     meter.take_tokens(input_tokens=100, output_tokens=100)
     meter.take_cost(0.01, "USD")
 
@@ -91,43 +145,67 @@ def test_a_reported_cost_wins_over_the_table() -> None:
 
 
 def test_only_what_was_added_to_the_sessions_cost_counts() -> None:
-    meter = UsageMeter(None)
-    meter.begin_turn("m", before=1.5)
+    meter = UsageMeter(None, SHIPPED)
+    meter.begin_turn("m", before=Totals(cost=1.5))
     meter.take_cost(1.75, "USD")
 
     assert meter.final().to_json()["cost"]["amount"] == 0.25
-    assert meter.session_cost == 1.75
+    totals = meter.totals()
+    assert totals
+    assert totals.cost == 1.75
 
 
 def test_a_counter_that_began_anew_is_the_turns_own() -> None:
-    meter = UsageMeter(None)
-    meter.begin_turn("m", before=1.5)
+    meter = UsageMeter(None, SHIPPED)
+    meter.begin_turn("m", before=Totals(cost=1.5))
     meter.take_cost(0.25, "USD")
 
     assert meter.final().to_json()["cost"]["amount"] == 0.25
 
 
 def test_without_the_cost_before_the_turns_is_unknown() -> None:
-    meter = UsageMeter(None)
-    meter.begin_turn("m", before=None)
+    meter = UsageMeter(None, SHIPPED)
+    meter.begin_turn("m", before=Totals())
     meter.take_cost(1.75, "USD")
 
     assert meter.final().to_json()["cost"] == {"source": "unavailable"}
 
 
-def test_costs_of_conversations_are_kept_apart(tmp_path: Path) -> None:
+def test_totals_of_conversations_are_kept_apart(tmp_path: Path) -> None:
     turn = turn_in(tmp_path)
-    keep_cost(turn, "one", 1.0)
-    keep_cost(turn, "two", 2.0)
-    keep_cost(turn, "one", 3.0)
+    keep_totals(turn, "one", Totals(cost=1.0))
+    keep_totals(turn, "two", Totals(cost=2.0, tokens={"input_tokens": 5}))
+    keep_totals(turn, "one", Totals(cost=3.0))
 
-    assert [cost_before(turn, name) for name in ("one", "two", "three")] == [3.0, 2.0, None]
+    assert [totals_before(turn, name) for name in ("one", "two", "three")] == [
+        Totals(cost=3.0),
+        Totals(cost=2.0, tokens={"input_tokens": 5}),
+        Totals(),
+    ]
+
+
+def test_a_cost_kept_by_an_older_executor_is_read(tmp_path: Path) -> None:
+    (tmp_path / TOTALS_FILE).write_text('{"one": 1.5}')
+
+    assert totals_before(turn_in(tmp_path), "one") == Totals(cost=1.5)
 
 
 def test_a_torn_file_is_an_unknown_cost(tmp_path: Path) -> None:
-    (tmp_path / COSTS_FILE).write_text('{"one": ')
+    (tmp_path / TOTALS_FILE).write_text('{"one": ')
 
-    assert cost_before(turn_in(tmp_path), "one") is None
+    assert totals_before(turn_in(tmp_path), "one") == Totals()
+
+
+def test_claude_codes_own_total_is_its_last_one(tmp_path: Path) -> None:
+    folder = tmp_path / ".claude/projects/-workspace"
+    folder.mkdir(parents=True)
+    states = [{"type": "cost-state", "totalCostUSD": amount} for amount in (0.5, 0.75)]
+    lines = [json.dumps(state) for state in [states[0], {"type": "user"}, states[1], {"type": "user"}]]
+    (folder / "a-1.jsonl").write_text("\n".join(lines))
+    (folder / "b-2.jsonl").symlink_to(folder / "a-1.jsonl")
+
+    found = [claude_total(turn_in(tmp_path), name) for name in ("a-1", "b-2", "c-3", "../a-1")]
+    assert found == [0.75, None, None, None]
 
 
 def turn_in(home: Path) -> Turn:
