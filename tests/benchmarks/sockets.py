@@ -33,6 +33,7 @@ READERS, BATCHES, EVENTS = 1000, 40, 10
 ROUNDS = 3
 TEXT = "x" * 100
 SECONDS_BETWEEN = 0.02
+PONG, PONGS_EACH = b"\x8a\x80\0\0\0\0", 500
 
 
 def sockets() -> Iterator[Line]:
@@ -41,10 +42,11 @@ def sockets() -> Iterator[Line]:
         worker = psutil.Process(api.process.pid).children()[0]
         sources, token = make_sources(dsn, SESSIONS), make_token(dsn)
         with ExitStack() as stack, Sender(dsn, sources) as sender:
-            opened = _opened(stack, api, token, sources[:BEFORE])  # the pools are full now
+            opened: list[socket.socket] = []
+            _open(opened, stack, api, token, sources[:BEFORE])  # the pools are full now
             before, threads = worker.memory_info().rss, worker.num_threads()
             began = time.perf_counter()
-            opened += _opened(stack, api, token, [sources[i % SESSIONS] for i in range(MANY)])
+            _open(opened, stack, api, token, [sources[i % SESSIONS] for i in range(MANY)])
             took = time.perf_counter() - began
             grown, more = worker.memory_info().rss - before, worker.num_threads() - threads
             seconds = _seconds_to_all(opened, sender)
@@ -58,18 +60,19 @@ def sockets() -> Iterator[Line]:
 
 
 def _seconds_to_all(opened: list[socket.socket], sender: Sender) -> float:
-    """Send an event to each session; return the seconds until every socket has a frame."""
+    """Commit an event of each session; return the seconds from then until every socket has a frame."""
     with selectors.DefaultSelector() as selector:
         for each in opened:
             selector.register(each, selectors.EVENT_READ)
-        began = time.perf_counter()
-        sender.send_each()
+        began = sender.send_each()
         while selector.get_map():
             ready = selector.select(WAIT_SECONDS)
             assert ready, f"{len(selector.get_map())} sockets got no event"
             for key, _ in ready:
                 sock: socket.socket = key.fileobj  # type: ignore[assignment]
-                if count_frames(sock.recv(1 << 16), 0)[0]:  # or a ping
+                received = sock.recv(1 << 16)
+                assert received, "the server closed a socket"
+                if count_frames(received, 0)[0]:  # or a ping
                     selector.unregister(sock)
         return time.perf_counter() - began
 
@@ -98,8 +101,13 @@ def fan_out() -> Iterator[Line]:
     yield Line("G6", "CPU of the API process for 10,000 frames", f"{sorted(spent)[1] * 1000:.0f} ms")
 
 
-def _opened(stack: ExitStack, api: Gunicorn, token: str, sources: list[Source]) -> list[socket.socket]:
-    return [stack.enter_context(open_socket(api.port, token, each.session_id, after=2)) for each in sources]
+def _open(opened: list[socket.socket], stack: ExitStack, api: Gunicorn, token: str, sources: Sequence[Source]) -> None:
+    """Open one more socket for each source, and say meanwhile that the others live, as clients answer pings."""
+    for source in sources:
+        opened.append(stack.enter_context(open_socket(api.port, token, source.session_id, after=2)))
+        if len(opened) % PONGS_EACH == 0:
+            for sock in opened:
+                sock.sendall(PONG)
 
 
 class Sender:
@@ -123,12 +131,11 @@ class Sender:
     def send_all(self) -> None:
         """Send BATCHES to the first session."""
         for _ in range(BATCHES):
-            self._send(self._sources[0], EVENTS)
+            self._send(self._sources[:1], EVENTS)
 
-    def send_each(self) -> None:
-        """Send an event to every session."""
-        for source in self._sources:
-            self._send(source, 1)
+    def send_each(self) -> float:
+        """Send an event to every session, all in one commit. Return when that was."""
+        return self._send(self._sources, 1)
 
     def start(self) -> None:
         """Send events to one session after the other until `stop`."""
@@ -146,15 +153,21 @@ class Sender:
         for source in itertools.cycle(self._sources):
             if self._stopping.wait(SECONDS_BETWEEN):
                 return
-            self._send(source, 1)
+            self._send([source], 1)
 
-    def _send(self, source: Source, count: int) -> None:
+    def _send(self, sources: Sequence[Source], count: int) -> float:
         data = {"messageId": "m", "role": "assistant", "text": TEXT}
+        heads = {}
         with self._conn.transaction():
-            events = [NewEvent(type="message.delta", data=data, run_id=source.run_id)] * count
-            grown = append(self._conn, hold_session(self._conn, source.session_id), events)
-        self._last_seqs[source.session_id] = grown.last_seq
-        self._hints.send({source.session_id: grown.last_seq})
+            for source in sources:
+                events = [NewEvent(type="message.delta", data=data, run_id=source.run_id)] * count
+                heads[source.session_id] = append(
+                    self._conn, hold_session(self._conn, source.session_id), events
+                ).last_seq
+        committed_at = time.perf_counter()
+        self._last_seqs |= heads
+        self._hints.send(heads)
+        return committed_at
 
 
 class _Readers:

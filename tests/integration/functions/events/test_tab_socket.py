@@ -265,6 +265,27 @@ def test_a_process_that_stops_takes_its_readers_with_it_at_once(serve: Serve, co
         mine.until("presence", lambda frame: names_in(frame) == ["admin"], seconds=5)
 
 
+def test_presence_comes_back_after_a_crash_of_the_database_emptied_its_tables(
+    serve: Serve, conn: psycopg.Connection
+) -> None:
+    here, there = serve(), serve()
+    driver = here.bind()
+    with conn.transaction():
+        conn.execute("INSERT INTO users (name, role) VALUES ('ann', 'admin')")
+        token = issue_token(conn, "ann", "tests")
+    with tab_of(here) as mine, tab_of(there, token) as theirs:
+        mine.subscribe(driver)
+        theirs.subscribe(driver)
+        mine.until("presence", lambda frame: names_in(frame) == ["admin", "ann"])
+        conn.execute("TRUNCATE presence_processes, session_readers")
+        wait_until(lambda: len(conn.execute("SELECT FROM session_readers").fetchall()) == 2, seconds=10)
+        mine.say("ping")
+        mine.until("pong")
+        shown = [names_in(frame) for frame in mine.frames if frame["kind"] == "presence"]
+        if shown[-1] != ["admin", "ann"]:
+            mine.until("presence", lambda frame: names_in(frame) == ["admin", "ann"])
+
+
 def names_in(frame: Json) -> list[str]:
     return [user["name"] for user in frame["users"]]
 
