@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from handlers.event_log import NewEvent, run_event
 from handlers.human_loop.approval_rules import decide_by_rule
+from handlers.human_loop.session_answers import decide_as_before
 from handlers.providers.registry import can_resume, record_agent_claims
 from handlers.runs.parking import PARK_UNSUPPORTED, can_park, go_on_if_free, lose_attempt, waits_for_people
 from handlers.runs.settle import RetryPolicy, settle, void_taken
@@ -125,6 +126,8 @@ def _human_requested(a: Arrival) -> list[NewEvent]:
     told_replaces = {} if replaces is None else {"replaces": str(replaces)}
     event = replace(a.event, data={**a.event.data, **_expiry(stored), **told_replaces})
     if decided := decide_by_rule(a.conn, a.run, requested, a.rules.get(requested.request_id)):
+        return [event, *decided]
+    if decided := decide_as_before(a.conn, a.run, requested):
         return [event, *decided]
     events = [event, *_warn_of_restart(a)]
     if not execute(a.conn, "await_human", run_id=a.run.id):

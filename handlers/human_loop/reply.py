@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID
 
 from handlers.access.permissions import Actor
 from handlers.enqueue import defer_delivery
-from handlers.event_log import append, hold_session, run_event
+from handlers.event_log import NewEvent, append, hold_session, run_event
 from handlers.human_loop.pending import request_for
+from handlers.human_loop.session_answers import equal_open_requests
 from handlers.providers.registry import RegisteredProvider, find_provider
 from handlers.runs.parking import go_on_if_free
 from handlers.runs.stop import StopPolicy, stop
@@ -49,7 +50,8 @@ class AnswerDelivery:
 
 
 def reply(conn: Conn, actor: Actor, answer: HumanReply, *, stop_policy: StopPolicy) -> HumanRequestRow:
-    """Store the answer and enqueue its delivery, or stop the run when the decision is `cancel`.
+    """Store the answer and enqueue its delivery, or stop the run when the decision is `cancel`. A lasting answer also
+    settles the run's other open requests for the very same call.
 
     Raises AlreadyAnswered (with the request's status), Invalid for a decision that does not fit, and CapabilityMissing
     for an answer that the agent cannot receive.
@@ -65,22 +67,24 @@ def reply(conn: Conn, actor: Actor, answer: HumanReply, *, stop_policy: StopPoli
     run = fetch_the(conn, "run_by_id", RunRow, run_id=request.run_id)
     _refuse_unsupported(None if run.bound else find_provider(conn, run.provider), request, answer)
     _refuse_unfitting(request, answer)
-    execute(
-        conn,
-        "answer_human_request",
-        request_id=request.id,
-        answer=jsonb(_stored(answer).to_json()),
-        decided_by=actor.author,
-    )
-    events = [run_event(run, "human_loop.resolved", _resolved(answer, actor), author=actor.author)]
+    equal = equal_open_requests(conn, request) if answer.decision == "allow_always" else []
+    answered = [replace(answer, request_id=each.id) for each in (request, *equal)]
+    events = [_store(conn, run, actor, each) for each in answered]
     if answer.decision == "cancel":
         events += stop(conn, run, author=actor.author, policy=stop_policy)
     else:
         events += go_on_if_free(conn, run)
         if run.status != "parked":
-            defer_delivery(conn, request.id)
+            for each in answered:
+                defer_delivery(conn, each.request_id)
     append(conn, head, events)
     return request_for(conn, actor, answer.request_id)
+
+
+def _store(conn: Conn, run: RunRow, actor: Actor, answer: HumanReply) -> NewEvent:
+    stored = jsonb(_stored(answer).to_json())
+    execute(conn, "answer_human_request", request_id=answer.request_id, answer=stored, decided_by=actor.author)
+    return run_event(run, "human_loop.resolved", _resolved(answer, actor), author=actor.author)
 
 
 def begin_delivery(conn: Conn, request_id: UUID) -> AnswerDelivery | None:

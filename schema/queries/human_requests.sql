@@ -33,6 +33,21 @@ SELECT {human_request}
 FROM human_requests
 WHERE human_requests.run_id = %(run_id)s AND human_requests.status = 'open';
 
+-- name: lasting_answers
+-- Permissions that people granted for good in earlier runs of the session by the same provider, the newest first.
+SELECT {human_request}
+FROM human_requests
+JOIN runs ON runs.id = human_requests.run_id
+WHERE human_requests.session_id = %(session_id)s
+    AND human_requests.run_id <> %(run_id)s
+    AND runs.provider = %(provider)s
+    AND human_requests.kind = 'permission'
+    AND human_requests.status = 'applied'
+    AND human_requests.answer ->> 'decision' = 'allow_always'
+    AND human_requests.decided_by LIKE 'user:%%'
+ORDER BY human_requests.decided_at DESC
+LIMIT 200;
+
 -- name: answers_on_their_way
 -- Requests of the run that have an answer which the agent may not have heard.
 SELECT {human_request}
