@@ -54,13 +54,13 @@ class StandIn:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def fail(self, *replies: Reply) -> None:
-        """The next calls, /health excepted, get these."""
+        """The next calls, /health and /callbacks excepted, get these."""
         with self._lock:
             self._planned.extend(replies)
 
     def reply_to(self, seen: Seen) -> Reply:
         with self._lock:
-            if seen.path != "/health":
+            if seen.path not in ("/health", "/callbacks"):
                 self.seen.append(seen)
                 if self._planned:
                     return self._planned.pop(0)
@@ -80,6 +80,8 @@ def _well(seen: Seen) -> Reply:
             return Reply(200, health)
         case "POST", ["workspace", "validate"]:
             return Reply(200, {"ok": True, "missing": [], "found": {}})
+        case "GET", ["callbacks"]:
+            return Reply(200, {"items": []})
         case "GET", ["runs", _]:
             return Reply(404, {"code": "not_found"})
         case "DELETE", ["runs", _]:
