@@ -12,7 +12,7 @@ from uuid import UUID
 from flask import Request, request
 from pydantic import BaseModel, ValidationError
 
-from functions.http.problems import MalformedJson
+from functions.http.problems import MalformedJson, plain_fault
 from functions.http.schemas import IDEMPOTENCY_KEY, LAST_EVENT_ID
 from handlers.runs.start import Idempotency
 from schema.errors import Invalid, InvalidId
@@ -47,7 +47,7 @@ def parsed(model: type[Model], value: object, *, where: str) -> Model:
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)
     errors = [
-        {"where": ".".join([where, *map(str, fault["loc"])])[:200], "problem": fault["msg"]}
+        {"where": ".".join([where, *map(str, fault["loc"])])[:200], "problem": plain_fault(fault["msg"])}
         for fault in faults[:MOST_FAULTS]
     ]
     detail = "; ".join(f"{fault['where']}: {fault['problem']}" for fault in errors[:3])

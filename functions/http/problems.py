@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -32,6 +33,8 @@ from schema.json_limits import MOST_FAULTS
 RETRY_SECONDS = 2
 NOT_AN_ID = "UUID"
 """Stands in every message of pydantic about a malformed id; APIFlask passes on the message, not the type."""
+_LENGTH = re.compile(r"Value should have (at least|at most) (\d+) items? after validation, not \d+")
+"""pydantic says this of texts too, where a check of ours comes before the length's."""
 _log = structlog.get_logger("functions.http.problems")
 
 
@@ -113,7 +116,7 @@ def known_problem(error: RunyardError) -> Response:
 def _validation_problem(error: HTTPError) -> Response:
     """Name the fields and their faults; repeat nothing of the input."""
     faults = [
-        {"where": f"{location}.{field}"[:200], "problem": message}
+        {"where": f"{location}.{field}"[:200], "problem": plain_fault(message)}
         for location, fields in dict(error.detail or {}).items()
         for field, messages in fields.items()
         for message in messages
@@ -123,6 +126,11 @@ def _validation_problem(error: HTTPError) -> Response:
     if faults and all(NOT_AN_ID in fault["problem"] for fault in faults):
         code = InvalidId.code
     return problem(error.status_code, code=code, detail=detail, members={"errors": faults[:MOST_FAULTS] or None})
+
+
+def plain_fault(message: str) -> str:
+    """Return a fault as pydantic words it, with lengths in words that fit texts and lists."""
+    return _LENGTH.sub(r"Value should have a length of \1 \2", message)
 
 
 def _http_problem(error: HTTPException) -> Response | HTTPException:

@@ -49,6 +49,14 @@ def test_a_body_that_is_wrong_in_more_than_its_ids_is_invalid(api: Api) -> None:
     assert (answer.status_code, answer_json(answer)["code"]) == (422, "invalid")
 
 
+def test_a_text_that_is_too_long_is_told_its_longest_length(api: Api) -> None:
+    refused = api.get(f"/api/sessions?q={'x' * 201}")
+    assert (refused.status_code, answer_json(refused)["detail"]) == (
+        422,
+        "query.q: Value should have a length of at most 200",
+    )
+
+
 def test_a_wrong_method_is_told_before_a_malformed_id(api: Api) -> None:
     assert [api.get(path).status_code for path in ("/api/runs/start", "/api/session-workers/cleanup/idle")] == [
         405,
