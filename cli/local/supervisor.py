@@ -130,14 +130,18 @@ class Supervisor:
             if watched.due is not None and time.monotonic() >= watched.due:
                 self._restart(watched)
 
-    def stop(self) -> None:
-        """End the programs that take work, then their strays (executors, then agents), then the `last` programs."""
+    def stop(self, *, keep_strays: bool = False) -> None:
+        """End the programs that take work, then their strays (executors, then agents), then the `last` programs.
+
+        `keep_strays` keeps strays of an earlier start, which are no descendants.
+        """
         stops_before = self._stops_asked
         first = [watched for watched in self._watched if not watched.program.last]
         last = [watched for watched in self._watched if watched.program.last]
         self._end(_living(first), stops_before=stops_before)
         kept = {member.pid for process in _living(last) for member in family(process)}
-        for find in (*self._strays, psutil.Process().children, descendants):
+        strays = () if keep_strays else self._strays
+        for find in (*strays, psutil.Process().children, descendants):
             self._end([process for process in find() if process.pid not in kept], stops_before=stops_before)
         for watched in last:
             self._end(_living([watched]), first=watched.program.stop_signal, stops_before=stops_before)

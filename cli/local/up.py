@@ -6,7 +6,6 @@ it started. The data in `.runyard/` stay for the next start.
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shlex
@@ -16,7 +15,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Mapping
 from functools import partial
 from hashlib import sha256
@@ -56,10 +54,10 @@ from cli.local.postgres import (
 from cli.local.postgres import is_ready as is_database_ready
 from cli.local.postgres_account import NoAccount
 from cli.local.processes import last_lines, rotate_log, spawn
+from cli.local.readiness import has_providers, is_ready
 from cli.local.secret_key import KeyRefused, check_secret_key, key_environment
 from cli.local.session_workers import agents, executors
 from cli.local.supervisor import Program, StartFailed, StopRequested, Supervisor, TookTooLong
-from schema.wire import Json
 
 DEFAULT_PORT = 8080
 DATABASE_SECONDS = 120.0
@@ -67,6 +65,8 @@ MIGRATION_SECONDS = 120.0
 READY_SECONDS = 60.0
 STORE_SECONDS = 60.0
 PROVIDERS_SECONDS = 20.0
+KEY_REFUSED = 2
+"""The exit status of a start whose secret key does not fit what is running, which goes on."""
 
 
 class CannotStart(Exception):
@@ -156,14 +156,16 @@ def _run(data_dir: DataDir, port: int, environ: Mapping[str, str], *, accept_los
         pass
     except (StartFailed, PostgresFailed, NoAccount, KeyRefused) as error:
         say(str(error))
-        status = 2 if isinstance(error, KeyRefused) else 1
+        status = KEY_REFUSED if isinstance(error, KeyRefused) else 1
     finally:
         say("\nstopping ... (press Ctrl-C again to kill the programs now)")
-        supervisor.stop()
-        stop_workers(data_dir, environ)
+        supervisor.stop(keep_strays=status == KEY_REFUSED)
+        if status != KEY_REFUSED:
+            stop_workers(data_dir, environ)
         forget_running(data_dir)
         shutil.rmtree(data_dir.sockets, ignore_errors=True)
-    say(f"stopped; no program is left running. The data stays in {data_dir.root}")
+    left = "the session workers go on" if status == KEY_REFUSED else "no program is left running"
+    say(f"stopped; {left}. The data stays in {data_dir.root}")
     return status
 
 
@@ -278,26 +280,6 @@ def refuse_taken_port(port: int) -> None:
             raise CannotStart(
                 f"Port {port} is taken by another program on this machine. Choose another: RUNYARD_PORT={other} make up"
             ) from error
-
-
-def is_ready(url: str) -> bool:
-    """Whether the API serves requests and the job worker has reported that it runs."""
-    return _get(f"{url}/ready").get("worker") == "ok"
-
-
-def has_providers(data_dir: DataDir, url: str) -> bool:
-    return bool(_get(f"{url}/api/providers", token=data_dir.token.read_text().strip()).get("items"))
-
-
-def _get(address: str, *, token: str | None = None) -> Json:
-    """Return the JSON object at the URL; an empty object without an answer or for other content."""
-    headers = {} if token is None else {"authorization": f"Bearer {token}"}
-    try:
-        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=5) as answer:  # noqa: S310
-            body: Json = json.load(answer)
-            return body
-    except (OSError, ValueError):
-        return {}
 
 
 def new_sign_in_code(data_dir: DataDir) -> str:

@@ -191,5 +191,18 @@ def test_a_spool_is_delivered_to_the_address_that_the_api_has_now(plane: Plane, 
         assert there.run(working["runId"])["attempt"] == 1
 
 
+def test_a_run_that_is_parked_after_the_address_changed_lets_go_of_its_worker(plane: Plane, talk: Talk) -> None:
+    policy = {"onExpiry": "park", "expirySeconds": 5}
+    started = talk.start("write a.txt: b", provider="demo", options=ASK, humanLoop=policy)
+    talk.watch(started, until="run.waiting")
+    plane.port = free_port()
+    restart(plane, {"RUNYARD_CALLBACK_URL": f"http://127.0.0.1:{plane.port}"}, port=plane.port)
+    plane.wait_for(started["runId"], "parked")
+    may_live = "SELECT lease_expires_at IS NOT NULL FROM session_logs WHERE run_id = %s"
+    wait_until(lambda: plane.one(may_live, started["runId"]) is False, seconds=60, what="the agent does not end")
+    with plane.talk() as there:
+        there.stop(started["runId"])
+
+
 def rotate(talk: Talk, driver: Driver) -> None:
     driver.key = talk.http.post(f"/api/runs/{driver.run_id}/bind/rotate").raise_for_status().json()["callbackKey"]

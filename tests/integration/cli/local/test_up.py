@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from cli.local.data_dir import DataDir
+from cli.local.data_dir import DataDir, write_private
 from cli.local.pidfile import Running, read_running
 from cli.local.session_workers import agents, executors
 from tests.integration.cli.conditions import wait_for
@@ -112,6 +112,28 @@ def test_start_after_kill_9_of_the_supervisor_takes_over(start: Start) -> None:
     assert is_gone(executor.pid)
     assert agents(second.data_dir) == []
     assert second.left() == []
+
+
+def test_a_new_secret_key_is_refused_while_executors_run_unless_the_old_one_is_there_too(start: Start) -> None:
+    first = start()
+    first.wait_until_ready()
+    assert first.chat("--provider", "demo", "--yes", "write a file").returncode == 0
+    executor = wait_for(lambda: executors(first.data_dir))[0]
+    first.process.kill()
+    first.process.wait()
+    old = first.data_dir.secret.read_text()
+    first.data_dir.secret.unlink()
+    refused = start()
+    said, _ = refused.process.communicate(timeout=120)
+    assert refused.process.returncode == 2, said
+    assert "RUNYARD_SECRET_KEY is not the key of 1 running session worker." in said
+    assert executor.is_running(), "what the old key still fits goes on"
+    write_private(first.data_dir.previous_secret, old)
+    second = start()
+    second.wait_until_ready()
+    assert executor.is_running()
+    assert second.chat("--provider", "demo", "--yes", "write another file").returncode == 0
+    assert second.stop() == 0
 
 
 def test_two_clones_run_side_by_side(stack: Stack, tmp_path: Path) -> None:
