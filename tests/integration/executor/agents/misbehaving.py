@@ -63,6 +63,65 @@ def crash_at_start() -> None:
     sys.exit(7)
 
 
+def crash_at_first_start() -> None:
+    """Crash once, then work."""
+    marker = os.path.join(os.environ["HOME"], "crashed")
+    if not os.path.exists(marker):
+        open(marker, "w").close()
+        crash_at_start()
+    prompt = open_session()
+    say("at last")
+    finish(prompt)
+
+
+def long_last_words() -> None:
+    os.write(2, b"first line\n" * 50 + b"the last line " + b"x" * 10_000 + b"\n")
+    sys.exit(7)
+
+
+def says_nothing() -> None:
+    """End the turn well, without a word."""
+    finish(open_session())
+
+
+def hangs_in_a_turn() -> None:
+    open_session()
+    time.sleep(600)
+
+
+def leaves_a_call_open() -> None:
+    prompt = open_session()
+    update(sessionUpdate="tool_call", toolCallId="t", title="sleep 60", status="in_progress")
+    say("It goes on")
+    finish(prompt)
+
+
+def leaves_a_process() -> None:
+    prompt = open_session()
+    subprocess.Popen(["sleep", "612"], start_new_session=True)
+    say("I started a server")
+    finish(prompt)
+
+
+def works_long() -> None:
+    """Be silent during a tool call, then say what came out."""
+    prompt = open_session()
+    update(sessionUpdate="tool_call", toolCallId="t", title="sleep 2", status="in_progress")
+    time.sleep(2)
+    update(sessionUpdate="tool_call_update", toolCallId="t", status="completed")
+    say("slept")
+    finish(prompt)
+
+
+def asks_its_model_endlessly() -> None:
+    """Begin a message anew without end, as OpenCode does with a model that breaks off."""
+    open_session()
+    for number in range(100_000):
+        content = {"type": "text", "text": "Half of a"}
+        update(sessionUpdate="agent_message_chunk", messageId=f"m{number}", content=content)
+        time.sleep(0.01)
+
+
 def only_garbage() -> None:
     write_all(b"Welcome to the agent!\n42\n[1]\nnull\n\xff\xfe\n")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from executor.agents.provider import HomeFile, Provider, Variable
+from executor.agents.provider import Dialect, HomeFile, Provider, Variable
 from schema.errors import Invalid
 from schema.events import HumanRequested
 from schema.executor_api import Answer
@@ -24,6 +24,7 @@ def bad(
     start_seconds: float = 20,
     environment: tuple[Variable, ...] = (),
     files: tuple[HomeFile, ...] = (),
+    dialect: Dialect = "acp",
 ) -> Provider:
     return Provider(
         name="bad",
@@ -31,6 +32,7 @@ def bad(
         command=sys.executable,
         args=("-P", str(SCRIPT), way),
         agents_dir=AGENTS_DIR,
+        dialect=dialect,
         start_seconds=start_seconds,
         environment=environment,
         files=files,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from executor.agents.declared import declare
-from executor.agents.provider import Provider
+from executor.agents.provider import Counts, Provider
 from executor.agents.registry import BadRegistry, load_registry
 
 ROOT = Path(__file__).parents[4]
@@ -158,3 +158,19 @@ output = 1
     models = [(model.id, model.title, model.context_size) for model in declared.models]
     assert models == [("big", "Big", 200000), ("small", "small", None), ("tiny", "tiny", None)]
     assert declared.sandboxes == ["read-only", "workspace-write", "danger-full-access"]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file_or_of_a_secret(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"\xef\xbb\xbfsk-0123456789\r\n")
+    text = '\ufeff[providers.a]\ncommand = "a"\n[providers.a.environment]\nK = { secret_file = "key" }\n'
+
+    [variable] = load(tmp_path, text)["a"].environment
+
+    assert variable.read() == "sk-0123456789"
+
+
+def test_what_an_agents_numbers_cover_is_read(tmp_path: Path) -> None:
+    told = load(tmp_path, '[providers.a]\ncommand = "a"\ncounts = { tokens = "session", cost = "process" }\n')["a"]
+    untold = load(tmp_path, '[providers.a]\ncommand = "a"\n')["a"]
+
+    assert (told.counts, untold.counts) == (Counts(tokens="session", cost="process"), Counts())
