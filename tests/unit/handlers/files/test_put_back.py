@@ -47,8 +47,8 @@ def test_the_path_becomes_as_it_was(now: Tree, old: Tree, path: str) -> None:
 
 
 def test_a_changed_mode_target_or_hard_link_counts() -> None:
-    one = [File("f", 0o644, 0, 1, "x" * 64, 0, 0), HardLink("h", "f"), Symlink("l", 0, "f")]
-    two = [File("f", 0o755, 9, 1, "x" * 64, 0, 0), HardLink("h", "f"), Symlink("l", 5, "elsewhere")]
+    one: list[Entry] = [File("f", 0o644, 0, 1, "x" * 64, 0, 0), HardLink("h", "f"), Symlink("l", 0, "f")]
+    two: list[Entry] = [File("f", 0o755, 9, 1, "x" * 64, 0, 0), HardLink("h", "f"), Symlink("l", 5, "elsewhere")]
     restored = [
         plan_put_back(tree_of(two), tree_of(one), path, when_missing="refuse").restored for path in ("f", "h", "l")
     ]
