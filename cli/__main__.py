@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cli.admin import files, human_loop, session_workers, users
+from cli.admin import audit, file_policies, files, human_loop, session_workers, users
 from cli.chat import command as chat
 from cli.local import clean_data, doctor, portal
 from cli.local.up import show_database, sign_in, up
@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     session_workers.add_commands(commands)
     human_loop.add_commands(commands)
     files.add_commands(commands)
+    file_policies.add_commands(commands)
+    audit.add_commands(commands)
     clean_data.add_commands(commands)
     doctor.add_commands(commands)
     portal.add_commands(commands)

@@ -11,8 +11,9 @@ from flask import Response
 from functions.callbacks.executor_port import ExecutorPort
 from functions.callbacks.fast_path import FastPath
 from functions.callbacks.routes import callbacks
-from functions.files.audit_routes import audits
+from functions.files.audit_routes import audits, exports
 from functions.files.many_routes import many_files
+from functions.files.policy_routes import policies
 from functions.files.put_back_routes import put_backs
 from functions.files.reading import hold_file_reading
 from functions.files.routes import files
@@ -124,6 +125,8 @@ def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> A
         files,
         many_files,
         audits,
+        exports,
+        policies,
         uploads,
         put_backs,
         sign_in_methods,

@@ -23,6 +23,7 @@ from handlers.sessions.edit import worker_limits
 from jobs import tasks
 from jobs.app import app
 from jobs.context import TaskContext
+from jobs.files.audit_retention import delete_old_audit
 from jobs.hosts import Host
 from jobs.hosts.docker import DockerHost, DockerHostSettings
 from jobs.hosts.docker_client import DockerClient
@@ -64,6 +65,7 @@ SYNC_SECONDS = 1.0
 LEAVERS_SECONDS = 1.0
 EXPIRY_SECONDS = 1.0
 KEYS_SECONDS = 600.0
+AUDIT_SECONDS = 600.0
 THROTTLED_SECONDS = 1.0
 TRANSCRIPT_SECONDS = 1.0
 
@@ -203,6 +205,7 @@ def _periodic_tasks(context: TaskContext, presence: Presence) -> list[PeriodicTa
         PeriodicTask("leavers", lambda: stop_leavers(context), LEAVERS_SECONDS),
         PeriodicTask("transcripts", lambda: fold_logs(context), TRANSCRIPT_SECONDS),
         PeriodicTask("idempotency keys", partial(context.database.transact, forget_old_keys), KEYS_SECONDS),
+        PeriodicTask("old audit", lambda: delete_old_audit(context), AUDIT_SECONDS),
         PeriodicTask("alarms", partial(raise_alarms, context.database), ALARMS_SECONDS),
     ]
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from schema.text_search import TextMatch
 from schema.wire import Request, Text, Wire
 
 MOST_HEAD_BYTES = 1 << 20
@@ -30,7 +31,8 @@ class LiveFolderQuery(Request):
 
 
 class LiveItem(Wire):
-    """A file, folder or symbolic link. `size` in bytes of a file, `target` of a link."""
+    """A file, folder or symbolic link. `size` in bytes of a file, `target` of a link. `matches`: lines of a file that a
+    search in texts found."""
 
     path: str
     kind: Literal["file", "folder", "symlink"]
@@ -38,19 +40,21 @@ class LiveItem(Wire):
     mode: int
     size: int | None = None
     target: str | None = None
+    matches: list[TextMatch] | None = None
 
 
 class LiveItems(Wire):
-    """`is_partial`: a search ended at its limit or its time."""
+    """`is_partial`: a search ended at a limit or its time, or left out a long file."""
 
     items: list[LiveItem] = Field(default_factory=list)
     is_partial: bool = False
 
 
 class LiveSearchQuery(Request):
-    """`GET /files/search`: files and folders whose names contain `text` in any case."""
+    """`GET /files/search`: files and folders whose names contain `text` in any case, or files whose text does."""
 
     text: Text = Field(min_length=1, max_length=200)
+    in_text: bool = False
     limit: int = Field(default=100, ge=1, le=500)
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 from uuid import UUID
 
-from cli.chat.client import Api, ChatError
-from cli.chat.command import api_of
+from cli.admin.remote import RemoteVerb, add_remote_verb
+from cli.chat.client import Api
 from cli.chat.screen import visible
 from schema.wire import Json
 
@@ -49,28 +47,15 @@ def add_commands(commands: Commands) -> None:
     getter.add_argument("-o", "--output", metavar="FILE", help="default: the file's own name in this folder")
 
 
-def _verb(
-    verbs: Commands, name: str, about: str, run: Callable[[Api, argparse.Namespace], int]
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=about, description=about)
+def _verb(verbs: Commands, name: str, about: str, run: RemoteVerb) -> argparse.ArgumentParser:
+    parser = add_remote_verb(verbs, name, about, run)
     parser.add_argument("session", type=UUID)
     parser.add_argument(
         "--run", dest="at_run", type=UUID, metavar="ID", help="as they were after this run; default: newest"
     )
     parser.add_argument("--saved", action="store_true", help="as saved last, also while a worker is at work")
     parser.add_argument("--root", choices=["workspace", "agent"], default="workspace")
-    parser.set_defaults(run=lambda args: _told(run, args))
     return parser
-
-
-def _told(run: Callable[[Api, argparse.Namespace], int], args: argparse.Namespace) -> int:
-    try:
-        return run(api_of(os.environ), args)
-    except ChatError as error:
-        print(error, file=sys.stderr)
-    except OSError as error:
-        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
-    return 1
 
 
 def list_files(api: Api, args: argparse.Namespace) -> int:

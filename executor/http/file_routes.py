@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from executor.http.parsing import answer, as_account, body_of, query_of
 from executor.runs.registry import ExecutorIdentity
+from executor.workspaces.find_text import find_text
 from executor.workspaces.live_files import find_names, list_folder, read_head
 from executor.workspaces.place_upload import place_upload
 from executor.workspaces.put_file import put_file
@@ -25,7 +26,8 @@ def file_routes(identity: ExecutorIdentity) -> list[Route]:
 
     async def search(request: Request) -> Response:
         query = query_of(request, LiveSearchQuery)
-        return answer(await asyncio.to_thread(as_account, account, find_names, workspace, query))
+        find = find_text if query.in_text else find_names
+        return answer(await asyncio.to_thread(as_account, account, find, workspace, query))
 
     async def head(request: Request) -> Response:
         query = query_of(request, LiveHeadQuery)

@@ -11,8 +11,8 @@ import heapq
 import os
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -56,21 +56,28 @@ def find_names(workspace: Path, query: LiveSearchQuery, *, seconds: float = SEAR
     """Return items whose names contain the text in any case, within a time."""
     wanted, until = query.text.casefold(), time.monotonic() + seconds
     items: list[LiveItem] = []
+    with closing(walked(workspace, wanted)) as found:
+        for item in found:
+            if len(items) >= query.limit or time.monotonic() > until:
+                return LiveItems(items=items, is_partial=True)
+            if item is not None:
+                items.append(item)
+    return LiveItems(items=items)
+
+
+def walked(workspace: Path, wanted: str = "") -> Generator[LiveItem | None]:
+    """Yield every item whose casefolded name contains the wanted text, and None for every other."""
     waiting = [b""]
     while waiting:
         folder = waiting.pop()
         try:
             with _folder(workspace, folder) as at:
                 for name in sorted(_names(at, is_root=not folder)):
-                    if len(items) >= query.limit or time.monotonic() > until:
-                        return LiveItems(items=items[: query.limit], is_partial=True)
                     if not name[0]:
                         waiting.append(_joined(folder, name))
-                    if wanted in name[1].casefold() and (item := _item(at, folder, name)) is not None:
-                        items.append(item)
-        except NotFound:  # it has gone since its parent was listed
+                    yield _item(at, folder, name) if wanted in name[1].casefold() else None
+        except (NotFound, Invalid):  # it has gone since its parent was listed, or the agent may not read it
             continue
-    return LiveItems(items=items)
 
 
 def read_head(workspace: Path, query: LiveHeadQuery) -> LiveHead:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from collections.abc import Iterator
 from io import RawIOBase
 
-from functions.files.contents import ContentDamaged, file_bytes, object_bytes
+from functions.files.contents import LastPack, file_bytes
 from functions.files.object_reader import PIECE_BYTES, ObjectReader
 from handlers.files.archive import ArchivePlan, Member
 from schema.snapshot_manifest import File, Manifest
@@ -17,12 +16,11 @@ EARLIEST_YEAR, LATEST_YEAR = 1980, 2107
 
 
 def zip_bytes(reader: ObjectReader, manifest: Manifest, plan: ArchivePlan) -> Iterator[bytes]:
-    """Yield the archive. Its comment says how many symbolic links it lacks."""
+    """Yield the archive. Its comment says how many symbolic links and denied files it lacks."""
     sink = _Sink()
-    pack = _LastPack(reader, manifest)
+    pack = LastPack(reader, manifest)
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        if plan.left_out:
-            archive.comment = f"{plan.left_out} symbolic links are left out.".encode()
+        archive.comment = _comment(plan).encode()
         for member in plan.members:
             with archive.open(_described(member), "w", force_zip64=True) as body:
                 for piece in _content(reader, manifest, pack, member):
@@ -30,6 +28,12 @@ def zip_bytes(reader: ObjectReader, manifest: Manifest, plan: ArchivePlan) -> It
                     yield sink.taken()
             yield sink.taken()
     yield sink.taken()
+
+
+def _comment(plan: ArchivePlan) -> str:
+    links = f"{plan.left_out} symbolic links are left out." if plan.left_out else ""
+    denied = f"{plan.denied} files are left out, because a policy denies them." if plan.denied else ""
+    return f"{links} {denied}".strip()
 
 
 class _Sink(RawIOBase):
@@ -52,27 +56,7 @@ class _Sink(RawIOBase):
         return taken
 
 
-class _LastPack:
-    """The content of the pack that was asked for last."""
-
-    def __init__(self, reader: ObjectReader, manifest: Manifest) -> None:
-        self._reader = reader
-        self._manifest = manifest
-        self._number = -1
-        self._content = b""
-
-    def slice(self, file: File) -> bytes:
-        if file.pack != self._number:
-            self._content = b""
-            self._content = object_bytes(self._reader, self._manifest, file.pack)
-            self._number = file.pack
-        content = self._content[file.offset : file.offset + file.size]
-        if hashlib.sha256(content).hexdigest() != file.digest:
-            raise ContentDamaged
-        return content
-
-
-def _content(reader: ObjectReader, manifest: Manifest, pack: _LastPack, member: Member) -> Iterator[bytes]:
+def _content(reader: ObjectReader, manifest: Manifest, pack: LastPack, member: Member) -> Iterator[bytes]:
     file = member.content
     if file is None or not file.size:
         return

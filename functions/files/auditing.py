@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from uuid import UUID
 
 from flask import Blueprint, Response, g, request
@@ -15,9 +16,11 @@ from handlers.files.audit import FileAccess, record_file_access
 MOST_REASON = 100
 
 
-def audit(blueprint: Blueprint) -> None:
-    """Audit all calls of the blueprint, also those that are refused before their view."""
-    blueprint.after_request(_write)
+def audit(blueprint: Blueprint, *, action: str | None = None) -> None:
+    """Audit all calls of the blueprint, also those that are refused before their view.
+
+    Their `action` is the last name of their path, unless it is told here."""
+    blueprint.after_request(partial(_write, action=action))
 
 
 def note_access(**known: object) -> None:
@@ -48,8 +51,8 @@ def record_broken_answer(process: ApiProcess, access: FileAccess, *, sent: int, 
         record_file_access(conn, replace(access, bytes=sent, reason=reason[:MOST_REASON]))
 
 
-def _write(response: Response) -> Response:
-    access = this_access()
+def _write(response: Response, *, action: str | None) -> Response:
+    access = this_access() if action is None else replace(this_access(), action=action)
     if response.status_code >= 400:
         problem = response.get_json(silent=True) if response.is_json else None
         code = problem.get("code") if isinstance(problem, dict) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 
+from functions.files.access import admitted_rules
 from functions.files.auditing import note_access
 from functions.files.contents import file_bytes
 from functions.files.reading import OpenTree, file_reading
@@ -20,7 +21,7 @@ COUNT_SECONDS = 2.0
 
 def changes_page(old: OpenTree, new: OpenTree, *, after: str | None, limit: int) -> DiffAnswer:
     """A page of changed files in the order of their paths, after one of them."""
-    changed = changed_files(old.tree, new.tree)
+    changed = [change for change in changed_files(old.tree, new.tree) if admitted_rules().allows(change.path)]
     start = 0 if after is None else bisect_right(changed, after, key=lambda change: change.path)
     page = changed[start : start + limit]
     until = time.monotonic() + COUNT_SECONDS

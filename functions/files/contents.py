@@ -60,6 +60,26 @@ def object_bytes(reader: ObjectReader, manifest: Manifest, number: int) -> bytes
     return b"".join(_raw(reader, manifest, stored, 0, stored.raw))
 
 
+class LastPack:
+    """The content of the pack that was asked for last: whoever asks in the order of packs fetches each once."""
+
+    def __init__(self, reader: ObjectReader, manifest: Manifest) -> None:
+        self._reader = reader
+        self._manifest = manifest
+        self._number = -1
+        self._content = b""
+
+    def slice(self, file: File) -> bytes:
+        if file.pack != self._number:
+            self._content = b""
+            self._content = object_bytes(self._reader, self._manifest, file.pack)
+            self._number = file.pack
+        content = self._content[file.offset : file.offset + file.size]
+        if hashlib.sha256(content).hexdigest() != file.digest:
+            raise ContentDamaged
+        return content
+
+
 def _part(reader: ObjectReader, manifest: Manifest, part: Part, start: int, end: int) -> Iterator[bytes]:
     pieces = _raw(reader, manifest, manifest.objects[part.object], start, end)
     return _verified(pieces, part.digest) if (start, end) == (0, part.size) else pieces

@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from functions.files.auditing import note_access
+from functions.files.access import admitted
 from functions.files.reading import file_reading
 from functions.files.schemas import NotLive, SnapshotPart, SnapshotQuery
 from functions.http.auth import actor
 from functions.http.job_requests import performed
-from functions.runtime.process import api_process
-from handlers.access.permissions import session_for
 from handlers.files.live import has_live_files, has_unsaved_files
 from handlers.files.tree import FileItem, moment, split_path
 from schema.errors import Conflict, Invalid, NotFound, RunyardError, TooLarge, Unavailable
@@ -41,12 +39,11 @@ class LiveRead:
         return SnapshotPart(state="live", as_of=self.read.as_of)
 
 
-def read_live(query: SnapshotQuery, request: ReadLiveFiles) -> LiveRead:
-    """Read the live workspace unless the query names a snapshot. Raises NotFound, and the executor's refusals."""
-    note_access(session_id=query.session_id, root=query.root)
-    with api_process().transaction() as conn:
-        session_for(conn, actor(), query.session_id)
-        note_access(allowed=True)
+def read_live(query: SnapshotQuery, request: ReadLiveFiles, path: str, *, lists: bool = False) -> LiveRead:
+    """Read the live workspace unless the query names a snapshot.
+
+    Raises NotFound, FileDenied, and the executor's refusals."""
+    with admitted(query.session_id, query.root, path, lists=lists) as conn:
         is_live = query.may_be_live and has_live_files(conn, query.session_id)
     if not is_live:
         _refuse_saved(query)
@@ -87,17 +84,14 @@ class LiveFile:
 def live_file(query: SnapshotQuery, path: str, *, most: int = MOST_HEAD_BYTES) -> tuple[LiveFile | None, LiveRead]:
     """Open a live file with its first bytes; None when a snapshot takes over."""
     request = ReadLiveFiles(session_id=query.session_id, head=LiveHeadQuery(path=path, most=most))
-    found = read_live(query, request)
+    found = read_live(query, request, path)
     head = found.read.head if found.read else None
     return (LiveFile(query, path, head) if head else None), found
 
 
-def save_changes(query: SnapshotQuery) -> NotLive | None:
+def save_changes(query: SnapshotQuery, path: str) -> NotLive | None:
     """Save a worker's changes, so that the newest snapshot has them; return why that was not possible."""
-    note_access(session_id=query.session_id, root=query.root)
-    with api_process().transaction() as conn:
-        session_for(conn, actor(), query.session_id)
-        note_access(allowed=True)
+    with admitted(query.session_id, query.root, path) as conn:
         if not query.may_be_live or not has_unsaved_files(conn, query.session_id):
             return None
     request = SyncWorker(session_id=query.session_id, actor=actor().author)

@@ -5,28 +5,26 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import Response
 
+from functions.files.access import admitted_rules
 from functions.files.archives import zip_bytes
 from functions.files.auditing import audit, note_access
 from functions.files.comparing import changes_page, one_change
 from functions.files.downloads import state_headers, streamed
-from functions.files.live import file_item, read_live, save_changes
+from functions.files.live import save_changes
 from functions.files.reading import file_reading, open_sides, open_tree
 from functions.files.schemas import (
     DiffAnswer,
     DiffQuery,
-    FileItemAnswer,
     FolderQuery,
     SearchAnswer,
     SearchQuery,
 )
+from functions.files.searching import found_by_name, found_in_text
 from functions.http.auth import permission
 from functions.http.openapi import also, conflicts
 from functions.http.schemas import answer
 from handlers.files.archive import plan_archive
-from handlers.files.search import search_names
 from handlers.files.tree import read_path
-from schema.job_requests import ReadLiveFiles
-from schema.live_files import LiveSearchQuery
 
 many_files = APIBlueprint("many_files", __name__, tag="Files")
 audit(many_files)
@@ -38,19 +36,10 @@ audit(many_files)
 @many_files.output(SearchAnswer)
 @many_files.doc(responses=conflicts("not_live"))
 def get_search(query_data: SearchQuery) -> Response:
-    """Find files and folders by name"""
-    search = LiveSearchQuery(text=query_data.q, limit=query_data.limit)
-    live = read_live(query_data, ReadLiveFiles(session_id=query_data.session_id, search=search))
-    if live.read is not None and live.read.items is not None:
-        part, is_partial = live.part, live.read.items.is_partial
-        items = [file_item(item) for item in live.read.items.items]
-    else:
-        opened = open_tree(query_data, not_live=live.not_live)
-        found = search_names(opened.tree, query_data.q, limit=query_data.limit)
-        part, items, is_partial = opened.part, found.items, found.is_partial
-    note_access(files=len(items))
-    answers = [FileItemAnswer(**vars(item)) for item in items]
-    return answer(SearchAnswer(**vars(part), items=answers, partial=is_partial))
+    """Find files and folders by name, or with `in=text` files by their text"""
+    found = found_in_text(query_data) if query_data.in_ == "text" else found_by_name(query_data)
+    note_access(files=len(found.items), bytes=found.bytes)
+    return answer(SearchAnswer(**vars(found.part), items=found.items, partial=found.is_partial))
 
 
 @many_files.get("/api/files/zip")
@@ -70,11 +59,13 @@ def get_search(query_data: SearchQuery) -> Response:
 def get_zip(query_data: FolderQuery) -> Response:
     """Download a folder as a zip
 
-    Symbolic links are left out, because they may lead outside. Changes of a worker are saved first, so that the
-    archive shows one state; when they cannot be saved in time, it is the newest snapshot's.
+    Symbolic links are left out, because they may lead outside, and so is what a file policy denies. Changes of a
+    worker are saved first, so that the archive shows one state; when they cannot be saved in time, it is the newest
+    snapshot's.
     """
-    opened = open_tree(query_data, not_live=save_changes(query_data))
-    plan = plan_archive(opened.tree, read_path(query_data.path))
+    folder = read_path(query_data.path)
+    opened = open_tree(query_data, folder, not_live=save_changes(query_data, folder))
+    plan = plan_archive(opened.tree, folder, allows=admitted_rules().allows)
     note_access(files=len(plan.members), bytes=plan.bytes)
     reading = file_reading()
     pieces = zip_bytes(reading.objects, opened.tree.manifest, plan)
@@ -89,7 +80,8 @@ def get_zip(query_data: FolderQuery) -> Response:
 @many_files.output(DiffAnswer)
 def get_diff(query_data: DiffQuery) -> Response:
     """List the files that changed between two runs; with `path`, show one of them"""
-    old, new = open_sides(query_data)
-    if query_data.path is not None:
-        return answer(one_change(old, new, read_path(query_data.path)))
+    path = None if query_data.path is None else read_path(query_data.path)
+    old, new = open_sides(query_data, path or "")
+    if path is not None:
+        return answer(one_change(old, new, path))
     return answer(changes_page(old, new, after=query_data.cursor, limit=query_data.limit))

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from apiflask import APIBlueprint
 from flask import Response
 
+from functions.files.access import admitted
 from functions.files.auditing import audit, note_access
 from functions.files.live import refused
 from functions.files.schemas import PutBackAnswer, PutBackBody, UndoPutBack
@@ -14,8 +15,6 @@ from functions.http.auth import actor, permission
 from functions.http.job_requests import performed
 from functions.http.openapi import conflicts
 from functions.http.schemas import answer
-from functions.runtime.process import api_process
-from handlers.access.permissions import session_for
 from handlers.files.choose import snapshot_to_read
 from handlers.files.put_back import refuse_unless_at_rest
 from handlers.files.tree import read_path
@@ -61,9 +60,7 @@ def _request(body: PutBackBody, path: str) -> PutBackFiles:
         raise Invalid("Name a file or folder below the workspace.", code="bad_path")
     if (body.run_id is None) == (body.snapshot is None):
         raise Invalid("Name a run (`runId`) or a snapshot (`snapshot`).")
-    with api_process().transaction() as conn:
-        session_for(conn, actor(), body.session_id)
-        note_access(allowed=True)
+    with admitted(body.session_id, "workspace", path) as conn:
         snapshot = snapshot_to_read(conn, actor(), body.session_id, snapshot_id=body.snapshot, run_id=body.run_id)
         note_access(snapshot_id=snapshot.id)
         refuse_unless_at_rest(conn, body.session_id)

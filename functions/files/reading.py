@@ -6,15 +6,14 @@ from dataclasses import dataclass
 
 from flask import Flask, current_app
 
+from functions.files.access import admitted
 from functions.files.auditing import note_access
 from functions.files.object_reader import ObjectReader
 from functions.files.open_snapshots import OpenSnapshots
 from functions.files.schemas import DiffQuery, NotLive, SnapshotPart, SnapshotQuery
 from functions.http.auth import actor
-from functions.runtime.process import api_process
 from functions.runtime.settings import ApiSettings
 from functions.runtime.stream_slots import StreamSlots
-from handlers.access.permissions import session_for
 from handlers.files.choose import snapshot_of_side, snapshot_to_read
 from handlers.files.tree import SnapshotTree
 from schema.errors import Invalid
@@ -58,26 +57,21 @@ def file_reading() -> FileReading:
     return found
 
 
-def open_tree(query: SnapshotQuery, *, not_live: NotLive | None = None) -> OpenTree:
-    """Open the requested snapshot; `not_live` tells why it takes over from the live workspace.
+def open_tree(query: SnapshotQuery, path: str, *, lists: bool = False, not_live: NotLive | None = None) -> OpenTree:
+    """Open the requested snapshot to read this path; `not_live` tells why it takes over from the live workspace.
 
-    No connection to the database is held while the store is read. Raises NotFound."""
+    No connection to the database is held while the store is read. Raises NotFound and FileDenied."""
     if query.snapshot is not None and query.run_id is not None:
         raise Invalid("Name a snapshot or a run, not both.")
-    note_access(session_id=query.session_id, root=query.root)
-    with api_process().transaction() as conn:
-        session_for(conn, actor(), query.session_id)
-        note_access(allowed=True)
+    with admitted(query.session_id, query.root, path, lists=lists) as conn:
         snapshot = snapshot_to_read(conn, actor(), query.session_id, snapshot_id=query.snapshot, run_id=query.run_id)
     note_access(snapshot_id=snapshot.id)
     return OpenTree(snapshot, file_reading().snapshots.tree(snapshot, query.root), not_live)
 
 
-def open_sides(query: DiffQuery) -> tuple[OpenTree, OpenTree]:
-    """Open the snapshots of both sides of a comparison. Raises NotFound."""
-    with api_process().transaction() as conn:
-        session_for(conn, actor(), query.session_id)
-        note_access(allowed=True)
+def open_sides(query: DiffQuery, path: str) -> tuple[OpenTree, OpenTree]:
+    """Open the snapshots of both sides of a comparison. Raises NotFound and FileDenied."""
+    with admitted(query.session_id, query.root, path) as conn:
         sides = [snapshot_of_side(conn, actor(), query.session_id, side) for side in (query.from_, query.to)]
     note_access(snapshot_id=sides[1].id)
     old, new = (OpenTree(side, file_reading().snapshots.tree(side, query.root)) for side in sides)

@@ -11,6 +11,7 @@ from uuid import UUID
 from apiflask import APIBlueprint
 from flask import Response
 
+from functions.files.access import admitted_rules
 from functions.files.auditing import audit, note_access
 from functions.files.contents import file_bytes
 from functions.files.downloads import download_response, live_download
@@ -82,7 +83,7 @@ def get_content(query_data: FileQuery) -> Response:
     if live is not None:
         url = _download_url(query_data.session_id, path)
         return answer(_content(found.part, path, live.first, size=live.head.size, url=url))
-    opened = open_tree(query_data, not_live=found.not_live)
+    opened = open_tree(query_data, path, not_live=found.not_live)
     file = opened.tree.content(path)
     head = b"".join(file_bytes(file_reading().objects, opened.tree.manifest, file, end=PREVIEW_BYTES))
     url = _download_url(query_data.session_id, path, snapshot=opened.snapshot.id, root=opened.tree.root)
@@ -111,7 +112,7 @@ def get_download(query_data: FileQuery) -> Response:
     live, found = live_file(query_data, path)
     if live is not None:
         return live_download(live, found.part)
-    opened = open_tree(query_data, not_live=found.not_live)
+    opened = open_tree(query_data, path, not_live=found.not_live)
     return download_response(opened, path, opened.tree.content(path))
 
 
@@ -140,17 +141,19 @@ def _folder(query: TreeQuery, session_id: UUID, path: str, *, above: str) -> Tre
     folder, after = read_path(path), _read_cursor(query.cursor)
     is_no_folder, name = after or (True, None)
     listing = LiveFolderQuery(path=folder, after_name=name, after_folder=not is_no_folder, limit=query.limit)
-    found = read_live(wanted, ReadLiveFiles(session_id=session_id, folder=listing))
+    found = read_live(wanted, ReadLiveFiles(session_id=session_id, folder=listing), folder, lists=True)
     if found.read is not None and found.read.items is not None:
         part, page = found.part, [file_item(item) for item in found.read.items.items]
     else:
-        opened = open_tree(wanted, not_live=found.not_live)
+        opened = open_tree(wanted, folder, lists=True, not_live=found.not_live)
         part, page = opened.part, opened.tree.page(folder, after=after, limit=query.limit)
-    note_access(files=len(page))
+    shown = [item for item in page if admitted_rules().shows(item.path)]
+    note_access(files=len(shown))
     last = page[-1] if len(page) == query.limit else None
     return TreeAnswer(
         **vars(part),
-        items=[_item(item, above) for item in page],
+        items=[_item(item, above) for item in shown],
+        hidden=len(page) - len(shown) or None,
         next_cursor=_cursor(last.kind, last.name) if last else None,
     )
 

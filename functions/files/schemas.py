@@ -12,6 +12,7 @@ from functions.http.schemas import Moment, PageQuery
 from handlers.files.compare import FileChange
 from handlers.files.preview import LineEnds, PreviewKind
 from handlers.files.tree import FileKind
+from schema.text_search import TextMatch
 from schema.wire import Request, Text, Wire
 from schema.workspace_api import Root
 
@@ -91,7 +92,10 @@ class SnapshotPart(Wire):
 
 
 class TreeAnswer(SnapshotPart):
+    """`hidden` counts the items of this page that file policies hide."""
+
     items: list[FileItemAnswer]
+    hidden: int | None = None
     next_cursor: str | None = None
 
 
@@ -115,16 +119,23 @@ class FolderQuery(SnapshotQuery):
 
 
 class SearchQuery(SnapshotQuery):
-    """`q` is a part of the name in any case."""
+    """`q` is a part of the name, or with `in=text` of a line of the file, in any case."""
 
+    in_: Literal["names", "text"] = Field(default="names", alias="in")
     q: Text = Field(min_length=1, max_length=200)
     limit: int = Field(default=100, ge=1, le=500)
 
 
-class SearchAnswer(SnapshotPart):
-    """`partial`: there may be more, beyond the limit or the time."""
+class FoundFileAnswer(FileItemAnswer):
+    """`matches`: the first lines of the file that hold the text."""
 
-    items: list[FileItemAnswer]
+    matches: list[TextMatch] | None = None
+
+
+class SearchAnswer(SnapshotPart):
+    """`partial`: there may be more, beyond the limit, the bytes or the time of a search, or in files of over 1 MiB."""
+
+    items: list[FoundFileAnswer]
     partial: bool
 
 
@@ -210,16 +221,31 @@ class PutBackAnswer(Wire):
     undo: UndoPutBack
 
 
-class AuditQuery(PageQuery):
+AuditedAction = Literal[
+    "tree", "content", "download", "zip", "diff", "search", "uploads", "restore", "policies", "export"
+]
+
+
+class AuditFilters(Request):
     """Calls about files. `q` is a part of the path in any case; `actor` a user's id."""
 
     q: Text | None = Field(default=None, min_length=1, max_length=200)
     actor: UUID | None = None
     session_id: UUID | None = None
-    action: Literal["tree", "content", "download", "zip", "diff", "search", "uploads", "restore"] | None = None
+    action: AuditedAction | None = None
     allowed: bool | None = None
     from_: Annotated[Moment | None, Field(alias="from")] = None
     to: Moment | None = None
+
+
+class AuditQuery(AuditFilters, PageQuery):
+    """A page of calls about files, newest first."""
+
+
+class AuditExportQuery(AuditFilters):
+    """Calls about files, as JSON Lines or CSV."""
+
+    format: Literal["jsonl", "csv"] = "jsonl"
 
 
 class FileAccessAnswer(Wire):

@@ -35,12 +35,14 @@ Permission = Literal[
     "workers:operate",
     "workers:force",
     "audit:read",
+    "file_policies:read",
+    "file_policies:write",
 ]
 PERMISSIONS: frozenset[Permission] = frozenset(get_args(Permission))
 _OPERATORS_ONLY: frozenset[Permission] = frozenset(
     {"queue:drain", "reconcile", "workers:list", "workers:operate", "workers:force"}
 )
-_ADMINS_ONLY: frozenset[Permission] = frozenset({"audit:read"})
+_ADMINS_ONLY: frozenset[Permission] = frozenset({"audit:read", "file_policies:read", "file_policies:write"})
 _OF_ROLE: dict[Role, frozenset[Permission]] = {
     "admin": PERMISSIONS,
     "operator": PERMISSIONS - _ADMINS_ONLY,

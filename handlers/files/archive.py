@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
@@ -33,33 +34,40 @@ class Member:
 
 @dataclass(frozen=True)
 class ArchivePlan:
-    """The members, files of one pack together. Symbolic links are left out and counted: they may lead outside."""
+    """The members, files of one pack together. Symbolic links are left out and counted: they may lead outside. So are
+    `denied` files, which policies deny."""
 
     name: str
     members: list[Member]
     left_out: int
+    denied: int
 
     @property
     def bytes(self) -> int:
         return sum(member.content.size for member in self.members if member.content)
 
 
-def plan_archive(tree: SnapshotTree, folder: str) -> ArchivePlan:
-    """Plan the archive of a folder. Raises NotFound and ArchiveTooLarge."""
+def plan_archive(tree: SnapshotTree, folder: str, *, allows: Callable[[str], bool] = lambda _path: True) -> ArchivePlan:
+    """Plan the archive of what is allowed of a folder. Raises NotFound and ArchiveTooLarge."""
     if not tree.has_folder(folder):
         raise NotFound("The snapshot has no such folder.", code="unknown_path")
     top = safe_name(folder) if folder else tree.root
     names = {folder: top}
     taken = {top.casefold(): 1}
-    members, left_out, size = [], 0, 0
+    members, left_out, denied, size = [], 0, 0, 0
     for entry in tree.below(folder):
         if isinstance(entry, Symlink):
             left_out += 1
             continue
+        is_denied = not allows(entry.path)
+        if is_denied and not isinstance(entry, Folder):
+            denied += 1
+            continue
         name = _free_name(f"{names[split_path(entry.path)[0]]}/{safe_name(entry.path)}", taken)
         if isinstance(entry, Folder):
             names[entry.path] = name
-            members.append(Member(f"{name}/", moment(entry.mtime_ns), None))
+            if not is_denied:
+                members.append(Member(f"{name}/", moment(entry.mtime_ns), None))
         else:
             content = tree.linked(entry) if isinstance(entry, HardLink) else entry
             size += content.size
@@ -67,7 +75,7 @@ def plan_archive(tree: SnapshotTree, folder: str) -> ArchivePlan:
         if len(members) > MOST_MEMBERS or size > MOST_BYTES:
             raise ArchiveTooLarge
     members.sort(key=_by_pack)
-    return ArchivePlan(top, members, left_out)
+    return ArchivePlan(top, members, left_out, denied)
 
 
 def _free_name(name: str, taken: dict[str, int]) -> str:

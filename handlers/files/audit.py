@@ -1,4 +1,4 @@
-"""Write and list who looked at which files. Rows are never changed; the table refuses it."""
+"""Write and list who looked at which files. Rows are never changed, and deleted only when they are old."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from schema.sql import Conn, execute, fetch_all
+from schema.sql import Conn, execute, fetch_all, fetch_value
 
 
 @dataclass(frozen=True)
@@ -67,3 +67,8 @@ def file_audit(conn: Conn, chosen: AuditFilter, *, before: tuple[str, UUID] | No
     return fetch_all(
         conn, "file_audit_page", FileAccessRow, **vars(chosen), before_at=at, before_id=last_id, limit=limit
     )
+
+
+def delete_old_file_audit(conn: Conn, *, days: int, most: int) -> int:
+    """Delete at most so many rows older than `days`, at least 7, the oldest first. Return how many were deleted."""
+    return int(fetch_value(conn, "delete_old_file_audit", days=days, most=most))

@@ -10,12 +10,12 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from handlers.human_loop.patterns import is_too_long, path_matches, text_matches
 from handlers.human_loop.possible_text import might_run, must_match
 from handlers.human_loop.shell_script import SimpleCommand
 from handlers.human_loop.shell_word import Word
 from handlers.human_loop.tool_call import FILE_KINDS, MatchedCall
 from handlers.human_loop.tool_paths import might_lie_in
+from handlers.patterns import is_too_long, path_matches, text_matches
 from schema.approval_rules import ApprovalRuleRow, RuleText
 
 _HOLES = re.compile(r"[\x00\x01]")

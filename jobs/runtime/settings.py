@@ -48,6 +48,12 @@ def _only_server_errors(codes: tuple[int, ...]) -> tuple[int, ...]:
     return codes
 
 
+def _none_or_a_week(days: int) -> int:
+    if 0 < days < 7:
+        raise ValueError("must be 0 or at least 7")
+    return days
+
+
 def _database(value: object) -> object:
     return database_address(value) if isinstance(value, str) else value
 
@@ -136,6 +142,12 @@ class JobSettings(BaseSettings):
     )
     run_limit_per_user: int = Field(
         default=0, ge=0, le=1_000_000, description="The same limit for each user. 0 disables it."
+    )
+    file_audit_days: Annotated[int, AfterValidator(_none_or_a_week)] = Field(
+        default=365,
+        ge=0,
+        le=36_500,
+        description="Delete audit rows of calls about files after N days, at least 7. 0 keeps them.",
     )
     reconcile_seconds: int = Field(default=10, ge=1, le=59, description="Look for stale runs every N seconds.")
 

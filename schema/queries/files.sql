@@ -72,6 +72,9 @@ WHERE (%(user_id)s::uuid IS NULL OR file_audit.user_id = %(user_id)s::uuid)
 ORDER BY file_audit.at DESC, file_audit.id DESC
 LIMIT %(limit)s;
 
+-- name: delete_old_file_audit
+SELECT delete_old_file_audit(%(days)s, %(most)s);
+
 -- name: has_live_files
 SELECT EXISTS (
     SELECT 1 FROM session_workers

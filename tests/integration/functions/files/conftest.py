@@ -39,6 +39,7 @@ class SavedSession:
     api: Api
     conn: psycopg.Connection[Any]
     disk: SessionDisk
+    first: UUID | None = None
 
     @property
     def id(self) -> UUID:

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from handlers.human_loop.approval_rules import MOST_JUDGED, MOST_RULES_OF_AN_APP
-from handlers.human_loop.patterns import LONGEST_TEXT
 from handlers.human_loop.tool_paths import LONGEST_PATH
+from handlers.patterns import LONGEST_TEXT
 from schema.approval_rules import LONGEST_PATTERN
 from schema.forms import MOST_CHOICES
 from schema.wire import Json

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.human_loop.patterns import LONGEST_TEXT, path_matches, program_size, text_matches
+from handlers.patterns import LONGEST_TEXT, path_matches, program_size, text_matches
 from schema.approval_rules import LONGEST_PATTERN
 from tests.steps import steps_of
 from tests.thoroughness import by_chance, chances

@@ -6,7 +6,7 @@ RE2 matches in time linear in the text, whatever the pattern. Python's `re` woul
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import groupby
 
@@ -30,6 +30,12 @@ def path_matches(path: str, pattern: str) -> bool:
     if path.startswith(("/", "~")) != pattern.startswith(("/", "~")):
         return False
     return _is_match(_path_program(pattern), f"/{path}")
+
+
+def path_matcher(pattern: str) -> Callable[[str], bool]:
+    """Return whether paths match the pattern, compiled once for many of them. A first slash or tilde means nothing."""
+    program = _path_program(pattern)
+    return lambda path: _is_match(program, f"/{path}")
 
 
 def is_too_long(text: str) -> bool:

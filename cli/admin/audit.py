@@ -1,0 +1,79 @@
+"""`python -m cli audit`: show or export who looked at which files, over the API."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+from uuid import UUID
+
+from cli.admin.remote import run_over_api
+from cli.chat.client import Api
+from cli.chat.screen import visible
+from schema.wire import Json
+
+if TYPE_CHECKING:
+    from cli.commands import Commands
+
+
+def add_commands(commands: Commands) -> None:
+    about = "show or export who looked at which files, newest first"
+    parser = commands.add_parser("audit", help=about, description=about)
+    parser.add_argument("--user", type=UUID, metavar="ID", help="only this user's calls")
+    parser.add_argument("--session", type=UUID, metavar="ID", help="only calls about this session's files")
+    parser.add_argument("--action", help="tree, content, download, zip, diff, search, uploads, ...")
+    parser.add_argument("--path", metavar="TEXT", help="only paths that contain this text in any case")
+    parser.add_argument("--from", dest="since", metavar="TIME", help="as in RFC 3339: 2026-11-28T00:00:00Z")
+    parser.add_argument("--to", dest="until", metavar="TIME", help="up to, and without, this time")
+    parser.add_argument("--allowed", choices=["true", "false"], help="only allowed calls, or only refused ones")
+    parser.add_argument("--limit", type=int, default=0, metavar="N", help="stop after N calls; default: all")
+    parser.add_argument("--format", choices=["text", "jsonl", "csv"], default="text")
+    parser.set_defaults(run=lambda args: run_over_api(show_audit, args))
+
+
+def show_audit(api: Api, args: argparse.Namespace) -> int:
+    """Write the calls to standard output as they arrive."""
+    pieces = api.download(f"/api/admin/audit/export?{urlencode(_query(args))}")
+    lines = _lines(pieces)
+    most = args.limit + (args.format == "csv") if args.limit else None
+    for number, line in enumerate(lines):
+        if number == most:
+            break
+        sys.stdout.write(_text(json.loads(line)) if args.format == "text" else line)
+    return 0
+
+
+def _query(args: argparse.Namespace) -> dict[str, object]:
+    named = {
+        "actor": args.user,
+        "sessionId": args.session,
+        "action": args.action,
+        "q": args.path,
+        "from": args.since,
+        "to": args.until,
+        "allowed": args.allowed,
+        "format": "csv" if args.format == "csv" else "jsonl",
+    }
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _lines(pieces: Iterator[bytes]) -> Iterator[str]:
+    """Yield whole lines with their ends, as few as memory needs."""
+    rest = b""
+    for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from (f"{line.decode()}\n" for line in whole)
+    if rest:
+        yield rest.decode()
+
+
+def _text(row: Json) -> str:
+    user = row.get("userName") or "nobody"
+    count = f"  {row['bytes']} bytes" if "bytes" in row else f"  {row['files']} files" if "files" in row else ""
+    outcome = "allowed" if row["allowed"] else "refused"
+    where = f"{row.get('sessionId', '-')} {row.get('root', '-')}:{row.get('path', '')}"
+    line = f"{row['at'][:19]}Z  {user}  {row['action']}  {outcome} ({row['reason']})  {where}{count}"
+    return visible(line).replace("\n", "?") + "\n"
