@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from schema.errors import RunyardError
 from schema.worker_limits import DAY_SECONDS, LONGEST_SECONDS
@@ -40,6 +40,21 @@ IdleStopSeconds = Annotated[
         le=LONGEST_SECONDS,
         description="Save and stop a session worker after N seconds without a run. 0 disables it. "
         "An app's limits override it.",
+    ),
+]
+
+
+def _none_or_a_week(days: int) -> int:
+    if 0 < days < 7:
+        raise ValueError("must be 0 or at least 7")
+    return days
+
+
+FileAuditDays = Annotated[
+    int,
+    AfterValidator(_none_or_a_week),
+    Field(
+        ge=0, le=36_500, description="Delete audit rows of calls about files after N days, at least 7. 0 keeps them."
     ),
 ]
 RemoveAfterSeconds = Annotated[

@@ -30,3 +30,15 @@ S3AccessKeyId = Annotated[
 S3SecretAccessKey = Annotated[
     SecretStr | None, Field(description="Secret of that key.", json_schema_extra={"default": _AWS_CHAIN})
 ]
+S3ReadAccessKeyId = Annotated[
+    str | None,
+    Field(
+        description="Access key with which the API reads saved files. Give it the right to read objects and no other; "
+        "the doctor checks that.",
+        json_schema_extra={"default": "`S3_ACCESS_KEY_ID`"},
+    ),
+]
+S3ReadSecretAccessKey = Annotated[
+    SecretStr | None,
+    Field(description="Secret of the reading key.", json_schema_extra={"default": "`S3_SECRET_ACCESS_KEY`"}),
+]

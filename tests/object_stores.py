@@ -44,7 +44,8 @@ class StoreServer:
         """Raises AssertionError with what it said when it does not listen."""
         assert self.folder is not None
         command = [sys.executable, "-m", "cli.local.object_store_server", "--folder", str(self.folder / "store")]
-        command += ["--key-file", str(self.folder / "key"), "--port", str(self.port)]
+        command += ["--key-file", str(self.folder / "key"), "--read-key-file", str(self.folder / "read-key")]
+        command += ["--port", str(self.port)]
         with (self.folder / "store.log").open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS
@@ -64,6 +65,13 @@ class StoreServer:
         if self.process is not None:
             self.process.terminate()
             self.process.wait(20)
+
+    @property
+    def reading_key(self) -> tuple[str, str]:
+        """A key of our own server that only reads."""
+        assert self.folder is not None
+        access_key, secret = (self.folder / "read-key").read_text().split()
+        return access_key, secret
 
 
 @dataclass(frozen=True)
@@ -148,6 +156,7 @@ def elsewhere(endpoint: str) -> StoreSettings:
 def new_server(folder: Path) -> StoreServer:
     access_key, secret = secrets.token_hex(10), secrets.token_urlsafe(30)
     (folder / "key").write_text(f"{access_key}\n{secret}\n")
+    (folder / "read-key").write_text(f"{secrets.token_hex(10)}\n{secrets.token_urlsafe(30)}\n")
     with socket.create_server(("127.0.0.1", 0)) as probe:
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
     settings = StoreSettings(bucket="", endpoint_url=url, access_key_id=access_key, secret_access_key=secret)

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from handlers.workers.lifecycle import LifeLimits
@@ -28,7 +28,15 @@ from schema.settings import (
     fault_sentence,
 )
 from schema.signature import parse_secret
-from schema.store_settings import S3AccessKeyId, S3Bucket, S3EndpointUrl, S3Region, S3SecretAccessKey
+from schema.store_settings import (
+    S3AccessKeyId,
+    S3Bucket,
+    S3EndpointUrl,
+    S3ReadAccessKeyId,
+    S3ReadSecretAccessKey,
+    S3Region,
+    S3SecretAccessKey,
+)
 
 NO_LONGER = {
     "CONTROL_PLANE_STORAGE": "there is one storage, PostgreSQL (DATABASE_URL)",
@@ -174,16 +182,8 @@ class ApiSettings(BaseSettings):
     s3_region: S3Region = "us-east-1"
     s3_access_key_id: S3AccessKeyId = None
     s3_secret_access_key: S3SecretAccessKey = None
-    s3_read_access_key_id: str | None = Field(
-        default=None,
-        description="Access key with which the API reads saved files. Give it the right to read objects and no other.",
-        json_schema_extra={"default": "`S3_ACCESS_KEY_ID`"},
-    )
-    s3_read_secret_access_key: SecretStr | None = Field(
-        default=None,
-        description="Secret of the reading key.",
-        json_schema_extra={"default": "`S3_SECRET_ACCESS_KEY`"},
-    )
+    s3_read_access_key_id: S3ReadAccessKeyId = None
+    s3_read_secret_access_key: S3ReadSecretAccessKey = None
     log_level: LogLevel = "INFO"
 
     @model_validator(mode="before")

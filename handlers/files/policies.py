@@ -41,7 +41,7 @@ class FilePolicy:
 
 
 @dataclass(frozen=True)
-class Reader:
+class FileReader:
     """The user who reads, and the app of the session whose files are read."""
 
     user_id: UUID
@@ -49,7 +49,7 @@ class Reader:
     app_id: UUID
 
 
-def deciding_policy(policies: Iterable[FilePolicy], reader: Reader, root: Root, path: str) -> FilePolicy | None:
+def deciding_policy(policies: Iterable[FilePolicy], reader: FileReader, root: Root, path: str) -> FilePolicy | None:
     """Return the policy that decides about the path; None when none does, and then the path may be read.
 
     A pattern covers the paths that it matches and everything below them. The most specific policy decides: one for the
@@ -62,7 +62,7 @@ def deciding_policy(policies: Iterable[FilePolicy], reader: Reader, root: Root, 
 class PathRules:
     """The policies of one reader and root, compiled for many paths."""
 
-    def __init__(self, policies: Iterable[FilePolicy], reader: Reader, root: Root) -> None:
+    def __init__(self, policies: Iterable[FilePolicy], reader: FileReader, root: Root) -> None:
         concerned = (policy for policy in policies if _concerns(policy, reader, root))
         self._ranked = [(_matcher(root, policy), policy) for policy in sorted(concerned, key=_rank_of, reverse=True)]
         self._root = root
@@ -108,7 +108,7 @@ class PathRules:
         return False
 
 
-def _concerns(policy: FilePolicy, reader: Reader, root: Root) -> bool:
+def _concerns(policy: FilePolicy, reader: FileReader, root: Root) -> bool:
     return (
         policy.root in (None, root)
         and policy.app_id in (None, reader.app_id)

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from handlers.access.permissions import Actor
 from handlers.apps.apps import app_by_id
-from handlers.files.policies import FilePolicy, PathRules, PolicyEffect, Reader
+from handlers.files.policies import FilePolicy, FileReader, PathRules, PolicyEffect
 from schema.errors import Conflict, Invalid, NotFound
 from schema.rows import Role, UserRow
-from schema.sql import Conn, execute, fetch_all, fetch_one
+from schema.sql import Conn, fetch_all, fetch_one, fetch_value
 from schema.workspace_api import Root
 
 MOST_POLICIES = 1000
@@ -36,7 +36,7 @@ def set_file_policy(conn: Conn, new: NewPolicy) -> FilePolicy:
         app_by_id(conn, new.app_id)
     if new.user_id is not None and fetch_one(conn, "user_by_id", UserRow, user_id=new.user_id) is None:
         raise NotFound("There is no such user.", code="unknown_user")
-    execute(conn, "lock_file_policies")
+    fetch_value(conn, "lock_file_policies")
     policy = fetch_one(conn, "set_file_policy", FilePolicy, **{**vars(new), "pattern": pattern}, most=MOST_POLICIES)
     if policy is None:
         raise Conflict(f"There are at most {MOST_POLICIES} file policies.", code="too_many_policies")
@@ -59,7 +59,7 @@ def delete_file_policy(conn: Conn, policy_id: UUID) -> FilePolicy:
 
 def path_rules(conn: Conn, actor: Actor, *, app_id: UUID, root: Root) -> PathRules:
     """Return what the actor may read of this root in sessions of the app."""
-    reader = Reader(user_id=actor.user_id, role=actor.role, app_id=app_id)
+    reader = FileReader(user_id=actor.user_id, role=actor.role, app_id=app_id)
     return PathRules(fetch_all(conn, "file_policies_of_reader", FilePolicy, **vars(reader)), reader, root)
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from jobs.doctor import Finding
 from jobs.doctor.deployment import check_host, check_postgres, check_providers
+from jobs.doctor.reading_key import check_reading_key
 from jobs.doctor.store import check_store
 from jobs.runtime.settings import JobSettings
 
@@ -32,6 +33,7 @@ def find_all(settings: JobSettings) -> list[Finding]:
     return [
         *check_postgres(settings.dsn),
         *check_store(settings.store),
+        *check_reading_key(settings.store, settings.reading_store),
         *check_providers(settings.providers_file),
         *check_host(settings),
     ]

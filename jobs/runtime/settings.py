@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ from schema.settings import (
     AgentsDir,
     AgentSilentSeconds,
     BadSetting,
+    FileAuditDays,
     HeartbeatSeconds,
     IdleStopSeconds,
     LeaseSeconds,
@@ -34,7 +36,16 @@ from schema.settings import (
     fault_sentence,
 )
 from schema.signature import parse_secret
-from schema.store_settings import S3AccessKeyId, S3Bucket, S3EndpointUrl, S3Region, S3SecretAccessKey, WebAddress
+from schema.store_settings import (
+    S3AccessKeyId,
+    S3Bucket,
+    S3EndpointUrl,
+    S3ReadAccessKeyId,
+    S3ReadSecretAccessKey,
+    S3Region,
+    S3SecretAccessKey,
+    WebAddress,
+)
 from schema.worker_limits import DAY_SECONDS, LONGEST_SECONDS
 
 
@@ -46,12 +57,6 @@ def _only_server_errors(codes: tuple[int, ...]) -> tuple[int, ...]:
     if any(not 500 <= code <= 599 for code in codes):
         raise ValueError("only 5xx may be retried")
     return codes
-
-
-def _none_or_a_week(days: int) -> int:
-    if 0 < days < 7:
-        raise ValueError("must be 0 or at least 7")
-    return days
 
 
 def _database(value: object) -> object:
@@ -143,12 +148,7 @@ class JobSettings(BaseSettings):
     run_limit_per_user: int = Field(
         default=0, ge=0, le=1_000_000, description="The same limit for each user. 0 disables it."
     )
-    file_audit_days: Annotated[int, AfterValidator(_none_or_a_week)] = Field(
-        default=365,
-        ge=0,
-        le=36_500,
-        description="Delete audit rows of calls about files after N days, at least 7. 0 keeps them.",
-    )
+    file_audit_days: FileAuditDays = 365
     reconcile_seconds: int = Field(default=10, ge=1, le=59, description="Look for stale runs every N seconds.")
 
     sync_dirty_seconds: Seconds = Field(
@@ -205,6 +205,8 @@ class JobSettings(BaseSettings):
     s3_region: S3Region = "us-east-1"
     s3_access_key_id: S3AccessKeyId = None
     s3_secret_access_key: S3SecretAccessKey = None
+    s3_read_access_key_id: S3ReadAccessKeyId = None
+    s3_read_secret_access_key: S3ReadSecretAccessKey = None
     s3_worker_endpoint_url: WebAddress | None = Field(
         default=None,
         description="Address at which executors reach the object store.",
@@ -251,6 +253,16 @@ class JobSettings(BaseSettings):
             secret_access_key=secret.get_secret_value() if secret else None,
             worker_endpoint_url=self.s3_worker_endpoint_url,
             link_seconds=self.s3_link_seconds,
+        )
+
+    @property
+    def reading_store(self) -> StoreSettings | None:
+        """The store by the API's reading key; None without a store or such a key."""
+        secret = self.s3_read_secret_access_key
+        if self.store is None or self.s3_read_access_key_id is None or secret is None:
+            return None
+        return replace(
+            self.store, access_key_id=self.s3_read_access_key_id, secret_access_key=secret.get_secret_value()
         )
 
     @property

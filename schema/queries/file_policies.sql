@@ -20,7 +20,7 @@ LIMIT %(limit)s;
 
 -- name: lock_file_policies
 -- Serializes changes, so that the count below holds.
-LOCK TABLE file_policies IN SHARE ROW EXCLUSIVE MODE;
+SELECT pg_advisory_xact_lock(hashtext('runyard.file_policies'));
 
 -- name: set_file_policy
 -- One for the same readers, root and pattern is replaced. No row when there are too many already.

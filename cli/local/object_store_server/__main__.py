@@ -3,7 +3,7 @@
 The server listens on 127.0.0.1 and on each `--also` address.
 
 The key file holds the access key id and the secret, one per line, so that neither appears in a command line or an
-environment.
+environment. `--read-key-file` names a file with a second key, which only reads.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def main() -> int:
     )
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--key-file", type=Path, required=True)
+    parser.add_argument("--read-key-file", type=Path)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument(
         "--also",
@@ -39,7 +40,8 @@ def main() -> int:
         help="a further address of this machine to listen on",
     )
     args = parser.parse_args()
-    access_key, secret = args.key_file.read_text().split()
+    key = read_key(args.key_file)
+    reading_key = read_key(args.read_key_file) if args.read_key_file else None
     configure_logs("store")
     try:
         objects = ObjectFolder(args.folder)
@@ -49,7 +51,7 @@ def main() -> int:
     try:
         # No access log: a presigned URL is a secret while it is valid.
         config = uvicorn.Config(
-            S3Subset(objects, Credentials(access_key, secret)),
+            S3Subset(objects, key, reading_key=reading_key),
             access_log=False,
             log_config=None,
             lifespan="off",
@@ -60,6 +62,11 @@ def main() -> int:
     finally:
         objects.close()
     return 0
+
+
+def read_key(file: Path) -> Credentials:
+    access_key, secret = file.read_text().split()
+    return Credentials(access_key, secret)
 
 
 def local_address(host: str) -> str:

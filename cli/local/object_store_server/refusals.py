@@ -27,4 +27,5 @@ BAD_XML = S3Refused(400, "MalformedXML", "The body is not valid XML for this req
 BAD_NAME = S3Refused(400, "InvalidBucketName", "The specified bucket is not valid.")
 BAD_KEY = S3Refused(400, "KeyTooLongError", "A key must be UTF-8 of 1 to 1024 bytes.")
 NOT_HERE = S3Refused(501, "NotImplemented", "The trial store does not support this request.")
+READS_ONLY = S3Refused(403, "AccessDenied", "This key only reads.")
 NOT_ALLOWED = S3Refused(405, "MethodNotAllowed", "The specified method is not allowed against this resource.")

@@ -29,7 +29,7 @@ from cli.local.object_store_server.bodies import (
 )
 from cli.local.object_store_server.objects import ListedObject, ObjectFolder
 from cli.local.object_store_server.refusals import S3Refused
-from cli.local.object_store_server.signatures import SignedRequest, check_signature
+from cli.local.object_store_server.signatures import SignedRequest, check_signature, claimed_key
 
 MAX_KEYS = 1000
 KEPT_HEADERS = ("content-type", "content-encoding", "content-disposition", "content-language", "cache-control")
@@ -46,9 +46,10 @@ _log = logging.getLogger(__name__)
 class S3Subset:
     """The ASGI application."""
 
-    def __init__(self, objects: ObjectFolder, key: Credentials) -> None:
+    def __init__(self, objects: ObjectFolder, key: Credentials, *, reading_key: Credentials | None = None) -> None:
         self._objects = objects
         self._key = key
+        self._reading_key = reading_key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,9 +70,10 @@ class S3Subset:
     async def _answer(self, request: Request) -> Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
         signed_request = SignedRequest(request.method, raw_path(request), request.url.query, headers)
-        s3_request = ObjectRequest(
-            request, digest=check_signature(signed_request, key=self._key, now=datetime.now(UTC))
-        )
+        key = self._key_of(signed_request)
+        s3_request = ObjectRequest(request, digest=check_signature(signed_request, key=key, now=datetime.now(UTC)))
+        if key is not self._key and request.method not in ("GET", "HEAD"):
+            raise refusals.READS_ONLY
         kind = "object" if s3_request.key else "bucket" if s3_request.bucket else "server"
         verb: Callable[[ObjectRequest], Awaitable[Response]] | None = getattr(
             self, f"_{request.method.lower()}_{kind}", None
@@ -83,6 +85,12 @@ class S3Subset:
         if kind != "server" and (request.method, kind) != ("PUT", "bucket"):
             await self._refuse_missing_bucket(s3_request.bucket)
         return await verb(s3_request)
+
+    def _key_of(self, request: SignedRequest) -> Credentials:
+        """Return the reading key for a request that names it, else the main key, which the signature must fit."""
+        if self._reading_key is not None and claimed_key(request) == self._reading_key.access_key:
+            return self._reading_key
+        return self._key
 
     async def _refuse_missing_bucket(self, bucket: str) -> None:
         if not await asyncio.to_thread(self._objects.has_bucket, bucket):

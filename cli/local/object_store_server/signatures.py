@@ -44,6 +44,13 @@ class Signed:
     timestamp: str
 
 
+def claimed_key(request: SignedRequest) -> str:
+    """Return the id of the access key that the request names; empty without one. Nothing proves it yet."""
+    named = dict(parse_qsl(request.query)).get("X-Amz-Credential", "")
+    _, _, header = request.headers.get("authorization", "").partition("Credential=")
+    return (named or header).partition("/")[0]
+
+
 def check_signature(request: SignedRequest, *, key: Credentials, now: datetime) -> str | None:
     """Return the hexadecimal SHA-256 that the body must have; None when it is unsigned. Raise S3Refused."""
     if "X-Amz-Signature=" in request.query:

@@ -19,7 +19,7 @@ from schema.wire import Json
 from tests.integration.executor.snapshotter.objects import Objects
 from tests.integration.executor.snapshotter.session_disk import SessionDisk
 from tests.integration.functions.conftest import SECRET, Api, answer_json
-from tests.object_stores import RunningStore
+from tests.object_stores import RunningStore, StoreServer
 
 
 @dataclass
@@ -94,16 +94,18 @@ class SavedSession:
 
 
 @pytest.fixture
-def settings(database: str, object_store: RunningStore) -> ApiSettings:
+def settings(database: str, object_store: RunningStore, store_server: StoreServer) -> ApiSettings:
+    """The API reads with a key that only reads, where the store is our own."""
     told = object_store.settings
+    reading = store_server.reading_key if store_server.folder else (told.access_key_id, told.secret_access_key)
     return read_settings(
         database_url=database,
         secret_key=SECRET,
         database_pool_size=4,
         s3_endpoint_url=told.endpoint_url,
         s3_bucket=told.bucket,
-        s3_access_key_id=told.access_key_id,
-        s3_secret_access_key=told.secret_access_key,
+        s3_read_access_key_id=reading[0],
+        s3_read_secret_access_key=reading[1],
     )
 
 

@@ -16,8 +16,9 @@ import pytest
 
 from jobs.doctor import Finding
 from jobs.doctor.deployment import check_postgres, check_providers
+from jobs.doctor.reading_key import check_reading_key
 from jobs.doctor.store import PART, check_store
-from tests.object_stores import ROOT, RunningStore
+from tests.object_stores import ROOT, RunningStore, StoreServer
 from tests.store_faults import Fault, HurtStore
 
 
@@ -46,6 +47,32 @@ def test_what_is_wrong_is_a_line_with_what_to_do_and_a_status(database: str, obj
     assert "WRONG  object store" in done.stdout
     assert "-> check S3_ACCESS_KEY_ID" in done.stdout
     assert "mistyped" not in done.stdout + done.stderr
+
+
+def test_a_reading_key_that_only_reads_is_called_so(store_server: StoreServer, object_store: RunningStore) -> None:
+    access_key, secret = store_server.reading_key
+    reading = replace(object_store.settings, access_key_id=access_key, secret_access_key=secret)
+    [finding] = check_reading_key(object_store.settings, reading)
+    assert (finding.state, "refuses its writes" in finding.what) == ("ok", True)
+    assert object_store.keys() == set()
+
+
+def test_a_reading_key_that_writes_or_reads_nothing_is_wrong(object_store: RunningStore) -> None:
+    settings = object_store.settings
+    [writing] = check_reading_key(settings, settings)
+    assert (writing.state, writing.what) == ("wrong", "the API's key can write")
+    [unknown] = check_reading_key(settings, replace(settings, access_key_id="nobody"))
+    assert (unknown.state, "S3_READ_ACCESS_KEY_ID" in unknown.todo) == ("wrong", True)
+    assert object_store.keys() == set()
+
+
+def test_an_api_without_a_key_of_its_own_is_a_note(database: str, object_store: RunningStore) -> None:
+    assert [finding.state for finding in check_reading_key(object_store.settings, None)] == ["note"]
+    environment = {**object_store.environment, "S3_READ_ACCESS_KEY_ID": object_store.settings.access_key_id or ""}
+    environment["S3_READ_SECRET_ACCESS_KEY"] = object_store.settings.secret_access_key or ""
+    done = doctor({"DATABASE_URL": database, **environment})
+    assert done.returncode == 1
+    assert "the API's key can write" in done.stdout
 
 
 def test_no_store_is_a_note() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.files.policies import FileDenied, FilePolicy, PathRules, Reader, deciding_policy
+from handlers.files.policies import FileDenied, FilePolicy, FileReader, PathRules, deciding_policy
 from handlers.files.policy_changes import read_pattern
 from schema.errors import Invalid
 from schema.snapshot_manifest import path_text
@@ -24,7 +24,7 @@ paths = st.lists(st.sampled_from(["a", "b", "ab", "aab", ".env", "ä", "~", "new
     "/".join
 )
 roots: st.SearchStrategy[Root] = st.sampled_from(["workspace", "agent"])
-readers = st.builds(Reader, user_id=ids, role=st.sampled_from(["admin", "operator", "member"]), app_id=ids)
+readers = st.builds(FileReader, user_id=ids, role=st.sampled_from(["admin", "operator", "member"]), app_id=ids)
 policies = st.builds(
     FilePolicy,
     id=st.uuids(),
@@ -38,7 +38,7 @@ policies = st.builds(
     created_at=st.just(datetime(2026, 1, 1, tzinfo=UTC)),
 )
 some_policies = st.lists(policies, max_size=8)
-READER = Reader(user_id=UUID(int=1), role="member", app_id=UUID(int=1))
+READER = FileReader(user_id=UUID(int=1), role="member", app_id=UUID(int=1))
 EVERYONE = FilePolicy(
     UUID(int=9), "deny", "secrets", None, None, None, None, "ask Ada", datetime(2026, 1, 1, tzinfo=UTC)
 )
@@ -62,7 +62,7 @@ def names_match(path: list[str], pattern: list[str]) -> bool:
     return bool(path) and name_matches(path[0], pattern[0]) and names_match(path[1:], pattern[1:])
 
 
-def expected(given_policies: list[FilePolicy], reader: Reader, root: Root, path: str) -> str:
+def expected(given_policies: list[FilePolicy], reader: FileReader, root: Root, path: str) -> str:
     """Return the effect: the policies that concern the path, sorted step by step from the least specific one."""
     found = [
         policy
@@ -90,7 +90,7 @@ def expected(given_policies: list[FilePolicy], reader: Reader, root: Root, path:
 
 @given(some_policies, readers, roots, paths)
 def test_the_most_specific_policy_decides(
-    given_policies: list[FilePolicy], reader: Reader, root: Root, path: str
+    given_policies: list[FilePolicy], reader: FileReader, root: Root, path: str
 ) -> None:
     deciding = deciding_policy(given_policies, reader, root, path)
     assert (deciding.effect if deciding else "allow") == expected(given_policies, reader, root, path)
@@ -98,7 +98,7 @@ def test_the_most_specific_policy_decides(
 
 @given(some_policies, readers, roots, paths, st.randoms(use_true_random=False))
 def test_the_order_of_policies_means_nothing(
-    given_policies: list[FilePolicy], reader: Reader, root: Root, path: str, chance: random.Random
+    given_policies: list[FilePolicy], reader: FileReader, root: Root, path: str, chance: random.Random
 ) -> None:
     shuffled = chance.sample(given_policies, len(given_policies))
     rules = [PathRules(each, reader, root) for each in (given_policies, shuffled)]
@@ -106,7 +106,7 @@ def test_the_order_of_policies_means_nothing(
 
 
 @given(policies, readers, roots, paths)
-def test_deny_wins_a_tie(policy: FilePolicy, reader: Reader, root: Root, path: str) -> None:
+def test_deny_wins_a_tie(policy: FilePolicy, reader: FileReader, root: Root, path: str) -> None:
     tied = [replace(policy, effect="allow"), replace(policy, effect="deny")]
     deciding = deciding_policy(tied, reader, root, path)
     assert deciding is None or deciding.effect == "deny"
@@ -114,7 +114,7 @@ def test_deny_wins_a_tie(policy: FilePolicy, reader: Reader, root: Root, path: s
 
 @given(some_policies, readers, roots, paths, paths)
 def test_what_is_below_a_denied_path_is_denied_unless_an_exception_says_so(
-    given_policies: list[FilePolicy], reader: Reader, root: Root, path: str, below: str
+    given_policies: list[FilePolicy], reader: FileReader, root: Root, path: str, below: str
 ) -> None:
     denials = [policy for policy in given_policies if policy.effect == "deny"]
     rules = PathRules(denials, reader, root)
@@ -125,7 +125,7 @@ def test_what_is_below_a_denied_path_is_denied_unless_an_exception_says_so(
 
 @given(some_policies, readers, roots, paths)
 def test_folders_lead_to_each_path_that_a_plain_exception_allows(
-    given_policies: list[FilePolicy], reader: Reader, root: Root, path: str
+    given_policies: list[FilePolicy], reader: FileReader, root: Root, path: str
 ) -> None:
     exception = replace(
         EVERYONE,
