@@ -51,10 +51,11 @@ def _plain(options: RunOptions, provider: Provider) -> RunSettings:
 def _claude_code(options: RunOptions, provider: Provider) -> RunSettings:
     """Pass options of the Claude Agent SDK in the session's `_meta`.
 
-    Prompt suggestions are disabled, because each would cost a model request after the turn.
+    Prompt suggestions are disabled, because each would cost a model request after the turn. A session with a title is
+    not titled by the model, whose cost no run would show.
     """
     tools = options.tools or Tools()
-    own: Json = {"promptSuggestions": False, **(options.provider_options or {})}
+    own: Json = {"promptSuggestions": False, "title": "Runyard", **(options.provider_options or {})}
     if tools.allow:
         own["allowedTools"] = tools.allow
     if tools.deny:

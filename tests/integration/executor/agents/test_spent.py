@@ -66,12 +66,13 @@ def test_a_cost_after_a_stopped_run_is_the_runs_own(
         assert third_cost["amount"] == pytest.approx(first_cost["amount"], rel=0.05)
 
 
-def test_opencode_asks_its_model_for_no_title(model: ModelServer, tmp_path: Path, folders: SessionFolders) -> None:
-    model.add(CHEAP)
+@pytest.mark.parametrize("name", ["claude-code", "opencode"])
+def test_no_title_is_asked_of_the_model(name: str, model: ModelServer, tmp_path: Path, folders: SessionFolders) -> None:
+    model.add(RUNS, CHEAP)
 
-    folders.take(scripted_agent("opencode", model, tmp_path), "Name me", mode="auto", timeout_seconds=100)
+    folders.take(scripted_agent(name, model, tmp_path), "Name me after my prompt", mode="auto", timeout_seconds=100)
 
-    assert [request["side"] for request in model.state()["requests"]] == [False]
+    assert [request["side"] for request in model.state()["requests"]] == [False, False]
 
 
 def test_without_its_entry_only_the_first_run_has_numbers(
