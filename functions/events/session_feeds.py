@@ -17,13 +17,14 @@ from uuid import UUID
 import structlog
 from psycopg import OperationalError
 
+from functions.events.fair_readers import FairReaders
 from functions.events.pages import PAGE, FramePage, read_page
 from functions.runtime.database import Database
 from functions.runtime.log_notifier import KnownHead, LogNotifier
 from functions.runtime.socket_hub import FAILED, SocketHub
 from functions.runtime.socket_peer import SocketPeer
 
-READERS, READERS_BEHIND = 4, 4
+READERS, READERS_BEHIND, BEHIND_OF_A_USER = 4, 4, 3
 RETRY_SECONDS = 1.0
 _log = structlog.get_logger("functions.events.session_feeds")
 
@@ -58,6 +59,7 @@ class Subscription:
 
     feed: Feed
     peer: SocketPeer
+    user_id: UUID
     queued: int
     sent: int
     limit: int = PAGE
@@ -76,20 +78,22 @@ class SessionFeeds:
         self._asked: dict[tuple[UUID, int, int], list[Subscription]] = {}
         self._lock = threading.Lock()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="feed")
-        self._readers_behind = ThreadPoolExecutor(READERS_BEHIND, thread_name_prefix="feed-behind")
+        self._readers_behind = FairReaders(READERS_BEHIND, each=BEHIND_OF_A_USER, name="feed-behind")
 
     def stop(self) -> None:
-        for pool in (self._readers, self._readers_behind):
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._readers.shutdown(wait=False, cancel_futures=True)
+        self._readers_behind.stop()
 
-    def apart(self, do: Callable[[], None]) -> None:
-        """Do in a reading thread what the hub must not wait for."""
-        self._readers_behind.submit(do)
+    def apart(self, user_id: UUID, do: Callable[[], None]) -> None:
+        """Do for the user, in a reading thread, what the hub must not wait for."""
+        self._readers_behind.submit(user_id, do)
 
-    def subscribe(self, peer: SocketPeer, session_id: UUID, *, after: int, last_seq: int) -> Subscription:
+    def subscribe(
+        self, peer: SocketPeer, session_id: UUID, *, user_id: UUID, after: int, last_seq: int
+    ) -> Subscription:
         """Send the peer every event after the cursor, once and in order. The log ends at `last_seq` or later."""
         feed = self._feeds.get(session_id) or self._begin(session_id, last_seq)
-        subscription = Subscription(feed, peer, queued=after, sent=after)
+        subscription = Subscription(feed, peer, user_id, queued=after, sent=after)
         feed.subscriptions.add(subscription)
         self._go_on(subscription)
         return subscription
@@ -186,7 +190,7 @@ class SessionFeeds:
         asking = self._asked.setdefault(key, [])
         asking.append(subscription)
         if len(asking) == 1:
-            self._readers_behind.submit(self._read_apart, key)
+            self._readers_behind.submit(subscription.user_id, partial(self._read_apart, key))
 
     def _read_apart(self, key: tuple[UUID, int, int]) -> None:
         session_id, after, limit = key

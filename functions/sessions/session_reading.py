@@ -79,7 +79,9 @@ class SessionReading:
         if begin.snapshot is not None:
             parts.hub.send(peer, text_frame(begin.snapshot))
         parts.presence.enter(self.session_id, actor, peer, gets_presence=gets_presence)
-        self._subscription = parts.feeds.subscribe(peer, self.session_id, after=begin.after, last_seq=begin.last_seq)
+        self._subscription = parts.feeds.subscribe(
+            peer, self.session_id, user_id=actor.user_id, after=begin.after, last_seq=begin.last_seq
+        )
         self._watched = (
             parts.access.watch(OpenStream(actor.credential_id, self.session_id), self._tell)
             if actor.credential_id

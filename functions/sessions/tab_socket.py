@@ -122,7 +122,7 @@ class TabSocket:
             return
         mine = self._opening[wanted.session_id] = object()
         self._openings += 1
-        self._parts.feeds.apart(partial(self._read, wanted, mine))
+        self._parts.feeds.apart(self.actor.user_id, partial(self._read, wanted, mine))
 
     def _unsubscribe(self, session_id: UUID) -> None:
         self._opening.pop(session_id, None)
