@@ -82,9 +82,8 @@ def work(settings: JobSettings, *, accept_loss: bool = False) -> None:
         logging.getLogger(logger_name).setLevel(level)
     tasks.schedule(app, reconcile_seconds=settings.reconcile_seconds)
     with open_task_context(settings) as context:
-        if not asyncio.run(_first_answer(settings.dsn)):
+        if not _checked_key(context, accept_loss=accept_loss):
             return
-        check_secret_key(context, accept_loss=accept_loss, say=say)
         presence = Presence(
             settings.dsn,
             claimer=context.claimer,
@@ -104,6 +103,15 @@ def check_key(settings: JobSettings, *, accept_loss: bool) -> None:
     """Check the secret key and do no work. Raise SecretKeyUnfit."""
     with open_task_context(settings) as context:
         check_secret_key(context, accept_loss=accept_loss, say=say)
+
+
+def _checked_key(context: TaskContext, *, accept_loss: bool) -> bool:
+    """Check the secret key as soon as PostgreSQL answers. Return False on a stop request. Raise SecretKeyUnfit."""
+    while asyncio.run(_first_answer(context.settings.dsn)):
+        with suppress(psycopg.OperationalError):  # it went away again
+            check_secret_key(context, accept_loss=accept_loss, say=say)
+            return True
+    return False
 
 
 def say(text: str) -> None:

@@ -19,7 +19,7 @@ from tests.benchmarks.report import Line
 from tests.benchmarks.trees import make_tree
 from tests.model_server.starter import model_server
 
-SAMPLES = 12
+SAMPLES = 8
 NOTED_SECONDS = 3.0
 ASK: Json = {"mode": "ask"}
 WAITS: Json = {"onExpiry": "wait"}
