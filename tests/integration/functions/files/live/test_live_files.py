@@ -112,3 +112,18 @@ def test_others_see_nothing_of_it(live: LiveSession, member: str) -> None:
         assert stranger.get(url.replace(str(live.id), str(uuid4()))).status_code == 404
     rows = live.api.get(f"/api/admin/audit?sessionId={live.id}&allowed=false").get_json()["items"]
     assert {row["action"] for row in rows} == {"tree", "content", "download", "search", "zip"}
+
+
+def test_a_policy_holds_for_live_files_as_for_saved_ones(live: LiveSession) -> None:
+    (live.workspace / "keys").mkdir()
+    (live.workspace / "keys" / "private").write_text("secret")
+    policy = {"effect": "deny", "pattern": "keys", "reason": "Keys are for operators."}
+    assert live.api.post("/api/admin/file-policies", policy).status_code == 201
+    page = live.read("tree")
+    assert (page["state"], "keys" in [item["name"] for item in page["items"]]) == ("live", False)
+    assert live.read("search", q="private")["items"] == []
+    for verb in ("content", "download"):
+        assert live.get(verb, path="keys/private").status_code == 403
+    snapshot = str(uuid4())
+    body = {"sessionId": str(live.id), "snapshot": snapshot, "path": "keys/private"}
+    assert live.api.post("/api/files/restore", body).status_code == 403
