@@ -45,3 +45,9 @@ class RunOptions(Request):
         if self.tools is not None:
             names += [f"tools.{side}" for side in ("allow", "deny") if getattr(self.tools, side)]
         return names
+
+
+def provider_options() -> list[str]:
+    """Return the names of all options that a provider may support."""
+    names = [to_camel(name) for name in RunOptions.model_fields if name not in _OF_RUNYARD]
+    return [*names, *(f"tools.{side}" for side in Tools.model_fields)]

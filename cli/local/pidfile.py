@@ -64,6 +64,17 @@ def read_running(data_dir: DataDir) -> Running | None:
     return Running(pid=record["pid"], url=record["url"], children=children)
 
 
+def is_running(data_dir: DataDir) -> bool:
+    """Whether a supervisor of this clone lives."""
+    try:
+        with hold_lock(data_dir):
+            return False
+    except FileNotFoundError:
+        return False
+    except AlreadyRunning:
+        return True
+
+
 def uses_other_database(data_dir: DataDir, environ: Mapping[str, str]) -> bool:
     """Whether DATABASE_URL names a database other than this clone's own (see `python -m cli env`)."""
     return environ.get("DATABASE_URL", "") not in ("", postgres_dsn(data_dir.postgres))

@@ -104,12 +104,17 @@ def rotate_log(log: Path, *, above_bytes: int = LOG_BYTES) -> None:
         log.replace(log.with_name(f"{log.name}.1"))
 
 
-def last_lines(log: Path, *, count: int = 15) -> str:
-    """Return the last `count` lines of a log; an empty string when the file is missing."""
+def log_bytes(log: Path) -> int:
+    """Return a log's size; 0 when it is missing."""
+    return log.stat().st_size if log.exists() else 0
+
+
+def last_lines(log: Path, *, count: int = 15, since: int = 0) -> str:
+    """Return the last `count` lines of a log after its first `since` bytes; an empty string when it is missing."""
     if not log.exists():
         return ""
     with log.open("rb") as stream:
-        stream.seek(max(0, log.stat().st_size - 16 * 1024))
+        stream.seek(max(since, log.stat().st_size - 16 * 1024))
         text = stream.read().decode(errors="replace")
     return "\n".join(text.splitlines()[-count:])
 

@@ -20,7 +20,7 @@ from types import FrameType
 
 import psutil
 
-from cli.local.processes import descendants, describe_end, family, last_lines, signal_all
+from cli.local.processes import descendants, describe_end, family, last_lines, log_bytes, signal_all
 from schema.prctl import become_subreaper
 
 FIRST_PAUSE_SECONDS = 0.2
@@ -56,11 +56,13 @@ class Program:
 
 @dataclass
 class WatchedProgram:
-    """A program and its current process; `due` is the time of its pending restart (monotonic seconds)."""
+    """A program and its current process; `due` is the time of its pending restart (monotonic seconds), `log_before`
+    what its log held before (bytes)."""
 
     program: Program
     process: subprocess.Popen[bytes]
     since: float
+    log_before: int
     pause: float = FIRST_PAUSE_SECONDS
     due: float | None = None
 
@@ -95,13 +97,15 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda _sig, _frame: None)
 
     def start(self, program: Program) -> subprocess.Popen[bytes]:
-        watched = WatchedProgram(program, program.start(), time.monotonic())
+        log_before = log_bytes(program.log)
+        watched = WatchedProgram(program, program.start(), time.monotonic(), log_before)
         self._watched.append(watched)
         self._tell_change()
         return watched.process
 
     def run_to_end(self, program: Program, *, seconds: float) -> None:
         """Run a program until it ends by itself. Raise StartFailed when it fails, StopRequested on a stop."""
+        log_before = log_bytes(program.log)
         process = program.start()
         try:
             self._wait(lambda: process.poll() is not None, seconds=seconds, what=program.name)
@@ -110,7 +114,7 @@ class Supervisor:
                 process.kill()
                 process.wait()
         if process.returncode != 0:
-            raise StartFailed(_sentence(program, f"{describe_end(process.returncode)}"))
+            raise StartFailed(_sentence(program, describe_end(process.returncode), log_before))
 
     def wait_until(self, condition: Callable[[], bool], *, seconds: float, what: str) -> None:
         """Wait for a condition. Raise StartFailed when a program ends, TookTooLong after `seconds`, StopRequested."""
@@ -164,7 +168,8 @@ class Supervisor:
         self._reap_orphans()
         for watched in self._watched:
             if watched.process.poll() is not None:
-                raise StartFailed(_sentence(watched.program, describe_end(watched.process.returncode)))
+                how = describe_end(watched.process.returncode)
+                raise StartFailed(_sentence(watched.program, how, watched.log_before))
         return True
 
     def _wait(self, condition: Callable[[], bool], *, seconds: float, what: str) -> None:
@@ -234,5 +239,6 @@ def _living(watched: Sequence[WatchedProgram]) -> list[psutil.Process]:
     return [psutil.Process(child.process.pid) for child in watched if child.process.poll() is None]
 
 
-def _sentence(program: Program, how: str) -> str:
-    return f"The {program.name} {how} during the start. The end of {program.log}:\n{last_lines(program.log)}"
+def _sentence(program: Program, how: str, log_before: int) -> str:
+    end = last_lines(program.log, since=log_before)
+    return f"The {program.name} {how} during the start. The end of {program.log}:\n{end}"

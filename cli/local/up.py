@@ -6,6 +6,7 @@ it started. The data in `.runyard/` stay for the next start.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shlex
@@ -137,7 +138,9 @@ def prepare_data_dir(data_dir: DataDir) -> None:
 
 
 def say(text: str) -> None:
-    print(text, flush=True)
+    """Print for the person at the terminal. A terminal that is closed changes nothing else."""
+    with contextlib.suppress(OSError):
+        print(text, flush=True)
 
 
 def _run(data_dir: DataDir, port: int, environ: Mapping[str, str], *, accept_loss: bool) -> int:
@@ -197,7 +200,8 @@ def _start(
     supervisor.start(program("worker", [sys.executable, "-m", "jobs"], data_dir=data_dir, env=worker_env))
     supervisor.wait_until(partial(is_ready, _url(port)), seconds=READY_SECONDS, what="The API")
     say(f"API and job worker ready after {time.monotonic() - began:.1f} s")
-    start_build(data_dir.logs / LOG_NAME)
+    if start_build(data_dir.logs / LOG_NAME) is None:
+        say("portal ready")
     wait_for_providers(supervisor, data_dir, url=_url(port))
     say(welcome(data_dir, url=env["RUNYARD_PUBLIC_URL"].rstrip("/"), code=code))
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -29,6 +29,7 @@ from executor.agents.provider import (
 )
 from executor.agents.totals import TOTALS_FILE
 from schema.errors import RunyardError
+from schema.options import provider_options
 
 CODE = Path(__file__).parents[2]
 
@@ -82,12 +83,16 @@ def _home_path(path: str) -> str:
     return str(parts)
 
 
+def _option(name: str) -> str:
+    if name not in provider_options():
+        raise ValueError(f"is none of the options {', '.join(provider_options())}")
+    return name
+
+
 HomePath = Annotated[str, AfterValidator(_home_path)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-OptionName = Literal[
-    "model", "mode", "cwd", "profile", "sandbox", "approval", "providerOptions", "tools.allow", "tools.deny"
-]
+OptionName = Annotated[str, AfterValidator(_option)]
 
 
 class _Entry(BaseModel):

@@ -43,7 +43,9 @@ def tools() -> tuple[str, str]:
         ("pages", "in zh, dark"),
     ],
 )
-def test_a_browser_can(stack: Stack, tools: tuple[str, str], file: str, only: str) -> None:
+def test_a_browser_passes_each_scenario_of_the_portal(
+    stack: Stack, tools: tuple[str, str], file: str, only: str
+) -> None:
     npm, chromium = tools
     given = {**os.environ, "PATH": PATH, "CHROMIUM": chromium}
     told = {"RUNYARD_DATA_DIR": str(stack.data)}

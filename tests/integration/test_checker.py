@@ -170,7 +170,7 @@ def marked_process(session_id: UUID) -> Iterator[int]:
         process.wait()
 
 
-def test_it_is_a_program_too(filled: Filled, conn: Conn, tmp_path: Path) -> None:
+def test_the_checker_runs_from_the_command_line(filled: Filled, conn: Conn, tmp_path: Path) -> None:
     file = tmp_path / "recorded.json"
     reading = {"sessionId": str(filled.ended.session_id), "after": 0, "events": filled.readings[0].events}
     acknowledged = [{"runId": one.run_id, "id": one.id} for one in filled.acknowledged]

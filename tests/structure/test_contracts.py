@@ -71,6 +71,6 @@ def test_every_error_code_is_in_lower_case() -> None:
 
 
 @pytest.mark.parametrize("what", ONCE)
-def test_it_stands_once(what: str) -> None:
+def test_each_shared_constant_is_defined_once(what: str) -> None:
     found = [path for path in sources(*FOLDERS) if ONCE[what] in path.read_text(encoding="utf-8")]
     assert [path.relative_to(ROOT).parts[0] for path in found] == ["schema"]

@@ -50,3 +50,13 @@ def test_make_targets_exist(page: Path) -> None:
     named = re.findall(r"`make ([a-z][a-z-]+)", (ROOT / page).read_text(encoding="utf-8"))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert [target for target in named if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
+
+
+@pytest.mark.parametrize("layer", ["functions", "handlers", "jobs", "executor"])
+def test_the_tables_of_rooms_name_every_room(layer: str) -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    table = page.partition(f"**{layer}/**")[2].partition("\n**")[0]
+    rows = re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([\w.]+)`", row)}
+    places = {path.relative_to(layer).parts[0] for path in tracked_files() if path.parts[0] == layer}
+    assert named == {place for place in places if not place.startswith("__") and "ocker" not in place}

@@ -59,13 +59,13 @@ class Terminal:
             continue
         return self.process.wait(timeout=max(0.1, deadline - time.monotonic()))
 
-    def close(self) -> None:
+    def close(self, *, seconds: float = 20) -> None:
         """Leave it as a closed window does: what runs there gets SIGHUP. Safe to repeat."""
         if self._master is None:
             return
         os.close(self._master)
         self._master = None
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=seconds)
 
     def _read(self) -> bool:
         """False when the program has closed its terminal."""

@@ -96,7 +96,7 @@ def test_a_wait_ends_without_a_watch(handler: Handler) -> None:
     assert answer["statusCode"] == 202
 
 
-def test_a_problem_is_text(handler: Handler) -> None:
+def test_an_error_answer_is_not_base64_encoded(handler: Handler) -> None:
     answer = call(handler, "POST", "/api/runs/start", {"prompt": ""})
     assert (answer["statusCode"], answer["isBase64Encoded"]) == (422, False)
     assert json.loads(answer["body"])["code"] == "invalid"
@@ -130,7 +130,7 @@ def test_a_connection_that_was_ended_meanwhile_is_replaced(handler: Handler, con
     assert call(handler, "GET", "/api/sessions")["statusCode"] == 200
 
 
-def test_there_are_no_sockets(handler: Handler, driver: Driver) -> None:
+def test_a_function_refuses_websockets(handler: Handler, driver: Driver) -> None:
     answer = call(
         handler,
         "GET",

@@ -80,7 +80,9 @@ def assert_ended_once(conn: Conn, run: RunRow) -> str:
     return now.status
 
 
-def test_finish_against_stop(conn: Conn, start: StartOne, actor: Actor, contest: Contest) -> None:
+def test_of_a_finish_and_a_stop_at_once_one_decides(
+    conn: Conn, start: StartOne, actor: Actor, contest: Contest
+) -> None:
     seen: Counter[str] = Counter()
     for _ in range(ROUNDS):
         run = running(conn, start)
@@ -89,7 +91,9 @@ def test_finish_against_stop(conn: Conn, start: StartOne, actor: Actor, contest:
     assert set(seen) <= {"succeeded", "cancelled"}
 
 
-def test_finish_against_the_deadline_of_a_stop(conn: Conn, start: StartOne, actor: Actor, contest: Contest) -> None:
+def test_of_a_finish_and_the_deadline_of_a_stop_one_decides(
+    conn: Conn, start: StartOne, actor: Actor, contest: Contest
+) -> None:
     for _ in range(ROUNDS):
         run = running(conn, start)
         contest.run(stopping(actor, run))
@@ -98,7 +102,7 @@ def test_finish_against_the_deadline_of_a_stop(conn: Conn, start: StartOne, acto
         assert assert_ended_once(conn, run) == "cancelled"
 
 
-def test_two_ends_at_once(conn: Conn, start: StartOne, contest: Contest) -> None:
+def test_of_two_ends_at_once_one_decides(conn: Conn, start: StartOne, contest: Contest) -> None:
     for _ in range(ROUNDS):
         run = running(conn, start)
         same = finished(2)
@@ -108,7 +112,7 @@ def test_two_ends_at_once(conn: Conn, start: StartOne, contest: Contest) -> None
         assert_ended_once(conn, run)
 
 
-def test_two_claims_of_one_run(conn: Conn, start: StartOne, contest: Contest) -> None:
+def test_of_two_claims_of_one_run_one_wins(conn: Conn, start: StartOne, contest: Contest) -> None:
     for _ in range(ROUNDS):
         run = start().run
         take = lambda c, run=run: claim_run(c, run.id, owner="test", lock_seconds=60)  # noqa: E731
@@ -117,7 +121,9 @@ def test_two_claims_of_one_run(conn: Conn, start: StartOne, contest: Contest) ->
         assert broken_laws(conn, run.session_id) == []
 
 
-def test_stop_against_claim_and_dispatch(conn: Conn, start: StartOne, actor: Actor, contest: Contest) -> None:
+def test_a_stop_during_claim_and_dispatch_is_not_lost(
+    conn: Conn, start: StartOne, actor: Actor, contest: Contest
+) -> None:
     for _ in range(ROUNDS):
         run = start().run
         outcomes: list[str] = []
@@ -134,7 +140,9 @@ def test_stop_against_claim_and_dispatch(conn: Conn, start: StartOne, actor: Act
         assert assert_ended_once(conn, run) == "cancelled"
 
 
-def test_stop_against_the_record_of_a_dispatch(conn: Conn, start: StartOne, actor: Actor, contest: Contest) -> None:
+def test_a_stop_during_the_record_of_a_dispatch_is_not_lost(
+    conn: Conn, start: StartOne, actor: Actor, contest: Contest
+) -> None:
     for _ in range(ROUNDS):
         run = claimed(conn, start).run
         dispatched = lambda c, run=run: record_dispatched(c, run, lease_seconds=60)  # noqa: E731
@@ -146,7 +154,7 @@ def test_stop_against_the_record_of_a_dispatch(conn: Conn, start: StartOne, acto
         assert assert_ended_once(conn, run) == "cancelled"
 
 
-def test_a_claim_given_back_against_stop_and_a_late_beginning(
+def test_a_claim_given_back_during_a_stop_and_a_late_beginning_ends_the_run_once(
     conn: Conn, start: StartOne, actor: Actor, contest: Contest
 ) -> None:
     for _ in range(ROUNDS):
@@ -190,7 +198,7 @@ def deliveries(conn: Conn, request_id: UUID) -> int:
     return int(found[0]) if found else 0
 
 
-def test_two_replies(conn: Conn, start: StartOne, actor: Actor, contest: Contest) -> None:
+def test_of_two_replies_at_once_one_counts(conn: Conn, start: StartOne, actor: Actor, contest: Contest) -> None:
     for _ in range(ROUNDS):
         run, request_id = asking(conn, start)
         answers = contest.run(*[replying(actor, request_id)] * 3)
@@ -200,7 +208,9 @@ def test_two_replies(conn: Conn, start: StartOne, actor: Actor, contest: Contest
         assert broken_laws(conn, run.session_id) == []
 
 
-def test_reply_against_the_end_of_the_run(conn: Conn, start: StartOne, actor: Actor, contest: Contest) -> None:
+def test_a_reply_during_the_end_of_the_run_counts_or_is_refused(
+    conn: Conn, start: StartOne, actor: Actor, contest: Contest
+) -> None:
     for _ in range(ROUNDS):
         run, request_id = asking(conn, start)
         replied, _ = contest.run(replying(actor, request_id), reporting(run, finished(3)))
@@ -210,7 +220,9 @@ def test_reply_against_the_end_of_the_run(conn: Conn, start: StartOne, actor: Ac
         assert assert_ended_once(conn, run) == "succeeded"
 
 
-def test_reply_against_stop_and_withdrawal(conn: Conn, start: StartOne, actor: Actor, contest: Contest) -> None:
+def test_a_reply_during_a_stop_or_withdrawal_counts_or_is_refused(
+    conn: Conn, start: StartOne, actor: Actor, contest: Contest
+) -> None:
     for _ in range(ROUNDS):
         run, request_id = asking(conn, start)
         gone = {"requestId": str(request_id), "outcome": "void", "told": "The agent went on."}
@@ -234,7 +246,7 @@ def reconciling(seen: RunRow) -> Act:
     return lambda conn: carry_out(conn, seen, decision, limits=LIMITS, policy=NO_DELAY)
 
 
-def test_two_reconcilers_on_one_overdue_run(conn: Conn, start: StartOne, contest: Contest) -> None:
+def test_two_reconcilers_move_an_overdue_run_once(conn: Conn, start: StartOne, contest: Contest) -> None:
     for _ in range(ROUNDS):
         seen = overdue(conn, running(conn, start))
         assert seen.id in [run.id for run in overdue_runs(conn, LIMITS)]
@@ -245,7 +257,9 @@ def test_two_reconcilers_on_one_overdue_run(conn: Conn, start: StartOne, contest
         conn.execute("UPDATE runs SET next_attempt_at = 'infinity' WHERE id = %s", (seen.id,))
 
 
-def test_a_reconciler_against_a_heartbeat_and_the_end(conn: Conn, start: StartOne, contest: Contest) -> None:
+def test_a_reconciler_respects_a_heartbeat_and_an_end_at_the_same_time(
+    conn: Conn, start: StartOne, contest: Contest
+) -> None:
     for round_ in range(ROUNDS):
         seen = overdue(conn, running(conn, start))
         report = reporting(seen, finished(2)) if round_ % 2 else reporting(seen)

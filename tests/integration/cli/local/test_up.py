@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,11 +15,12 @@ import httpx
 import psutil
 import pytest
 
-from cli.local.data_dir import DataDir, write_private
+from cli.local.data_dir import CLONE, DataDir, write_private
 from cli.local.pidfile import Running, read_running
 from cli.local.session_workers import agents, executors
 from tests.integration.cli.conditions import wait_for
-from tests.integration.cli.stack import Stack
+from tests.integration.cli.stack import Stack, free_port, knows
+from tests.integration.cli.terminal import Terminal
 
 pytestmark = pytest.mark.stack
 
@@ -134,6 +136,23 @@ def test_a_new_secret_key_is_refused_while_executors_run_unless_the_old_one_is_t
     assert executor.is_running()
     assert second.chat("--provider", "demo", "--yes", "write another file").returncode == 0
     assert second.stop() == 0
+
+
+def test_closing_its_terminal_ends_everything(tmp_path: Path) -> None:
+    data_dir = DataDir(tmp_path / "data")
+    environ = {**os.environ, "RUNYARD_DATA_DIR": str(data_dir.root), "RUNYARD_PORT": str(free_port())}
+    terminal = Terminal([sys.executable, "-m", "cli", "up"], env=environ, cwd=CLONE)
+    try:
+        terminal.wait_for("Runyard is ready", seconds=120)
+        chat = [sys.executable, "-m", "cli", "chat", "--provider", "demo", "--yes", "write a file"]
+        subprocess.run(chat, env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=True)
+        assert executors(data_dir)
+    finally:
+        terminal.close(seconds=90)
+    assert executors(data_dir) == []
+    assert [process for process in psutil.process_iter() if knows(process, str(data_dir.root))] == []
+    assert not data_dir.sockets.exists()
+    assert read_running(data_dir) is None
 
 
 def test_two_clones_run_side_by_side(stack: Stack, tmp_path: Path) -> None:

@@ -37,12 +37,12 @@ def one(conn: Conn) -> object:
     return conn.execute("SELECT 1").fetchone()
 
 
-def test_a_call_alone(pool: Pool, conn: psycopg.Connection) -> None:
+def test_a_call_alone_survives_lost_connections(pool: Pool, conn: psycopg.Connection) -> None:
     lose_all(conn)
     assert pool.call_alone(one) == (1,)
 
 
-def test_a_transaction(pool: Pool, conn: psycopg.Connection) -> None:
+def test_a_transaction_begins_anew_after_lost_connections(pool: Pool, conn: psycopg.Connection) -> None:
     lose_all(conn)
     with pool.transaction() as own:
         assert one(own) == (1,)

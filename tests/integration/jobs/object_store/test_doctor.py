@@ -75,7 +75,7 @@ def test_an_api_without_a_key_of_its_own_is_a_note(database: str, object_store: 
     assert "the API's key can write" in done.stdout
 
 
-def test_no_store_is_a_note() -> None:
+def test_running_without_a_store_is_reported_as_a_note() -> None:
     assert [finding.state for finding in check_store(None)] == ["note"]
 
 

@@ -16,7 +16,7 @@ from tests.integration.jobs.workspaces.test_saving import save_all, why
 
 
 @pytest.mark.parametrize("moved", ["the worker", "the session"])
-def test_an_older_epoch_lands_nothing(context: TaskContext, session: Session, saver: Saver, moved: str) -> None:
+def test_an_older_epoch_commits_nothing(context: TaskContext, session: Session, saver: Saver, moved: str) -> None:
     """A zombie's save ends after the session has moved to another place."""
     saver.files = contents("abc")
     session.run()

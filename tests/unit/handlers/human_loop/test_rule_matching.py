@@ -108,7 +108,7 @@ def test_a_pattern_allows_no_command_with_an_operator_of_a_shell(command: str) -
         (run("git status"), [], None),
     ],
 )
-def test_a_call_and_its_rules(call: Json, rules: list[ApprovalRuleRow], outcome: str | None) -> None:
+def test_each_call_gets_the_verdict_of_its_rules(call: Json, rules: list[ApprovalRuleRow], outcome: str | None) -> None:
     assert decided(call, *rules) == outcome
 
 

@@ -50,7 +50,7 @@ SAVED = SavingRow(
         ({"dirty_seq": 0, "head_snapshot": None, "head_seq": None}, None),
     ],
 )
-def test_what_shuts_the_gate(changes: dict[str, object], code: str | None) -> None:
+def test_a_worker_with_something_unsaved_is_kept_and_says_why(changes: dict[str, object], code: str | None) -> None:
     why = why_unsaved(replace(SAVED, **changes))  # type: ignore[arg-type]
     assert (why.code if why else None) == code
     assert why_unsaved(replace(SAVED, **{**changes, "status": "absent"})) is None  # type: ignore[arg-type]

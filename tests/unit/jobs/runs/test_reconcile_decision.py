@@ -91,7 +91,9 @@ def says(
         ("starting", SILENT, 59.0, "wait"),
     ],
 )
-def test_what_is_decided(status: RunStatus, facts: ExecutorFacts, well: float | None, action: str) -> None:
+def test_an_overdue_run_waits_retries_or_ends_as_its_executor_says(
+    status: RunStatus, facts: ExecutorFacts, well: float | None, action: str
+) -> None:
     decision = decide(replace(RUN, status=status), facts, well_for_seconds=well, limits=LIMITS)
     assert decision.action == action
     assert decision.reason.endswith(".")

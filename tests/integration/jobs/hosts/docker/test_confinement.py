@@ -94,7 +94,7 @@ def test_neither_agent_nor_executor_has_powers_to_spare(prison: Prison) -> None:
         "mknod /tmp/disk b 8 0",
     ],
 )
-def test_an_agent_cannot(prison: Prison, command: str) -> None:
+def test_an_agent_is_refused_what_confinement_forbids(prison: Prison, command: str) -> None:
     status, said = prison.run(command.replace("{pid}", prison.executor))
     assert status != 0, said
 
