@@ -110,27 +110,28 @@ class DemoAgent:
         return CloseSessionResponse()
 
     async def prompt(self, session_id: str, prompt: list[Any], **meta: Any) -> PromptResponse:
-        """Take a turn. An `internal` prompt (in `_meta`) is the client's own: it is neither remembered nor shown."""
+        """Take a turn. An `internal` prompt (in `_meta`) is the client's own, and is never shown."""
         conversation = self._find(session_id)
         conversation.cancelled.clear()
         conversation.words_out = 0
         texts = [block.text for block in prompt if getattr(block, "text", None)] or [""]
         text = "\n".join(texts)
         work = Work(conversation, self.client)
-        own = [] if meta.get("internal") else [text]
-        save(conversation, *own)
+        is_own = not meta.get("internal")
+        heard: str | dict[str, str] = text if is_own else {"internal": text}
+        save(conversation, heard)
         try:
             for image in (block for block in prompt if block.type == "image"):
                 await work.say(f"I see an image of the type {image.mime_type}.")
             # Earlier blocks are context only.
-            await (run_prompt(work, texts[-1]) if own else go_on(work))
+            await (run_prompt(work, texts[-1]) if is_own else go_on(work))
             stop: Any = "end_turn"
         except Cancelled:
             stop = "cancelled"
         except PromptRefused:
             stop = "refusal"
         usage = await work.say_usage(text)
-        conversation.prompts += own
+        conversation.heard.append(heard)
         return PromptResponse(stop_reason=stop, usage=usage)
 
     def _resume(self, session_id: str, cwd: str) -> Conversation:

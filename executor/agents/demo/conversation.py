@@ -14,12 +14,13 @@ MODELS = ("demo-small", "demo-large")
 class Conversation:
     """One session: its folder, earlier prompts and the client's choices.
 
+    `heard` has all earlier prompts in order: texts of people, and `{"internal": text}` of the client's own.
     `asking` is the rest of a prompt from its open question on. An agent that ends meanwhile continues from there.
     """
 
     id: str
     cwd: Path
-    prompts: list[str] = field(default_factory=list)
+    heard: list[str | dict[str, str]] = field(default_factory=list)
     mode: str = "ask"
     model: str = MODELS[0]
     always: bool = False
@@ -27,14 +28,19 @@ class Conversation:
     words_out: int = 0
     asking: str | None = None
 
+    @property
+    def prompts(self) -> list[str]:
+        """Return the earlier prompts of people."""
+        return [prompt for prompt in self.heard if isinstance(prompt, str)]
+
 
 def conversation_file(session_id: str) -> Path:
     return Path.home() / ".runyard-demo" / f"{session_id}.json"
 
 
-def save(conversation: Conversation, *new_prompts: str) -> None:
+def save(conversation: Conversation, *new_prompts: str | dict[str, str]) -> None:
     """Save the conversation before its prompt is acted on, so that a killed agent remembers it too."""
-    _replace(conversation_file(conversation.id), json.dumps([*conversation.prompts, *new_prompts]))
+    _replace(conversation_file(conversation.id), json.dumps([*conversation.heard, *new_prompts]))
 
 
 def _replace(path: Path, text: str) -> None:
@@ -59,6 +65,6 @@ def load(session_id: str, cwd: Path) -> Conversation:
     return Conversation(
         id=session_id,
         cwd=cwd,
-        prompts=json.loads(file.read_text(encoding="utf-8")),
+        heard=json.loads(file.read_text(encoding="utf-8")),
         asking=asking.read_text(encoding="utf-8") if asking.exists() else None,
     )

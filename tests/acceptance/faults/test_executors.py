@@ -50,7 +50,8 @@ class Agent:
         if self.provider != "demo":
             return self.model.prompts()
         kept = (self.plane.workers / session_id / "agent").rglob(".runyard-demo/*.json")
-        return [prompt for file in kept for prompt in json.loads(file.read_text())]
+        heard = [prompt for file in kept for prompt in json.loads(file.read_text())]
+        return [prompt if isinstance(prompt, str) else prompt["internal"] for prompt in heard]
 
     def deliveries(self, session_id: str) -> int:
         """How often the person's own prompt was given."""

@@ -139,7 +139,7 @@ def test_a_list_goes_on_where_the_run_before_left_it(demo: Provider, folders: Se
     assert told == [[item.id for item in left.items]] * 4
 
 
-def test_a_prompt_of_the_executors_own_is_neither_shown_nor_remembered(demo: Provider, folders: SessionFolders) -> None:
+def test_a_prompt_of_the_executors_own_is_never_shown(demo: Provider, folders: SessionFolders) -> None:
     first = folders.take(demo, "say: I like zebras", mode="auto")
     resume = first.started["agentSessionId"]
 
