@@ -54,6 +54,17 @@ def file_bytes(
     yield from _zeros(end - at)
 
 
+def own_object(manifest: Manifest, file: Content) -> str | None:
+    """Return the key of the object that is the file, byte for byte; None for a file in a pack, in several parts, with
+    holes, or compressed."""
+    if isinstance(file, File) or len(file.parts) != 1:
+        return None
+    [part] = file.parts
+    stored = manifest.objects[part.object]
+    is_whole = part.offset == 0 and part.size == file.size == stored.size
+    return stored.key(manifest.session_id) if is_whole and not stored.is_zstd else None
+
+
 def object_bytes(reader: ObjectReader, manifest: Manifest, number: int) -> bytes:
     """Return the decompressed content of an object, whose size the manifest's check bounds."""
     stored = manifest.objects[number]

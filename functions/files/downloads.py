@@ -10,7 +10,7 @@ import structlog
 from flask import Response, request
 
 from functions.files.auditing import note_access, record_broken_answer, this_access
-from functions.files.contents import file_bytes
+from functions.files.contents import file_bytes, own_object
 from functions.files.live import LiveFile
 from functions.files.reading import OpenTree, file_reading
 from functions.files.schemas import SnapshotPart
@@ -34,6 +34,18 @@ def download_response(opened: OpenTree, path: str, file: Content) -> Response:
         return file_bytes(reader, manifest, file, start=start, end=end)
 
     return _ranged(path, pieces, size=file.size, etag=f'"{file.digest}"', part=opened.part)
+
+
+def linked_download(opened: OpenTree, path: str, file: Content) -> Response | None:
+    """Answer a link to the store, as an attachment of no type; None when there is no link to these bytes."""
+    key = own_object(opened.tree.manifest, file)
+    disposition = attachment(safe_name(path))
+    link = file_reading().objects.link(key, disposition=disposition) if key and request.method != "HEAD" else None
+    if link is None:
+        return None
+    note_access(bytes=file.size, files=1)
+    headers = {"Location": link, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+    return Response(status=HTTPStatus.TEMPORARY_REDIRECT, headers={**headers, **state_headers(opened.part)})
 
 
 def live_download(file: LiveFile, part: SnapshotPart) -> Response:

@@ -22,6 +22,7 @@ READ_SECONDS = 15.0
 ATTEMPTS = 2
 CONNECTIONS = 16
 PIECE_BYTES = 64 * 1024
+LINK_SECONDS = 60
 _ABSENT = {"NoSuchKey", "404", "NotFound"}
 
 
@@ -44,6 +45,7 @@ class ObjectReader:
         self._settings = settings
         self._opening = threading.Lock()
         self._client: Any = None
+        self._signing: Any = None
 
     def read(self, key: str, *, most_bytes: int) -> bytes:
         """Return an object's bytes. An object of more than `most_bytes` is FilesUnavailable, before it is read."""
@@ -68,23 +70,37 @@ class ObjectReader:
                     return
                 yield piece
 
+    def link(self, key: str, *, disposition: str) -> str | None:
+        """Return an address of the object for LINK_SECONDS, which is a secret; None where the store is not public."""
+        if self._settings.s3_public_endpoint_url is None:
+            return None
+        with _translated():
+            self._open()
+            asked = {"Bucket": self._settings.s3_bucket, "Key": key}
+            shown = {"ResponseContentDisposition": disposition, "ResponseContentType": "application/octet-stream"}
+            address: str = self._signing.generate_presigned_url(
+                "get_object", Params={**asked, **shown}, ExpiresIn=LINK_SECONDS
+            )
+        return address
+
     def _open(self) -> Any:
         """Return the client. The first call makes it, which loads the library's description of S3."""
         if not self._settings.s3_bucket:
             raise FilesUnavailable("This deployment has no object store, so no files are saved. Set S3_BUCKET.")
         with self._opening:
             if self._client is None:
-                self._client = _client(self._settings)
+                self._signing = _client(self._settings, self._settings.s3_public_endpoint_url)
+                self._client = _client(self._settings, self._settings.s3_endpoint_url)
         return self._client
 
 
-def _client(settings: ApiSettings) -> Any:
+def _client(settings: ApiSettings, endpoint_url: str | None) -> Any:
     access_key, secret = settings.s3_read_access_key_id, settings.s3_read_secret_access_key
     if access_key is None:
         access_key, secret = settings.s3_access_key_id, settings.s3_secret_access_key
     return boto3.session.Session().client(
         "s3",
-        endpoint_url=settings.s3_endpoint_url,
+        endpoint_url=endpoint_url,
         region_name=settings.s3_region,
         aws_access_key_id=access_key,
         aws_secret_access_key=None if secret is None else secret.get_secret_value(),

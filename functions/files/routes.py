@@ -14,11 +14,12 @@ from flask import Response
 from functions.files.access import admitted_rules
 from functions.files.auditing import audit, note_access
 from functions.files.contents import file_bytes
-from functions.files.downloads import download_response, live_download
+from functions.files.downloads import download_response, linked_download, live_download
 from functions.files.live import file_item, live_file, read_live
 from functions.files.reading import file_reading, open_tree
 from functions.files.schemas import (
     ContentAnswer,
+    DownloadQuery,
     FileItemAnswer,
     FileQuery,
     SnapshotPart,
@@ -92,7 +93,7 @@ def get_content(query_data: FileQuery) -> Response:
 
 @files.get("/api/files/download")
 @permission("files:read")
-@files.input(FileQuery, location="query")
+@files.input(DownloadQuery, location="query")
 @files.doc(
     responses=also(
         {
@@ -101,19 +102,22 @@ def get_content(query_data: FileQuery) -> Response:
                 "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
             },
             206: {"description": "The requested range of them"},
+            307: {"description": "They are at `Location` for a minute (`link`)"},
             409: {"description": "`not_live`, or `file_changing`: the live file changed while it was read"},
             416: {"description": "The file has no such range"},
         }
     )
 )
-def get_download(query_data: FileQuery) -> Response:
+def get_download(query_data: DownloadQuery) -> Response:
     """Download a file, or a range of it"""
     path = read_path(query_data.path)
     live, found = live_file(query_data, path)
     if live is not None:
         return live_download(live, found.part)
     opened = open_tree(query_data, path, not_live=found.not_live)
-    return download_response(opened, path, opened.tree.content(path))
+    file = opened.tree.content(path)
+    link = linked_download(opened, path, file) if query_data.link else None
+    return link or download_response(opened, path, file)
 
 
 def _content(part: SnapshotPart, path: str, head: bytes, *, size: int, url: str) -> ContentAnswer:

@@ -47,6 +47,13 @@ class FileQuery(SnapshotQuery):
     path: Path
 
 
+class DownloadQuery(FileQuery):
+    """With `link`, a saved file that is an object of its own in the store is answered by a link to it (307), where the
+    deployment gives such links (`S3_PUBLIC_ENDPOINT_URL`). All other files are sent as always."""
+
+    link: bool = False
+
+
 class TreeQuery(Request):
     """A folder of a session; with `userId`, `/` lists the user's sessions and `/<sessionId>/...` goes into one."""
 

@@ -36,6 +36,7 @@ from schema.store_settings import (
     S3ReadSecretAccessKey,
     S3Region,
     S3SecretAccessKey,
+    WebAddress,
 )
 
 NO_LONGER = {
@@ -184,6 +185,11 @@ class ApiSettings(BaseSettings):
     s3_secret_access_key: S3SecretAccessKey = None
     s3_read_access_key_id: S3ReadAccessKeyId = None
     s3_read_secret_access_key: S3ReadSecretAccessKey = None
+    s3_public_endpoint_url: WebAddress | None = Field(
+        default=None,
+        description="Address of the object store for API clients, which then can ask for links to it "
+        "(`download?link=true`). Unset: the API sends all bytes itself.",
+    )
     log_level: LogLevel = "INFO"
 
     @model_validator(mode="before")

@@ -186,6 +186,9 @@ class S3Subset:
             os.close(descriptor)
             raise
         headers = {**_headers_of(stored), "content-length": str(last - first + 1)}
+        for name in ("content-type", "content-disposition"):
+            if text := request.query.get(f"response-{name}"):
+                headers[name] = text
         is_part = (first, last) != (0, stored.size - 1)
         if is_part:
             headers["content-range"] = f"bytes {first}-{last}/{stored.size}"

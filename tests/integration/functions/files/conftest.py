@@ -95,6 +95,10 @@ class SavedSession:
 
 @pytest.fixture
 def settings(database: str, object_store: RunningStore, store_server: StoreServer) -> ApiSettings:
+    return reading_settings(database, object_store, store_server)
+
+
+def reading_settings(database: str, object_store: RunningStore, store_server: StoreServer) -> ApiSettings:
     """The API reads with a key that only reads, where the store is our own."""
     told = object_store.settings
     reading = store_server.reading_key if store_server.folder else (told.access_key_id, told.secret_access_key)

@@ -169,4 +169,4 @@ def test_data_of_another_folder_are_not_touched(own_store_server: StoreServer, t
     store = with_bucket(own_store_server).open()
     store.write("../../../escaped", b"1")
     assert store.read("../../../escaped") == b"1"
-    assert {path.name for path in tmp_path.iterdir()} == {"key", "store", "store.log"}
+    assert {path.name for path in tmp_path.iterdir()} == {"key", "read-key", "store", "store.log"}

@@ -24,6 +24,19 @@ def test_what_an_agent_wrote_is_read_before_it_is_saved(live: LiveSession) -> No
     assert live.api.get(shown["downloadUrl"]).get_data() == b"just now"
     found = live.read("search", q="NOW")
     assert ([item["path"] for item in found["items"]], found["state"]) == (["now.txt"], "live")
+    found = live.read("search", q="JUST", **{"in": "text"})
+    lines = [(item["path"], item["matches"]) for item in found["items"]]
+    assert (lines, found["state"], found["partial"]) == (
+        [("now.txt", [{"line": 1, "text": "just now"}])],
+        "live",
+        False,
+    )
+    deny = {"effect": "deny", "pattern": "now.txt"}
+    policy = live.api.post("/api/admin/file-policies", deny).get_json()
+    assert live.read("search", q="JUST", **{"in": "text"})["items"] == []
+    assert "now.txt" not in live.names()
+    assert live.get("content", path="now.txt").status_code == 403
+    assert live.api.delete(f"/api/admin/file-policies/{policy['policyId']}").status_code == 204
     (live.workspace / "go").touch()
     live.wait_for(run_id, "succeeded")
 
