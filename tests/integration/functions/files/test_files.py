@@ -125,6 +125,22 @@ def test_nothing_downloaded_runs_as_runyard(saved: SavedSession) -> None:
     assert got.get_data() == b"<script>alert(1)</script>"
 
 
+def test_pages_and_drawings_with_scripts_are_neither_shown_nor_run(saved: SavedSession) -> None:
+    script = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+    names = ("page.html", "page.xhtml", "drawing.svg", "drawing.SVG", "feed.xml", "page.mht")
+    for name in names:
+        (saved.workspace / name).write_bytes(script)
+    saved.save()
+    for got in [*(saved.get("download", path=name) for name in names), saved.get("zip")]:
+        assert got.headers["Content-Disposition"].startswith("attachment;")
+        assert got.headers["X-Content-Type-Options"] == "nosniff"
+        assert got.headers["Content-Security-Policy"] == "sandbox; default-src 'none'"
+        assert got.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    for name in names:
+        shown = saved.get("content", path=name)
+        assert (shown.mimetype, answer_json(shown)["kind"]) == ("application/json", "text")
+
+
 def test_hostile_names_are_listed_and_read_by_the_name_that_was_listed(saved: SavedSession) -> None:
     deep = "/".join(["d" * 200] * 15)  # with the file system's own limit of a path, made step by step
     (saved.workspace / deep).mkdir(parents=True)
