@@ -76,4 +76,11 @@ def _remove(talk: Talk, session_id: str) -> None:
 
 def _remove_with_tree(stack: Stack, talk: Talk, session_id: str) -> None:
     make_tree(stack.workspace(session_id) / "tree")
-    _remove(talk, session_id)
+    retire, row = f"/api/session-workers/{session_id}/cleanup", f"/api/session-workers/{session_id}"
+
+    def is_absent() -> bool:
+        for step in ("idle", "stopped"):  # a save may outlast the call, which is 503 then
+            talk.http.post(f"{retire}/{step}", timeout=90)
+        return bool(talk.http.get(row).raise_for_status().json()["status"] == "absent")
+
+    wait_until(is_absent, seconds=300, what="the session worker is not removed")
