@@ -110,6 +110,7 @@ BODY_OPTIONAL = {
     "createSession",
     "drainQueue",
     "postStop",
+    "postUpload",
     "reconcileRuns",
     "reconcileSyncs",
     "removeStoppedWorker",
