@@ -43,7 +43,7 @@ def answering() -> Iterator[Line]:
 
 
 def _line(what: str, seconds: list[float]) -> Line:
-    figures = f"{median(seconds):.2f} s, p95 {percentile(seconds, 95):.2f} s"
+    figures = f"{median(seconds):.2f} s, p95 {percentile(seconds, 95):.2f} s of {len(seconds)}"
     return Line("G17", f"answer to the agent at work: {what} (wanted: p95 at most {NOTED_SECONDS:g} s)", figures)
 
 
