@@ -36,6 +36,7 @@ def tools() -> tuple[str, str]:
     ("file", "only"),
     [
         ("answers", ""),
+        ("files", ""),
         ("reading", ""),
         ("pages", "in en, light"),
         ("pages", "in en, dark"),

@@ -11,6 +11,9 @@ import type {
   TodoGroup,
   Usage,
 } from "../log/events";
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
 
 export interface Page<T> {
   items: T[];
@@ -276,15 +279,17 @@ export interface TodoChange {
   to: string;
 }
 
-export interface FileEntry {
-  path: string;
-  name?: string;
-  kind?: "file" | "folder" | "link";
-  type?: string;
-  bytes?: number | null;
-  size?: number | null;
-  modifiedAt?: string | null;
-}
+export type TreeAnswer = Schemas["TreeAnswer"];
+export type FileItem = Schemas["TreeAnswer.FileItemAnswer"];
+export type ContentAnswer = Schemas["ContentAnswer"];
+export type SearchAnswer = Schemas["SearchAnswer"];
+export type DiffAnswer = Schemas["DiffAnswer"];
+export type ChangedFile = Schemas["DiffAnswer.ChangedFileAnswer"];
+export type PutBackAnswer = Schemas["PutBackAnswer"];
+export type UploadAnswer = Schemas["UploadAnswer"];
+
+/** Which state of the files an answer shows, and as of when. */
+export type ShownState = Pick<TreeAnswer, "state" | "asOf" | "runId" | "snapshotId" | "notLive">;
 
 export interface UsageRow {
   key: string;

@@ -88,6 +88,7 @@ function OpenSession({ sessionId }: { sessionId: string }) {
               onInterrupt={(text) => prompt(text, "interrupt")}
               onStop={stop}
               onEditLast={() => setEditing(state.queue.at(-1) ?? null)}
+              isUploading={uploads.isBusy}
               {...(uploads.canUpload && { onFiles: uploads.add })}
             >
               <AgentPicker pick={pick} />

@@ -4,6 +4,7 @@ import { useLocal } from "../local";
 import { Button, IconButton } from "../parts/Button";
 import styles from "./Composer.module.css";
 import { useComposition } from "./composition";
+import { useDrop } from "./dropping";
 
 export interface ComposerHandle {
   focus: () => void;
@@ -23,6 +24,8 @@ interface ComposerProps {
   onStop?: () => void;
   onEditLast?: () => void;
   onFiles?: (files: File[]) => void;
+  /** Whether attached files are still on their way: a prompt waits for them. */
+  isUploading?: boolean;
   /** Agent, mode and the like. */
   children: ReactNode;
   ref?: Ref<ComposerHandle>;
@@ -31,7 +34,7 @@ interface ComposerProps {
 const DOUBLE_ESCAPE_MS = 600;
 
 /** Where prompts are written. The draft is kept; Enter sends, but never while an input method composes. */
-export function Composer({ draftOf, isRunning, takesFocus = true, isReady = true, placeholder, onSend, onInterrupt, onStop, onEditLast, onFiles, children, ref }: ComposerProps) {
+export function Composer({ draftOf, isRunning, takesFocus = true, isReady = true, placeholder, onSend, onInterrupt, onStop, onEditLast, onFiles, isUploading = false, children, ref }: ComposerProps) {
   const { t } = useTranslation();
   const text = useLocal((local) => local.drafts[draftOf] ?? "");
   const draft = useLocal((local) => local.draft);
@@ -39,6 +42,7 @@ export function Composer({ draftOf, isRunning, takesFocus = true, isReady = true
   const picker = useRef<HTMLInputElement>(null);
   const escapedAt = useRef(0);
   const composition = useComposition();
+  const drop = useDrop(onFiles);
   useImperativeHandle(ref, () => ({ focus: () => field.current?.focus() }), []);
   useEffect(() => {
     if (isReady && takesFocus && matchMedia("(hover: hover)").matches) field.current?.focus({ preventScroll: true });
@@ -47,7 +51,7 @@ export function Composer({ draftOf, isRunning, takesFocus = true, isReady = true
   }, [draftOf, isReady]);
   const give = (take: ((text: string) => void) | undefined): void => {
     const prompt = text.trim();
-    if (!prompt || !take) return;
+    if (!prompt || !take || isUploading) return;
     draft(draftOf, "");
     take(prompt);
   };
@@ -65,7 +69,7 @@ export function Composer({ draftOf, isRunning, takesFocus = true, isReady = true
     }
   };
   return (
-    <form className={styles.composer} onSubmit={(event) => (event.preventDefault(), give(onSend))}>
+    <form className={styles.composer} data-drop={drop.isOver} onSubmit={(event) => (event.preventDefault(), give(onSend))} {...drop.handlers}>
       <textarea
         ref={field}
         className={styles.field}
@@ -94,7 +98,7 @@ export function Composer({ draftOf, isRunning, takesFocus = true, isReady = true
         )}
         <div className={styles.picks}>{children}</div>
         {isRunning && onStop && <Button icon="stop" onClick={onStop} title={t("composer.stopKeys")}><span className={styles.word}>{t("composer.stop")}</span></Button>}
-        <Button look="primary" icon="send" type="submit" disabled={!text.trim()}><span className={styles.word}>{t(isRunning ? "composer.queue" : "composer.send")}</span></Button>
+        <Button look="primary" icon="send" type="submit" disabled={!text.trim() || isUploading} title={isUploading ? t("composer.uploading") : undefined}><span className={styles.word}>{t(isRunning ? "composer.queue" : "composer.send")}</span></Button>
       </div>
     </form>
   );

@@ -21,11 +21,12 @@ export const Diff = memo(function Diff({ diff }: { diff: FileDiff }) {
   );
 });
 
-export function Hunks({ hunks }: { hunks: Hunk[] }) {
+/** `isWhole`: in a page of its own, where the page limits its height. */
+export function Hunks({ hunks, isWhole = false }: { hunks: Hunk[]; isWhole?: boolean }) {
   const { t } = useTranslation();
   if (hunks.length === 0) return <p className={styles.skipped}>{t("diff.same")}</p>;
   return (
-    <div className={styles.lines} role="group" tabIndex={0} aria-label={t("diff.label")}>
+    <div className={isWhole ? styles.whole : styles.lines} role="group" tabIndex={0} aria-label={t("diff.label")}>
       <table className={styles.table}>
         {hunks.map((hunk, at) => (
           <tbody key={at}>

@@ -1,10 +1,12 @@
 import { useTranslation } from "react-i18next";
 import type { NoticeItem } from "../log/events";
-import { Icon } from "../parts/Icon";
+import { Icon, type IconName } from "../parts/Icon";
 import styles from "./Rows.module.css";
 
-const KNOWN = ["run.parked", "run.retrying", "run.warning", "workspace.sync_failed", "conversation.handed_over"] as const;
+const KNOWN = ["run.parked", "run.retrying", "run.warning", "workspace.sync_failed", "workspace.uploaded", "workspace.put_back", "conversation.handed_over"] as const;
 type Known = (typeof KNOWN)[number];
+
+const SIGNS: Record<string, IconName> = { "run.retrying": "refresh", "run.parked": "clock", "workspace.uploaded": "attach", "workspace.put_back": "refresh" };
 
 /** Something of the log that is neither said nor done by the agent; unknown types too. */
 export function Notice({ item }: { item: NoticeItem }) {
@@ -13,7 +15,7 @@ export function Notice({ item }: { item: NoticeItem }) {
   const words = isKnown ? t(`notice.${item.type.replace(".", "_") as "run_parked"}`) : item.type;
   return (
     <div className={styles.notice} data-type={item.type as Known}>
-      <Icon name={item.type === "run.retrying" ? "refresh" : item.type === "run.parked" ? "clock" : "warn"} />
+      <Icon name={SIGNS[item.type] ?? "warn"} />
       <span>{[words, sentenceOf(item.data)].filter(Boolean).join(" ")}</span>
     </div>
   );
@@ -22,6 +24,7 @@ export function Notice({ item }: { item: NoticeItem }) {
 function sentenceOf(data: Record<string, unknown>): string {
   const reason = data.reason;
   if (typeof data.message === "string") return data.message;
+  if (typeof data.path === "string") return data.path;
   if (typeof reason === "string") return reason;
   if (typeof reason === "object" && reason !== null && "message" in reason) return String(reason.message);
   return "";

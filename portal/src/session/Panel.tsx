@@ -11,7 +11,7 @@ import styles from "./Panel.module.css";
 import { Queue } from "./Queue";
 import { Todos } from "./Todos";
 
-const Files = lazy(() => import("./files/Files").then((module) => ({ default: module.Files })));
+const FilesPane = lazy(() => import("./files/FilesPane").then((module) => ({ default: module.FilesPane })));
 const Timeline = lazy(() => import("./timeline/Timeline").then((module) => ({ default: module.Timeline })));
 
 interface PanelProps {
@@ -30,14 +30,14 @@ export function Panel({ sessionId, state, panel, onChoose }: PanelProps) {
       <Splitter name="panel" edge="start" value={width} min={260} max={640} label={t("shell.resizePanel")}>
         <div className={styles.head}>
           <h2 className={styles.title}>{t(`panel.${panel}`)}</h2>
-          {(panel === "files" || panel === "timeline") && <Link className={styles.whole} to={`/s/${sessionId}/${panel}`}>{t(`${panel}.whole`)}</Link>}
+          {panel === "timeline" && <Link className={styles.whole} to={`/s/${sessionId}/timeline`}>{t("timeline.whole")}</Link>}
           <IconButton className={styles.close} icon="cross" label={t("panel.close")} onClick={() => onChoose("none")} />
         </div>
         <div className={styles.body}>
           <Suspense fallback={<Skeleton />}>
             {panel === "todos" && <Todos state={state} />}
             {panel === "queue" && <Queue sessionId={sessionId} waiting={state.queue} />}
-            {panel === "files" && <Files sessionId={sessionId} state={state} />}
+            {panel === "files" && <FilesPane key={sessionId} sessionId={sessionId} state={state} />}
             {panel === "timeline" && <Timeline sessionId={sessionId} state={state} isNarrow />}
           </Suspense>
         </div>

@@ -18,10 +18,12 @@ interface SavedProps {
   /** What the session's row says, where the server tells it. */
   facts: SavedFacts | null | undefined;
   log: SavedState | null;
+  /** Say it in words on a phone, too. */
+  isWhole?: boolean;
 }
 
 /** Up to where the work is saved, always in sight; a click says why, and saves now. */
-export function Saved({ sessionId, facts, log }: SavedProps) {
+export function Saved({ sessionId, facts, log, isWhole }: SavedProps) {
   const { t } = useTranslation();
   const worker = useWorker(sessionId).data;
   const [isOpen, setOpen] = useState(false);
@@ -43,7 +45,7 @@ export function Saved({ sessionId, facts, log }: SavedProps) {
     <>
       <button type="button" className={`${styles.saved} ${isFailed ? styles.ill : isPartly ? styles.soft : ""}`} onClick={() => setOpen(true)} aria-label={words}>
         <Icon name={isFailed ? "warn" : isPartly ? "clock" : "check"} />
-        <span className={styles.words}>{words}</span>
+        <span className={isWhole ? "" : styles.words}>{words}</span>
       </button>
       {isOpen && (
         <Dialog isOpen onClose={() => setOpen(false)} title={t("saved.title")}>

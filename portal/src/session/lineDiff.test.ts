@@ -36,4 +36,9 @@ describe("linesOfPatch", () => {
     const hunks = linesOfPatch("--- a/x\n+++ b/x\n@@ -3,2 +3,2 @@\n same\n-old\n+new\n");
     expect(hunks).toEqual([{ skipped: 2, lines: [{ sign: " ", text: "same" }, { sign: "-", text: "old" }, { sign: "+", text: "new" }] }]);
   });
+
+  it("counts the lines between two hunks, and before a hunk that only adds", () => {
+    const patch = "@@ -1,1 +1,1 @@\n-a\n+b\n@@ -10,1 +10,1 @@\n-c\n+d\n@@ -20,0 +21,1 @@\n+e\n";
+    expect(linesOfPatch(patch).map((hunk) => hunk.skipped)).toEqual([0, 8, 10]);
+  });
 });

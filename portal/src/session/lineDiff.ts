@@ -87,13 +87,20 @@ export function countChanges(lines: DiffLine[]): { added: number; removed: numbe
   };
 }
 
-/** The lines of a unified patch. */
+/** The lines of a unified patch; each hunk knows how many old lines lie between it and the one before. */
 export function linesOfPatch(patch: string): Hunk[] {
   const hunks: Hunk[] = [];
+  let seen = 0;
   for (const line of patch.split("\n")) {
-    const start = /^@@ -(\d+)/.exec(line);
-    if (start) hunks.push({ skipped: Math.max(0, Number(start[1]) - 1), lines: [] });
-    else if (hunks.length > 0 && /^[+\- ]/.test(line)) hunks.at(-1)?.lines.push({ sign: line[0] as DiffLine["sign"], text: line.slice(1) });
+    const start = /^@@ -(\d+)(?:,(\d+))?/.exec(line);
+    if (start) {
+      const first = start[2] === "0" ? Number(start[1]) + 1 : Number(start[1]);
+      hunks.push({ skipped: Math.max(0, first - 1 - seen), lines: [] });
+      seen = Math.max(seen, first - 1);
+    } else if (hunks.length > 0 && /^[+\- ]/.test(line)) {
+      if (!line.startsWith("+")) seen++;
+      hunks.at(-1)?.lines.push({ sign: line[0] as DiffLine["sign"], text: line.slice(1) });
+    }
   }
   return hunks;
 }

@@ -4,6 +4,7 @@ import type { StartBody } from "../api/types";
 import { outbox } from "../live";
 import { useLocal } from "../local";
 import type { PromptEntry } from "../log/outbox";
+import { attachAgain } from "./uploads";
 
 export const NEW = "new";
 
@@ -18,9 +19,10 @@ export function usePromptSender(sessionId: string | null): (body: StartBody) => 
   );
 }
 
-/** A refused prompt goes before what was typed meanwhile. */
+/** A refused prompt goes before what was typed meanwhile, and its files are attached again. */
 export function giveBack(entry: PromptEntry): void {
   const { drafts, draft } = useLocal.getState();
   const name = entry.sessionId ?? NEW;
   draft(name, [entry.body.prompt, drafts[name]].filter(Boolean).join("\n"));
+  if (entry.sessionId) attachAgain(entry.sessionId, entry.body.attachments ?? []);
 }

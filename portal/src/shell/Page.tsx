@@ -10,11 +10,13 @@ interface PageProps {
   note?: string;
   actions?: ReactNode;
   isWide?: boolean;
+  /** The content takes the height that there is, and scrolls inside. */
+  isFilled?: boolean;
   children: ReactNode;
 }
 
 /** The frame of every page but the chat: a title, what can be done, and content that scrolls. */
-export function Page({ title, note, actions, isWide, children }: PageProps) {
+export function Page({ title, note, actions, isWide, isFilled, children }: PageProps) {
   const { t } = useTranslation();
   const { openSidebar } = useShell();
   useTitle(title);
@@ -26,7 +28,7 @@ export function Page({ title, note, actions, isWide, children }: PageProps) {
         {actions}
       </header>
       <div className={styles.scroll}>
-        <div className={isWide ? styles.wide : styles.content}>
+        <div className={isFilled ? styles.filled : isWide ? styles.wide : styles.content}>
           {note && <p className={styles.note}>{note}</p>}
           {children}
         </div>

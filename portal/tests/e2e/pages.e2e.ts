@@ -6,7 +6,7 @@ import { begin, leave, settled, until, api, URL, visit, type Visit } from "./vis
 
 const SHOTS = new globalThis.URL("../shots/", import.meta.url).pathname;
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const PAGES = ["start", "chat", "asked", "inbox", "timeline", "files", "usage", "settings", "workers", "queue", "providers", "rules"] as const;
+const PAGES = ["start", "chat", "asked", "inbox", "timeline", "files", "file", "comparison", "pane", "usage", "settings", "workers", "queue", "providers", "rules"] as const;
 const LOOKS = (["en", "zh"] as const).flatMap((language) =>
   (["light", "dark"] as const).flatMap((theme) => [1360, 360].map((width) => ({ language, theme, width }))),
 );
@@ -18,6 +18,10 @@ beforeAll(async () => {
   mkdirSync(SHOTS, { recursive: true });
   const done = await begin(`say: ${SAID.replaceAll("|", " ")}\nwrite notes.md: hello`, "auto");
   await settled(done);
+  await api(`/api/session-workers/${done}/sync`, {});
+  await begin("run: mkdir -p src && printf 'def one():\\n    return 1\\n' > src/app.py", "auto", done);
+  await settled(done);
+  await api(`/api/session-workers/${done}/sync`, {});
   const asked = await begin("整理日志并写出摘要");
   await until(async () => (await api<{ items: unknown[] }>(`/api/human-loop/pending?sessionId=${asked}`)).items.length > 0, "a question");
   places = {
@@ -27,6 +31,9 @@ beforeAll(async () => {
     inbox: "/inbox",
     timeline: `/s/${done}/timeline`,
     files: `/s/${done}/files`,
+    file: `/s/${done}/files/src/app.py`,
+    comparison: `/s/${done}/files/src/app.py?diff=${await comparison(done)}`,
+    pane: `/s/${done}?panel=files`,
     usage: "/usage",
     settings: "/settings",
     workers: "/ops/workers",
@@ -36,6 +43,12 @@ beforeAll(async () => {
   };
 });
 afterAll(leave);
+
+/** The session's two runs as an address compares them. */
+async function comparison(session: string): Promise<string> {
+  const { items } = await api<{ items: { runId: string }[] }>(`/api/sessions/${session}/runs`);
+  return items.map((run) => run.runId).reverse().join("..");
+}
 
 describe.each(LOOKS)("in $language, $theme, $width px", (look) => {
   let here: Visit;

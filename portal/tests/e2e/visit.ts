@@ -37,7 +37,7 @@ export async function visit({ language = "en", theme = "light", width = 1360 }: 
       console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
     });
   });
-  context.setDefaultTimeout(90_000);
+  context.setDefaultTimeout(Number(process.env.RUNYARD_BROWSER_MS ?? 90_000));
   const page = await context.newPage();
   page.on("pageerror", (error) => faults.push(error.message));
   page.on("console", (message) => message.text().startsWith("policy:") && faults.push(message.text()));
@@ -49,9 +49,9 @@ export async function leave(): Promise<void> {
   browser = null;
 }
 
-export async function api<T>(path: string, body?: unknown): Promise<T> {
+export async function api<T>(path: string, body?: unknown, method = body ? "POST" : "GET"): Promise<T> {
   const headers = { Authorization: `Bearer ${TOKEN}`, "Content-Type": "application/json" };
-  const answer = await fetchAgain(URL + path, { method: body ? "POST" : "GET", headers, body: body ? JSON.stringify(body) : null });
+  const answer = await fetchAgain(URL + path, { method, headers, body: body ? JSON.stringify(body) : null });
   return (await answer.json()) as T;
 }
 

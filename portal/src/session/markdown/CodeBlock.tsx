@@ -25,11 +25,15 @@ export const CodeBlock = memo(function CodeBlock({ language, text, isBare }: Cod
         </figcaption>
       )}
       <pre className={styles.code} tabIndex={0}>
-        <code>{tokens?.text === text ? tokens.lines.map((line, at) => <Line key={at} line={line} />) : text}</code>
+        <code>{tokens?.text === text ? <ColouredLines lines={tokens.lines} /> : text}</code>
       </pre>
     </figure>
   );
 });
+
+export function ColouredLines({ lines }: { lines: Tokens["lines"] }) {
+  return <>{lines.map((line, at) => <Line key={at} line={line} />)}</>;
+}
 
 function Line({ line }: { line: Tokens["lines"][number] }) {
   return (
@@ -42,7 +46,7 @@ function Line({ line }: { line: Tokens["lines"][number] }) {
 
 const REST_MS = 250;
 
-function useTokens(language: string, text: string): Tokens | null {
+export function useTokens(language: string, text: string): Tokens | null {
   const [tokens, setTokens] = useState<Tokens | null>(null);
   useEffect(() => {
     if (!language) return;

@@ -1,0 +1,165 @@
+import { readFileSync } from "node:fs";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { api, begin, leave, settled, until, URL, visit, type Visit } from "./visit";
+
+const PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+const FIRST = [
+  "write notes.md: # Notes of run one",
+  "run: mkdir -p src/deep && printf 'def one():\\n    return 1\\n' > src/app.py && printf 'x\\n' > src/deep/hidden.txt",
+  `run: printf 'name,count\\n"a, b",2\\n' > table.csv && printf ${PNG} | base64 -d > dot.png && head -c 900 /dev/zero > zeros.bin && seq 90000 > long.txt && printf '%%PDF-1.7' > paper.pdf && ln -s notes.md alias`,
+].join("\n");
+const SECOND = "write notes.md: # Notes of run two\nrun: printf 'def one():\\n    return 2\\n' > src/app.py && rm src/deep/hidden.txt";
+
+let here: Visit;
+let session: string;
+let files: string;
+
+beforeAll(async () => {
+  session = await begin(FIRST, "auto");
+  await settled(session);
+  await api(`/api/session-workers/${session}/sync`, {});
+  await begin(SECOND, "auto", session);
+  await settled(session);
+  await api(`/api/session-workers/${session}/sync`, {});
+  files = `${URL}/s/${session}/files`;
+});
+afterEach(async () => {
+  expect(here.faults).toEqual([]);
+  await here.context.close();
+});
+afterAll(leave);
+
+const row = (name: string) => here.page.getByRole("treeitem").filter({ has: here.page.getByText(name, { exact: true }) });
+
+describe("files of a worker at work", () => {
+  it("are shown live, take an upload, and say up to where they are saved", async () => {
+    here = await visit();
+    const { page } = here;
+    await page.goto(files);
+    await page.getByText("Live from the worker").waitFor();
+    await page.getByRole("button", { name: "Saved to run 2" }).waitFor();
+    await page.locator('input[type="file"]').setInputFiles({ name: "given.txt", mimeType: "text/plain", buffer: Buffer.from("from a person") });
+    await page.getByText("given.txt is uploaded").waitFor();
+    await page.getByRole("searchbox").fill("given");
+    await page.getByRole("button", { name: /given.txt/ }).click();
+    await page.getByText("from a person").waitFor();
+  });
+
+  it("go with a prompt, and stay with their reason when they are refused", async () => {
+    here = await visit();
+    const { page } = here;
+    await page.goto(`${URL}/s/${session}`);
+    const field = page.getByRole("textbox", { name: "Write a prompt" });
+    await page.getByRole("button", { name: "Attach files" }).waitFor();
+    const paste = (name: string) =>
+      field.evaluate((element, file) => {
+        const data = new DataTransfer();
+        data.items.add(new File(["pixels"], file, { type: "image/png" }));
+        element.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+      }, name);
+    await page.route("**/uploads", (route) => route.fulfill({ status: 413, contentType: "application/problem+json", body: '{"code":"upload_too_large","detail":"An upload has at most 9 bytes."}' }), { times: 1 });
+    await paste("refused.png");
+    const attached = page.getByRole("list", { name: "Attached files" });
+    await attached.getByText("An upload has at most 9 bytes.").waitFor();
+    await page.getByRole("button", { name: "Upload refused.png again" }).click();
+    await until(async () => (await attached.getByRole("alert").or(attached.getByText("Uploading…")).count()) === 0, "the second try is taken");
+    await page.reload();
+    await attached.getByText("refused.png").waitFor();
+    await field.fill("say: with a picture");
+    await field.press("Enter");
+    await page.getByText("with a picture", { exact: true }).waitFor();
+    await settled(session);
+    expect(await attached.count()).toBe(0);
+    const { items } = await api<{ items: { type: string; data: { attachments?: string[] } }[] }>(`/api/sessions/${session}/events?after=0&limit=1000`);
+    expect(items.filter((event) => event.type === "run.queued").at(-1)?.data.attachments?.[0]).toMatch(/^uploads\/.*\/refused\.png$/);
+  });
+});
+
+describe("files of a session without its worker", () => {
+  beforeAll(async () => {
+    await api(`/api/session-workers/${session}`, undefined, "DELETE");
+    await until(async () => (await api<{ state?: string }>(`/api/files/tree?sessionId=${session}`)).state === "saved", "the worker is gone");
+  });
+
+  it("are previewed by their kind, with the keyboard alone", async () => {
+    here = await visit();
+    const { page } = here;
+    await page.goto(files);
+    await page.getByText(/As saved: Run/).waitFor();
+    await row("src").waitFor();
+    await page.getByRole("tree").focus();
+    for (const key of ["Home", "ArrowRight"]) await page.keyboard.press(key);
+    await row("app.py").waitFor();
+    for (const key of ["ArrowDown", "ArrowDown", "Enter"]) await page.keyboard.press(key);
+    await page.waitForURL(/files\/src\/app\.py$/);
+    await page.getByRole("region", { name: "app.py" }).getByText("return 2").first().waitFor();
+    await row("table.csv").click();
+    await page.getByRole("cell", { name: "a, b" }).waitFor();
+    await row("notes.md").click();
+    await page.getByRole("heading", { name: "Notes of run two", exact: true }).waitFor();
+    await row("dot.png").click();
+    await page.getByText("1 × 1").waitFor();
+    await row("zeros.bin").click();
+    await page.getByText("Binary", { exact: true }).waitFor();
+    await row("paper.pdf").click();
+    await page.getByText("A PDF is not shown here").waitFor();
+    await row("alias").click();
+    await page.getByText("A link to notes.md").waitFor();
+    await row("long.txt").click();
+    await page.getByText(/Only the beginning is shown/).waitFor();
+  });
+
+  it("are found by name and downloaded, one or a folder of them", async () => {
+    here = await visit();
+    const { page } = here;
+    await page.goto(files);
+    await page.getByRole("searchbox").fill("APP");
+    await page.getByRole("button", { name: /app\.py/ }).click();
+    const asked = page.waitForEvent("download");
+    await page.getByRole("link", { name: "Download app.py" }).click();
+    const download = await asked;
+    expect(download.suggestedFilename()).toBe("app.py");
+    expect(readFileSync(await download.path(), "utf8")).toBe("def one():\n    return 2\n");
+    await page.getByRole("searchbox").fill("");
+    await row("src").click();
+    const zipped = page.waitForEvent("download");
+    await page.getByRole("button", { name: "Download folder src as a zip" }).click();
+    expect((await zipped).suggestedFilename()).toBe("src.zip");
+  });
+
+  it("are compared between two runs, and an old state is put back and taken back", async () => {
+    here = await visit();
+    const { page } = here;
+    const { items } = await api<{ items: { runId: string; prompt: string }[] }>(`/api/sessions/${session}/runs`);
+    const [first, second] = [FIRST, SECOND].map((prompt) => items.find((run) => run.prompt === prompt)?.runId);
+    await page.goto(`${files}?diff=${first}..${second}`);
+    await page.getByText("Removed", { exact: true }).waitFor({ state: "attached" });
+    await page.getByRole("button", { name: /app\.py/ }).click();
+    const patch = page.getByRole("region", { name: "app.py" });
+    await patch.getByRole("cell", { name: "return 1" }).waitFor();
+    await patch.getByRole("cell", { name: "return 2" }).waitFor();
+    await page.goto(`${files}/notes.md?run=${first}`);
+    await page.getByRole("heading", { name: "Notes of run one", exact: true }).waitFor();
+    await page.getByRole("button", { name: "Put back" }).click();
+    await page.getByText(/Put back: 1 file changed/).waitFor();
+    const content = () => api<{ text: string }>(`/api/files/content?sessionId=${session}&path=notes.md`).then((answer) => answer.text);
+    await until(async () => (await content()).includes("run one"), "the old text is back");
+    await page.getByRole("button", { name: "Undo" }).click();
+    await until(async () => (await content()).includes("run two"), "the newer text is back");
+  });
+
+  it("say when a state lacks a file, and when a session is not there", async () => {
+    here = await visit();
+    const { page } = here;
+    const { items } = await api<{ items: { runId: string }[] }>(`/api/sessions/${session}/runs`);
+    await page.goto(`${files}/src/deep/hidden.txt`);
+    await page.getByText("This state has no such file").waitFor();
+    await page.goto(`${files}/src/deep/hidden.txt?run=${items.at(-1)?.runId}`);
+    await page.getByRole("region", { name: "hidden.txt" }).getByText("x", { exact: true }).waitFor();
+    await page.goto(`${URL}/s/00000000-0000-4000-8000-000000000000/files`);
+    await page.getByRole("alert").waitFor();
+    const empty = await api<{ sessionId: string }>("/api/sessions", { title: "Empty" });
+    await page.goto(`${URL}/s/${empty.sessionId}/files`);
+    await page.getByText("Nothing is saved yet").waitFor();
+  });
+});
