@@ -13,7 +13,7 @@ export function CsvTable({ text, name }: { text: string; name: string }) {
   const { rows, hasMore } = useMemo(() => cellsOf(text, most + 1), [text, most]);
   const [head = [], ...body] = rows;
   return (
-    <div className={styles.frame} role="region" aria-label={name} tabIndex={0}>
+    <div className={styles.frame} role="group" aria-label={name} tabIndex={0}>
       <table className={styles.table}>
         <thead>
           <tr><th scope="col" className={styles.number}><span className="unseen">{t("files.line")}</span></th>{head.map((cell, at) => <th key={at} scope="col">{cell}</th>)}</tr>

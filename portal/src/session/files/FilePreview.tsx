@@ -73,7 +73,7 @@ function Shown({ file, isSource }: { file: ContentAnswer; isSource: boolean }) {
   if (file.kind === "image") return <Image file={file} />;
   if (file.kind === "pdf") return <Empty title={t("files.pdf")}><p>{t("files.pdfNote")}</p></Empty>;
   if (file.kind === "binary") return <Empty title={t("files.binary")}><p>{t("files.binaryNote", { type: file.mimeType })}</p></Empty>;
-  if (file.kind === "markdown" && !isSource) return <div className={styles.prose} tabIndex={0} role="region" aria-label={file.name}><Markdown text={text} isDone /></div>;
+  if (file.kind === "markdown" && !isSource) return <div className={styles.prose} tabIndex={0} role="group" aria-label={file.name}><Markdown text={text} isDone /></div>;
   if (file.kind === "csv" && !isSource) return <CsvTable text={text} name={file.name} />;
   return <TextLines text={text} name={file.name} />;
 }

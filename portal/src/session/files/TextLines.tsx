@@ -9,7 +9,7 @@ export const TextLines = memo(function TextLines({ text, name }: { text: string;
   const numbers = useMemo(() => Array.from({ length: plain.split("\n").length }, (_, at) => at + 1).join("\n"), [plain]);
   const tokens = useTokens(languageOf(name), plain);
   return (
-    <div className={styles.frame} role="region" aria-label={name} tabIndex={0}>
+    <div className={styles.frame} role="group" aria-label={name} tabIndex={0}>
       <pre className={styles.numbers} aria-hidden="true">{numbers}</pre>
       <pre className={styles.text}><code>{tokens?.text === plain ? <ColouredLines lines={tokens.lines} /> : plain}</code></pre>
     </div>
