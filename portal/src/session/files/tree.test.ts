@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { FileItem } from "../../api/types";
 import { folderOf, foldersAbove, moveIn, nameOf, rowsOf, type Listing } from "./tree";
 
-const item = (path: string, kind: FileItem["kind"]): FileItem => ({ name: nameOf(path), path, kind, mtime: "2026-11-28T10:00:00Z" });
+const item = (path: string, kind: FileItem["kind"]): FileItem => ({ name: nameOf(path), path, kind, mtime: "2026-11-28T10:00:00Z", mode: null, size: null, target: null, title: null });
 const listings = new Map<string, Listing | "failed">([
   ["", { items: [item("src", "folder"), item("a.md", "file")], hasMore: true }],
   ["src", { items: [item("src/deep", "folder"), item("src/b.py", "file")], hasMore: false }],
