@@ -115,6 +115,9 @@ describe("files of a session without its worker", () => {
     await page.goto(files);
     await page.getByRole("searchbox").fill("APP");
     await page.getByRole("button", { name: /app\.py/ }).click();
+    await page.getByRole("searchbox").fill("return 2");
+    await page.getByRole("button", { name: "In text" }).click();
+    await page.getByText("2: return 2").waitFor();
     const asked = page.waitForEvent("download");
     await page.getByRole("link", { name: "Download app.py" }).click();
     const download = await asked;

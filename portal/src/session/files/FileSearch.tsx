@@ -3,7 +3,7 @@ import type { FileItem } from "../../api/types";
 import { Icon } from "../../parts/Icon";
 import { Empty, ErrorNote, Skeleton } from "../../parts/Note";
 import styles from "./ChangeList.module.css";
-import { useFound } from "./reading";
+import { useFound, type SearchIn } from "./reading";
 import { folderOf } from "./tree";
 import type { Which } from "./which";
 
@@ -11,21 +11,22 @@ interface FileSearchProps {
   sessionId: string;
   which: Which;
   text: string;
+  place: SearchIn;
   path: string;
   onChoose: (item: FileItem) => void;
 }
 
-/** Files and folders whose names hold the text. */
-export function FileSearch({ sessionId, which, text, path, onChoose }: FileSearchProps) {
+/** Files whose names, or whose lines, hold the text. */
+export function FileSearch({ sessionId, which, text, place, path, onChoose }: FileSearchProps) {
   const { t } = useTranslation();
-  const found = useFound(sessionId, which, text);
+  const found = useFound(sessionId, which, text, place);
   if (found.error) return <ErrorNote error={found.error} onRetry={() => void found.refetch()} />;
   if (!found.data) return <Skeleton />;
   const { items, partial } = found.data;
   return (
     <div className={styles.scroll}>
       <p className={styles.count} role="status">{t("files.found", { count: items.length })}{partial && ` · ${t("files.partial")}`}</p>
-      {items.length === 0 && <Empty title={t("files.noneFound")} />}
+      {items.length === 0 && <Empty title={t(place === "text" ? "files.noLineFound" : "files.noneFound")} />}
       <ul>
         {items.map((item) => (
           <li key={item.path}>
@@ -33,6 +34,7 @@ export function FileSearch({ sessionId, which, text, path, onChoose }: FileSearc
               <Icon name={item.kind === "folder" ? "folder" : "files"} size={14} />
               <span className={styles.name}>{item.name} <span className={styles.folder}>{folderOf(item.path)}</span></span>
             </button>
+            {item.matches?.map(({ line, text: found }) => <p key={line} className={styles.match}>{line}: {found.trim()}</p>)}
           </li>
         ))}
       </ul>

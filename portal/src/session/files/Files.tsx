@@ -1,4 +1,4 @@
-import { useDeferredValue, useMemo, useRef, useState } from "react";
+import { useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Problem, queryOf as addressQuery } from "../../api/client";
 import { useSession } from "../../api/queries";
@@ -20,7 +20,7 @@ import styles from "./Files.module.css";
 import { FileSearch } from "./FileSearch";
 import { FileTree } from "./FileTree";
 import { PutBack } from "./PutBack";
-import { useFileNews, useFolders, useNumberedRuns, type FolderReading } from "./reading";
+import { useFileNews, useFolders, useNumberedRuns, useRested, type FolderReading, type SearchIn } from "./reading";
 import { ShownState } from "./ShownState";
 import { StateBar } from "./StateBar";
 import { folderOf, foldersAbove, nameOf, rowsOf } from "./tree";
@@ -93,11 +93,14 @@ function Folders({ sessionId, state, view, reading, open, item }: FoldersProps) 
   const { t } = useTranslation();
   const { path, which, go } = view;
   const [text, setText] = useState("");
-  const wanted = useDeferredValue(text.trim());
+  const [place, setPlace] = useState<SearchIn>("names");
+  const rested = useRested(text.trim());
+  const wanted = text.trim() && rested;
   const [focus, setFocus] = useState(path);
   const rows = useMemo(() => rowsOf(reading.listings, open.open), [reading.listings, open.open]);
   const uploading = useUploadHere(sessionId);
   const drop = useDrop(uploading.canUpload && which.kind === "newest" ? uploading.put : undefined);
+  const label = place === "text" ? "files.searchText" : "files.search";
   const folder = item?.kind === "folder" ? path : "";
   const error = reading.root.error;
   if (error instanceof Problem && error.code === "unknown_snapshot")
@@ -112,8 +115,9 @@ function Folders({ sessionId, state, view, reading, open, item }: FoldersProps) 
       <div className={styles.tools}>
         <div className={styles.search}>
           <Icon name="search" size={14} />
-          <input type="search" className={styles.field} value={text} aria-label={t("files.search")} placeholder={t("files.search")} onChange={(event) => setText(event.target.value)} onKeyDown={(event) => event.key === "Escape" && setText("")} />
+          <input type="search" className={styles.field} value={text} aria-label={t(label)} placeholder={t(label)} onChange={(event) => setText(event.target.value)} onKeyDown={(event) => event.key === "Escape" && setText("")} />
         </div>
+        {text !== "" && <Button look="quiet" aria-pressed={place === "text"} onClick={() => setPlace(place === "text" ? "names" : "text")}>{t("files.inText")}</Button>}
         {drop.handlers.onDrop && <UploadButton isBusy={uploading.isBusy} onFiles={uploading.put} />}
         <ZipButton href={`/api/files/zip${addressQuery({ sessionId, ...queryOf(which), path: folder })}`} label={folder ? t("files.zipOf", { name: nameOf(folder) }) : t("files.zipAll")} />
       </div>
@@ -121,7 +125,7 @@ function Folders({ sessionId, state, view, reading, open, item }: FoldersProps) 
       {drop.isOver && <p className={styles.dropping}>{t("files.drop")}</p>}
       {wanted === "" && which.kind === "newest" && <AgentChanges state={state} path={path} onChoose={(next) => go({ path: next })} />}
       {wanted !== "" ? (
-        <FileSearch sessionId={sessionId} which={which} text={wanted} path={path} onChoose={choose} />
+        <FileSearch sessionId={sessionId} which={which} text={wanted} place={place} path={path} onChoose={choose} />
       ) : (
         <FileTree rows={rows} path={path} focus={focus} onFocus={setFocus} onToggle={open.toggle} onChoose={choose} onMore={open.more} />
       )}

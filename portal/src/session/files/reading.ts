@@ -1,6 +1,6 @@
 /** What the files page reads from the API. A state that cannot change any more is read once. */
 import { keepPreviousData, useQueries, useQuery, useQueryClient, type UseQueryResult } from "@tanstack/react-query";
-import { useEffect, useMemo } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { call } from "../../api/client";
 import type { ContentAnswer, DiffAnswer, Page, Run, SearchAnswer, TreeAnswer } from "../../api/types";
 import type { SessionState } from "../../log/events";
@@ -64,10 +64,12 @@ export function useContent(sessionId: string, which: Which, path: string, { isOn
   });
 }
 
-export function useFound(sessionId: string, which: Which, text: string) {
+export type SearchIn = "names" | "text";
+
+export function useFound(sessionId: string, which: Which, text: string, place: SearchIn) {
   return useQuery({
-    queryKey: ["files", sessionId, keyOf(which), "search", text],
-    queryFn: ({ signal }) => call<SearchAnswer>("/api/files/search", { query: { sessionId, ...queryOf(which), q: text }, signal }),
+    queryKey: ["files", sessionId, keyOf(which), "search", place, text],
+    queryFn: ({ signal }) => call<SearchAnswer>("/api/files/search", { query: { sessionId, ...queryOf(which), q: text, in: place }, signal }),
     enabled: text !== "",
     placeholderData: keepPreviousData,
     staleTime: staleOf(which),
@@ -97,6 +99,16 @@ export function useChange(sessionId: string, { from, to }: Comparison, path: str
     queryFn: ({ signal }) => call<DiffAnswer>("/api/files/diff", { query: { sessionId, from, to, path }, signal }),
     staleTime: Number.POSITIVE_INFINITY,
   });
+}
+
+/** A value once it has rested: a search does not begin with every letter. */
+export function useRested(value: string, ms = 250): string {
+  const [rested, setRested] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => setRested(value), ms);
+    return () => clearTimeout(timer);
+  }, [value, ms]);
+  return rested;
 }
 
 /** The session's runs, newest first, each with its number. */
