@@ -18,7 +18,7 @@ from jobs.doctor import Finding
 from jobs.doctor.deployment import check_postgres, check_providers
 from jobs.doctor.reading_key import check_reading_key
 from jobs.doctor.store import PART, check_store
-from tests.object_stores import ROOT, RunningStore, StoreServer
+from tests.object_stores import ROOT, RunningStore
 from tests.store_faults import Fault, HurtStore
 
 
@@ -47,14 +47,6 @@ def test_what_is_wrong_is_a_line_with_what_to_do_and_a_status(database: str, obj
     assert "WRONG  object store" in done.stdout
     assert "-> check S3_ACCESS_KEY_ID" in done.stdout
     assert "mistyped" not in done.stdout + done.stderr
-
-
-def test_a_reading_key_that_only_reads_is_called_so(store_server: StoreServer, object_store: RunningStore) -> None:
-    access_key, secret = store_server.reading_key
-    reading = replace(object_store.settings, access_key_id=access_key, secret_access_key=secret)
-    [finding] = check_reading_key(object_store.settings, reading)
-    assert (finding.state, "refuses its writes" in finding.what) == ("ok", True)
-    assert object_store.keys() == set()
 
 
 def test_a_reading_key_that_writes_or_reads_nothing_is_wrong(object_store: RunningStore) -> None:
