@@ -18,6 +18,7 @@ SLOW = {
     "tests/integration/cli/local/test_up_store.py": "starts and stops whole stacks",
     "tests/integration/executor/snapshotter/test_round_trip.py": "makes up trees for minutes",
     "tests/integration/functions/events/test_restarts.py": "kills servers under their readers",
+    "tests/integration/functions/files/live": "starts job workers and executors",
     "tests/integration/functions/runtime/test_door.py": "waits until slow peers are closed",
     "tests/integration/functions/runtime/test_log_notifier.py": "breaks connections and waits until they are back",
     "tests/integration/fuzz": "sends calls made up by chance for minutes",

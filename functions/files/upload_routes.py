@@ -72,7 +72,8 @@ def _file(name: str | None) -> tuple[str, bytes]:
     """Return the name and the bytes. Raises TooLarge and Invalid."""
     most = api_process().settings.upload_max_bytes
     request.max_content_length = most + UPLOAD_FORM_BYTES
-    request.max_form_memory_size = UPLOAD_FORM_BYTES
+    # werkzeug counts what it reads at once (64 KiB) and what was left before it
+    request.max_form_memory_size = 4 * UPLOAD_FORM_BYTES
     if (request.mimetype or "") == MULTIPART:
         file = request.files.get("file")
         if file is None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -11,6 +13,7 @@ from executor.workspaces.find_text import find_text
 from schema.live_files import LiveSearchQuery
 from schema.text_search import MOST_FILE_BYTES
 
+NOBODY = 65534
 NEEDLE = LiveSearchQuery(text="Needle", in_text=True)
 
 
@@ -54,7 +57,20 @@ def test_a_long_file_is_left_out_and_that_is_said(workspace: Path) -> None:
     assert ([item.path for item in found.items], found.is_partial) == (["folder/deep.txt"], True)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_folder_that_the_agent_may_not_read_hides_no_other(workspace: Path) -> None:
-    (workspace / "closed").mkdir(mode=0)
-    assert [item.path for item in find_text(workspace, NEEDLE).items] == ["folder/deep.txt"]
+@pytest.fixture
+def as_nobody() -> Iterator[Path]:
+    """A folder with one that is closed, while this process is not root, who reads everything."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        (Path(name) / "closed").mkdir(mode=0)
+        (Path(name) / "open.txt").write_text("a needle here")
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(NOBODY)
+        yield Path(name)
+        if root:
+            os.seteuid(0)
+
+
+def test_a_folder_that_the_agent_may_not_read_hides_no_other(as_nobody: Path) -> None:
+    assert [item.path for item in find_text(as_nobody, NEEDLE).items] == ["open.txt"]
