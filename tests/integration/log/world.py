@@ -15,7 +15,7 @@ import psycopg
 from handlers.runs.claim import claim_run
 from handlers.runs.reconcile import ExecutorFacts, ReconcileLimits, carry_out, decide, overdue_runs
 from handlers.runs.settle import RetryPolicy
-from schema.signature import callback_key, signed_headers
+from schema.signature import ATTEMPT_HEADER, callback_key, signed_headers
 from schema.wire import Json
 from tests.integration.functions.conftest import SECRET, Served
 from tests.integration.log.model import Source
@@ -43,7 +43,11 @@ class World:
     def report(self, source: Source, events: list[Json], *, epoch: int) -> tuple[int, Json]:
         """Sign and send, as the source's executor or driver would."""
         body = json.dumps({"epoch": epoch, "attempt": source.attempt, "events": events}).encode()
-        headers = {**signed_headers(source.key, body), "Content-Type": "application/json"}
+        headers = {
+            **signed_headers(source.key, body),
+            ATTEMPT_HEADER: str(source.attempt),
+            "Content-Type": "application/json",
+        }
         answer = self.http.post(f"/api/runs/{source.run.id}/callbacks", content=body, headers=headers)
         return answer.status_code, answer.json()
 

@@ -89,7 +89,7 @@ def test_another_store_is_taken_when_it_is_named(tmp_path: Path) -> None:
     assert without_store(named) == {"OTHER": "x"}
 
 
-def test_the_doctor_says_that_a_killed_make_up_has_left_no_store(
+def test_the_doctor_says_that_a_killed_make_up_is_not_running(
     data_dir: DataDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_data_dir(data_dir)
@@ -98,7 +98,7 @@ def test_the_doctor_says_that_a_killed_make_up_has_left_no_store(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("RUNYARD_DATA_DIR", str(data_dir.root))
     assert main(["doctor"]) == 1
-    assert "Run make up again" in capsys.readouterr().out
+    assert "Runyard is not running for this clone" in capsys.readouterr().out
 
 
 def test_the_api_reads_with_the_key_for_reading_alone_where_there_is_one(data_dir: DataDir) -> None:
