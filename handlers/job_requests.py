@@ -30,6 +30,11 @@ def abandon_job_request(conn: Conn, job_request_id: UUID) -> None:
     finish_job_request(conn, job_request_id, error="The request was cancelled: no client waits for it.")
 
 
+def forget_job_request(conn: Conn, job_request_id: UUID) -> None:
+    """Delete a finished request with its result."""
+    execute(conn, "forget_operation", operation_id=job_request_id)
+
+
 def finish_job_request(
     conn: Conn, job_request_id: UUID, *, result: Json | None = None, error: str | None = None
 ) -> None:

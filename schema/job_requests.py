@@ -17,9 +17,13 @@ FORCE: ForceWord = "lose-unsaved-changes"
 
 
 class JobRequest(Request):
-    """`kind` names the request in its row; schema/job_results.py declares what each answers."""
+    """`kind` names the request in its row; schema/job_results.py declares what each answers.
+
+    `is_forgotten`: its row is deleted once its result was read, because the result holds what people own.
+    """
 
     kind: ClassVar[str]
+    is_forgotten: ClassVar[bool] = False
 
 
 class DrainQueue(JobRequest):
@@ -61,6 +65,7 @@ class ReadLiveFiles(JobRequest):
     """Read a session's live workspace: exactly one of the four."""
 
     kind: ClassVar[str] = "read_live_files"
+    is_forgotten: ClassVar[bool] = True
 
     session_id: UUID
     folder: LiveFolderQuery | None = None
@@ -76,11 +81,12 @@ class PlaceUploads(JobRequest):
 
 
 class PutBackFiles(JobRequest):
-    """Make `path` of the workspace as the snapshot has it; `author` asks for it, as event envelopes name people."""
+    """Make `path` of the workspace as the snapshot has it. The user asks for it, whom event envelopes name `author`."""
 
     kind: ClassVar[str] = "put_back_files"
 
     session_id: UUID
+    user_id: UUID
     snapshot_id: UUID
     path: Text
     when_missing: Literal["refuse", "remove"] = "refuse"

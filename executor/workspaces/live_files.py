@@ -18,6 +18,7 @@ from typing import ClassVar
 
 from executor.snapshotter.ignore import STAGING
 from executor.snapshotter.paths import FOLDER, READ, is_there, open_below, open_root, opened
+from executor.snapshotter.scan import time_within
 from schema.errors import Conflict, Invalid, NotFound
 from schema.live_files import (
     LiveFolderQuery,
@@ -46,10 +47,16 @@ def list_folder(workspace: Path, query: LiveFolderQuery) -> LiveItems:
     """Return a page of a folder's items. Sockets, FIFOs and devices are left out, as in snapshots. Raises NotFound."""
     folder = located(query.path)
     after = None if query.after_name is None else (not query.after_folder, query.after_name)
+    items: list[LiveItem] = []
     with _folder(workspace, folder) as at:
-        later = (name for name in _names(at, is_root=not folder) if after is None or name[:2] > after)
-        page = heapq.nsmallest(query.limit, later)
-        return LiveItems(items=[item for name in page if (item := _item(at, folder, name)) is not None])
+        while (missing := query.limit - len(items)) > 0:  # those that have gone since they were listed are made up for
+            later = (name for name in _names(at, is_root=not folder) if after is None or name[:2] > after)
+            page = heapq.nsmallest(missing, later)
+            items += [item for name in page if (item := _item(at, folder, name)) is not None]
+            if len(page) < missing:
+                break
+            after = page[-1][:2]
+    return LiveItems(items=items)
 
 
 def find_names(workspace: Path, query: LiveSearchQuery, *, seconds: float = SEARCH_SECONDS) -> LiveItems:
@@ -81,10 +88,11 @@ def walked(workspace: Path, wanted: str = "") -> Generator[LiveItem | None]:
 
 
 def read_head(workspace: Path, query: LiveHeadQuery) -> LiveHead:
-    """Return a file's size, version and first bytes. Raises NotFound and Invalid."""
+    """Return a file's size, version and first bytes. Raises NotFound, Invalid and FileChanging."""
     with opened_file(workspace, query.path) as descriptor:
         seen = os.fstat(descriptor)
         head = os.pread(descriptor, query.most, 0) if query.most else b""
+        refuse_if_written(descriptor, seen)
         return LiveHead(
             size=seen.st_size,
             mtime_ns=seen.st_mtime_ns,
@@ -114,6 +122,13 @@ def _open_file(root: int, path: bytes) -> int:
         if error.errno == errno.ELOOP and is_there(root, path):
             raise Invalid("The path is not a file.", code="not_a_file") from None
         raise
+
+
+def refuse_if_written(descriptor: int, seen: os.stat_result) -> None:
+    """Raise FileChanging when the open file was written since. A new name or mode changes no content."""
+    now = os.fstat(descriptor)
+    if (now.st_size, now.st_mtime_ns) != (seen.st_size, seen.st_mtime_ns):
+        raise FileChanging
 
 
 def version_of(seen: os.stat_result) -> str:
@@ -188,7 +203,7 @@ def _item(at: int, folder: bytes, name: _Listed) -> LiveItem | None:
     return LiveItem(
         path=path_text(_joined(folder, name)),
         kind="folder" if stat.S_ISDIR(seen.st_mode) else "file" if is_file else "symlink",
-        mtime_ns=seen.st_mtime_ns,
+        mtime_ns=time_within(seen.st_mtime_ns),
         mode=stat.S_IMODE(seen.st_mode),
         size=seen.st_size if is_file else None,
         target=None if target is None else path_text(target),

@@ -11,7 +11,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from executor.process.account import AgentAccount
-from executor.workspaces.live_files import FileChanging, opened_file, version_of
+from executor.workspaces.live_files import FileChanging, opened_file, refuse_if_written, version_of
 from schema.errors import Invalid, Unavailable
 from schema.live_files import FilePut, PutFile
 
@@ -37,6 +37,7 @@ def put_file(workspace: Path, account: AgentAccount, request: PutFile) -> FilePu
         if not request.start <= request.end <= seen.st_size:
             raise Invalid("The file has no such range.", code="bad_range")
         _put(request.link, descriptor, request.start, request.end)
+        refuse_if_written(descriptor, seen)
         return FilePut(bytes=request.end - request.start)
     finally:
         os.close(descriptor)

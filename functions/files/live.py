@@ -14,7 +14,7 @@ from functions.http.auth import actor
 from functions.http.job_requests import performed
 from handlers.files.live import has_live_files, has_unsaved_files
 from handlers.files.tree import FileItem, moment, split_path
-from schema.errors import Conflict, Invalid, NotFound, RunyardError, TooLarge, Unavailable
+from schema.errors import Conflict, Forbidden, Invalid, NotFound, RunyardError, TooLarge, Unavailable
 from schema.job_requests import PutLiveFile, ReadLiveFiles, SyncWorker
 from schema.job_results import LiveFilesRead, LiveRefusal, WorkerSaved
 from schema.live_files import MOST_HEAD_BYTES, LiveHead, LiveHeadQuery, LiveItem
@@ -68,17 +68,18 @@ class LiveFile:
         return base64.b64decode(self.head.head)
 
     def pieces(self, start: int, end: int) -> Iterator[bytes]:
-        """Return the bytes from `start` up to `end`. Raises Conflict when the file has changed meanwhile."""
+        """Yield the bytes from `start` up to `end`. Raises Conflict when the file has changed meanwhile."""
         first = self.first
         if end <= len(first):
-            return iter([first[start:end]])
+            yield first[start:end]
+            return
         if end - start > MOST_LIVE_BYTES:
             raise TooLarge("The file is too long to be read live. Download it from a snapshot (`at=saved`).")
         put = PutLiveFile(path=self.path, version=self.head.version, start=start, end=end)
         read = _performed(ReadLiveFiles(session_id=self.query.session_id, put=put), seconds=PUT_SECONDS)
         if isinstance(read, NotLive):
             raise Unavailable(f"{read.message} Try again, or download from a snapshot (`at=saved`).", code=read.code)
-        return file_reading().objects.stream(read.put_key or "")
+        yield from file_reading().objects.stream(read.put_key or "")
 
 
 def live_file(query: SnapshotQuery, path: str, *, most: int = MOST_HEAD_BYTES) -> tuple[LiveFile | None, LiveRead]:
@@ -90,14 +91,21 @@ def live_file(query: SnapshotQuery, path: str, *, most: int = MOST_HEAD_BYTES) -
 
 
 def save_changes(query: SnapshotQuery, path: str) -> NotLive | None:
-    """Save a worker's changes, so that the newest snapshot has them; return why that was not possible."""
+    """Save a worker's changes, so that the newest snapshot has them; return why that was not possible.
+
+    Raises Conflict when only live files are wanted and there are none, or when they cannot be saved."""
     with admitted(query.session_id, query.root, path) as conn:
-        if not query.may_be_live or not has_unsaved_files(conn, query.session_id):
-            return None
+        is_live = query.may_be_live and has_live_files(conn, query.session_id)
+        is_unsaved = query.may_be_live and has_unsaved_files(conn, query.session_id)
+    if not is_live:
+        _refuse_saved(query)
+    if not is_unsaved:
+        return None
     request = SyncWorker(session_id=query.session_id, actor=actor().author)
     try:
         performed(request, WorkerSaved, wait_seconds=SAVE_SECONDS, grace_seconds=0)
     except Unavailable as error:
+        _refuse_saved(query)
         return NotLive(code=error.problem_code, message=error.detail)
     return None
 
@@ -121,6 +129,7 @@ def _performed(request: ReadLiveFiles, *, seconds: float) -> LiveFilesRead | Not
 def refused(refusal: LiveRefusal) -> RunyardError:
     """Return the job worker's refusal as the error that it was."""
     kinds: dict[HTTPStatus, type[RunyardError]] = {
+        HTTPStatus.FORBIDDEN: Forbidden,
         HTTPStatus.NOT_FOUND: NotFound,
         HTTPStatus.CONFLICT: Conflict,
         HTTPStatus.SERVICE_UNAVAILABLE: Unavailable,

@@ -52,6 +52,7 @@ def get_search(query_data: SearchQuery) -> Response:
                 "description": "The archive",
                 "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
             },
+            409: {"description": "`not_live`"},
             413: {"description": "`archive_too_large`"},
         }
     )

@@ -66,6 +66,7 @@ def _request(body: PutBackBody, path: str) -> PutBackFiles:
         refuse_unless_at_rest(conn, body.session_id)
     return PutBackFiles(
         session_id=body.session_id,
+        user_id=actor().user_id,
         snapshot_id=snapshot.id,
         path=path,
         when_missing=body.when_missing,

@@ -204,9 +204,14 @@ def _read_cursor(cursor: str | None) -> tuple[bool, str] | None:
         is_no_folder, name = json.loads(urlsafe_b64decode(cursor.encode("ascii")))
     except (ValueError, TypeError):
         raise Invalid("The cursor is not one of this list.", code="bad_cursor") from None
-    if not isinstance(is_no_folder, bool) or not isinstance(name, str):
+    if not isinstance(is_no_folder, bool) or not isinstance(name, str) or not _is_text(name):
         raise Invalid("The cursor is not one of this list.", code="bad_cursor")
     return is_no_folder, name
+
+
+def _is_text(name: str) -> bool:
+    """Whether the database and UTF-8 can hold it, as every name that Runyard answers."""
+    return "\0" not in name and name == name.encode(errors="ignore").decode()
 
 
 def _download_url(session_id: UUID, path: str, *, snapshot: UUID | None = None, root: Root = "workspace") -> str:

@@ -89,6 +89,9 @@ class _TextSearch:
         """Return the allowed files that are not empty, in the order of their packs. Long ones are left out."""
         rules, searchable = admitted_rules(), []
         for entry in self._tree.manifest.entries(self._tree.root):
+            if time.monotonic() > self._until:
+                self.is_partial = True
+                break
             file = self._tree.linked(entry) if isinstance(entry, HardLink) else entry
             if not isinstance(file, File | LargeFile) or not file.size or not rules.allows(entry.path):
                 continue

@@ -13,7 +13,7 @@ from functions.http.auth import actor
 from functions.http.schemas import answer
 from functions.runtime.process import api_process
 from functions.runtime.stream_slots import StreamSlot
-from handlers.job_requests import abandon_job_request, job_request, request_job
+from handlers.job_requests import abandon_job_request, forget_job_request, job_request, request_job
 from schema.errors import Unavailable
 from schema.job_requests import JobRequest
 from schema.rows import JobRequestRow
@@ -43,6 +43,9 @@ def performed(
         raise Unavailable(
             "No job worker took the request in time. Check that a job worker is running.", code="job_worker_unavailable"
         )
+    if request.is_forgotten:
+        with api_process().transaction() as conn:
+            forget_job_request(conn, job_request_id)
     if done.error is not None:
         raise Unavailable(f"The job worker failed the request: {done.error}", code="operation_failed")
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from handlers.access.permissions import Actor
+from handlers.access.permissions import Actor, actor_of, session_for
 from handlers.apps.apps import app_by_id
 from handlers.files.policies import FilePolicy, FileReader, PathRules, PolicyEffect
 from schema.errors import Conflict, Invalid, NotFound
@@ -61,6 +61,15 @@ def path_rules(conn: Conn, actor: Actor, *, app_id: UUID, root: Root) -> PathRul
     """Return what the actor may read of this root in sessions of the app."""
     reader = FileReader(user_id=actor.user_id, role=actor.role, app_id=app_id)
     return PathRules(fetch_all(conn, "file_policies_of_reader", FilePolicy, **vars(reader)), reader, root)
+
+
+def path_rules_of_user(conn: Conn, user_id: UUID, session_id: UUID) -> PathRules:
+    """Return what a user may read of a session's workspace. Raises NotFound when they may not see the session."""
+    user = fetch_one(conn, "user_by_id", UserRow, user_id=user_id)
+    if user is None:
+        raise NotFound("There is no such user.", code="unknown_user")
+    actor = actor_of(user)
+    return path_rules(conn, actor, app_id=session_for(conn, actor, session_id).app_id, root="workspace")
 
 
 def read_pattern(text: str) -> str:

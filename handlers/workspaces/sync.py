@@ -222,9 +222,9 @@ def commit_sync(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> Committed
         covers=covers,
         failed=failure is not None,
     )
-    session_id = begun.lease.session_id
-    execute(conn, "forget_saved_uploads", session_id=session_id, epoch=begun.epoch, seq=begun.seq)
-    log_synced(conn, session_id, receipt, head=head, run_id=begun.run_id, reason=begun.reason, since=begun.seq)
+    log_synced(
+        conn, begun.lease.session_id, receipt, head=head, run_id=begun.run_id, reason=begun.reason, since=begun.seq
+    )
     if failure is not None:
         fail_sync(conn, begun.lease, code="unreadable", message=failure, pauses=Pauses())
     return Committed(head, is_covering=covers and state.dirty_seq <= begun.seq)

@@ -1,14 +1,14 @@
 """Keep uploads until a snapshot holds them, and say which runs they are attached to.
 
-The row has the bytes from the request to the first committed save that began after the file was in the workspace. So
-an upload survives the loss of a worker, and needs none.
+The row has the bytes from the request to the first snapshot that holds the file. So an upload survives the loss of a
+worker, and needs none. One that the app's rules leave out of every snapshot stays in its row.
 """
 
 from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
@@ -88,6 +88,16 @@ def file_name(name: str) -> str:
 def uploads_to_place(conn: Conn, session_id: UUID, *, epoch: int) -> list[UploadToPlace]:
     """Return the uploads that the volume of this epoch does not hold yet."""
     return fetch_all(conn, "uploads_to_place", UploadToPlace, session_id=session_id, epoch=epoch)
+
+
+def uploads_to_forget(conn: Conn, session_id: UUID, *, epoch: int, seq: int) -> list[UploadToPlace]:
+    """Return the kept uploads that a committed save of this epoch, begun at `seq`, should hold."""
+    return fetch_all(conn, "uploads_to_forget", UploadToPlace, session_id=session_id, epoch=epoch, seq=seq)
+
+
+def forget_uploads(conn: Conn, uploads: Iterable[UploadToPlace]) -> None:
+    """Drop the bytes of uploads that a snapshot holds."""
+    execute(conn, "forget_uploads", ids=[upload.id for upload in uploads])
 
 
 def upload_content(conn: Conn, upload_id: UUID) -> bytes | None:

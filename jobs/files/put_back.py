@@ -9,6 +9,7 @@ from uuid import UUID
 
 import structlog
 
+from handlers.files.policy_changes import path_rules_of_user
 from handlers.files.put_back import PutBack, begin_put_back, log_put_back, plan_put_back
 from handlers.files.tree import SnapshotTree
 from jobs.context import TaskContext
@@ -20,7 +21,7 @@ from jobs.workers.activate import holding_worker, use_worker
 from jobs.workspaces.restore import RestoreIncomplete, may_have, read_manifest
 from jobs.workspaces.sync import NotSaved, save_now
 from jobs.workspaces.sync_operation import OperationFailed, OperationRequest, await_operation
-from schema.errors import Conflict, Invalid, NotFound, RunyardError, Unavailable
+from schema.errors import Conflict, Forbidden, Invalid, NotFound, RunyardError, Unavailable
 from schema.job_requests import PutBackFiles
 from schema.job_results import FilesPutBack, LiveRefusal
 from schema.rows import SnapshotRow
@@ -28,7 +29,12 @@ from schema.sql import fetch_the
 from schema.workspace_api import PutBackWorkspace, RestoreReceipt
 
 HOLD_SECONDS = 30.0
-_STATUS: tuple[tuple[type[RunyardError], int], ...] = ((NotFound, 404), (Conflict, 409), (Invalid, 422))
+_STATUS: tuple[tuple[type[RunyardError], int], ...] = (
+    (Forbidden, 403),
+    (NotFound, 404),
+    (Conflict, 409),
+    (Invalid, 422),
+)
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -37,7 +43,7 @@ def put_back(context: TaskContext, request: PutBackFiles) -> FilesPutBack:
     """Put the path back; a refusal is a result. Starts the session's worker where there is none."""
     try:
         return _put_back(context, request)
-    except (NotFound, Conflict, Invalid) as error:
+    except (Forbidden, NotFound, Conflict, Invalid) as error:
         status = next(number for kind, number in _STATUS if isinstance(error, kind))
         return _refused(status, error.problem_code, error.detail)
     except ExecutorError as error:
@@ -59,6 +65,7 @@ def _put_back(context: TaskContext, request: PutBackFiles) -> FilesPutBack:
         before = _saved(context, session_id)
         now, old = (_tree(context, session_id, snapshot_id) for snapshot_id in (before, request.snapshot_id))
         change = plan_put_back(now, old, request.path, when_missing=request.when_missing)
+        _refuse_denied(context, request, change)
         context.database.transact(begin_put_back, session_id)
         receipt = _carry_out(context, request, change, worker.endpoint, worker.epoch)
     data = {
@@ -78,6 +85,13 @@ def _put_back(context: TaskContext, request: PutBackFiles) -> FilesPutBack:
         removed=len(change.deleted),
         bytes=receipt.bytes,
     )
+
+
+def _refuse_denied(context: TaskContext, request: PutBackFiles, change: PutBack) -> None:
+    """Raise FileDenied when a file policy denies the user a path that would change."""
+    rules = context.database.transact(path_rules_of_user, request.user_id, request.session_id)
+    for path in (*change.restored, *change.deleted, *change.emptied):
+        rules.require(path)
 
 
 def _saved(context: TaskContext, session_id: UUID) -> UUID:

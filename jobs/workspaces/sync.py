@@ -36,6 +36,7 @@ from jobs.object_store.contract import ObjectStorage
 from jobs.runtime.executor_client import Endpoint, ExecutorError
 from jobs.runtime.late_events import reporting_when_late
 from jobs.runtime.trace import Trace
+from jobs.workspaces.saved_uploads import forget_saved_uploads
 from jobs.workspaces.sync_operation import Interrupted, OperationFailed, OperationRequest, Superseded, await_operation
 from jobs.workspaces.verify import Unproven, verify, verify_snapshot
 from schema.errors import RunyardError, Unavailable
@@ -231,6 +232,7 @@ def _upload_and_commit(context: TaskContext, begun: BegunSync) -> Committed:
     committed = context.database.transact(commit_sync, begun, receipt)
     if committed is None:
         raise Superseded("The workspace has moved, or another job worker has synced it.")
+    forget_saved_uploads(context, begun, committed)
     seconds = round(time.monotonic() - began, 3)
     _log.info("sync.committed", snapshotId=str(committed.snapshot_id), reason=begun.reason, seconds=seconds)
     return committed

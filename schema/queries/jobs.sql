@@ -21,6 +21,9 @@ UPDATE operations
 SET result = %(result)s, error = %(error)s, finished_at = now()
 WHERE id = %(operation_id)s AND finished_at IS NULL;
 
+-- name: forget_operation
+DELETE FROM operations WHERE id = %(operation_id)s AND finished_at IS NOT NULL;
+
 -- name: part_seen
 -- Record that a part of the control plane is healthy. After a gap of over `break_seconds` its health starts anew.
 INSERT INTO control_plane_parts (part) VALUES (%(part)s)

@@ -22,10 +22,13 @@ UPDATE uploads SET placed_epoch = %(epoch)s, placed_seq = %(seq)s
 WHERE id = %(id)s AND placed_epoch IS DISTINCT FROM %(epoch)s
 RETURNING id, session_id, path, mime_type, size;
 
--- name: forget_saved_uploads
--- Drop the bytes of uploads that were in the workspace before the scan of a committed save began.
-UPDATE uploads SET content = NULL
+-- name: uploads_to_forget
+-- Uploads that were in the workspace before the scan of a committed save began, and whose bytes are still kept.
+SELECT id, path FROM uploads
 WHERE session_id = %(session_id)s AND content IS NOT NULL AND placed_epoch = %(epoch)s AND placed_seq <= %(seq)s;
+
+-- name: forget_uploads
+UPDATE uploads SET content = NULL WHERE id = ANY (%(ids)s);
 
 -- name: uploads_by_path
 SELECT id, session_id, path, mime_type, size FROM uploads

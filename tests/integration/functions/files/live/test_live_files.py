@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import socket
 import zipfile
+from base64 import urlsafe_b64encode
 from uuid import uuid4
 
 import pytest
 
+from tests.integration.functions.conftest import answer_json
 from tests.integration.functions.files.live.conftest import LiveSession
 
 
@@ -140,3 +143,23 @@ def test_a_policy_holds_for_live_files_as_for_saved_ones(live: LiveSession) -> N
     snapshot = str(uuid4())
     body = {"sessionId": str(live.id), "snapshot": snapshot, "path": "keys/private"}
     assert live.api.post("/api/files/restore", body).status_code == 403
+
+
+def test_live_contents_are_not_kept_in_the_database(live: LiveSession) -> None:
+    assert live.read("content", path="hello.txt")["text"]
+    assert live.names() == ["hello.txt"]
+    assert live.conn.execute("SELECT FROM operations WHERE kind = 'read_live_files'").fetchall() == []
+
+
+def test_only_live_files_are_refused_for_a_zip_without_a_worker(live: LiveSession) -> None:
+    live.wait_until_saved()
+    assert live.get("zip", path="", at="live").status_code == 200
+    assert live.api.delete(f"/api/session-workers/{live.id}").status_code == 200
+    refused = live.get("zip", path="", at="live")
+    assert (refused.status_code, answer_json(refused)["code"]) == (409, "not_live")
+
+
+@pytest.mark.parametrize("name", ["\0", "\ud800"])
+def test_a_cursor_that_no_listing_gave_is_refused(live: LiveSession, name: str) -> None:
+    refused = live.get("tree", cursor=urlsafe_b64encode(json.dumps([True, name]).encode()).decode())
+    assert (refused.status_code, answer_json(refused)["code"]) == (422, "bad_cursor")

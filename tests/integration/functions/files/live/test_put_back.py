@@ -73,6 +73,18 @@ def test_a_folder_becomes_as_it_was_and_unsaved_kinds_stay(live: LiveSession) ->
     assert tree_of(live) == before
 
 
+def test_a_folder_with_a_denied_file_is_left_as_it_is(live: LiveSession) -> None:
+    first, _ = two_runs(live)
+    before = tree_of(live)
+    policy = {"effect": "deny", "pattern": "src/deep", "reason": "Ask an operator."}
+    assert live.api.post("/api/admin/file-policies", policy).status_code == 201
+    refused = restore(live, runId=first, path="src")
+    assert (refused.status_code, answer_json(refused)["code"]) == (403, "file_denied")
+    assert "Ask an operator." in answer_json(refused)["detail"]
+    assert tree_of(live) == before
+    put_back(live, runId=first, path="src/a")
+
+
 def test_a_lost_file_comes_back_without_a_worker(live: LiveSession) -> None:
     first, _ = two_runs(live)
     removed = live.api.delete(f"/api/session-workers/{live.id}")

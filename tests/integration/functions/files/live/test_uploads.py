@@ -11,6 +11,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from handlers.event_log import run_events, session_events
+from schema.runtime_manifest import read_runtime_manifest
+from schema.sql import jsonb
 from schema.wire import Json
 from tests.integration.functions.conftest import answer_json
 from tests.integration.functions.files.live.conftest import LiveSession
@@ -86,6 +88,19 @@ def test_an_upload_outlives_its_worker_until_a_snapshot_has_it(live: LiveSession
     assert refused.status_code == 200, refused.get_data(as_text=True)
     live.say("say: back")
     assert (live.workspace / kept["path"]).read_bytes() == b"the only copy"
+
+
+def test_an_upload_that_no_snapshot_holds_is_kept(live: LiveSession) -> None:
+    """The app leaves logs out of its snapshots."""
+    ignoring = jsonb(read_runtime_manifest({"ignore": ["*.log"]}).to_json())
+    live.conn.execute("UPDATE apps SET manifest = %s", (ignoring,))
+    left_out, saved = uploaded(live, "build.log", b"the only copy"), uploaded(live, "build.txt", b"saved")
+
+    def kept() -> list[str]:
+        return [path for (path,) in live.conn.execute("SELECT path FROM uploads WHERE content IS NOT NULL").fetchall()]
+
+    wait_until(lambda: saved["path"] not in kept(), lambda: live.job_worker.log.read_text()[-3000:], seconds=60)
+    assert kept() == [left_out["path"]]
 
 
 HOSTILE = [
