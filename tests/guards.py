@@ -1,4 +1,5 @@
-"""What every test run promises: nothing beyond loopback is called, no process is left, no skip goes unseen."""
+"""What every test run promises: nothing beyond loopback is called, no process is left, no skip goes unseen, and no test
+leaves another working directory behind."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import os
 import secrets
 import sys
 from collections.abc import Generator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -48,6 +50,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def runs_tests(config: pytest.Config) -> bool:
     """False for the process that only hands tests to its workers."""
     return hasattr(config, "workerinput") or not config.getoption("numprocesses", default=None)
+
+
+@pytest.fixture(autouse=True)
+def same_working_directory() -> Generator[None]:
+    """A test that changes the working directory, which all tests of its process share, changes it back."""
+    before = Path.cwd()
+    yield
+    after = Path.cwd()
+    os.chdir(before)
+    assert after == before
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

@@ -15,10 +15,11 @@ from schema.signature import parse_secret
 
 NAME, PREVIOUS_NAME = "RUNYARD_SECRET_KEY", "RUNYARD_SECRET_KEY_PREVIOUS"
 CHECK_SECONDS = 120.0
+UNFIT = 2
 
 
 class KeyRefused(Exception):
-    """The secret key does not fit what is running; the message says what to do."""
+    """The secret key does not fit what is running, or that could not be checked; the message says what to do."""
 
 
 def key_environment(data_dir: DataDir, environ: Mapping[str, str]) -> dict[str, str]:
@@ -37,15 +38,20 @@ def check_secret_key(env: Mapping[str, str], *, accept_loss: bool, say: Callable
         keys = SecretKeys(parse_secret(env[NAME]), parse_secret(previous) if previous else None)
     except ValueError as error:
         raise KeyRefused(f"{NAME} or {PREVIOUS_NAME} is invalid: it {error}.") from None
-    with psycopg.connect(env["DATABASE_URL"]) as conn:
-        if not other_key_uses(conn, keys.ids):
-            return
     command = [sys.executable, "-m", "jobs", "check-key", *(["--accept-loss"] if accept_loss else [])]
-    done = subprocess.run(
-        command, cwd=CLONE, env=dict(env), capture_output=True, text=True, timeout=CHECK_SECONDS, check=False
-    )
-    if done.returncode != 0:
+    try:
+        with psycopg.connect(env["DATABASE_URL"]) as conn:
+            if not other_key_uses(conn, keys.ids):
+                return
+        done = subprocess.run(
+            command, cwd=CLONE, env=dict(env), capture_output=True, text=True, timeout=CHECK_SECONDS, check=False
+        )
+    except (psycopg.OperationalError, subprocess.TimeoutExpired) as error:
+        raise KeyRefused(f"{NAME} could not be checked: {error}") from None
+    if done.returncode == UNFIT:
         raise KeyRefused(done.stderr.strip())
+    if done.returncode != 0:
+        raise KeyRefused(f"{NAME} could not be checked: {''.join(done.stderr.strip().splitlines()[-1:])}")
     if done.stdout:
         say(done.stdout.strip())
 

@@ -35,7 +35,7 @@ from executor.agents.agent_folders import AgentFolders
 from executor.agents.model_failures import ModelFailure, failure_of
 from executor.agents.pending_requests import PendingRequests
 from executor.agents.permissions import choose, permission_request, question_request
-from executor.agents.text import clean_json
+from executor.agents.text import Redaction, clean_json
 from executor.agents.translate import Translation
 from schema.events import HumanRequested
 from schema.executor_api import Answer
@@ -80,10 +80,13 @@ class AcpClient:
     kept. Before `live`, updates are a replay of history and are dropped, except for reported costs.
     """
 
-    def __init__(self, translation: Translation, requests: PendingRequests, folders: AgentFolders) -> None:
+    def __init__(
+        self, translation: Translation, requests: PendingRequests, folders: AgentFolders, redaction: Redaction
+    ) -> None:
         self._translation = translation
         self._requests = requests
         self._folders = folders
+        self._redaction = redaction
         self.session_id: str | None = None
         self.live = False
         self.denials: list[Denial] = []
@@ -140,7 +143,7 @@ class AcpClient:
 
     def _take_failure(self, failure: ModelFailure) -> None:
         if failure.is_notice:
-            self._translation.say_notice(failure.words)
+            self._translation.say_notice(self._redaction.hide(failure.words))
         else:
             self.model_failure = failure
             self._translation.give_up_message()

@@ -88,7 +88,7 @@ class LineTransport:
 
     def _count_garbage(self, text: str) -> None:
         self.garbage_lines += 1
-        self.last_garbage = clean_text(self._redaction.hide(text.strip()[:300]))
+        self.last_garbage = clean_text(self._redaction.hide(text.strip()))[:300]
         if self.garbage_lines <= 20:
             _log.warning("agent.garbage_line", line=self.last_garbage, count=self.garbage_lines)
 

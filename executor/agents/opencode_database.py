@@ -1,7 +1,7 @@
 """`python -I opencode_database.py <database> <session> <since>`: print the tokens of the session's model requests.
 
 It runs under the agent's account, with the standard library alone. `since` is in milliseconds since 1970. Requests of
-the session's children (its subagents) count too. It prints nothing when no request is known.
+the session's subagents, and of theirs, count too. It prints nothing when no request is known.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import sqlite3
 import sys
 
 REQUESTS = """
-SELECT message.data FROM message JOIN session ON session.id = message.session_id
-WHERE (session.id = ?1 OR session.parent_id = ?1) AND message.time_created >= ?2
+WITH RECURSIVE family (id) AS (
+    SELECT ?1 UNION SELECT session.id FROM session JOIN family ON session.parent_id = family.id
+)
+SELECT message.data FROM message JOIN family ON family.id = message.session_id WHERE message.time_created >= ?2
 """
 
 

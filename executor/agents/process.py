@@ -27,6 +27,8 @@ STDERR_LINES_LOGGED = 200
 STDERR_LINES_KEPT = 8
 LAST_LINE = 200
 """Characters of the agent's last line that the reason of a crash quotes. The log has the rest."""
+COMMAND_LENGTH = 200
+"""Characters of a surviving command line that a warning quotes."""
 SECONDS_TO_LEAVE = 3.0
 SECONDS_TO_TERMINATE = 1.5
 
@@ -112,7 +114,7 @@ class AgentProcess:
         self._drain.cancel()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), SECONDS_TO_TERMINATE)
-        return [clean_text(self._redaction.hide(command)) for command in survivors]
+        return [clean_text(self._redaction.hide(command))[:COMMAND_LENGTH] for command in survivors]
 
     async def _exits_within(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

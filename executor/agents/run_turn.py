@@ -94,7 +94,7 @@ class _TurnDriver:
             listener.say, self._meter, TodoList(provider.name, turn.run.todos), folders, provider.dialect
         )
         self._requests = PendingRequests(listener)
-        self._client = AcpClient(self._translation, self._requests, folders)
+        self._client = AcpClient(self._translation, self._requests, folders, self._redaction)
         self._begun = asyncio.Event()
         self._silence = Silence(self._begun, lambda: self._translation.has_open_calls or self._requests.has_open)
         self._translation.heard = self._silence.hear
@@ -153,9 +153,10 @@ class _TurnDriver:
             if opened.closes and self._agent is not None:
                 await self._agent.close_session(opened.session_id)
             return self._settled(answer)
-        except TurnFailed as failed:
-            _log.warning("agent.turn_failed", code=failed.code, reason=failed.message)
-            return failed.finished()
+        except TurnFailed as failed:  # its words are often the agent's or its model's
+            hidden = TurnFailed(failed.code, self._redaction.hide(failed.message))
+            _log.warning("agent.turn_failed", code=hidden.code, reason=hidden.message)
+            return hidden.finished()
 
     async def _open_with_retry(self) -> OpenSession:
         """Prepare the home, then open a session. Installation does not count against the start limit, and a start that

@@ -10,15 +10,25 @@ import json
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
+from math import isfinite
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from executor.agents.provider import Dialect
 from executor.agents.turn import Turn
 
 TOTALS_FILE = ".runyard-costs.json"
 CLAUDE_TAIL_BYTES = 8 * 1024 * 1024
+TOTALS_BYTES = 1024 * 1024
+MOST_TRANSCRIPTS = 20
+MOST_TOKENS = 1 << 53
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +59,21 @@ def totals_before(turn: Turn, conversation_id: str) -> Totals:
 
 
 def keep_totals(turn: Turn, conversation_id: str, totals: Totals) -> None:
-    """Record the conversation's totals. The file is replaced atomically, so a crash leaves the old one."""
+    """Record the conversation's totals. The file is replaced atomically, so a crash leaves the old one.
+
+    A home that takes no file costs the next turn its numbers, not this one its end.
+    """
     new = turn.home / f"{TOTALS_FILE}.new"
     kept = {"cost": totals.cost, "tokens": None if totals.tokens is None else dict(totals.tokens)}
-    with turn.account.acting():
-        new.write_text(json.dumps({**_read(turn.home), conversation_id: kept}), encoding="utf-8")
-        os.replace(new, turn.home / TOTALS_FILE)
+    try:
+        with turn.account.acting():
+            text = json.dumps({**_read(turn.home), conversation_id: kept})
+            new.unlink(missing_ok=True)
+            with new.open("x", encoding="utf-8") as file:
+                file.write(text)
+            os.replace(new, turn.home / TOTALS_FILE)
+    except OSError as error:
+        _log.warning("agent.totals_not_kept", why=str(error))
 
 
 def claude_total(turn: Turn, conversation_id: str) -> float | None:
@@ -65,14 +84,17 @@ def claude_total(turn: Turn, conversation_id: str) -> float | None:
     if not conversation_id.replace("-", "").isalnum():
         return None
     with turn.account.acting():
-        files = sorted((turn.home / ".claude/projects").glob(f"*/{conversation_id}.jsonl"))
-        tails = [_tail(file) for file in files]
-    states = [line for tail in tails for line in tail.split(b"\n") if b'"cost-state"' in line]
+        files = islice((turn.home / ".claude/projects").glob(f"*/{conversation_id}.jsonl"), MOST_TRANSCRIPTS)
+        states = [state for file in sorted(files) if (state := _last_cost(_tail(file, CLAUDE_TAIL_BYTES)))]
     return _number(_json(states[-1]).get("totalCostUSD")) if states else None
 
 
-def _tail(file: Path) -> bytes:
-    """Return the end of a regular file; nothing of any other one."""
+def _last_cost(transcript: bytes) -> bytes | None:
+    return next((line for line in reversed(transcript.split(b"\n")) if b'"cost-state"' in line), None)
+
+
+def _tail(file: Path, most: int) -> bytes:
+    """Return the end of a regular file, at most so many bytes; nothing of any other one."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -81,15 +103,12 @@ def _tail(file: Path) -> bytes:
         status = os.fstat(opened.fileno())
         if not stat.S_ISREG(status.st_mode):
             return b""
-        opened.seek(max(0, status.st_size - CLAUDE_TAIL_BYTES))
-        return opened.read(CLAUDE_TAIL_BYTES)
+        opened.seek(max(0, status.st_size - most))
+        return opened.read(most)
 
 
 def _read(home: Path) -> dict[str, Any]:
-    try:
-        return _json((home / TOTALS_FILE).read_bytes())
-    except OSError:
-        return {}
+    return _json(_tail(home / TOTALS_FILE, TOTALS_BYTES))
 
 
 def _json(data: bytes) -> dict[str, Any]:
@@ -101,10 +120,14 @@ def _json(data: bytes) -> dict[str, Any]:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    with suppress(OverflowError):
+        return float(value) if isfinite(value) else None
+    return None
 
 
 def _counts(value: object) -> dict[str, int] | None:
     if not isinstance(value, dict):
         return None
-    return {str(name): count for name, count in value.items() if isinstance(count, int)}
+    return {name: count for name, count in value.items() if isinstance(count, int) and 0 <= count < MOST_TOKENS}

@@ -30,7 +30,7 @@ Say = Callable[[str, Wire], None]
 LAST_WORDS = 1000
 """Characters kept of the agent's last message, for the reason of a failed turn."""
 MOST_GIVEN_UP = 10
-"""Messages in a row that the model may break off before the turn fails."""
+"""Messages in a row that the model may break off before the turn fails, for an agent that retries for ever."""
 
 
 class Translation:
@@ -41,6 +41,7 @@ class Translation:
     ) -> None:
         self._say = say
         self._restarts_are_retries = dialect in ("claude-code", "opencode")
+        self._retries_for_ever = dialect == "opencode"
         self._meter = meter
         self._todos = todos
         self._message: tuple[str, str, str | None] | None = None
@@ -77,6 +78,8 @@ class Translation:
             case ToolCallStart() | ToolCallUpdate():
                 self._take_tool(update)
             case AgentPlanUpdate():
+                self.end_message("next_message")
+                self._given_up = 0
                 self._say_todos([(entry.content, entry.status, entry.priority) for entry in update.entries])
             case UsageUpdate():
                 self._take_usage(update)
@@ -98,7 +101,7 @@ class Translation:
         if self._message is not None and self._message[1] != "user":
             self.end_message("given_up")
             self._given_up += 1
-            if self._given_up >= MOST_GIVEN_UP:
+            if self._retries_for_ever and self._given_up >= MOST_GIVEN_UP:
                 self.asks_endlessly.set()
 
     def say_notice(self, words: str) -> None:
@@ -145,7 +148,8 @@ class Translation:
     def _is_begun_anew(self, role: str, message_id: str | None) -> bool:
         """Tell whether a new message replaces the half one before it, as agents do that ask their model again.
 
-        A model's answer is one message, and another answer follows only after a tool call.
+        A model's answer is one message, and another answer follows only after a tool call, or a plan: agents show the
+        calls of their todo tools as plans.
         """
         if not self._restarts_are_retries or self._message is None or message_id is None:
             return False

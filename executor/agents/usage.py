@@ -35,6 +35,7 @@ class UsageMeter:
         self._tokens: dict[str, int] = {}
         self._earlier: dict[str, int] = {}
         self._prompts = 0
+        self._lacks_tokens = False
         self._context: tuple[int, int] | None = None
         self._reported: float | None = None
         self._currency = "USD"
@@ -51,6 +52,7 @@ class UsageMeter:
     def end_prompt(self) -> None:
         """End the current prompt. An agent that counts by turn starts from zero at the next one."""
         self._prompts += 1
+        self._lacks_tokens = self._lacks_tokens or not self._tokens
         if self._counts.tokens == "turn":
             for name, count in self._tokens.items():
                 self._earlier[name] = self._earlier.get(name, 0) + count
@@ -79,7 +81,7 @@ class UsageMeter:
         """Return what the conversation has used so far, or None when this turn told nothing of it."""
         if self._reported is None and not self._tokens:
             return None
-        tokens = self._tokens if self._counts.tokens == "session" else None
+        tokens = (self._tokens or self._before.tokens) if self._counts.tokens == "session" else None
         return Totals(cost=self._reported, tokens=tokens)
 
     def read(self) -> Usage:
@@ -93,7 +95,12 @@ class UsageMeter:
         return usage if usage.cost else usage.model_copy(update={"cost": Cost(source="unavailable")})
 
     def _sums(self) -> dict[str, int]:
-        """Return the turn's own counts. Zeros alone are no count: agents report them for a stopped model."""
+        """Return the turn's own counts. Zeros alone are no count: agents report them for a stopped model.
+
+        Where a prompt of several told none, the sum is unknown.
+        """
+        if self._lacks_tokens:
+            return {}
         counts = {name: self._own_count(name) for name in {**self._earlier, **self._tokens}}
         known = {name: count for name, count in counts.items() if count is not None}
         return known if any(known.values()) else {}

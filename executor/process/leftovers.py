@@ -36,7 +36,7 @@ def processes_of(account: AgentAccount) -> list[psutil.Process]:
 
 
 def surviving_commands(session_id: UUID, pid: int, known: Iterable[psutil.Process]) -> list[str]:
-    """Return the command lines, cut, of processes that outlived the agent `pid`, without those of its own programs.
+    """Return the command lines of processes that outlived the agent `pid`, without those of its own programs.
 
     Empty while the agent itself lives: then nothing tells its helpers from what it left behind. Blocks for at most
     0.5 s, in which helpers may still end.
@@ -49,13 +49,13 @@ def surviving_commands(session_id: UUID, pid: int, known: Iterable[psutil.Proces
 
 
 def _command_of(process: psutil.Process) -> str:
-    """Return the command line in at most 200 characters, or nothing for a program of the agents' folder."""
+    """Return the command line, or nothing for a program of the agents' folder."""
     try:
         words = process.cmdline()
     except (psutil.Error, OSError):
         return ""
     is_agents_own = any("/node_modules/" in word for word in words[:2])
-    return "" if is_agents_own else " ".join(words)[:200]
+    return "" if is_agents_own else " ".join(words)
 
 
 def kill_leftovers(session_id: UUID, account: AgentAccount, known: Iterable[psutil.Process] = ()) -> int:

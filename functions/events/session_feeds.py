@@ -26,6 +26,9 @@ from functions.runtime.socket_peer import SocketPeer
 
 READERS, READERS_BEHIND, BEHIND_OF_A_USER = 4, 4, 3
 RETRY_SECONDS = 1.0
+Asked = tuple[UUID, UUID, int, int]
+"""User, session, cursor and limit of a page that is being read apart."""
+
 _log = structlog.get_logger("functions.events.session_feeds")
 
 
@@ -75,7 +78,7 @@ class SessionFeeds:
         self._database = database
         self._notifier = notifier
         self._feeds: dict[UUID, Feed] = {}
-        self._asked: dict[tuple[UUID, int, int], list[Subscription]] = {}
+        self._asked: dict[Asked, list[Subscription]] = {}
         self._lock = threading.Lock()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="feed")
         self._readers_behind = FairReaders(READERS_BEHIND, each=BEHIND_OF_A_USER, name="feed-behind")
@@ -184,16 +187,16 @@ class SessionFeeds:
             self._ask(subscription)
 
     def _ask(self, subscription: Subscription) -> None:
-        """Read a page; who asks for the same page meanwhile gets it too."""
+        """Read a page. Other readers of the same user who ask for it meanwhile get it too."""
         subscription.is_reading = True
-        key = (subscription.feed.session_id, subscription.queued, subscription.limit)
+        key = (subscription.user_id, subscription.feed.session_id, subscription.queued, subscription.limit)
         asking = self._asked.setdefault(key, [])
         asking.append(subscription)
         if len(asking) == 1:
             self._readers_behind.submit(subscription.user_id, partial(self._read_apart, key))
 
-    def _read_apart(self, key: tuple[UUID, int, int]) -> None:
-        session_id, after, limit = key
+    def _read_apart(self, key: Asked) -> None:
+        _, session_id, after, limit = key
         try:
             page = read_page(self._database, session_id, after=after, limit=limit)
         except OperationalError as error:
@@ -205,7 +208,7 @@ class SessionFeeds:
         else:
             self._hub.call(partial(self._answer, key, page))
 
-    def _answer(self, key: tuple[UUID, int, int], page: FramePage | None) -> None:
+    def _answer(self, key: Asked, page: FramePage | None) -> None:
         for subscription in self._asked.pop(key):
             subscription.is_reading = False
             if page is not None and not subscription.is_over:
@@ -213,7 +216,7 @@ class SessionFeeds:
                 self._give(subscription, page)
             self._go_on(subscription)
 
-    def _fail(self, key: tuple[UUID, int, int]) -> None:
+    def _fail(self, key: Asked) -> None:
         for subscription in self._asked.pop(key):
             self._hub.close(subscription.peer, FAILED, "the log could not be read")
 

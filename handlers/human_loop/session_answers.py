@@ -1,6 +1,7 @@
 """Let a lasting answer ("allow, always in this session") hold beyond the agent's process that received it.
 
-Agents keep such an answer in their memory, and each run has an agent of its own.
+Agents keep such an answer in their memory, and each run has an agent of its own. It holds for the very same call: how
+far an option goes is said by its name, which is the agent's to choose.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def equal_open_requests(conn: Conn, request: HumanRequestRow) -> list[HumanReque
 
 
 def decide_as_before(conn: Conn, run: RunRow, request: HumanRequested) -> list[NewEvent]:
-    """Decide a request that was just stored as a person did in an earlier run of the session.
+    """Decide a request that was just stored as a person did for the same call in an earlier run of the session.
 
     Enqueue the answer's delivery and return its event; nothing when no lasting answer covers it.
     """
@@ -37,7 +38,7 @@ def decide_as_before(conn: Conn, run: RunRow, request: HumanRequested) -> list[N
         conn, "lasting_answers", HumanRequestRow, session_id=run.session_id, run_id=run.id, provider=run.provider
     ):
         option = _chosen(earlier)
-        if option in offered and _covers(earlier, option, request):
+        if option in offered and earlier.fingerprint == request.fingerprint:
             return _decided(conn, run, request, option, by=str(earlier.decided_by))
     return []
 
@@ -48,14 +49,6 @@ def _chosen(earlier: HumanRequestRow) -> PermissionOption | None:
     lasting = [option for option in options if option.kind == "allow_always"]
     chosen = Answer.model_validate(earlier.answer).option_id
     return next((option for option in lasting if chosen in (None, option.option_id)), None)
-
-
-def _covers(earlier: HumanRequestRow, option: PermissionOption, request: HumanRequested) -> bool:
-    """Return whether the answer is for the same call, or for all calls of this kind in the session by its own words."""
-    if earlier.fingerprint == request.fingerprint:
-        return True
-    kinds = [(call or {}).get("kind") for call in (earlier.tool_call, request.tool_call)]
-    return "session" in option.name.lower() and kinds[0] is not None and kinds[0] == kinds[1]
 
 
 def _decided(conn: Conn, run: RunRow, request: HumanRequested, option: PermissionOption, *, by: str) -> list[NewEvent]:

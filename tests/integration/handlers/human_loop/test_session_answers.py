@@ -29,6 +29,11 @@ pytestmark = pytest.mark.both_postgres
 ONCE = {"optionId": "yes", "name": "Yes", "kind": "allow_once"}
 IN_SESSION = {"optionId": "always", "name": "Yes, always in this session", "kind": "allow_always"}
 THIS_COMMAND = {"optionId": "always", "name": "Always allow", "kind": "allow_always"}
+COMMAND_IN_SESSION = {
+    "optionId": "always",
+    "name": "Yes, and don't ask again for this command in this session",
+    "kind": "allow_always",
+}
 NO = {"optionId": "no", "name": "No", "kind": "reject_once"}
 
 
@@ -82,8 +87,9 @@ def test_a_lasting_answer_settles_the_equal_requests_that_are_open(conn: Conn, a
     [
         ("a.txt", "edit", THIS_COMMAND, True),
         ("b.txt", "edit", THIS_COMMAND, False),
-        ("b.txt", "edit", IN_SESSION, True),
-        ("b.txt", "execute", IN_SESSION, False),
+        ("a.txt", "edit", IN_SESSION, True),
+        ("b.txt", "edit", IN_SESSION, False),
+        ("rm -rf ~/x", "execute", COMMAND_IN_SESSION, False),
     ],
 )
 def test_a_lasting_answer_holds_for_what_it_was_given(

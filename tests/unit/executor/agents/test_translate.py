@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from acp.schema import SessionNotification
 
 from executor.agents.agent_folders import AgentFolders
+from executor.agents.provider import Dialect
 from executor.agents.todos import TodoList
-from executor.agents.translate import Translation
+from executor.agents.translate import MOST_GIVEN_UP, Translation
 from executor.agents.usage import UsageMeter
 from schema.wire import Json, Wire
 
@@ -20,9 +22,9 @@ A = {"root": "workspace", "relativePath": "a"}
 class Told:
     """A translation and what it said."""
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: Dialect = "acp") -> None:
         self.events: list[tuple[str, Json]] = []
-        self.translation = Translation(self._say, UsageMeter(None), TodoList("plan"), FOLDERS)
+        self.translation = Translation(self._say, UsageMeter(None), TodoList("plan"), FOLDERS, dialect)
 
     def _say(self, type_: str, data: Wire) -> None:
         self.events.append((type_, data.to_json()))
@@ -52,6 +54,27 @@ def test_a_message_stops_when_another_begins() -> None:
     assert [one["text"] for one in told.of("message.delta")] == ["think", "a", "b", "c"]
     assert [one["stopReason"] for one in told.of("message.stop")] == ["next_message", "next_message", "end_turn"]
     assert len({one["messageId"] for one in told.of("message.delta")}) == 3
+
+
+@pytest.mark.parametrize("dialect", ["claude-code", "opencode"])
+def test_words_between_plans_are_no_retries(dialect: Dialect) -> None:
+    told = Told(dialect)
+    for number in range(MOST_GIVEN_UP + 1):
+        told.text("next", str(number))
+        todo = {"content": f"todo {number}", "status": "pending", "priority": "medium"}
+        told.take(sessionUpdate="plan", entries=[todo])
+
+    assert {one["stopReason"] for one in told.of("message.stop")} == {"next_message"}
+    assert not told.translation.asks_endlessly.is_set()
+
+
+@pytest.mark.parametrize("dialect, endless", [("claude-code", False), ("opencode", True)])
+def test_only_an_agent_that_retries_for_ever_is_ended_for_it(dialect: Dialect, *, endless: bool) -> None:
+    told = Told(dialect)
+    for number in range(MOST_GIVEN_UP + 1):
+        told.text("half a", str(number))
+
+    assert told.translation.asks_endlessly.is_set() == endless
 
 
 def test_a_tool_call_ends_the_message_but_its_updates_do_not() -> None:

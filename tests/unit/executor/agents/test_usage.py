@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,23 @@ def test_prompts_of_one_turn_add_up() -> None:
     assert meter.read().input_tokens == 14
 
 
+def test_a_prompt_without_counts_makes_the_sum_unknown() -> None:
+    meter = UsageMeter(None, SHIPPED)
+    meter.take_tokens(input_tokens=10)
+    meter.end_prompt()
+    meter.end_prompt()
+
+    assert meter.read().input_tokens is None
+
+
+def test_a_turn_that_told_only_its_cost_keeps_the_sessions_tokens() -> None:
+    meter = UsageMeter(None, Counts(tokens="session", cost="session"))
+    meter.begin_turn(None, before=Totals(cost=1.0, tokens={"input_tokens": 1000}))
+    meter.take_cost(2.0, "USD")
+
+    assert meter.totals() == Totals(cost=2.0, tokens={"input_tokens": 1000})
+
+
 def test_the_cost_of_earlier_turns_is_not_this_turns() -> None:
     meter = UsageMeter(None, SHIPPED)
     meter.take_cost(1.5, "USD")
@@ -192,6 +210,26 @@ def test_a_cost_kept_by_an_older_executor_is_read(tmp_path: Path) -> None:
 
 def test_a_torn_file_is_an_unknown_cost(tmp_path: Path) -> None:
     (tmp_path / TOTALS_FILE).write_text('{"one": ')
+
+    assert totals_before(turn_in(tmp_path), "one") == Totals()
+
+
+@pytest.mark.timeout(20)
+def test_a_home_full_of_traps_costs_only_the_numbers(tmp_path: Path) -> None:
+    turn = turn_in(tmp_path)
+    os.mkfifo(tmp_path / TOTALS_FILE)
+    assert totals_before(turn, "one") == Totals()
+    (tmp_path / TOTALS_FILE).unlink()
+    (tmp_path / TOTALS_FILE).symlink_to("/dev/zero")
+    assert totals_before(turn, "one") == Totals()
+    (tmp_path / f"{TOTALS_FILE}.new").mkdir()
+    keep_totals(turn, "one", Totals(cost=1.0))
+    assert totals_before(turn, "one") == Totals()
+
+
+@pytest.mark.parametrize("cost", ["NaN", "Infinity", "9" * 400, '"1"', "true"])
+def test_a_cost_that_is_no_number_is_unknown(tmp_path: Path, cost: str) -> None:
+    (tmp_path / TOTALS_FILE).write_text(f'{{"one": {{"cost": {cost}}}}}')
 
     assert totals_before(turn_in(tmp_path), "one") == Totals()
 
