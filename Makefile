@@ -1,5 +1,5 @@
 # make up      start everything here (needs only Python 3.11 to 3.14)   RUNYARD_PORT=8081 make up   on another port
-# make chat    talk to an agent      make chat PROVIDER=codex SESSION=<id> PROMPT="..."
+# make chat    talk to an agent      make chat PROVIDER=codex SESSION=<id> PROMPT="..." YES=1
 # make test    what needs neither agents nor a container engine, in minutes    make test-all   all tests, once each
 # make test-full   test-all with full counts, for hours     make lint   check the code     make dev   install the checks
 # make doctor  what is wrong here, and what to do about it
@@ -26,21 +26,24 @@ FIRST_TIER = not agents and not docker and not postgres15 and not slow
 .PHONY: up chat sign-in doctor dev test test-rest test-all test-full lint openapi settings agents probe executor-image bench clean-data requirements venv portal portal-dev portal-test
 .DEFAULT_GOAL := up
 
+# On a terminal the command itself says what is wrong, and make adds no "Error 1".
+CLI = exec $(RUN) -m cli --from-make
+
 up: $(READY)
-	@exec $(RUN) -m cli up $(ARGS)
+	@$(CLI) up $(ARGS)
 
 # What was typed, without make reading dollar signs in it.
 chat: export PROMPT_TEXT = $(value PROMPT)
 chat: $(READY)
-	@exec $(RUN) -m cli chat $(if $(SESSION),--session '$(SESSION)') $(if $(PROVIDER),--provider '$(PROVIDER)') \
+	@$(CLI) chat $(if $(SESSION),--session '$(SESSION)') $(if $(PROVIDER),--provider '$(PROVIDER)') \
 	  $(if $(MODEL),--model '$(MODEL)') $(if $(MODE),--mode '$(MODE)') $(if $(YES),--yes) \
 	  $${PROMPT_TEXT:+-- "$$PROMPT_TEXT"}
 
 sign-in: $(READY)
-	@exec $(RUN) -m cli sign-in
+	@$(CLI) sign-in
 
 doctor: $(READY)
-	@exec $(RUN) -m cli doctor $(ARGS)
+	@$(CLI) doctor $(ARGS)
 
 agents: $(READY)
 	@AGENTS_DIR="$${AGENTS_DIR:-$(CURDIR)/.runyard/agents}" exec $(RUN) -m executor.agents.install
@@ -98,7 +101,7 @@ settings: $(READY)
 	@$(RUN) -m tests.settings_page
 
 clean-data: $(READY)
-	@exec $(RUN) -m cli clean-data
+	@$(CLI) clean-data
 
 # Exact versions with hashes, without download addresses. The lists of deployables take their versions from requirements.txt.
 COMPILE = $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \

@@ -31,6 +31,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--allowed", choices=["true", "false"], help="only allowed calls, or only refused ones")
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="stop after N calls; default: all")
     parser.add_argument("--format", choices=["text", "jsonl", "csv"], default="text")
+    parser.add_argument("--json", action="store_const", dest="format", const="jsonl", help="the same as --format jsonl")
     parser.set_defaults(run=lambda args: run_over_api(show_audit, args))
 
 

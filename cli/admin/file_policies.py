@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from typing import TYPE_CHECKING, get_args
-from urllib.parse import urlencode
 from uuid import UUID
 
-from cli.admin.remote import add_remote_verb
+from cli.admin.remote import add_remote_verb, pages
 from cli.chat.client import Api
 from cli.chat.screen import visible
+from cli.table import print_table
 from schema.rows import Role
 from schema.wire import Json
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from cli.commands import Commands
 
 PATH = "/api/admin/file-policies"
-PAGE = 200
 
 
 def add_commands(commands: Commands) -> None:
@@ -26,7 +25,7 @@ def add_commands(commands: Commands) -> None:
     parser = commands.add_parser("file-policies", help=about, description=about)
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     lister = add_remote_verb(verbs, "list", "list all policies, newest first", list_policies)
-    lister.add_argument("--json", action="store_true", help="print the API's JSON, a policy a line")
+    lister.add_argument("--json", action="store_true", help="print the API's JSON as a list")
     setter = add_remote_verb(verbs, "set", "set a policy; it replaces one for the same readers and pattern", set_policy)
     setter.add_argument("effect", choices=["allow", "deny"])
     setter.add_argument("pattern", help="a path and what is below it; * and ? in a name, ** for any names")
@@ -35,21 +34,19 @@ def add_commands(commands: Commands) -> None:
     setter.add_argument("--role", choices=get_args(Role), help="default: readers of all roles")
     setter.add_argument("--user", type=UUID, metavar="ID", help="default: all readers")
     setter.add_argument("--reason", help="told to whom the policy denies a file")
+    setter.add_argument("--json", action="store_true", help="print the API's JSON")
     deleter = add_remote_verb(verbs, "delete", "delete a policy", delete_policy)
     deleter.add_argument("policy", type=UUID)
 
 
 def list_policies(api: Api, args: argparse.Namespace) -> int:
-    """Print the policies, one a line: id, effect, pattern, readers, reason."""
-    cursor = None
-    while True:
-        query = {"limit": PAGE, **({"cursor": cursor} if cursor else {})}
-        page = api.send("GET", f"{PATH}?{urlencode(query)}")
-        for policy in page["items"]:
-            print(json.dumps(policy) if args.json else _line(policy))
-        cursor = page.get("nextCursor")
-        if cursor is None:
-            return 0
+    """Print the policies, newest first."""
+    policies = list(pages(api, PATH))
+    if args.json:
+        print(json.dumps(policies))
+    else:
+        print_table(("policy", "effect", "pattern", "readers", "reason"), [_cells(policy) for policy in policies])
+    return 0
 
 
 def set_policy(api: Api, args: argparse.Namespace) -> int:
@@ -64,7 +61,7 @@ def set_policy(api: Api, args: argparse.Namespace) -> int:
         "reason": args.reason,
     }
     body: Json = {name: value for name, value in named.items() if value is not None}
-    print(_line(api.send("POST", PATH, body=body)))
+    _print(api.send("POST", PATH, body=body), as_json=args.json)
     return 0
 
 
@@ -73,8 +70,16 @@ def delete_policy(api: Api, args: argparse.Namespace) -> int:
     return 0
 
 
-def _line(policy: Json) -> str:
+def _print(policy: Json, *, as_json: bool) -> None:
+    print(json.dumps(policy) if as_json else visible("  ".join(filter(None, _cells(policy)))).replace("\n", "?"))
+
+
+def _cells(policy: Json) -> list[str]:
     readers = [f"{name} {policy[name]}" for name in ("root", "appId", "role", "userId") if name in policy]
-    reason = f"  ({policy['reason']})" if "reason" in policy else ""
-    text = f"{policy['policyId']}  {policy['effect']:5}  {policy['pattern']}  {', '.join(readers) or 'all'}{reason}"
-    return visible(text).replace("\n", "?")
+    return [
+        policy["policyId"],
+        policy["effect"],
+        policy["pattern"],
+        ", ".join(readers) or "all",
+        policy.get("reason", ""),
+    ]

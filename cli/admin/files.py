@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 from uuid import UUID
 
-from cli.admin.remote import RemoteVerb, add_remote_verb
+from cli.admin.remote import RemoteVerb, add_remote_verb, pages
 from cli.chat.client import Api
 from cli.chat.screen import visible
+from cli.table import print_table
+from cli.times import moment_of, moment_words
 from schema.wire import Json
 
 if TYPE_CHECKING:
@@ -29,7 +31,6 @@ def add_commands(commands: Commands) -> None:
     verbs = commands.add_parser("files", help=about, description=about).add_subparsers(metavar="VERB", required=True)
     lister = _verb(verbs, "list", "list a folder", list_files)
     lister.add_argument("path", nargs="?", default="")
-    lister.add_argument("--json", action="store_true", help="print the API's JSON, an item a line")
     putter = _verb(verbs, "put", "upload files into the workspace, and print their paths there", put_files)
     putter.add_argument("file", type=Path, nargs="+")
     restorer = _verb(verbs, "restore", "put a file or folder of an older run back into the workspace", put_back)
@@ -42,6 +43,8 @@ def add_commands(commands: Commands) -> None:
     differ.add_argument("before", type=UUID, metavar="FROM")
     differ.add_argument("after", type=UUID, metavar="TO")
     differ.add_argument("path", nargs="?")
+    for parser in (lister, putter, restorer, differ):
+        parser.add_argument("--json", action="store_true", help="print the API's JSON")
     getter = _verb(verbs, "get", "write a file to disk, or to standard output with -o -", get_file)
     getter.add_argument("path")
     getter.add_argument("-o", "--output", metavar="FILE", help="default: the file's own name in this folder")
@@ -59,21 +62,22 @@ def _verb(verbs: Commands, name: str, about: str, run: RemoteVerb) -> argparse.A
 
 
 def list_files(api: Api, args: argparse.Namespace) -> int:
-    """Print a folder's items, one a line: kind, size, time, name."""
-    cursor = None
-    while True:
-        page = api.send("GET", _address("tree", args, limit=PAGE, cursor=cursor))
-        for item in page["items"]:
-            print(json.dumps(item) if args.json else _line(item))
-        cursor = page.get("nextCursor")
-        if cursor is None:
-            return 0
+    """Print a folder's items."""
+    items = list(pages(api, "/api/files/tree", _query(args), limit=PAGE))
+    if args.json:
+        print(json.dumps(items))
+    else:
+        print_table(("kind", "bytes", "changed", "name"), [_cells(item) for item in items])
+    return 0
 
 
 def put_files(api: Api, args: argparse.Namespace) -> int:
     """Upload the files in their order, and print the path of each."""
     for file in args.file:
         uploaded = api.upload(args.session, file)
+        if args.json:
+            print(json.dumps(uploaded))
+            continue
         later = "" if uploaded["placed"] else " (in the workspace before the next run)"
         print(f"{uploaded['path']}{later}")
     return 0
@@ -90,6 +94,9 @@ def put_back(api: Api, args: argparse.Namespace) -> int:
     }
     named = {name: value for name, value in body.items() if value is not None}
     done = api.send("POST", "/api/files/restore", body=named, most_tries=1, timeout=RESTORE_SECONDS)
+    if args.json:
+        print(json.dumps(done))
+        return 0
     print(f"{done['files']} written, {done['removed']} removed, {done['bytes']} bytes")
     undo = f"files restore {args.session} {shlex.quote(args.path)} --snapshot {done['undo']['snapshot']}"
     print(f"Undo: python -m cli {undo} --remove-missing", file=sys.stderr)
@@ -103,20 +110,23 @@ def diff(api: Api, args: argparse.Namespace) -> int:
     while True:
         query = {name: value for name, value in {**named, "cursor": cursor}.items() if value is not None}
         page = api.send("GET", f"/api/files/diff?{urlencode(query)}")
-        if args.path is not None:
+        if args.json:
+            print(json.dumps(page))
+        elif args.path is not None:
             print(visible(page.get("patch") or "The file is binary or too long to compare line by line.\n"), end="")
-            return 0
-        for file in page["files"]:
-            counts = f"+{file['added']} -{file['removed']}" if "added" in file else "binary"
-            print(f"{CHANGES[file['change']]}  {counts:>14}  {_in_one_line(file['path'])}")
-        cursor = page.get("nextCursor")
+        else:
+            for file in page["files"]:
+                counts = f"+{file['added']} -{file['removed']}" if "added" in file else "binary"
+                print(f"{CHANGES[file['change']]}  {counts:>14}  {_in_one_line(file['path'])}")
+        cursor = None if args.path is not None else page.get("nextCursor")
         if cursor is None:
             return 0
 
 
 def get_file(api: Api, args: argparse.Namespace) -> int:
     """Write a file's bytes. An existing file is refused, and a file that came only in part is removed."""
-    pieces = api.download(_address("download", args))
+    named = {name: value for name, value in _query(args).items() if value is not None}
+    pieces = api.download(f"/api/files/download?{urlencode(named)}")
     if args.output == "-":
         for piece in pieces:
             sys.stdout.buffer.write(piece)
@@ -135,11 +145,9 @@ def get_file(api: Api, args: argparse.Namespace) -> int:
     return 0
 
 
-def _address(verb: str, args: argparse.Namespace, **more: object) -> str:
-    named = {"sessionId": args.session, "runId": args.at_run, "root": args.root, "path": args.path, **more}
-    if args.saved and args.at_run is None:
-        named["at"] = "saved"
-    return f"/api/files/{verb}?{urlencode({name: value for name, value in named.items() if value is not None})}"
+def _query(args: argparse.Namespace) -> Json:
+    named = {"sessionId": args.session, "runId": args.at_run, "root": args.root, "path": args.path}
+    return {**named, "at": "saved" if args.saved and args.at_run is None else None}
 
 
 def _own_name(path: str) -> str:
@@ -147,9 +155,10 @@ def _own_name(path: str) -> str:
     return "file" if path.startswith("base64:") or name in ("", ".", "..") else name
 
 
-def _line(item: Json) -> str:
-    target = f" -> {_in_one_line(item['target'])}" if "target" in item else ""
-    return f"{item['kind']:8}{item.get('size', '-'):>14}  {item['mtime'][:19]}  {_in_one_line(item['path'])}{target}"
+def _cells(item: Json) -> list[str]:
+    target = f" -> {item['target']}" if "target" in item else ""
+    changed = moment_words(moment_of(item["mtime"])) if item.get("mtime") else ""
+    return [item["kind"], str(item.get("size", "")), changed, item["path"] + target]
 
 
 def _in_one_line(text: str) -> str:

@@ -11,12 +11,15 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, get_args
-from urllib.parse import urlencode
 from uuid import UUID
 
+from cli.admin.remote import pages
 from cli.chat.client import Api, ChatError
 from cli.chat.command import api_of
+from cli.chat.request_lines import call_lines, deadline_words, path_of
 from cli.chat.screen import OUTPUT_LINES, diff_lines, shorten, visible
+from cli.table import EMPTY, table_lines, terminal_width
+from cli.times import ago_words, moment_of
 from schema.approval_rules import Effect, ToolKind
 from schema.wire import Json
 
@@ -24,9 +27,8 @@ if TYPE_CHECKING:
     from cli.commands import Commands
 
 RULES = "/api/human-loop/rules"
-PAGE = 500
 ApiVerb = Callable[[Api, argparse.Namespace], list[Json]]
-Render = Callable[[Json], Iterator[str]]
+Render = Callable[[list[Json]], Iterator[str]]
 
 
 def add_commands(commands: Commands) -> None:
@@ -35,7 +37,7 @@ def add_commands(commands: Commands) -> None:
         "pending",
         "list the requests of agents that wait for your answer",
         show_pending,
-        render=render_request,
+        render=render_requests,
     )
     waiting.add_argument("--session", type=UUID, help="show requests of this session only")
     answering = _add(commands, "reply", "answer an agent's request", reply, render=render_fields)
@@ -46,12 +48,12 @@ def add_commands(commands: Commands) -> None:
     answering.add_argument("--answers", type=_json_object, metavar="JSON", help="the form's fields, for `answer`")
     about = "manage approval rules: allow, ask or deny tool calls"
     verbs = commands.add_parser("rules", help=about, description=about).add_subparsers(metavar="VERB", required=True)
-    listing = _add(verbs, "list", "list the active rules", list_rules, render=render_rule)
+    listing = _add(verbs, "list", "list the active rules", list_rules, render=render_rules)
     listing.add_argument("--app", type=UUID, help="list rules of this app only")
-    adding = _add(verbs, "add", "add a rule", add_rule, render=render_rule)
+    adding = _add(verbs, "add", "add a rule", add_rule, render=render_rules)
     adding.add_argument("--app", type=UUID, help="apply the rule to runs of this app only")
     adding.add_argument("--user", help="apply the rule to runs of this user only: an id, or me")
-    changing = _add(verbs, "set", "replace a rule's effect and conditions", change_rule, render=render_rule)
+    changing = _add(verbs, "set", "replace a rule's effect and conditions", change_rule, render=render_rules)
     changing.add_argument("rule", type=UUID)
     for parser in (adding, changing):
         parser.add_argument("effect", choices=get_args(Effect))
@@ -64,7 +66,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def show_pending(api: Api, args: argparse.Namespace) -> list[Json]:
-    return _all_pages(api, "/api/human-loop/pending", {"sessionId": args.session})
+    return list(pages(api, "/api/human-loop/pending", {"sessionId": args.session}))
 
 
 def reply(api: Api, args: argparse.Namespace) -> list[Json]:
@@ -74,18 +76,7 @@ def reply(api: Api, args: argparse.Namespace) -> list[Json]:
 
 
 def list_rules(api: Api, args: argparse.Namespace) -> list[Json]:
-    return _all_pages(api, RULES, {"appId": args.app})
-
-
-def _all_pages(api: Api, path: str, query: Json) -> list[Json]:
-    items: list[Json] = []
-    cursor: str | None = None
-    while True:
-        page = api.send("GET", f"{path}?{urlencode(_without_nulls({**query, 'cursor': cursor, 'limit': PAGE}))}")
-        items += page["items"]
-        cursor = page.get("nextCursor")
-        if cursor is None:
-            return items
+    return list(pages(api, RULES, {"appId": args.app}))
 
 
 def add_rule(api: Api, args: argparse.Namespace) -> list[Json]:
@@ -104,17 +95,23 @@ def remove_rule(api: Api, args: argparse.Namespace) -> list[Json]:
     return [{"ruleId": str(args.rule), "removed": True}]
 
 
-def render_request(item: Json) -> Iterator[str]:
+def render_requests(items: list[Json]) -> Iterator[str]:
+    for item in items:
+        yield from _request_lines(item)
+    if not items:
+        yield EMPTY
+
+
+def _request_lines(item: Json) -> Iterator[str]:
     yield f"{item['requestId']}  {item['title']}"
     yield f"  session {item['sessionId']} ({item['sessionTitle']}), {item['runStatus']}"
-    yield f"  asked at {item['requestedAt']}"
-    if "expiresAt" in item:
-        yield f"  at {item['expiresAt']}: {item['onExpiry']}"
-    call = item.get("toolCall") or {}
-    for line in shorten(json.dumps(call["input"], ensure_ascii=False), lines=OUTPUT_LINES) if "input" in call else []:
-        yield f"  {line}"
-    for diff in item.get("diffs") or []:
-        yield f"  {diff.get('path', '')}"
+    deadline = deadline_words(item)
+    yield f"  asked {ago_words(moment_of(item['requestedAt']))}" + (f", {deadline}" if deadline else "")
+    diffs, call = item.get("diffs") or [], item.get("toolCall") or {}
+    lines = call_lines(call, has_diff=bool(diffs))
+    yield from (f"  {line}" for line in shorten("\n".join(lines), lines=OUTPUT_LINES) if lines != [item["title"]])
+    for diff in diffs:
+        yield f"  {path_of(diff)}"
         yield from (f"    {line}" for line in diff_lines(diff.get("oldText") or "", diff.get("newText") or ""))
     for option in item.get("options") or []:
         yield f"  option {option.get('optionId')}: {option.get('name')} ({option.get('kind')})"
@@ -122,16 +119,20 @@ def render_request(item: Json) -> Iterator[str]:
         yield f"  form: {json.dumps(item['schema'].get('properties', {}), ensure_ascii=False)}"
 
 
-def render_rule(item: Json) -> Iterator[str]:
+def render_rules(items: list[Json]) -> Iterator[str]:
+    yield from table_lines(("rule", "effect", "for", "calls"), list(map(_rule_cells, items)), width=terminal_width())
+
+
+def _rule_cells(item: Json) -> list[str]:
     parts = [("kind", "toolKind"), ("path", "pathPattern"), ("command", "commandPattern"), ("why", "note")]
     conditions = [f"{name}: {item[key]}" for name, key in parts if key in item]
     scope = [f"{name} {item[key]}" for name, key in (("app", "appId"), ("user", "userId")) if key in item]
-    yield f"{item['ruleId']}@{item['version']}  {item['effect']}  {', '.join(conditions) or 'every call'}"
-    yield f"  for {' and '.join(scope) or 'all users'}"
+    rule = f"{item['ruleId']}@{item['version']}"
+    return [rule, item["effect"], " and ".join(scope) or "all users", ", ".join(conditions) or "every call"]
 
 
-def render_fields(item: Json) -> Iterator[str]:
-    yield "  ".join(f"{key}: {value}" for key, value in item.items())
+def render_fields(items: list[Json]) -> Iterator[str]:
+    yield from ("  ".join(f"{key}: {value}" for key, value in item.items()) for item in items)
 
 
 def _add(to: Commands, name: str, about: str, verb: ApiVerb, *, render: Render) -> argparse.ArgumentParser:
@@ -151,7 +152,7 @@ def _run(verb: ApiVerb, render: Render, args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(items))
     else:
-        print("\n".join(visible(line) for item in items for line in render(item)) or "No entries.")
+        print("\n".join(map(visible, render(items))))
     return 0
 
 

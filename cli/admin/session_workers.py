@@ -21,6 +21,8 @@ from cli.admin.users import NoDatabase, database_url
 from cli.chat.screen import visible
 from cli.local.data_dir import find_data_dir
 from cli.local.pidfile import running_settings
+from cli.table import print_table
+from cli.times import ago_words, moment_of, moment_words
 from handlers.access.permissions import actor_of
 from handlers.access.users import user_named
 from handlers.job_requests import abandon_job_request, job_request, request_job
@@ -110,7 +112,12 @@ def run_verb(verb: WorkerVerb, args: argparse.Namespace) -> int:
     except (psycopg.Error, NoDatabase) as error:
         print(f"The database is unavailable: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(items) if args.json else "\n".join(map(_render, items)))
+    if args.json:
+        print(json.dumps(items))
+    elif verb is list_all:
+        print_table(("session", "status", "host", "saved", "next"), list(map(_cells, items)))
+    else:
+        print("\n".join(map(_render, items)))
     return 1 if any("kept" in item or item.get("failed") for item in items) else 0
 
 
@@ -191,6 +198,23 @@ def _run_job(conn: Conn, request: JobRequest, result: type[Wire]) -> Json:
     abandon_job_request(conn, job_request_id)
     conn.commit()
     raise Unavailable("The job worker did not finish the request in time. Check that it runs: `python -m cli doctor`.")
+
+
+def _cells(item: Json) -> list[str]:
+    sync = item["sync"]
+    saved = f"not since {_ago(sync['dirtySince'])}" if sync.get("dirtySince") else _ago(sync.get("syncedAt")) or "-"
+    due = item.get("nextDeadline")
+    return [
+        item["sessionId"],
+        item["status"],
+        item.get("host") or "-",
+        saved,
+        moment_words(moment_of(due)) if due else "",
+    ]
+
+
+def _ago(text: str | None) -> str:
+    return ago_words(moment_of(text)) if text else ""
 
 
 def _render(item: Json) -> str:

@@ -22,6 +22,7 @@ from pydantic_core import to_json
 from cli.chat.screen import visible
 from cli.local.data_dir import DataDir, find_data_dir
 from cli.local.postgres import postgres_dsn
+from cli.table import table_lines
 from handlers.access import tokens, users
 from handlers.apps import apps
 from schema.errors import RunyardError
@@ -223,15 +224,9 @@ def _print_rows(rows: Sequence[Row]) -> None:
 
 
 def _print_table(rows: Sequence[Row]) -> None:
-    """Print a table without wrapping or cutting, so that tokens can be copied from a narrow terminal."""
+    """Print a table without cutting, so that tokens can be copied from a narrow terminal."""
     columns = [key for key in (asdict(rows[0]) if rows else {}) if key not in _NOT_IN_TABLES]
-    lines = [
-        [column.upper() for column in columns],
-        *([_cell(asdict(row)[column]) for column in columns] for row in rows),
-    ]
-    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    print("\n".join(table_lines(columns, [[_cell(asdict(row)[column]) for column in columns] for row in rows])))
 
 
 def _cell(value: object) -> str:

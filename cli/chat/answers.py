@@ -1,7 +1,6 @@
 """Read a person's answers to an agent: a permission by one letter, a question field by field.
 
-Without a terminal the chat denies permissions (`--yes` allows them) and declines questions. It always answers, so that
-no run waits for an absent person.
+Without a terminal `--yes` allows permissions. Everything else stays open: nothing is denied in a person's name.
 """
 
 from __future__ import annotations
@@ -10,42 +9,30 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cli.chat.client import Reply
+from cli.chat.request_lines import menu_letters, menu_words
 from cli.chat.screen import Screen, visible
 from schema.events import HumanRequested, PermissionOption
 from schema.forms import choices, fault_of
 from schema.wire import Json
 
-NO_TERMINAL = "No person was at a terminal to allow it."
-WORDS = {
-    "allow_once": ("y", "allow"),
-    "allow_always": ("a", "allow always"),
-    "reject_once": ("n", "deny"),
-    "reject_always": ("n", "deny"),
-}
-
 Ask = Callable[[str], str]
 """Show a question and return the typed line. Raises EOFError and KeyboardInterrupt."""
 
 
-def answer_alone(request: HumanRequested, *, allow: bool) -> Reply:
-    """Answer without a person: there is no terminal, or the command had `--yes`."""
-    if request.kind == "permission":
-        return Reply("allow") if allow else Reply("deny")
-    return Reply("deny")
+def answer_alone(request: HumanRequested, *, allow: bool) -> Reply | None:
+    """Answer without a person: `--yes` allows a permission. Return None for what only a person can answer."""
+    return Reply("allow") if allow and request.kind == "permission" else None
 
 
 def answer_permission(request: HumanRequested, *, ask: Ask, screen: Screen) -> Reply:
     """Ask for a letter or the number of an agent's own option. The caller handles Ctrl-C and Ctrl-D."""
     options = request.options or []
-    for number, option in enumerate(options, start=1):
-        screen.note(f"  {number}  {option.name}", style="")
-    letters = _letters(options)
-    question = ", ".join(f"[{letter}] {words}" for letter, words in letters.items())
+    question = visible(menu_words(options)).replace("\n", " ")
     while True:
         reply = read_permission(ask(f"{question}: "), options)
         if reply is not None:
             return reply
-        screen.note(f"Type {', '.join(letters)}, or the number of one of the agent's own options.")
+        screen.note(f"Type {', '.join(menu_letters(options))}, or the number of an option. n WHY tells the agent why.")
 
 
 def read_permission(line: str, options: Sequence[PermissionOption]) -> Reply | None:
@@ -163,12 +150,6 @@ def _number(line: str, kind: type[int] | type[float]) -> int | float:
         return kind(line)
     except ValueError:
         raise ValueError("Type a whole number." if kind is int else "Type a number.") from None
-
-
-def _letters(options: Sequence[PermissionOption]) -> dict[str, str]:
-    """Return the letters to offer: `always` only where the agent offers it."""
-    options_offered = dict(WORDS[option.kind] for option in options if option.kind in WORDS)
-    return {**(options_offered or {"y": "allow", "n": "deny"}), "c": "cancel the run"}
 
 
 def _reply_by_option(option: PermissionOption) -> Reply:

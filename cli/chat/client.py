@@ -161,6 +161,8 @@ class Api:
         for tries in range(most_tries):
             try:
                 answer = self._http.request(method, path, json=body, headers=headers, timeout=timeout)
+            except UnicodeEncodeError as error:
+                raise ChatError("The text has bytes that are not UTF-8. Convert it, for example with iconv.") from error
             except httpx.TransportError as error:
                 if tries == most_tries - 1:
                     raise Unreachable(f"No server answers at {self.url} ({error}). Start it with `make up`.") from error
@@ -212,27 +214,31 @@ def follow(api: Api, session_id: UUID, *, after: int, notify: Callable[[str], No
     """Yield the session's events after sequence number `after`, each once and in order, without end.
 
     Yield None about every 0.1 s without an event, so that the caller can do other work. Call `notify` once for each
-    lost connection. Raise ApiRefused when the API would refuse a reconnection again.
+    lost connection and once when it is back. Raise ApiRefused when the API would refuse a reconnection again.
     """
     from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-    pause = FIRST_PAUSE_SECONDS
+    pause, is_lost = FIRST_PAUSE_SECONDS, False
     while True:
         try:
             with _connect(api, session_id, after) as socket:
                 for envelope in _events(socket):
-                    if envelope is not None and envelope.seq > after:
-                        after, pause = envelope.seq, FIRST_PAUSE_SECONDS
-                        yield envelope
-                    elif envelope is None:
+                    if is_lost:
+                        notify("Connected again.")
+                    pause, is_lost = FIRST_PAUSE_SECONDS, False
+                    if envelope is None:
                         yield None
+                    elif envelope.seq > after:
+                        after = envelope.seq
+                        yield envelope
         except InvalidStatus as error:
             if error.response.status_code not in {429, 500, 502, 503, 504}:
                 raise refusal(error.response.status_code, error.response.body or b"") from error
         except (ConnectionClosed, InvalidHandshake, OSError):
             pass
-        if pause == FIRST_PAUSE_SECONDS:
+        if not is_lost:
             notify("The connection is lost; reconnecting ...")
+        is_lost = True
         yield from _idle(pause)
         pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 

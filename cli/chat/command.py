@@ -1,7 +1,7 @@
 """`make chat`: a terminal chat with one session, which uses the public API only.
 
 On a terminal the chat continues until Ctrl-D; Ctrl-C stops the run, a second Ctrl-C leaves the chat. Without a terminal
-the chat sends one prompt, from the arguments or stdin, and its exit status is the run's outcome.
+the chat sends one prompt, from the arguments or stdin, and its exit status is the run's outcome (docs/cli.md).
 """
 
 from __future__ import annotations
@@ -10,23 +10,27 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from cli.chat.client import Api, ChatError, ChatPrompt, read_token
-from cli.chat.conversation import ChatSession, PersonLeft
+from cli.chat.conversation import ChatSession, NobodyToAsk, PersonLeft
+from cli.chat.history import say_how_to_return, show_head
+from cli.chat.prompt_line import HELP, ReadPrompt, command_in, prompt_in, prompt_reader
 from cli.chat.screen import Screen
 from cli.local.data_dir import find_data_dir
-from cli.local.pidfile import read_running
+from cli.local.pidfile import is_supervised, read_running
 from schema.options import RunOptions
 
 if TYPE_CHECKING:
     from cli.commands import Commands
 
-DEFAULT_URL = "http://127.0.0.1:8080"
+WAITS = 3
+"""The exit status when a run waits for a person and there is no terminal."""
+HISTORY = "chat-history"
 
 
 def add_command(commands: Commands) -> None:
@@ -54,7 +58,7 @@ def chat(args: argparse.Namespace) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     if sys.stdin.isatty():
-        import readline  # noqa: F401  it gives input() line editing and history
+        import readline  # noqa: F401  it gives the answers to questions line editing
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)
@@ -68,8 +72,8 @@ def chat(args: argparse.Namespace) -> int:
             allow=args.yes,
         )
         if args.prompt or not conversation.on_terminal:
-            return send_one(conversation, " ".join(args.prompt) or sys.stdin.read())
-        return converse(conversation)
+            return send_one(conversation, " ".join(args.prompt) or read_piped())
+        return converse(conversation, prompt_reader(os.environ, history=find_data_dir().root / HISTORY))
     except ChatError as error:
         console.print(str(error), style="red", soft_wrap=True)
     except OSError as error:
@@ -89,9 +93,27 @@ def _attached(api: Api, prompt: ChatPrompt, files: list[Path]) -> ChatPrompt:
 def api_of(environ: Mapping[str, str]) -> Api:
     """Return a client for RUNYARD_URL and RUNYARD_TOKEN, or for this clone's server. Raise ChatError."""
     data_dir = find_data_dir(environ)
-    running = read_running(data_dir)
-    url = environ.get("RUNYARD_URL") or (running.url if running else DEFAULT_URL)
+    url = environ.get("RUNYARD_URL")
+    if not url:
+        running = read_running(data_dir)
+        if running is None or not is_supervised(data_dir):
+            raise ChatError(
+                "Runyard is not running for this clone. Start it with make up in another terminal, then try again. "
+                "To use another Runyard, set RUNYARD_URL and RUNYARD_TOKEN."
+            )
+        url = running.url
     return Api(url, environ.get("RUNYARD_TOKEN") or read_token(data_dir.token))
+
+
+def read_piped() -> str:
+    """Return the prompt on stdin. Raise ChatError when it is not UTF-8."""
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise ChatError(
+            f"The prompt on stdin is not UTF-8: byte {error.start + 1} is 0x{error.object[error.start]:02x}. "
+            "Convert it, for example with iconv -f LATIN1 -t UTF-8."
+        ) from None
 
 
 def _options(args: argparse.Namespace) -> RunOptions:
@@ -106,45 +128,62 @@ def send_one(conversation: ChatSession, text: str) -> int:
         return 0 if conversation.run(text) == "succeeded" else 1
     except PersonLeft:
         return leave(conversation, status=1)
+    except NobodyToAsk as asked:
+        for line in asked.lines():
+            conversation.screen.note(line, style="yellow")
+        return leave(conversation, status=WAITS)
 
 
-def converse(conversation: ChatSession) -> int:
-    conversation.screen.note("Type a prompt (end a line with \\ to continue it). Ctrl-C stops a run, Ctrl-D leaves.")
+def converse(conversation: ChatSession, read: ReadPrompt) -> int:
+    screen = conversation.screen
+    screen.note("Type a prompt (/help says more). Ctrl-C stops a run, Ctrl-D leaves.")
     try:
+        if conversation.prompt.session_id is not None:
+            show_head(conversation.api, screen, conversation.prompt.session_id)
         conversation.catch_up()
         while True:
-            text = read_prompt(conversation)
+            text = read_prompt(conversation, read)
             if text is None:
                 return leave(conversation)
             try:
                 conversation.run(text)
             except ChatError as error:
-                conversation.screen.note(str(error), style="red")
+                screen.note(str(error), style="red")
     except PersonLeft:
         return leave(conversation)
 
 
-def read_prompt(conversation: ChatSession) -> str | None:
-    """Read the next prompt that is not empty. Return None when the person leaves."""
+def read_prompt(conversation: ChatSession, read: ReadPrompt) -> str | None:
+    """Read the next prompt that is not empty, and do the chat's own commands. Return None when the person leaves."""
     while True:
         try:
-            text = "\n".join(read_lines()).strip()
+            text = read().strip()
         except EOFError:
             return None
         except KeyboardInterrupt:
             conversation.screen.note("\nPress Ctrl-D to leave.")
             continue
-        if text:
-            return text
+        command = command_in(text)
+        if command in ("leave", "quit", "exit"):
+            return None
+        if command is not None:
+            do_command(conversation, command)
+        elif text:
+            return prompt_in(text)
 
 
-def read_lines() -> Iterator[str]:
-    """Yield one line and its continuation lines: a backslash at the end continues a line."""
-    line = input("\n› ")
-    while line.endswith("\\"):
-        yield line[:-1]
-        line = input("  ")
-    yield line
+def do_command(conversation: ChatSession, command: str) -> None:
+    """Do one of the chat's own commands; an unknown one is never sent to the agent."""
+    screen, session_id = conversation.screen, conversation.prompt.session_id
+    if command == "help":
+        for line in HELP:
+            screen.note(line, style="")
+    elif command == "session" and session_id is not None:
+        say_how_to_return(screen, session_id)
+    elif command == "session":
+        screen.note("The session begins with your first prompt.")
+    else:
+        screen.note(f"There is no command /{command}; /help lists them. //{command} sends /{command} to the agent.")
 
 
 def leave(conversation: ChatSession, *, status: int = 0) -> int:

@@ -17,16 +17,36 @@ from select import select
 from types import FrameType
 from uuid import UUID
 
-from cli.chat.answers import NO_TERMINAL, answer_alone, answer_permission, answer_question
+from cli.chat.answers import answer_alone, answer_permission, answer_question
 from cli.chat.client import Api, ApiRefused, ChatPrompt, Reply, follow
+from cli.chat.history import say_how_to_return
 from cli.chat.screen import Screen
 from schema.events import Envelope, HumanRequested
+from schema.wire import Json
 
 Events = Iterator[Envelope | None]
 
 
 class PersonLeft(Exception):
     """The person left while a run continues."""
+
+
+class NobodyToAsk(Exception):
+    """A run waits for a person, and there is no terminal. The request stays open, and its run with it."""
+
+    def __init__(self, request: HumanRequested) -> None:
+        self.request = request
+        super().__init__(request.title)
+
+    def lines(self) -> list[str]:
+        """Say what can be done now."""
+        answer = f"python -m cli reply {self.request.request_id}"
+        if self.request.kind == "question":
+            return ["The run waits for an answer, and there is no terminal. Answer it with:", f"  {answer} answer ..."]
+        return [
+            "The run waits for a person, and there is no terminal. YES=1 (--yes) allows what an agent asks.",
+            f"Answer this one with: {answer} allow   or deny",
+        ]
 
 
 class RequestSettled(Exception):
@@ -44,10 +64,18 @@ class ChatSession:
     allow: bool
     _open: dict[UUID, HumanRequested] = field(default_factory=dict)
     _ended: dict[UUID, str] = field(default_factory=dict)
+    _asked: dict[UUID, Json] = field(default_factory=dict)
+    _is_asking: bool = False
+    _was_interrupted: bool = False
 
     def run(self, text: str) -> str:
-        """Send a prompt, show events until its run ends, and return the final status. Raise PersonLeft, ChatError."""
+        """Send a prompt, show events until its run ends, and return the final status.
+
+        Raise PersonLeft, NobodyToAsk, ChatError.
+        """
         started = self.api.start(replace(self.prompt, text=text))
+        if self.prompt.session_id is None:
+            say_how_to_return(self.screen, started.session_id)
         self.prompt = replace(self.prompt, session_id=started.session_id, attachments=())
         return self._watch(started.session_id, started.run_id, after=started.seq)
 
@@ -61,9 +89,10 @@ class ChatSession:
 
     def _watch(self, session_id: UUID, run_id: UUID, *, after: int) -> str:
         self._open.clear()
+        self._is_asking = False
         with interrupts() as pressed:
             stopped = 0
-            events = follow(self.api, session_id, after=after, notify=self.screen.note)
+            events = follow(self.api, session_id, after=after, notify=self._tell)
             while run_id not in self._ended:
                 event = next(events)
                 if pressed.count > stopped:
@@ -74,6 +103,13 @@ class ChatSession:
                 self.screen.show(event)
                 self._note(event)
         return self._ended[run_id]
+
+    def _tell(self, text: str) -> None:
+        """Show a notice about the connection. A question that it interrupts is shown again below it."""
+        if self._is_asking:
+            print()
+        self.screen.note(text)
+        self._was_interrupted = True
 
     def _stop(self, run_id: UUID, presses: int) -> int:
         if presses > 1:
@@ -89,6 +125,7 @@ class ChatSession:
         if event.type == "human_loop.requested":
             request = HumanRequested.model_validate(event.data)
             self._open[request.request_id] = request
+            self._asked[request.request_id] = event.data
         elif event.type in {"human_loop.resolved", "human_loop.applied"}:
             self._open.pop(UUID(event.data["requestId"]), None)
         elif event.type in {"run.finished", "run.cancelling", "run.retrying"}:
@@ -123,16 +160,19 @@ class ChatSession:
     def _reply(self, request: HumanRequested, pressed: Pressed, events: Events) -> Reply | None:
         """Return the person's reply; None after Ctrl-C, which stops the run and so closes its requests.
 
-        Raise PersonLeft at Ctrl-D or when the terminal is gone: the request stays open. Raise RequestSettled.
+        Raise PersonLeft at Ctrl-D or when the terminal is gone, and NobodyToAsk without a terminal: the request stays
+        open. Raise RequestSettled.
         """
-        if self.allow or not self.on_terminal:
-            reply = answer_alone(request, allow=self.allow)
-            self.screen.note(f"→ {reply.decision}" + ("" if self.allow else f": {NO_TERMINAL} (--yes allows)"))
-            return reply
+        alone = answer_alone(request, allow=self.allow)
+        if alone is not None:
+            self.screen.note(f"→ {alone.decision}")
+            return alone
+        if not self.on_terminal:
+            raise NobodyToAsk(request)
         answer = answer_permission if request.kind == "permission" else answer_question
 
         def ask(question: str) -> str:
-            self._await_key(question, request.request_id, pressed, events)
+            self._await_key(question, request, pressed, events)
             with pressed.raising():
                 return input(question)
 
@@ -145,19 +185,23 @@ class ChatSession:
             pressed.count += 1
             return None
 
-    def _await_key(self, question: str, request_id: UUID, pressed: Pressed, events: Events) -> None:
+    def _await_key(self, question: str, request: HumanRequested, pressed: Pressed, events: Events) -> None:
         """Wait until the person begins to answer, then show the events that arrived meanwhile.
 
         Raise RequestSettled when the request was answered elsewhere, and KeyboardInterrupt.
         """
+        request_id = request.request_id
         print(question, end="", flush=True)
         before, pending_events = pressed.count, list[Envelope]()
+        self._is_asking, self._was_interrupted = True, False
         with key_by_key():
             while request_id in self._open and pressed.count == before and not select([sys.stdin], [], [], 0)[0]:
                 event = next(events)
                 if event is not None:
                     pending_events.append(event)
                     self._note(event)
+                self._ask_again(question, request_id)
+        self._is_asking = False
         print("\n" if pending_events else "\r", end="", flush=True)  # input() prints the question again on this line
         for event in pending_events:
             self.screen.show(event)
@@ -166,6 +210,13 @@ class ChatSession:
         if pressed.count > before:
             pressed.count = before
             raise KeyboardInterrupt
+
+    def _ask_again(self, question: str, request_id: UUID) -> None:
+        """Show the question again below a notice about the connection."""
+        if self._was_interrupted and request_id in self._open:
+            self._was_interrupted = False
+            self.screen.show_question(self._asked[request_id])
+            print(question, end="", flush=True)
 
 
 @contextmanager

@@ -6,12 +6,14 @@ An agent's text cannot control the terminal: the screen removes control characte
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
+from cli.chat.request_lines import as_text, call_lines, deadline_words, path_of
+from cli.times import length_words
 from schema.events import (
     Agent,
     ConversationHandedOver,
@@ -37,11 +39,6 @@ OUTPUT_LINES = 6
 LINE_LENGTH = 240
 MARKS = {"pending": "☐", "in_progress": "▸", "completed": "☑", "failed": "✗"}
 STYLES = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "blocked": "red"}
-AT_THE_DEADLINE = {
-    "deny": "then Runyard denies the request",
-    "park": "then Runyard parks the run, and the request stays open",
-    "escalate": "then Runyard asks a second person too",
-}
 # C0 without tab and newline, DEL, C1, and the marks that reorder text
 _STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -56,6 +53,7 @@ class Screen:
         self._tools: dict[str, Json] = {}
         self._todos: dict[str, TodoUpdate] = {}
         self._usage: Usage | None = None
+        self._started_at: datetime | None = None
         self._answered_here: set[UUID] = set()
         self._by_type: dict[str, Callable[[Envelope], None]] = {
             "message.delta": self._show_delta,
@@ -125,45 +123,57 @@ class Screen:
         for diff in tool.get("diffs") or []:
             self._show_diff(diff)
         if not tool.get("diffs") or failed:
-            for line in shorten(_as_text(tool.get("output")), lines=OUTPUT_LINES):
+            for line in shorten(as_text(tool.get("output")), lines=OUTPUT_LINES):
                 self._line(f"    {line}", "dim")
 
     def _show_diff(self, diff: Json) -> None:
-        self._line(f"    {diff.get('path', '')}", "bold")
+        self._line(f"    {path_of(diff)}", "bold")
         for line in diff_lines(diff.get("oldText") or "", diff.get("newText") or ""):
             self._line(f"    {line}", {"+": "green", "-": "red"}.get(line[:1], "dim"))
 
     def _show_todos(self, event: Envelope) -> None:
+        """Show a list whole once, and then only what changed in it."""
         todos = TodoUpdate.model_validate(event.data)
-        if self._todos.get(todos.group_id) == todos:
-            return
+        before = self._todos.get(todos.group_id)
         self._todos[todos.group_id] = todos
-        self.note(todos.title or "Todos", style="bold")
-        for item in todos.items:
+        known = {(item.id, item.content, item.status) for item in before.items} if before else set()
+        changed = [item for item in todos.items if (item.id, item.content, item.status) not in known]
+        if not changed and before is not None:
+            return
+        done = sum(item.status == "completed" for item in todos.items)
+        counts = f" ({done} of {len(todos.items)} done)" if before and todos.items else ""
+        self.note(f"{todos.title or 'Todos'}{counts}", style="bold")
+        for item in changed:
             self._line(f"  {MARKS[item.status]} {item.content}", "dim" if item.status == "completed" else "")
 
     def _take_usage(self, event: Envelope) -> None:
         self._usage = Usage.model_validate(event.data)
 
     def _show_request(self, event: Envelope) -> None:
-        request = HumanRequested.model_validate(event.data)
+        self.show_question(event.data)
+
+    def show_question(self, asked: Json) -> None:
+        """Show a request: its title, what the agent wants to do, and what happens without an answer."""
+        request = HumanRequested.model_validate(asked)
         self.note(f"? {request.title}", style="bold yellow")
         call = request.tool_call or {}
         tool = self._tools.get(str(call.get("toolCallId")), {})
-        for diff in call.get("diffs") or tool.get("diffs") or []:
+        diffs = call.get("diffs") or tool.get("diffs") or []
+        for diff in diffs:
             self._show_diff(diff)
-        for line in shorten(_as_text(call.get("input")), lines=OUTPUT_LINES):
-            self._line(f"    {line}", "dim")
-        self._show_deadline(event.data)
+        lines = call_lines({**tool, **call}, has_diff=bool(diffs))
+        for line in shorten("\n".join(lines), lines=OUTPUT_LINES) if lines != [request.title] else []:
+            self._line(f"    {line}", "")
+        self._show_deadline(asked)
 
     def _show_escalated(self, event: Envelope) -> None:
         self.note(f"no answer in time: {event.data.get('to')} can answer too", style="yellow")
         self._show_deadline(event.data)
 
     def _show_deadline(self, request: Json) -> None:
-        then = AT_THE_DEADLINE.get(str(request.get("onExpiry")))
-        if request.get("expiresAt") and then:
-            self._line(f"    until {request['expiresAt']}; {then}", "dim")
+        words = deadline_words(request)
+        if words:
+            self._line(f"    {words}", "dim")
 
     def _show_resolved(self, event: Envelope) -> None:
         """Show a decision. Skip requests that Runyard closed: the end of the run or attempt is shown by itself."""
@@ -183,7 +193,7 @@ class Screen:
         started = RunStarted.model_validate(event.data)
         agent = started.agent or Agent()
         name = " ".join(filter(None, (agent.name, agent.version))) or started.provider
-        self._usage = None
+        self._usage, self._started_at = None, event.at
         self.note(f"{name}{', resuming the conversation' if started.resumed else ''}")
 
     def _show_held(self, event: Envelope) -> None:
@@ -209,9 +219,14 @@ class Screen:
     def _show_finished(self, event: Envelope) -> None:
         finished = RunFinished.model_validate(event.data)
         said = [finished.status, *([finished.reason.message] if finished.reason else [])]
-        self.note(
-            " · ".join([": ".join(said), *usage_words(finished.usage or self._usage)]), style=STYLES[finished.status]
-        )
+        words = [": ".join(said), *self._time_words(event.at), *usage_words(finished.usage or self._usage)]
+        self.note(" · ".join(words), style=STYLES[finished.status])
+
+    def _time_words(self, ended_at: datetime) -> list[str]:
+        """Say how long the run took, from a second on."""
+        seconds = (ended_at - self._started_at).total_seconds() if self._started_at else 0
+        self._started_at = None
+        return [length_words(seconds)] if seconds >= 1 else []
 
     def _write(self, text: str, style: str) -> None:
         clean = visible(text)
@@ -261,28 +276,20 @@ def diff_lines(old: str, new: str) -> list[str]:
 
 
 def usage_words(usage: Usage | None) -> list[str]:
-    """Describe the known token counts and the cost. An unknown cost reads "cost unknown", never 0."""
+    """Describe the known token counts and the cost. An unknown cost is left out, never 0."""
     if usage is None:
         return []
     counts = [(usage.input_tokens, "in"), (usage.output_tokens, "out"), (usage.cached_read_tokens, "from the cache")]
     words = [f"{count:,} {name}" for count, name in counts if count is not None]
     tokens = [f"tokens: {', '.join(words)}"] if words else []
-    if usage.cost is None:
+    if usage.cost is None or usage.cost.amount is None:
         return tokens
-    if usage.cost.amount is None:
-        return [*tokens, "cost unknown"]
     return [*tokens, f"{usage.cost.amount:.4f} {usage.cost.currency or ''} ({usage.cost.source})"]
 
 
 def _title(tool: Json) -> str:
     first = str(tool.get("title") or tool.get("kind") or "a tool").split("\n")[0]
     return first if len(first) <= LINE_LENGTH else f"{first[:LINE_LENGTH]} ..."
-
-
-def _as_text(value: Any) -> str:
-    if value is None or value == {}:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _reason(data: Json) -> str:

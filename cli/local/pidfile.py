@@ -75,6 +75,15 @@ def is_running(data_dir: DataDir) -> bool:
         return True
 
 
+def is_supervised(data_dir: DataDir) -> bool:
+    """Whether the recorded supervisor lives, without touching its lock: a start at this moment must not fail."""
+    running = read_running(data_dir)
+    try:
+        return running is not None and not _was_reused(data_dir, psutil.Process(running.pid))
+    except (psutil.Error, FileNotFoundError):
+        return False
+
+
 def uses_other_database(data_dir: DataDir, environ: Mapping[str, str]) -> bool:
     """Whether DATABASE_URL names a database other than this clone's own (see `python -m cli env`)."""
     return environ.get("DATABASE_URL", "") not in ("", postgres_dsn(data_dir.postgres))
@@ -90,10 +99,14 @@ def running_settings(data_dir: DataDir, environ: Mapping[str, str]) -> dict[str,
         return dict(environ)
     try:
         supervisor = psutil.Process(running.pid)
-        pid_was_reused = supervisor.create_time() > data_dir.running.stat().st_mtime
-        return dict(environ) if pid_was_reused else supervisor.environ()
+        return dict(environ) if _was_reused(data_dir, supervisor) else supervisor.environ()
     except (psutil.Error, FileNotFoundError):
         return dict(environ)
+
+
+def _was_reused(data_dir: DataDir, supervisor: psutil.Process) -> bool:
+    """Whether another process has the recorded id now."""
+    return supervisor.create_time() > data_dir.running.stat().st_mtime
 
 
 def forget_running(data_dir: DataDir) -> None:

@@ -79,7 +79,8 @@ def test_a_rule_is_added_changed_listed_and_removed(run: Run) -> None:
     [changed] = read(run("rules", "set", rule["ruleId"], "ask", "--command", "git push*", "--json")[1])
     assert (changed["effect"], changed["version"], "pathPattern" in changed) == ("ask", 2, False)
     listed = run("rules", "list")[1].splitlines()
-    assert listed[0] == f"{rule['ruleId']}@2  ask  command: git push*"
+    assert listed[1].split("  ")[:2] == [f"{rule['ruleId']}@2", "ask"]
+    assert listed[1].endswith("command: git push*")
     assert run("rules", "remove", rule["ruleId"])[0] == 0
     assert run("rules", "list", "--json")[1] == "[]\n"
 

@@ -172,13 +172,59 @@ def test_second_prompt_goes_on_with_the_conversation(chat: Chat) -> None:
     leave(terminal)
 
 
-def test_without_a_person_permissions_are_denied_unless_told(stack: Stack) -> None:
-    denied = stack.chat("--provider", "demo", "--mode", "ask", "write a.txt: x")
-    assert "→ deny: No person was at a terminal to allow it." in denied.stdout
-    assert denied.returncode == 0
+def test_without_a_person_nothing_is_denied_and_the_question_stays_open(stack: Stack) -> None:
+    waiting = stack.chat("--provider", "demo", "--mode", "ask", "write a.txt: x")
+    assert "YES=1 (--yes) allows what an agent asks" in waiting.stdout
+    assert waiting.returncode == 3
+    found = re.search(r"python -m cli reply ([0-9a-f-]{36}) allow", waiting.stdout)
+    assert found is not None
+    api = Api(stack.url, read_token(stack.data_dir.token))
+    open_requests = api.send("GET", "/api/human-loop/pending")["items"]
+    assert found[1] in [request["requestId"] for request in open_requests]
+    api.reply(UUID(found[1]), Reply("allow"))
     allowed = stack.chat("--provider", "demo", "--mode", "ask", "--yes", "write a.txt: x")
     assert "→ allow" in allowed.stdout
     assert "✓" in allowed.stdout
+
+
+def test_coming_back_shows_what_was_said_and_how_to_come_back(chat: Chat) -> None:
+    first = chat("--provider", "demo", "--mode", "auto")
+    first.type("say: remember this\n")
+    first.wait_for("succeeded")
+    session = leave(first)
+    second = chat("--session", session)
+    shown = second.wait_for("succeeded")
+    assert f"session {session}  come back with: make chat SESSION={session}" in shown
+    assert "› say: remember this" in shown
+    assert shown.split("› say: remember this", 1)[1].startswith("\r\nremember this")
+    leave(second)
+
+
+def test_the_chats_own_commands_never_reach_the_agent(chat: Chat) -> None:
+    terminal = chat("--provider", "demo", "--mode", "auto")
+    terminal.type("/help\n")
+    terminal.wait_for("/leave")
+    terminal.type("/nonesuch\n")
+    terminal.wait_for("There is no command /nonesuch")
+    terminal.wait_for(READY_FOR_PROMPT)
+    terminal.type("/leave\n")
+    assert terminal.wait_for_end() == 0
+    assert "SESSION=" not in terminal.shown
+
+
+def test_an_open_question_is_asked_again_after_the_server_was_away(chat: Chat, stack: Stack) -> None:
+    terminal = chat("--provider", "demo", "--mode", "ask")
+    terminal.type("write a.txt: some words\n")
+    terminal.wait_for("cancel the run: ")
+    terminal.wait_until_it_waits()
+    psutil.Process(stack.pid("api")).kill()
+    terminal.wait_for("The connection is lost")
+    terminal.wait_for("Connected again.", seconds=60)
+    terminal.wait_for("a.txt")
+    terminal.wait_for("cancel the run: ")
+    terminal.type("y\n")
+    terminal.wait_for("succeeded", seconds=60)
+    leave(terminal)
 
 
 def test_status_tells_that_the_run_failed(stack: Stack) -> None:
@@ -193,6 +239,7 @@ def test_status_tells_that_the_run_failed(stack: Stack) -> None:
         (["--provider", "nonesuch", "x"], "There is no provider named nonesuch"),
         (["--session", "00000000-0000-0000-0000-000000000001", "x"], "There is no such session"),
         ([" "], "The prompt is empty"),
+        (["\udcff\udcfe"], "bytes that are not UTF-8"),
     ],
 )
 def test_what_is_refused_is_a_sentence(stack: Stack, arguments: list[str], said: str) -> None:

@@ -125,7 +125,26 @@ def test_line_that_does_not_fit_is_said(line: str, field: Json) -> None:
         read_field(line, field)
 
 
-def test_without_a_terminal_nothing_is_allowed_by_itself() -> None:
-    assert answer_alone(permission(), allow=False) == Reply("deny")
+def test_an_option_that_no_letter_reaches_has_a_number_in_the_one_menu(screen: Screen) -> None:
+    options = [
+        *OPTIONS,
+        PermissionOption(option_id="folder", name="Yes, and don't ask again for src", kind="allow_always"),
+    ]
+    person = Person(["4"])
+    assert answer_permission(permission(options), ask=person, screen=screen) == Reply("allow_always", "folder")
+    assert person.questions == [
+        "[y] allow, [a] allow always, [n] deny, [4] Yes, and don't ask again for src, [c] cancel the run: "
+    ]
+
+
+def test_an_agents_own_words_stand_in_the_menu_where_they_say_more(screen: Screen) -> None:
+    always = PermissionOption(option_id="x", name="Always allow git *", kind="allow_always")
+    person = Person(["a"])
+    answer_permission(permission([OPTIONS[0], always]), ask=person, screen=screen)
+    assert "[a] allow always (Always allow git *)" in person.questions[0]
+
+
+def test_without_a_person_only_a_permission_is_answered_and_nothing_denied() -> None:
     assert answer_alone(permission(), allow=True) == Reply("allow")
-    assert answer_alone(question(), allow=True) == Reply("deny")
+    assert answer_alone(permission(), allow=False) is None
+    assert answer_alone(question(), allow=True) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -24,13 +24,12 @@ class Terminal:
         self.out = io.StringIO()
         self.screen = Screen(Console(file=self.out, highlight=False, markup=False, width=80))
         self.seq = 0
+        self.at = datetime(2026, 1, 1, tzinfo=UTC)
 
     def show(self, event_type: str, /, **data: object) -> None:
         self.seq += 1
-        at = datetime(2026, 1, 1, tzinfo=UTC)
-        self.screen.show(
-            Envelope(seq=self.seq, id=uuid4(), session_id=SESSION, author="executor", type=event_type, at=at, data=data)
-        )
+        envelope = {"seq": self.seq, "id": uuid4(), "session_id": SESSION, "author": "executor"}
+        self.screen.show(Envelope(**envelope, type=event_type, at=self.at, data=data))
 
     @property
     def text(self) -> str:
@@ -90,10 +89,18 @@ def test_todos_are_a_checklist_shown_when_they_change(terminal: Terminal) -> Non
     assert terminal.text == "Plan\n  ☑ Look\n  ☐ Act\n"
 
 
+def test_todos_are_printed_again_only_where_they_change(terminal: Terminal) -> None:
+    items = [{"id": str(n), "content": f"Step {n}", "status": "pending"} for n in range(3)]
+    terminal.show("todo.update", groupId="g", title="Plan", items=items)
+    items[1]["status"] = "completed"
+    terminal.show("todo.update", groupId="g", title="Plan", items=items)
+    assert terminal.text.splitlines()[4:] == ["Plan (1 of 3 done)", "  ☑ Step 1"]
+
+
 def test_end_of_a_run_says_how_and_what_it_used(terminal: Terminal) -> None:
     terminal.show("usage.update", inputTokens=1200, outputTokens=34, cost={"source": "unavailable"})
     terminal.show("run.finished", status="failed", reason={"code": "agent_lost", "message": "The agent is gone."})
-    assert terminal.text == "failed: The agent is gone. · tokens: 1,200 in, 34 out · cost unknown\n"
+    assert terminal.text == "failed: The agent is gone. · tokens: 1,200 in, 34 out\n"
 
 
 def test_answer_given_here_is_not_told_again_but_that_of_another_is(terminal: Terminal) -> None:
@@ -119,8 +126,37 @@ def test_who_decided_is_told(terminal: Terminal, by: str, told: str) -> None:
 
 def test_a_request_tells_its_deadline_and_what_comes_then(terminal: Terminal) -> None:
     asked = {"requestId": str(uuid4()), "kind": "permission", "title": "May I?", "fingerprint": "f"}
+    soon = (datetime.now(UTC) + timedelta(minutes=59, seconds=50)).isoformat()
+    terminal.show("human_loop.requested", **asked, expiresAt=soon, onExpiry="park")
+    assert terminal.text == "? May I?\n    parks in 59 min; the question stays open\n"
+
+
+def test_a_deadline_that_has_passed_is_not_told(terminal: Terminal) -> None:
+    asked = {"requestId": str(uuid4()), "kind": "permission", "title": "May I?", "fingerprint": "f"}
     terminal.show("human_loop.requested", **asked, expiresAt="2026-01-02T03:04:05Z", onExpiry="deny")
-    assert terminal.text == "? May I?\n    until 2026-01-02T03:04:05Z; then Runyard denies the request\n"
+    assert terminal.text == "? May I?\n"
+
+
+def test_a_request_shows_its_command_or_relative_path_and_no_json(terminal: Terminal) -> None:
+    asked = {"requestId": str(uuid4()), "kind": "permission", "title": "Run it", "fingerprint": "f"}
+    terminal.show("human_loop.requested", **asked, toolCall={"input": {"command": "git push\ngit tag"}})
+    diff = {"path": "/workspace/src/a.txt", "relativePath": "src/a.txt", "oldText": "", "newText": "one"}
+    call = {"input": {"path": "/workspace/src/a.txt", "content": "one"}, "diffs": [diff]}
+    terminal.show("human_loop.requested", **{**asked, "title": "Write"}, toolCall=call)
+    where = {"path": "/workspace/src", "relativePath": "src"}
+    terminal.show("human_loop.requested", **{**asked, "title": "List"}, toolCall={"locations": [where]})
+    assert [line.strip() for line in terminal.text.splitlines()] == [
+        *("? Run it", "$ git push", "git tag"),
+        *("? Write", "src/a.txt", "+one"),
+        *("? List", "src"),
+    ]
+
+
+def test_a_run_tells_how_long_it_took(terminal: Terminal) -> None:
+    terminal.show("run.started", status="running", provider="demo", resumed=False)
+    terminal.at += timedelta(minutes=2, seconds=5)
+    terminal.show("run.finished", status="succeeded")
+    assert terminal.text == "demo\nsucceeded · 2 min\n"
 
 
 def test_an_escalated_request_tells_whom_it_was_put_to(terminal: Terminal) -> None:
@@ -150,8 +186,8 @@ def test_diff_of_a_new_file_is_all_additions() -> None:
     assert diff_lines("", "a\nb") == ["+a", "+b"]
 
 
-def test_unknown_cost_is_never_shown_as_zero() -> None:
+def test_unknown_cost_is_left_out_and_never_shown_as_zero() -> None:
     assert usage_words(None) == []
-    assert usage_words(Usage(cost=Cost(source="unavailable"))) == ["cost unknown"]
+    assert usage_words(Usage(cost=Cost(source="unavailable"))) == []
     priced = Usage(cost=Cost(amount=0.01234, currency="USD", source="priced"))
     assert usage_words(priced) == ["0.0123 USD (priced)"]

@@ -1,0 +1,94 @@
+"""`python -m cli sessions`, `runs`, `show` and `open` against a server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cli.__main__ import main
+from tests.integration.functions.conftest import Served, provided, serve, served
+
+__all__ = ["provided", "serve", "served"]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Its exit status, what it printed, and what it complained about."""
+    monkeypatch.setenv("RUNYARD_URL", served.url)
+    monkeypatch.setenv("RUNYARD_TOKEN", served.token)
+
+    def run_command(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = main(arguments)
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run_command
+
+
+def test_sessions_and_runs_are_listed_as_people_say_it_and_as_json(run: Run, served: Served) -> None:
+    driver = served.bind()
+    driver.finish()
+    _, table, _ = run("sessions")
+    head, line = table.splitlines()
+    assert head.split() == ["SESSION", "STATUS", "USED", "TITLE"]
+    assert line.startswith(f"{driver.session_id}  idle    just now  ")
+    [session] = json.loads(run("sessions", "--json")[1])
+    assert session["sessionId"] == str(driver.session_id)
+    _, table, _ = run("runs", "--session", str(driver.session_id))
+    assert table.splitlines()[1].startswith(f"{driver.run_id}  succeeded  elsewhere  just now")
+    [listed] = json.loads(run("runs", "--status", "succeeded", "--json")[1])
+    assert listed["runId"] == str(driver.run_id)
+    assert run("runs", "--status", "failed")[1] == "No entries.\n"
+
+
+def test_a_run_is_shown_from_its_prompt_to_its_end(run: Run, served: Served) -> None:
+    driver = served.bind()
+    driver.report(driver.delta("This is "), driver.delta("the answer."))
+    driver.finish()
+    status, shown, _ = run("show", str(driver.run_id))
+    lines = shown.splitlines()
+    assert status == 0
+    assert lines[0].startswith(f"run {driver.run_id}  elsewhere, ")
+    assert lines[1] == "› drive"
+    assert "This is the answer." in lines
+    assert lines[-1] == f"Continue this session with: make chat SESSION={driver.session_id}"
+    whole = json.loads(run("show", str(driver.run_id), "--json")[1])
+    assert [event["type"] for event in whole["events"]][-1] == "run.finished"
+
+
+def test_a_run_that_is_not_there_is_a_sentence_and_a_status(run: Run) -> None:
+    status, _, complaint = run("show", "00000000-0000-0000-0000-000000000001")
+    assert (status, complaint) == (1, "There is no such run.\n")
+
+
+def test_the_portals_address_is_printed(run: Run, served: Served) -> None:
+    session = "00000000-0000-0000-0000-000000000001"
+    assert run("open", session, "--print")[:2] == (0, f"{served.url}/s/{session}\n")
+
+
+@pytest.mark.parametrize("command", [["chat", "hello"], ["sessions"], ["runs"], ["open"], ["pending"]])
+def test_a_stopped_clone_is_told_as_such(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RUNYARD_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("RUNYARD_URL", raising=False)
+    monkeypatch.setenv("RUNYARD_TOKEN", "t")
+    assert main(command) == 1
+    said = capsys.readouterr()
+    assert "Runyard is not running for this clone. Start it with make up" in said.out + said.err
+
+
+def test_make_adds_no_error_of_its_own_on_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RUNYARD_DATA_DIR", str(tmp_path))
+    assert main(["--from-make", "sign-in"]) == 1
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert main(["--from-make", "sign-in"]) == 0
+    assert main(["sign-in"]) == 1
+    assert "Runyard is not running" in capsys.readouterr().out
