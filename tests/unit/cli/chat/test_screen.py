@@ -28,8 +28,12 @@ class Terminal:
 
     def show(self, event_type: str, /, **data: object) -> None:
         self.seq += 1
-        envelope = {"seq": self.seq, "id": uuid4(), "session_id": SESSION, "author": "executor"}
-        self.screen.show(Envelope(**envelope, type=event_type, at=self.at, data=data))
+        event_id, author = uuid4(), "executor"
+        self.screen.show(
+            Envelope(
+                seq=self.seq, id=event_id, session_id=SESSION, author=author, type=event_type, at=self.at, data=data
+            )
+        )
 
     @property
     def text(self) -> str:
