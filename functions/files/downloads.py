@@ -14,6 +14,7 @@ from functions.files.contents import file_bytes, own_object
 from functions.files.live import LiveFile
 from functions.files.reading import OpenTree, file_reading
 from functions.files.schemas import SnapshotPart
+from functions.http.auth import actor
 from functions.http.problems import problem
 from functions.runtime.process import api_process
 from functions.runtime.stream_slots import StreamSlot, StreamSlots
@@ -98,7 +99,7 @@ def streamed(
 
     The first piece is read before the answer begins, so that a store that fails is a problem and not a broken answer.
     """
-    slot = (slots or api_process().stream_slots).take()
+    slot = (slots or api_process().stream_slots).take(actor().user_id)
     try:
         first = b"" if request.method == "HEAD" else next(pieces, b"")
     except BaseException:

@@ -51,6 +51,7 @@ def enforce_permissions(app: Flask) -> None:
     if undeclared:
         raise AssertionError(f"routes without a permission: {undeclared}")
     app.before_request(_enforce)
+    app.teardown_request(_give_share_back)
 
 
 def permission_of(view: Callable[..., Any]) -> Permission | str | None:
@@ -112,6 +113,15 @@ def _enforce() -> None:
     with api_process().database.transaction() as conn:
         g.actor = recognise(conn)
     require(g.actor, needed)  # type: ignore[arg-type]
+    api_process().requests.take(g.actor.user_id)
+    g.in_flight_of = g.actor.user_id
+
+
+def _give_share_back(_error: BaseException | None) -> None:
+    """End the user's request in flight. A stream, a wait and a download has a stream slot for the rest of its time."""
+    user_id: UUID | None = g.pop("in_flight_of", None)
+    if user_id is not None:
+        api_process().requests.give_back(user_id)
 
 
 def refuse_other_sites() -> None:

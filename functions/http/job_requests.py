@@ -33,7 +33,7 @@ def performed(
     request: JobRequest, result: type[Result], *, wait_seconds: float, grace_seconds: float = GRACE_SECONDS
 ) -> Result:
     """The job worker's result. Raises Unavailable when no job worker takes the request up in time, or when it fails."""
-    with api_process().stream_slots.slot() as slot:
+    with api_process().stream_slots.slot(actor().user_id) as slot:
         with api_process().transaction() as conn:
             job_request_id = request_job(conn, actor(), request)
         done = _outcome(job_request_id, slot, seconds=wait_seconds + grace_seconds)

@@ -64,6 +64,7 @@ _PROBLEMS = {
     "413": "Too large",
     "431": "The request line and headers are too large",
     "422": "The request is invalid; `errors` names the fields",
+    "429": "You have used up a share; `share` names it, `limit` is how much it is",
     "503": "Temporarily unavailable",
 }
 _PROBLEM: Json = {
@@ -88,6 +89,14 @@ _PROBLEM: Json = {
 }
 _HEADERS: Json = {
     "Retry-After": {"description": "Seconds", "schema": {"type": "integer"}},
+    "RateLimit": {
+        "description": "What is left of the share that is named (draft-ietf-httpapi-ratelimit-headers-10)",
+        "schema": {"type": "string"},
+    },
+    "RateLimit-Policy": {
+        "description": "The share: `q` in `w` seconds, or at once where `qu` says so",
+        "schema": {"type": "string"},
+    },
     "WWW-Authenticate": {"description": "`Bearer`", "schema": {"type": "string"}},
     "Location": {"description": "The address of the created resource", "schema": {"type": "string"}},
     "Preference-Applied": {"description": "`wait=N`", "schema": {"type": "string"}},
@@ -121,7 +130,13 @@ BODY_OPTIONAL = {
     "stopIdleWorkers",
     "syncWorker",
 }
-_OF_STATUS = {"401": ["WWW-Authenticate"], "503": ["Retry-After"], "201": ["Location"], "202": ["Location"]}
+_OF_STATUS = {
+    "201": ["Location"],
+    "202": ["Location"],
+    "401": ["WWW-Authenticate"],
+    "429": ["Retry-After", "RateLimit", "RateLimit-Policy"],
+    "503": ["Retry-After"],
+}
 
 
 def describe(app: APIFlask, *, waited: type[BaseModel], frame: type[BaseModel]) -> None:
@@ -229,6 +244,7 @@ def _complete(operation: Json, rule: Rule, needed: str | None) -> None:
         *(["404"] if rule.rule.startswith("/api/files/") else []),
         *(["431"] if any(parameter["in"] == "query" for parameter in parameters) else []),
         *(["409"] if "409" in operation["responses"] else []),
+        *(["429"] if needed != PUBLIC else []),
         *(["503"] if rule.rule.startswith("/api/") else []),
     )
     for status, response in operation["responses"].items():

@@ -29,6 +29,7 @@ from schema.errors import (
     Unavailable,
 )
 from schema.json_limits import MOST_FAULTS
+from schema.shares import ShareUsedUp
 
 RETRY_SECONDS = 2
 NOT_AN_ID = "UUID"
@@ -52,6 +53,7 @@ STATUS: tuple[tuple[type[RunyardError], HTTPStatus], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND),
     (Conflict, HTTPStatus.CONFLICT),
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (ShareUsedUp, HTTPStatus.TOO_MANY_REQUESTS),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (RunyardError, HTTPStatus.INTERNAL_SERVER_ERROR),
 )
@@ -110,7 +112,8 @@ def problem(
 
 def known_problem(error: RunyardError) -> Response:
     status = next(status for class_, status in STATUS if isinstance(error, class_))
-    return problem(status, code=error.problem_code, detail=error.detail, members=error.members)
+    headers = error.headers if isinstance(error, ShareUsedUp) else None
+    return problem(status, code=error.problem_code, detail=error.detail, headers=headers, members=error.members)
 
 
 def _validation_problem(error: HTTPError) -> Response:

@@ -132,7 +132,8 @@ def stream_events(run_id: UUID, query_data: StreamQuery) -> Response:
     if is_read:
         return Response(status=204)
     followed = Followed(run.session_id, run.id, actor(), authenticator())
-    return stream_response(api_process(), followed, after=cursor, slot=api_process().stream_slots.take())
+    slot = api_process().stream_slots.take(actor().user_id)
+    return stream_response(api_process(), followed, after=cursor, slot=slot)
 
 
 @runs.post("/api/runs/<uuid:run_id>/stop")

@@ -94,7 +94,7 @@ def _followed(started: StartedRun) -> Followed:
 
 def _start_and_stream(body: StartBody) -> Response:
     """Take the stream slot first: without a slot no run starts."""
-    slot = api_process().stream_slots.take()
+    slot = api_process().stream_slots.take(actor().user_id)
     try:
         started = _start(body)
         location = f"/api/runs/{started.run.id}"
@@ -105,7 +105,7 @@ def _start_and_stream(body: StartBody) -> Response:
 
 
 def _start_and_wait(body: StartBody, seconds: int) -> Response:
-    with api_process().stream_slots.slot() as slot:
+    with api_process().stream_slots.slot(actor().user_id) as slot:
         started = _start(body)
         events = _events_until_end(started, slot, seconds=seconds)
     if events is None:

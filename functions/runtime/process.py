@@ -18,7 +18,7 @@ from functions.runtime.database import Database, OneConnection, Pool
 from functions.runtime.log_notifier import LogNotifier, NoNotifier, Notifier
 from functions.runtime.periodic import Periodic
 from functions.runtime.settings import ApiSettings
-from functions.runtime.stream_slots import StreamSlots
+from functions.runtime.stream_slots import StreamSlots, UserShares
 from handlers.callbacks.append_only import AppendOnlyCall, receive_append_only_calls
 from handlers.callbacks.receive import CallbackPolicy
 from handlers.event_log import record_changes
@@ -49,7 +49,8 @@ class ProcessPart(Protocol):
 class ApiProcess:
     """The state of one API process. `callbacks` is a separate pool, so that heartbeats get through when requests of
     people take all other connections. With `live` the access of open streams is checked, and changes of lists are read.
-    `ahead` prefetches pages while a stream sends; a function has no threads for it.
+    `requests` counts those that a user has in flight. `ahead` prefetches pages while a stream sends; a function has no
+    threads for it.
     """
 
     settings: ApiSettings
@@ -60,6 +61,7 @@ class ApiProcess:
     notifier: Notifier
     access: AccessWatch
     stream_slots: StreamSlots
+    requests: UserShares
     periodic: Periodic
     callback_batcher: CallbackBatcher
     is_resident: bool
@@ -139,7 +141,8 @@ def resident_process(settings: ApiSettings) -> ApiProcess:
         notifier=notifier,
         access=access,
         callback_batcher=make_batcher(callbacks, notifier, settings),
-        stream_slots=StreamSlots(settings.api_streams_max),
+        stream_slots=StreamSlots(settings.api_streams_max, UserShares(settings.stream_share)),
+        requests=UserShares(settings.request_share),
         periodic=periodic,
         is_resident=True,
         ahead=ThreadPoolExecutor(READERS_AHEAD, thread_name_prefix="ahead"),
@@ -159,7 +162,8 @@ def function_process(settings: ApiSettings) -> ApiProcess:
         notifier=notifier,
         access=AccessWatch(database),
         callback_batcher=make_batcher(database, notifier, settings),
-        stream_slots=StreamSlots(settings.api_streams_max),
+        stream_slots=StreamSlots(settings.api_streams_max, UserShares(settings.stream_share)),
+        requests=UserShares(settings.request_share),
         periodic=Periodic(settings, database),
         is_resident=False,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from handlers.workers.lifecycle import LifeLimits
 from schema.addresses import database_address, web_address
@@ -27,6 +27,7 @@ from schema.settings import (
     StopDeadlineSeconds,
     fault_sentence,
 )
+from schema.shares import ShareSettings
 from schema.signature import parse_secret
 from schema.store_settings import (
     S3AccessKeyId,
@@ -45,6 +46,9 @@ NO_LONGER = {
     "FILE_BROWSER_ROOT": "files are read from the workspaces and snapshots of sessions",
 }
 """Settings of similar systems that Runyard does not read, with what to use instead."""
+
+
+SMALLEST_SHARE = 8
 
 
 def _secret(value: object) -> bytes:
@@ -66,7 +70,14 @@ def _worker_bind(value: str) -> str:
     return value
 
 
-class ApiSettings(BaseSettings):
+def _with_half(name: str, of_all: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Set a user's share to half of all, unless it is set. A share below SMALLEST_SHARE would hinder one alone."""
+    if name in values or not of_all.isdecimal():
+        return values
+    return {**values, name: max(int(of_all) // 2, SMALLEST_SHARE)}
+
+
+class ApiSettings(ShareSettings):
     """Sizes are in bytes. Fields without an alias are named like their variable, in lower case.
 
     `auth`: "local" has one local administrator and listens on loopback only; "token" knows only the users and tokens
@@ -204,7 +215,8 @@ class ApiSettings(BaseSettings):
         threads = str(values.get("api_threads", 96))
         if "api_streams_max" not in values and threads.isdecimal():
             values = {**values, "api_streams_max": int(threads) * 3 // 4}
-        return values
+        streams = str(values.get("api_streams_max"))
+        return _with_half("api_requests_per_user", threads, _with_half("api_streams_per_user", streams, values))
 
     @property
     def worker_address(self) -> tuple[str, int] | None:

@@ -15,10 +15,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from uuid import UUID
 
 import structlog
 
 from functions.runtime.socket_peer import PING, LogCursor, PeerOwner, SocketPeer, text_frame
+from functions.runtime.stream_slots import SocketSlot, UserShares
 from schema.errors import Unavailable
 
 READ_BYTES = 65_536
@@ -32,21 +34,19 @@ SLOW_READER, LOGIN_EXPIRED, FORBIDDEN, RESTART, FAILED = 4008, 4401, 4403, 1012,
 _log = structlog.get_logger("functions.runtime.socket_hub")
 
 
-class SocketSlot:
-    """The right to one socket of the hub. Releasing it twice is harmless."""
-
-    def __init__(self, hub: SocketHub) -> None:
-        self._hub = hub
-
-    def release(self) -> None:
-        self._hub.forget_slot(self)
-
-
 class SocketHub:
     """The peers. Methods below "In the hub's thread" are called there only, by owners and through `call`."""
 
-    def __init__(self, *, most: int, ping_seconds: float = PING_SECONDS, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        *,
+        most: int,
+        of_users: UserShares | None = None,
+        ping_seconds: float = PING_SECONDS,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
         self._most = most
+        self._of_users = of_users or UserShares()
         self._ping_seconds = ping_seconds
         self._patience = patience
         self._slots: set[SocketSlot] = set()
@@ -91,9 +91,10 @@ class SocketHub:
             self._thread.join(STOPPING_SECONDS + 2)
             self._thread = None
 
-    def take_slot(self) -> SocketSlot:
-        """Take a slot for a socket. Raises Unavailable when all are taken or the server restarts."""
-        slot = SocketSlot(self)
+    def take_slot(self, user_id: UUID | None = None) -> SocketSlot:
+        """Take a slot for a socket of this user. Raises Unavailable when all are taken or the server restarts, and
+        ShareUsedUp when the user has enough."""
+        slot = SocketSlot(self.forget_slot, user_id)
         with self._lock:
             if self.is_ending or self._thread is None:
                 raise Unavailable("The server is restarting.", code="restarting")
@@ -102,12 +103,15 @@ class SocketHub:
                     f"All {self._most} WebSockets of this server are taken. Try again shortly.",
                     code="too_many_sockets",
                 )
+            self._of_users.take(user_id)
             self._slots.add(slot)
         return slot
 
     def forget_slot(self, slot: SocketSlot) -> None:
         with self._lock:
-            self._slots.discard(slot)
+            if slot in self._slots:
+                self._slots.remove(slot)
+                self._of_users.give_back(slot.user_id)
 
     def call(self, do: Callable[[], None]) -> None:
         """Have the hub's thread do this, after all earlier calls."""

@@ -9,7 +9,8 @@ from flask import Flask, current_app
 from functions.events.session_feeds import SessionFeeds
 from functions.runtime.log_notifier import LogNotifier
 from functions.runtime.process import ApiProcess
-from functions.runtime.socket_hub import SocketHub, SocketSlot
+from functions.runtime.socket_hub import SocketHub
+from functions.runtime.stream_slots import SocketSlot, UserShares
 from functions.sessions.list_changes import ListChanges
 from functions.sessions.presence import PresentReaders
 from functions.sessions.presence_exchange import PresenceExchange
@@ -27,7 +28,7 @@ class LiveSockets:
     """A ProcessPart of the process."""
 
     def __init__(self, process: ApiProcess, notifier: LogNotifier, *, version: str) -> None:
-        self.hub = SocketHub(most=process.settings.api_sockets_max)
+        self.hub = SocketHub(most=process.settings.api_sockets_max, of_users=UserShares(process.settings.socket_share))
         self._version = version
         self._feeds = SessionFeeds(self.hub, process.database, notifier)
         self._lists = ListChanges(self.hub, process.live)

@@ -6,8 +6,8 @@ import json
 import socket
 from contextlib import suppress
 
-from functions.runtime.socket_hub import SocketSlot
 from functions.runtime.socket_peer import SocketPeer
+from functions.runtime.stream_slots import SocketSlot
 from functions.sessions.session_reading import Beginning, LiveParts, SessionReading
 from functions.sessions.socket_frames import PONG, ClosingFrame, json_of
 from handlers.access.permissions import Actor

@@ -11,8 +11,9 @@ import structlog
 from psycopg import OperationalError
 from pydantic import ValidationError
 
-from functions.runtime.socket_hub import LOGIN_EXPIRED, SocketSlot
+from functions.runtime.socket_hub import LOGIN_EXPIRED
 from functions.runtime.socket_peer import SocketPeer
+from functions.runtime.stream_slots import SocketSlot
 from functions.sessions.list_changes import ListChanges
 from functions.sessions.session_reading import (
     Beginning,

@@ -18,7 +18,7 @@ from functions.http.auth import actor, permission
 from functions.http.parsing import parsed
 from functions.http.schemas import Nothing, SocketQuery
 from functions.runtime.process import api_process
-from functions.runtime.socket_hub import SocketSlot
+from functions.runtime.stream_slots import SocketSlot
 from functions.sessions.live_sockets import live_sockets
 from functions.sessions.session_reading import Beginning, read_beginning
 from functions.sessions.taken_socket import take_socket
@@ -35,7 +35,7 @@ def open_socket() -> None:
     _refuse_bad_handshake()
     if request.environ.get("gunicorn.socket") is None:
         raise Unavailable("This server has no WebSockets.", code="no_websockets")
-    g.socket_slot = live_sockets().hub.take_slot()
+    g.socket_slot = live_sockets().hub.take_slot(actor().user_id)
     session_id: UUID | None = (request.view_args or {}).get("session_id")
     if session_id is None:
         parsed(Nothing, request.args.to_dict(), where="query")

@@ -32,6 +32,7 @@ from tests.acceptance.stack import free_port
 from tests.acceptance.waiting import wait_until
 from tests.benchmarks.load import http_request
 from tests.databases import Server
+from tests.integration.functions.conftest import NO_SHARES
 
 ROOT = Path(__file__).parents[2]
 SECRET = "5e" * 32
@@ -78,7 +79,8 @@ def serving(
 ) -> Iterator[Gunicorn]:
     """An app over the database, under our own configuration of gunicorn."""
     port = port or free_port()
-    environment = {"DATABASE_URL": dsn, "RUNYARD_SECRET_KEY": SECRET, "RUNYARD_PORT": str(port), **(settings or {})}
+    environment = {"DATABASE_URL": dsn, "RUNYARD_SECRET_KEY": SECRET, "RUNYARD_PORT": str(port)}
+    environment |= {**NO_SHARES, **(settings or {})}
     with _gunicorn(["-c", "functions/gunicorn.conf.py", app], port, environment, ready="/ready") as running:
         yield running
 

@@ -29,7 +29,7 @@ from tests.acceptance.stack import free_port
 from tests.acceptance.talk import Json, Talk
 from tests.acceptance.waiting import wait_until
 from tests.checker import Acknowledged, Recorded, violations
-from tests.integration.functions.conftest import SECRET, TOKEN, Driver, driver_of, environment
+from tests.integration.functions.conftest import NO_SHARES, SECRET, TOKEN, Driver, driver_of, environment
 from tests.integration.jobs.conftest import end_executors
 from tests.model_server.providers import scripted_environment, scripted_providers
 from tests.proxy import Proxy, proxy_to, proxy_to_postgres
@@ -48,6 +48,7 @@ capabilities = { humanLoop = true }
 """
 """An agent that asks several things at once, and one that does so and cannot resume."""
 SETTINGS = {
+    **NO_SHARES,
     "API_THREADS": "48",
     "DATABASE_POOL_SIZE": "8",
     "RUN_QUEUE_LOCK_MS": "4000",

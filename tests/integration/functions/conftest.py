@@ -31,12 +31,15 @@ from functions.runtime.settings import ApiSettings, read_settings
 from handlers.access.tokens import admit_token, issue_token
 from handlers.providers.registry import announce_providers
 from schema.executor_api import ProviderDeclared
+from schema.shares import ShareSettings
 from schema.signature import ATTEMPT_HEADER, signed_headers
 from schema.wire import Json
 from tests.structure.repository import ROOT
 
 SECRET = "5e" * 32
 TOKEN = "a-token-of-the-tests"
+NO_SHARES = {name.upper(): "0" for name in ShareSettings.model_fields}
+"""Settings for tests and measurements in which one user is a crowd."""
 DEMO = ProviderDeclared(
     name="demo",
     title="Demo",

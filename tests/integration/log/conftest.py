@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from tests.integration.functions.conftest import Serve, provided, serve
+from tests.integration.functions.conftest import NO_SHARES, Serve, provided, serve
 from tests.integration.log.world import World
 
 __all__ = ["provided", "serve"]
@@ -14,5 +14,5 @@ __all__ = ["provided", "serve"]
 @pytest.fixture
 def world(serve: Serve, conn: psycopg.Connection) -> World:
     """Retries are due at once; there are enough threads for readers that left without a word."""
-    more = {"RUN_QUEUE_RETRY_DELAY_MS": "0", "API_THREADS": "400"}
+    more = {**NO_SHARES, "RUN_QUEUE_RETRY_DELAY_MS": "0", "API_THREADS": "400"}
     return World(conn=conn, writer=serve(**more), teller=serve(**more))
