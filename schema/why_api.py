@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from pydantic import Field
+
 from schema.rows import RunStatus
 from schema.wire import Wire
 from schema.worker_api import Happened
@@ -14,10 +16,13 @@ from schema.worker_api import Happened
 class Why(Wire):
     """An explanation. `blockedBy` names what the next step waits for.
 
-    `owner` works on it now, or has to decide. `nextJob` handles it next, at `nextDeadline` or before.
+    `owner` works on it now, or has to decide. `nextJob` handles it next, at `nextDeadline` or before. `code` is stable
+    and names the sentence in `reason`; `values` are what the sentence says of this case.
     """
 
     reason: str
+    code: str | None = None
+    values: dict[str, str | int] = Field(default_factory=dict)
     blocked_by: list[str]
     owner: str | None = None
     next_deadline: datetime | None = None

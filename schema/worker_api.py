@@ -64,7 +64,8 @@ class Happened(Wire):
 class WorkerWhy(Wire):
     """The explanation of a worker's state. `blockedBy` names what the next step waits for.
 
-    `owner` works on it now. `nextJob` handles it next, at `nextDeadline` or before. `history` is newest first.
+    `owner` works on it now. `nextJob` handles it next, at `nextDeadline` or before. `history` is newest first. `code`
+    is stable and names the sentence in `reason`.
     """
 
     session_id: UUID
@@ -74,4 +75,5 @@ class WorkerWhy(Wire):
     next_deadline: datetime | None = None
     next_job: str | None = None
     reason: str
+    code: str | None = None
     history: list[Happened]

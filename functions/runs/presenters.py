@@ -7,6 +7,7 @@ from handlers.runs.run_list import ListedRun
 from handlers.runs.start import StartedRun
 from schema.events import Envelope, Reason, RunWarning, Usage
 from schema.rows import RunRow
+from schema.why_api import Why
 
 
 def run_answer(run: RunRow, *, queue_position: int | None = None) -> RunAnswer:
@@ -63,7 +64,7 @@ def queued_answer(run: RunRow, *, position: int, held_position: int | None) -> Q
     )
 
 
-def listed_run_answer(run: ListedRun, *, may_see: bool, why: str | None) -> ListedRunAnswer:
+def listed_run_answer(run: ListedRun, *, may_see: bool, why: Why | None) -> ListedRunAnswer:
     has_reason = run.reason_code is not None and run.reason_message is not None
     return ListedRunAnswer(
         run_id=run.id,
@@ -80,7 +81,9 @@ def listed_run_answer(run: ListedRun, *, may_see: bool, why: str | None) -> List
         finished_at=run.finished_at,
         reason=Reason(code=run.reason_code or "", message=run.reason_message or "") if has_reason else None,
         retry_of=run.retry_of,
-        why=why,
+        why=None if why is None else why.reason,
+        why_code=None if why is None else why.code,
+        why_values=None if why is None else why.values,
     )
 
 

@@ -212,7 +212,7 @@ class RunsQuery(PageQuery):
 
 class ListedRunAnswer(Wire):
     """A run in a list over sessions. `sessionTitle` is there for those who may see the session; `why` says in one
-    sentence what a run that has not ended waits for."""
+    sentence what a run that has not ended waits for, which `whyCode` names and `whyValues` fill."""
 
     run_id: UUID
     session_id: UUID
@@ -229,6 +229,8 @@ class ListedRunAnswer(Wire):
     reason: Reason | None = None
     retry_of: UUID | None = None
     why: str | None = None
+    why_code: str | None = None
+    why_values: dict[str, str | int] | None = None
 
 
 class ListedRunsAnswer(Wire):

@@ -38,11 +38,12 @@ class CutItem(TranscriptItem):
 
 
 class PromptItem(TranscriptItem):
-    """Stands where the run's turn came, not where the prompt was typed."""
+    """Stands where the run's turn came, not where the prompt was typed. `attachments`: uploads that it came with."""
 
     kind: Literal["prompt"]
     text: str
     author: str
+    attachments: list[str] | None = None
 
 
 class TextItem(TranscriptItem):

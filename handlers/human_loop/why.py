@@ -41,6 +41,8 @@ def _open(request: ShownRequest) -> Why:
     parked = " The run is parked until then." if request.run_status == "parked" else ""
     return Why(
         reason=f"The request has no answer yet.{then}{parked}",
+        code="unanswered",
+        values={"onExpiry": request.on_expiry if request.expires_at is not None else "wait"},
         blocked_by=[f"an answer of {' or '.join(deciders)}"],
         owner=deciders[-1],
         next_deadline=request.expires_at,
@@ -51,9 +53,21 @@ def _open(request: ShownRequest) -> Why:
 def _decided(request: ShownRequest) -> Why:
     if request.run_status in ("running", "waiting", "cancelling"):
         said = "The answer is on its way to the agent."
-        return Why(reason=said, blocked_by=[], owner=request.decided_by, next_job="deliver_answer")
+        return Why(
+            reason=said,
+            code="answer_on_its_way",
+            blocked_by=[],
+            owner=request.decided_by,
+            next_job="deliver_answer",
+        )
     said = "The answer waits until the run's next attempt repeats the same call."
-    return Why(reason=said, blocked_by=[f"run {request.run_id}"], owner=request.decided_by, next_job="execute_run")
+    return Why(
+        reason=said,
+        code="answer_kept",
+        blocked_by=[f"run {request.run_id}"],
+        owner=request.decided_by,
+        next_job="execute_run",
+    )
 
 
 def _ended(request: ShownRequest) -> Why:
@@ -67,6 +81,8 @@ def _ended(request: ShownRequest) -> Why:
     is_on_its_way = request.status == "expired" and request.settled_at is None
     return Why(
         reason=f"{reasons[request.status]}{outcome}",
+        code=f"request_{request.status}",
+        values={} if request.outcome_told is None else {"told": request.outcome_told},
         blocked_by=[],
         owner=request.decided_by,
         next_job="deliver_answer" if is_on_its_way else None,

@@ -10,6 +10,7 @@ from handlers.access.permissions import Actor
 from handlers.runs.why import explain_run_of
 from schema.rows import RunStatus
 from schema.sql import Conn, fetch_all
+from schema.why_api import Why
 
 STUCK_SECONDS = 30.0
 
@@ -72,6 +73,6 @@ def list_runs(
     )
 
 
-def why_in_short(conn: Conn, run: ListedRun) -> str | None:
-    """One sentence for a run that has not ended; None for one that has."""
-    return None if run.finished_at is not None else explain_run_of(conn, run.id).reason
+def why_in_short(conn: Conn, run: ListedRun) -> Why | None:
+    """Explain a run that has not ended; None for one that has."""
+    return None if run.finished_at is not None else explain_run_of(conn, run.id)

@@ -63,7 +63,11 @@ def explain_run(around: Surroundings) -> Why:
     """Explain what the verbs would do; decide and change nothing."""
     run = around.run
     if run.is_final:
-        return Why(reason=run.reason_message or f"The run has {run.status}.", blocked_by=[])
+        return Why(
+            reason=run.reason_message or f"The run has {run.status}.",
+            code=run.reason_code or run.status,
+            blocked_by=[],
+        )
     return _EXPLAINED[run.status](around)
 
 
@@ -72,14 +76,30 @@ def _queued(around: Surroundings) -> Why:
     if around.ahead:
         ahead = f"The session has {around.ahead} unfinished {_runs(around.ahead)} before this run."
         live_one = [f"run {live.id}, which is {live.status}"] if live else []
-        return Why(reason=ahead, blocked_by=live_one or [ahead], owner=f"run {live.id}" if live else None)
+        return Why(
+            reason=ahead,
+            code="runs_before",
+            values={"count": around.ahead} | ({"status": live.status} if live else {}),
+            blocked_by=live_one or [ahead],
+            owner=f"run {live.id}" if live else None,
+        )
     if not around.is_due:
         reason = f"The last attempt was lost: {run.last_error} The next attempt starts after a pause."
-        return Why(reason=reason, blocked_by=[reason], next_deadline=run.next_attempt_at, next_job="execute_run")
+        return Why(
+            reason=reason,
+            code="attempt_lost",
+            values={"error": run.last_error or ""},
+            blocked_by=[reason],
+            next_deadline=run.next_attempt_at,
+            next_job="execute_run",
+        )
     if run.held_by is not None:
-        return Why(reason=LIMITED[run.held_by], blocked_by=[LIMITED[run.held_by]])
+        return Why(reason=LIMITED[run.held_by], code=f"limit_of_{run.held_by}", blocked_by=[LIMITED[run.held_by]])
     return Why(
-        reason="The run is next in its session; a job worker will claim it.", blocked_by=[], next_job="execute_run"
+        reason="The run is next in its session; a job worker will claim it.",
+        code="next_in_session",
+        blocked_by=[],
+        next_job="execute_run",
     )
 
 
@@ -87,10 +107,17 @@ def _starting(around: Surroundings) -> Why:
     run, worker = around.run, around.worker
     if run.lease_expires_at is not None:
         reason = "The executor has the run; the agent is not ready yet."
-        return Why(reason=reason, blocked_by=[], owner="its executor", next_deadline=run.lease_expires_at)
+        return Why(
+            reason=reason,
+            code="agent_starts",
+            blocked_by=[],
+            owner="its executor",
+            next_deadline=run.lease_expires_at,
+        )
     where = "" if worker is None else f" The session's worker is {worker.status}."
     return Why(
         reason=f"A job worker dispatches the run to its executor.{where}",
+        code="dispatched",
         blocked_by=[worker.last_error] if worker is not None and worker.last_error else [],
         owner=run.claimed_by,
         next_deadline=run.lock_expires_at,
@@ -101,9 +128,10 @@ def _starting(around: Surroundings) -> Why:
 def _running(around: Surroundings) -> Why:
     driver = "the external executor" if around.run.bound else "its executor"
     if around.answered and not around.run.bound:
-        return _on_its_way(around, "The answer is on its way to the agent.", "deliver_answer")
+        return _on_its_way(around, "The answer is on its way to the agent.", code="answer_on_its_way")
     return Why(
         reason="The agent is working." if not around.run.bound else "An external executor drives the run.",
+        code="driven_outside" if around.run.bound else "works",
         blocked_by=[],
         owner=driver,
         next_deadline=around.run.lease_expires_at,
@@ -115,9 +143,12 @@ def _waiting(around: Surroundings) -> Why:
     expiring = [request.expires_at for request in around.requests if request.expires_at is not None]
     if _is_parked(around) and not around.requests:
         said = "All questions are answered. The run goes on as soon as the agent that asked has ended."
-        return _on_its_way(around, said, "park_run")
+        return _on_its_way(around, said, code="goes_on_soon", next_job="park_run")
+    kept = _kept(around)
     return Why(
-        reason=f"The agent waits for an answer.{_kept(around)}",
+        reason=f"The agent waits for an answer.{kept.sentence}",
+        code=kept.code,
+        values={"count": len(around.requests)},
         blocked_by=[f"request {request.id}: {request.title}" for request in around.requests],
         owner=f"user:{around.run.user_id}",
         next_deadline=min(expiring, default=None),
@@ -125,18 +156,29 @@ def _waiting(around: Surroundings) -> Why:
     )
 
 
-def _kept(around: Surroundings) -> str:
+@dataclass(frozen=True)
+class _Kept:
+    """What becomes of the run while its question is open: the code of the whole, and a sentence behind it."""
+
+    code: str
+    sentence: str = ""
+
+
+def _kept(around: Surroundings) -> _Kept:
     if _is_parked(around):
-        return " The run is parked: it stays first in its session and needs no worker."
+        return _Kept("parked", " The run is parked: it stays first in its session and needs no worker.")
     if any(warning["code"] == PARK_UNSUPPORTED for warning in around.run.warnings):
-        return " The agent cannot resume its conversation: a restart of its session worker ends the run."
-    return ""
+        sentence = " The agent cannot resume its conversation: a restart of its session worker ends the run."
+        return _Kept("waits_unparked", sentence)
+    return _Kept("waits")
 
 
-def _on_its_way(around: Surroundings, reason: str, next_job: str) -> Why:
+def _on_its_way(around: Surroundings, reason: str, *, code: str, next_job: str = "deliver_answer") -> Why:
     """Explain a run whose answers have not all reached an agent."""
     return Why(
         reason=reason,
+        code=code,
+        values={"count": len(around.answered)},
         blocked_by=[f"request {request.id}: {request.title}" for request in around.answered],
         owner="its executor",
         next_job=next_job,
@@ -146,6 +188,7 @@ def _on_its_way(around: Surroundings, reason: str, next_job: str) -> Why:
 def _cancelling(around: Surroundings) -> Why:
     return Why(
         reason="The run is being stopped; at the deadline it becomes cancelled, even if its executor does not confirm.",
+        code="stops",
         blocked_by=[],
         owner="its executor",
         next_deadline=around.run.cancel_deadline_at,

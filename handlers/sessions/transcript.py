@@ -58,6 +58,10 @@ class Event:
         value = self.data.get(key)
         return value if isinstance(value, str) else None
 
+    def texts(self, key: str) -> list[str]:
+        value = self.data.get(key)
+        return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
     def objects(self, key: str) -> list[Json]:
         value = self.data.get(key)
         return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -56,6 +56,8 @@ def _queued(transcript: Transcript, event: Event) -> None:
     if run_id is None:
         return
     begun: Json = {"prompt": event.text("prompt"), "author": event.author, "startedAt": None}
+    if attachments := event.texts("attachments"):
+        begun["attachments"] = attachments
     transcript.runs.setdefault(run_id, begun)
     if transcript.live_run_id == run_id or (transcript.live_run_id is None and not transcript.queue):
         _take_turn(transcript, event)
@@ -72,7 +74,8 @@ def _take_turn(transcript: Transcript, event: Event) -> None:
     if run is None or prompt_id(run_id) in transcript.items:
         return
     prompt = event.begin(prompt_id(run_id), "prompt")
-    transcript.put(prompt | {"text": run["prompt"], "author": run["author"]})
+    given = {"attachments": run["attachments"]} if "attachments" in run else {}
+    transcript.put(prompt | {"text": run["prompt"], "author": run["author"]} | given)
 
 
 def _queue_edited(transcript: Transcript, event: Event) -> None:

@@ -6,7 +6,7 @@ or removes a worker with unsaved changes: such a worker is started, synced or ke
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
@@ -66,11 +66,13 @@ class LifeLimits:
 
 @dataclass(frozen=True)
 class LifecycleDecision:
-    """An action on a worker and its reason, as a sentence. `not_before`: when time alone may change the decision."""
+    """An action on a worker and its reason, as a sentence that `code` names. `not_before`: when time alone may change
+    the decision."""
 
     action: LifecycleAction
     reason: str
     not_before: datetime | None = None
+    code: str | None = field(default=None, compare=False, kw_only=True)
 
 
 def at_once(asked_by: str) -> LifeLimits:
@@ -99,7 +101,7 @@ def decide(
 ) -> LifecycleDecision:
     """Decide about a worker. Pure. `now` is database time."""
     if worker.host == EXTERNAL:
-        return LifecycleDecision("keep", "Runyard does not manage this external executor.")
+        return LifecycleDecision("keep", "Runyard does not manage this external executor.", code="external")
     if not facts.has_volume:
         return _without_volume(worker, unsaved)
     if worker.status in ("absent", "removing"):
@@ -113,47 +115,53 @@ def decide(
 
 def _without_volume(worker: WatchedWorker, unsaved: Unsaved | None) -> LifecycleDecision:
     if worker.status == "absent":
-        return LifecycleDecision("keep", "The session has no worker; the next prompt creates one.")
+        return LifecycleDecision("keep", "The session has no worker; the next prompt creates one.", code="none")
     if worker.status == "removing" and unsaved is None and worker.needed_by is None:
-        return LifecycleDecision("remove", "An earlier removal did not finish; remnants may exist.")
-    return LifecycleDecision("note_absent", "The worker's volume is gone.")
+        return LifecycleDecision(
+            "remove", "An earlier removal did not finish; remnants may exist.", code="removal_goes_on"
+        )
+    return LifecycleDecision("note_absent", "The worker's volume is gone.", code="volume_gone")
 
 
 def _on_its_way_out(worker: WatchedWorker, unsaved: Unsaved | None) -> LifecycleDecision:
     """Decide about a removed worker whose volume still exists, or exists again."""
     if unsaved is not None:
-        return LifecycleDecision("start", f"The worker's volume still exists. {unsaved.message}")
+        return LifecycleDecision("start", f"The worker's volume still exists. {unsaved.message}", code="starts_to_save")
     if worker.needed_by is not None:
-        return LifecycleDecision("keep", f"Run {worker.needed_by} will start the worker.")
-    return LifecycleDecision("remove", "An earlier removal did not finish; all data is saved.")
+        return LifecycleDecision("keep", f"Run {worker.needed_by} will start the worker.", code="run_will_start_it")
+    return LifecycleDecision("remove", "An earlier removal did not finish; all data is saved.", code="removal_goes_on")
 
 
 def _stopped(
     worker: WatchedWorker, facts: Facts, unsaved: Unsaved | None, *, now: datetime, limits: LifeLimits
 ) -> LifecycleDecision:
     if worker.needed_by is not None:
-        return LifecycleDecision("keep", f"Run {worker.needed_by} will start the worker.")
+        return LifecycleDecision("keep", f"Run {worker.needed_by} will start the worker.", code="run_will_start_it")
     if unsaved is not None:
-        return _start_again(worker, f"Runyard starts the worker to sync it. {unsaved.message}", now=now)
+        return _start_again(
+            worker, f"Runyard starts the worker to sync it. {unsaved.message}", now=now, code="starts_to_save"
+        )
     if facts.executor in ("silent", "alive"):
-        return LifecycleDecision("stop", "An executor is running without need.")
+        return LifecycleDecision("stop", "An executor is running without need.", code="not_needed")
     if limits.remove_after is None:
         return LifecycleDecision(
-            "keep", "The worker is stopped and saved; this deployment never removes stopped workers."
+            "keep", "The worker is stopped and saved; this deployment never removes stopped workers.", code="stopped"
         )
     until = worker.status_since + timedelta(seconds=limits.remove_after)
     if until > now:
-        return LifecycleDecision("keep", "The worker is stopped and saved.", until)
-    return LifecycleDecision("remove", f"{limits.over('stopped')}; all data is saved.")
+        return LifecycleDecision("keep", "The worker is stopped and saved.", until, code="stopped")
+    return LifecycleDecision("remove", f"{limits.over('stopped')}; all data is saved.", code="stopped_for_long")
 
 
 def _without_executor(worker: WatchedWorker, unsaved: Unsaved | None, *, now: datetime) -> LifecycleDecision:
     """Decide about a worker that should run and does not, and whose volume exists."""
     if worker.needed_by is not None:
-        return LifecycleDecision("start", f"The executor has ended, and run {worker.needed_by} needs it.")
+        return LifecycleDecision(
+            "start", f"The executor has ended, and run {worker.needed_by} needs it.", code="ended_and_needed"
+        )
     if unsaved is not None:
-        return _start_again(worker, f"The executor has ended. {unsaved.message}", now=now)
-    return LifecycleDecision("note_stopped", "The executor has ended; all data is saved.")
+        return _start_again(worker, f"The executor has ended. {unsaved.message}", now=now, code="starts_to_save")
+    return LifecycleDecision("note_stopped", "The executor has ended; all data is saved.", code="ended")
 
 
 def _with_executor(
@@ -162,52 +170,59 @@ def _with_executor(
     if worker.needed_by is not None:
         return _needed(worker)
     if facts.spooled:
-        return LifecycleDecision("keep", f"The executor has {facts.spooled} undelivered events.")
+        return LifecycleDecision("keep", f"The executor has {facts.spooled} undelivered events.", code="delivers")
     if facts.agents:
-        return LifecycleDecision("keep", "The agent is still exiting.")
+        return LifecycleDecision("keep", "The agent is still exiting.", code="agent_exits")
     if worker.status in ("starting", "lost") and facts.executor == "alive" and worker.restored_at is not None:
-        return _start_again(worker, "The executor answers, and its volume is restored.", now=now)
+        return _start_again(worker, "The executor answers, and its volume is restored.", now=now, code="ready_again")
     if worker.status != "stopping":
         idle = _still_idle(worker, now=now, limits=limits)
         if idle is not None:
             return idle
     if unsaved is None:
-        return LifecycleDecision("stop", f"{limits.over('idle')}; all data is saved.")
+        return LifecycleDecision("stop", f"{limits.over('idle')}; all data is saved.", code="idle_for_long")
     if worker.status == "active" and facts.executor == "alive":
         return _when_due(
             worker,
-            LifecycleDecision("save", f"Runyard syncs the worker before stopping it. {unsaved.message}"),
+            LifecycleDecision(
+                "save", f"Runyard syncs the worker before stopping it. {unsaved.message}", code="saves_before_stop"
+            ),
             now=now,
         )
-    return _start_again(worker, f"Runyard restarts the worker to sync it. {unsaved.message}", now=now)
+    return _start_again(
+        worker, f"Runyard restarts the worker to sync it. {unsaved.message}", now=now, code="starts_to_save"
+    )
 
 
 def _needed(worker: WatchedWorker) -> LifecycleDecision:
     if worker.status == "active":
-        return LifecycleDecision("keep", f"Run {worker.needed_by} uses the worker or is next.")
-    return LifecycleDecision("keep", f"Run {worker.needed_by} will start the worker.")
+        return LifecycleDecision("keep", f"Run {worker.needed_by} uses the worker or is next.", code="in_use")
+    return LifecycleDecision("keep", f"Run {worker.needed_by} will start the worker.", code="run_will_start_it")
 
 
 def _still_idle(worker: WatchedWorker, *, now: datetime, limits: LifeLimits) -> LifecycleDecision | None:
     """Return the decision to wait; None when the worker has been idle for long enough."""
     if limits.idle_stop is None:
-        return LifecycleDecision("keep", "The worker is idle; this deployment never stops idle workers.")
+        return LifecycleDecision("keep", "The worker is idle; this deployment never stops idle workers.", code="idle")
     until = (worker.last_used_at or worker.status_since) + timedelta(seconds=limits.idle_stop)
-    return LifecycleDecision("keep", "The worker is idle.", until) if until > now else None
+    return LifecycleDecision("keep", "The worker is idle.", until, code="idle") if until > now else None
 
 
-def _start_again(worker: WatchedWorker, reason: str, *, now: datetime) -> LifecycleDecision:
+def _start_again(worker: WatchedWorker, reason: str, *, now: datetime, code: str) -> LifecycleDecision:
     """Start the worker at once; after a failed start, wait a pause."""
     until = worker.status_since + timedelta(seconds=START_AGAIN_SECONDS)
     if worker.status == "lost" and worker.last_error and until > now:
-        return LifecycleDecision("keep", f"The worker did not start: {worker.last_error}", until)
-    return LifecycleDecision("start", reason)
+        return LifecycleDecision("keep", f"The worker did not start: {worker.last_error}", until, code="not_started")
+    return LifecycleDecision("start", reason, code=code)
 
 
 def _when_due(worker: WatchedWorker, decision: LifecycleDecision, *, now: datetime) -> LifecycleDecision:
     """Wait for the pause after a failed sync."""
     if worker.sync_failures and worker.next_sync_at is not None and worker.next_sync_at > now:
         return LifecycleDecision(
-            "keep", f"The worker's sync failed {worker.sync_failures} times: {worker.sync_error}", worker.next_sync_at
+            "keep",
+            f"The worker's sync failed {worker.sync_failures} times: {worker.sync_error}",
+            worker.next_sync_at,
+            code="sync_failed",
         )
     return decision

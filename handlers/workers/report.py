@@ -87,6 +87,7 @@ def why_worker(conn: Conn, session_id: UUID, *, default: LifeLimits) -> WorkerWh
         next_deadline=decision.not_before or worker.next_sync_at,
         next_job=_next_job(worker, decision),
         reason=decision.reason,
+        code=decision.code,
         history=fetch_history(conn, session_id),
     )
 

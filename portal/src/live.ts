@@ -10,6 +10,7 @@ import { Hub, type Frame } from "./log/hub";
 import { Outbox, type Entry } from "./log/outbox";
 import { readBeginning, readTranscript } from "./log/transcript";
 import { learnNames } from "./session/who";
+import { learnPresent, type PresentUser } from "./session/present";
 
 const KEPT_FEEDS = 6;
 const PAGE = 1000;
@@ -89,6 +90,7 @@ export function followServer(): void {
     if (frame.kind === "session") sessionChanged(frame);
     if (frame.kind === "session_deleted") void queries.invalidateQueries({ queryKey: ["sessions"] });
     if (frame.kind === "request") void queries.invalidateQueries({ queryKey: ["requests"] });
+    if (frame.kind === "presence") learnPresent(String(frame.sessionId), frame.users as PresentUser[]);
     if (frame.kind === "hello") {
       void queries.invalidateQueries({ queryKey: ["sessions"] });
       void queries.invalidateQueries({ queryKey: ["requests"] });

@@ -84,6 +84,8 @@ export interface ListedRun {
   maxAttempts: number;
   createdAt: string;
   why?: string | null;
+  whyCode?: string | null;
+  whyValues?: Record<string, string | number> | null;
 }
 
 export interface RunOptions {
@@ -204,6 +206,8 @@ export interface Worker {
 export interface Why {
   state: string;
   reason: string;
+  code?: string | null;
+  values?: Record<string, string | number>;
   blockedBy: string[];
   owner?: string | null;
   nextDeadline?: string | null;
@@ -279,6 +283,8 @@ export interface TodoChange {
   to: string;
 }
 
+export type AuditAnswer = Schemas["AuditAnswer"];
+export type FileAccess = AuditAnswer["items"][number];
 export type TreeAnswer = Schemas["TreeAnswer"];
 export type FileItem = Schemas["TreeAnswer.FileItemAnswer"];
 export type ContentAnswer = Schemas["ContentAnswer"];

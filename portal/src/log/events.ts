@@ -122,6 +122,8 @@ export interface PromptItem extends ItemCommon {
   kind: "prompt";
   text: string;
   author: string;
+  /** Files of the workspace that the prompt came with. */
+  attachments?: string[];
 }
 
 export interface TextItem extends ItemCommon {
@@ -191,6 +193,7 @@ export interface RunState {
   status: RunStatus;
   attempt: number;
   prompt: string;
+  attachments?: string[];
   queuedAt: string;
   startedAt: string | null;
   endedAt: string | null;

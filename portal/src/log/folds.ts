@@ -21,6 +21,10 @@ type Fold = (draft: Draft, event: Envelope) => void;
 
 const text = (value: unknown): string => (typeof value === "string" ? value : "");
 const textOrNull = (value: unknown): string | null => (typeof value === "string" ? value : null);
+const withTexts = <Name extends string>(name: Name, value: unknown): Partial<Record<Name, string[]>> => {
+  const found = Array.isArray(value) ? value.filter((one) => typeof one === "string") : [];
+  return found.length > 0 ? ({ [name]: found } as Record<Name, string[]>) : {};
+};
 const numberOrNull = (value: unknown): number | null => (typeof value === "number" ? value : null);
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null && !Array.isArray(value);
 /** The objects of a list: an agent may put anything else between them. */
@@ -44,6 +48,7 @@ const queued: Fold = (draft, event) => {
     status: "queued",
     attempt: event.attempt ?? 0,
     prompt: text(event.data.prompt),
+    ...withTexts("attachments", event.data.attachments),
     queuedAt: event.at,
     startedAt: null,
     endedAt: null,
@@ -61,7 +66,7 @@ function takeTurn(draft: Draft, event: Envelope, runId: string): void {
   draft.liveRunId = runId;
   const run = draft.runs.get(runId);
   if (!run || draft.items.has(`prompt:${runId}`)) return;
-  draft.put({ ...common(event, `prompt:${runId}`), kind: "prompt", runId, text: run.prompt, author: run.author });
+  draft.put({ ...common(event, `prompt:${runId}`), kind: "prompt", runId, text: run.prompt, author: run.author, ...(run.attachments && { attachments: run.attachments }) });
 }
 
 const queueEdited: Fold = (draft, event) => {

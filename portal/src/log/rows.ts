@@ -15,6 +15,7 @@ const FEWEST = 3;
 
 export function rowsOf(state: Pick<SessionState, "items" | "order">): Row[] {
   const rows: Row[] = [];
+  const attached = attachedPaths(state);
   let calls: ToolItem[] = [];
   const settle = (): void => {
     if (calls.length >= FEWEST) rows.push(groupOf(calls));
@@ -23,7 +24,7 @@ export function rowsOf(state: Pick<SessionState, "items" | "order">): Row[] {
   };
   for (const id of state.order) {
     const item = state.items.get(id);
-    if (!item || isSilent(item)) continue;
+    if (!item || isSilent(item) || isShownByPrompt(item, attached)) continue;
     if (item.kind === "tool" && item.endedAt !== null) {
       calls.push(item);
       continue;
@@ -55,4 +56,15 @@ export function toolMs(tool: ToolItem): number {
 function isSilent(item: Item): boolean {
   if (item.kind === "asked") return item.decision === null;
   return (item.kind === "answer" || item.kind === "thought") && item.text.trim() === "";
+}
+
+function attachedPaths({ items }: Pick<SessionState, "items">): ReadonlySet<string> {
+  const paths = new Set<string>();
+  for (const item of items.values()) if (item.kind === "prompt") for (const path of item.attachments ?? []) paths.add(path);
+  return paths;
+}
+
+/** The upload of a file that a prompt came with stands in the prompt. */
+function isShownByPrompt(item: Item, attached: ReadonlySet<string>): boolean {
+  return item.kind === "notice" && item.type === "workspace.uploaded" && attached.has(String(item.data.path));
 }

@@ -1,11 +1,12 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
-import { call, Problem } from "../api/client";
+import { call } from "../api/client";
 import type { Page, Rule } from "../api/types";
 import { Ago } from "../parts/Ago";
 import { Button } from "../parts/Button";
 import { Table } from "../parts/Table";
 import { toast } from "../parts/toast";
+import { sentenceOf } from "../words/server";
 import styles from "./Ops.module.css";
 
 /** Rules that answer for people, and their end. */
@@ -15,7 +16,7 @@ export function Rules() {
   const rules = useQuery({ queryKey: ["rules"], queryFn: ({ signal }) => call<Page<Rule>>("/api/human-loop/rules", { signal }) });
   const retire = (rule: Rule): void => {
     void call(`/api/human-loop/rules/${rule.ruleId}`, { method: "DELETE", query: { version: rule.version } })
-      .catch((error: unknown) => toast(t("ops.notDone"), error instanceof Problem ? error.detail : ""))
+      .catch((error: unknown) => toast(t("ops.notDone"), sentenceOf(error)))
       .finally(() => void cache.invalidateQueries({ queryKey: ["rules"] }));
   };
   return (

@@ -2,7 +2,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
-import { call, Problem } from "../api/client";
+import { call } from "../api/client";
 import type { Page, Worker } from "../api/types";
 import { Ago } from "../parts/Ago";
 import { IconButton } from "../parts/Button";
@@ -12,6 +12,7 @@ import { Table } from "../parts/Table";
 import { toast } from "../parts/toast";
 import { WhyDialog } from "../session/Why";
 import { dateTime } from "../words/numbers";
+import { sentenceOf } from "../words/server";
 
 const VERBS = [
   { id: "activate", path: "activate" },
@@ -29,7 +30,7 @@ export function Workers() {
     const path = `/api/session-workers/${sessionId}${verb ? `/${verb}` : ""}`;
     void call(path, method === "POST" ? { method, body: {} } : { method })
       .then(() => toast(t("ops.done")))
-      .catch((error: unknown) => toast(t("ops.notDone"), error instanceof Problem ? error.detail : ""))
+      .catch((error: unknown) => toast(t("ops.notDone"), sentenceOf(error)))
       .finally(() => void cache.invalidateQueries({ queryKey: ["workers"] }));
   };
   return (

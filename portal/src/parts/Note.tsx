@@ -1,7 +1,8 @@
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import { Offline, Problem } from "../api/client";
+import { Problem } from "../api/client";
 import { adviceFor } from "../problems";
+import { sentenceOf } from "../words/server";
 import { Button } from "./Button";
 import { Icon } from "./Icon";
 import styles from "./Note.module.css";
@@ -9,13 +10,12 @@ import styles from "./Note.module.css";
 /** What went wrong, what to do, and the trace to tell an operator. */
 export function ErrorNote({ error, onRetry }: { error: unknown; onRetry?: () => void }) {
   const { t } = useTranslation();
-  const detail = error instanceof Problem ? error.detail : error instanceof Offline ? t("problem.offline") : t("problem.unexpected");
   const advice = error instanceof Problem ? adviceFor(error.code) : null;
   return (
     <div className={styles.ill} role="alert">
       <Icon name="warn" />
       <div className={styles.words}>
-        <p>{detail}</p>
+        <p>{sentenceOf(error)}</p>
         {advice && <p className={styles.soft}>{t(advice)}</p>}
         {error instanceof Problem && error.traceId && <p className={styles.trace}>{t("problem.trace", { id: error.traceId })}</p>}
       </div>

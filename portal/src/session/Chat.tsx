@@ -3,7 +3,7 @@ import { useTranslation } from "react-i18next";
 import { useParams, useSearchParams } from "react-router";
 import { AskCard } from "../ask/AskCard";
 import { askOfItem } from "../ask/asked";
-import { call, Problem } from "../api/client";
+import { call } from "../api/client";
 import { useSession } from "../api/queries";
 import { useKeys } from "../keys";
 import { outbox, readOlder, useFeed, useOutbox } from "../live";
@@ -12,6 +12,7 @@ import type { AskedItem, SessionState } from "../log/events";
 import { isTold, type PromptEntry } from "../log/outbox";
 import { ErrorNote, Skeleton } from "../parts/Note";
 import { toast } from "../parts/toast";
+import { sentenceOf } from "../words/server";
 import { useTitle } from "../shell/Page";
 import { AgentPicker, usePick } from "./AgentPicker";
 import styles from "./Chat.module.css";
@@ -23,7 +24,7 @@ import { Now } from "./Now";
 import { Panel } from "./Panel";
 import { PanelTabs } from "./PanelTabs";
 import { Queue } from "./Queue";
-import { usePromptSender } from "./sending";
+import { sendPrompt } from "./sending";
 import { useUploads } from "./uploads";
 import { Uploads } from "./Uploads";
 
@@ -45,7 +46,6 @@ function OpenSession({ sessionId }: { sessionId: string }) {
   const [panel, choose] = usePanel(sessionId);
   const last = state.liveRunId ?? [...state.runs.keys()].at(-1);
   const pick = usePick(useLocal((local) => local.agent) ?? ((last ? state.runs.get(last)?.provider : undefined) ?? session.data?.provider ?? undefined));
-  const send = usePromptSender(sessionId);
   const uploads = useUploads(sessionId);
   const sending = useSending(sessionId, state);
   const asks = useAsks(sessionId, state);
@@ -54,12 +54,12 @@ function OpenSession({ sessionId }: { sessionId: string }) {
   useMarkRead(sessionId, state.seq);
   useRunNews(state);
   const prompt = (text: string, multitask: "enqueue" | "interrupt" = "enqueue"): void => {
-    send({ prompt: text, options: pick.options, multitask, ...(pick.provider && { provider: pick.provider }), ...uploads.take() });
+    sendPrompt(sessionId, { prompt: text, options: pick.options, multitask, ...(pick.provider && { provider: pick.provider }), ...uploads.take() });
     conversation.current?.follow();
   };
   const stop = useCallback(() => {
     if (!state.liveRunId) return;
-    call(`/api/runs/${state.liveRunId}/stop`, { method: "POST", body: {} }).catch((error: unknown) => toast(t("run.notStopped"), error instanceof Problem ? error.detail : t("problem.offline")));
+    call(`/api/runs/${state.liveRunId}/stop`, { method: "POST", body: {} }).catch((error: unknown) => toast(t("run.notStopped"), sentenceOf(error)));
   }, [state.liveRunId, t]);
   if (feed.failure && !feed.isLoaded) return <div className={styles.failed}><ErrorNote error={feed.failure} onRetry={() => location.reload()} /></div>;
   return (
@@ -89,6 +89,7 @@ function OpenSession({ sessionId }: { sessionId: string }) {
               onStop={stop}
               onEditLast={() => setEditing(state.queue.at(-1) ?? null)}
               isUploading={uploads.isBusy}
+              filesOf={sessionId}
               {...(uploads.canUpload && { onFiles: uploads.add })}
             >
               <AgentPicker pick={pick} />

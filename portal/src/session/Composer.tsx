@@ -1,10 +1,12 @@
-import { useEffect, useImperativeHandle, useRef, type KeyboardEvent, type ReactNode, type Ref } from "react";
+import { useEffect, useId, useImperativeHandle, useLayoutEffect, useRef, type KeyboardEvent, type ReactNode, type Ref } from "react";
 import { useTranslation } from "react-i18next";
 import { useLocal } from "../local";
 import { Button, IconButton } from "../parts/Button";
 import styles from "./Composer.module.css";
 import { useComposition } from "./composition";
 import { useDrop } from "./dropping";
+import { FileMention } from "./FileMention";
+import { useMentioning } from "./mentioning";
 
 export interface ComposerHandle {
   focus: () => void;
@@ -24,6 +26,8 @@ interface ComposerProps {
   onStop?: () => void;
   onEditLast?: () => void;
   onFiles?: (files: File[]) => void;
+  /** Whose files `@` mentions. */
+  filesOf?: string;
   /** Whether attached files are still on their way: a prompt waits for them. */
   isUploading?: boolean;
   /** Agent, mode and the like. */
@@ -34,7 +38,7 @@ interface ComposerProps {
 const DOUBLE_ESCAPE_MS = 600;
 
 /** Where prompts are written. The draft is kept; Enter sends, but never while an input method composes. */
-export function Composer({ draftOf, isRunning, takesFocus = true, isReady = true, placeholder, onSend, onInterrupt, onStop, onEditLast, onFiles, isUploading = false, children, ref }: ComposerProps) {
+export function Composer({ draftOf, isRunning, takesFocus = true, isReady = true, placeholder, onSend, onInterrupt, onStop, onEditLast, onFiles, filesOf, isUploading = false, children, ref }: ComposerProps) {
   const { t } = useTranslation();
   const text = useLocal((local) => local.drafts[draftOf] ?? "");
   const draft = useLocal((local) => local.draft);
@@ -43,6 +47,17 @@ export function Composer({ draftOf, isRunning, takesFocus = true, isReady = true
   const escapedAt = useRef(0);
   const composition = useComposition();
   const drop = useDrop(onFiles);
+  const listId = useId();
+  const cursorTo = useRef<number | null>(null);
+  const mentioning = useMentioning(filesOf, text, (written) => {
+    cursorTo.current = written.cursor;
+    draft(draftOf, written.text);
+    mentioning.follow(written.cursor);
+  });
+  useLayoutEffect(() => {
+    if (cursorTo.current !== null) field.current?.setSelectionRange(cursorTo.current, cursorTo.current);
+    cursorTo.current = null;
+  }, [text]);
   useImperativeHandle(ref, () => ({ focus: () => field.current?.focus() }), []);
   useEffect(() => {
     if (isReady && takesFocus && matchMedia("(hover: hover)").matches) field.current?.focus({ preventScroll: true });
@@ -56,7 +71,7 @@ export function Composer({ draftOf, isRunning, takesFocus = true, isReady = true
     take(prompt);
   };
   const press = (event: KeyboardEvent<HTMLTextAreaElement>): void => {
-    if (composition.isComposing(event.nativeEvent)) return;
+    if (composition.isComposing(event.nativeEvent) || mentioning.press(event)) return;
     if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
       event.preventDefault();
       give((event.ctrlKey || event.metaKey) && onInterrupt ? onInterrupt : onSend);
@@ -70,6 +85,7 @@ export function Composer({ draftOf, isRunning, takesFocus = true, isReady = true
   };
   return (
     <form className={styles.composer} data-drop={drop.isOver} onSubmit={(event) => (event.preventDefault(), give(onSend))} {...drop.handlers}>
+      {mentioning.isOpen && <FileMention id={listId} mentioning={mentioning} />}
       <textarea
         ref={field}
         className={styles.field}
@@ -78,7 +94,10 @@ export function Composer({ draftOf, isRunning, takesFocus = true, isReady = true
         aria-label={placeholder}
         placeholder={placeholder}
         enterKeyHint="send"
-        onChange={(event) => draft(draftOf, event.target.value)}
+        {...(mentioning.isOpen && { "aria-autocomplete": "list", "aria-controls": listId, "aria-activedescendant": `${listId}${mentioning.at}` })}
+        onChange={(event) => (draft(draftOf, event.target.value), mentioning.follow(event.target.selectionStart))}
+        onSelect={(event) => mentioning.follow(event.currentTarget.selectionStart)}
+        onBlur={() => mentioning.follow(0)}
         onKeyDown={press}
         onCompositionStart={composition.start}
         onCompositionEnd={composition.end}

@@ -54,7 +54,7 @@ export function Conversation({ state, sending, at, hasOlder, onOlder, ref }: Con
             ))}
           </Virtualizer>
           {sending.map((entry) => (
-            <div key={entry.key} className={styles.row}><Prompt item={{ text: entry.body.prompt }} isSending /></div>
+            <div key={entry.key} className={styles.row}><Prompt item={{ text: entry.body.prompt, ...(entry.body.attachments && { attachments: entry.body.attachments }) }} isSending /></div>
           ))}
         </div>
       </div>

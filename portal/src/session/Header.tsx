@@ -11,6 +11,7 @@ import { duration, useNow } from "../words/numbers";
 import { useShell } from "../shell/place";
 import { RenameDialog } from "../shell/RenameDialog";
 import styles from "./Header.module.css";
+import { Present } from "./Present";
 import { Saved } from "./Saved";
 
 interface HeaderProps {
@@ -31,6 +32,7 @@ export function Header({ sessionId, session, state }: HeaderProps) {
     <header className={styles.head}>
       <IconButton className={styles.menu} icon="menu" label={t("shell.openSessions")} onClick={openSidebar} />
       <h1 className={styles.title} title={title}>{title}</h1>
+      <Present sessionId={sessionId} />
       <Live state={state} />
       <Saved sessionId={sessionId} facts={session?.saved} log={state.saved} />
       <Menu

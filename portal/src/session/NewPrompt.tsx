@@ -2,6 +2,7 @@ import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useNavigate } from "react-router";
 import { useSessions } from "../api/queries";
+import type { StartBody } from "../api/types";
 import { outbox, useOutbox } from "../live";
 import { useLocal } from "../local";
 import type { PromptEntry } from "../log/outbox";
@@ -12,7 +13,9 @@ import { AgentPicker, usePick } from "./AgentPicker";
 import { Composer } from "./Composer";
 import styles from "./NewPrompt.module.css";
 import { Prompt } from "./Prompt";
-import { NEW, usePromptSender } from "./sending";
+import { useHeldFiles } from "./held";
+import { NEW, sendPrompt } from "./sending";
+import { Uploads } from "./Uploads";
 
 const EXAMPLES = ["notes", "question", "command"] as const;
 
@@ -22,7 +25,7 @@ export function NewPrompt() {
   const go = useNavigate();
   const { openSidebar } = useShell();
   const pick = usePick();
-  const send = usePromptSender(null);
+  const { uploads, place } = useHeldFiles();
   const sessions = useSessions({ sort: "activity" });
   const [key, setKey] = useState<string | null>(null);
   const entries = useOutbox();
@@ -33,8 +36,15 @@ export function NewPrompt() {
     if (sent?.kind === "prompt" && sent.sessionId) void go(`/s/${sent.sessionId}`);
   }, [entries, key, go]);
   const prompt = (text: string): void => {
-    const { key: sent } = send({ prompt: text, options: pick.options, ...(pick.provider && { provider: pick.provider }) });
-    setKey(sent);
+    const body: StartBody = { prompt: text, options: pick.options, ...(pick.provider && { provider: pick.provider }) };
+    if (uploads.items.length === 0) setKey(sendPrompt(null, body).key);
+    else void promptWithFiles(body);
+  };
+  const promptWithFiles = async (body: StartBody): Promise<void> => {
+    const placed = await place(body.prompt);
+    if (!placed) return useLocal.getState().draft(NEW, body.prompt);
+    sendPrompt(placed.sessionId, { ...body, attachments: placed.attachments });
+    void go(`/s/${placed.sessionId}`);
   };
   const isFirst = sessions.data?.pages[0]?.items.length === 0;
   return (
@@ -44,7 +54,8 @@ export function NewPrompt() {
         <h1 className={styles.title}>{t("start.title")}</h1>
         <p className={styles.note}>{t("start.note")}</p>
         {sending.map((entry) => <Prompt key={entry.key} item={{ text: entry.body.prompt }} isSending />)}
-        <Composer draftOf={NEW} isRunning={false} placeholder={t("composer.placeholder")} onSend={prompt}>
+        <Uploads uploads={uploads} />
+        <Composer draftOf={NEW} isRunning={false} placeholder={t("composer.placeholder")} onSend={prompt} isUploading={uploads.isBusy} {...(uploads.canUpload && { onFiles: uploads.add })}>
           <AgentPicker pick={pick} />
         </Composer>
         <ul className={styles.examples} aria-label={t("start.examples")}>

@@ -5,6 +5,7 @@ import type { RunState, SessionState, ToolItem } from "../log/events";
 import { Button } from "../parts/Button";
 import { Dot } from "../parts/Status";
 import { bytes, duration, useNow } from "../words/numbers";
+import { whyOf } from "../words/server";
 import styles from "./Now.module.css";
 import { kindOf } from "./verbs";
 import { WhyDialog } from "./Why";
@@ -30,7 +31,7 @@ function RunNow({ run, state }: { run: RunState; state: SessionState }) {
       <Dot status={run.status === "queued" ? "starting" : run.status} />
       <span className={styles.words}>
         {useWords(run, state)} <span className={styles.time}>{duration(now - Date.parse(since))}</span>
-        {isSlow && why.data && <span className={styles.why}> · {why.data.reason}</span>}
+        {isSlow && why.data && <span className={styles.why}> · {whyOf(why.data)}</span>}
       </span>
       {isSlow && <Button look="quiet" onClick={() => setAsking(true)}>{t("why.title")}</Button>}
       {isAsking && <WhyDialog kind="runs" id={run.runId} onClose={() => setAsking(false)} />}

@@ -1,13 +1,15 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { call, Problem } from "../api/client";
+import { call } from "../api/client";
 import { keys, useQueue } from "../api/queries";
 import type { QueueItem } from "../api/types";
 import { IconButton, Button } from "../parts/Button";
 import { Empty, ErrorNote } from "../parts/Note";
 import { toast } from "../parts/toast";
+import { sentenceOf } from "../words/server";
 import styles from "./Queue.module.css";
+import { WhyDialog } from "./Why";
 
 interface QueueProps {
   sessionId: string;
@@ -55,10 +57,11 @@ function QueueRow({ item, before, after, startsEditing, onEdited }: QueueRowProp
   const { t } = useTranslation();
   const cache = useQueryClient();
   const [isEditing, setEditing] = useState(startsEditing);
+  const [isAsking, setAsking] = useState(false);
   useEffect(() => setEditing(startsEditing), [startsEditing]);
   const act = (method: "PATCH" | "DELETE", body?: object): void => {
     void call(`/api/runs/queue/${item.runId}`, { method, ...(body ? { body } : { query: { revision: item.revision } }) })
-      .catch((error: unknown) => toast(t("queue.notChanged"), error instanceof Problem ? error.detail : ""))
+      .catch((error: unknown) => toast(t("queue.notChanged"), sentenceOf(error)))
       .finally(() => void cache.invalidateQueries({ queryKey: keys.queue(item.sessionId) }).then(() => cache.invalidateQueries({ queryKey: ["queue"] })));
   };
   const change = (body: object): void => act("PATCH", { revision: item.revision, ...body });
@@ -70,7 +73,9 @@ function QueueRow({ item, before, after, startsEditing, onEdited }: QueueRowProp
   const isFixed = item.attempts > 0;
   return (
     <li className={styles.row}>
-      <span className={styles.prompt}>{item.prompt}</span>
+      <span className={styles.prompt} title={item.prompt}>{item.prompt}</span>
+      <IconButton icon="why" label={t("queue.why")} onClick={() => setAsking(true)} />
+      {isAsking && <WhyDialog kind="runs" id={item.runId} onClose={() => setAsking(false)} />}
       {!isFixed && (
         <>
           <IconButton icon="up" label={t("queue.up")} disabled={!before} onClick={() => before && change({ place: { before: before.runId } })} />

@@ -1,11 +1,12 @@
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { Problem } from "../api/client";
 import type { RunEndItem, Usage } from "../log/events";
 import { Button } from "../parts/Button";
 import { Dot } from "../parts/Status";
 import { toast } from "../parts/toast";
 import { duration, money, shortNumber } from "../words/numbers";
+import { sentenceOf } from "../words/server";
+import { Reason } from "./Reason";
 import { useRetry } from "./retry";
 import styles from "./Rows.module.css";
 import { WhyDialog } from "./Why";
@@ -19,7 +20,7 @@ export function RunEnd({ item }: { item: RunEndItem }) {
   const ms = item.startedAt ? Date.parse(item.at) - Date.parse(item.startedAt) : 0;
   const facts = [t(`status.${item.status}`), item.startedAt ? duration(ms) : "", ...usageFacts(item.usage)].filter(Boolean);
   const again = (): void => {
-    retry(item.runId ?? "").catch((error: unknown) => toast(t("run.notRetried"), error instanceof Problem ? error.detail : ""));
+    retry(item.runId ?? "").catch((error: unknown) => toast(t("run.notRetried"), sentenceOf(error)));
   };
   return (
     <div className={isBad ? styles.bad : styles.end}>
@@ -27,7 +28,7 @@ export function RunEnd({ item }: { item: RunEndItem }) {
         <Dot status={item.status} />
         <span>{facts.join(" · ")}</span>
       </div>
-      {item.reason && <p className={styles.reason}>{item.reason.message}</p>}
+      {item.reason && <Reason reason={item.reason} />}
       {(isBad || item.status === "cancelled") && (
         <div className={styles.endTools}>
           <Button icon="refresh" onClick={again}>{t("run.retry")}</Button>

@@ -26,7 +26,7 @@ export const ToolCall = memo(function ToolCall({ item }: { item: ToolItem }) {
         {isFailed && <span className={styles.failed}>{t("tool.failed")}</span>}
         {changes && (
           <span className={styles.changes}>
-            <span className={styles.plus}>+{changes.added}</span> <span className={styles.minus}>{`−${changes.removed}`}</span>
+            <span className={styles.plus}>+{changes.added}</span>{changes.removed > 0 && <span className={styles.minus}>{` −${changes.removed}`}</span>}
           </span>
         )}
         <Elapsed item={item} />

@@ -5,6 +5,7 @@ import { call } from "../api/client";
 import type { Envelope, ToolItem } from "../log/events";
 import { Button } from "../parts/Button";
 import { toast } from "../parts/toast";
+import { sentenceOf } from "../words/server";
 import { Diff } from "./Diff";
 import { CodeBlock } from "./markdown/CodeBlock";
 import { shortPath } from "./paths";
@@ -17,7 +18,7 @@ export function ToolDetail({ item: shown }: { item: ToolItem }) {
   const [whole, setWhole] = useState<Partial<ToolItem> | null>(null);
   const item = { ...shown, ...whole };
   const readWhole = (): void => {
-    void readFields(session ?? "", shown.whole ?? {}).then(setWhole, (error: Error) => toast(t("tool.notRead"), error.message));
+    void readFields(session ?? "", shown.whole ?? {}).then(setWhole, (error: unknown) => toast(t("tool.notRead"), sentenceOf(error)));
   };
   const command = commandOf(item.input);
   const hasDiffs = item.diffs.length > 0;

@@ -11,12 +11,12 @@ export function Uploads({ uploads }: { uploads: UploadList }) {
   return (
     <ul className={styles.list} aria-label={t("composer.attached")}>
       {uploads.items.map((one) => (
-        <li key={one.id} className={styles.item} data-busy={one.path === null && !one.problem} data-ill={Boolean(one.problem)}>
+        <li key={one.id} className={styles.item} data-busy={one.path === null && !one.problem && !one.isHeld} data-ill={Boolean(one.problem)}>
           <Icon name={one.problem ? "warn" : "attach"} />
           <span className={styles.words}>
             <span className={styles.name} title={one.path ?? one.name}>{one.name}</span>
             {one.problem && <span className={styles.why} role="alert">{one.problem}</span>}
-            {one.path === null && !one.problem && <span className="unseen">{t("composer.uploading")}</span>}
+            {one.path === null && !one.problem && !one.isHeld && <span className="unseen">{t("composer.uploading")}</span>}
           </span>
           {one.problem && <IconButton icon="refresh" label={t("composer.uploadAgain", { name: one.name })} onClick={() => uploads.retry(one.id)} />}
           <IconButton icon="cross" label={t("composer.detach", { name: one.name })} onClick={() => uploads.remove(one.id)} />

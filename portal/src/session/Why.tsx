@@ -1,9 +1,13 @@
 import { useTranslation } from "react-i18next";
 import { useWhy } from "../api/queries";
+import type { Why as WhyAnswer } from "../api/types";
+import type { RunStatus } from "../log/events";
 import { Ago } from "../parts/Ago";
 import { Dialog } from "../parts/Dialog";
 import { ErrorNote, Skeleton } from "../parts/Note";
 import { dateTime } from "../words/numbers";
+import { whyOf } from "../words/server";
+import { useWho } from "./who";
 import styles from "./Why.module.css";
 
 type Kind = "runs" | "workers" | "human-requests";
@@ -17,29 +21,56 @@ export function WhyDialog({ kind, id, onClose }: { kind: Kind; id: string; onClo
   );
 }
 
-/** Why something is as it is: what it waits for, what comes next, and what happened. */
+/** Why something is as it is: what it waits for and until when; who has it and what happened, a click away. */
 export function Why({ kind, id }: { kind: Kind; id: string }) {
   const { t } = useTranslation();
   const why = useWhy(kind, id);
+  const blocked = useBlocked(why.data);
   if (why.error) return <ErrorNote error={why.error} onRetry={() => void why.refetch()} />;
   if (!why.data) return <Skeleton />;
-  const { reason, blockedBy, owner, nextDeadline, nextJob, history } = why.data;
+  const { nextDeadline } = why.data;
   return (
     <div className={styles.why}>
-      <p className={styles.reason}>{reason}</p>
-      {blockedBy.length > 0 && <ul className={styles.blocked}>{blockedBy.map((one) => <li key={one}>{one}</li>)}</ul>}
+      <p className={styles.reason}>{whyOf(why.data)}</p>
+      {blocked.length > 0 && <ul className={styles.blocked}>{blocked.map((one) => <li key={one}>{one}</li>)}</ul>}
+      {nextDeadline && <p className={styles.soft}>{t("why.next", { when: dateTime(nextDeadline) })}</p>}
+      <Details why={why.data} />
+    </div>
+  );
+}
+
+function Details({ why: { owner, nextJob, history } }: { why: WhyAnswer }) {
+  const { t } = useTranslation();
+  const who = useWho(owner ?? null);
+  if (!owner && !nextJob && history.length === 0) return null;
+  return (
+    <details className={styles.details}>
+      <summary>{t("why.details")}</summary>
       <dl className={styles.facts}>
-        {nextDeadline && <><dt>{t("why.next")}</dt><dd>{dateTime(nextDeadline)}</dd></>}
-        {nextJob && <><dt>{t("why.job")}</dt><dd>{nextJob}</dd></>}
-        {owner && <><dt>{t("why.owner")}</dt><dd>{owner}</dd></>}
+        {nextJob && <><dt>{t("why.job")}</dt><dd><code>{nextJob}</code></dd></>}
+        {owner && <><dt>{t("why.owner")}</dt><dd>{owner.startsWith("user:") ? who : owner}</dd></>}
       </dl>
       {history.length > 0 && (
         <ol className={styles.history} aria-label={t("why.history")}>
           {history.slice(0, 12).map((one, at) => (
-            <li key={at}><code>{one.what}</code><span className={styles.soft}><Ago at={one.at} /></span></li>
+            <li key={at}><code>{one.what}</code><span className={styles.ago}><Ago at={one.at} /></span></li>
           ))}
         </ol>
       )}
-    </div>
+    </details>
   );
+}
+
+const RUN_BEFORE = /^run [0-9a-f-]{36}, which is (\w+)$/;
+const REQUEST = /^request [0-9a-f-]{36}: /;
+
+/** What the next step waits for, without the ids that only programs need, and without what the reason says. */
+function useBlocked(why: WhyAnswer | undefined): string[] {
+  const { t } = useTranslation();
+  if (!why) return [];
+  const others = why.blockedBy.filter((one) => one !== why.reason);
+  return others.map((one) => {
+    const status = RUN_BEFORE.exec(one)?.[1];
+    return status ? t("why.before", { status: t(`status.${status as RunStatus}`) }) : one.replace(REQUEST, "");
+  });
 }

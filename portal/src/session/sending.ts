@@ -1,5 +1,4 @@
 /** Prompts on their way: into the outbox, and back into the composer when the server refuses them. */
-import { useCallback } from "react";
 import type { StartBody } from "../api/types";
 import { outbox } from "../live";
 import { useLocal } from "../local";
@@ -8,15 +7,10 @@ import { attachAgain } from "./uploads";
 
 export const NEW = "new";
 
-export function usePromptSender(sessionId: string | null): (body: StartBody) => PromptEntry {
-  return useCallback(
-    (body) => {
-      const entry: PromptEntry = { kind: "prompt", key: crypto.randomUUID(), sessionId, body, createdAt: Date.now() };
-      outbox.add(entry);
-      return entry;
-    },
-    [sessionId],
-  );
+export function sendPrompt(sessionId: string | null, body: StartBody): PromptEntry {
+  const entry: PromptEntry = { kind: "prompt", key: crypto.randomUUID(), sessionId, body, createdAt: Date.now() };
+  outbox.add(entry);
+  return entry;
 }
 
 /** A refused prompt goes before what was typed meanwhile, and its files are attached again. */

@@ -2,10 +2,10 @@
 import { useMemo } from "react";
 import { create } from "zustand";
 import { persist } from "zustand/middleware";
-import { call, Problem } from "../api/client";
+import { call } from "../api/client";
 import { queries, useMe } from "../api/queries";
 import type { UploadAnswer } from "../api/types";
-import { words } from "../words/words";
+import { sentenceOf } from "../words/server";
 
 export interface Upload {
   id: string;
@@ -14,6 +14,8 @@ export interface Upload {
   path: string | null;
   /** Why it was refused. */
   problem: string | null;
+  /** It waits on the page for the prompt that makes its session. */
+  isHeld?: boolean;
 }
 
 export interface UploadList {
@@ -54,10 +56,6 @@ export async function upload(sessionId: string, file: File): Promise<UploadAnswe
   const answer = await call<UploadAnswer>(`/api/sessions/${sessionId}/uploads`, { method: "POST", body });
   void queries.invalidateQueries({ queryKey: ["files", sessionId, "newest"] });
   return answer;
-}
-
-export function sentenceOf(error: unknown): string {
-  return error instanceof Problem ? error.detail : words.t("problem.offline");
 }
 
 async function put(sessionId: string, id: string): Promise<void> {

@@ -1,12 +1,13 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
-import { call, Problem } from "../api/client";
+import { call } from "../api/client";
 import { orNull } from "../api/queries";
 import type { Page, SignIn } from "../api/types";
 import { Ago } from "../parts/Ago";
 import { Button } from "../parts/Button";
 import { SettingRow } from "../parts/Field";
 import { toast } from "../parts/toast";
+import { sentenceOf } from "../words/server";
 import styles from "./Settings.module.css";
 
 /** Browsers that are signed in as me; ending one signs it out at once. */
@@ -18,7 +19,7 @@ export function SignIns() {
   const end = (id: string): void => {
     void call(`/api/me/sign-ins/${id}`, { method: "DELETE" })
       .then(() => cache.invalidateQueries({ queryKey: ["my-sign-ins"] }))
-      .catch((error: unknown) => toast(t("settings.notEnded"), error instanceof Problem ? error.detail : ""));
+      .catch((error: unknown) => toast(t("settings.notEnded"), sentenceOf(error)));
   };
   return (
     <section className={styles.card} aria-labelledby="sign-ins">

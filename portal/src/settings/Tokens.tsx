@@ -1,7 +1,7 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { call, Problem } from "../api/client";
+import { call } from "../api/client";
 import { orNull } from "../api/queries";
 import type { Page, PersonalToken } from "../api/types";
 import { Ago } from "../parts/Ago";
@@ -10,6 +10,7 @@ import { Dialog } from "../parts/Dialog";
 import { Actions, SettingRow, TextField } from "../parts/Field";
 import { ErrorNote } from "../parts/Note";
 import { toast } from "../parts/toast";
+import { sentenceOf } from "../words/server";
 import styles from "./Settings.module.css";
 
 /** Personal tokens for programs. A new one is shown once. */
@@ -22,7 +23,7 @@ export function Tokens() {
   const end = (id: string): void => {
     void call(`/api/me/tokens/${id}`, { method: "DELETE" })
       .then(() => cache.invalidateQueries({ queryKey: ["my-tokens"] }))
-      .catch((error: unknown) => toast(t("settings.notEnded"), error instanceof Problem ? error.detail : ""));
+      .catch((error: unknown) => toast(t("settings.notEnded"), sentenceOf(error)));
   };
   return (
     <section className={styles.card} aria-labelledby="tokens">

@@ -11,6 +11,7 @@ import { Dot } from "../parts/Status";
 import { toast } from "../parts/toast";
 import { Ago } from "../parts/Ago";
 import { RenameDialog } from "./RenameDialog";
+import { sentenceOf } from "../words/server";
 import { activityOf } from "./sessionGroups";
 import styles from "./SessionRow.module.css";
 
@@ -45,7 +46,7 @@ function SessionMenu({ session, onRename }: { session: Session; onRename: () => 
   const cache = useQueryClient();
   const refresh = () => cache.invalidateQueries({ queryKey: ["sessions"] });
   const change = (body: Record<string, unknown>): void => {
-    void call(`/api/sessions/${session.sessionId}`, { method: "PATCH", body }).then(refresh, (error: Error) => toast(t("sessions.notChanged"), error.message));
+    void call(`/api/sessions/${session.sessionId}`, { method: "PATCH", body }).then(refresh, (error: unknown) => toast(t("sessions.notChanged"), sentenceOf(error)));
   };
   const remove = (): void => {
     if (!confirm(t("sessions.confirmDelete", { title: session.title }))) return;
@@ -55,7 +56,7 @@ function SessionMenu({ session, onRename }: { session: Session; onRename: () => 
         void refresh();
         void go("/");
       },
-      (error: Error) => toast(t("sessions.notDeleted"), error.message),
+      (error: unknown) => toast(t("sessions.notDeleted"), sentenceOf(error)),
     );
   };
   const canPin = session.pinned !== undefined;

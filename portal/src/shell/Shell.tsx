@@ -8,6 +8,7 @@ import { toast } from "../parts/toast";
 import { giveBack } from "../session/sending";
 import { Splitter } from "../parts/Splitter";
 import { useLocal } from "../local";
+import { sentenceOf } from "../words/server";
 import { Announcer } from "./Announcer";
 import { Notifications } from "./Notifications";
 import { ShellContext } from "./place";
@@ -32,7 +33,7 @@ export function Shell() {
     () =>
       onRefusal((entry, problem) => {
         if (entry.kind === "prompt") giveBack(entry);
-        toast(t(entry.kind === "prompt" ? "composer.refused" : "ask.refused"), problem.detail);
+        toast(t(entry.kind === "prompt" ? "composer.refused" : "ask.refused"), sentenceOf(problem));
       }),
     [t],
   );

@@ -66,3 +66,7 @@ export function useNow(ms = 1000, isOn = true): number {
   }, [ms, isOn]);
   return now;
 }
+
+export function list(names: readonly string[]): string {
+  return new Intl.ListFormat(words.language, { type: "conjunction" }).format(names);
+}

@@ -32,8 +32,9 @@ export async function beginWords(language: Language): Promise<void> {
 
 export async function speak(language: Language): Promise<void> {
   if (language === "zh" && !words.hasResourceBundle("zh", "words")) {
-    const zh = await import("./zh.json");
+    const [zh, server] = await Promise.all([import("./zh.json"), import("./server.zh.json")]);
     words.addResourceBundle("zh", "words", zh.default);
+    words.addResourceBundle("zh", "server", server.default);
   }
   await words.changeLanguage(language);
   document.documentElement.lang = language;

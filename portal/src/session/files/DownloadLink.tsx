@@ -1,10 +1,11 @@
 import { useState } from "react";
-import { call, Problem, send } from "../../api/client";
+import { call, send } from "../../api/client";
 import { useTranslation } from "react-i18next";
 import { Button } from "../../parts/Button";
 import { Icon } from "../../parts/Icon";
 import button from "../../parts/Button.module.css";
 import { toast } from "../../parts/toast";
+import { sentenceOf } from "../../words/server";
 
 /** A file's bytes, by the browser's own download. */
 export function DownloadLink({ href, label }: { href: string; label: string }) {
@@ -26,7 +27,7 @@ export function ZipButton({ href, label }: { href: string; label: string }) {
       const link = Object.assign(document.createElement("a"), { href, download: "" });
       link.click();
     } catch (error) {
-      toast(t("files.notDownloaded"), error instanceof Problem ? error.detail : t("problem.offline"));
+      toast(t("files.notDownloaded"), sentenceOf(error));
     }
     setAsking(false);
   };

@@ -94,7 +94,7 @@ function Item({ row, id, isFocused, isChosen, onAct }: RowProps<ItemRow> & { isC
   );
 }
 
-const SAID = { loading: "common.loading", more: "common.more", empty: "files.emptyFolder", failed: "files.notRead" } as const;
+const SAID = { loading: "common.loading", more: "common.more", empty: "files.emptyFolder", failed: "files.notRead", hidden: "files.hidden" } as const;
 
 function Rest({ row, id, isFocused, onAct }: RowProps<RestRow>) {
   const { t } = useTranslation();
@@ -102,7 +102,7 @@ function Rest({ row, id, isFocused, onAct }: RowProps<RestRow>) {
     <div role="treeitem" id={id} className={`${styles.row} ${styles.rest}`} data-focused={isFocused} data-acts={row.kind === "more" || row.kind === "failed"} aria-level={row.level} aria-selected={false} onClick={onAct}>
       <Indent level={row.level} />
       <span className={styles.arrow} />
-      <span className={styles.name}>{t(SAID[row.kind])}</span>
+      <span className={styles.name}>{t(SAID[row.kind], { count: row.count ?? 0 })}</span>
     </div>
   );
 }

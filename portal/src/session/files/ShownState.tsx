@@ -3,6 +3,7 @@ import { useSnapshots } from "../../api/queries";
 import type { ShownState as State } from "../../api/types";
 import { Icon } from "../../parts/Icon";
 import { dateTime, timeOfDay } from "../../words/numbers";
+import { translated } from "../../words/server";
 import styles from "./ShownState.module.css";
 import { useStateName } from "./StateBar";
 import type { NumberedRun, Which } from "./which";
@@ -26,7 +27,7 @@ export function ShownState({ sessionId, state, which, runs }: ShownStateProps) {
     <p className={styles.shown} role="status">
       <span className={isLive ? styles.live : styles.saved}><Icon name={isLive ? "refresh" : "saved"} size={14} /> {isLive ? t("files.live") : t("files.savedOf", { name })}</span>
       <time className={styles.when} dateTime={state.asOf}>{t("files.asOf", { when: isLive ? timeOfDay(state.asOf) : dateTime(state.asOf) })}</time>
-      {state.notLive && which.kind === "newest" && <span className={styles.not}><Icon name="warn" size={14} /> {t("files.notLive", { reason: state.notLive.message })}</span>}
+      {state.notLive && which.kind === "newest" && <span className={styles.not}><Icon name="warn" size={14} /> {t("files.notLive", { reason: translated("problem", state.notLive.code, { detail: state.notLive.message }) ?? state.notLive.message })}</span>}
     </p>
   );
 }

@@ -38,7 +38,7 @@ export function useFolders(sessionId: string, which: Which, folders: readonly st
   const listings = new Map<string, Listing | "failed">();
   answers.forEach(({ data, error }, at) => {
     const path = folders[at] ?? "";
-    if (data) listings.set(path, { items: data.items, hasMore: Boolean(data.nextCursor) });
+    if (data) listings.set(path, { items: data.items, hasMore: Boolean(data.nextCursor), hidden: data.hidden ?? 0 });
     else if (error) listings.set(path, "failed");
   });
   return { listings, root };
@@ -50,7 +50,7 @@ async function readFolder(sessionId: string, which: Which, path: string, pages: 
   let whole = await read();
   for (let page = 1; page < pages && whole.nextCursor; page++) {
     const next = await read(whole.nextCursor);
-    whole = { ...next, items: [...whole.items, ...next.items] };
+    whole = { ...next, items: [...whole.items, ...next.items], hidden: (whole.hidden ?? 0) + (next.hidden ?? 0) };
   }
   return whole;
 }

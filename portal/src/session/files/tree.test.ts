@@ -4,9 +4,9 @@ import { folderOf, foldersAbove, moveIn, nameOf, rowsOf, type Listing } from "./
 
 const item = (path: string, kind: FileItem["kind"]): FileItem => ({ name: nameOf(path), path, kind, mtime: "2026-11-28T10:00:00Z", mode: null, size: null, target: null, title: null });
 const listings = new Map<string, Listing | "failed">([
-  ["", { items: [item("src", "folder"), item("a.md", "file")], hasMore: true }],
-  ["src", { items: [item("src/deep", "folder"), item("src/b.py", "file")], hasMore: false }],
-  ["src/deep", { items: [], hasMore: false }],
+  ["", { items: [item("src", "folder"), item("a.md", "file")], hasMore: true, hidden: 0 }],
+  ["src", { items: [item("src/deep", "folder"), item("src/b.py", "file")], hasMore: false, hidden: 0 }],
+  ["src/deep", { items: [], hasMore: false, hidden: 0 }],
 ]);
 const ids = (open: string[]): string[] => rowsOf(listings, new Set(open)).map((row) => row.id);
 
@@ -19,6 +19,12 @@ describe("rowsOf", () => {
     expect(ids(["src", "src/deep"])).toContain("empty:src/deep");
     expect(rowsOf(new Map(), new Set()).map((row) => row.kind)).toEqual(["loading"]);
     expect(rowsOf(new Map([["", "failed" as const]]), new Set()).map((row) => row.kind)).toEqual(["failed"]);
+  });
+
+  it("says how many items of a folder policies hide", () => {
+    const told = (items: FileItem[]): string[] => rowsOf(new Map([["", { items, hasMore: false, hidden: 2 }]]), new Set()).map((row) => (row.kind === "hidden" ? `${row.count} hidden` : row.id));
+    expect(told([item("a.md", "file")])).toEqual(["a.md", "2 hidden"]);
+    expect(told([])).toEqual(["2 hidden"]);
   });
 
   it("tells each row its place among its folder's items", () => {

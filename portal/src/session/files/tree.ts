@@ -4,6 +4,8 @@ import type { FileItem } from "../../api/types";
 export interface Listing {
   items: readonly FileItem[];
   hasMore: boolean;
+  /** How many of the folder's items policies hide. */
+  hidden: number;
 }
 
 export interface ItemRow {
@@ -19,10 +21,12 @@ export interface ItemRow {
 
 /** Stands for items that are not read yet: of a folder that is being read, or beyond its first pages. */
 export interface RestRow {
-  kind: "loading" | "more" | "empty" | "failed";
+  kind: "loading" | "more" | "empty" | "failed" | "hidden";
   id: string;
   folder: string;
   level: number;
+  /** How many are hidden. */
+  count?: number;
 }
 
 export type Row = ItemRow | RestRow;
@@ -34,13 +38,14 @@ export function rowsOf(listings: ReadonlyMap<string, Listing | "failed">, open: 
   const rest = (kind: RestRow["kind"]): Row => ({ kind, id: `${kind}:${folder}`, folder, level });
   if (!listing) return [rest("loading")];
   if (listing === "failed") return [rest("failed")];
-  if (listing.items.length === 0) return [rest("empty")];
+  const hidden: Row[] = listing.hidden > 0 ? [{ kind: "hidden", id: `hidden:${folder}`, folder, level, count: listing.hidden }] : [];
+  if (listing.items.length === 0 && !listing.hasMore) return hidden.length > 0 ? hidden : [rest("empty")];
   const rows = listing.items.flatMap((item, at): Row[] => {
     const isOpen = item.kind === "folder" && open.has(item.path);
     const row: ItemRow = { kind: "item", id: item.path, item, level, isOpen, position: at + 1, size: listing.items.length };
     return isOpen ? [row, ...rowsOf(listings, open, item.path, level + 1)] : [row];
   });
-  return listing.hasMore ? [...rows, rest("more")] : rows;
+  return [...rows, ...hidden, ...(listing.hasMore ? [rest("more")] : [])];
 }
 
 /** The folders above a path, outermost first. A path that is no text has none that could be named. */

@@ -43,6 +43,7 @@ def why_request(api: Api, request_id: str) -> Json:
 def test_a_queued_run_waits_for_a_job_worker(api: Api) -> None:
     why = why_run(api, api.start()["runId"])
     assert (why["state"], why["blockedBy"], why["nextJob"]) == ("queued", [], "execute_run")
+    assert why["code"] == "next_in_session"
     assert [each["what"] for each in why["history"]] == ["run.queued"]
 
 
@@ -51,6 +52,7 @@ def test_a_run_waits_for_those_before_it(api: Api, driver: Driver) -> None:
     assert why["blockedBy"] == [f"run {driver.run_id}, which is running"]
     assert why["owner"] == f"run {driver.run_id}"
     assert why["reason"] == "The session has 1 unfinished run before this run."
+    assert (why["code"], why["values"]) == ("runs_before", {"count": 1, "status": "running"})
 
 
 def test_a_run_waits_out_its_pause(api: Api, conn: psycopg.Connection) -> None:
@@ -71,6 +73,7 @@ def test_a_waiting_run_names_what_it_waits_for(api: Api, driver: Driver, asked: 
     conn.execute("UPDATE human_requests SET expires_at = now() + interval '1 hour', on_expiry = 'deny'")
     why = why_run(api, driver.run_id)
     assert (why["state"], why["blockedBy"]) == ("waiting", [f"request {asked}: Write a.txt"])
+    assert (why["code"], why["values"]) == ("waits", {"count": 1})
     assert (why["nextJob"], "nextDeadline" in why) == ("expire_requests", True)
     assert [each["what"] for each in why["history"]][:2] == ["run.waiting", "human_loop.requested"]
 

@@ -103,6 +103,7 @@ def test_why_says_what_comes_next_and_what_was(api: Api, conn: psycopg.Connectio
     conn.execute("INSERT INTO restores (session_id, epoch) VALUES (%s, 1)", (session_id,))
     why = answer_json(api.get(f"/api/why/workers/{session_id}"))
     assert (why["state"], why["blockedBy"], why["reason"]) == ("active", [], "The worker is idle.")
+    assert why["code"] == "idle"
     assert why["nextJob"] == "look_after_workers"
     assert why["nextDeadline"]
     assert [each["what"] for each in why["history"]] == ["restore.running"]

@@ -139,6 +139,13 @@ def test_a_queued_prompt_stands_where_its_turn_came_and_names_who_asked() -> Non
     assert said == [("first", "user:1", 1), ("third", "user:2", 5)]
 
 
+def test_a_prompt_names_the_files_that_it_came_with() -> None:
+    (prompt,) = items_of(fold(Transcript(), [event(1, "run.queued", prompt="read it", attachments=["uploads/1/a.md"])]))
+    assert prompt["attachments"] == ["uploads/1/a.md"]
+    (bare,) = items_of(fold(Transcript(), [event(1, "run.queued", prompt="first")]))
+    assert "attachments" not in bare
+
+
 def test_a_run_that_was_taken_out_of_the_queue_leaves_nothing() -> None:
     gone = "00000000-0000-4000-8000-00000000000b"
     log = [

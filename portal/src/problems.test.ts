@@ -1,0 +1,42 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { adviceFor } from "./problems";
+import server from "./words/server.zh.json";
+
+/** Where the server's codes are written: `code="name"`, `code = "name"` and `code: ClassVar[str] = "name"`. */
+const ROOMS = ["functions", "handlers", "schema", "jobs"];
+const CODE = /\bcode(?:: ClassVar\[str\]|: str)? ?= ?"([a-z_]+)"/g;
+const REPOSITORY = new URL("../../", import.meta.url);
+
+function codes(): string[] {
+  const found = new Set<string>();
+  for (const room of ROOMS) {
+    const folder = new URL(`${room}/`, REPOSITORY);
+    for (const name of readdirSync(folder, { recursive: true }).map(String).filter((one) => one.endsWith(".py")))
+      for (const [, code] of readFileSync(new URL(name, folder), "utf8").matchAll(CODE)) found.add(code ?? "");
+  }
+  return [...found].sort();
+}
+
+const elsewhere = { ...server.why, ...server.worker, ...server.reason };
+const problems = codes().filter((code) => code in server.problem || !(code in elsewhere));
+
+describe("the server's codes", () => {
+  it("are found", () => {
+    expect(problems).toContain("unknown_session");
+    expect(problems.length).toBeGreaterThan(100);
+  });
+
+  it("of problems have advice (problems.ts)", () => {
+    expect(problems.filter((code) => adviceFor(code) === null)).toEqual([]);
+  });
+
+  it("have a Chinese sentence (words/server.zh.json)", () => {
+    expect(problems.filter((code) => !(code in server.problem))).toEqual([]);
+  });
+
+  it("have sentences in Chinese, but for values", () => {
+    const sentences = Object.values(server).flatMap((section) => Object.entries(section));
+    expect(sentences.filter(([, sentence]) => /[A-Za-z]/.test(sentence.replaceAll(/\{\{\w+\}\}/g, "")))).toEqual([]);
+  });
+});
