@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
@@ -41,6 +42,8 @@ from schema.events import HumanRequested
 from schema.executor_api import Answer
 
 COMMANDS_SECONDS = 1.0
+QUIET_SECONDS = 0.15
+DRAIN_SECONDS = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -77,7 +80,8 @@ class AcpClient:
     """Take an agent's calls during one turn.
 
     Updates are translated before anything is awaited: the acp package runs each in its own task, and so the order is
-    kept. Before `live`, updates are a replay of history and are dropped, except for reported costs.
+    kept. Before `live`, updates are a replay of history and are dropped, except for reported costs. After it, only text
+    that comes until `late_until` is taken.
     """
 
     def __init__(
@@ -95,12 +99,21 @@ class AcpClient:
         self.model_failure: ModelFailure | None = None
         """The last failure of the agent's model in this turn, None after a word of the model."""
         self._received = asyncio.Event()
+        self.late_until = 0.0
+        """Until this time of the monotonic clock, text is recorded although the turn is over."""
 
     def as_client(self) -> Client:
         """Return this object as the package's client type. The package refuses methods that do not exist."""
         return cast(Client, self)
 
-    async def receives_more(self, seconds: float) -> bool:
+    async def falls_quiet(self) -> None:
+        """Wait until the agent is quiet, because updates and the last usage can follow its answer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while await self._receives_more(QUIET_SECONDS):
+                    pass
+
+    async def _receives_more(self, seconds: float) -> bool:
         """Wait for another update. Return False when none comes within `seconds`."""
         self._received.clear()
         try:
@@ -131,6 +144,8 @@ class AcpClient:
             self._commands_told.set()
         elif self.live and session_id == self.session_id:
             self._take(update)
+        elif session_id == self.session_id and time.monotonic() < self.late_until:
+            self._translation.take_late(update)
         elif isinstance(update, UsageUpdate):
             self._translation.take_earlier_usage(update)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from executor.agents.install import locked_version
 from executor.agents.launch import program_of
+from executor.agents.open_session import OpenSession
 from executor.agents.proved import proof_of
 from executor.agents.provider import Provider
 from executor.agents.provider_settings import CODEX_SANDBOXES
+from schema.events import RunStarted
 from schema.executor_api import DeclaredModel, ProviderDeclared
 
 
@@ -62,3 +64,14 @@ def missing_login(provider: Provider) -> str | None:
 def pinned_version(provider: Provider) -> str | None:
     """Return the exact locked version of the program's package, or None when npm does not install it."""
     return None if provider.npm is None else locked_version(provider.npm)
+
+
+def run_started(provider: Provider, opened: OpenSession) -> RunStarted:
+    """Describe a run whose agent is ready for the prompt. A pinned version counts more than what the agent says."""
+    version = pinned_version(provider) or opened.agent.version
+    return RunStarted(
+        provider=provider.name,
+        agent=opened.agent.model_copy(update={"version": version}),
+        agent_session_id=opened.session_id,
+        resumed=opened.resumed,
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
 from acp import PROTOCOL_VERSION, RequestError
 from acp.client import ClientSideConnection
 from acp.schema import (
@@ -25,6 +26,8 @@ from acp.schema import (
 from executor.agents.failures import TurnFailed, error_text, looks_like_login
 from executor.agents.provider_settings import RunSettings
 from schema.events import LONGEST_CONVERSATION_ID, LONGEST_NAME, Agent
+
+_log = structlog.get_logger(__name__)
 
 Begun = NewSessionResponse | ResumeSessionResponse | LoadSessionResponse
 Warn = Callable[[str, str], None]
@@ -60,6 +63,8 @@ async def open_session(
     resumed = await _resume(connection, capabilities, cwd=cwd, settings=settings, earlier_id=earlier_id, warn=warn)
     begun: Begun = resumed or await _begin(connection, cwd, settings)
     session_id = begun.session_id if isinstance(begun, NewSessionResponse) else str(earlier_id)
+    if settings.title is not None and resumed is None:
+        await _set_title(connection, session_id, settings.title)
     model = await _set_model(connection, session_id, begun, settings.model)
     await _set_mode(connection, session_id, begun, settings.mode)
     offered = capabilities.session_capabilities
@@ -129,6 +134,17 @@ async def _begin(connection: ClientSideConnection, cwd: Path, settings: RunSetti
         message = f"The agent's session id has {len(begun.session_id)} characters."
         raise TurnFailed("protocol_error", f"{message} At most {LONGEST_CONVERSATION_ID} are allowed.")
     return begun
+
+
+async def _set_title(connection: ClientSideConnection, session_id: str, title: str) -> None:
+    """Give a new session its title. An agent that does not take it only asks its model for one.
+
+    The acp package has no method for this call of the protocol's drafts.
+    """
+    try:
+        await connection._conn.send_request("session/set_title", {"sessionId": session_id, "title": title})
+    except RequestError as error:
+        _log.warning("agent.title_not_set", why=error_text(error))
 
 
 async def _set_model(connection: ClientSideConnection, session_id: str, begun: Begun, model: str | None) -> str | None:

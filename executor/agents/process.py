@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections import deque
 from collections.abc import Mapping
 from functools import partial
@@ -46,8 +47,7 @@ class AgentProcess:
         self._account = account
         self._redaction = redaction
         self._last_lines: deque[str] = deque(maxlen=STDERR_LINES_KEPT)
-        self.model_words: str | None = None
-        """The last failure of the agent's model in its log, None for none."""
+        self._model_words: tuple[float, str] | None = None
         self._drain = asyncio.create_task(self._drain_stderr())
 
     @property
@@ -59,6 +59,10 @@ class AgentProcess:
     def stdout(self) -> asyncio.StreamReader:
         assert self._process.stdout is not None
         return self._process.stdout
+
+    def model_words(self, *, since: float) -> str | None:
+        """Return the model's last failure in the agent's log, or None when it was logged before `since` (monotonic)."""
+        return self._model_words[1] if self._model_words and self._model_words[0] >= since else None
 
     async def ended(self, *, look_every: float = 0.1) -> int:
         """Wait until the agent has ended. Return its exit code, negative for a signal.
@@ -141,7 +145,8 @@ class AgentProcess:
         text = clean_text(self._redaction.hide(line.decode("utf-8", "replace").strip()))[:1000]
         if not text:
             return
-        self.model_words = words_of_log(text) or self.model_words
+        if words := words_of_log(text):
+            self._model_words = time.monotonic(), words
         self._last_lines.append(text[:300])
         if count <= STDERR_LINES_LOGGED:
             _log.info("agent.stderr", line=text)

@@ -17,11 +17,14 @@ from executor.agents.turn import Turn
 from schema.options import RunOptions, Tools
 from schema.wire import Json
 
+TITLE = "Runyard"
+"""The title of an agent's session. Runyard has titles of its own, and an agent would ask its model for one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
     """Settings of one run: environment variables, `_meta` of the client's capabilities and for session/new (and resume,
-    load), the agent's mode and model.
+    load), the agent's mode and model, and the title of a new session.
 
     None leaves the agent's own default.
     """
@@ -31,6 +34,7 @@ class RunSettings:
     session_meta: Mapping[str, Any] = field(default_factory=dict)
     mode: str | None = None
     model: str | None = None
+    title: str | None = None
 
 
 def settings_for(turn: Turn, provider: Provider) -> RunSettings:
@@ -55,7 +59,7 @@ def _claude_code(options: RunOptions, provider: Provider) -> RunSettings:
     not titled by the model, whose cost no run would show.
     """
     tools = options.tools or Tools()
-    own: Json = {"promptSuggestions": False, "title": "Runyard", **(options.provider_options or {})}
+    own: Json = {"promptSuggestions": False, "title": TITLE, **(options.provider_options or {})}
     if tools.allow:
         own["allowedTools"] = tools.allow
     if tools.deny:
@@ -79,6 +83,7 @@ def _codex(options: RunOptions, provider: Provider) -> RunSettings:
     """Pass further settings as config.toml entries, which the adapter merges for this run.
 
     Prompt suggestions are off: to a client with `model_failures.CLIENT_META` each would cost a request after the turn.
+    A session with a title is not titled by a model, whose tokens no answer counts.
     """
     mode = _own_mode(options, provider)
     if options.sandbox is not None:
@@ -98,6 +103,7 @@ def _codex(options: RunOptions, provider: Provider) -> RunSettings:
         client_meta=CLIENT_META,
         mode=mode,
         model=options.model or provider.model,
+        title=TITLE,
     )
 
 

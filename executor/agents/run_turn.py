@@ -22,10 +22,11 @@ from acp.schema import PromptResponse
 
 from executor.agents.acp_client import AcpClient
 from executor.agents.attachments import Block
+from executor.agents.codex_rollout import words_of_failed_turn
 from executor.agents.connected_agent import ConnectedAgent, connect
-from executor.agents.declared import missing_login, pinned_version
+from executor.agents.declared import missing_login, run_started
 from executor.agents.disk import disk_full, disk_is_full
-from executor.agents.failures import TurnFailed, answered_with_error
+from executor.agents.failures import AUTH_REQUIRED, TurnFailed, answered_with_error
 from executor.agents.handover import first_message, is_slashed
 from executor.agents.install import ensure_installed
 from executor.agents.launch import command_of, environment_of, folders_of, prepare_folders
@@ -56,10 +57,10 @@ from executor.agents.totals import NOTHING, keep_totals, used_before
 from executor.agents.translate import Translation
 from executor.agents.turn import Listener, Stop, Turn
 from executor.agents.usage import UsageMeter, reported_tokens
-from schema.events import RunFinished, RunStarted, RunWarning
+from schema.events import RunFinished, RunWarning
 
-QUIET_SECONDS = 0.15
-DRAIN_SECONDS = 1.0
+LOG_LAG_SECONDS = 1.0
+"""An agent's log and its updates come through two pipes: a line may be read this much before an earlier update."""
 MOST_FOLLOW_UPS = 10
 STARTS = 2
 """A start that fails before the prompt was sent is tried once more."""
@@ -102,6 +103,7 @@ class _TurnDriver:
         self._agent: ConnectedAgent | None = None
         self._opened: OpenSession | None = None
         self._gracefully = False
+        self._ending = asyncio.Lock()
 
     async def outcome(self) -> RunFinished:
         work, limit = asyncio.ensure_future(self._work()), self._turn.silent_seconds
@@ -110,7 +112,7 @@ class _TurnDriver:
             asyncio.ensure_future(self._requests.cancelled.wait()): lambda: CANCELLED_BY_ANSWER,
             asyncio.ensure_future(self._time_is_up()): lambda: timed_out(self._turn.run.timeout_seconds),
             asyncio.ensure_future(disk_is_full(self._turn)): lambda: disk_full(self._turn.disk_bytes),
-            asyncio.ensure_future(self._silence.reaches(limit)): lambda: silent_for(limit, self._model_words()),
+            asyncio.ensure_future(self._silence.reaches(limit)): lambda: silent_for(limit, self._latest_words()),
             asyncio.ensure_future(self._translation.asks_endlessly.wait()): lambda: endless(self._model_words()),
         }
         telling = asyncio.ensure_future(self._tell_silence())
@@ -134,19 +136,26 @@ class _TurnDriver:
             keep_totals(self._turn, self._opened.session_id, totals)
         self._translation.end_message(finished.stop_reason or finished.status)
         self._translation.end_calls()
+        self._translation.say_late_with(self._listener.say_late)
         return finished.model_copy(update={"usage": self._meter.final()})
 
     async def clean_up(self) -> None:
-        """End the agent and every process that it started."""
-        if self._agent is None:
-            return
-        for command in await self._agent.end(gracefully=self._gracefully):
+        """End the agent and every process that it started. Text that the agent says until then is late."""
+        for command in await self._end_agent(gracefully=self._gracefully):
             self._warn("process_ended", f"The agent left a process running, and Runyard ended it: {command}")
+        self._client.late_until = 0.0
+        self._translation.end_message("late")
+
+    async def _end_agent(self, *, gracefully: bool) -> list[str]:
+        """End the agent, or wait until an end that was begun before is done. Return the commands that outlived it."""
+        async with self._ending:
+            agent, self._agent = self._agent, None
+            return await agent.end(gracefully=gracefully) if agent else []
 
     async def _work(self) -> RunFinished:
         try:
             opened = await self._open_with_retry()
-            await self._listener.begin(self._started(opened))
+            await self._listener.begin(run_started(self._provider, opened))
             self._begun.set()
             answer = await self._send_prompt(opened)
             self._gracefully = True
@@ -173,9 +182,7 @@ class _TurnDriver:
                 if failed.code not in FAILED_STARTS or self._stop.wanted.is_set():
                     raise
                 self._warn("agent_restarted", f"{failed.message} Runyard starts it once more.")
-                if self._agent is not None:
-                    agent, self._agent = self._agent, None
-                    await agent.end(gracefully=False)
+                await asyncio.shield(asyncio.ensure_future(self._end_agent(gracefully=False)))
         return await self._open()
 
     async def _open(self) -> OpenSession:
@@ -252,8 +259,12 @@ class _TurnDriver:
         try:
             answer = await agent.answered(call, has_opened=True)
         except RequestError as error:
-            raise answered_with_error(error, self._redaction, said=self._translation.last_words) from None
-        await self._drain()
+            said = self._translation.last_words
+            if error.code == AUTH_REQUIRED and self._provider.dialect == "codex" and not said:
+                said = await words_of_failed_turn(self._turn, opened.session_id, since=since)
+            raise answered_with_error(error, self._redaction, said=said) from None
+        self._client.late_until = time.monotonic() + self._turn.late_seconds
+        await self._client.falls_quiet()
         dialect = self._provider.dialect
         tokens = await reported_tokens(self._turn, dialect, opened.session_id, answer.usage, since=since)
         self._meter.take_tokens(**tokens)
@@ -262,13 +273,6 @@ class _TurnDriver:
         if (failure := failure_of(answer.field_meta) or self._client.model_failure) and failure.is_final:
             raise failure.as_turn_failure()
         return answer
-
-    async def _drain(self) -> None:
-        """Wait until the agent is quiet, because updates and the last usage can follow the answer."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_SECONDS):
-                while await self._client.receives_more(QUIET_SECONDS):
-                    pass
 
     async def _cancel_work(self, work: asyncio.Future[RunFinished], *, seconds: float) -> None:
         """Cancel the turn: answer open requests as cancelled, send a cancel, and wait `seconds` for the agent."""
@@ -291,27 +295,22 @@ class _TurnDriver:
         else:
             await self._requests.run_out(self._turn.run.timeout_seconds)
 
-    def _started(self, opened: OpenSession) -> RunStarted:
-        version = pinned_version(self._provider) or opened.agent.version
-        return RunStarted(
-            provider=self._provider.name,
-            agent=opened.agent.model_copy(update={"version": version}),
-            agent_session_id=opened.session_id,
-            resumed=opened.resumed,
-        )
-
     def _warn(self, code: str, message: str) -> None:
         self._listener.say("run.warning", RunWarning(code=code, message=self._redaction.hide(message)))
 
     async def _tell_silence(self) -> None:
         """Warn once when the agent has said nothing for some seconds, and what its model last failed with."""
         await self._silence.reaches(self._turn.silence_told_seconds)
-        self._warn("agent_silent", silence_told(self._turn.silence_told_seconds, self._model_words()))
+        self._warn("agent_silent", silence_told(self._turn.silence_told_seconds, self._latest_words()))
 
-    def _model_words(self) -> str | None:
+    def _latest_words(self) -> str | None:
+        """Return the words of a failure that the model has not recovered from: the agent has said nothing since."""
+        return self._model_words(since=self._silence.since - LOG_LAG_SECONDS)
+
+    def _model_words(self, *, since: float = 0) -> str | None:
         """Return the words of the model's last failure, as far as the agent told them, or None."""
         failure = self._client.model_failure
-        words = failure.words if failure else self._agent.process.model_words if self._agent else None
+        words = failure.words if failure else self._agent.process.model_words(since=since) if self._agent else None
         return None if words is None else self._redaction.hide(words)
 
     def _settled(self, answer: PromptResponse) -> RunFinished:

@@ -19,11 +19,12 @@ class Silence:
     def __init__(self, begun: asyncio.Event, is_excused: Callable[[], bool]) -> None:
         self._begun = begun
         self._is_excused = is_excused
-        self._since = time.monotonic()
+        self.since = time.monotonic()
+        """When the agent said its last word, by the monotonic clock."""
 
     def hear(self) -> None:
         """Record that the agent said something."""
-        self._since = time.monotonic()
+        self.since = time.monotonic()
 
     async def reaches(self, seconds: float) -> None:
         """Return after `seconds` of silence; never for 0."""
@@ -37,4 +38,4 @@ class Silence:
     def _missing(self, seconds: float) -> float:
         if self._is_excused():
             self.hear()
-        return self._since + seconds - time.monotonic()
+        return self.since + seconds - time.monotonic()

@@ -85,7 +85,7 @@ def claude_total(turn: Turn, conversation_id: str) -> float | None:
         return None
     with turn.account.acting():
         files = islice((turn.home / ".claude/projects").glob(f"*/{conversation_id}.jsonl"), MOST_TRANSCRIPTS)
-        states = [state for file in sorted(files) if (state := _last_cost(_tail(file, CLAUDE_TAIL_BYTES)))]
+        states = [state for file in sorted(files) if (state := _last_cost(tail_of(file, CLAUDE_TAIL_BYTES)))]
     return _number(_json(states[-1]).get("totalCostUSD")) if states else None
 
 
@@ -93,7 +93,7 @@ def _last_cost(transcript: bytes) -> bytes | None:
     return next((line for line in reversed(transcript.split(b"\n")) if b'"cost-state"' in line), None)
 
 
-def _tail(file: Path, most: int) -> bytes:
+def tail_of(file: Path, most: int) -> bytes:
     """Return the end of a regular file, at most so many bytes; nothing of any other one."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -108,7 +108,7 @@ def _tail(file: Path, most: int) -> bytes:
 
 
 def _read(home: Path) -> dict[str, Any]:
-    return _json(_tail(home / TOTALS_FILE, TOTALS_BYTES))
+    return _json(tail_of(home / TOTALS_FILE, TOTALS_BYTES))
 
 
 def _json(data: bytes) -> dict[str, Any]:

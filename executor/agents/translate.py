@@ -84,6 +84,15 @@ class Translation:
             case UsageUpdate():
                 self._take_usage(update)
 
+    def take_late(self, update: object) -> None:
+        """Translate text that comes after the turn's end. Anything else that late is dropped."""
+        if isinstance(update, AgentMessageChunk | AgentThoughtChunk):
+            self.take(update)
+
+    def say_late_with(self, say: Say) -> None:
+        """Report what follows by `say`: the turn is over."""
+        self._say = say
+
     def take_earlier_usage(self, update: UsageUpdate) -> None:
         """Record the cost of the conversation's earlier turns, reported before this turn's prompt."""
         if update.cost is not None:

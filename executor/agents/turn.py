@@ -13,6 +13,7 @@ from schema.executor_api import Answer, StartRun
 from schema.wire import Wire
 
 SILENCE_TOLD_SECONDS = 10.0
+LATE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,8 @@ class Turn:
 
     `run` is the order of the control plane. `workspace` and `home` are absolute and stay the same for the session's
     life. `disk_bytes` limits both together; 0 is no limit. After `silence_told_seconds` without a word of the agent the
-    session is warned, and after `silent_seconds` the run fails; 0 is no limit.
+    session is warned, and after `silent_seconds` the run fails; 0 is no limit. Text of an agent that ends is recorded
+    as late until `late_seconds` after its answer.
     """
 
     run: StartRun
@@ -31,6 +33,7 @@ class Turn:
     disk_bytes: int = 0
     silent_seconds: float = 0
     silence_told_seconds: float = SILENCE_TOLD_SECONDS
+    late_seconds: float = LATE_SECONDS
 
     @property
     def continues(self) -> bool:
@@ -43,6 +46,9 @@ class Listener(Protocol):
 
     def say(self, type_: str, data: Wire) -> None:
         """Record an event. Never blocks, and keeps the order."""
+
+    def say_late(self, type_: str, data: Wire) -> None:
+        """Record an event that comes after the turn's end, and is stored after it. Never blocks."""
 
     async def begin(self, started: RunStarted) -> None:
         """Record `run.started` and wait until the control plane has it. Only then may the prompt be sent."""

@@ -118,11 +118,9 @@ class UsageMeter:
         return count if count < before else count - before
 
     def _cost(self) -> Cost | None:
-        if self._reported is None:
-            return priced(self._sums(), self._prices, self._model)
-        amount = self._own_cost(self._reported)
+        amount = None if self._reported is None else self._own_cost(self._reported)
         if not amount:
-            return None
+            return priced(self._sums(), self._prices, self._model)
         return Cost(amount=round(amount, 8), currency=self._currency, source="reported")
 
     def _own_cost(self, reported: float) -> float | None:

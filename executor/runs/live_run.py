@@ -26,6 +26,9 @@ from schema.wire import Wire
 MARGIN_SECONDS = 5.0
 """A stopped turn may take this much longer than its grace before it is cancelled."""
 
+MOST_LATE_EVENTS = 500
+"""Events that a turn may add after its end. The rest is dropped."""
+
 TakeTurn = Callable[[Turn, Listener, Stop], Awaitable[RunFinished]]
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -45,6 +48,7 @@ class LiveRun:
         self._spool = spool
         self._stopped_for: Literal["request", "park", "shutdown", "abandoned"] | None = None
         self._carried = list(turn.run.answers)
+        self._late: list[Draft] = []
         self._pending: dict[UUID, asyncio.Future[Answer]] = {}
         self._delivery = delivery
         self._outbox = Outbox(turn.run.run_id, spool=spool, spooled=delivery.wake)
@@ -96,6 +100,10 @@ class LiveRun:
     def say(self, type_: str, data: Wire) -> None:
         self._outbox.put(Draft(type_, data))
 
+    def say_late(self, type_: str, data: Wire) -> None:
+        if len(self._late) < MOST_LATE_EVENTS:
+            self._late.append(Draft(type_, data))
+
     async def begin(self, started: RunStarted) -> None:
         n = await self._outbox.put_durably(Draft("run.started", started))
         await self._delivery.wait_acknowledged(n)
@@ -130,7 +138,8 @@ class LiveRun:
         is_parked = outcome is not None and outcome.status == "cancelled" and self._stopped_for == "park"
         if outcome is not None and not is_parked:
             self._void_carried("nothing: the agent's turn ended without asking again")
-            self._outbox.put(Draft("run.finished", outcome))
+            for draft in (Draft("run.finished", outcome), *self._late):
+                self._outbox.put(draft)
         self._outbox.close()
         await self._written(writing)
         if is_parked:

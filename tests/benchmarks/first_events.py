@@ -114,6 +114,9 @@ class _FirstWords:
     def say(self, type_: str, data: Wire) -> None:  # noqa: ARG002
         self.heard_at = self.heard_at or time.monotonic()
 
+    def say_late(self, type_: str, data: Wire) -> None:
+        """What comes after the end is no first word."""
+
     async def begin(self, started: RunStarted) -> None:
         """Nobody has to acknowledge it."""
 

@@ -1,7 +1,7 @@
 """An executor whose agent does what the prompt says: a JSON list of steps. Run as a program, it is a real service.
 
 Steps: ["say", type, data], ["deltas", messageId, [text, ...]], ["ask", requestId, toolCall], ["wait", file], ["spawn"],
-["ignore_stop"], ["raise", message], ["until_stopped"], ["text", file].
+["ignore_stop"], ["raise", message], ["until_stopped"], ["text", file], ["say_late", type, data].
 """
 
 from __future__ import annotations
@@ -57,6 +57,9 @@ class Agent:
 
     async def say(self, type_: str, data: object) -> None:
         self._listener.say(type_, Said(value=data))
+
+    async def say_late(self, type_: str, data: object) -> None:
+        self._listener.say_late(type_, Said(value=data))
 
     async def deltas(self, message_id: str, texts: list[str]) -> None:
         for text in texts:

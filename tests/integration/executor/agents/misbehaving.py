@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -40,6 +41,13 @@ def say(text: str) -> None:
     update(sessionUpdate="agent_message_chunk", content={"type": "text", "text": text})
 
 
+def ask(*kinds: str) -> dict[str, Any]:
+    options = [{"optionId": kind, "name": kind, "kind": kind} for kind in kinds]
+    params = {"sessionId": "s1", "toolCall": {"toolCallId": "t", "title": "Do it"}, "options": options}
+    send({"id": 1, "method": "session/request_permission", "params": params})
+    return read()
+
+
 def open_session() -> dict[str, Any]:
     """Everything up to the prompt, as it should be; the prompt's request."""
     while True:
@@ -64,7 +72,6 @@ def crash_at_start() -> None:
 
 
 def crash_at_first_start() -> None:
-    """Crash once, then work."""
     marker = os.path.join(os.environ["HOME"], "crashed")
     if not os.path.exists(marker):
         open(marker, "w").close()
@@ -80,7 +87,6 @@ def long_last_words() -> None:
 
 
 def says_nothing() -> None:
-    """End the turn well, without a word."""
     finish(open_session())
 
 
@@ -127,6 +133,7 @@ def only_garbage() -> None:
 
 
 def hang_at_start() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     print("still warming up", file=sys.stderr, flush=True)
     time.sleep(600)
 
@@ -222,21 +229,14 @@ def unknown_requests() -> None:
 
 
 def no_way_out() -> None:
-    """Ask with options that only allow."""
     prompt = open_session()
-    options = [{"optionId": "yes", "name": "Yes", "kind": "allow_once"}]
-    params = {"sessionId": "s1", "toolCall": {"toolCallId": "t", "title": "Do it"}, "options": options}
-    send({"id": 1, "method": "session/request_permission", "params": params})
-    say(json.dumps(read()["result"]["outcome"]))
+    say(json.dumps(ask("allow_once")["result"]["outcome"]))
     finish(prompt)
 
 
 def asks_in_vain() -> None:
-    """Ask, and tell how the question was refused."""
     prompt = open_session()
-    params = {"sessionId": "s1", "toolCall": {"toolCallId": "t", "title": "Do it"}, "options": []}
-    send({"id": 1, "method": "session/request_permission", "params": params})
-    say(json.dumps(read()["error"]))
+    say(json.dumps(ask()["error"]))
     finish(prompt)
 
 
@@ -282,6 +282,25 @@ def late_updates() -> None:
     update(sessionUpdate="usage_update", used=5, size=10, cost={"amount": 0.5, "currency": "EUR"})
     while True:
         read()
+
+
+def speaks_while_it_ends() -> None:
+    prompt = open_session()
+    say("in time")
+    answer(prompt, {"stopReason": "end_turn"})
+    sys.stdin.read()
+    say("too late")
+
+
+def hangs_then_recovers() -> None:
+    open_session()
+    update(sessionUpdate="tool_call", toolCallId="t", title="Tea", status="in_progress")
+    os.write(2, b'level=ERROR message=stream error.error="AI_APICallError: the kettle broke"\n')
+    ask("allow_once")
+    time.sleep(1.2)
+    update(sessionUpdate="tool_call_update", toolCallId="t", status="completed")
+    say("Here again")
+    time.sleep(600)
 
 
 def environment() -> None:

@@ -29,6 +29,16 @@ def test_a_start_that_fails_again_fails_the_run(folders: SessionFolders) -> None
     assert warnings(took) == ["agent_restarted"]
 
 
+def test_a_stop_while_a_failed_start_ends_leaves_no_process(folders: SessionFolders) -> None:
+    took = folders.take(
+        bad("hang_at_start", start_seconds=1.5), "Hello", stop_when=lambda type_, _: type_ == "run.warning"
+    )
+
+    assert took.code == "stopped"
+    assert warnings(took) == ["agent_restarted"]
+    assert took.leftovers == []
+
+
 def test_the_reason_of_a_crash_is_one_sentence(folders: SessionFolders) -> None:
     took = folders.take(bad("long_last_words"), "Hello")
 
@@ -86,6 +96,29 @@ def test_an_agent_that_asks_its_model_endlessly_is_ended(folders: SessionFolders
     assert (took.finished.status, took.code) == ("failed", "agent_error")
     assert "broke off its answer 10 times in a row" in reason(took)
     assert [stop["stopReason"] for stop in took.of("message.stop")].count("given_up") >= 10
+
+
+def test_text_after_the_end_is_late(folders: SessionFolders) -> None:
+    took = folders.take(bad("speaks_while_it_ends"), "Hello", late_seconds=60)
+
+    assert (took.finished.status, took.text()) == ("succeeded", "in time")
+    assert [(type_, data.to_json().get("text")) for type_, data in took.late] == [
+        ("message.delta", "too late"),
+        ("message.stop", None),
+    ]
+
+
+def test_text_long_after_the_answer_is_dropped(folders: SessionFolders) -> None:
+    took = folders.take(bad("speaks_while_it_ends"), "Hello", late_seconds=0)
+
+    assert (took.finished.status, took.text(), took.late) == ("succeeded", "in time", [])
+
+
+def test_a_failure_that_the_model_recovered_from_is_not_told_for_a_later_silence(folders: SessionFolders) -> None:
+    took = folders.take(bad("hangs_then_recovers"), "Hello", silent_seconds=2, grace_seconds=0.5)
+
+    assert took.text() == "Here again"
+    assert reason(took) == "The agent said nothing for 2 seconds and ran no tool call, so Runyard ended it."
 
 
 @pytest.mark.agents

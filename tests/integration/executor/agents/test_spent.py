@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from executor.agents.provider import Counts, Provider
-from tests.integration.executor.agents.turns import SessionFolders, scripted_agent
+from tests.integration.executor.agents.turns import SessionFolders
 from tests.model_server.starter import Json, ModelServer
 
 pytestmark = [pytest.mark.agents, pytest.mark.timeout(180)]
@@ -66,11 +65,10 @@ def test_a_cost_after_a_stopped_run_is_the_runs_own(
         assert third_cost["amount"] == pytest.approx(first_cost["amount"], rel=0.05)
 
 
-@pytest.mark.parametrize("name", ["claude-code", "opencode"])
-def test_no_title_is_asked_of_the_model(name: str, model: ModelServer, tmp_path: Path, folders: SessionFolders) -> None:
+def test_no_title_is_asked_of_the_model(agent: Provider, model: ModelServer, folders: SessionFolders) -> None:
     model.add(RUNS, CHEAP)
 
-    folders.take(scripted_agent(name, model, tmp_path), "Name me after my prompt", mode="auto", timeout_seconds=100)
+    folders.take(agent, "Name me after my prompt", mode="auto", timeout_seconds=100)
 
     assert [request["side"] for request in model.state()["requests"]] == [False, False]
 

@@ -35,10 +35,14 @@ class Recorder:
     decide: Decide
     when: Callable[[str, Wire], None]
     events: list[tuple[str, Wire]] = field(default_factory=list)
+    late: list[tuple[str, Wire]] = field(default_factory=list)
 
     def say(self, type_: str, data: Wire) -> None:
         self.events.append((type_, data))
         self.when(type_, data)
+
+    def say_late(self, type_: str, data: Wire) -> None:
+        self.late.append((type_, data))
 
     async def begin(self, started: RunStarted) -> None:
         self.say("run.started", started)
@@ -58,6 +62,7 @@ class Took:
     finished: RunFinished
     events: list[tuple[str, Wire]]
     leftovers: list[str]
+    late: list[tuple[str, Wire]]
 
     def of(self, type_: str) -> list[Json]:
         return [data.to_json() for name, data in self.events if name == type_]
@@ -132,6 +137,7 @@ class SessionFolders:
         handover: Handover | None = None,
         silent_seconds: float = 0,
         silence_told_seconds: float = 10,
+        late_seconds: float = 2,
         **options: object,
     ) -> Took:
         """Run one turn to its end."""
@@ -151,6 +157,7 @@ class SessionFolders:
             home=self.folder / "home",
             silent_seconds=silent_seconds,
             silence_told_seconds=silence_told_seconds,
+            late_seconds=late_seconds,
         )
 
         async def act() -> Took:
@@ -169,6 +176,6 @@ class SessionFolders:
             for task in tasks:
                 task.cancel()
             left = [" ".join(one.cmdline()) for one in marked_processes(self.session_id)]
-            return Took(finished, recorder.events, left)
+            return Took(finished, recorder.events, left, recorder.late)
 
         return asyncio.run(act())

@@ -27,6 +27,14 @@ def test_a_run_is_told_from_its_start_to_its_end_in_order(worker: Worker, receiv
     assert receiver.unsigned == 0
 
 
+def test_what_comes_after_the_end_follows_it(worker: Worker, receiver: Receiver) -> None:
+    run_id = worker.run([["say_late", "test.late", 1], ["say", "test.one", 2]])
+    receiver.wait_for_event(run_id, "test.late")
+    assert receiver.types(run_id) == ["run.started", "test.one", "run.finished", "test.late"]
+    assert numbers(receiver.events(run_id)) == [1, 2, 3, 4]
+    assert worker.state(run_id)["state"] == "finished"
+
+
 def test_deltas_of_one_message_are_joined_and_keep_their_place(worker: Worker, receiver: Receiver) -> None:
     texts = [f"{number} " for number in range(300)]
     run_id = worker.run(

@@ -143,6 +143,17 @@ def test_a_bucket_without_a_price_makes_the_cost_unknown() -> None:
     assert priced({**tokens, "cached_read_tokens": 0}, PRICES, "n")
 
 
+def test_a_free_model_costs_nothing_and_says_so() -> None:
+    free = PriceTable(version="7", currency="EUR", models={"free": Price(input=0, output=0)})
+    meter = UsageMeter(free, SHIPPED)
+    meter.begin_turn("free", before=NOTHING)
+    meter.take_tokens(input_tokens=10, output_tokens=5)
+    meter.take_cost(0.0, "USD")
+
+    cost = {"amount": 0.0, "currency": "EUR", "source": "priced", "priceVersion": "7"}
+    assert meter.final().to_json()["cost"] == cost
+
+
 def test_an_unknown_model_has_an_unknown_cost() -> None:
     tokens = {"input_tokens": 1, "output_tokens": 1}
 
