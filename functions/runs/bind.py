@@ -41,7 +41,14 @@ def post_bind(run_id: UUID, json_data: BindBody) -> Response:
     )
     settings = api_process().settings
     with api_process().transaction() as conn:
-        bound = bind_run(conn, actor(), request, secret=settings.secret_key, lease_seconds=settings.run_lease_seconds)
+        bound = bind_run(
+            conn,
+            actor(),
+            request,
+            secret=settings.secret_key,
+            lease_seconds=settings.run_lease_seconds,
+            shares=settings.run_shares,
+        )
     return answer(_answer(bound), 201, Location=f"/api/runs/{run_id}")
 
 

@@ -74,6 +74,7 @@ def post_retry(run_id: UUID, json_data: RetryBody) -> Response:
             traceparent=g.traceparent,
             stop_policy=api_process().stop_policy,
             human_policy=api_process().settings.human_policy,
+            shares=api_process().settings.run_shares,
         )
     name_in_log(sessionId=started.run.session_id, runId=started.run.id)
     return answer(started_answer(started), 202, Location=f"/api/runs/{started.run.id}")

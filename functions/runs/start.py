@@ -78,6 +78,7 @@ def _start(body: StartBody) -> StartedRun:
             start,
             stop_policy=api_process().stop_policy,
             human_policy=api_process().settings.human_policy,
+            shares=api_process().settings.run_shares,
             idempotency=key,
         )
     name_in_log(sessionId=started.run.session_id, runId=started.run.id)

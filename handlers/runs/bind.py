@@ -9,11 +9,13 @@ from handlers.access.permissions import Actor, session_for
 from handlers.apps.apps import app_named
 from handlers.event_log import append, hold_session, run_event
 from handlers.runs.read import run_for
+from handlers.runs.shares import refuse_beyond_shares
 from handlers.sessions.create import create_session, title_of
 from schema.errors import Conflict, SessionBusy
 from schema.events import RunStarted
 from schema.rows import AppRow, RunRow, SessionRow
 from schema.secret_keys import key_id
+from schema.shares import NO_RUN_SHARES, RunShares
 from schema.signature import callback_key
 from schema.sql import Conn, execute, fetch_all, fetch_one
 
@@ -38,10 +40,14 @@ class Bound:
     callback_key: str
 
 
-def bind_run(conn: Conn, actor: Actor, bind: Bind, *, secret: bytes, lease_seconds: float) -> Bound:
-    """Bind a run. Raises SessionBusy when the session has an unsettled run, Conflict when the run id is taken."""
+def bind_run(
+    conn: Conn, actor: Actor, bind: Bind, *, secret: bytes, lease_seconds: float, shares: RunShares = NO_RUN_SHARES
+) -> Bound:
+    """Bind a run. Raises SessionBusy when the session has an unsettled run, Conflict when the run id is taken, and
+    ShareUsedUp."""
     if fetch_one(conn, "run_by_id", RunRow, run_id=bind.run_id) is not None:
         raise _run_exists()
+    refuse_beyond_shares(conn, actor, shares, is_queued=False)
     session = _session(conn, actor, bind)
     head = hold_session(conn, session.id)
     session_for(conn, actor, session.id)  # the session may have been deleted before it was locked

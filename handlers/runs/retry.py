@@ -14,6 +14,7 @@ from schema.errors import Conflict
 from schema.human_policy import HumanPolicy, read_policy
 from schema.options import RunOptions
 from schema.rows import RunRow
+from schema.shares import NO_RUN_SHARES, RunShares
 from schema.sql import Conn, execute
 
 
@@ -26,6 +27,7 @@ def retry_run(
     traceparent: str,
     stop_policy: StopPolicy,
     human_policy: HumanPolicy,
+    shares: RunShares = NO_RUN_SHARES,
 ) -> StartedRun:
     """Start a run with the prompt of one that has ended, linked to it. Options that are given overrule the old ones.
 
@@ -37,7 +39,12 @@ def retry_run(
     if old.bound:
         raise Conflict("An external executor drove the run: start it there again.", code="bound_run")
     started = start_run(
-        conn, actor, _again(conn, old, options, traceparent), stop_policy=stop_policy, human_policy=human_policy
+        conn,
+        actor,
+        _again(conn, old, options, traceparent),
+        stop_policy=stop_policy,
+        human_policy=human_policy,
+        shares=shares,
     )
     execute(conn, "mark_retry", run_id=started.run.id, retry_of=old.id)
     return replace(started, run=run_for(conn, actor, started.run.id))

@@ -15,6 +15,7 @@ from handlers.event_log import NewEvent, append, hold_session, run_event
 from handlers.providers.registry import RegisteredProvider, provider_named, refuse_unsupported
 from handlers.runs.limits import put_first
 from handlers.runs.settle import finish
+from handlers.runs.shares import refuse_beyond_shares
 from handlers.runs.stop import StopPolicy, stop
 from handlers.sessions.create import create_session, head_of_new, title_of
 from handlers.workspaces.uploads import attach
@@ -23,6 +24,7 @@ from schema.events import Reason, RunFinished, RunWarning
 from schema.human_policy import HumanPolicy, nearest, read_policy
 from schema.options import RunOptions
 from schema.rows import AppRow, LogHead, RunRow, SessionRow, UserRow
+from schema.shares import DAY, NO_RUN_SHARES, RunShares
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_the, fetch_value, jsonb
 from schema.wire import Json
 
@@ -54,7 +56,7 @@ class Idempotency:
     body_digest: bytes
 
 
-KEY_SECONDS = 86_400
+KEY_SECONDS = DAY
 """How long an idempotency key counts at least."""
 
 
@@ -79,16 +81,19 @@ def start_run(
     *,
     stop_policy: StopPolicy,
     human_policy: HumanPolicy = NO_POLICY,
+    shares: RunShares = NO_RUN_SHARES,
     idempotency: Idempotency | None = None,
 ) -> StartedRun:
     """Enqueue a run in its session (a new session if none is named). `human_policy` is the deployment's.
 
-    Raises NotFound, CapabilityMissing, SessionBusy, IdempotencyKeyReused, Conflict; then nothing is stored.
+    Raises NotFound, CapabilityMissing, SessionBusy, IdempotencyKeyReused, Conflict and ShareUsedUp. Then nothing is
+    stored.
     """
     if idempotency is not None:
         known = _known_run(conn, actor, idempotency)
         if known is not None:
             return _started(conn, known)
+    refuse_beyond_shares(conn, actor, shares, has_key=idempotency is not None)
     session, app, head = _session(conn, actor, start)
     provider = provider_named(conn, start.provider or app.provider)
     options = with_defaults(app, start.options)

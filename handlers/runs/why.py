@@ -19,10 +19,11 @@ from schema.worker_api import Happened
 
 HISTORY = 30
 LIMITED = {
-    "system": "This deployment has reached its limit of concurrent runs.",
-    "app": "The app has reached its limit of concurrent runs.",
-    "user": "The user has reached the limit of concurrent runs.",
+    "system": "This deployment has reached its limit of concurrent runs (RUN_LIMIT).",
+    "app": "The app has reached its limit of concurrent runs (`concurrentRuns`, or RUN_LIMIT_PER_APP).",
+    "user": "The user has used up the share of concurrent runs (RUN_LIMIT_PER_USER).",
 }
+"""Sentences that name the limit or share which holds a run back."""
 
 
 @dataclass(frozen=True)

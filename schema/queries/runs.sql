@@ -235,6 +235,31 @@ RETURNING {run};
 -- name: previous_key_is_valid
 SELECT previous_key_until > now() FROM runs WHERE id = %(run_id)s;
 
+-- name: used_shares
+-- What a user has of each share, counted up to it. The seconds are null below a share: those until the oldest that counts
+-- is older than the share's window.
+SELECT
+    (
+        SELECT count(*)::int
+        FROM (
+            SELECT 1 FROM runs WHERE user_id = %(user_id)s AND status = 'queued' LIMIT %(queued_runs)s
+        ) AS queued
+    ) AS queued_runs,
+    (
+        SELECT extract(EPOCH FROM created_at - now())::float + %(prompt_seconds)s
+        FROM runs
+        WHERE user_id = %(user_id)s AND created_at > now() - make_interval(secs => %(prompt_seconds)s)
+        ORDER BY created_at DESC
+        OFFSET greatest(%(prompts)s - 1, 0) LIMIT least(%(prompts)s, 1)
+    ) AS prompt_seconds,
+    (
+        SELECT extract(EPOCH FROM created_at - now())::float + %(key_seconds)s
+        FROM idempotency_keys
+        WHERE user_id = %(user_id)s AND created_at > now() - make_interval(secs => %(key_seconds)s)
+        ORDER BY created_at DESC
+        OFFSET greatest(%(keys)s - 1, 0) LIMIT least(%(keys)s, 1)
+    ) AS key_seconds;
+
 -- name: lock_idempotency_key
 SELECT pg_advisory_xact_lock(hashtextextended(%(user_id)s::text || '/' || %(key)s, 0));
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from uuid import uuid4
 
 import httpx
 import psycopg
@@ -12,7 +13,10 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.integration.functions.conftest import Serve, Served, wait_until
+from functions.app import create_app
+from functions.runtime.process import api_process_of
+from functions.runtime.settings import ApiSettings
+from tests.integration.functions.conftest import Api, Serve, Served, answer_json, wait_until
 
 
 @contextmanager
@@ -111,3 +115,27 @@ def test_a_request_that_fails_gives_its_share_back(serve: Serve) -> None:
     with served.client() as client:
         for _ in range(2):
             assert [ask(client).status_code for ask in refused] == [422, 400, 422, 200]
+
+
+def test_a_start_beyond_a_share_is_told_when_to_come_back(settings: ApiSettings, provided: None) -> None:  # noqa: ARG001
+    limited = settings.model_copy(update={"prompts_per_minute": 2})
+    app = create_app(limited)
+    process = api_process_of(app)
+    process.start()
+    try:
+        api = Api(app.test_client())
+        first = api.start()
+        api.bind()
+        refused = [
+            api.post("/api/runs/start", {"prompt": "x"}),
+            api.post("/api/runs/queue/enqueue", {"prompt": "x"}),
+            api.post(f"/api/runs/{uuid4()}/bind", {"provider": "elsewhere"}),
+        ]
+        api.post(f"/api/runs/{first['runId']}/stop")
+        refused.append(api.post(f"/api/runs/{first['runId']}/retry"))
+        for answer in refused:
+            assert (answer.status_code, answer_json(answer)["share"]) == (429, "prompts")
+            assert 1 <= int(answer.headers["Retry-After"]) <= 60
+            assert answer.headers["RateLimit-Policy"] == '"prompts";q=2;w=60'
+    finally:
+        process.stop()

@@ -66,7 +66,9 @@ def test_a_run_waits_out_its_pause(api: Api, conn: psycopg.Connection) -> None:
 def test_a_run_is_held_back_by_a_limit(api: Api, conn: psycopg.Connection) -> None:
     run_id = api.start()["runId"]
     conn.execute("UPDATE runs SET held_by = 'user', held_since = now()")
-    assert why_run(api, run_id)["blockedBy"] == ["The user has reached the limit of concurrent runs."]
+    assert why_run(api, run_id)["blockedBy"] == [
+        "The user has used up the share of concurrent runs (RUN_LIMIT_PER_USER)."
+    ]
 
 
 def test_a_waiting_run_names_what_it_waits_for(api: Api, driver: Driver, asked: str, conn: psycopg.Connection) -> None:
