@@ -19,16 +19,20 @@ Elsewhere = Mapping[UUID, frozenset[PresentUser]]
 
 @dataclass
 class _Room:
-    """A session's readers here, counted because a user may have several tabs, its readers in other processes, and the
-    peers that get presence."""
+    """A session's readers here by their ids, its readers in other processes, and the peers that get presence.
 
-    users: Counter[PresentUser] = field(default_factory=Counter)
+    `tabs` are counted, because a user may have several. A user whose name changed has the newest one in `names`.
+    """
+
+    tabs: Counter[UUID] = field(default_factory=Counter)
+    names: dict[UUID, str] = field(default_factory=dict)
     elsewhere: frozenset[PresentUser] = frozenset()
     listeners: list[SocketPeer] = field(default_factory=list)
 
     @property
     def shown(self) -> set[PresentUser]:
-        return {*self.users, *self.elsewhere}
+        here = {PresentUser(user_id=user_id, name=name) for user_id, name in self.names.items()}
+        return here | {user for user in self.elsewhere if user.user_id not in self.names}
 
 
 class PresentReaders:
@@ -41,26 +45,26 @@ class PresentReaders:
     def enter(self, session_id: UUID, actor: Actor, peer: SocketPeer, *, gets_presence: bool) -> None:
         """Send the presence to all listeners when the user is new in the room, else only to the peer."""
         room = self._rooms.setdefault(session_id, _Room())
-        user = PresentUser(user_id=actor.user_id, name=actor.name)
-        is_new = user not in room.shown
-        room.users[user] += 1
-        self._mark(session_id, user, is_present=True)
+        before = room.shown
+        room.tabs[actor.user_id] += 1
+        room.names[actor.user_id] = actor.name
+        self._mark(session_id, actor.user_id, is_present=True)
         if gets_presence:
             room.listeners.append(peer)
-        self._send(session_id, room, room.listeners if is_new else [peer] if gets_presence else [])
+        self._send(session_id, room, room.listeners if room.shown != before else [peer] if gets_presence else [])
 
     def leave(self, session_id: UUID, actor: Actor, peer: SocketPeer) -> None:
         room = self._rooms[session_id]
-        user = PresentUser(user_id=actor.user_id, name=actor.name)
-        room.users[user] -= 1
+        before = room.shown
+        room.tabs[actor.user_id] -= 1
         if peer in room.listeners:
             room.listeners.remove(peer)
-        if room.users[user] == 0:
-            del room.users[user]
-            self._mark(session_id, user, is_present=False)
-            if user not in room.elsewhere:
-                self._send(session_id, room, room.listeners)
-        if not room.users:
+        if room.tabs[actor.user_id] == 0:
+            del room.tabs[actor.user_id], room.names[actor.user_id]
+            self._mark(session_id, actor.user_id, is_present=False)
+        if room.shown != before:
+            self._send(session_id, room, room.listeners)
+        if not room.tabs:
             self._rooms.pop(session_id, None)
 
     def show_elsewhere(self, elsewhere: Elsewhere) -> None:
@@ -75,9 +79,9 @@ class PresentReaders:
         with self._lock:
             return set(self._present)
 
-    def _mark(self, session_id: UUID, user: PresentUser, *, is_present: bool) -> None:
+    def _mark(self, session_id: UUID, user_id: UUID, *, is_present: bool) -> None:
         with self._lock:
-            (self._present.add if is_present else self._present.discard)((session_id, user.user_id))
+            (self._present.add if is_present else self._present.discard)((session_id, user_id))
 
     def _send(self, session_id: UUID, room: _Room, peers: list[SocketPeer]) -> None:
         if peers:

@@ -36,7 +36,7 @@ _log = structlog.get_logger("functions.sessions.presence_exchange")
 
 
 class PresenceExchange:
-    """`_written` are the readers of this process that the database has."""
+    """`_written` are the readers of this process that the database has, unless a call failed (`_is_certain`)."""
 
     def __init__(self, hub: SocketHub, readers: PresentReaders, database: Database) -> None:
         self._hub, self._readers, self._database = hub, readers, database
@@ -44,6 +44,7 @@ class PresenceExchange:
         self._written: set[PresentReader] = set()
         self._lease = PresenceLease(is_new=True, has_others=False)
         self._renewed_at = 0.0
+        self._is_certain = True
         self._shown: Elsewhere = {}
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -75,14 +76,18 @@ class PresenceExchange:
                 change_readers(conn, self._process_id, entered=present - self._written, gone=self._written - present)
                 elsewhere = self._read(conn, present)
         except Exception:
-            self._renewed_at = 0.0
+            self._is_certain = False
             raise
+        self._is_certain = True
         self._written = present
         self._show(elsewhere)
 
     def _renew(self, conn: Conn) -> None:
+        """Renew the lease when it is time. Begin a new one when it is not certain what a failed call left behind."""
         now = time.monotonic()
-        if now >= self._renewed_at + RENEWAL_SECONDS:
+        if not self._is_certain:
+            end_presence(conn, self._process_id)
+        if not self._is_certain or now >= self._renewed_at + RENEWAL_SECONDS:
             self._lease = renew_presence(conn, self._process_id)
             self._renewed_at = now
             if self._lease.is_new:

@@ -222,6 +222,23 @@ def test_readers_of_a_session_learn_who_reads_it_too(served: Served, conn: psyco
         assert names_in(mine.until("presence")) == ["admin"]
 
 
+def test_a_reader_whose_name_changes_is_named_once(served: Served, conn: psycopg.Connection) -> None:
+    driver = served.bind()
+    with conn.transaction():
+        conn.execute("INSERT INTO users (name, role) VALUES ('ann', 'admin')")
+        token = issue_token(conn, "ann", "tests")
+    with tab_of(served) as mine, tab_of(served, token) as older:
+        mine.subscribe(driver)
+        older.subscribe(driver)
+        mine.until("presence", lambda frame: names_in(frame) == ["admin", "ann"])
+        conn.execute("UPDATE users SET name = 'anna' WHERE name = 'ann'")
+        with tab_of(served, token) as newer:
+            newer.subscribe(driver)
+            assert names_in(mine.until("presence")) == ["admin", "anna"]
+            older.ws.close()
+        assert names_in(mine.until("presence")) == ["admin"]
+
+
 def test_readers_in_other_processes_are_named_too_once_and_go_with_their_process(
     serve: Serve, conn: psycopg.Connection
 ) -> None:
