@@ -103,11 +103,17 @@ class Progress(Wire):
     bytes_total: int | None = None
 
 
+LEFT_OUT_OF_HOME = "secret_left_out"
+FOUND_IN_FILE = "holds_secret"
+
+
 class Skipped(Wire):
     """A path that is not in a snapshot. `path` is spelt as in manifests.
 
-    Reasons: `socket`, `device`, `fifo`, `unreadable`, `too_long`, `reserved` (a name that restores use). A `changing`
-    file is in the snapshot as it was last read, while a process was writing it.
+    Reasons: `socket`, `device`, `fifo`, `unreadable`, `too_long`, `reserved` (a name that restores use),
+    `secret_left_out` (a file of the home that holds a known secret value). Two reasons name files that are in the
+    snapshot: a `changing` file as it was last read, while a process was writing it, and a file of the workspace that
+    `holds_secret`, which is told when the file is read.
     """
 
     root: Root

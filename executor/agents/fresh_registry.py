@@ -28,12 +28,14 @@ async def take_turn(
     """Let the turn's provider run it. Raises ProviderUnknown or BadRegistry."""
     from executor.agents import run_turn as run_turn_module
 
-    provider = _registry(settings, environment).find(turn.run.provider)
+    registry = _registry(settings, environment)
+    provider = registry.find(turn.run.provider)
     if provider is None:
         raise ProviderUnknown(
             f"The executor's registry has no provider {turn.run.provider!r}. Add it to providers.toml."
         )
-    limited = replace(turn, silent_seconds=settings.agent_silent_seconds)
+    secrets = registry.secrets() | settings.own_secrets
+    limited = replace(turn, silent_seconds=settings.agent_silent_seconds, secrets=secrets)
     return await run_turn_module.take_turn(limited, provider, listener, stop)
 
 

@@ -1,7 +1,8 @@
 """Read an agent's JSON-RPC messages, one per line, so that no line can end the connection.
 
 A line that is not a message is counted, logged and skipped. A line that is too long or too deeply nested is replaced by
-the part that can be rescued. Every text is cleaned here (executor/agents/text.py), before any other code sees it.
+the part that can be rescued. Every text is cleaned here, and secrets are hidden in it (executor/agents/text.py), before
+any other code sees it or cuts it.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ class LineTransport:
             return None
         if line.count(b"{") + line.count(b"[") > MAX_DEPTH:
             message = cut_depth(message)
-        return _with_valid_error(clean_json(message) if _UNFIT.search(line) else message)
+        cleaned = clean_json(message) if _UNFIT.search(line) else message
+        return _with_valid_error(self._redaction.hide_json(cleaned))
 
     def _count_garbage(self, text: str) -> None:
         self.garbage_lines += 1

@@ -51,6 +51,10 @@ class Registry:
         direct = self.providers.get(name)
         return direct or next((provider for provider in self.providers.values() if name in provider.aliases), None)
 
+    def secrets(self) -> frozenset[str]:
+        """Return the secret values of all providers, as they are now."""
+        return frozenset(value for provider in self.providers.values() for value in provider.secrets())
+
 
 def load_registry(path: Path, *, agents_dir: Path, environment: Mapping[str, str]) -> Registry:
     """Read the file, in TOML or the same structure in JSON. Raises BadRegistry.
@@ -103,6 +107,7 @@ class _VariableEntry(_Entry):
     value: str | None = None
     from_env: VariableName | None = None
     secret_file: Path | None = None
+    secret: bool = True
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
@@ -220,7 +225,7 @@ def _variable(name: str, entry: _VariableEntry, base: Path, environment: Mapping
     if entry.secret_file is not None:
         return Variable(name=name, secret_file=base / entry.secret_file.expanduser(), secret=True)
     if entry.from_env is not None:
-        return Variable(name=name, value=environment.get(entry.from_env), secret=True)
+        return Variable(name=name, value=environment.get(entry.from_env), secret=entry.secret)
     return Variable(name=name, value=_filled(entry.value or ""))
 
 

@@ -30,6 +30,7 @@ from executor.agents.failures import AUTH_REQUIRED, TurnFailed, answered_with_er
 from executor.agents.handover import first_message, is_slashed
 from executor.agents.install import ensure_installed
 from executor.agents.launch import command_of, environment_of, folders_of, prepare_folders
+from executor.agents.masked_listener import MaskedListener, masked
 from executor.agents.model_failures import failure_of
 from executor.agents.open_session import OpenSession, open_session
 from executor.agents.outcomes import (
@@ -84,15 +85,15 @@ class _TurnDriver:
     def __init__(self, turn: Turn, provider: Provider, listener: Listener, stop: Stop) -> None:
         self._turn = turn
         self._provider = provider
-        self._listener = listener
+        self._redaction = redaction = Redaction([*turn.secrets, *provider.secrets(), turn.run.callback.key])
+        self._listener = listener = MaskedListener(listener, redaction)
         self._stop = stop
         self._settings = RunSettings()
         folders = folders_of(turn)
         self._cwd = folders.cwd
-        self._redaction = Redaction(provider.secrets())
         self._meter = UsageMeter(provider.prices, provider.counts)
         self._translation = Translation(
-            listener.say, self._meter, TodoList(provider.name, turn.run.todos), folders, provider.dialect
+            listener.say, self._meter, TodoList(provider.name, turn.run.todos), folders, provider.dialect, redaction
         )
         self._requests = PendingRequests(listener)
         self._client = AcpClient(self._translation, self._requests, folders, self._redaction)
@@ -125,7 +126,7 @@ class _TurnDriver:
         finally:
             for task in (work, telling, *ends):
                 task.cancel()
-        return self._finalized(finished)
+        return masked(self._finalized(finished), self._redaction)
 
     def _finalized(self, finished: RunFinished) -> RunFinished:
         """End open messages and calls, and add the usage to the turn's end."""

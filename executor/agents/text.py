@@ -1,10 +1,14 @@
-"""Clean an agent's text: replace NUL and lone surrogates by U+FFFD, and limit its size."""
+"""Clean an agent's text: replace NUL and lone surrogates by U+FFFD, limit its size, and hide secret values in it."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
+from operator import is_
 from typing import Any
+
+from executor.secret_search import SecretSearch, Span
 
 OUTPUT_LIMIT = 64 * 1024
 """Bytes kept of one tool output or input. A longer one keeps head and tail with a note between."""
@@ -14,6 +18,11 @@ CHUNK_LIMIT = 1024 * 1024
 MAX_DEPTH = 60
 """Levels of nesting kept of a message, so that every reader can parse the resulting event."""
 NESTED_TOO_DEEPLY = "[nested too deeply]"
+
+HIDDEN = "[secret]"
+"""Stands for a secret value in events and logs."""
+MOST_HELD = 64 * 1024
+"""Characters of a growing text that are held back at most: line ends inside of a value could make them many."""
 
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
 
@@ -106,11 +115,81 @@ def split_text(text: str, size: int = DELTA_LIMIT) -> list[str]:
 
 
 class Redaction:
-    """Hide secret values in lines for logs or people."""
+    """Replace known secret values in texts for logs, events and people, in whatever spelling SecretSearch finds."""
 
-    def __init__(self, secrets: list[str]) -> None:
-        longest_first = sorted(set(secrets), key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._search = SecretSearch(secrets)
 
     def hide(self, text: str) -> str:
-        return text if self._pattern is None else self._pattern.sub("[secret]", text)
+        """Return the text with HIDDEN in place of every secret value."""
+        if not self._search:
+            return text
+        data = text.encode("utf-8", "surrogatepass")
+        spans = self._search.spans(data)
+        return _replaced(data, spans) if spans else text
+
+    def hide_json(self, value: Any) -> Any:
+        """Return the JSON value with the secrets in its texts and keys hidden; the same object when it has none."""
+        if isinstance(value, str):
+            return self.hide(value)
+        if isinstance(value, list):
+            items = [self.hide_json(item) for item in value]
+            return value if all(map(is_, items, value)) else items
+        if isinstance(value, dict):
+            fields = {self.hide(key): self.hide_json(item) for key, item in value.items()}
+            same = all(map(is_, fields, value)) and all(map(is_, fields.values(), value.values()))
+            return value if same else fields
+        return value
+
+    def settled(self, text: str) -> str:
+        """Return the text with its secrets hidden, without an end that could begin another one."""
+        return HeldText(self).add(text)
+
+    def split(self, text: str) -> tuple[str, str]:
+        """Return the text up to an end that could begin a secret value, with its secrets hidden, and that end as it is.
+
+        A value that is found at the very end stays with the end: the next text may continue a longer one.
+        """
+        if not self._search:
+            return text, ""
+        data = text.encode("utf-8", "surrogatepass")
+        spans, begins = self._search.spans(data), self._search.beginning(data)
+        begins = min([begins, *(start for start, end in spans if start < begins < end)])
+        complete = _replaced(data[:begins], [span for span in spans if span[1] <= begins])
+        return complete, data[begins:].decode("utf-8", "surrogatepass")
+
+
+NOTHING_HIDDEN = Redaction([])
+
+
+class HeldText:
+    """Hide secrets in a growing text, also those that are split over its pieces.
+
+    The end of the text is held back while it could begin a secret, at most MOST_HELD characters of it.
+    """
+
+    def __init__(self, redaction: Redaction) -> None:
+        self._redaction = redaction
+        self._held = ""
+
+    def add(self, text: str) -> str:
+        """Add a piece and return the text that may be shown now, empty for none."""
+        if not text:
+            return ""
+        shown, self._held = self._redaction.split(self._held + text)
+        return shown + self.end() if len(self._held) > MOST_HELD else shown
+
+    def end(self) -> str:
+        """Return the text that was held back: nothing follows."""
+        held, self._held = self._held, ""
+        return self._redaction.hide(held)
+
+
+def _replaced(data: bytes, spans: list[Span]) -> str:
+    """Return the text of the UTF-8 bytes, with HIDDEN in place of each span."""
+    kept, at = [], 0
+    for start, end in spans:
+        kept.append(data[at:start])
+        at = end
+    kept.append(data[at:])
+    return HIDDEN.encode().join(kept).decode("utf-8", "surrogatepass")

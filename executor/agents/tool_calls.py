@@ -10,7 +10,7 @@ from acp.schema import ContentToolCallContent, FileEditToolCallContent, ToolCall
 
 from executor.agents.agent_folders import AgentFolders
 from executor.agents.content import text_of_block
-from executor.agents.text import BoundedText, cut_json, cut_text
+from executor.agents.text import NOTHING_HIDDEN, BoundedText, HeldText, Redaction, cut_json, cut_text
 from schema.events import ToolCall
 from schema.wire import Json
 
@@ -30,6 +30,7 @@ class KnownCall:
     locations: list[Json] = field(default_factory=list)
     reported: Json = field(default_factory=dict)
     terminal: BoundedText = field(default_factory=BoundedText)
+    held: HeldText = field(default_factory=lambda: HeldText(NOTHING_HIDDEN))
     output_reported_at: float = 0.0
 
     def take(self, update: ToolCallStart | ToolCallUpdate) -> None:
@@ -39,14 +40,21 @@ class KnownCall:
         self.raw_input = update.raw_input or self.raw_input
         self.edits = edits_of(update) or self.edits
         self.locations = locations_of(update) or self.locations
-        self.terminal.add(_terminal_text(update))
+        self.terminal.add(self.held.add(_terminal_text(update)))
+        if self.has_ended:
+            self.terminal.add(self.held.end())
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ("completed", "failed")
 
 
 class ToolCalls:
     """Hold the calls by the agent's id of each."""
 
-    def __init__(self, folders: AgentFolders) -> None:
+    def __init__(self, folders: AgentFolders, redaction: Redaction = NOTHING_HIDDEN) -> None:
         self._folders = folders
+        self._redaction = redaction
         self._calls: dict[str, KnownCall] = {}
 
     def is_new(self, tool_call_id: str) -> bool:
@@ -54,7 +62,7 @@ class ToolCalls:
 
     @property
     def has_open(self) -> bool:
-        return any(call.status not in ("completed", "failed") for call in self._calls.values())
+        return any(not call.has_ended for call in self._calls.values())
 
     def known(self, tool_call_id: str) -> KnownCall:
         return self._calls.get(tool_call_id) or KnownCall()
@@ -62,9 +70,9 @@ class ToolCalls:
     def take(self, update: ToolCallStart | ToolCallUpdate) -> tuple[str, ToolCall] | None:
         """Return `tool.call` for a new call, then `tool.update` with the changed fields; None when nothing changed."""
         first = self.is_new(update.tool_call_id)
-        call = self._calls.setdefault(update.tool_call_id, KnownCall())
+        call = self._calls.setdefault(update.tool_call_id, KnownCall(held=HeldText(self._redaction)))
         call.take(update)
-        fields = {**_fields(update, self._folders), **_output(update, call)}
+        fields = {**_fields(update, self._folders), **_output(update, call, self._redaction)}
         changed = {key: value for key, value in fields.items() if value is not None and call.reported.get(key) != value}
         call.reported |= changed
         if not first and not changed:
@@ -74,7 +82,7 @@ class ToolCalls:
 
     def end_open(self) -> list[ToolCall]:
         """Return a `failed` update for each call that has not ended."""
-        unfinished = [(id_, call) for id_, call in self._calls.items() if call.status not in ("completed", "failed")]
+        unfinished = [(id_, call) for id_, call in self._calls.items() if not call.has_ended]
         for _, call in unfinished:
             call.status = "failed"
         return [ToolCall(tool_call_id=id_, status="failed") for id_, _ in unfinished]
@@ -102,7 +110,7 @@ def cut_edits(edits: list[Json]) -> list[Json]:
     return [{key: cut_text(text) if isinstance(text, str) else text for key, text in edit.items()} for edit in edits]
 
 
-def _output(update: ToolCallStart | ToolCallUpdate, call: KnownCall) -> Json:
+def _output(update: ToolCallStart | ToolCallUpdate, call: KnownCall, redaction: Redaction) -> Json:
     """Return the call's output. A pending call's content is its description, not output. Terminal output comes
     separately."""
     if call.status == "pending":
@@ -110,13 +118,16 @@ def _output(update: ToolCallStart | ToolCallUpdate, call: KnownCall) -> Json:
     blocks = [block for block in update.content or [] if isinstance(block, ContentToolCallContent)]
     text = "\n".join(filter(None, (text_of_block(block.content) for block in blocks)))
     plain = isinstance(update.raw_output, str) or not text
-    output = cut_json(update.raw_output if plain else text)
+    whole = update.raw_output if plain else text
+    if isinstance(whole, str) and not call.has_ended:
+        whole = redaction.settled(whole)
+    output = cut_json(whole)
     return {"output": output if output is not None else _terminal_output(call)}
 
 
 def _terminal_output(call: KnownCall) -> str | None:
     now = time.monotonic()
-    due = now - call.output_reported_at >= SECONDS_BETWEEN_OUTPUTS or call.status in ("completed", "failed")
+    due = now - call.output_reported_at >= SECONDS_BETWEEN_OUTPUTS or call.has_ended
     if not due or not call.terminal.size:
         return None
     call.output_reported_at = now

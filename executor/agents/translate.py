@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from acp.schema import (
@@ -19,7 +19,7 @@ from acp.schema import (
 from executor.agents.agent_folders import AgentFolders
 from executor.agents.content import text_of_block
 from executor.agents.provider import Dialect
-from executor.agents.text import CHUNK_LIMIT, BoundedText, cut_text, split_text
+from executor.agents.text import CHUNK_LIMIT, NOTHING_HIDDEN, BoundedText, HeldText, Redaction, cut_text, split_text
 from executor.agents.todos import TodoList, todos_of_tool_input
 from executor.agents.tool_calls import KnownCall, ToolCalls
 from executor.agents.usage import UsageMeter
@@ -27,6 +27,7 @@ from schema.events import MessageDelta, MessageStop, RunWarning, Usage
 from schema.wire import Wire
 
 Say = Callable[[str, Wire], None]
+Role = Literal["assistant", "thought", "user"]
 LAST_WORDS = 1000
 """Characters kept of the agent's last message, for the reason of a failed turn."""
 MOST_GIVEN_UP = 10
@@ -37,15 +38,22 @@ class Translation:
     """Hold the state of one turn's messages, and translate each update that continues them."""
 
     def __init__(
-        self, say: Say, meter: UsageMeter, todos: TodoList, folders: AgentFolders, dialect: Dialect = "acp"
+        self,
+        say: Say,
+        meter: UsageMeter,
+        todos: TodoList,
+        folders: AgentFolders,
+        dialect: Dialect = "acp",
+        redaction: Redaction = NOTHING_HIDDEN,
     ) -> None:
         self._say = say
         self._restarts_are_retries = dialect in ("claude-code", "opencode")
         self._retries_for_ever = dialect == "opencode"
         self._meter = meter
         self._todos = todos
-        self._message: tuple[str, str, str | None] | None = None
-        self._tools = ToolCalls(folders)
+        self._message: tuple[str, Role, str | None] | None = None
+        self._held = HeldText(redaction)
+        self._tools = ToolCalls(folders, redaction)
         self._usage: Usage | None = None
         self._words = BoundedText(LAST_WORDS)
         self._given_up = 0
@@ -102,6 +110,7 @@ class Translation:
         """Report `message.stop` for the current message, if any."""
         if self._message is not None:
             message_id, _, _ = self._message
+            self._say_text(self._held.end())
             self._message = None
             self._say("message.stop", MessageStop(message_id=message_id, stop_reason=stop_reason))
 
@@ -139,7 +148,7 @@ class Translation:
         for event in self._tools.end_open():
             self._say("tool.update", event)
 
-    def _take_text(self, role: Any, chunk: AgentMessageChunk | AgentThoughtChunk) -> None:
+    def _take_text(self, role: Role, chunk: AgentMessageChunk | AgentThoughtChunk) -> None:
         text = cut_text(text_of_block(chunk.content), CHUNK_LIMIT)
         if not text:
             return
@@ -150,9 +159,15 @@ class Translation:
             self._message = (str(uuid4()), role, chunk.message_id)
             self._words = BoundedText(LAST_WORDS)
         self.has_content = True
+        self._say_text(self._held.add(text))
+
+    def _say_text(self, text: str) -> None:
+        """Report text of the current message."""
+        assert self._message is not None
+        message_id, role, _ = self._message
         self._words.add(text)
         for piece in split_text(text):
-            self._say("message.delta", MessageDelta(message_id=self._message[0], role=role, text=piece))
+            self._say("message.delta", MessageDelta(message_id=message_id, role=role, text=piece))
 
     def _is_begun_anew(self, role: str, message_id: str | None) -> bool:
         """Tell whether a new message replaces the half one before it, as agents do that ask their model again.

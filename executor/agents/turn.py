@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -23,7 +23,8 @@ class Turn:
     `run` is the order of the control plane. `workspace` and `home` are absolute and stay the same for the session's
     life. `disk_bytes` limits both together; 0 is no limit. After `silence_told_seconds` without a word of the agent the
     session is warned, and after `silent_seconds` the run fails; 0 is no limit. Text of an agent that ends is recorded
-    as late until `late_seconds` after its answer.
+    as late until `late_seconds` after its answer. `secrets` are values that no event may hold, beside those of the
+    turn's own provider.
     """
 
     run: StartRun
@@ -34,6 +35,7 @@ class Turn:
     silent_seconds: float = 0
     silence_told_seconds: float = SILENCE_TOLD_SECONDS
     late_seconds: float = LATE_SECONDS
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
     def continues(self) -> bool:

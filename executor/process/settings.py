@@ -33,6 +33,11 @@ class ProviderSettings(BaseSettings):
     agents_dir: AgentsDir = Path(".runyard/agents")
     agent_silent_seconds: AgentSilentSeconds = 600
 
+    @property
+    def own_secrets(self) -> frozenset[str]:
+        """Return the secret values that the settings hold."""
+        return frozenset()
+
 
 class ExecutorSettings(ProviderSettings):
     """Configure one executor. Times are in seconds.
@@ -75,6 +80,11 @@ class ExecutorSettings(ProviderSettings):
         description="Calls to fail on purpose. Only this project's own tests may set it, and the image lacks it.",
     )
     log_level: LogLevel = "INFO"
+
+    @property
+    def own_secrets(self) -> frozenset[str]:
+        """Return the secret values that the settings hold."""
+        return frozenset([self.executor_auth_token.get_secret_value()])
 
     @property
     def agent_account(self) -> AgentAccount:

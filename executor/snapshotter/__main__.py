@@ -69,6 +69,7 @@ def _save(order: dict[str, Any], channel: ExecutorChannel) -> dict[str, Any]:
         home=os.fsencode(order["home"]),
         keep=order["keep"],
         drop=order["drop"],
+        secrets=order["secrets"],
     )
     outcome = save(save_order, index=index, channel=channel)
     return {"receipt": outcome.receipt, "hasIndex": _write_index(order, outcome.index)}

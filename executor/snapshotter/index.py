@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from schema.workspace_api import Root
 
-VERSION = 1
+VERSION = 2
 MARGIN_NS = 1_000_000_000
 """A file changed this shortly before a scan may change again without a new timestamp."""
 MAPPED_MARGIN_NS = 60_000_000_000
@@ -36,13 +36,14 @@ def stamp_of(seen: os.stat_result) -> Stamp:
 
 class Index(Struct, frozen=True, kw_only=True):
     """Hold one scan. `stamps` follows the order of the manifest's entries; (0, 0) marks a non-file or an untrusted
-    file."""
+    file. `secrets` is the fingerprint of the secret values that the home was searched for, empty for none."""
 
     version: int
     manifest: Manifest
     digest: str
     trusted_before_ns: int
     stamps: dict[str, list[Stamp]]
+    secrets: str = ""
 
 
 KnownEntry = tuple[Entry, Stamp]
@@ -61,14 +62,24 @@ def read_index(data: bytes) -> Index | None:
 
 
 def write_index(
-    manifest: Manifest, *, digest: str, stamps: Mapping[Root, Mapping[str, Stamp]], trusted_before_ns: int
+    manifest: Manifest,
+    *,
+    digest: str,
+    stamps: Mapping[Root, Mapping[str, Stamp]],
+    trusted_before_ns: int,
+    secrets: str = "",
 ) -> bytes:
     """Encode an index. `stamps` holds each root's stamps by path (text)."""
     ordered: dict[str, list[Stamp]] = {
         root: [of_root.get(entry.path, (0, 0)) for entry in manifest.entries(root)] for root, of_root in stamps.items()
     }
     index = Index(
-        version=VERSION, manifest=manifest, digest=digest, trusted_before_ns=trusted_before_ns, stamps=ordered
+        version=VERSION,
+        manifest=manifest,
+        digest=digest,
+        trusted_before_ns=trusted_before_ns,
+        stamps=ordered,
+        secrets=secrets,
     )
     return msgspec.msgpack.encode(index)
 

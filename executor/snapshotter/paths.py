@@ -130,3 +130,13 @@ def _probe() -> bool:
 
 
 _has_openat2 = _probe()
+
+
+def open_folder(root: int, folder: str) -> int:
+    """Open a folder. Return -1 when it is gone or no longer a folder."""
+    try:
+        return open_below(root, os.fsencode(folder), FOLDER)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES):
+            return -1
+        raise

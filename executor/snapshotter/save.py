@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from executor.secret_search import SecretSearch
 from executor.snapshotter.ignore import read_patterns
 from executor.snapshotter.index import MAPPED_MARGIN_NS, MARGIN_NS, Index, KnownEntry, Stamp, known_entries, write_index
 from executor.snapshotter.objects import SnapshotObjects
-from executor.snapshotter.paths import FOLDER, open_below, open_root
+from executor.snapshotter.paths import open_folder, open_root
 from executor.snapshotter.protocol import ExecutorChannel
 from executor.snapshotter.scan import Scan, scan, scan_home, text_of, time_within
+from executor.snapshotter.secret_check import SecretCheck
 from executor.snapshotter.snapshot import SaveOrder, Skip, count_changed, make_manifest, new_receipt, unchanged_receipt
 from executor.snapshotter.stable_read import (
     TRIES,
@@ -80,7 +82,8 @@ def save(order: SaveOrder, *, index: Index | None, channel: ExecutorChannel) -> 
         "agent": agent.stamps if agent else _trusted_stamps(index, head, "agent"),
     }
     margin_ns = MARGIN_NS if order.at_rest else MAPPED_MARGIN_NS
-    index_of = partial(write_index, stamps=stamps, trusted_before_ns=began_ns - margin_ns)
+    searched = work.search.fingerprint if agent else (index.secrets if index else "")
+    index_of = partial(write_index, stamps=stamps, trusted_before_ns=began_ns - margin_ns, secrets=searched)
     if head is not None and roots == head.roots:
         receipt = unchanged_receipt(head, head_digest, skipped=skipped, began=began)
         is_known = index is not None and index.digest == head_digest and not workspace.unread
@@ -141,6 +144,8 @@ class _Save:
         self._index = index
         self._channel = channel
         self._head = head
+        self.search = SecretSearch(order.secrets)
+        self._reading: Root = "workspace"
         self._before: dict[str, Entry] = {}
         self._scanned: dict[Root, Scan] = {}
         self._inodes: dict[str, int] = {}
@@ -180,13 +185,18 @@ class _Save:
             return self._read(root, descriptor, scan_all(known=known, opened=opened))
 
     def _known(self, root: Root) -> dict[str, KnownEntry]:
-        """Return the entries of the last scan that this snapshot may reuse unchanged."""
+        """Return the entries of the last scan that this snapshot may reuse unchanged.
+
+        A home that was not searched for today's secrets is read anew.
+        """
+        if root == "agent" and self._index is not None and self._index.secrets != self.search.fingerprint:
+            return {}
         known = known_entries(self._index, root)
         return known if self._of_head else self._objects.reusable_entries(known)
 
     def _read(self, root: Root, descriptor: int, scanned: Scan) -> Scan:
         """Read changed files and complete the scan's entries."""
-        self._scanned[root] = scanned
+        self._scanned[root], self._reading = scanned, root
         scanned.unread += self._retired(scanned)
         self._before = (
             {entry.path: entry for entry in self._head.entries(root)} if self._head and scanned.unread else {}
@@ -237,7 +247,7 @@ class _Save:
                 if parent != folder:
                     if at >= 0:
                         os.close(at)
-                    at, folder = _open_folder(descriptor, parent), parent
+                    at, folder = open_folder(descriptor, parent), parent
                 self._read_file(scanned, number, at, path, path[name_at + 1 :])
         finally:
             if at >= 0:
@@ -245,7 +255,7 @@ class _Save:
 
     def _read_file(self, scanned: Scan, number: int, folder: int, path: str, name: str) -> None:
         scanned.entries[number] = None
-        text = text_of(path)
+        text, check = text_of(path), SecretCheck(self.search, leaves_out=self._reading == "agent")
         if folder < 0:
             self._has_missed = True
             return
@@ -253,7 +263,7 @@ class _Save:
             descriptor = open_file(folder, name, opens_up=self._order.at_rest)
             try:
                 small = read_small(descriptor)
-                entry, state = self._small(text, *small) if small else self._large(text, descriptor)
+                entry, state = self._small(text, *small, check) if small else self._large(text, descriptor, check)
             except OSError as error:
                 if error.errno != errno.EIO:
                     raise
@@ -268,6 +278,8 @@ class _Save:
             self._has_missed = self._has_missed or error.reason is None
             return
         scanned.entries[number] = entry
+        if check.skip_reason:
+            scanned.skipped.append((path, check.skip_reason))
         if state.inode != self._inodes.get(text, state.inode):
             scanned.replaced.add(text)
         if state.is_steady:
@@ -282,7 +294,8 @@ class _Save:
         before = self._before.get(path)
         return before if isinstance(before, File | LargeFile) else None
 
-    def _small(self, path: str, data: bytes, state: FileState) -> tuple[Entry, FileState]:
+    def _small(self, path: str, data: bytes, state: FileState, check: SecretCheck) -> tuple[Entry, FileState]:
+        check.take(data)
         digest = hashlib.sha256(data).hexdigest()
         before = self._before.get(path)
         if isinstance(before, File) and before.digest == digest and not self._objects.is_retired(before):
@@ -291,10 +304,11 @@ class _Save:
             location = self._objects.add_small(digest, data)
         return File(path, state.mode, time_within(state.mtime_ns), state.size, digest, *location), state
 
-    def _large(self, path: str, descriptor: int) -> tuple[Entry, FileState]:
+    def _large(self, path: str, descriptor: int, check: SecretCheck) -> tuple[Entry, FileState]:
         for tries in range(TRIES):
             before = os.fstat(descriptor)
-            parts: list[Part] = [self._objects.add_part(*piece) for piece in read_pieces(descriptor, before)]
+            pieces = check.pieces(read_pieces(descriptor, before))
+            parts: list[Part] = [self._objects.add_part(*piece) for piece in pieces]
             end = parts[-1].offset + parts[-1].size if parts else 0
             size = max(min(before.st_size, os.fstat(descriptor).st_size), end)
             state = state_after(before, descriptor, size=size)
@@ -302,13 +316,3 @@ class _Save:
                 digest, mtime_ns = parts_digest(size, parts), time_within(state.mtime_ns)
                 return LargeFile(path, state.mode, mtime_ns, size, digest, parts), state
         raise AssertionError("unreachable")
-
-
-def _open_folder(root: int, folder: str) -> int:
-    """Open a folder. Return -1 when it is gone or no longer a folder."""
-    try:
-        return open_below(root, os.fsencode(folder), FOLDER)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES):
-            return -1
-        raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -24,6 +24,7 @@ from schema.snapshot_manifest import (
     Symlink,
     path_text,
 )
+from schema.workspace_api import FOUND_IN_FILE, LEFT_OUT_OF_HOME
 
 if TYPE_CHECKING:
     from schema.workspace_api import Root
@@ -36,7 +37,7 @@ Skip = tuple["Root", str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class SaveOrder:
-    """Say what to save. Of the agent's home, `keep` is saved except `drop`."""
+    """Say what to save. Of the agent's home, `keep` is saved except `drop` and files that hold one of `secrets`."""
 
     session_id: UUID
     snapshot_id: UUID
@@ -48,6 +49,7 @@ class SaveOrder:
     home: bytes
     keep: list[str]
     drop: list[str]
+    secrets: list[str] = field(default_factory=list, repr=False)
 
 
 def unchanged_receipt(head: Manifest, digest: str, *, skipped: Sequence[Skip], began: float) -> dict[str, Any]:
@@ -88,12 +90,17 @@ def _receipt(manifest: Manifest, digest: str, *, skipped: Sequence[Skip], began:
         "manifestDigest": digest,
         "skipped": [
             {"root": root, "path": path_text(os.fsencode(path)), "reason": reason}
-            for root, path, reason in skipped[:MOST_SKIPPED]
+            for root, path, reason in sorted(skipped, key=_is_no_secret)[:MOST_SKIPPED]
         ],
         "skippedTotal": len(skipped),
         "unreadable": sum(reason == "unreadable" for _, _, reason in skipped),
         "seconds": round(time.monotonic() - began, 3),
     }
+
+
+def _is_no_secret(skip: Skip) -> bool:
+    """Sort what people must learn first: the receipt names MOST_SKIPPED paths."""
+    return skip[2] not in (LEFT_OUT_OF_HOME, FOUND_IN_FILE)
 
 
 def count_changed(head: Manifest | None, manifest: Manifest) -> int:

@@ -1,9 +1,10 @@
-"""Choose which paths of an agent's home are saved: the paths that the registry's providers keep, and never a login."""
+"""Choose what of an agent's home is saved: the paths that the registry's providers keep, and never a login or a secret
+value."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from executor.process.settings import ProviderSettings
 
@@ -27,10 +28,12 @@ LOGINS = frozenset(
 
 @dataclass(frozen=True)
 class HomeFilter:
-    """List paths below the home: save `keep` and everything below, except `drop`."""
+    """List paths below the home: save `keep` and everything below, except `drop` and files that hold one of
+    `secrets`."""
 
     keep: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 def load_home_filter(settings: ProviderSettings, environment: Mapping[str, str]) -> HomeFilter:
@@ -44,4 +47,5 @@ def load_home_filter(settings: ProviderSettings, environment: Mapping[str, str])
     providers = registry.providers.values()
     keep = {path for provider in providers for path in provider.keep}
     drop = {file.path for provider in providers for file in provider.files} | LOGINS
-    return HomeFilter(tuple(sorted(keep)), tuple(sorted(drop)))
+    secrets = registry.secrets() | settings.own_secrets
+    return HomeFilter(tuple(sorted(keep)), tuple(sorted(drop)), tuple(sorted(secrets)))

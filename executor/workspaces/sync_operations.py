@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import ClassVar
 from uuid import UUID
@@ -256,9 +257,7 @@ class SyncOperations:
         watching = asyncio.create_task(self._give_up_when_abandoned(operation, snapshotter))
         try:
             home_filter = await asyncio.to_thread(self._load_home_filter)
-            result = await snapshotter.run(
-                {"kind": operation.kind, **order, **self._roots, "keep": home_filter.keep, "drop": home_filter.drop}
-            )
+            result = await snapshotter.run({"kind": operation.kind, **order, **self._roots, **asdict(home_filter)})
             self._record(operation, result)
         except RunyardError as error:
             result = SnapshotterResult(code=error.problem_code, error=error.detail)

@@ -13,12 +13,12 @@ from typing import Literal
 from uuid import UUID
 
 from handlers.event_log import append_of_worker, hold_session
-from handlers.workspaces.sync_events import log_synced
+from handlers.workspaces.sync_events import log_secrets, log_synced
 from schema.errors import Unavailable
 from schema.rows import RunRow, SavingRow, SnapshotRow
 from schema.sql import Conn, execute, fetch_all, fetch_one, jsonb
 from schema.wire import Json, rfc3339
-from schema.workspace_api import SyncReason, SyncReceipt
+from schema.workspace_api import LEFT_OUT_OF_HOME, SyncReason, SyncReceipt
 
 COALESCE_SECONDS = 2.0
 """How long a sync requested by a message waits for further messages."""
@@ -222,6 +222,7 @@ def commit_sync(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> Committed
         covers=covers,
         failed=failure is not None,
     )
+    log_secrets(conn, begun.lease.session_id, receipt, known=begun.head.skipped if begun.head else [])
     log_synced(
         conn, begun.lease.session_id, receipt, head=head, run_id=begun.run_id, reason=begun.reason, since=begun.seq
     )
@@ -284,7 +285,14 @@ def _landed(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> UUID:
     """Return the snapshot with the synced state: a new one, or the head if nothing has changed."""
     if receipt.unchanged and begun.head is not None:
         if begun.at_rest:
-            execute(conn, "confirm_snapshot", id=begun.head.id, session_id=begun.lease.session_id, seq=begun.seq)
+            execute(
+                conn,
+                "confirm_snapshot",
+                id=begun.head.id,
+                session_id=begun.lease.session_id,
+                seq=begun.seq,
+                skipped=jsonb(_skipped(begun, receipt)),
+            )
         return begun.head.id
     execute(
         conn,
@@ -300,8 +308,17 @@ def _landed(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> UUID:
         bytes=receipt.bytes,
         changed=receipt.changed,
         uploaded_bytes=receipt.uploaded_bytes,
-        skipped=jsonb([path.to_json() for path in receipt.skipped[:SKIPPED_KEPT]]),
+        skipped=jsonb(_skipped(begun, receipt)),
         objects=receipt.objects,
         manifest_digest=receipt.manifest_digest,
     )
     return receipt.snapshot_id
+
+
+def _skipped(begun: BegunSync, receipt: SyncReceipt) -> list[Json]:
+    """Return the paths that the snapshot lacks. A save beside a live agent does not read its home: the files that the
+    last save left out there are kept."""
+    skipped = [path.to_json() for path in receipt.skipped[:SKIPPED_KEPT]]
+    if not begun.at_rest and begun.head is not None:
+        skipped += [path for path in begun.head.skipped if path["reason"] == LEFT_OUT_OF_HOME]
+    return skipped[:SKIPPED_KEPT]

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from handlers.event_log import append_of_worker
 from schema.sql import Conn, fetch_value
 from schema.wire import Json
-from schema.workspace_api import SyncReason, SyncReceipt
+from schema.workspace_api import FOUND_IN_FILE, LEFT_OUT_OF_HOME, SyncReason, SyncReceipt
+
+PATHS_NAMED = 10
+_SECRETS = {
+    FOUND_IN_FILE: (
+        "secret_in_workspace",
+        "These files of the workspace hold a secret value and are saved with it. Remove it, or change the secret:",
+    ),
+    LEFT_OUT_OF_HOME: (
+        "secret_in_home",
+        "These files of the agent's home hold a secret value and are not saved:",
+    ),
+}
 
 
 def log_synced(
@@ -37,3 +50,15 @@ def log_synced(
     if run_id is not None:
         data |= {"runId": str(run_id), "runNumber": fetch_value(conn, "run_number", run_id=run_id)}
     append_of_worker(conn, session_id, "workspace.synced", data)
+
+
+def log_secrets(conn: Conn, session_id: UUID, receipt: SyncReceipt, *, known: Sequence[Json]) -> None:
+    """Warn of files with secret values, once for each of the home's files. `known` are the paths that the last snapshot
+    lacks."""
+    named = [path for path in receipt.skipped if path.reason in _SECRETS and path.to_json() not in known]
+    for reason, (code, sentence) in _SECRETS.items():
+        paths = [repr(path.path) for path in named if path.reason == reason]
+        if paths:
+            more = [f"{len(paths) - PATHS_NAMED} more"] if len(paths) > PATHS_NAMED else []
+            message = f"{sentence} {', '.join([*paths[:PATHS_NAMED], *more])}."
+            append_of_worker(conn, session_id, "run.warning", {"code": code, "message": message})

@@ -172,7 +172,7 @@ WHERE session_id = %(session_id)s;
 -- name: confirm_snapshot
 -- A later scan without a live agent found exactly this state again.
 UPDATE snapshots
-SET seq = GREATEST(seq, %(seq)s), at_rest = true
+SET seq = GREATEST(seq, %(seq)s), at_rest = true, skipped = %(skipped)s
 WHERE id = %(id)s AND session_id = %(session_id)s;
 
 -- name: record_synced

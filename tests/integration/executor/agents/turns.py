@@ -138,6 +138,7 @@ class SessionFolders:
         silent_seconds: float = 0,
         silence_told_seconds: float = 10,
         late_seconds: float = 2,
+        secrets: frozenset[str] = frozenset(),
         **options: object,
     ) -> Took:
         """Run one turn to its end."""
@@ -158,6 +159,7 @@ class SessionFolders:
             silent_seconds=silent_seconds,
             silence_told_seconds=silence_told_seconds,
             late_seconds=late_seconds,
+            secrets=secrets,
         )
 
         async def act() -> Took:

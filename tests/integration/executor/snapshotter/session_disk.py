@@ -58,6 +58,7 @@ class SessionDisk:
     digests: dict[UUID | None, str] = field(default_factory=dict)
     keep: tuple[str, ...] = ("kept",)
     drop: tuple[str, ...] = ("kept/secret",)
+    secrets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.workspace.mkdir(parents=True)
@@ -83,6 +84,7 @@ class SessionDisk:
             home=os.fsencode(self.home),
             keep=list(self.keep),
             drop=list(self.drop),
+            secrets=list(self.secrets),
         )
         outcome = save(order, index=self.index, channel=DirectChannel(self.objects))
         if outcome.index is not None:
@@ -116,6 +118,7 @@ class SessionDisk:
             digests=self.digests,
             keep=self.keep,
             drop=self.drop,
+            secrets=self.secrets,
         )
 
     def manifest(self) -> Manifest:

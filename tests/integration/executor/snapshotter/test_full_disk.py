@@ -33,7 +33,13 @@ def run_engine(disk: SessionDisk, order: dict[str, Any], *, largest_file: int) -
     )
     resource.prlimit(engine.pid, resource.RLIMIT_FSIZE, (largest_file, largest_file))
     os.close(index_out)
-    roots = {"workspace": str(disk.workspace), "home": str(disk.home), "keep": disk.keep, "drop": disk.drop}
+    roots = {
+        "workspace": str(disk.workspace),
+        "home": str(disk.home),
+        "keep": disk.keep,
+        "drop": disk.drop,
+        "secrets": [],
+    }
     ids = {"sessionId": str(disk.session_id), "snapshotId": str(uuid4())}
     say(engine, {**ids, **roots, "indexIn": None, "indexOut": index_out, **order})
     assert engine.stdout is not None

@@ -285,3 +285,25 @@ def test_a_lost_index_costs_nothing_but_reading(worker: Worker, objects: Objects
     shutil.rmtree(worker.workspace)
     failed = see_through(worker, objects, ask_to_sync(worker, head=head))
     assert (failed["state"], failed["code"]) == ("failed", "not_possible")
+
+
+def test_a_file_of_the_home_with_a_providers_key_never_leaves_the_worker(
+    make_worker: Callable[..., Worker], objects: Objects
+) -> None:
+    key = "sk-live-0123456789-abcdef"
+    worker = make_worker(OPENAI_API_KEY=key)
+    worker.start()
+    shell = worker.folder / "home" / ".codex" / "shell_snapshots"
+    shell.mkdir(parents=True)
+    (shell / "1.sh").write_text(f"export OPENAI_API_KEY={key}")
+    (shell.parent / "history.jsonl").write_text("{}")
+    (worker.workspace / ".env").write_text(f"OPENAI_API_KEY={key}")
+
+    receipt = saved(worker, objects)
+
+    assert receipt["files"] == 2
+    assert [(path["path"], path["reason"]) for path in receipt["skipped"]] == [
+        (".env", "holds_secret"),
+        (".codex/shell_snapshots/1.sh", "secret_left_out"),
+    ]
+    assert key not in worker.log.read_text()

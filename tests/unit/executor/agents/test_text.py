@@ -7,7 +7,17 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executor.agents.text import BoundedText, Redaction, clean_json, clean_text, cut_json, cut_text, split_text
+from executor.agents.text import (
+    MOST_HELD,
+    BoundedText,
+    HeldText,
+    Redaction,
+    clean_json,
+    clean_text,
+    cut_json,
+    cut_text,
+    split_text,
+)
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=[])))
@@ -81,3 +91,41 @@ def test_secrets_are_hidden_longest_first() -> None:
 
     assert redaction.hide("password-long and password") == "[secret] and [secret]"
     assert Redaction([]).hide("nothing") == "nothing"
+
+
+def test_secrets_are_hidden_in_every_text_of_a_json_value() -> None:
+    redaction = Redaction(["password-1"])
+    value = {"password-1": ["see password-1", 3, None], "other": {"a": "b"}}
+
+    assert redaction.hide_json(value) == {"[secret]": ["see [secret]", 3, None], "other": {"a": "b"}}
+    assert redaction.hide_json(value["other"]) is value["other"]
+
+
+@given(st.data())
+def test_a_secret_is_hidden_however_a_text_is_split(data: st.DataObject) -> None:
+    text = "my pass is password-long-1, and password-1 too; pass"
+    cuts = sorted(data.draw(st.lists(st.integers(min_value=0, max_value=len(text)))))
+    held = HeldText(Redaction(["password-1", "password-long-1"]))
+
+    shown = [held.add(text[start:end]) for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+
+    assert "".join(shown) + held.end() == "my pass is [secret], and [secret] too; pass"
+
+
+def test_text_is_held_back_only_while_it_could_begin_a_secret() -> None:
+    held = HeldText(Redaction(["password-1"]))
+
+    assert [held.add(piece) for piece in ("a pass", "able road", " pass", "word-1", "!")] == [
+        "a ",
+        "passable road",
+        " ",
+        "[secret]",
+        "!",
+    ]
+    assert held.end() == ""
+
+
+def test_line_ends_cannot_hold_back_a_text_for_ever() -> None:
+    held = HeldText(Redaction(["password-1"]))
+
+    assert held.add("pass" + "\n" * MOST_HELD) == "pass" + "\n" * MOST_HELD

@@ -10,6 +10,7 @@ from acp.schema import SessionNotification
 
 from executor.agents.agent_folders import AgentFolders
 from executor.agents.provider import Dialect
+from executor.agents.text import NOTHING_HIDDEN, Redaction
 from executor.agents.todos import TodoList
 from executor.agents.translate import MOST_GIVEN_UP, Translation
 from executor.agents.usage import UsageMeter
@@ -22,9 +23,9 @@ A = {"root": "workspace", "relativePath": "a"}
 class Told:
     """A translation and what it said."""
 
-    def __init__(self, dialect: Dialect = "acp") -> None:
+    def __init__(self, dialect: Dialect = "acp", redaction: Redaction = NOTHING_HIDDEN) -> None:
         self.events: list[tuple[str, Json]] = []
-        self.translation = Translation(self._say, UsageMeter(None), TodoList("plan"), FOLDERS, dialect)
+        self.translation = Translation(self._say, UsageMeter(None), TodoList("plan"), FOLDERS, dialect, redaction)
 
     def _say(self, type_: str, data: Wire) -> None:
         self.events.append((type_, data.to_json()))
@@ -194,3 +195,34 @@ def test_blocks_that_are_not_text_have_a_word() -> None:
     told.take(sessionUpdate="agent_message_chunk", content={"type": "resource_link", "name": "a", "uri": "file:///a"})
 
     assert [one["text"] for one in told.of("message.delta")] == ["[image: image/png]", "[a](file:///a)"]
+
+
+def test_a_secret_that_is_split_over_deltas_is_hidden() -> None:
+    told = Told(redaction=Redaction(["password-1"]))
+    for piece in ("It is pass", "wo", "rd-1, ", "and the next is pass"):
+        told.text(piece, "1")
+    told.translation.end_message("end_turn")
+
+    assert "".join(delta["text"] for delta in told.of("message.delta")) == "It is [secret], and the next is pass"
+    assert told.types()[-1] == "message.stop"
+
+
+def test_a_secret_that_is_split_over_pieces_of_a_terminal_is_hidden() -> None:
+    told = Told(redaction=Redaction(["password-1"]))
+    told.take(sessionUpdate="tool_call", toolCallId="c", title="env", status="in_progress")
+    for piece in ("KEY=pass", "word-1\nEND=pass"):
+        told.take(sessionUpdate="tool_call_update", toolCallId="c", _meta={"terminal_output_delta": {"data": piece}})
+    told.take(sessionUpdate="tool_call_update", toolCallId="c", status="completed")
+
+    outputs = [update.get("output") for update in told.of("tool.update")]
+    assert outputs[-1] == "KEY=[secret]\nEND=pass"
+    assert not [output for output in outputs if output and "KEY=pass" in output]
+
+
+def test_the_end_of_an_unfinished_output_waits_while_it_could_begin_a_secret() -> None:
+    told = Told(redaction=Redaction(["password-1"]))
+    told.take(sessionUpdate="tool_call", toolCallId="c", title="env", status="in_progress")
+    told.take(sessionUpdate="tool_call_update", toolCallId="c", status="in_progress", rawOutput="KEY=passw")
+    told.take(sessionUpdate="tool_call_update", toolCallId="c", status="completed", rawOutput="KEY=passw")
+
+    assert [update["output"] for update in told.of("tool.update")] == ["KEY=", "KEY=passw"]
