@@ -23,6 +23,9 @@ class MaskedListener:
     def say(self, type_: str, data: Wire) -> None:
         self._listener.say(type_, masked(data, self._redaction))
 
+    def say_late(self, type_: str, data: Wire) -> None:
+        self._listener.say_late(type_, masked(data, self._redaction))
+
     async def begin(self, started: RunStarted) -> None:
         await self._listener.begin(masked(started, self._redaction))
 
