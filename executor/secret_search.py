@@ -23,7 +23,7 @@ _MEMORY = 64 << 20
 """Bytes that the search program may use. Beyond them RE2 runs without a cache of states, still in linear time."""
 _LINE_END = re.compile(rb"[\r\n]")
 
-Span = tuple[int, int]
+SecretSpan = tuple[int, int]
 """The first byte of a found value, and the byte after its last."""
 
 
@@ -49,7 +49,7 @@ class SecretSearch:
         """Tell whether the bytes hold a secret value."""
         return bool(self._spellings) and self._program.search(_without_line_ends(data)) is not None
 
-    def spans(self, data: bytes) -> list[Span]:
+    def spans(self, data: bytes) -> list[SecretSpan]:
         """Return where secret values stand, in order and without overlap."""
         if not self._spellings:
             return []
@@ -111,7 +111,7 @@ def _without_line_ends(data: bytes) -> bytes:
     return data.replace(b"\n", b"").replace(b"\r", b"")
 
 
-def _with_line_ends(spans: list[Span], data: bytes) -> list[Span]:
+def _with_line_ends(spans: list[SecretSpan], data: bytes) -> list[SecretSpan]:
     """Return the spans as positions in `data`, when they are positions in it without its line ends."""
     before = [match.start() - number for number, match in enumerate(_LINE_END.finditer(data))]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from operator import is_
 from typing import Any
 
-from executor.secret_search import SecretSearch, Span
+from executor.secret_search import SecretSearch, SecretSpan
 
 OUTPUT_LIMIT = 64 * 1024
 """Bytes kept of one tool output or input. A longer one keeps head and tail with a note between."""
@@ -185,7 +185,7 @@ class HeldText:
         return self._redaction.hide(held)
 
 
-def _replaced(data: bytes, spans: list[Span]) -> str:
+def _replaced(data: bytes, spans: list[SecretSpan]) -> str:
     """Return the text of the UTF-8 bytes, with HIDDEN in place of each span."""
     kept, at = [], 0
     for start, end in spans:

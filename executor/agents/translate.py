@@ -27,7 +27,7 @@ from schema.events import MessageDelta, MessageStop, RunWarning, Usage
 from schema.wire import Wire
 
 Say = Callable[[str, Wire], None]
-Role = Literal["assistant", "thought", "user"]
+Speaker = Literal["assistant", "thought", "user"]
 LAST_WORDS = 1000
 """Characters kept of the agent's last message, for the reason of a failed turn."""
 MOST_GIVEN_UP = 10
@@ -51,7 +51,7 @@ class Translation:
         self._retries_for_ever = dialect == "opencode"
         self._meter = meter
         self._todos = todos
-        self._message: tuple[str, Role, str | None] | None = None
+        self._message: tuple[str, Speaker, str | None] | None = None
         self._held = HeldText(redaction)
         self._tools = ToolCalls(folders, redaction)
         self._usage: Usage | None = None
@@ -148,7 +148,7 @@ class Translation:
         for event in self._tools.end_open():
             self._say("tool.update", event)
 
-    def _take_text(self, role: Role, chunk: AgentMessageChunk | AgentThoughtChunk) -> None:
+    def _take_text(self, role: Speaker, chunk: AgentMessageChunk | AgentThoughtChunk) -> None:
         text = cut_text(text_of_block(chunk.content), CHUNK_LIMIT)
         if not text:
             return

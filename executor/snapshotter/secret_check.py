@@ -8,7 +8,7 @@ from executor.secret_search import SecretSearch
 from executor.snapshotter.stable_read import NotReadable
 from schema.workspace_api import FOUND_IN_FILE, LEFT_OUT_OF_HOME
 
-Piece = tuple[int, bytes]
+FilePiece = tuple[int, bytes]
 """offset, bytes"""
 
 
@@ -33,10 +33,10 @@ class SecretCheck:
         if self._leaves_out:
             raise NotReadable(LEFT_OUT_OF_HOME)
 
-    def pieces(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+    def pieces(self, pieces: Iterator[FilePiece]) -> Iterator[FilePiece]:
         """Yield a file's pieces, each once it and the start of the next are checked. Raises as `take` does."""
         window = 2 * self._search.longest  # a value over the border of two pieces, with line ends in it
-        before: Piece | None = None
+        before: FilePiece | None = None
         for piece in pieces:
             self.take(piece[1])
             if before is not None:
