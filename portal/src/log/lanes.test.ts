@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Envelope } from "./events";
-import { axisOf, lanesOf, placeOn } from "./lanes";
+import { axisOf, lanesOf, placeOn, ticksOf } from "./lanes";
 
 const START = Date.UTC(2026, 0, 1);
 
@@ -52,9 +52,35 @@ describe("axisOf", () => {
     expect(axis[0]).toMatchObject({ isFolded: false });
   });
 
+  it("folds the wait of a call for its answer, though the call is open", () => {
+    const asked = run.map((one) => (one.type === "human_loop.requested" ? { ...one, data: { ...one.data, toolCall: { toolCallId: "c" } } } : one));
+    expect(axisOf(lanesOf(asked, 0)).filter((part) => part.isFolded)).toMatchObject([{ from: START + 6_000, to: START + 7_206_000 }]);
+    const beside = asked.map((one) => (one.type === "human_loop.requested" ? { ...one, data: { ...one.data, toolCall: { toolCallId: "other" } } } : one));
+    expect(axisOf(lanesOf(beside, 0)).filter((part) => part.isFolded)).toEqual([]);
+  });
+
   it("keeps the order of times", () => {
     const axis = axisOf(lanesOf(parked, 0));
     const places = [0, 1, 3, 5, 6, 100, 7206, 7207, 7209].map((second) => placeOn(axis, START + second * 1000));
     expect(places).toEqual([...places].sort((a, b) => a - b));
+  });
+});
+
+describe("ticksOf", () => {
+  const second = (at: number): number => (at - START) / 1000;
+
+  it("are round times since the beginning, and none in a folded wait", () => {
+    const axis = [
+      { from: START, to: START + 6_000, start: 0, width: 6_000, isFolded: false },
+      { from: START + 6_000, to: START + 7_206_000, start: 6_000, width: 400, isFolded: true },
+      { from: START + 7_206_000, to: START + 7_210_000, start: 6_400, width: 4_000, isFolded: false },
+    ];
+    expect(ticksOf(axis, { share: 1, most: 5 }).map(second)).toEqual([0, 2, 4, 6, 7206, 7208, 7210]);
+    expect(ticksOf(axis, { share: 1, most: 2 }).map(second)).toEqual([0, 5, 7210]);
+  });
+
+  it("come closer as one zooms in", () => {
+    const axis = axisOf(lanesOf(run.slice(0, 5), START + 10_000));
+    expect(ticksOf(axis, { share: 0.1, most: 5 }).length).toBeGreaterThan(ticksOf(axis, { share: 1, most: 5 }).length);
   });
 });

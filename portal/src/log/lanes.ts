@@ -14,6 +14,8 @@ export interface Span {
   seq: number;
   isOpen: boolean;
   isFailed: boolean;
+  /** The call itself, or the call that a question is about. */
+  toolCallId?: string;
 }
 
 export interface Mark {
@@ -42,10 +44,10 @@ class Builder {
   readonly spans: Span[] = [];
   readonly #open = new Map<string, Span>();
 
-  begin(key: string, lane: Lane, title: string, event: Envelope): void {
+  begin(key: string, lane: Lane, title: string, event: Envelope, toolCallId = ""): void {
     if (this.#open.has(key)) return;
     const at = Date.parse(event.at);
-    const span = { id: `${key}@${event.seq}`, lane, title, from: at, to: at, seq: event.seq, isOpen: true, isFailed: false };
+    const span = { id: `${key}@${event.seq}`, lane, title, from: at, to: at, seq: event.seq, isOpen: true, isFailed: false, ...(toolCallId && { toolCallId }) };
     this.#open.set(key, span);
     this.spans.push(span);
   }
@@ -99,8 +101,8 @@ function step(builder: Builder, event: Envelope): void {
   else if (type === "run.started") ["queue", "worker", "restore"].forEach((key) => builder.end(key, event));
   else if (type === "message.delta") builder.begin(`message ${text(data.messageId)}`, "model", text(data.role), event);
   else if (type === "message.stop") builder.end(`message ${text(data.messageId)}`, event);
-  else if (type === "tool.call") builder.begin(`tool ${text(data.toolCallId)}`, "tools", text(data.title), event);
-  else if (type === "human_loop.requested") builder.begin(`ask ${text(data.requestId)}`, "you", text(data.title), event);
+  else if (type === "tool.call") builder.begin(`tool ${text(data.toolCallId)}`, "tools", text(data.title), event, text(data.toolCallId));
+  else if (type === "human_loop.requested") builder.begin(`ask ${text(data.requestId)}`, "you", text(data.title), event, text((data.toolCall as { toolCallId?: unknown } | null | undefined)?.toolCallId));
   else if (type === "human_loop.resolved") builder.end(`ask ${text(data.requestId)}`, event, data.decision === "deny");
   else if (type === "workspace.synced" && typeof data.seconds === "number") builder.whole("saving", type, event, data.seconds * 1000);
   else if (type === "run.finished") builder.endAll(event);
@@ -121,14 +123,16 @@ const FOLD_FROM_MS = 60_000;
 
 /** The axis with waits and gaps of more than a minute folded, so that a night does not flatten a run. */
 export function axisOf(lanes: Lanes): Stretch[] {
-  const busy = lanes.spans.filter((span) => span.lane !== "you" && span.lane !== "queue").map((span) => [span.from, span.to] as const);
+  const waits = lanes.spans.filter((span) => span.lane === "you");
+  const busy = lanes.spans.filter((span) => span.lane !== "you" && span.lane !== "queue");
   const edges = [lanes.from, lanes.to, ...lanes.spans.flatMap((span) => [span.from, span.to])];
   const times = [...new Set(edges)].filter(Number.isFinite).sort((a, b) => a - b);
   const parts: { from: number; to: number; isFolded: boolean }[] = [];
   for (let at = 1; at < times.length; at++) {
     const from = times[at - 1] ?? 0;
     const to = times[at] ?? 0;
-    const isIdle = !busy.some(([begin, end]) => begin < to && end > from);
+    const isWaiting = (call: Span): boolean => waits.some((wait) => wait.toolCallId !== undefined && wait.toolCallId === call.toolCallId && wait.from < to && wait.to > from);
+    const isIdle = !busy.some((span) => span.from < to && span.to > from && !isWaiting(span));
     const last = parts.at(-1);
     if (last && last.isFolded === isIdle) last.to = to;
     else parts.push({ from, to, isFolded: isIdle });
@@ -149,4 +153,17 @@ export function placeOn(axis: readonly Stretch[], time: number): number {
     if (time <= part.to) return part.start + (part.width * Math.max(0, time - part.from)) / Math.max(1, part.to - part.from);
   const last = axis.at(-1);
   return last ? last.start + last.width : 0;
+}
+
+const STEPS_MS = [100, 200, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000, 3_600_000, 7_200_000, 14_400_000];
+
+/** Round times since the beginning, about `most` of them in the part of the axis that is seen; none in what is folded. */
+export function ticksOf(axis: readonly Stretch[], { share, most }: { share: number; most: number }): number[] {
+  const begin = axis[0]?.from ?? 0;
+  const open = axis.filter((part) => !part.isFolded);
+  const seen = open.reduce((sum, part) => sum + part.width, 0) * share;
+  const step = STEPS_MS.find((one) => seen / one <= most) ?? Math.ceil(seen / most / 86_400_000) * 86_400_000;
+  const ticks: number[] = [];
+  for (const part of open) for (let at = Math.ceil((part.from - begin) / step) * step; begin + at <= part.to; at += step) ticks.push(begin + at);
+  return [...new Set(ticks)];
 }

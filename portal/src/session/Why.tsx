@@ -25,7 +25,7 @@ export function WhyDialog({ kind, id, onClose }: { kind: Kind; id: string; onClo
 export function Why({ kind, id }: { kind: Kind; id: string }) {
   const { t } = useTranslation();
   const why = useWhy(kind, id);
-  const blocked = useBlocked(why.data);
+  const { blocked, said } = useBlocked(why.data);
   if (why.error) return <ErrorNote error={why.error} onRetry={() => void why.refetch()} />;
   if (!why.data) return <Skeleton />;
   const { nextDeadline } = why.data;
@@ -34,18 +34,19 @@ export function Why({ kind, id }: { kind: Kind; id: string }) {
       <p className={styles.reason}>{whyOf(why.data)}</p>
       {blocked.length > 0 && <ul className={styles.blocked}>{blocked.map((one) => <li key={one}>{one}</li>)}</ul>}
       {nextDeadline && <p className={styles.soft}>{t("why.next", { when: dateTime(nextDeadline) })}</p>}
-      <Details why={why.data} />
+      <Details why={why.data} said={said} />
     </div>
   );
 }
 
-function Details({ why: { owner, nextJob, history } }: { why: WhyAnswer }) {
+function Details({ why: { owner, nextJob, history }, said }: { why: WhyAnswer; said: readonly string[] }) {
   const { t } = useTranslation();
   const who = useWho(owner ?? null);
-  if (!owner && !nextJob && history.length === 0) return null;
+  if (!owner && !nextJob && history.length === 0 && said.length === 0) return null;
   return (
     <details className={styles.details}>
       <summary>{t("why.details")}</summary>
+      {said.map((one) => <p key={one} className={styles.soft} lang="en">{one}</p>)}
       <dl className={styles.facts}>
         {nextJob && <><dt>{t("why.job")}</dt><dd><code>{nextJob}</code></dd></>}
         {owner && <><dt>{t("why.owner")}</dt><dd>{owner.startsWith("user:") ? who : owner}</dd></>}
@@ -64,13 +65,21 @@ function Details({ why: { owner, nextJob, history } }: { why: WhyAnswer }) {
 const RUN_BEFORE = /^run [0-9a-f-]{36}, which is (\w+)$/;
 const REQUEST = /^request [0-9a-f-]{36}: /;
 
+interface Blocked {
+  blocked: string[];
+  /** What the server says in its own language only. */
+  said: string[];
+}
+
 /** What the next step waits for, without the ids that only programs need, and without what the reason says. */
-function useBlocked(why: WhyAnswer | undefined): string[] {
-  const { t } = useTranslation();
-  if (!why) return [];
-  const others = why.blockedBy.filter((one) => one !== why.reason);
-  return others.map((one) => {
+function useBlocked(why: WhyAnswer | undefined): Blocked {
+  const { t, i18n } = useTranslation();
+  const found: Blocked = { blocked: [], said: [] };
+  for (const one of why?.blockedBy ?? []) {
     const status = RUN_BEFORE.exec(one)?.[1];
-    return status ? t("why.before", { status: t(`status.${status as RunStatus}`) }) : one.replace(REQUEST, "");
-  });
+    if (status) found.blocked.push(t("why.before", { status: t(`status.${status as RunStatus}`) }));
+    else if (REQUEST.test(one)) found.blocked.push(one.replace(REQUEST, ""));
+    else if (one !== why?.reason) (i18n.language === "en" ? found.blocked : found.said).push(one);
+  }
+  return found;
 }

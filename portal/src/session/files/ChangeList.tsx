@@ -45,5 +45,5 @@ export function ChangeList({ sessionId, comparison, path, onChoose }: ChangeList
 
 export function Counts({ added, removed }: { added?: number | null | undefined; removed?: number | null | undefined }) {
   if (added == null || removed == null) return null;
-  return <span className={styles.counts}><span className={styles.added}>+{added}</span> <span className={styles.removed}>{`−${removed}`}</span></span>;
+  return <span className={styles.counts}>{(added > 0 || removed === 0) && <span className={styles.added}>+{added}</span>}{removed > 0 && <span className={styles.removed}>{` −${removed}`}</span>}</span>;
 }

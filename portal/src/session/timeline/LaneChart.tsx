@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useRef, useState, type KeyboardEvent, type PointerEvent } from "react";
 import { useTranslation } from "react-i18next";
-import { axisOf, LANES, placeOn, type Lanes, type Span } from "../../log/lanes";
+import { axisOf, LANES, placeOn, ticksOf, type Lanes, type Span } from "../../log/lanes";
 import { duration, timeOfDay } from "../../words/numbers";
 import styles from "./Timeline.module.css";
 import { titleOf } from "./Timeline";
@@ -15,6 +15,7 @@ interface LaneChartProps {
 
 const ROW = 26;
 const HEAD = 22;
+const FOOT = 20;
 const LABEL = 74;
 const LEAST = 2;
 const CLOSEST = 1 / 400;
@@ -28,7 +29,8 @@ export function LaneChart({ lanes, isNarrow, selected, onSelect, onOpen }: LaneC
   const svg = useRef<SVGSVGElement>(null);
   const drag = useRef<{ x: number; from: number } | null>(null);
   const width = isNarrow || matchMedia("(max-width: 699px)").matches ? 340 : 1000;
-  const height = HEAD + LANES.length * ROW;
+  const bottom = HEAD + LANES.length * ROW;
+  const height = bottom + FOOT;
   const inner = width - LABEL;
   const x = (time: number): number => LABEL + ((placeOn(axis, time) / whole - view.from) / view.share) * inner;
   useEffect(() => {
@@ -86,15 +88,21 @@ export function LaneChart({ lanes, isNarrow, selected, onSelect, onOpen }: LaneC
           </g>
         ))}
         <g clipPath="url(#lanes)">
+          {ticksOf(axis, { share: view.share, most: width < 500 ? 4 : 8 }).map((at) => (
+            <g key={at}>
+              <line x1={x(at)} x2={x(at)} y1={HEAD} y2={bottom} className={styles.rule} />
+              <text x={x(at) + 3} y={bottom + 14} className={styles.small}>{at === lanes.from ? "0" : duration(at - lanes.from).replace(/[.,]0(?=\D)/, "")}</text>
+            </g>
+          ))}
           {lanes.attempts.map((one) => (
             <g key={one.number}>
-              <line x1={x(one.from)} x2={x(one.from)} y1={0} y2={height} className={styles.attempt} />
+              <line x1={x(one.from)} x2={x(one.from)} y1={0} y2={bottom} className={styles.attempt} />
               {lanes.attempts.length > 1 && <text x={x(one.from) + 4} y={12} className={styles.small}>{t("timeline.attempt", { number: one.number })}</text>}
             </g>
           ))}
           {axis.filter((part) => part.isFolded).map((part) => (
             <g key={part.from}>
-              <rect x={x(part.from)} y={0} width={Math.max(LEAST, x(part.to) - x(part.from))} height={height} className={styles.folded} />
+              <rect x={x(part.from)} y={0} width={Math.max(LEAST, x(part.to) - x(part.from))} height={bottom} className={styles.folded} />
               <text x={(x(part.from) + x(part.to)) / 2} y={12} textAnchor="middle" className={styles.small}>{duration(part.to - part.from)}</text>
             </g>
           ))}
