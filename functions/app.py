@@ -25,6 +25,7 @@ from functions.http.openapi import describe
 from functions.http.parsing import ApiRequest
 from functions.http.path_ids import PathIdConverter, methods_of_fixed_path
 from functions.http.problems import answer_with_problems
+from functions.http.request_guard import RequestGuard, known_hosts
 from functions.http.strict_json import StrictJson
 from functions.http.tracing import trace_requests
 from functions.human_loop.routes import human_loop
@@ -140,4 +141,6 @@ def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> A
     app.wsgi_app = FastPath(app.wsgi_app, process)  # type: ignore[assignment, method-assign]
     if worker_bind := settings.worker_address:
         app.wsgi_app = ExecutorPort(app.wsgi_app, host=worker_bind[0], port=worker_bind[1])  # type: ignore[assignment, method-assign]
+    hosts = known_hosts(settings) if process.is_resident else None
+    app.wsgi_app = RequestGuard(app.wsgi_app, hosts=hosts, proxies=settings.proxy_networks)  # type: ignore[assignment, method-assign]
     return app

@@ -26,6 +26,7 @@ threads = _settings.api_threads
 # Of each port. Only whole requests take threads, so there may be far more connections than threads.
 worker_connections = most_peers(raise_open_files())
 keepalive = 15
+forwarded_allow_ips = ""  # RUNYARD_TRUSTED_PROXIES says whom the app believes (functions/http/request_guard.py)
 limit_request_line = 0  # the door limits the whole head, and a path of a file takes three bytes a byte
 timeout = 60
 graceful_timeout = 10

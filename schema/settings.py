@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -40,6 +41,37 @@ IdleStopSeconds = Annotated[
         le=LONGEST_SECONDS,
         description="Save and stop a session worker after N seconds without a run. 0 disables it. "
         "An app's limits override it.",
+    ),
+]
+
+
+def _networks(value: str) -> str:
+    networks_of(value)
+    return value
+
+
+def networks_of(value: str) -> list[IPv4Network | IPv6Network]:
+    """Return the networks of a list with commas. Raises ValueError."""
+    try:
+        return [ip_network(part.strip()) for part in value.split(",") if part.strip()]
+    except ValueError:
+        raise ValueError("must be addresses or networks with commas between them, such as 10.0.0.0/8") from None
+
+
+AllowedHosts = Annotated[
+    str,
+    Field(
+        description="Further host names of the API, with commas between them. Requests that name another host than "
+        "these, that of `RUNYARD_PUBLIC_URL`, that of `RUNYARD_WORKER_BIND` or loopback are refused with 421. "
+        "Signed callbacks, `/health` and `/ready` are served under every name."
+    ),
+]
+TrustedProxies = Annotated[
+    str,
+    AfterValidator(_networks),
+    Field(
+        description="Addresses or networks of reverse proxies, with commas between them. `X-Forwarded-For`, `-Host` "
+        "and `-Proto` count from these alone."
     ),
 ]
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+import structlog
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
 from functions.runtime.peer_socket import PeerSocket
@@ -123,6 +124,11 @@ class Door(ThreadWorker):  # type: ignore[misc]
         peer.parser = peer.reader.whole()
         peer.sock.read_ahead = peer.reader.rest
         self.enqueue_req(peer)
+
+    def handle(self, conn: Peer) -> Any:
+        """Serve a request in a thread, whose log lines must not name the ids of its last request."""
+        structlog.contextvars.clear_contextvars()
+        return super().handle(conn)
 
     def enqueue_req(self, conn: Peer) -> None:
         future = conn.port.threads.submit(self.handle, conn)

@@ -90,8 +90,8 @@ def refusal_of(error: Exception) -> RefusedRequest:
     )
 
 
-def refusal_bytes(refusal: RefusedRequest) -> bytes:
-    """Return the whole HTTP/1.1 response. It announces the end of the connection."""
+def refusal_json(refusal: RefusedRequest) -> bytes:
+    """Return the problem."""
     status = refusal.status
     problem = {
         "type": f"urn:runyard:problem:{refusal.problem_code}",
@@ -101,12 +101,19 @@ def refusal_bytes(refusal: RefusedRequest) -> bytes:
         "code": refusal.problem_code,
         "traceId": secrets.token_hex(16),
     }
-    content = json.dumps(problem).encode()
+    return json.dumps(problem).encode()
+
+
+def refusal_bytes(refusal: RefusedRequest) -> bytes:
+    """Return the whole HTTP/1.1 response. It announces the end of the connection."""
+    status, content = refusal.status, refusal_json(refusal)
     lines = [
         f"HTTP/1.1 {status.value} {status.phrase}",
         "Connection: close",
         "Content-Type: application/problem+json",
         f"Content-Length: {len(content)}",
+        "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
         *([f"Retry-After: {RETRY_SECONDS}"] if status is HTTPStatus.SERVICE_UNAVAILABLE else []),
     ]
     return "\r\n".join([*lines, "", ""]).encode() + content

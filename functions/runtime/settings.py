@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +18,7 @@ from schema.human_policy import HumanPolicy, OnExpiry, nearest
 from schema.secret_keys import SecretKeys
 from schema.settings import (
     ABOUT,
+    AllowedHosts,
     BadSetting,
     IdleStopSeconds,
     LeaseSeconds,
@@ -25,7 +26,9 @@ from schema.settings import (
     RemoveAfterSeconds,
     RetryDelayMs,
     StopDeadlineSeconds,
+    TrustedProxies,
     fault_sentence,
+    networks_of,
 )
 from schema.shares import ShareSettings
 from schema.signature import parse_secret
@@ -129,6 +132,8 @@ class ApiSettings(ShareSettings):
         description=ABOUT["RUNYARD_PUBLIC_URL"],
         json_schema_extra={"default": "`http://127.0.0.1:` and the port"},
     )
+    allowed_hosts: AllowedHosts = Field(default="", validation_alias="RUNYARD_ALLOWED_HOSTS")
+    trusted_proxies: TrustedProxies = Field(default="", validation_alias="RUNYARD_TRUSTED_PROXIES")
     worker_bind: Annotated[str, AfterValidator(_worker_bind)] = Field(
         default="",
         validation_alias="RUNYARD_WORKER_BIND",
@@ -217,6 +222,10 @@ class ApiSettings(ShareSettings):
             values = {**values, "api_streams_max": int(threads) * 3 // 4}
         streams = str(values.get("api_streams_max"))
         return _with_half("api_requests_per_user", threads, _with_half("api_streams_per_user", streams, values))
+
+    @property
+    def proxy_networks(self) -> list[IPv4Network | IPv6Network]:
+        return networks_of(self.trusted_proxies)
 
     @property
     def worker_address(self) -> tuple[str, int] | None:

@@ -17,7 +17,7 @@ PEERS, CONNECTIONS, SECONDS = 1000, 4, 3.0
 MOST_REQUESTS, EVENTS = 1000, 10
 Requests = Callable[[], list[Iterator[bytes]]]
 WANTED = Wanted("<=", 1.5)
-CALLBACKS = "POST /api/runs/00000000-0000-4000-8000-000000000000/callbacks HTTP/1.1\r\nHost: x\r\n"
+CALLBACKS = "POST /api/runs/00000000-0000-4000-8000-000000000000/callbacks HTTP/1.1\r\nHost: localhost\r\n"
 HALVES = (
     b"GET /health HTTP/1.1\r\nHos",
     f"{CALLBACKS}Content-Length: 1000\r\n\r\n{{".encode(),

@@ -15,12 +15,12 @@ import psutil
 from schema.wire import Json
 from tests.integration.functions.conftest import Served
 
-GET = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 CALLBACKS = "/api/runs/00000000-0000-4000-8000-000000000000/callbacks"
 
 
 def head(method: str, path: str, *headers: str) -> bytes:
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: x", *headers, "", ""]).encode()
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()
 
 
 HALF_HEAD = b"GET /health HTTP/1.1\r\nHos"
