@@ -27,13 +27,13 @@ FORWARDED = (
 OF_ANY_HOST = frozenset({"/health", "/ready"})
 NOSNIFF = ("X-Content-Type-Options", "nosniff")
 NO_STORE = ("Cache-Control", "no-store")
-Network = IPv4Network | IPv6Network
+ProxyNetwork = IPv4Network | IPv6Network
 
 
 class RequestGuard:
     """A WSGI application around all others. `hosts` None serves every host: a function has a gateway before it."""
 
-    def __init__(self, app: WSGIApplication, *, hosts: frozenset[str] | None, proxies: Sequence[Network]) -> None:
+    def __init__(self, app: WSGIApplication, *, hosts: frozenset[str] | None, proxies: Sequence[ProxyNetwork]) -> None:
         self._app = app
         self._hosts = hosts
         self._proxies = proxies
