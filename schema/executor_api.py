@@ -91,7 +91,7 @@ class StartRun(Wire):
     """`POST /runs`. `claim` fences zombie jobs: an executor refuses a claim lower than the run's highest.
 
     `todos` are the session's current groups, so that their ids stay. `cut_off` names tool calls of the attempt before
-    that never ended, for the agent that resumes.
+    that never ended, for the agent that resumes. `ignore` are patterns of workspace paths that no save holds.
     """
 
     run_id: UUID
@@ -109,6 +109,7 @@ class StartRun(Wire):
     handover: Handover | None = None
     cut_off: list[str] = Field(default_factory=list)
     attachments: list[Attachment] = Field(default_factory=list)
+    ignore: list[str] = Field(default_factory=list)
     callback: Callback
     traceparent: str | None = None
 

@@ -42,6 +42,13 @@ class SyncWorkspace(Request):
     ignore: list[Text] = Field(default_factory=list, max_length=1000)
 
 
+class SyncQuery(Wire):
+    """Query of `POST /workspace/sync`. With `takesEnds` the save is that of the oldest run whose end the executor kept
+    apart and no snapshot holds yet; without any, or without the flag, that of the present state."""
+
+    takes_ends: bool = False
+
+
 class RestoreWorkspace(Request):
     """`POST /workspace/restore`: carry out `plan` in the session's workspace (schema/restore_plan.py).
 
@@ -125,10 +132,12 @@ class SyncReceipt(Wire):
     """The result of a save. `objects` are all that the snapshot needs, its manifest last; `uploaded` are the new ones.
 
     `unchanged`: nothing differs from `head`, so nothing was uploaded and there is no new snapshot. `unreadable` counts
-    skipped files that could not be read; the snapshot holds their last saved state, if any.
+    skipped files that could not be read; the snapshot holds their last saved state, if any. `run_id` is set when the
+    save holds this run's end, which was kept apart before a later run began.
     """
 
     snapshot_id: UUID
+    run_id: UUID | None = None
     unchanged: bool = False
     files: int
     bytes: int

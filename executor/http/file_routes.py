@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,7 +19,10 @@ from executor.workspaces.put_file import put_file
 from schema.live_files import LiveFolderQuery, LiveHeadQuery, LiveSearchQuery, PlaceUploadQuery, PutFile
 
 
-def file_routes(identity: ExecutorIdentity) -> list[Route]:
+def file_routes(
+    identity: ExecutorIdentity, admitting_upload: Callable[[], AbstractAsyncContextManager[None]]
+) -> list[Route]:
+    """A user's file is written within a block of `admitting_upload`."""
     workspace, account = identity.workspace, identity.account
 
     async def tree(request: Request) -> Response:
@@ -38,7 +43,8 @@ def file_routes(identity: ExecutorIdentity) -> list[Route]:
 
     async def upload(request: Request) -> Response:
         query, content = query_of(request, PlaceUploadQuery), await request.body()
-        return answer(await asyncio.to_thread(as_account, account, place_upload, workspace, query.path, content))
+        async with admitting_upload():
+            return answer(await asyncio.to_thread(as_account, account, place_upload, workspace, query.path, content))
 
     return [
         Route("/files/uploads", upload, methods=["PUT"]),

@@ -34,7 +34,7 @@ from schema.executor_api import (
     ValidateWorkspace,
 )
 from schema.secret_keys import credential_id
-from schema.workspace_api import Links, PutBackWorkspace, RestoreWorkspace, SyncWorkspace, WaitForOperation
+from schema.workspace_api import Links, PutBackWorkspace, RestoreWorkspace, SyncQuery, SyncWorkspace, WaitForOperation
 
 DeclareProviders = Callable[[], list[ProviderDeclared]]
 
@@ -53,7 +53,7 @@ def make_app(
         *_run_routes(runs),
         *_workspace_routes(identity),
         *_sync_routes(sync_operations),
-        *file_routes(identity),
+        *file_routes(identity, sync_operations.admitting_upload),
         *_health_routes(identity, runs, sync_operations, token_id=credential_id(token)),
         *_report_routes(declare_providers, lambda: CallRecords(items=list(guard.calls))),
     ]
@@ -123,7 +123,8 @@ def _workspace_routes(identity: ExecutorIdentity) -> list[Route]:
 
 def _sync_routes(sync_operations: SyncOperations) -> list[Route]:
     async def sync(request: Request) -> Response:
-        return answer(await sync_operations.sync(await body_of(request, SyncWorkspace)), 202)
+        takes_ends = query_of(request, SyncQuery).takes_ends
+        return answer(await sync_operations.sync(await body_of(request, SyncWorkspace), takes_ends=takes_ends), 202)
 
     async def restore(request: Request) -> Response:
         return answer(await sync_operations.restore(await body_of(request, RestoreWorkspace)), 202)

@@ -23,7 +23,7 @@ from executor.runs.live_run import LiveRun, TakeTurn
 from executor.runs.replies import EventsRefused, TakenOver
 from executor.runs.spool import Spool, SpooledRun, SpoolThread
 from schema.errors import NotFound, Unavailable
-from schema.events import AgentLost
+from schema.events import AgentLost, RunWarning
 from schema.executor_api import Answer, PendingCallback, RenewedCallbacks, RunState, StartRun
 from schema.logs import log_context, trace_id
 from schema.secret_keys import credential_id
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import httpx
 
 LAST_DELIVERY_SECONDS = 2.0
+LOST_END = "The files as the run before left them could not be kept apart from this run's."
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -61,9 +62,12 @@ class Runs:
         spool: SpoolThread,
         client: Callable[[], httpx.AsyncClient],
         take_turn: TakeTurn,
-        admitting: Callable[[], contextlib.AbstractAsyncContextManager[None]],
+        admitting: Callable[[StartRun], contextlib.AbstractAsyncContextManager[str | None]],
     ) -> None:
-        """A run begins within a block of `admitting`, which raises a Conflict when its workspace is not ready."""
+        """A run begins within a block of `admitting`, which raises a Conflict when its workspace is not ready.
+
+        It gives a sentence when the end of the run before could not be kept apart.
+        """
         self._identity = identity
         self._admitting = admitting
         self._spool = spool
@@ -102,11 +106,11 @@ class Runs:
                 live_run_id=self.live.run_id if self.live else None,
             ):
                 return self._state(await self._spool(Spool.refresh, start)), False
-            async with self._admitting():
+            async with self._admitting(start) as lost_end:
                 await self._abandon_older_attempt(start.run_id)
                 refused_claim = spooled.refused_claim if spooled else 0
                 run = await self._spool(Spool.begin_attempt, start, refused_claim=refused_claim)
-                self._begin(run, start)
+                self._begin(run, start, lost_end)
             return self._state(run), True
 
     async def stop(self, run_id: UUID, claim: int) -> RunState:
@@ -190,7 +194,7 @@ class Runs:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
 
-    def _begin(self, run: SpooledRun, start: StartRun) -> None:
+    def _begin(self, run: SpooledRun, start: StartRun, lost_end: str | None) -> None:
         identity = self._identity
         turn = Turn(
             run=start,
@@ -203,6 +207,8 @@ class Runs:
         live = LiveRun(
             turn, take_turn=self._take_turn, spool=self._spool, delivery=delivery, grace_seconds=identity.grace_seconds
         )
+        if lost_end is not None:
+            live.say("run.warning", RunWarning(code="end_not_kept", message=f"{LOST_END} {lost_end}"))
         self._live = live
         self._live_task = asyncio.create_task(self._live_on(live, run, self._deliver(delivery, run)))
 

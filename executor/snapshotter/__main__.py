@@ -11,11 +11,15 @@ import ctypes
 import errno
 import gc
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from executor.snapshotter.protocol import ExecutorChannel, SnapshotterFailed
 from schema.errors import RunyardError
+
+if TYPE_CHECKING:
+    from executor.snapshotter.index import Index
+    from executor.snapshotter.snapshot import SaveOrder
 
 _PR_SET_DUMPABLE = 4
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -28,7 +32,7 @@ def main() -> None:
     channel = ExecutorChannel()
     order = channel.order()
     try:
-        result = _save(order, channel) if order["kind"] == "sync" else _restore(order, channel)
+        result = _ACTIONS[order["kind"]](order, channel)
     except RunyardError as error:
         channel.send("failed", {"code": error.problem_code, "error": error.detail})
     except OSError as error:
@@ -50,15 +54,57 @@ def main() -> None:
 
 
 def _save(order: dict[str, Any], channel: ExecutorChannel) -> dict[str, Any]:
-    from executor.snapshotter.index import read_index
     from executor.snapshotter.save import save
+
+    outcome = save(_save_order(order), index=_index(order), channel=channel)
+    return {"receipt": outcome.receipt, "hasIndex": _write_index(order, outcome.index)}
+
+
+def _keep_end(order: dict[str, Any], channel: ExecutorChannel) -> dict[str, Any]:
+    """Save to the inherited file, on top of the last scan's snapshot, wherever that is by now."""
+    from executor.snapshotter.kept_end import KeptEndWriter
+    from executor.snapshotter.save import save
+
+    index = _index(order)
+    head = str(index.manifest.snapshot_id) if index else None
+    writer = KeptEndWriter(order["file"], most_bytes=order["mostBytes"])
+    outcome = save(
+        _save_order({**order, "head": head, "headDigest": None, "atRest": True}),
+        index=index,
+        channel=channel,
+        keep=writer,
+    )
+    return {"receipt": outcome.receipt, "hasIndex": _write_index(order, outcome.index)}
+
+
+def _send_end(order: dict[str, Any], channel: ExecutorChannel) -> dict[str, Any]:
+    from executor.snapshotter.index import write_again
+    from executor.snapshotter.kept_end import SendOrder, send_kept_end
+
+    send_order = SendOrder(
+        session_id=UUID(order["sessionId"]),
+        snapshot_id=UUID(order["snapshotId"]),
+        head=_id(order["head"]),
+        file=order["file"],
+    )
+    receipt, index = send_kept_end(send_order, index=_index(order), channel=channel)
+    return {"receipt": receipt, "hasIndex": _write_index(order, None if index is None else write_again(index))}
+
+
+def _index(order: dict[str, Any]) -> Index | None:
+    """Return the last scan's index, or None when there is none that can be used."""
+    from executor.snapshotter.index import read_index
+
+    if order["indexIn"] is None:
+        return None
+    with open(order["indexIn"], "rb") as file:
+        return read_index(file.read())
+
+
+def _save_order(order: dict[str, Any]) -> SaveOrder:
     from executor.snapshotter.snapshot import SaveOrder
 
-    index = None
-    if order["indexIn"] is not None:
-        with open(order["indexIn"], "rb") as file:
-            index = read_index(file.read())
-    save_order = SaveOrder(
+    return SaveOrder(
         session_id=UUID(order["sessionId"]),
         snapshot_id=UUID(order["snapshotId"]),
         head=_id(order["head"]),
@@ -71,8 +117,6 @@ def _save(order: dict[str, Any], channel: ExecutorChannel) -> dict[str, Any]:
         drop=order["drop"],
         secrets=order["secrets"],
     )
-    outcome = save(save_order, index=index, channel=channel)
-    return {"receipt": outcome.receipt, "hasIndex": _write_index(order, outcome.index)}
 
 
 def _restore(order: dict[str, Any], channel: ExecutorChannel) -> dict[str, Any]:
@@ -94,6 +138,16 @@ def _restore(order: dict[str, Any], channel: ExecutorChannel) -> dict[str, Any]:
         remove_empty(restore_order.workspace, order["emptied"])
         return {"receipt": restored.receipt, "hasIndex": False}
     return {"receipt": restored.receipt, "hasIndex": _write_index(order, restored.index)}
+
+
+_ACTIONS = {
+    "sync": _save,
+    "keep_end": _keep_end,
+    "send_end": _send_end,
+    "restore": _restore,
+    "put_back": _restore,
+}
+"""What to do, by the order's `kind`."""
 
 
 def _id(text: str | None) -> UUID | None:

@@ -84,6 +84,11 @@ def write_index(
     return msgspec.msgpack.encode(index)
 
 
+def write_again(index: Index) -> bytes:
+    """Encode an index that was read, with another manifest of the same entries."""
+    return msgspec.msgpack.encode(index)
+
+
 def known_entries(index: Index | None, root: Root) -> dict[str, KnownEntry]:
     """Return the trusted entries of a root by path (text)."""
     stamps = index.stamps.get(root) if index else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from uuid import UUID
 
@@ -33,8 +33,17 @@ _own = threading.local()
 class SnapshotObjects:
     """Locate each content. Entries point into `table`: the previous snapshot's objects, then new ones."""
 
-    def __init__(self, head: Manifest | None, *, session_id: UUID, channel: ExecutorChannel) -> None:
+    def __init__(
+        self,
+        head: Manifest | None,
+        *,
+        session_id: UUID,
+        channel: ExecutorChannel,
+        put: Callable[[str, bytes], None],
+    ) -> None:
+        """`put` stores an object under its key."""
         self._session_id = session_id
+        self._put = put
         self._channel = channel
         self._head = head
         self._table: list[Stored | Future[Stored]] = list(head.objects) if head else []
@@ -177,13 +186,11 @@ class SnapshotObjects:
         self._table[number] = self._pool.submit(self._upload, data, digest)
 
     def _upload(self, data: bytes, digest: str | None) -> Stored:
-        from executor.snapshotter.transfer import put_object  # imports http.client, which few saves need
-
         raw = len(data)
         try:
             content, stored = _stored(data, digest)
             del data
-            put_object(self._channel, stored.key(self._session_id), content)
+            self._put(stored.key(self._session_id), content)
         except BaseException as error:
             self._failed = error  # stops the other threads of this save
             raise

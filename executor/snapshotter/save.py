@@ -49,6 +49,7 @@ from schema.snapshot_manifest import (
 )
 
 if TYPE_CHECKING:
+    from executor.snapshotter.kept_end import KeptEndWriter
     from schema.workspace_api import Root
 
 RETRIED_BYTES = 256 << 20
@@ -63,12 +64,15 @@ class SaveOutcome:
     index: bytes | None
 
 
-def save(order: SaveOrder, *, index: Index | None, channel: ExecutorChannel) -> SaveOutcome:
+def save(
+    order: SaveOrder, *, index: Index | None, channel: ExecutorChannel, keep: KeptEndWriter | None = None
+) -> SaveOutcome:
     """Carry out the order. Raises SnapshotterFailed or a subclass; a failed save leaves only objects that no snapshot
-    names."""
+    names. `keep` takes the objects in place of the store, also those of an unchanged state."""
+    put = partial(_upload, channel) if keep is None else keep.put
     began_ns, began = time.time_ns(), time.monotonic()
     head, head_digest = _head(order, index, channel)
-    objects = SnapshotObjects(head, session_id=order.session_id, channel=channel)
+    objects = SnapshotObjects(head, session_id=order.session_id, channel=channel, put=put)
     work = _Save(order, objects, index, head, channel)
     agent = work.read_home() if order.at_rest else None
     channel.send("homeRead", {})
@@ -84,27 +88,33 @@ def save(order: SaveOrder, *, index: Index | None, channel: ExecutorChannel) -> 
     margin_ns = MARGIN_NS if order.at_rest else MAPPED_MARGIN_NS
     searched = work.search.fingerprint if agent else (index.secrets if index else "")
     index_of = partial(write_index, stamps=stamps, trusted_before_ns=began_ns - margin_ns, secrets=searched)
-    if head is not None and roots == head.roots:
+    if keep is None and head is not None and roots == head.roots:
         receipt = unchanged_receipt(head, head_digest, skipped=skipped, began=began)
         is_known = index is not None and index.digest == head_digest and not workspace.unread
         return SaveOutcome(
             receipt, None if is_known and not (agent and agent.unread) else index_of(head, digest=head_digest)
         )
-    from executor.snapshotter.transfer import put_object
-
     manifest = make_manifest(order, roots, stored, head)
     with ThreadPoolExecutor(1) as sending:  # prepares receipt and index while the manifest is packed and sent
         packed = sending.submit(write_manifest, manifest)
         changed = count_changed(head, manifest)
         data = packed.result()
         digest = manifest_digest(data)
-        sent = sending.submit(put_object, channel, manifest_key(order.session_id, order.snapshot_id), data)
+        sent = sending.submit(put, manifest_key(order.session_id, order.snapshot_id), data)
         new_index = index_of(manifest, digest=digest)
         sent.result()
     receipt = new_receipt(
         manifest, digest, len(data), changed=changed, uploaded=objects.uploaded, skipped=skipped, began=began
     )
+    if keep is not None:
+        keep.finish(snapshot_id=order.snapshot_id, base=order.head, receipt=receipt)
     return SaveOutcome(receipt, new_index)
+
+
+def _upload(channel: ExecutorChannel, key: str, data: bytes) -> None:
+    from executor.snapshotter.transfer import put_object  # imports http.client, which few saves need
+
+    put_object(channel, key, data)
 
 
 def _trusted_stamps(index: Index | None, head: Manifest | None, root: Root) -> dict[str, Stamp]:

@@ -43,17 +43,19 @@ class SnapshotterProcess:
         self._account = account
         self._on_line = on_line
         self._process: asyncio.subprocess.Process | None = None
+        self._index_read: int | None = None
 
-    async def run(self, order: Json) -> SnapshotterResult:
-        """Carry out the order and return its result.
+    async def run(self, order: Json, *, file: int | None = None) -> SnapshotterResult:
+        """Carry out the order and return its result. Close `file`, which the snapshotter inherits for a kept end.
 
         The snapshotter inherits the last scan's index as a descriptor, because the agent's account cannot read its
-        folder. The new index replaces the old one after success.
+        folder. The new index replaces it after success, unless another snapshotter has done so meanwhile.
         """
-        new = self._state_dir / f"{INDEX}.new"
+        new = self._state_dir / f"{INDEX}.{'new' if order['kind'] != 'keep_end' else 'kept'}"
         index_in = _open_if_present(self._state_dir / INDEX)
+        self._index_read = None if index_in is None else os.fstat(index_in).st_ino
         index_out = os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        inherited = [descriptor for descriptor in (index_in, index_out) if descriptor is not None]
+        inherited = [descriptor for descriptor in (index_in, index_out, file) if descriptor is not None]
         try:
             process = self._process = await self._start(inherited)
         finally:
@@ -63,7 +65,7 @@ class SnapshotterProcess:
 
         helpers.add(process.pid)
         try:
-            self._write({**order, "indexIn": index_in, "indexOut": index_out})
+            self._write({**order, "indexIn": index_in, "indexOut": index_out, "file": file})
             result = await self._listen(process, new)
         finally:
             if process.returncode is None:
@@ -103,7 +105,7 @@ class SnapshotterProcess:
         async for line in process.stdout:
             [(kind, value)] = json.loads(line).items()
             if kind == "done":
-                if value["hasIndex"]:
+                if value["hasIndex"] and self._is_index_as_read():
                     new_index.replace(self._state_dir / INDEX)
                 return SnapshotterResult(receipt=value["receipt"])
             if kind == "failed":
@@ -111,6 +113,12 @@ class SnapshotterProcess:
             self._on_line(kind, value)
         _log.warning("snapshotter.died", status=await process.wait())
         return SnapshotterResult()
+
+    def _is_index_as_read(self) -> bool:
+        try:
+            return (self._state_dir / INDEX).stat().st_ino == self._index_read
+        except FileNotFoundError:
+            return self._index_read is None
 
     def _write(self, message: Json) -> None:
         """Send a message. A snapshotter that has just died loses it, and its result says so."""

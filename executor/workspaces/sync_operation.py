@@ -6,20 +6,34 @@ import asyncio
 from typing import Literal
 from uuid import UUID, uuid4
 
+from executor.workspaces.kept_ends import KeptEndFile, UnsavedRun
 from executor.workspaces.snapshotter_process import SnapshotterProcess, SnapshotterResult
+from schema.errors import NotFound
 from schema.wire import Json
 from schema.workspace_api import OperationState, Progress, RestoreReceipt, SyncReceipt, Want
 
+REMEMBERED_OPERATIONS = 20
 OperationKind = Literal["sync", "restore", "put_back"]
 
 
 class SyncOperation:
     """Track one save, restore, or putting back of files.
 
-    `changed` is set when a waiting caller has something new to read."""
+    `kept_end` is what a save uploads, if not the present state; else `reads` is the run whose end it reads. `changed`
+    is set when a waiting caller has something new to read.
+    """
 
-    def __init__(self, kind: OperationKind, snapshot_id: UUID | None) -> None:
+    def __init__(
+        self,
+        kind: OperationKind,
+        snapshot_id: UUID | None,
+        *,
+        kept_end: KeptEndFile | None = None,
+        reads: UnsavedRun | None = None,
+    ) -> None:
         self.id = uuid4()
+        self.kept_end = kept_end
+        self.reads = reads
         self.kind: OperationKind = kind
         self.snapshot_id = snapshot_id
         self.snapshotter: SnapshotterProcess | None = None
@@ -69,3 +83,31 @@ class SyncOperation:
             code=result.code if result and receipt is None else None,
             error=result.error if result and receipt is None else None,
         )
+
+
+def finished_restore(snapshot_id: str | None, receipt: Json | None) -> SyncOperation:
+    """Return the operation of a restore that ended before."""
+    operation = SyncOperation("restore", UUID(snapshot_id) if snapshot_id else None)
+    operation.end(SnapshotterResult(receipt=receipt or {}))
+    return operation
+
+
+class RememberedOperations:
+    """Hold the last operations, for callers that poll them."""
+
+    def __init__(self) -> None:
+        self._operations: dict[UUID, SyncOperation] = {}
+
+    def add(self, operation: SyncOperation) -> None:
+        self._operations[operation.id] = operation
+        while len(self._operations) > REMEMBERED_OPERATIONS:
+            del self._operations[next(iter(self._operations))]
+
+    def find(self, operation_id: UUID) -> SyncOperation:
+        """Return the operation. Raises NotFound."""
+        operation = self._operations.get(operation_id)
+        if operation is None:
+            raise NotFound(
+                "This executor does not know the operation: it restarted, or the operation is too old. Begin again."
+            )
+        return operation

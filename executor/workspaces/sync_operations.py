@@ -5,53 +5,40 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import ClassVar
 from uuid import UUID
 
 import structlog
 
 from executor.process.account import AgentAccount
+from executor.workspaces.end_keeper import EndKeeper, open_end
 from executor.workspaces.home_filter import HomeFilter
+from executor.workspaces.kept_ends import UnsavedRun
+from executor.workspaces.refusals import OperationBusy, RunLives, WorkspaceNotReady
 from executor.workspaces.restore_marker import RestoreMarker, read_marker, write_marker
 from executor.workspaces.snapshotter_process import SnapshotterProcess, SnapshotterResult
-from executor.workspaces.sync_operation import SyncOperation
-from schema.errors import Conflict, NotFound, RunyardError, StaleEpoch, WrongSession
+from executor.workspaces.sync_operation import RememberedOperations, SyncOperation, finished_restore
+from schema.errors import Conflict, RunyardError, StaleEpoch, WrongSession
+from schema.executor_api import StartRun
 from schema.wire import Json
 from schema.workspace_api import Links, OperationState, PutBackWorkspace, RestoreWorkspace, SyncWorkspace
 
-REMEMBERED_OPERATIONS = 20
 ABANDONED_SECONDS = 120.0
 """Cancel an operation that waits for links when no caller has polled it for this long."""
 UNATTENDED_SECONDS = 3.0
 """A new save cancels an abandoned one after this long without a poll: its caller has probably died."""
 HOME_SECONDS = 10.0
 """A run waits at most this long for a save to read the agent's home; then the executor cancels the save."""
+SAVE_SECONDS = 2.0
+"""A run waits at most this long for a save that reads the end of the run before; then the executor keeps that end."""
 LONGEST_WAIT_SECONDS = 60.0
 ABANDONED = SnapshotterResult(
     code="abandoned", error="The snapshotter waited for links, and no caller supplied them. Begin again."
 )
+RUN_BEGAN = SnapshotterResult(code="run_began", error="A run began before the save had read everything. Save again.")
 
 _log = structlog.stdlib.get_logger(__name__)
-
-
-class OperationBusy(Conflict):
-    """Another save or restore of this workspace is running. Wait for it to end."""
-
-    code: ClassVar[str] = "busy"
-
-
-class RunLives(Conflict):
-    """An agent is running: its home is not quiesced and its workspace cannot be restored. Wait for the run to end."""
-
-    code: ClassVar[str] = "run_live"
-
-
-class WorkspaceNotReady(Conflict):
-    """The workspace is being restored, or its restore failed. Restore it again before a run."""
-
-    code: ClassVar[str] = "workspace_not_ready"
 
 
 class SyncOperations:
@@ -77,10 +64,13 @@ class SyncOperations:
         self._account = account
         self._load_home_filter = home_filter
         self._has_run = has_run
+        self._keeper = EndKeeper(
+            session_id, roots=self._roots, state_dir=state_dir, account=account, home_filter=home_filter
+        )
         self._marker = read_marker(state_dir)
         self._current: SyncOperation | None = None
         self._work_task: asyncio.Task[None] | None = None
-        self._operations: dict[UUID, SyncOperation] = {}
+        self._operations = RememberedOperations()
         self._beginning = 0
 
     @property
@@ -90,10 +80,11 @@ class SyncOperations:
 
     @property
     def is_idle(self) -> bool:
-        return self._current is None
+        return self._current is None and not self._keeper.is_keeping
 
-    async def sync(self, request: SyncWorkspace) -> OperationState:
-        """Begin a save, or return the running save of the same snapshot.
+    async def sync(self, request: SyncWorkspace, *, takes_ends: bool = False) -> OperationState:
+        """Begin a save, or return the running save of the same snapshot. A caller that takes kept ends gets the oldest
+        one first.
 
         Raises OperationBusy, RunLives, WorkspaceNotReady, WrongSession or StaleEpoch.
         """
@@ -104,10 +95,18 @@ class SyncOperations:
             return running.state()
         if self._marker.is_unfinished:
             raise WorkspaceNotReady
-        if request.at_rest and (self._has_run() or self._beginning):
-            raise RunLives
+        if self._keeper.is_keeping:
+            raise OperationBusy
         order = request.model_dump(mode="json", by_alias=True, exclude={"run_id", "reason", "epoch"})
-        return self._begin(SyncOperation("sync", request.snapshot_id), order).state()
+        if not takes_ends:
+            self._keeper.ends.clear()  # this caller could not tell an older state from the present one
+        kept_end = self._keeper.next_to_send(request)
+        if kept_end is not None:
+            return self._begin(SyncOperation("sync", request.snapshot_id, kept_end=kept_end), order).state()
+        if request.at_rest:
+            self._refuse_beside_run()
+        reads = self._keeper.ends.unsaved if request.at_rest else None
+        return self._begin(SyncOperation("sync", request.snapshot_id, reads=reads), order).state()
 
     async def restore(self, request: RestoreWorkspace) -> OperationState:
         """Begin a restore, or return the receipt of this epoch's finished restore.
@@ -122,16 +121,19 @@ class SyncOperations:
                     "This epoch has already restored another snapshot. Raise the epoch to restore this one.",
                     code="restored_already",
                 )
-            return self._as_done(marker).state()
+            operation = finished_restore(marker.snapshot_id, marker.receipt)
+            self._operations.add(operation)
+            return operation.state()
         running = self._running_operation("restore", request.snapshot_id)
         if running is not None:
             return running.state()
-        if self._has_run() or self._beginning:
-            raise RunLives
+        self._refuse_beside_run()
         order = request.model_dump(mode="json", by_alias=True, exclude={"epoch"})
         snapshot_id = str(request.snapshot_id) if request.snapshot_id else None
         self._marker = RestoreMarker(epoch=request.epoch, snapshot_id=snapshot_id)
         write_marker(self._state_dir, self._marker)
+        self._keeper.ends.clear()
+        self._keeper.ends.forget_unsaved(self._keeper.ends.unsaved)
         return self._begin(SyncOperation("restore", request.snapshot_id), order).state()
 
     async def put_back(self, request: PutBackWorkspace) -> OperationState:
@@ -145,14 +147,13 @@ class SyncOperations:
             return running.state()
         if self._marker.is_unfinished:
             raise WorkspaceNotReady
-        if self._has_run() or self._beginning:
-            raise RunLives
+        self._refuse_beside_run()
         order = request.model_dump(mode="json", by_alias=True, exclude={"epoch"})
         return self._begin(SyncOperation("put_back", request.snapshot_id), order).state()
 
     async def state(self, operation_id: UUID, *, wait: float) -> OperationState:
         """Return the state at once when the operation has ended or wants links, else after at most `wait` seconds."""
-        operation = self._find(operation_id)
+        operation = self._operations.find(operation_id)
         operation.polled_at = asyncio.get_running_loop().time()
         if operation.result is None and not operation.wants:
             operation.changed.clear()
@@ -163,7 +164,7 @@ class SyncOperations:
 
     def give_links(self, operation_id: UUID, links: Links) -> OperationState:
         """Pass links to the snapshotter. Links that it does not want (any more) are ignored."""
-        operation = self._find(operation_id)
+        operation = self._operations.find(operation_id)
         wanted = {name: address for name, address in links.links.items() if operation.wants.pop(name, None) is not None}
         if wanted and operation.snapshotter is not None:
             operation.polled_at = asyncio.get_running_loop().time()
@@ -171,11 +172,11 @@ class SyncOperations:
         return operation.state()
 
     @asynccontextmanager
-    async def admitting_run(self) -> AsyncIterator[None]:
+    async def admitting_run(self, start: StartRun) -> AsyncIterator[str | None]:
         """Admit a run: it begins within the block. Raises WorkspaceNotReady; OperationBusy while files are put back.
 
-        A save that is still reading the agent's home delays the run for at most HOME_SECONDS; then the save is
-        cancelled.
+        First the end of the run before is read: by a save that does so already, or into a file of its own. The block
+        gets None, or a sentence that says why that end could not be kept apart.
         """
         current = self._current
         if self._marker.is_unfinished or (current is not None and current.kind == "restore"):
@@ -184,14 +185,28 @@ class SyncOperations:
             raise OperationBusy(operationId=str(current.id))
         self._beginning += 1
         try:
-            if current is not None and not current.home_read.is_set():
-                await self._wait_for_home(current)
+            lost = await self._keep_end(next_run=start.run_id)
+            self._keeper.ends.begin(UnsavedRun(start.run_id, start.ignore))
+            yield lost
+        finally:
+            self._beginning -= 1
+
+    @asynccontextmanager
+    async def admitting_upload(self) -> AsyncIterator[None]:
+        """Admit a file of a user within the block. Between runs, the end of the run before is kept first."""
+        if self._has_run() or self._beginning or (self._current is not None and self._current.kind != "sync"):
+            yield
+            return
+        self._beginning += 1
+        try:
+            await self._keep_end(next_run=None)
             yield
         finally:
             self._beginning -= 1
 
     async def shut_down(self) -> None:
-        """Kill the snapshotter and wait until its operation has ended."""
+        """Kill the snapshotters and wait until the operation has ended."""
+        self._keeper.kill()
         if self._current is not None and self._current.snapshotter is not None:
             self._current.snapshotter.kill()
         if self._work_task is not None:
@@ -202,6 +217,10 @@ class SyncOperations:
             raise WrongSession
         if epoch < max(self._epoch, self._marker.epoch):
             raise StaleEpoch
+
+    def _refuse_beside_run(self) -> None:
+        if self._has_run() or self._beginning:
+            raise RunLives
 
     def _running_operation(self, kind: str, snapshot_id: UUID | None) -> SyncOperation | None:
         """Return the running operation if it is the requested one, or None. Raises OperationBusy for a different
@@ -223,41 +242,21 @@ class SyncOperations:
             current.snapshotter.kill()
             await current.over.wait()
 
-    def _find(self, operation_id: UUID) -> SyncOperation:
-        operation = self._operations.get(operation_id)
-        if operation is None:
-            raise NotFound(
-                "This executor does not know the operation: it restarted, or the operation is too old. Begin again."
-            )
-        return operation
-
-    def _remember(self, operation: SyncOperation) -> None:
-        self._operations[operation.id] = operation
-        while len(self._operations) > REMEMBERED_OPERATIONS:
-            del self._operations[next(iter(self._operations))]
-
-    def _as_done(self, marker: RestoreMarker) -> SyncOperation:
-        operation = SyncOperation("restore", UUID(marker.snapshot_id) if marker.snapshot_id else None)
-        operation.end(SnapshotterResult(receipt=marker.receipt or {}))
-        self._remember(operation)
-        return operation
-
     def _begin(self, operation: SyncOperation, order: Json) -> SyncOperation:
         operation.snapshotter = SnapshotterProcess(
             state_dir=self._state_dir, account=self._account, on_line=operation.hear
         )
-        if operation.kind == "sync" and not order["atRest"]:
+        if operation.kind == "sync" and (operation.kept_end is not None or not order["atRest"]):
             operation.home_read.set()
         self._current = operation
-        self._remember(operation)
+        self._operations.add(operation)
         self._work_task = asyncio.create_task(self._work(operation, operation.snapshotter, order))
         return operation
 
     async def _work(self, operation: SyncOperation, snapshotter: SnapshotterProcess, order: Json) -> None:
         watching = asyncio.create_task(self._give_up_when_abandoned(operation, snapshotter))
         try:
-            home_filter = await asyncio.to_thread(self._load_home_filter)
-            result = await snapshotter.run({"kind": operation.kind, **order, **self._roots, **asdict(home_filter)})
+            result = await self._run(operation, snapshotter, order)
             self._record(operation, result)
         except RunyardError as error:
             result = SnapshotterResult(code=error.problem_code, error=error.detail)
@@ -272,7 +271,20 @@ class SyncOperations:
         operation.end(operation.result or result)
         _log.info("operation.ended", kind=operation.kind, code=None if result.receipt else result.code)
 
+    async def _run(self, operation: SyncOperation, snapshotter: SnapshotterProcess, order: Json) -> SnapshotterResult:
+        if operation.kept_end is None:
+            home_filter = await asyncio.to_thread(self._load_home_filter)
+            return await snapshotter.run({"kind": operation.kind, **order, **self._roots, **asdict(home_filter)})
+        result = await snapshotter.run({**order, "kind": "send_end"}, file=open_end(operation.kept_end))
+        if result.receipt is None:
+            return result
+        return replace(result, receipt={**result.receipt, "runId": str(operation.kept_end.run_id)})
+
     def _record(self, operation: SyncOperation, result: SnapshotterResult) -> None:
+        if operation.kept_end is not None:
+            self._keeper.record_sent(operation, result)
+        if operation.kind == "sync" and result.receipt is not None and operation.result is None:
+            self._keeper.ends.forget_unsaved(operation.reads)
         if operation.kind == "restore" and result.receipt is not None:
             marker = RestoreMarker(
                 self._marker.epoch, restored=True, snapshot_id=self._marker.snapshot_id, receipt=result.receipt
@@ -290,14 +302,22 @@ class SyncOperations:
                 return
             await asyncio.sleep(left)
 
-    async def _wait_for_home(self, operation: SyncOperation) -> None:
+    async def _keep_end(self, *, next_run: UUID | None) -> str | None:
+        """Have the end of the last run read, unless a save has read it, or the same run goes on. Return why not."""
+        run, current = self._keeper.ends.unsaved, self._current
+        if run is None or run.run_id == next_run:
+            if current is not None:
+                await self._wait_or_cancel(current, current.home_read, HOME_SECONDS)
+            return None
+        if current is not None and current.kept_end is None:
+            await self._wait_or_cancel(current, current.over, SAVE_SECONDS)
+        return None if self._keeper.ends.unsaved is None else await self._keeper.keep(run)
+
+    async def _wait_or_cancel(self, operation: SyncOperation, event: asyncio.Event, seconds: float) -> None:
         try:
-            await asyncio.wait_for(operation.home_read.wait(), HOME_SECONDS)
+            await asyncio.wait_for(event.wait(), seconds)
         except TimeoutError:
-            operation.result = SnapshotterResult(
-                code="run_began",
-                error="A run began before the save had read the agent's home. Save again after the run.",
-            )
+            operation.result = RUN_BEGAN
             if operation.snapshotter is not None:
                 operation.snapshotter.kill()
             await operation.over.wait()

@@ -7,7 +7,7 @@ session's log: a sync includes every change up to the log's end at the start of 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -53,10 +53,15 @@ class BegunSync:
 
 @dataclass(frozen=True)
 class Committed:
-    """`snapshot_id` is the newest snapshot; `is_covering`: no changes are unsaved."""
+    """`snapshot_id` is the newest snapshot; `is_covering`: no changes are unsaved.
+
+    It holds the changes up to `seq`. `is_end`: it is the kept end of a run, so that later states are still to be saved.
+    """
 
     snapshot_id: UUID
     is_covering: bool
+    seq: int
+    is_end: bool
 
 
 @dataclass(frozen=True)
@@ -200,7 +205,8 @@ def begin_sync(
 
 def commit_sync(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> Committed | None:
     """Commit a sync whose objects are verified. Return None when the worker's epoch changed or another holds the lease.
-    An unreadable file counts as a failure all the same. Raises Unavailable when a named object is marked for deletion.
+    An unreadable file counts as a failure all the same. A receipt of a kept end makes that run's snapshot, and the
+    present state stays unsaved. Raises Unavailable when a named object is marked for deletion.
     """
     hold_session(conn, begun.lease.session_id)
     state = saving_state(conn, begun.lease.session_id)
@@ -208,8 +214,10 @@ def commit_sync(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> Committed
         return None
     if fetch_all(conn, "objects_marked_for_deletion", _Key, session_id=begun.lease.session_id, keys=receipt.objects):
         raise Unavailable("Garbage collection is deleting objects that the sync needs.", code="objects_doomed")
-    failure = receipt.failure if begun.at_rest else None
-    covers = begun.at_rest and state.live_run_id is None and failure is None
+    is_end = receipt.run_id is not None
+    begun = _of_end(conn, begun, receipt.run_id) if receipt.run_id is not None else begun
+    failure = receipt.failure if begun.at_rest and not is_end else None
+    covers = begun.at_rest and not is_end and state.live_run_id is None and failure is None
     head = _landed(conn, begun, receipt)
     execute(
         conn,
@@ -228,7 +236,10 @@ def commit_sync(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> Committed
     )
     if failure is not None:
         fail_sync(conn, begun.lease, code="unreadable", message=failure, pauses=Pauses())
-    return Committed(head, is_covering=covers and state.dirty_seq <= begun.seq)
+    if is_end:
+        make_sync_due(conn, begun.lease.session_id)
+    is_covering = covers and state.dirty_seq <= begun.seq
+    return Committed(head, is_covering=is_covering, seq=begun.seq, is_end=is_end)
 
 
 def fail_sync(conn: Conn, lease: SyncLease, *, code: str, message: str, pauses: Pauses) -> Failed | None:
@@ -258,6 +269,19 @@ def forget_unsaved(conn: Conn, session_id: UUID) -> bool:
     state = saving_state(conn, session_id)
     execute(conn, "forget_unsaved", session_id=session_id)
     return state is not None and state.dirty_since is not None
+
+
+@dataclass(frozen=True)
+class _End:
+    seq: int
+
+
+def _of_end(conn: Conn, begun: BegunSync, run_id: UUID) -> BegunSync:
+    """Return the sync as that of the run's end. Raises Unavailable for a run that is not the session's."""
+    end = fetch_one(conn, "end_of_run", _End, session_id=begun.lease.session_id, run_id=run_id)
+    if end is None:
+        raise Unavailable("The executor kept the end of a run that is not the session's.", code="unknown_run")
+    return replace(begun, run_id=run_id, reason="run", at_rest=True, seq=min(end.seq, begun.seq))
 
 
 def _head(conn: Conn, state: SavingRow) -> SnapshotRow | None:

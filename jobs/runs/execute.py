@@ -29,6 +29,7 @@ from schema.errors import WorkspaceRefused
 from schema.executor_api import Attachment, Handover, StartRun
 from schema.options import RunOptions
 from schema.rows import RunRow
+from schema.runtime_manifest import ignore_patterns
 from schema.sql import Conn, fetch_the
 
 BUSY_SECONDS = 10.0
@@ -131,6 +132,7 @@ def _start_request(context: TaskContext, claimed: Claimed) -> StartRun:
             Attachment(path=upload.path, mime_type=upload.mime_type, size=upload.size)
             for upload in context.database.transact(attachments_of, run.id)
         ],
+        ignore=ignore_patterns(claimed.manifest),
         callback=callback_of(context, run.id, attempt=run.attempt),
         traceparent=run.traceparent,
     )

@@ -198,8 +198,9 @@ class ExecutorClient:
         return self._parsed(WorkspaceFound, self._call(call, self._rules), call)
 
     def sync(self, endpoint: Endpoint, request: SyncWorkspace, trace: Trace) -> UUID:
-        """Begin a sync and return its operation id."""
-        call = _call(endpoint, "POST", "/workspace/sync", trace.headers("workspace.sync"), body=request.to_json())
+        """Begin a sync of the oldest kept end of a run, else of the present state. Return its operation id."""
+        path, headers = "/workspace/sync?takesEnds=true", trace.headers("workspace.sync")
+        call = _call(endpoint, "POST", path, headers, body=request.to_json())
         return self._parsed(_Operation, self._call(call, self._rules), call).operation_id
 
     def restore(self, endpoint: Endpoint, request: RestoreWorkspace, trace: Trace) -> UUID:

@@ -21,7 +21,7 @@ def forget_saved_uploads(context: TaskContext, begun: BegunSync, committed: Comm
     What fails here is done by the next save.
     """
     session_id = begun.lease.session_id
-    kept = context.database.transact(uploads_to_forget, session_id, epoch=begun.epoch, seq=begun.seq)
+    kept = context.database.transact(uploads_to_forget, session_id, epoch=begun.epoch, seq=committed.seq)
     if not kept:
         return
     try:

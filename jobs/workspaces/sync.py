@@ -105,9 +105,9 @@ def save_now(
 ) -> UUID | None:
     """Sync the session now. Return the snapshot of its newest state; None when there is nothing to sync.
 
-    For `stop` and `remove` a state that is saved already is only verified again. Raise NotSaved with a sentence and
-    record the failure. Another run may begin meanwhile: check handlers.workspaces.sync.why_unsaved afterwards, in the
-    transaction that acts on the result.
+    Ends of runs that the executor kept are committed first. For `stop` and `remove` a state that is saved already is
+    only verified again. Raise NotSaved with a sentence and record the failure. Another run may begin meanwhile: check
+    handlers.workspaces.sync.why_unsaved afterwards, in the transaction that acts on the result.
     """
     with log_context(sessionId=session_id):
         if reason in ("stop", "remove"):
@@ -125,7 +125,8 @@ def save_now(
             except (Superseded, Interrupted) as error:
                 raise NotSaved(error.detail) from None
             else:
-                return None if committed is None else committed.snapshot_id
+                if committed is None or not committed.is_end:
+                    return None if committed is None else committed.snapshot_id
 
 
 def _lease_due_sessions(conn: Conn, context: TaskContext) -> None:
@@ -234,7 +235,13 @@ def _upload_and_commit(context: TaskContext, begun: BegunSync) -> Committed:
         raise Superseded("The workspace has moved, or another job worker has synced it.")
     forget_saved_uploads(context, begun, committed)
     seconds = round(time.monotonic() - began, 3)
-    _log.info("sync.committed", snapshotId=str(committed.snapshot_id), reason=begun.reason, seconds=seconds)
+    _log.info(
+        "sync.committed",
+        snapshotId=str(committed.snapshot_id),
+        reason=begun.reason,
+        isEnd=committed.is_end,
+        seconds=seconds,
+    )
     return committed
 
 

@@ -8,14 +8,15 @@ ORDER BY number DESC
 LIMIT 1;
 
 -- name: snapshot_of_run
--- The first snapshot at rest after the run's end, which may be an earlier one that a save then found unchanged; else the
--- last one of the run. Later saves of what people put into the workspace are not the run's.
+-- The first snapshot at rest after the run's end, which may be an earlier run's that a save then found unchanged; else
+-- the last one of the run. Later saves of what people put into the workspace are not the run's.
 SELECT
     snapshots.id, snapshots.session_id, snapshots.number, snapshots.epoch, snapshots.run_id, snapshots.reason,
     snapshots.seq, snapshots.at_rest, snapshots.files, snapshots.bytes, snapshots.changed, snapshots.uploaded_bytes,
     snapshots.skipped, snapshots.objects, snapshots.manifest_digest, snapshots.created_at
 FROM snapshots
 JOIN runs ON runs.id = %(run_id)s AND runs.session_id = snapshots.session_id
+LEFT JOIN runs AS maker ON maker.id = snapshots.run_id
 CROSS JOIN LATERAL (
     SELECT snapshots.at_rest AND snapshots.seq >= max(span.last_seq) AS is_end
     FROM run_spans AS span
@@ -24,7 +25,7 @@ CROSS JOIN LATERAL (
 WHERE snapshots.session_id = %(session_id)s
     AND (
         snapshots.run_id = runs.id
-        OR (snapshots.created_at <= runs.finished_at AND state.is_end)
+        OR ((snapshots.created_at <= runs.finished_at OR maker.finished_at < runs.finished_at) AND state.is_end)
     )
 ORDER BY
     COALESCE(state.is_end, false) DESC,

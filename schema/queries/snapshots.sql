@@ -169,6 +169,9 @@ SELECT
 FROM snapshots
 WHERE session_id = %(session_id)s;
 
+-- name: end_of_run
+SELECT span.last_seq AS seq FROM run_spans AS span WHERE span.session_id = %(session_id)s AND span.run_id = %(run_id)s;
+
 -- name: confirm_snapshot
 -- A later scan without a live agent found exactly this state again.
 UPDATE snapshots

@@ -46,9 +46,14 @@ class Operation:
 
 @dataclass
 class Saver:
-    """`files` may be changed at any time; `before_put` is called with each key that is about to be uploaded."""
+    """`files` may be changed at any time; `before_put` is called with each key that is about to be uploaded.
+
+    `ends` are what runs left before others began, the oldest first; each goes once a save is on top of its snapshot."""
 
     files: Files = field(default_factory=dict)
+    ends: list[tuple[UUID, Files]] = field(default_factory=list)
+    sent: dict[UUID, UUID] = field(default_factory=dict)
+    """The run whose end a snapshot holds, by the snapshot's id."""
     before_put: Callable[[str], object] = str
     forget: bool = False
     asked: list[SyncWorkspace] = field(default_factory=list)
@@ -58,12 +63,13 @@ class Saver:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, seen: Seen) -> Reply | None:
-        path = urlsplit(seen.path).path.split("/")[1:]
+        parts = urlsplit(seen.path)
+        path = parts.path.split("/")[1:]
         if path[:1] != ["workspace"]:
             return None
         match seen.method, path[1:]:
             case "POST", ["sync"]:
-                return self._begin(SyncWorkspace.model_validate(seen.body))
+                return self._begin(SyncWorkspace.model_validate(seen.body), takes_ends="takesEnds=true" in parts.query)
             case "GET", ["operations", id_]:
                 return self._state(UUID(id_))
             case "POST", ["operations", id_, "links"]:
@@ -75,11 +81,20 @@ class Saver:
         with self.lock:
             self.operations.clear()
 
-    def _begin(self, asked: SyncWorkspace) -> Reply:
+    def keep_end(self, run_id: UUID) -> None:
+        """As an executor does when another run begins before a save."""
+        self.ends.append((run_id, dict(self.files)))
+
+    def _begin(self, asked: SyncWorkspace, *, takes_ends: bool) -> Reply:
         with self.lock:
-            files = dict(self.files)
+            if asked.head is not None and self.ends and self.sent.get(asked.head) == self.ends[0][0]:
+                del self.ends[0]
+            run_id, files = self.ends[0] if takes_ends and self.ends else (None, dict(self.files))
             self.asked.append(asked)
             operation = make_operation(asked, files, self.saved)
+            if run_id is not None:
+                operation.receipt["runId"] = str(run_id)
+                self.sent[asked.snapshot_id] = run_id
             operation.receipt = self.tamper(operation.receipt)
             self.operations[operation.id] = operation
             self.saved[asked.snapshot_id] = (files, operation.receipt["manifestDigest"])

@@ -1,0 +1,25 @@
+"""Say why a workspace takes no save, restore or run now."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from schema.errors import Conflict
+
+
+class OperationBusy(Conflict):
+    """Another save or restore of this workspace is running. Wait for it to end."""
+
+    code: ClassVar[str] = "busy"
+
+
+class RunLives(Conflict):
+    """An agent is running: its home is not quiesced and its workspace cannot be restored. Wait for the run to end."""
+
+    code: ClassVar[str] = "run_live"
+
+
+class WorkspaceNotReady(Conflict):
+    """The workspace is being restored, or its restore failed. Restore it again before a run."""
+
+    code: ClassVar[str] = "workspace_not_ready"
