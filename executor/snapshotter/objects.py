@@ -204,6 +204,13 @@ class SnapshotObjects:
                 self._freed.notify_all()
 
 
+def upload(channel: ExecutorChannel, key: str, data: bytes) -> None:
+    """Put an object into the store."""
+    from executor.snapshotter.transfer import put_object  # imports http.client, which few saves need
+
+    put_object(channel, key, data)
+
+
 def _all(manifest: Manifest | None) -> Iterable[Entry]:
     return () if manifest is None else (*manifest.roots.workspace, *manifest.roots.agent)
 

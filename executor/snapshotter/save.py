@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from executor.secret_search import SecretSearch
 from executor.snapshotter.ignore import read_patterns
 from executor.snapshotter.index import MAPPED_MARGIN_NS, MARGIN_NS, Index, KnownEntry, Stamp, known_entries, write_index
-from executor.snapshotter.objects import SnapshotObjects
+from executor.snapshotter.objects import SnapshotObjects, upload
 from executor.snapshotter.paths import open_folder, open_root
 from executor.snapshotter.protocol import ExecutorChannel
 from executor.snapshotter.scan import Scan, scan, scan_home, text_of, time_within
@@ -69,7 +69,7 @@ def save(
 ) -> SaveOutcome:
     """Carry out the order. Raises SnapshotterFailed or a subclass; a failed save leaves only objects that no snapshot
     names. `keep` takes the objects in place of the store, also those of an unchanged state."""
-    put = partial(_upload, channel) if keep is None else keep.put
+    put = partial(upload, channel) if keep is None else keep.put
     began_ns, began = time.time_ns(), time.monotonic()
     head, head_digest = _head(order, index, channel)
     objects = SnapshotObjects(head, session_id=order.session_id, channel=channel, put=put)
@@ -109,12 +109,6 @@ def save(
     if keep is not None:
         keep.finish(snapshot_id=order.snapshot_id, base=order.head, receipt=receipt)
     return SaveOutcome(receipt, new_index)
-
-
-def _upload(channel: ExecutorChannel, key: str, data: bytes) -> None:
-    from executor.snapshotter.transfer import put_object  # imports http.client, which few saves need
-
-    put_object(channel, key, data)
 
 
 def _trusted_stamps(index: Index | None, head: Manifest | None, root: Root) -> dict[str, Stamp]:

@@ -22,7 +22,7 @@ from tests.object_stores import RunningStore
 
 def queued_runs(session: Session, saver: Saver) -> list[RunRow]:
     """Two runs whose ends were kept, and a third that is at work. Each adds a file."""
-    runs = []
+    runs: list[RunRow] = []
     for name in "abc":
         if runs:
             session.end_run(runs[-1])
