@@ -7,7 +7,7 @@ session's log: a sync includes every change up to the log's end at the start of 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -16,13 +16,12 @@ from handlers.event_log import append_of_worker, hold_session
 from handlers.workspaces.sync_events import log_secrets, log_synced
 from schema.errors import Unavailable
 from schema.rows import RunRow, SavingRow, SnapshotRow
-from schema.sql import Conn, execute, fetch_all, fetch_one, jsonb
+from schema.sql import Conn, execute, fetch_all, fetch_one
 from schema.wire import Json, rfc3339
-from schema.workspace_api import LEFT_OUT_OF_HOME, SyncReason, SyncReceipt
+from schema.workspace_api import SyncReason, SyncReceipt
 
 COALESCE_SECONDS = 2.0
 """How long a sync requested by a message waits for further messages."""
-SKIPPED_KEPT = 100
 _NO_VOLUME = frozenset({"absent", "starting"})
 
 
@@ -215,10 +214,10 @@ def commit_sync(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> Committed
     if fetch_all(conn, "objects_marked_for_deletion", _Key, session_id=begun.lease.session_id, keys=receipt.objects):
         raise Unavailable("Garbage collection is deleting objects that the sync needs.", code="objects_doomed")
     is_end = receipt.run_id is not None
-    begun = _of_end(conn, begun, receipt.run_id) if receipt.run_id is not None else begun
+    begun = as_end(conn, begun, receipt.run_id) if receipt.run_id is not None else begun
     failure = receipt.failure if begun.at_rest and not is_end else None
     covers = begun.at_rest and not is_end and state.live_run_id is None and failure is None
-    head = _landed(conn, begun, receipt)
+    head = land_snapshot(conn, begun, receipt)
     execute(
         conn,
         "record_synced",
@@ -271,19 +270,6 @@ def forget_unsaved(conn: Conn, session_id: UUID) -> bool:
     return state is not None and state.dirty_since is not None
 
 
-@dataclass(frozen=True)
-class _End:
-    seq: int
-
-
-def _of_end(conn: Conn, begun: BegunSync, run_id: UUID) -> BegunSync:
-    """Return the sync as that of the run's end. Raises Unavailable for a run that is not the session's."""
-    end = fetch_one(conn, "end_of_run", _End, session_id=begun.lease.session_id, run_id=run_id)
-    if end is None:
-        raise Unavailable("The executor kept the end of a run that is not the session's.", code="unknown_run")
-    return replace(begun, run_id=run_id, reason="run", at_rest=True, seq=min(end.seq, begun.seq))
-
-
 def _head(conn: Conn, state: SavingRow) -> SnapshotRow | None:
     if state.head_snapshot is None:
         return None
@@ -303,46 +289,3 @@ def _still_stands(state: SavingRow, begun: BegunSync) -> bool:
 @dataclass(frozen=True)
 class _Key:
     key: str
-
-
-def _landed(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> UUID:
-    """Return the snapshot with the synced state: a new one, or the head if nothing has changed."""
-    if receipt.unchanged and begun.head is not None:
-        if begun.at_rest:
-            execute(
-                conn,
-                "confirm_snapshot",
-                id=begun.head.id,
-                session_id=begun.lease.session_id,
-                seq=begun.seq,
-                skipped=jsonb(_skipped(begun, receipt)),
-            )
-        return begun.head.id
-    execute(
-        conn,
-        "insert_snapshot",
-        id=receipt.snapshot_id,
-        session_id=begun.lease.session_id,
-        epoch=begun.epoch,
-        run_id=begun.run_id,
-        reason=begun.reason,
-        seq=begun.seq,
-        at_rest=begun.at_rest,
-        files=receipt.files,
-        bytes=receipt.bytes,
-        changed=receipt.changed,
-        uploaded_bytes=receipt.uploaded_bytes,
-        skipped=jsonb(_skipped(begun, receipt)),
-        objects=receipt.objects,
-        manifest_digest=receipt.manifest_digest,
-    )
-    return receipt.snapshot_id
-
-
-def _skipped(begun: BegunSync, receipt: SyncReceipt) -> list[Json]:
-    """Return the paths that the snapshot lacks. A save beside a live agent does not read its home: the files that the
-    last save left out there are kept."""
-    skipped = [path.to_json() for path in receipt.skipped[:SKIPPED_KEPT]]
-    if not begun.at_rest and begun.head is not None:
-        skipped += [path for path in begun.head.skipped if path["reason"] == LEFT_OUT_OF_HOME]
-    return skipped[:SKIPPED_KEPT]

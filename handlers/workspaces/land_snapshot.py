@@ -1,0 +1,72 @@
+"""Write the snapshot of a verified sync: that of the present state, or of a run's end that the executor kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from schema.errors import Unavailable
+from schema.sql import Conn, execute, fetch_one, jsonb
+from schema.workspace_api import SyncReceipt
+
+if TYPE_CHECKING:
+    from handlers.workspaces.sync import BegunSync
+
+SKIPPED_KEPT = 100
+
+
+@dataclass(frozen=True)
+class _End:
+    seq: int
+
+
+def as_end(conn: Conn, begun: BegunSync, run_id: UUID) -> BegunSync:
+    """Return the sync as that of the run's end. Raises Unavailable for a run that is not the session's."""
+    end = fetch_one(conn, "end_of_run", _End, session_id=begun.lease.session_id, run_id=run_id)
+    if end is None:
+        raise Unavailable("The executor kept the end of a run that is not the session's.", code="unknown_run")
+    return replace(begun, run_id=run_id, reason="run", at_rest=True, seq=min(end.seq, begun.seq))
+
+
+def land_snapshot(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> UUID:
+    """Return the snapshot with the synced state: a new one, or the head if nothing has changed."""
+    if receipt.unchanged and begun.head is not None:
+        if begun.at_rest:
+            execute(
+                conn,
+                "confirm_snapshot",
+                id=begun.head.id,
+                session_id=begun.lease.session_id,
+                seq=begun.seq,
+                skipped=jsonb(_skipped(begun, receipt)),
+            )
+        return begun.head.id
+    execute(
+        conn,
+        "insert_snapshot",
+        id=receipt.snapshot_id,
+        session_id=begun.lease.session_id,
+        epoch=begun.epoch,
+        run_id=begun.run_id,
+        reason=begun.reason,
+        seq=begun.seq,
+        at_rest=begun.at_rest,
+        files=receipt.files,
+        bytes=receipt.bytes,
+        changed=receipt.changed,
+        uploaded_bytes=receipt.uploaded_bytes,
+        skipped=jsonb(_skipped(begun, receipt)),
+        objects=receipt.objects,
+        manifest_digest=receipt.manifest_digest,
+    )
+    return receipt.snapshot_id
+
+
+def _skipped(begun: BegunSync, receipt: SyncReceipt) -> list[Json]:
+    """Return the paths that the snapshot lacks. A save beside a live agent does not read its home: the files that the
+    last save left out there are kept."""
+    skipped = [path.to_json() for path in receipt.skipped[:SKIPPED_KEPT]]
+    if not begun.at_rest and begun.head is not None:
+        skipped += [path for path in begun.head.skipped if path["reason"] == LEFT_OUT_OF_HOME]
+    return skipped[:SKIPPED_KEPT]
