@@ -8,7 +8,8 @@ from uuid import UUID
 
 from schema.errors import Unavailable
 from schema.sql import Conn, execute, fetch_one, jsonb
-from schema.workspace_api import SyncReceipt
+from schema.wire import Json
+from schema.workspace_api import LEFT_OUT_OF_HOME, SyncReceipt
 
 if TYPE_CHECKING:
     from handlers.workspaces.sync import BegunSync

@@ -13,6 +13,7 @@ from typing import Literal
 from uuid import UUID
 
 from handlers.event_log import append_of_worker, hold_session
+from handlers.workspaces.land_snapshot import as_end, land_snapshot
 from handlers.workspaces.sync_events import log_secrets, log_synced
 from schema.errors import Unavailable
 from schema.rows import RunRow, SavingRow, SnapshotRow
