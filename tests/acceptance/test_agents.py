@@ -65,6 +65,28 @@ def test_a_permission_that_is_denied_keeps_the_file_away_and_the_turn_goes_on(
     assert of_type(events, "human_loop.resolved")[0]["decision"] == "deny"
 
 
+def test_what_was_allowed_for_the_session_is_decided_as_before_in_its_next_run(
+    stack: Stack, model: ModelServer, talk: Talk, provider: str
+) -> None:
+    """Codex keeps such an answer in its home, so it does not even ask. Claude Code offers one for edits only."""
+    command = {"tool": "run", "command": "touch made.txt", "escalate": True}
+    call = WRITE if provider == "claude-code" else command
+    options = {"mode": "ask"}
+    model.add(call, {"text": "Done."})
+    first = talk.say("Make it", answer="allow_always", provider=provider, options=options)
+    session_id = first[0]["sessionId"]
+    (stack.workspace(session_id) / "made.txt").unlink()
+    model.add(call, {"text": "Done again."})
+
+    second = talk.say("Make it again", provider=provider, options=options, sessionId=session_id)
+
+    assert (outcome(first), outcome(second)) == (("succeeded", None), ("succeeded", None))
+    assert (stack.workspace(session_id) / "made.txt").exists()
+    [granted] = of_type(first, "human_loop.resolved")
+    again = [(resolved["decision"], resolved["by"]) for resolved in of_type(second, "human_loop.resolved")]
+    assert again == ([] if provider == "codex" else [("allow_always", granted["by"])])
+
+
 def test_todos_are_told(model: ModelServer, talk: Talk, provider: str) -> None:
     model.add(*_plans(provider), {"text": "Planned."})
     events = talk.say("Plan it", provider=provider, options={"mode": "auto"})
