@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -38,6 +40,8 @@ def tools() -> tuple[str, str]:
         ("answers", ""),
         ("files", ""),
         ("reading", ""),
+        ("writing", ""),
+        ("finding", ""),
         ("pages", "in en, light"),
         ("pages", "in en, dark"),
         ("pages", "in zh, light"),
@@ -58,7 +62,13 @@ def test_a_browser_passes_each_scenario_of_the_portal(
         text=True,
         check=True,
     )
-    names = {"RUNYARD_URL": stack.url, "RUNYARD_TOKEN": stack.token, "RUNYARD_SIGN_IN": link.stdout.strip(), **told}
+    names = {
+        "RUNYARD_URL": stack.url,
+        "RUNYARD_TOKEN": stack.token,
+        "RUNYARD_READER_TOKEN": _token_of_another({**given, **told}),
+        "RUNYARD_SIGN_IN": link.stdout.strip(),
+        **told,
+    }
     run = subprocess.run(
         [npm, "--prefix", str(ROOT / "portal"), "run", "--silent", "e2e", "--", f"tests/e2e/{file}.e2e.ts", "-t", only],
         env={**given, **names},
@@ -68,3 +78,12 @@ def test_a_browser_passes_each_scenario_of_the_portal(
         timeout=SECONDS,
     )
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
+
+
+def _token_of_another(environment: dict[str, str]) -> str:
+    """A new token of a second admin, who may read every session."""
+    cli = [sys.executable, "-m", "cli", "users"]
+    subprocess.run([*cli, "add", "li", "--role", "admin"], cwd=ROOT, env=environment, capture_output=True, check=False)
+    issue = [*cli, "token", "li", "--label", uuid4().hex, "--json"]
+    issued = subprocess.run(issue, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    return str(json.loads(issued.stdout)[0]["token"])

@@ -17,11 +17,12 @@ export interface MenuProps {
   trigger: ReactElement;
   choices: MenuChoice[];
   side?: "bottom" | "top";
+  isOpenAtOnce?: boolean;
 }
 
-export function MenuBox({ trigger, choices, side = "bottom" }: MenuProps) {
+export function MenuBox({ trigger, choices, side = "bottom", isOpenAtOnce = false }: MenuProps) {
   return (
-    <Base.Root>
+    <Base.Root defaultOpen={isOpenAtOnce}>
       <Base.Trigger render={trigger} />
       <Base.Portal>
         <Base.Positioner side={side} align="end" sideOffset={4} className={styles.positioner}>

@@ -6,7 +6,7 @@ import { begin, leave, settled, until, api, URL, visit, type Visit } from "./vis
 
 const SHOTS = new globalThis.URL("../shots/", import.meta.url).pathname;
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const PAGES = ["start", "chat", "asked", "inbox", "timeline", "files", "file", "comparison", "pane", "usage", "settings", "workers", "queue", "providers", "rules"] as const;
+const PAGES = ["start", "chat", "asked", "inbox", "timeline", "files", "file", "comparison", "pane", "usage", "settings", "workers", "queue", "providers", "rules", "audit"] as const;
 const LOOKS = (["en", "zh"] as const).flatMap((language) =>
   (["light", "dark"] as const).flatMap((theme) => [1360, 360].map((width) => ({ language, theme, width }))),
 );
@@ -40,6 +40,7 @@ beforeAll(async () => {
     queue: "/ops/queue",
     providers: "/ops/providers",
     rules: "/ops/rules",
+    audit: "/ops/audit",
   };
 });
 afterAll(leave);
