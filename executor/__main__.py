@@ -17,9 +17,12 @@ from functools import partial
 from pathlib import Path
 
 from executor.process.settings import ExecutorSettings, ProviderSettings, read_settings
+from schema.agent_environment import variables_named
 from schema.errors import RunyardError
 from schema.logs import configure_logs
+from schema.sealed_environment import seal_or_exit
 
+EXECUTOR_SECRETS = ("EXECUTOR_AUTH_TOKEN",)
 USAGE = "usage: python -m executor [--spare | providers --json]"
 
 
@@ -104,4 +107,5 @@ def print_providers() -> None:
 
 
 if __name__ == "__main__":
+    seal_or_exit([*EXECUTOR_SECRETS, *variables_named(Path(os.environ.get("PROVIDERS_FILE") or "providers.toml"))])
     sys.exit(main(sys.argv[1:]))

@@ -16,6 +16,7 @@ from functions.app import create_app
 from functions.runtime.process import function_process
 from functions.runtime.settings import ApiSettings, read_settings
 from schema.logs import configure_logs
+from schema.sealed_environment import CONTROL_PLANE_SECRETS, load_secret_files
 
 TEXT = ("text/", "application/json", "application/problem+json")
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
@@ -36,6 +37,7 @@ def make_handler(settings: ApiSettings) -> Handler:
 @cache
 def _from_environment() -> Handler:
     """Make the handler at the first call and keep it while the function is warm."""
+    load_secret_files(CONTROL_PLANE_SECRETS)  # a function runs no agents: its environment may hold secrets
     settings = read_settings()
     configure_logs("function", level=settings.log_level)
     return make_handler(settings)

@@ -3,8 +3,12 @@
 
 from typing import Any
 
-from functions.runtime.ports import most_peers, raise_open_files
-from functions.runtime.serving import (
+from schema.sealed_environment import CONTROL_PLANE_SECRETS, seal_or_exit, unseal
+
+seal_or_exit(CONTROL_PLANE_SECRETS)  # before slow imports: until then the environment is readable
+
+from functions.runtime.ports import most_peers, raise_open_files  # noqa: E402
+from functions.runtime.serving import (  # noqa: E402
     JsonLogger,
     begin,
     finish,
@@ -41,6 +45,11 @@ def on_starting(server: Any) -> None:
     refuse_what_the_door_cannot(server.cfg)
     refuse_unfit_key(_settings)
     refuse_beyond_loopback(_settings, server.cfg.address)
+
+
+def pre_exec(server: Any) -> None:
+    """Hand the secrets to the server that replaces this one (SIGUSR2). It seals itself again."""
+    unseal(server.cfg.env_orig, CONTROL_PLANE_SECRETS)
 
 
 def post_worker_init(worker: Any) -> None:

@@ -8,6 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
+
+from schema.agent_environment import variables_named
+from schema.sealed_environment import CONTROL_PLANE_SECRETS, seal_or_exit
+
+if __name__ == "__main__":  # before slow imports: until then the environment is readable
+    seal_or_exit([*CONTROL_PLANE_SECRETS, *variables_named(Path(os.environ.get("PROVIDERS_FILE") or "providers.toml"))])
 
 from jobs.runtime.settings import JobSettings, dropped_settings, read_settings
 from schema.logs import configure_logs

@@ -14,6 +14,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from jobs import tasks
+from schema.sealed_environment import load_secret_files
 from schema.settings import BadSetting
 
 CONNECTIONS = 5
@@ -21,7 +22,8 @@ RECONNECT_SECONDS = 5.0
 
 
 def database_url() -> str:
-    """Return DATABASE_URL. Raise BadSetting when it is not set."""
+    """Return DATABASE_URL, or what DATABASE_URL_FILE holds. Raise BadSetting when neither is set."""
+    load_secret_files(["DATABASE_URL"])
     dsn = os.environ.get("DATABASE_URL")
     if not dsn:
         raise BadSetting("DATABASE_URL is not set. Set it to the database's address.")

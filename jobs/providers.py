@@ -13,7 +13,7 @@ import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from handlers.providers.registry import announce_providers
-from jobs.hosts.environment import executor_environment
+from jobs.hosts.environment import executor_environment, sealed_executor
 from jobs.runtime.database import JobDatabase
 from schema.executor_api import ProviderDeclared
 
@@ -55,9 +55,16 @@ class Providers:
         environment = executor_environment(os.environ, providers_file=self._file, agents_dir=self._agents_dir)
         command = [sys.executable, "-m", "executor", "providers", "--json"]
         try:
-            done = subprocess.run(
-                command, cwd=CODE, env=environment, capture_output=True, timeout=DECLARE_SECONDS, check=False
-            )
+            with sealed_executor(environment) as (rest, descriptor):
+                done = subprocess.run(
+                    command,
+                    cwd=CODE,
+                    env=rest,
+                    pass_fds=[descriptor],
+                    capture_output=True,
+                    timeout=DECLARE_SECONDS,
+                    check=False,
+                )
             if done.returncode == 0:
                 return _DECLARED.validate_json(done.stdout)
             why = done.stderr.decode(errors="replace")[-2000:].strip()

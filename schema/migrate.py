@@ -12,6 +12,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from schema.addresses import database_address
+from schema.sealed_environment import seal_or_exit
 from schema.sql import Conn, fetch_all
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -78,4 +79,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    seal_or_exit(["DATABASE_URL"])
     sys.exit(main())

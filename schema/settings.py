@@ -98,6 +98,13 @@ RemoveAfterSeconds = Annotated[
         "0 disables it. An app's limits override it.",
     ),
 ]
+Auth = Annotated[
+    Literal["local", "token"],
+    Field(
+        description="`local`: one local administrator, loopback only. `token`: only users and tokens made by "
+        "`python -m cli users`."
+    ),
+]
 LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="Log lines of this level and above.")
 ]

@@ -14,6 +14,7 @@ from executor.process.settings import ExecutorSettings
 from functions.runtime.settings import ApiSettings
 from jobs.hosts.settings import DockerSettings
 from jobs.runtime.settings import JobSettings
+from schema.sealed_environment import CONTROL_PLANE_SECRETS
 
 FILE = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
 
@@ -51,6 +52,9 @@ Environment variables, read once at start. A bad value stops the program with a 
 `make up` sets these itself: {set_by_up}. It also sets the `S3_*` settings of its own object store, unless you name
 another. Where `WORKER_HOST` is `docker`, it sets `WORKER_DEPLOYMENT` and `RUNYARD_WORKER_BIND` too.
 
+{secrets} can also be given by file: the same name with `_FILE` holds the file's path, as in `DATABASE_URL_FILE`. So can
+every variable that `providers.toml` takes from the environment. Setting both is an error.
+
 The default – means none. A program does not start without a setting marked **required**.
 """
 SET_BY_UP = (
@@ -63,7 +67,7 @@ SET_BY_UP = (
 
 def page() -> str:
     """The whole page, as it is committed."""
-    parts = [HEAD.format(set_by_up=quoted(SET_BY_UP))]
+    parts = [HEAD.format(set_by_up=quoted(SET_BY_UP), secrets=quoted(CONTROL_PLANE_SECRETS))]
     of_kind = {kind: dict(variables(kind)) for _, kind, _ in GROUPS}
     both = [name for name in of_kind[ApiSettings] if name in of_kind[JobSettings]]
     readers = {

@@ -29,6 +29,7 @@ from schema.errors import RunyardError
 from schema.human_policy import HumanPolicy
 from schema.options import RunOptions
 from schema.rows import AppRow, Role, TokenRow, UserRow
+from schema.sealed_environment import BadSecretFile, secrets_from_files
 from schema.sql import Conn
 from schema.wire import Json
 
@@ -155,8 +156,13 @@ def run_verb(verb: UserVerb, args: argparse.Namespace) -> int:
 
 
 def database_url(environ: Mapping[str, str] = os.environ) -> str:
-    """Return DATABASE_URL or the embedded database's URL. Raise NoDatabase when neither exists."""
-    return environ.get("DATABASE_URL") or _embedded(find_data_dir(environ))
+    """Return DATABASE_URL, what DATABASE_URL_FILE holds, or the embedded database's URL. Raise NoDatabase when none
+    exists."""
+    try:
+        from_file = secrets_from_files(environ, ["DATABASE_URL"])
+    except BadSecretFile as error:
+        raise NoDatabase(error.detail) from None
+    return from_file.get("DATABASE_URL") or environ.get("DATABASE_URL") or _embedded(find_data_dir(environ))
 
 
 def _embedded(data_dir: DataDir) -> str:

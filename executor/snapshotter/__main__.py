@@ -7,7 +7,6 @@ pre-signed links in its memory.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import gc
 import os
@@ -16,18 +15,18 @@ from uuid import UUID
 
 from executor.snapshotter.protocol import ExecutorChannel, SnapshotterFailed
 from schema.errors import RunyardError
+from schema.prctl import forbid_reading
 
 if TYPE_CHECKING:
     from executor.snapshotter.index import Index
     from executor.snapshotter.snapshot import SaveOrder
 
-_PR_SET_DUMPABLE = 4
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main() -> None:
     """Carry out one order and report its result to the executor."""
-    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    forbid_reading()
     gc.disable()  # a save makes no reference cycles, and searching a million objects for them outlasts the scan
     channel = ExecutorChannel()
     order = channel.order()

@@ -18,7 +18,11 @@ from schema.human_policy import HumanPolicy, OnExpiry, nearest
 from schema.secret_keys import SecretKeys
 from schema.settings import (
     ABOUT,
+<<<<<<< HEAD
     AllowedHosts,
+=======
+    Auth,
+>>>>>>> 01147d5 (Take secrets from files, keep them out of the environments of running programs, and refuse process workers for many users unless trusted)
     BadSetting,
     IdleStopSeconds,
     LeaseSeconds,
@@ -106,12 +110,7 @@ class ApiSettings(ShareSettings):
         repr=False,
         description=ABOUT["RUNYARD_SECRET_KEY_PREVIOUS"],
     )
-    auth: Literal["local", "token"] = Field(
-        default="local",
-        validation_alias="RUNYARD_AUTH",
-        description="`local`: one local administrator, loopback only. `token`: only users and tokens made by "
-        "`python -m cli users`.",
-    )
+    auth: Auth = Field(default="local", validation_alias="RUNYARD_AUTH")
     local_token_file: Path | None = Field(
         default=None,
         validation_alias="RUNYARD_LOCAL_TOKEN_FILE",

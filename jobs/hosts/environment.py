@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from jobs.hosts import HostFailed
 from jobs.hosts.container import RUN_DIR, ExecutorInputs
-from schema.agent_environment import PROXIES, is_harmless
+from schema.agent_environment import PROXIES, is_harmless, names_in, variables_named
+from schema.sealed_environment import sealed
 
 _OF_EXECUTORS = frozenset(
     [
@@ -35,6 +37,14 @@ def executor_environment(environ: Mapping[str, str], *, providers_file: Path, ag
     kept = {name: value for name, value in environ.items() if name in _OF_EXECUTORS or is_harmless(name)}
     requested = {name: environ[name] for name in named_variables if name in environ}
     return {**kept, **requested, "PROVIDERS_FILE": str(providers_file), "AGENTS_DIR": str(agents_dir)}
+
+
+@contextmanager
+def sealed_executor(environment: Mapping[str, str]) -> Iterator[tuple[dict[str, str], int]]:
+    """Yield the environment for an executor's process, without what the providers file takes from it, and the
+    descriptor that the process inherits for these secrets."""
+    with sealed(environment, variables_named(Path(environment["PROVIDERS_FILE"]))) as (rest, descriptor):
+        yield rest, descriptor
 
 
 _IN_CONTAINERS = PROXIES | {
@@ -69,7 +79,7 @@ def container_inputs(environ: Mapping[str, str], *, providers_file: Path) -> Exe
         tables = tomllib.loads(providers_file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise HostFailed(f"The providers file {providers_file} is not readable: {error}.") from None
-    settings |= {name: environ[name] for name in _named_in(tables) if name in environ and not name.startswith(_NEVER)}
+    settings |= {name: environ[name] for name in names_in(tables) if name in environ and not name.startswith(_NEVER)}
     container_path = f"{RUN_DIR}/runyard/providers.json"
     content = json.dumps(_with_files(tables, bring)).encode()
     return ExecutorInputs({**settings, "PROVIDERS_FILE": container_path}, {container_path: content, **files})
@@ -85,27 +95,3 @@ def _with_files(value: object, bring: Callable[[str], str]) -> object:
             for key, inner in value.items()
         }
     return [_with_files(inner, bring) for inner in value] if isinstance(value, list) else value
-
-
-def variables_named(providers_file: Path) -> set[str]:
-    """Return the variables that the file takes from the environment (`from_env`).
-
-    Return an empty set for an unreadable file: the executor itself reports its fault.
-    """
-    try:
-        tables = tomllib.loads(providers_file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
-        return set()
-    return set(_named_in(tables))
-
-
-def _named_in(value: object) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if key == "from_env" and isinstance(inner, str):
-                yield inner
-            else:
-                yield from _named_in(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _named_in(inner)

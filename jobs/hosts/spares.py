@@ -1,6 +1,7 @@
 """Spare executors: started early, with all modules imported, and waiting for their settings.
 
-Settings arrive on standard input, so that other processes cannot read a token from the environment.
+Settings arrive on standard input and the keys of agents in an inherited file, so that other processes cannot read them
+from the environment.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from jobs.hosts.environment import sealed_executor
 
 CODE = Path(__file__).resolve().parents[2]
 
@@ -63,10 +66,12 @@ class Spares:
         return None
 
     def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "executor", "--spare"],
-            cwd=CODE,
-            env=dict(self._environment),
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-        )
+        with sealed_executor(self._environment) as (environment, descriptor):
+            return subprocess.Popen(
+                [sys.executable, "-m", "executor", "--spare"],
+                cwd=CODE,
+                env=environment,
+                pass_fds=[descriptor],
+                stdin=subprocess.PIPE,
+                start_new_session=True,
+            )

@@ -20,6 +20,7 @@ from schema.settings import (
     ABOUT,
     AgentsDir,
     AgentSilentSeconds,
+    Auth,
     BadSetting,
     FileAuditDays,
     HeartbeatSeconds,
@@ -104,6 +105,12 @@ class JobSettings(BaseSettings):
         description="Where session workers run. `process`: as child processes of the job worker, for trying out. "
         "`docker`: each in its own container. `external`: one executor that someone else runs.",
     )
+    process_workers: Literal["", "trusted"] = Field(
+        default="",
+        description="`trusted`: allow `WORKER_HOST=process` although others than the local administrator sign in "
+        "(`RUNYARD_AUTH`). Its agents share the job worker's account ([what that means](security.md)).",
+    )
+    runyard_auth: Auth = "local"
     worker_idle_stop_seconds: IdleStopSeconds = 900
     worker_remove_after_seconds: RemoveAfterSeconds = 604_800
     worker_concurrency: int = Field(default=16, ge=1, le=500, description="Perform at most N jobs at once.")
@@ -226,6 +233,15 @@ class JobSettings(BaseSettings):
     def _external_has_an_address(self) -> JobSettings:
         if self.worker_host == "external" and not all(self.external_executor):
             raise ValueError("WORKER_HOST=external needs EXECUTOR_BASE_URL and EXECUTOR_AUTH_TOKEN")
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_processes_to_one_person(self) -> JobSettings:
+        if self.worker_host == "process" and self.runyard_auth != "local" and self.process_workers != "trusted":
+            raise ValueError(
+                f"WORKER_HOST=process with RUNYARD_AUTH={self.runyard_auth} lets every user's agent act as the job "
+                "worker. Set WORKER_HOST=docker, or PROCESS_WORKERS=trusted if you trust all users and repositories"
+            )
         return self
 
     @model_validator(mode="after")

@@ -74,6 +74,19 @@ def test_an_executor_knows_none_of_our_secrets(
     assert not {"DATABASE_URL", "RUNYARD_SECRET_KEY", "SOMETHING_PRIVATE"} & environment.keys()
 
 
+def test_an_executors_environment_shows_no_key_of_a_provider(
+    make_context: Make, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-of-an-agent")
+    context, run = make_context(), runs.start()
+    context.host.ensure_started(run.session_id, 1)
+    try:
+        environment = executor_of(context, run.session_id).environ()
+    except psutil.AccessDenied:  # the kernel shows it to nobody but root
+        return
+    assert "sk-of-an-agent" not in environment.values()
+
+
 def test_two_activations_at_once_make_one_worker(make_context: Make, runs: Runs) -> None:
     run = runs.start()
     shops = [make_context(), make_context()]

@@ -128,3 +128,19 @@ def test_the_stores_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None
     assert settings.store is not None
     assert settings.store.secret_access_key == "hidden"
     assert "hidden" not in f"{settings!r}{settings.store!r}"
+
+
+def test_process_workers_are_for_one_person_or_trusted_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNYARD_AUTH", "token")
+    with pytest.raises(BadSetting) as caught:
+        read_settings()
+    assert caught.value.detail == (
+        "WORKER_HOST=process with RUNYARD_AUTH=token lets every user's agent act as the job worker. Set "
+        "WORKER_HOST=docker, or PROCESS_WORKERS=trusted if you trust all users and repositories."
+    )
+
+    monkeypatch.setenv("PROCESS_WORKERS", "trusted")
+    assert read_settings().worker_host == "process"
+    monkeypatch.delenv("PROCESS_WORKERS")
+    monkeypatch.setenv("WORKER_HOST", "docker")
+    assert read_settings().worker_host == "docker"

@@ -1,0 +1,108 @@
+"""Secret settings come from variables or files, and a program's environment does not show them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from schema.sealed_environment import CARRIED, BadSecretFile, sealed, secrets_from_files, unseal
+from tests.structure.repository import ROOT
+
+SHOWN = """
+import os
+from schema.sealed_environment import seal_or_exit
+
+seal_or_exit(["KEY", "OTHER"])
+with open("/proc/self/environ", "rb") as file:
+    print("value-of-key" in file.read().decode(), os.environ.get("KEY"), os.environ.get("OTHER"), os.environ["KEPT"])
+"""
+
+
+def told(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "KEPT": "kept", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_sealed_programs_environment_shows_no_secret_and_it_knows_them(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("value of other\n")
+
+    done = told(SHOWN, KEY="value-of-key", OTHER_FILE=str(tmp_path / "other"))
+
+    assert (done.stdout, done.stderr) == ("False value-of-key value of other kept\n", "")
+
+
+def test_a_secret_given_twice_ends_the_program_with_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("a")
+
+    done = told(SHOWN, KEY="value-of-key", KEY_FILE=str(tmp_path / "key"))
+
+    assert (done.returncode, done.stderr) == (2, "KEY and KEY_FILE are both set. Unset one of them.\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
+def test_no_other_process_of_the_account_may_read_a_sealed_one() -> None:
+    is_dumpable = "import ctypes; print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
+    sealing = 'from schema.sealed_environment import seal_or_exit; seal_or_exit(["KEY"]);'
+
+    assert told(is_dumpable).stdout == "1\n"
+    assert told(f"{sealing} {is_dumpable}", KEY="value-of-key").stdout == "0\n"
+    assert told(f"{sealing} {is_dumpable}").stdout == "0\n"
+
+
+def test_a_child_inherits_the_secrets_and_not_in_its_environment() -> None:
+    environ = {"KEY": "value-of-key", "KEPT": "kept", "PYTHONPATH": str(ROOT)}
+
+    with sealed(environ, ["KEY", "UNSET"]) as (rest, descriptor):
+        done = subprocess.run(
+            [sys.executable, "-c", SHOWN], cwd=ROOT, env=rest, pass_fds=[descriptor], capture_output=True, check=True
+        )
+
+    assert rest == {"KEPT": "kept", "PYTHONPATH": str(ROOT), CARRIED: str(descriptor)}
+    assert done.stdout == b"False value-of-key None kept\n"
+
+
+def test_a_descriptor_that_is_none_of_ours_is_refused() -> None:
+    done = told(SHOWN, **{CARRIED: "987"})
+
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"{CARRIED} names no inherited file. Unset it: Runyard's programs set it.\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "KEY_FILE names a file that cannot be read: {path}."),
+        (" \n", "KEY_FILE names a file that is empty or too large: {path}."),
+        ("x" * 70_000, "KEY_FILE names a file that is empty or too large: {path}."),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path: Path, content: str | None, sentence: str) -> None:
+    path = tmp_path / "key"
+    if content is not None:
+        path.write_text(content)
+
+    with pytest.raises(BadSecretFile) as caught:
+        secrets_from_files({"KEY_FILE": str(path)}, ["KEY"])
+
+    assert caught.value.detail == sentence.format(path=path)
+
+
+def test_a_program_that_is_replaced_hands_its_secrets_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY", "value-of-key")
+    environ = {CARRIED: "3", "KEY_FILE": "/run/secrets/key", "OTHER_FILE": "/run/secrets/other"}
+
+    unseal(environ, ["KEY", "OTHER"])
+
+    assert environ == {"KEY": "value-of-key", "OTHER_FILE": "/run/secrets/other"}
