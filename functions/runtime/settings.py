@@ -18,11 +18,8 @@ from schema.human_policy import HumanPolicy, OnExpiry, nearest
 from schema.secret_keys import SecretKeys
 from schema.settings import (
     ABOUT,
-<<<<<<< HEAD
     AllowedHosts,
-=======
     Auth,
->>>>>>> 01147d5 (Take secrets from files, keep them out of the environments of running programs, and refuse process workers for many users unless trusted)
     BadSetting,
     IdleStopSeconds,
     LeaseSeconds,
