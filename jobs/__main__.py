@@ -16,7 +16,8 @@ from schema.sealed_environment import CONTROL_PLANE_SECRETS, seal_or_exit
 if __name__ == "__main__":  # before slow imports: until then the environment is readable
     seal_or_exit([*CONTROL_PLANE_SECRETS, *variables_named(Path(os.environ.get("PROVIDERS_FILE") or "providers.toml"))])
 
-from jobs.runtime.settings import JobSettings, dropped_settings, read_settings
+from jobs.runtime.dropped_settings import dropped_settings
+from jobs.runtime.settings import JobSettings, read_settings
 from schema.logs import configure_logs
 from schema.settings import BadSetting
 

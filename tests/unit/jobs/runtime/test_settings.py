@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic.fields import FieldInfo
 
-from jobs.runtime.settings import JobSettings, dropped_settings, read_settings
+from jobs.runtime.dropped_settings import dropped_settings
+from jobs.runtime.settings import JobSettings, read_settings
 from schema.settings import BadSetting
 
 ENVIRONMENT = {"DATABASE_URL": "postgresql:///runyard", "RUNYARD_SECRET_KEY": "ab" * 32, "S3_BUCKET": "runyard"}
