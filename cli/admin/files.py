@@ -1,4 +1,4 @@
-"""`python -m cli files`: list and get the files of a session as saved, newest or at any run, over the API."""
+"""`python -m cli files`: list, find, get and compare the files of a session, live or at any run, over the API."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -27,7 +28,7 @@ CHANGES = {"added": "A", "removed": "D", "changed": "M"}
 
 
 def add_commands(commands: Commands) -> None:
-    about = "list, get, compare, upload and put back the files of a session, live or as saved; no worker is needed"
+    about = "list, find, get, compare, upload and put back the files of a session, live or saved; no worker is needed"
     verbs = commands.add_parser("files", help=about, description=about).add_subparsers(metavar="VERB", required=True)
     lister = _verb(verbs, "list", "list a folder", list_files)
     lister.add_argument("path", nargs="?", default="")
@@ -43,11 +44,17 @@ def add_commands(commands: Commands) -> None:
     differ.add_argument("before", type=UUID, metavar="FROM")
     differ.add_argument("after", type=UUID, metavar="TO")
     differ.add_argument("path", nargs="?")
-    for parser in (lister, putter, restorer, differ):
+    finder = _verb(verbs, "search", "find files by name, or with --text by their text", search)
+    finder.add_argument("words", metavar="TEXT")
+    finder.add_argument("--text", action="store_true", help="search in files of at most 1 MiB")
+    for parser in (lister, putter, restorer, differ, finder):
         parser.add_argument("--json", action="store_true", help="print the API's JSON")
     getter = _verb(verbs, "get", "write a file to disk, or to standard output with -o -", get_file)
     getter.add_argument("path")
     getter.add_argument("-o", "--output", metavar="FILE", help="default: the file's own name in this folder")
+    zipper = _verb(verbs, "zip", "write a folder as a zip to disk, or to standard output with -o -", get_zip)
+    zipper.add_argument("path", nargs="?", default="")
+    zipper.add_argument("-o", "--output", metavar="FILE", help="default: the folder's name and .zip")
 
 
 def _verb(verbs: Commands, name: str, about: str, run: RemoteVerb) -> argparse.ArgumentParser:
@@ -108,8 +115,7 @@ def diff(api: Api, args: argparse.Namespace) -> int:
     named = {"sessionId": args.session, "from": args.before, "to": args.after, "root": args.root, "path": args.path}
     cursor = None
     while True:
-        query = {name: value for name, value in {**named, "cursor": cursor}.items() if value is not None}
-        page = api.send("GET", f"/api/files/diff?{urlencode(query)}")
+        page = api.send("GET", f"/api/files/diff?{_encoded({**named, 'cursor': cursor})}")
         if args.json:
             print(json.dumps(page))
         elif args.path is not None:
@@ -123,16 +129,45 @@ def diff(api: Api, args: argparse.Namespace) -> int:
             return 0
 
 
+def search(api: Api, args: argparse.Namespace) -> int:
+    """Print the paths that were found; of a search in texts also the lines, as `path:line: text`."""
+    named = {**_query(args), "in": "text" if args.text else "names", "q": args.words}
+    found = api.send("GET", f"/api/files/search?{_encoded(named)}")
+    if args.json:
+        print(json.dumps(found))
+        return 0
+    for item in found["items"]:
+        path = _in_one_line(item["path"])
+        matches = item.get("matches") or []
+        for match in matches:
+            print(f"{path}:{match['line']}: {_in_one_line(match['text'])}")
+        if not matches:
+            print(path)
+    if found["partial"]:
+        print("There may be more.", file=sys.stderr)
+    return 0
+
+
 def get_file(api: Api, args: argparse.Namespace) -> int:
-    """Write a file's bytes. An existing file is refused, and a file that came only in part is removed."""
-    named = {name: value for name, value in _query(args).items() if value is not None}
-    pieces = api.download(f"/api/files/download?{urlencode(named)}")
-    if args.output == "-":
+    """Write a file's bytes."""
+    pieces = api.download(f"/api/files/download?{_encoded(_query(args))}")
+    return _write(pieces, args.output, _own_name(args.path) or "file")
+
+
+def get_zip(api: Api, args: argparse.Namespace) -> int:
+    """Write a folder's archive."""
+    pieces = api.download(f"/api/files/zip?{_encoded(_query(args))}")
+    return _write(pieces, args.output, f"{_own_name(args.path) or args.root}.zip")
+
+
+def _write(pieces: Iterator[bytes], output: str | None, name: str) -> int:
+    """Write the bytes to the file. An existing file is refused, and a file that came only in part is removed."""
+    if output == "-":
         for piece in pieces:
             sys.stdout.buffer.write(piece)
         return 0
     first = next(pieces, b"")
-    target = Path(args.output or _own_name(args.path))
+    target = Path(output or name)
     with target.open("xb") as file:
         try:
             file.write(first)
@@ -146,13 +181,18 @@ def get_file(api: Api, args: argparse.Namespace) -> int:
 
 
 def _query(args: argparse.Namespace) -> Json:
-    named = {"sessionId": args.session, "runId": args.at_run, "root": args.root, "path": args.path}
+    named = {"sessionId": args.session, "runId": args.at_run, "root": args.root, "path": getattr(args, "path", None)}
     return {**named, "at": "saved" if args.saved and args.at_run is None else None}
 
 
+def _encoded(query: Json) -> str:
+    return urlencode({name: value for name, value in query.items() if value is not None})
+
+
 def _own_name(path: str) -> str:
+    """Return the path's last name; empty for one that is no name on this disk."""
     name = path.rstrip("/").rpartition("/")[2]
-    return "file" if path.startswith("base64:") or name in ("", ".", "..") else name
+    return "" if path.startswith("base64:") or name in (".", "..") else name
 
 
 def _cells(item: Json) -> list[str]:

@@ -145,7 +145,7 @@ def test_the_terminal_lists_and_gets_files(
     monkeypatch.chdir(tmp_path)
     assert main(["files", "list", str(saved.id)]) == 0
     listed = capfd.readouterr().out
-    assert [line.split()[0] for line in listed.splitlines()] == ["folder", "file"]
+    assert [line.split()[0] for line in listed.splitlines()] == ["KIND", "folder", "file"]
     assert "\x1b" not in listed
     assert main(["files", "get", str(saved.id), "src/data.bin"]) == 0
     assert (tmp_path / "data.bin").read_bytes() == content
@@ -154,3 +154,33 @@ def test_the_terminal_lists_and_gets_files(
     assert main(["files", "get", str(saved.id), "src/none", "-o", "none"]) == 1
     assert "no such path" in capfd.readouterr().err
     assert not (tmp_path / "none").exists()
+
+
+def test_the_terminal_finds_files_and_zips_a_folder(
+    saved: SavedSession,
+    serve: Serve,
+    object_store: RunningStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    (saved.workspace / "src").mkdir()
+    (saved.workspace / "src" / "one.py").write_text("first\nhello \x1b[31mworld\n")
+    (saved.workspace / "src" / "two.py").write_text("nothing\n")
+    run = uuid4()
+    saved.save()
+    served = serve(**object_store.environment)
+    monkeypatch.setenv("RUNYARD_URL", served.url)
+    monkeypatch.setenv("RUNYARD_TOKEN", served.token)
+    assert main(["files", "search", str(saved.id), ".py"]) == 0
+    assert capfd.readouterr().out.splitlines() == ["src/one.py", "src/two.py"]
+    assert main(["files", "search", str(saved.id), "WORLD", "--text"]) == 0
+    [line] = capfd.readouterr().out.splitlines()
+    assert line.startswith("src/one.py:2: hello ")
+    assert "\x1b" not in line
+    assert main(["files", "search", str(saved.id), "world", "--run", str(run)]) == 1
+    assert "no such saved state" in capfd.readouterr().err
+    target = tmp_path / "of-src.zip"
+    assert main(["files", "zip", str(saved.id), "src", "-o", str(target)]) == 0
+    assert zipfile.ZipFile(target).read("src/two.py") == b"nothing\n"
+    assert main(["files", "zip", str(saved.id), "src", "-o", str(target)]) == 1
