@@ -21,7 +21,27 @@ _MEMORY = 2 * 1024 * 1024
 
 def text_matches(text: str, pattern: str) -> bool:
     """Return whether the pattern matches the complete text."""
-    return _is_match(_text_program(pattern), text)
+    if "?" in pattern:
+        return _is_match(_text_program(pattern), text)
+    return not is_too_long(text) and _has_pieces(text, pattern.split("*"))
+
+
+def _has_pieces(text: str, pieces: list[str]) -> bool:
+    """Return whether the text is the pieces in their order, with anything between two of them. Each piece is searched
+    behind the one before: the leftmost place leaves the most for the rest."""
+    first, *middle = pieces[:-1] or [""]
+    last = pieces[-1]
+    if len(pieces) == 1:
+        return text == last
+    at, end = len(first), len(text) - len(last)
+    if at > end or not (text.startswith(first) and text.endswith(last)):
+        return False
+    for piece in middle:
+        at = text.find(piece, at, end)
+        if at < 0:
+            return False
+        at += len(piece)
+    return True
 
 
 def path_matches(path: str, pattern: str) -> bool:

@@ -20,7 +20,9 @@ ToolKind = Literal["read", "edit", "delete", "move", "search", "execute", "think
 """The Agent Client Protocol's kinds of tool calls."""
 
 LONGEST_PATTERN = 256
-"""Characters."""
+"""Characters of a pattern that may have `?`, and of any for paths."""
+LONGEST_COMMAND_PATTERN = 1024
+"""Characters of a pattern for commands without `?`."""
 _NAME = r"(?:\.?[^./\x00-\x1f][^/\x00-\x1f]*|\.\.[^/\x00-\x1f]+)"
 PATH_PATTERN = rf"^(?:~?/)?{_NAME}(?:/{_NAME}){{0,31}}$"
 COMMAND_PATTERN = r"^\S(?:[\s\S]*\S)?$"
@@ -30,6 +32,23 @@ def _within_workspace(pattern: str) -> str:
     return "**" if pattern == "/workspace" else pattern.removeprefix("/workspace/")
 
 
+def _within_length(pattern: str) -> str:
+    """`*` alone is matched piece by piece, however long the pattern is. `?` takes a program that grows with it."""
+    if "?" in pattern and len(pattern) > LONGEST_PATTERN:
+        raise ValueError(f"a pattern with `?` has at most {LONGEST_PATTERN} characters")
+    return pattern
+
+
+CommandPattern = Annotated[
+    Text,
+    Field(
+        min_length=1,
+        max_length=LONGEST_COMMAND_PATTERN,
+        pattern=COMMAND_PATTERN,
+        json_schema_extra={"pattern": COMMAND_PATTERN},
+    ),
+    AfterValidator(_within_length),
+]
 PathPattern = Annotated[
     Text,
     Field(min_length=1, max_length=LONGEST_PATTERN, pattern=PATH_PATTERN, json_schema_extra={"pattern": PATH_PATTERN}),
@@ -49,13 +68,7 @@ class RuleText(Request):
     effect: Effect
     tool_kind: ToolKind | None = None
     path_pattern: PathPattern | None = None
-    command_pattern: Text | None = Field(
-        default=None,
-        min_length=1,
-        max_length=LONGEST_PATTERN,
-        pattern=COMMAND_PATTERN,
-        json_schema_extra={"pattern": COMMAND_PATTERN},
-    )
+    command_pattern: CommandPattern | None = None
     note: Text | None = Field(
         default=None, min_length=1, max_length=500, description="Reason for the rule. A denied agent receives it."
     )

@@ -16,7 +16,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 import structlog
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from functions.runtime.ports import CALLBACK_PATH
+from functions.runtime.ports import CALLBACK_PATH, HEALTH_PATHS
 from functions.runtime.refusals import RefusedRequest, refusal_json
 from functions.runtime.settings import ApiSettings
 
@@ -24,7 +24,6 @@ FORWARDED = (
     *("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PORT"),
     *("HTTP_X_FORWARDED_PREFIX", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_SSL", "HTTP_X_REAL_IP"),
 )
-OF_ANY_HOST = frozenset({"/health", "/ready"})
 NOSNIFF = ("X-Content-Type-Options", "nosniff")
 NO_STORE = ("Cache-Control", "no-store")
 ProxyNetwork = IPv4Network | IPv6Network
@@ -71,7 +70,7 @@ class RequestGuard:
 
     def _refuse_unknown_host(self, wsgi: WSGIEnvironment) -> None:
         named = wsgi.get("HTTP_HOST")
-        if self._hosts is None or named is None or wsgi["PATH_INFO"] in OF_ANY_HOST or _is_callback(wsgi):
+        if self._hosts is None or named is None or wsgi["PATH_INFO"] in HEALTH_PATHS or _is_callback(wsgi):
             return
         host = host_of(f"//{named}")
         if host not in self._hosts and not _is_loopback(host):

@@ -120,6 +120,9 @@ class Door(ThreadWorker):  # type: ignore[misc]
 
     def _pass_on(self, peer: Peer) -> None:
         """Give the request to a thread. The loop forgets the socket until the thread has answered."""
+        if peer.port.is_overloaded and not peer.goes_first:
+            self._refuse(peer, server_full("Too many requests wait for this server. Try again shortly."))
+            return
         self._forget(peer)
         peer.parser = peer.reader.whole()
         peer.sock.read_ahead = peer.reader.rest
@@ -131,14 +134,15 @@ class Door(ThreadWorker):  # type: ignore[misc]
         return super().handle(conn)
 
     def enqueue_req(self, conn: Peer) -> None:
-        future = conn.port.threads.submit(self.handle, conn)
+        threads = conn.port.begin_work(conn)
+        future = threads.submit(self.handle, conn)
         future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
 
     # What is answered
 
     def finish_request(self, conn: Peer, fs: Any) -> None:
         """Go on after the thread: send the rest, await a request, close, or forget a socket given away."""
-        conn.port.release(conn)
+        conn.port.end_work(conn)
         conn.is_kept = not fs.cancelled() and fs.exception() is None and fs.result()
         if conn.sock.is_handed_over:
             self._count_out(conn)

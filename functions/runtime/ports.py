@@ -16,6 +16,7 @@ from functions.runtime.served_port import ServedPort
 from functions.runtime.settings import ApiSettings
 
 CALLBACK_PATH = re.compile(r"/api/runs/[0-9A-Fa-f-]{36}/callbacks")
+HEALTH_PATHS = frozenset({"/health", "/ready"})
 UPLOAD_PATH = re.compile(r"/api/sessions/[0-9A-Fa-f-]{36}/uploads")
 UPLOAD_FORM_BYTES = 65_536
 """What a form may have around its file."""
@@ -54,9 +55,17 @@ def body_limit(settings: ApiSettings, app: Flask) -> BodyLimit:
     return limit
 
 
+def goes_first(method: str, path: str) -> bool:
+    """Return whether a request is served however many others wait: a callback or a health check."""
+    return path in HEALTH_PATHS or (method == "POST" and CALLBACK_PATH.fullmatch(unquote(path)) is not None)
+
+
 def public_port(settings: ApiSettings, app: Flask, cfg: Any, threads: Executor) -> ServedPort:
     return ServedPort(
         threads=threads,
+        first_threads=ThreadPoolExecutor(EXECUTOR_THREADS, thread_name_prefix="first"),
+        goes_first=goes_first,
+        most_at_work=settings.api_threads + settings.api_waiting_max,
         most_peers=cfg.worker_connections,
         most_bytes=LARGEST_TOGETHER * max(settings.max_callback_bytes, app.config["MAX_CONTENT_LENGTH"]),
         body_limit=body_limit(settings, app),

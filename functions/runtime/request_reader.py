@@ -118,6 +118,11 @@ class RequestReader:
         return self._request is not None
 
     @property
+    def target(self) -> tuple[str, str]:
+        """The method and path of the request, whose head is here."""
+        return self._request.method, self._request.path
+
+    @property
     def is_whole(self) -> bool:
         return self._framing is not None and self._framing.is_whole
 

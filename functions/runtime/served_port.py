@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,7 +30,7 @@ class Peer(TConn):  # type: ignore[misc]
         self.held_bytes = 0
         self._since = 0.0
         self._answered = 0
-        self.is_kept = False
+        self.is_kept = self.is_counted = False
         self.expect_request(seconds=HEAD_SECONDS)
 
     def expect_request(self, *, seconds: float) -> bytes:
@@ -39,6 +40,11 @@ class Peer(TConn):  # type: ignore[misc]
         self.parser: WholeRequest | None = None
         self.timeout = time.monotonic() + seconds
         return bytes(rest)
+
+    @property
+    def goes_first(self) -> bool:
+        """Whether the request, whose head is here, is served however many others wait."""
+        return self.port.goes_first(*self.reader.target)
 
     def take(self, received: bytes) -> bool:
         """Add received bytes to the request. Returns whether it is whole now; raises RefusedRequest."""
@@ -74,19 +80,42 @@ class ServedPort:
     """A listening port with threads and limits of its own.
 
     `most_peers` and `most_bytes` count over all its peers. A request's bytes count until the peer has its answer.
+    A request is at work from when it is whole until a thread has answered it. Beyond `most_at_work` requests are
+    refused, but for those that go first, which have threads of their own and do not count.
+
     `waiting` holds peers whose request is not whole, `reading` those with a part of their answer unsent, `parting`
     those that are being closed. All are dicts, to keep their order: the oldest comes first.
     """
 
     threads: Executor
+    first_threads: Executor
+    goes_first: Callable[[str, str], bool]
+    most_at_work: int
     most_peers: int
     most_bytes: int
     body_limit: BodyLimit
+    at_work: int = 0
     peers: int = 0
     held_bytes: int = 0
     waiting: dict[Peer, None] = field(default_factory=dict)
     reading: dict[Peer, None] = field(default_factory=dict)
     parting: dict[Peer, None] = field(default_factory=dict)
+
+    @property
+    def is_overloaded(self) -> bool:
+        return self.at_work >= self.most_at_work
+
+    def begin_work(self, peer: Peer) -> Executor:
+        """Count the request and return the threads that serve it."""
+        peer.is_counted = not peer.goes_first
+        self.at_work += peer.is_counted
+        return self.threads if peer.is_counted else self.first_threads
+
+    def end_work(self, peer: Peer) -> None:
+        """Forget the request, which a thread has answered, and its bytes."""
+        self.at_work -= peer.is_counted
+        peer.is_counted = False
+        self.release(peer)
 
     def hold(self, peer: Peer, size: int) -> None:
         peer.held_bytes += size

@@ -139,6 +139,13 @@ class ApiSettings(ShareSettings):
     api_threads: int = Field(
         default=96, ge=8, le=2000, description="Serve at most N requests and streams at once per API process."
     )
+    api_waiting_max: int = Field(
+        default=1000,
+        ge=0,
+        le=1_000_000,
+        description="Let at most N requests wait for a thread of an API process. Others are 503 with `Retry-After`. "
+        "Callbacks and health checks have threads of their own.",
+    )
     api_on_one_cpu: bool = Field(
         default=True,
         description="Keep an API process on the CPU where it started (Linux), which nearly doubles the callbacks that "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,3 +93,20 @@ def test_a_text_at_the_limit_and_one_beyond() -> None:
     assert text_matches("a" * LONGEST_TEXT, "a*")
     assert not text_matches("a" * (LONGEST_TEXT + 1), "a*")
     assert not text_matches("ü" * (LONGEST_TEXT // 2 + 1), "ü*")
+
+
+@given(
+    text=st.text(alphabet="ab\n*", max_size=12),
+    pattern=st.text(alphabet="ab\n*", min_size=1, max_size=8),
+)
+def test_pieces_match_what_an_expression_matches(text: str, pattern: str) -> None:
+    expression = ".*".join(map(re.escape, pattern.split("*")))
+    assert text_matches(text, pattern) == (re.fullmatch(expression, text, re.DOTALL) is not None)
+
+
+def test_each_character_is_looked_at_a_few_times_however_many_pieces_there_are() -> None:
+    """A search that began anew for each piece would need 30,000 times 512 steps."""
+    text = "a" * LONGEST_TEXT
+    assert text_matches(text, "*a" * 511 + "*")
+    assert not text_matches(text, "*" + "a" * 1000 + "b*")
+    assert not text_matches(text, "*a" * 511 + "b")

@@ -10,7 +10,7 @@ import pytest
 from handlers.human_loop.approval_rules import MOST_JUDGED, MOST_RULES_OF_AN_APP
 from handlers.human_loop.tool_paths import LONGEST_PATH
 from handlers.patterns import LONGEST_TEXT
-from schema.approval_rules import LONGEST_PATTERN
+from schema.approval_rules import LONGEST_COMMAND_PATTERN, LONGEST_PATTERN
 from schema.forms import MOST_CHOICES
 from schema.wire import Json
 from tests.integration.functions.conftest import Api, Driver, answer_json
@@ -72,11 +72,26 @@ def test_rules_judge_so_many_requests_of_a_callback(api: Api, driver: Driver) ->
     assert [status(api, each) for each in (asked[0], asked[-2], asked[-1])] == ["answered", "answered", "open"]
 
 
-@pytest.mark.parametrize("name", ["commandPattern", "pathPattern"])
-def test_a_pattern_at_the_limit_and_one_beyond(api: Api, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "most", "first"),
+    [
+        ("commandPattern", LONGEST_COMMAND_PATTERN, "*"),
+        ("commandPattern", LONGEST_PATTERN, "?"),
+        ("pathPattern", LONGEST_PATTERN, "a"),
+    ],
+)
+def test_a_pattern_at_the_limit_and_one_beyond(api: Api, name: str, most: int, first: str) -> None:
     rule = {"effect": "deny", "userId": "me"}
-    assert api.post(RULES, {**rule, name: "a" * LONGEST_PATTERN}).status_code == 201
-    assert api.post(RULES, {**rule, name: "a" * (LONGEST_PATTERN + 1)}).status_code == 422
+    assert api.post(RULES, {**rule, name: first + "a" * (most - 1)}).status_code == 201
+    assert api.post(RULES, {**rule, name: first + "a" * most}).status_code == 422
+
+
+def test_a_rule_with_a_long_pattern_holds_up_nobody(api: Api, driver: Driver) -> None:
+    pattern = "*" + "a" * 1000 + "b"
+    assert api.post(RULES, {"effect": "deny", "userId": "me", "commandPattern": pattern}).status_code == 201
+    assert status_of(api, driver, runs("a" * 600_000)) == "open"
+    assert status_of(api, driver, runs("a" * 1500 + "b")) == "answered"
+    assert status_of(api, driver, runs("a" * 1500)) == "open"
 
 
 def test_rules_for_everyone_at_the_limit_and_one_beyond(api: Api) -> None:

@@ -47,5 +47,16 @@ app = GivingApp()
 
 
 def post_worker_init(worker: Any) -> None:
-    worker.serve_ports(ServedPort(worker.tpool, 100, 1_000_000, lambda _method, _path: 1000), {})
+    worker.serve_ports(
+        ServedPort(
+            threads=worker.tpool,
+            first_threads=worker.tpool,
+            goes_first=lambda _method, _path: False,
+            most_at_work=100,
+            most_peers=100,
+            most_bytes=1_000_000,
+            body_limit=lambda _method, _path: 1000,
+        ),
+        {},
+    )
     worker.wsgi.begin(worker)
