@@ -1,0 +1,169 @@
+"""docs/limits.md, written from where limits are declared: `python -m tests.limits_page`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from functions.http.schemas import IDEMPOTENCY_KEY
+from functions.runtime.request_reader import HEAD_BYTES
+from functions.runtime.settings import ApiSettings
+from functions.runtime.socket_peer import BUFFER_BYTES, MOST_MESSAGE_BYTES
+from functions.sessions.tab_socket import MOST_SUBSCRIPTIONS
+from handlers.access.tokens import MAX_TOKENS_PER_USER
+from handlers.access.user_settings import MAX_SETTINGS_BYTES
+from handlers.files.policy_changes import MOST_POLICIES
+from handlers.human_loop.approval_rules import MOST_JUDGED, MOST_RULES_OF_A_USER, MOST_RULES_OF_AN_APP
+from handlers.patterns import LONGEST_TEXT
+from jobs.runtime.settings import JobSettings
+from schema.approval_rules import LONGEST_COMMAND_PATTERN, LONGEST_PATTERN
+from schema.forms import MOST_ANSWERS, MOST_CHOICES, MOST_FIELDS
+from schema.json_limits import MAX_DEPTH, MAX_ZEROS_PER_CALL, MAX_ZEROS_PER_EVENT, MOST_FAULTS, MOST_UNKNOWN_KEYS
+from schema.runtime_manifest import MAX_SEED_BYTES, MAX_SEEDS_BYTES
+from schema.shares import ShareSettings
+from tests.settings_page import as_shown, in_words
+
+FILE = Path(__file__).resolve().parents[1] / "docs" / "limits.md"
+HEAD = """# Limits
+
+These limits hold for what users, agents and strangers send and hold. `python -m tests.limits_page` writes this page
+from where they are declared; a test compares the two.
+
+## Shares of one user
+An answer beyond a share is 429 `share_used_up`. It names the share and its size (`share`, `limit`). `Retry-After` says
+when to try again, in seconds. `RateLimit` and `RateLimit-Policy` say the same in the fields of
+draft-ietf-httpapi-ratelimit-headers-10: `"prompts";q=600;w=60` is 600 in 60 seconds, and `qu="concurrent-requests"`
+means at once. A WebSocket is refused before its handshake, in the same way. 0 disables a share.
+
+| setting | default | what it does |
+|---|---|---|
+"""
+FIXED = """
+Live runs are held in their queues instead (`RUN_LIMIT`, `RUN_LIMIT_PER_USER`, `concurrentRuns` of an app), and
+`GET /api/why/runs/{runId}` names the limit.
+
+## Of a process
+| setting | default | what it does |
+|---|---|---|
+"""
+OF_PROCESS = ("api_threads", "api_streams_max", "api_sockets_max", "api_waiting_max")
+OF_SIZES = ("max_prompt_bytes", "max_callback_bytes", "upload_max_bytes")
+SIZES = """
+## Of sizes and numbers
+Settings:
+
+| setting | default | what it does |
+|---|---|---|
+"""
+CONSTANTS = """
+Fixed:
+
+| what | limit | beyond it |
+|---|---|---|
+"""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A fixed limit. `test` tries it at the limit and one beyond, as `path::function`."""
+
+    what: str
+    most: int
+    beyond: str
+    test: str
+
+
+OF_FIELDS = "tests/integration/functions/http/test_limits.py::test_a_field_at_its_limit_and_one_beyond"
+HOSTILE = "tests/integration/functions/human_loop/test_hostile_texts.py::"
+JSON = "tests/integration/functions/http/test_limits.py::test_json_at_its_depth_and_one_beyond"
+ROWS = "tests/integration/functions/http/test_limits.py::test_rows_of_a_user_at_the_limit_and_one_beyond"
+FORM = HOSTILE + "test_a_form_at_the_limit_is_answered_and_one_beyond_is_refused"
+PATTERN = HOSTILE + "test_a_pattern_at_the_limit_and_one_beyond"
+KEY_LENGTH = int(IDEMPOTENCY_KEY.rpartition(",")[2].partition("}")[0])
+TITLE_LENGTH = 200
+LIMITS = (
+    Limit("levels of JSON below its outermost", MAX_DEPTH, "400 `malformed_json`", JSON),
+    Limit("characters of an idempotency key", KEY_LENGTH, "422 `bad_idempotency_key`", OF_FIELDS),
+    Limit("characters of a session's title", TITLE_LENGTH, "422", OF_FIELDS),
+    Limit("characters of a token's label", 200, "422", OF_FIELDS),
+    Limit("characters of a rule's note", 500, "422", OF_FIELDS),
+    Limit("characters of a search over sessions", 200, "422", OF_FIELDS),
+    Limit("characters of a provider's name", 100, "422", OF_FIELDS),
+    Limit("bytes of a user's settings as JSON", MAX_SETTINGS_BYTES, "413 `settings_too_large`", OF_FIELDS),
+    Limit("tokens of a user", MAX_TOKENS_PER_USER, "409 `too_many_tokens`", ROWS),
+    Limit("rules of a user", MOST_RULES_OF_A_USER, "409 `too_many_rules`", ROWS),
+    Limit(
+        "rules of an app, and of everyone",
+        MOST_RULES_OF_AN_APP,
+        "409 `too_many_rules`",
+        HOSTILE + "test_rules_for_everyone_at_the_limit_and_one_beyond",
+    ),
+    Limit("characters of a rule's pattern with `?`, or for paths", LONGEST_PATTERN, "422", PATTERN),
+    Limit("characters of a rule's pattern for commands, without `?`", LONGEST_COMMAND_PATTERN, "422", PATTERN),
+    Limit(
+        "bytes of a text that rules judge",
+        LONGEST_TEXT,
+        "a person is asked",
+        "tests/unit/handlers/test_patterns.py::test_a_text_at_the_limit_and_one_beyond",
+    ),
+    Limit(
+        "requests of one callback that rules judge",
+        MOST_JUDGED,
+        "a person is asked",
+        HOSTILE + "test_rules_judge_so_many_requests_of_a_callback",
+    ),
+    Limit(
+        "choices of a form",
+        MOST_CHOICES,
+        "422 `form_too_large`",
+        FORM,
+    ),
+)
+UNTRIED = (
+    ("fields of a form", MOST_FIELDS, "422 `form_too_large`"),
+    ("answers to a form", MOST_ANSWERS, "422 `answers_do_not_fit`"),
+    ("zeros that the numbers of one event may grow by", MAX_ZEROS_PER_EVENT, "422"),
+    ("zeros that the numbers of one call may grow by", MAX_ZEROS_PER_CALL, "400 `malformed_json`"),
+    ("faults that a refusal names", MOST_FAULTS, "the others are left out"),
+    ("unknown keys of an object that are named", MOST_UNKNOWN_KEYS, "the object is refused as a whole"),
+    ("bytes of a request line with its headers", HEAD_BYTES, "431 `headers_too_large`"),
+    ("bytes of a message to a WebSocket", MOST_MESSAGE_BYTES, "the socket is closed"),
+    ("bytes that wait for a WebSocket's reader", BUFFER_BYTES, "the socket is closed with 4008"),
+    ("sessions that one WebSocket reads", MOST_SUBSCRIPTIONS, "`too_many_subscriptions`"),
+    ("bytes of one seed of an app's manifest", MAX_SEED_BYTES, "422 `bad_manifest`"),
+    ("bytes of all seeds of a manifest", MAX_SEEDS_BYTES, "422 `bad_manifest`"),
+    ("file policies", MOST_POLICIES, "409 `too_many_policies`"),
+)
+"""Limits with tests that do not try exactly the limit and one beyond."""
+
+
+def page() -> str:
+    """The whole page, as it is committed."""
+    shares = [f"| `{name.upper()}` | {shown(name)} | {field.description} |" for name, field in SHARES.items()]
+    process = [row(name) for name in OF_PROCESS]
+    sizes = [row(name) for name in OF_SIZES] + [
+        f"| `HANDOVER_MAX_TOKENS` | {as_shown(HANDOVER)} | {HANDOVER.description} |"
+    ]
+    fixed = [(limit.what, limit.most, limit.beyond) for limit in LIMITS]
+    constants = [f"| {what} | {most:,} | {beyond} |" for what, most, beyond in (*fixed, *UNTRIED)]
+    return "".join(
+        head + "\n".join(rows) + "\n"
+        for head, rows in ((HEAD, shares), (FIXED, process), (SIZES, sizes), (CONSTANTS, constants))
+    )
+
+
+SHARES = ShareSettings.model_fields
+HANDOVER = JobSettings.model_fields["handover_max_tokens"]
+
+
+def row(name: str) -> str:
+    return f"| `{name.upper()}` | {shown(name)} | {ApiSettings.model_fields[name].description} |"
+
+
+def shown(name: str) -> str:
+    field = ApiSettings.model_fields[name]
+    return in_words(field) or as_shown(field)
+
+
+if __name__ == "__main__":
+    FILE.write_text(page(), encoding="utf-8")
