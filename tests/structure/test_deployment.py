@@ -68,6 +68,12 @@ def test_secrets_come_from_outside(compose: dict[str, Any], serverless: dict[str
             assert not SECRETS.search(name) or FROM_OUTSIDE.match(str(value)), name
 
 
+def test_images_of_others_are_pinned_by_digest(compose: dict[str, Any]) -> None:
+    named = {name: service["image"] for name, service in compose["services"].items() if "build" not in service}
+    assert set(named) == {"postgres", "store"}
+    assert [name for name, image in named.items() if not re.search(r":[\w.-]+@sha256:[0-9a-f]{64}\}$", image)] == []
+
+
 def test_ports_are_published_on_loopback_only(compose: dict[str, Any]) -> None:
     ports = [port for service in compose["services"].values() for port in service.get("ports", [])]
     assert ports

@@ -99,6 +99,11 @@ def test_an_agent_is_refused_what_confinement_forbids(prison: Prison, command: s
     assert status != 0, said
 
 
+def test_no_program_of_the_image_changes_the_account_of_who_runs_it(prison: Prison) -> None:
+    _, said = prison.run(["sh", "-c", "find / -xdev -type f -perm /6000 2>/dev/null"], user="0")
+    assert said == ""
+
+
 def test_no_secret_is_in_anything_that_an_agent_can_read(prison: Prison) -> None:
     status, said = prison.run(f"cat /proc/[0-9]*/environ 2>/dev/null | grep -c {MODEL_KEY}")
     assert (status, said) == (1, "0")
