@@ -58,6 +58,13 @@ def path_matcher(pattern: str) -> Callable[[str], bool]:
     return lambda path: _is_match(program, f"/{path}")
 
 
+def any_path_matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
+    """Return whether paths match any of the patterns, by one program for all of them. A first slash or tilde means
+    nothing."""
+    program = _any_path_program(patterns)
+    return lambda path: program is None or _is_match(program, f"/{path}")
+
+
 def is_too_long(text: str) -> bool:
     """Return whether the text is too long to be judged."""
     return len(text) > LONGEST_TEXT or len(_bytes(text)) > LONGEST_TEXT
@@ -80,8 +87,20 @@ def _text_program(pattern: str) -> re2._Regexp:
 @lru_cache(maxsize=_CACHED)
 def _path_program(pattern: str) -> re2._Regexp:
     """Compile with a slash before each name, so that `**` is any number of names with their slashes."""
-    names = pattern.split("/")
-    return _compiled("".join(_name(name) for name in names))
+    return _compiled(_path_expression(pattern))
+
+
+@lru_cache(maxsize=_CACHED)
+def _any_path_program(patterns: tuple[str, ...]) -> re2._Regexp | None:
+    """Compile all patterns as one program. Return None for patterns that are too large for one."""
+    try:
+        return _compiled("|".join(f"(?:{_path_expression(pattern)})" for pattern in patterns))
+    except re2.error:
+        return None
+
+
+def _path_expression(pattern: str) -> str:
+    return "".join(_name(name) for name in pattern.split("/"))
 
 
 def _name(name: str) -> str:

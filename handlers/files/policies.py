@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from handlers.patterns import path_matcher
+from handlers.patterns import any_path_matcher, path_matcher
 from schema.errors import Forbidden
 from schema.rows import Role
 from schema.snapshot_manifest import path_bytes
 from schema.workspace_api import Root
 
 PolicyEffect = Literal["allow", "deny"]
-_Matcher = Callable[[str], bool]
+GROUP = 32
+"""Policies that one program judges together: a path costs one match for each group, and not for each policy."""
 _Rank = tuple[bool, bool, bool, bool, int, int, bool]
 
 
@@ -64,13 +66,16 @@ class PathRules:
 
     def __init__(self, policies: Iterable[FilePolicy], reader: FileReader, root: Root) -> None:
         concerned = (policy for policy in policies if _concerns(policy, reader, root))
-        self._ranked = [(_matcher(root, policy), policy) for policy in sorted(concerned, key=_rank_of, reverse=True)]
+        self._ranked = sorted(concerned, key=_rank_of, reverse=True)
+        starts = range(0, len(self._ranked), GROUP)
+        self._groups = [_Group(root, self._ranked[start : start + GROUP]) for start in starts]
         self._root = root
 
     def deciding(self, path: str) -> FilePolicy | None:
         """Return the policy that decides about the path; None when none does."""
         text = _text(self._root, path)
-        return next((policy for matches, policy in self._ranked if matches(text)), None)
+        found = (group.deciding(text) for group in self._groups if group.matches(text))
+        return next((policy for policy in found if policy is not None), None)
 
     def allows(self, path: str) -> bool:
         """Return whether the path may be read. The root itself always may be listed."""
@@ -99,13 +104,23 @@ class PathRules:
         raise FileDenied(f"A file policy denies this path: {reason}" if reason else None)
 
     def _leads_on(self, path: str) -> bool:
-        below = f"{path}/"
-        for matches, policy in self._ranked:
-            if matches(_text(self._root, path)):
-                return False
-            if policy.effect == "allow" and policy.pattern.startswith(below):
-                return True
-        return False
+        """Return whether a policy that goes before the one that denies this folder allows a path below it."""
+        below, denying = f"{path}/", self.deciding(path)
+        before = takewhile(lambda policy: policy is not denying, self._ranked)
+        return any(policy.effect == "allow" and policy.pattern.startswith(below) for policy in before)
+
+
+class _Group:
+    """Policies of neighbouring ranks. One program tells whether any matches; the others are compiled when one does."""
+
+    def __init__(self, root: Root, policies: list[FilePolicy]) -> None:
+        self._patterns = [_pattern(root, policy) for policy in policies]
+        self._policies = policies
+        self.matches = any_path_matcher(tuple(self._patterns))
+
+    def deciding(self, text: str) -> FilePolicy | None:
+        pairs = zip(self._patterns, self._policies, strict=True)
+        return next((policy for pattern, policy in pairs if path_matcher(pattern)(text)), None)
 
 
 def _concerns(policy: FilePolicy, reader: FileReader, root: Root) -> bool:
@@ -129,8 +144,8 @@ def _rank_of(policy: FilePolicy) -> _Rank:
     )
 
 
-def _matcher(root: Root, policy: FilePolicy) -> _Matcher:
-    return path_matcher(f"{root}/{policy.pattern}/**")
+def _pattern(root: Root, policy: FilePolicy) -> str:
+    return f"{root}/{policy.pattern}/**"
 
 
 def _text(root: Root, path: str) -> str:

@@ -166,3 +166,34 @@ def test_patterns_that_cannot_match_are_refused(pattern: str) -> None:
 
 def test_slashes_around_a_pattern_mean_nothing() -> None:
     assert read_pattern("/a/b/") == "a/b"
+
+
+def test_hundreds_of_policies_decide_as_each_by_itself() -> None:
+    chance = random.Random(3)
+    words = ["a", "b", "ab", ".env", "*", "a*", "?", "**", *map(str, range(40))]
+
+    def policy(number: int) -> FilePolicy:
+        pattern = "/".join(chance.choices(words, k=chance.randint(1, 3)))
+        effect = chance.choice(["allow", "deny"])
+        return replace(EVERYONE, id=UUID(int=number), pattern=pattern, effect=effect)  # type: ignore[arg-type]
+
+    many = [policy(number) for number in range(300)]
+    few_match = [each for each in many if not {"*", "**", "?", "a*"} & set(each.pattern.split("/"))]
+    paths_to_try = ["/".join(chance.choices(["a", "b", ".env", "7", "12", "other"], k=3)) for _ in range(200)]
+    for policies_to_try in (many, few_match):
+        rules = PathRules(policies_to_try, READER, "workspace")
+        for path in paths_to_try:
+            effect = "allow" if rules.allows(path) else "deny"
+            assert effect == expected(policies_to_try, READER, "workspace", path), path
+
+
+def test_patterns_that_are_too_large_for_one_program_are_tried_one_by_one() -> None:
+    wide = [replace(EVERYONE, id=UUID(int=n), pattern="/".join(["?" * 180, "**"] * 10) + f"/{n}") for n in range(40)]
+    rules = PathRules([*wide, EVERYONE], READER, "workspace")
+    path = "/".join(["x" * 180] * 10)
+    assert [rules.allows(name) for name in (f"{path}/39", f"{path}/40", "secrets/a", "other")] == [
+        False,
+        True,
+        False,
+        True,
+    ]
