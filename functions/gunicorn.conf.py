@@ -13,6 +13,7 @@ from functions.runtime.serving import (  # noqa: E402
     begin,
     finish,
     refuse_beyond_loopback,
+    refuse_unfit_database,
     refuse_unfit_key,
     refuse_what_the_door_cannot,
     settings_or_exit,
@@ -43,6 +44,7 @@ control_socket_disable = _settings.data_dir is None
 
 def on_starting(server: Any) -> None:
     refuse_what_the_door_cannot(server.cfg)
+    refuse_unfit_database(_settings)
     refuse_unfit_key(_settings)
     refuse_beyond_loopback(_settings, server.cfg.address)
 

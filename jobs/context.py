@@ -10,7 +10,9 @@ from handlers.runs.limits import RunLimits
 from handlers.runs.reconcile import ReconcileLimits
 from handlers.runs.settle import RetryPolicy
 from handlers.workers.lifecycle import LifeLimits
+from handlers.workers.patience import Patience
 from jobs.hosts import Host
+from jobs.hosts.condition import HostCondition
 from jobs.object_store.contract import ObjectStorage
 from jobs.runtime.claim_renewal import Claims
 from jobs.runtime.database import JobDatabase
@@ -36,7 +38,13 @@ class TaskContext:
     sync_leases: SyncLeases
     store: ObjectStorage | None = None
     closing: threading.Event = field(default_factory=threading.Event)
+    patience: Patience = field(default_factory=Patience, repr=False)
     life: str = field(default_factory=lambda: secrets.token_hex(4))
+
+    host_condition: HostCondition = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "host_condition", HostCondition(self.host.fault))
 
     @property
     def claimer(self) -> str:

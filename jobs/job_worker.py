@@ -17,7 +17,6 @@ from pathlib import Path
 import psycopg
 import structlog
 
-from handlers.runs.limits import start_missed_throttled
 from handlers.runs.start import forget_old_keys
 from handlers.sessions.edit import worker_limits
 from jobs import tasks
@@ -33,17 +32,21 @@ from jobs.hosts.process import ProcessHost, ProcessHostSettings
 from jobs.hosts.settings import DockerSettings, read_docker_settings
 from jobs.human_loop.expire import expire_requests
 from jobs.object_store.s3 import Bucket, StoreOpening, make_store
-from jobs.periodic import PeriodicTask, Presence, raise_alarms, running_periodically
+from jobs.object_store.writing import StoreWriting
+from jobs.periodic import PeriodicTask, Presence, outages, raise_alarms, running_periodically
 from jobs.providers import Providers
+from jobs.runs.execute import start_throttled
 from jobs.runs.fold_logs import fold_logs
 from jobs.runs.reconcile import look_after_executors, reclaim_runs
 from jobs.runs.stop_leavers import stop_leavers
 from jobs.runtime.claim_renewal import Claims
-from jobs.runtime.database import CONNECT, JobDatabase, open_database
+from jobs.runtime.database import CONNECT, Away, JobDatabase, open_database, refuse_unfit_database
 from jobs.runtime.executor_client import Endpoint, ExecutorClient, RetryRules
+from jobs.runtime.heartbeat import Heartbeat
 from jobs.runtime.settings import JobSettings
 from jobs.runtime.sync_lease_renewal import SyncLeases
 from jobs.workers.callbacks import CallbackRenewal
+from jobs.workers.parts import PartReports
 from jobs.workers.secret_key_check import check_secret_key
 from jobs.workspaces.sync import expire_orphaned_leases, save_due
 from schema.settings import BadSetting
@@ -61,7 +64,9 @@ EXECUTORS_SECONDS = 2.0
 PROVIDERS_SECONDS = 2.0
 ALARMS_SECONDS = 15.0
 STORE_SECONDS = 5.0
+WRITING_SECONDS = 15.0
 SYNC_SECONDS = 1.0
+PARTS_SECONDS = 5.0
 LEAVERS_SECONDS = 1.0
 EXPIRY_SECONDS = 1.0
 KEYS_SECONDS = 600.0
@@ -81,7 +86,8 @@ def work(settings: JobSettings, *, accept_loss: bool = False) -> None:
     ):
         logging.getLogger(logger_name).setLevel(level)
     tasks.schedule(app, reconcile_seconds=settings.reconcile_seconds)
-    with open_task_context(settings) as context:
+    heartbeat = Heartbeat(settings.worker_alive_file)
+    with heartbeat.beating(), open_task_context(settings) as context:
         if not _checked_key(context, accept_loss=accept_loss):
             return
         presence = Presence(
@@ -94,7 +100,7 @@ def work(settings: JobSettings, *, accept_loss: bool = False) -> None:
         with suppress(psycopg.OperationalError):  # before the first claim; the periodic task retries
             presence.run_once()
         with running_periodically(_periodic_tasks(context, presence), closing=context.closing):
-            asyncio.run(_serve(context))
+            asyncio.run(_serve(context, heartbeat))
         presence.end()
     _log.info("worker.ended")
 
@@ -109,6 +115,7 @@ def _checked_key(context: TaskContext, *, accept_loss: bool) -> bool:
     """Check the secret key as soon as PostgreSQL answers. Return False on a stop request. Raise SecretKeyUnfit."""
     while asyncio.run(_first_answer(context.settings.dsn)):
         with suppress(psycopg.OperationalError):  # it went away again
+            refuse_unfit_database(context.settings.dsn)
             check_secret_key(context, accept_loss=accept_loss, say=say)
             return True
     return False
@@ -154,6 +161,7 @@ def make_host(settings: JobSettings, *, executors: ExecutorClient, database: Job
         environment=environment,
         start_timeout_seconds=settings.executor_start_timeout_seconds,
         spares=settings.executor_spares,
+        least_free_mb=settings.disk_stop_free_mb,
     )
     return ProcessHost(host, executors=executors)
 
@@ -190,13 +198,11 @@ def _periodic_tasks(context: TaskContext, presence: Presence) -> list[PeriodicTa
     providers = Providers(
         context.database, providers_file=settings.providers_file.absolute(), agents_dir=settings.agents_dir.absolute()
     )
-    opening = (
-        [PeriodicTask("store", StoreOpening(context.store).run_once, STORE_SECONDS)]
-        if isinstance(context.store, Bucket)
-        else []
-    )
+    store = context.store if isinstance(context.store, Bucket) else None
+    writing = StoreWriting(store) if store else None
     return [
-        *opening,
+        *([PeriodicTask("store", StoreOpening(store).run_once, STORE_SECONDS)] if store else []),
+        *([PeriodicTask("writing", writing.run_once, WRITING_SECONDS)] if writing else []),
         PeriodicTask("providers", providers.run_once, PROVIDERS_SECONDS),
         PeriodicTask("presence", presence.run_once, PRESENCE_SECONDS),
         PeriodicTask("executors", lambda: look_after_executors(context), EXECUTORS_SECONDS),
@@ -205,9 +211,10 @@ def _periodic_tasks(context: TaskContext, presence: Presence) -> list[PeriodicTa
         PeriodicTask("sync leases", context.sync_leases.renew_all, context.sync_leases.interval_seconds),
         PeriodicTask(
             "throttled runs",
-            partial(context.database.transact, start_missed_throttled, context.run_limits),
+            lambda: start_throttled(context),
             THROTTLED_SECONDS,
         ),
+        PeriodicTask("parts", PartReports(context, writing).run_once, PARTS_SECONDS),
         PeriodicTask("syncs", lambda: save_due(context), SYNC_SECONDS),
         PeriodicTask("expiry", lambda: expire_requests(context), EXPIRY_SECONDS),
         PeriodicTask("leavers", lambda: stop_leavers(context), LEAVERS_SECONDS),
@@ -218,7 +225,7 @@ def _periodic_tasks(context: TaskContext, presence: Presence) -> list[PeriodicTa
     ]
 
 
-async def _serve(context: TaskContext) -> None:
+async def _serve(context: TaskContext, heartbeat: Heartbeat) -> None:
     """Run procrastinate's worker. When it ends by itself, restart it after a pause."""
     loop = asyncio.get_running_loop()
     # Synchronous tasks run in the loop's default executor, which has only cores + 4 threads otherwise.
@@ -226,12 +233,13 @@ async def _serve(context: TaskContext) -> None:
     stop_requested = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _end, context, stop_requested)
-    pause = FIRST_PAUSE_SECONDS
+    pause, beating = FIRST_PAUSE_SECONDS, asyncio.create_task(heartbeat.beat_with_loop())
     while await _postgres_answers(context.settings.dsn, stop_requested):
         began = loop.time()
         await _work_until(context, stop_requested)
         pause = FIRST_PAUSE_SECONDS if loop.time() - began > 10 else min(pause * 2, LONGEST_PAUSE_SECONDS)
         await _wait(stop_requested, pause)
+    beating.cancel()
 
 
 async def _first_answer(dsn: str) -> bool:
@@ -244,15 +252,12 @@ async def _first_answer(dsn: str) -> bool:
 
 async def _postgres_answers(dsn: str, stop_requested: asyncio.Event) -> bool:
     """Wait for PostgreSQL by polling: an opening pool would poll ever more rarely. Return False on a stop request."""
-    is_unreachable = False
     while not stop_requested.is_set():
         try:
             async with await psycopg.AsyncConnection.connect(dsn, **CONNECT):
                 return True
         except psycopg.OperationalError as error:
-            if not is_unreachable:
-                _log.warning("postgres.unreachable", why=str(error))
-            is_unreachable = True
+            outages.tell(error)
         await _wait(stop_requested, LOOK_SECONDS)
     return False
 
@@ -283,8 +288,13 @@ async def _work_until(context: TaskContext, stop_requested: asyncio.Event) -> No
         await working
     except asyncio.CancelledError:
         return
-    except Exception:  # noqa: BLE001 - the outermost loop: it continues after any error, such as a lost PostgreSQL
-        _log.exception("worker.failed")
+    except Away as error:
+        outages.tell(error)
+    except Exception as error:  # noqa: BLE001 - the outermost loop: it continues after any error
+        if not isinstance(error.__cause__, Away):  # as procrastinate raises it
+            _log.exception("worker.failed")
+        else:
+            outages.tell(error.__cause__)
     else:
         _log.warning("worker.stopped_by_itself")
 

@@ -17,13 +17,15 @@ from handlers.alarms import Limits, alarms
 from handlers.runs.reconcile import ReconcileLimits, orphaned_runs, part_seen
 from handlers.workers.rows import announce_presence
 from handlers.workspaces.sync import SyncLease, orphaned_sync_leases
-from jobs.runtime.database import CONNECT, JobDatabase
+from jobs.runtime.database import CONNECT, Away, JobDatabase
+from schema.database_faults import cause_of
 from schema.rows import RunRow
 from schema.sql import Conn
 
 JOIN_SECONDS = 5.0
 SEEN_SECONDS = 5.0
 SETTLED_SECONDS = 1.0
+OUTAGE_SECONDS = 60.0
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -35,6 +37,27 @@ class PeriodicTask:
     name: str
     run_once: Callable[[], None]
     every_seconds: float
+
+
+class OutageLog:
+    """Log an outage of PostgreSQL once, with its cause, however many tasks it stops."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._told: dict[str, float] = {}
+
+    def tell(self, error: Exception) -> None:
+        """Log the cause, unless it was logged within the last OUTAGE_SECONDS."""
+        cause, now = cause_of(error), time.monotonic()
+        with self._lock:
+            is_new = now - self._told.get(cause, -math.inf) > OUTAGE_SECONDS
+            if is_new:
+                self._told[cause] = now
+        if is_new:
+            _log.warning("database.unavailable", why=cause)
+
+
+outages = OutageLog()
 
 
 class Presence:
@@ -139,6 +162,8 @@ def _run_periodically(task: PeriodicTask, closing: threading.Event) -> None:
         try:
             task.run_once()
             has_succeeded = True
+        except Away as error:
+            outages.tell(error)
         except Exception as error:  # noqa: BLE001 - the outermost loop of a periodic task: it continues after any error
             if has_succeeded or not isinstance(error, psycopg.Error):
                 _log.exception("periodic_task.failed", task=task.name)

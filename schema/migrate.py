@@ -18,13 +18,19 @@ from schema.sql import Conn, fetch_all
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
+class NotMigratable(Exception):
+    """The database cannot be used; the message says why and what to do."""
+
+
 def apply_migrations(dsn: str) -> list[str]:
     """Bring the database up to date. Return the ids of the migrations that were applied now. `dsn` as psycopg takes
-    it."""
+    it. Raises NotMigratable."""
     from yoyo import get_backend, read_migrations  # imported late: listing pending migrations needs no yoyo
 
     # An advisory lock goes with its connection; yoyo's own lock row would outlive a killed migrator.
     with psycopg.connect(dsn, autocommit=True) as guard:
+        if (fault := encoding_fault(guard)) is not None:
+            raise NotMigratable(fault)
         guard.execute("SELECT pg_advisory_lock(hashtext('runyard migrations'))")
         backend = get_backend(_yoyo_uri(dsn))
         try:
@@ -43,6 +49,37 @@ def pending_migrations(conn: Conn) -> list[str]:
     """
     applied = {row.migration_id for row in fetch_all(conn, "applied_migrations", _Applied)}
     return sorted({file.stem for file in MIGRATIONS.glob("*.sql")} - applied)
+
+
+def unknown_migrations(conn: Conn) -> list[str]:
+    """Return the ids of the migrations that a newer release has applied. Raises as `pending_migrations`."""
+    applied = {row.migration_id for row in fetch_all(conn, "applied_migrations", _Applied)}
+    return sorted(applied - {file.stem for file in MIGRATIONS.glob("*.sql")})
+
+
+def encoding_fault(conn: Conn) -> str | None:
+    """Say that the database cannot hold all texts; None when it is in UTF-8."""
+    encoding = conn.info.parameter_status("server_encoding")
+    if encoding == "UTF8":
+        return None
+    return (
+        f"The database {conn.info.dbname} has the encoding {encoding}, which cannot hold all texts. Create it anew: "
+        "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+    )
+
+
+def newer_sentence(conn: Conn) -> str | None:
+    """Say that a newer release has migrated the database; None when this code knows all of it, or nothing is there."""
+    try:
+        names = unknown_migrations(conn)
+    except psycopg.errors.UndefinedTable:
+        return None
+    if not names:
+        return None
+    return (
+        f"A newer release has migrated the database ({', '.join(names)}). Start that release, or restore a backup of "
+        "before it."
+    )
 
 
 @dataclass(frozen=True)
@@ -69,6 +106,9 @@ def main() -> int:
         return 2
     try:
         applied = apply_migrations(dsn)
+    except NotMigratable as error:
+        sys.stderr.write(f"The database was not migrated. {error}\n")
+        return 1
     except psycopg.OperationalError as error:  # its text may hold part of a password that contains @
         why = error.diag.message_primary or "PostgreSQL is unreachable or refused the connection: check DATABASE_URL"
         sys.stderr.write(f"The database was not migrated. {why}.\n")

@@ -28,8 +28,10 @@ class QueueItem(Wire):
     revision: int
     attempts: int
     created_at: datetime
-    held_by: Literal["system", "app", "user"] | None = Field(
-        default=None, description="The limit on concurrent runs that throttles this run although it is due."
+    held_by: Literal["system", "app", "user", "host"] | None = Field(
+        default=None,
+        description="The limit on concurrent runs that throttles this run although it is due; `host`: no session "
+        "worker can be started now.",
     )
     held_since: datetime | None = None
     held_position: int | None = Field(

@@ -89,6 +89,21 @@ FileAuditDays = Annotated[
         ge=0, le=36_500, description="Delete audit rows of calls about files after N days, at least 7. 0 keeps them."
     ),
 ]
+Megabytes = Annotated[int, Field(ge=0, le=1_000_000_000)]
+DiskAlarmFreeMb = Annotated[
+    Megabytes,
+    Field(
+        description="Report a full disk, in the log and at `/ready`, while the data folder's disk has less than N "
+        "megabytes left. 0 disables it. For `WORKER_HOST=process`."
+    ),
+]
+DiskStopFreeMb = Annotated[
+    Megabytes,
+    Field(
+        description="Start no session worker while the data folder's disk has less than N megabytes left: runs stay in "
+        "the queue. 0 disables it. For `WORKER_HOST=process`."
+    ),
+]
 RemoveAfterSeconds = Annotated[
     float,
     Field(

@@ -24,7 +24,11 @@ _COLUMNS = re.compile(r"\{(\w+)\}")
 
 jsonb = Jsonb
 
-os.environ["PGTZ"] = "UTC"  # libpq sends it when it connects, also through a pooler: times on the wire end in Z
+# libpq reads these when it connects, and sends the first two, also through a pooler: times on the wire end in Z, and
+# are read whatever style a database or role has. A server that takes no writes is passed over for the next host.
+os.environ["PGTZ"] = "UTC"
+os.environ["PGDATESTYLE"] = "ISO"
+os.environ.setdefault("PGTARGETSESSIONATTRS", "read-write")
 
 
 @cache

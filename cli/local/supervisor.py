@@ -27,6 +27,9 @@ FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 WELL_AFTER_SECONDS = 30.0
 GRACE_SECONDS = 20.0
+SILENT_SECONDS = 20.0
+FIRST_BEAT_SECONDS = 40.0
+"""How much longer a program that starts again has for its first touch."""
 
 Announce = Callable[[str], None]
 
@@ -45,19 +48,24 @@ class StopRequested(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """`start` returns a new process on each call; `stop_signal` ends it; `last` makes it end after all others."""
+    """`start` returns a new process on each call; `stop_signal` ends it; `last` makes it end after all others.
+
+    A program that has touched its `alive_file` once is killed when it leaves it untouched for SILENT_SECONDS.
+    """
 
     name: str
     start: Callable[[], subprocess.Popen[bytes]]
     log: Path
     stop_signal: signal.Signals = signal.SIGTERM
     last: bool = False
+    alive_file: Path | None = None
 
 
 @dataclass
 class WatchedProgram:
     """A program and its current process; `due` is the time of its pending restart (monotonic seconds), `log_before`
-    what its log held before (bytes)."""
+    what its log held before (bytes). `touched` is the alive file's last change as seen, at `seen_at` (monotonic, which
+    stands still while the machine sleeps)."""
 
     program: Program
     process: subprocess.Popen[bytes]
@@ -65,6 +73,8 @@ class WatchedProgram:
     log_before: int
     pause: float = FIRST_PAUSE_SECONDS
     due: float | None = None
+    touched: float | None = None
+    seen_at: float = 0.0
 
 
 Strays = Callable[[], list[psutil.Process]]
@@ -129,6 +139,10 @@ class Supervisor:
     def run_once(self) -> None:
         self._reap_orphans()
         for watched in self._watched:
+            if watched.due is None and _is_silent(watched):
+                self._say(f"{watched.program.name} has been silent for {SILENT_SECONDS:.0f} s; ending it")
+                watched.process.kill()
+                watched.process.wait()
             if watched.due is None and watched.process.poll() is not None:
                 self._plan_restart(watched, describe_end(watched.process.returncode))
             if watched.due is not None and time.monotonic() >= watched.due:
@@ -196,7 +210,8 @@ class Supervisor:
         except (OSError, subprocess.SubprocessError) as error:
             self._plan_restart(watched, f"did not start: {error}")
             return
-        watched.since, watched.due = time.monotonic(), None
+        watched.since, watched.due, watched.touched = time.monotonic(), None, _touched_at(watched.program)
+        watched.seen_at = time.monotonic() + FIRST_BEAT_SECONDS
         self._tell_change()
 
     def _seconds_to_next_start(self) -> float:
@@ -233,6 +248,21 @@ def _ended_child() -> int | None:
     except ChildProcessError:
         return None
     return ended.si_pid if ended is not None else None
+
+
+def _is_silent(watched: WatchedProgram) -> bool:
+    """Note the alive file's last change, and return whether it is SILENT_SECONDS ago."""
+    touched, now = _touched_at(watched.program), time.monotonic()
+    if touched != watched.touched:
+        watched.touched, watched.seen_at = touched, now
+    return touched is not None and now - watched.seen_at > SILENT_SECONDS
+
+
+def _touched_at(program: Program) -> float | None:
+    try:
+        return program.alive_file.stat().st_mtime if program.alive_file else None
+    except OSError:
+        return None
 
 
 def _living(watched: Sequence[WatchedProgram]) -> list[psutil.Process]:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -58,6 +59,7 @@ from cli.local.processes import last_lines, rotate_log, spawn
 from cli.local.readiness import has_providers, is_ready
 from cli.local.secret_key import KeyRefused, check_secret_key, key_environment
 from cli.local.session_workers import agents, executors
+from cli.local.settings_check import check_settings
 from cli.local.supervisor import Program, StartFailed, StopRequested, Supervisor, TookTooLong
 
 DEFAULT_PORT = 8080
@@ -179,12 +181,14 @@ def _start(
     for name in ("postgres", "store", "migrations", "api", "worker"):
         rotate_log(data_dir.log(name))
     gateway = worker_gateway(data_dir, environ)
-    if has_trial_store := not has_configured_store(environ):
+    env = environment(data_dir, port=port, environ=environ, gateway=gateway)
+    has_trial_store = not has_configured_store(environ)
+    stores = {} if has_trial_store else store_environment(data_dir, environ, gateway=gateway)
+    check_settings({**env, **stores}, has_trial_store=has_trial_store)
+    if has_trial_store:
         start_store(supervisor, data_dir, gateway=gateway)
     start_database(supervisor, data_dir)
     say(f"database ready in {time.monotonic() - began:.1f} s")
-
-    env = environment(data_dir, port=port, environ=environ, gateway=gateway)
     migrations = program("migrations", [sys.executable, "-m", "schema.migrate"], data_dir=data_dir, env=env)
     supervisor.run_to_end(migrations, seconds=MIGRATION_SECONDS)
     say(f"migrations applied after {time.monotonic() - began:.1f} s")
@@ -197,7 +201,7 @@ def _start(
     check_secret_key(worker_env, accept_loss=accept_loss, say=say)
     api_env = {**env, **reading_environment(data_dir, environ)}
     supervisor.start(program("api", _api_command(data_dir, port, gateway), data_dir=data_dir, env=api_env))
-    supervisor.start(program("worker", [sys.executable, "-m", "jobs"], data_dir=data_dir, env=worker_env))
+    supervisor.start(job_worker(data_dir, worker_env))
     supervisor.wait_until(partial(is_ready, _url(port)), seconds=READY_SECONDS, what="The API")
     say(f"API and job worker ready after {time.monotonic() - began:.1f} s")
     if start_build(data_dir.logs / LOG_NAME) is None:
@@ -254,6 +258,16 @@ def environment(
 def program(name: str, command: list[str], *, data_dir: DataDir, env: Mapping[str, str]) -> Program:
     log = data_dir.log(name)
     return Program(name, partial(_spawn, command, log, env), log=log)
+
+
+def job_worker(data_dir: DataDir, env: Mapping[str, str]) -> Program:
+    """Return the job worker, which the supervisor restarts also when it is silent."""
+    alive = data_dir.root / "worker-alive"
+    alive.unlink(missing_ok=True)
+    started = program(
+        "worker", [sys.executable, "-m", "jobs"], data_dir=data_dir, env={**env, "WORKER_ALIVE_FILE": str(alive)}
+    )
+    return replace(started, alive_file=alive)
 
 
 def _spawn(command: list[str], log: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:

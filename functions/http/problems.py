@@ -12,11 +12,13 @@ from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
 from flask import Response
 from psycopg import DataError, OperationalError
+from psycopg.errors import ReadOnlySqlTransaction
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import WebsocketMismatch
 
 from functions.http.path_ids import has_malformed_id, methods_of_fixed_path
 from functions.http.tracing import current_trace_id
+from schema.database_faults import cause_of
 from schema.errors import (
     Conflict,
     Forbidden,
@@ -79,6 +81,7 @@ def answer_with_problems(app: APIFlask) -> None:
     app.register_error_handler(HTTPException, _http_problem)
     app.register_error_handler(RunyardError, known_problem)
     app.register_error_handler(OperationalError, _database_away)
+    app.register_error_handler(ReadOnlySqlTransaction, _database_away)
     app.register_error_handler(DataError, _unstorable)
     app.register_error_handler(Exception, _unexpected)
 
@@ -152,11 +155,10 @@ def _http_problem(error: HTTPException) -> Response | HTTPException:
     return problem(status, code=code, detail=error.description or error.name, headers=headers)
 
 
-def _database_away(error: OperationalError) -> Response:
-    _log.warning(
-        "the database did not answer; answering 503", reason=type(error).__name__, detail=str(error).splitlines()[:1]
-    )
-    return problem(503, code="database_unavailable", detail="The database does not answer. Try again shortly.")
+def _database_away(error: OperationalError | ReadOnlySqlTransaction) -> Response:
+    cause = cause_of(error)
+    _log.warning("the database did not answer; answering 503", why=cause, reason=type(error).__name__)
+    return problem(503, code="database_unavailable", detail=f"{cause} Try again shortly.")
 
 
 def _unstorable(error: DataError) -> Response:

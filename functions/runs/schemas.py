@@ -182,7 +182,9 @@ class QueuedAnswer(Wire):
     next_attempt_at: datetime | None = None
     last_error: str | None = None
     revision: int
-    held_by: str | None = Field(default=None, description="The limit that throttles the run: system, app or user.")
+    held_by: str | None = Field(
+        default=None, description="What throttles the run: the limit of the system, app or user, or the host."
+    )
     held_position: int | None = Field(default=None, description="Runs throttled by the same limit before this run.")
 
 

@@ -8,12 +8,15 @@ from typing import Any, Protocol, TypeVar
 
 import psycopg
 from psycopg import IsolationLevel, OperationalError
+from psycopg.errors import ReadOnlySqlTransaction
 from psycopg_pool import ConnectionPool
 
+from schema.database_faults import CausedConnection, drop_if_read_only
 from schema.sql import Conn
 
 T = TypeVar("T")
 STATEMENT_SECONDS = 15
+LIFETIME_SECONDS = 900.0
 CONNECT: dict[str, Any] = {
     "autocommit": True,
     "connect_timeout": 5,
@@ -58,6 +61,9 @@ class Pool:
             timeout=wait_seconds,
             # short, so that the first request after an outage meets a pool that reconnects at once
             reconnect_timeout=5,
+            # a pool meets a new server of a cluster within this time, even when no connection is lost
+            max_lifetime=LIFETIME_SECONDS,
+            connection_class=CausedConnection,
             kwargs=CONNECT,
             configure=_configure_to_plan_once if plans_once else _configure,
         )
@@ -86,6 +92,7 @@ class Pool:
         conn = self._pool.getconn()
         begun = ExitStack()
         begun.callback(self._pool.putconn, conn)
+        begun.push(_dropping_if_read_only(conn))
         try:
             enter_transaction(begun, conn, snapshot=snapshot)
         except OperationalError as error:
@@ -102,6 +109,9 @@ class Pool:
             conn = self._pool.getconn()
             try:
                 return verb(conn)
+            except ReadOnlySqlTransaction as error:
+                drop_if_read_only(conn, error)
+                raise
             except OperationalError:
                 if not conn.broken:
                     raise
@@ -139,7 +149,11 @@ class OneConnection:
                 self.close()
                 conn = self._connected()
                 enter_transaction(stack, conn, snapshot=snapshot)
-            yield conn
+            try:
+                yield conn
+            except ReadOnlySqlTransaction:
+                stack.callback(self.close)
+                raise
 
     def call_alone(self, verb: Callable[[Conn], T]) -> T:
         try:
@@ -161,6 +175,10 @@ def enter_transaction(stack: ExitStack, conn: Conn, *, snapshot: bool) -> None:
         conn.isolation_level = IsolationLevel.REPEATABLE_READ
         stack.callback(_default_isolation, conn)
     stack.enter_context(conn.transaction())
+
+
+def _dropping_if_read_only(conn: Conn) -> Callable[..., None]:
+    return lambda _type, error, _trace: drop_if_read_only(conn, error)
 
 
 def _default_isolation(conn: Conn) -> None:

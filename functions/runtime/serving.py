@@ -23,7 +23,9 @@ from functions.runtime.ports import executor_ports, public_port
 from functions.runtime.process import api_process_of
 from functions.runtime.settings import ApiSettings, read_settings, settings_without_meaning
 from handlers.access.secret_key import other_key_uses, refusal_of
+from schema.database_faults import cause_of
 from schema.logs import configure_logs
+from schema.migrate import encoding_fault, newer_sentence
 from schema.settings import BadSetting
 
 COMPONENT = "api"
@@ -74,11 +76,30 @@ def refuse_unfit_key(settings: ApiSettings) -> None:
     try:
         with psycopg.connect(settings.database_url, **CONNECT) as conn:
             uses = other_key_uses(conn, settings.secret_keys.ids)
-    except (psycopg.OperationalError, UndefinedTable, UndefinedColumn) as error:
-        logging.getLogger(__name__).warning("secret_key.not_checked", exc_info=error)
+    except psycopg.OperationalError as error:
+        logging.getLogger(__name__).warning("secret_key.not_checked: %s", cause_of(error))
+        return
+    except (UndefinedTable, UndefinedColumn):
+        logging.getLogger(__name__).warning("secret_key.not_checked: the database is not migrated yet")
         return
     if uses:
         refuse(refusal_of(uses))
+
+
+def refuse_unfit_database(settings: ApiSettings) -> None:
+    """Exit when the database cannot hold all texts. Log that a newer release migrated it, which may be an upgrade.
+
+    Without PostgreSQL there is nothing to look at, and the server starts.
+    """
+    try:
+        with psycopg.connect(settings.database_url, **CONNECT) as conn:
+            fault, newer = encoding_fault(conn), newer_sentence(conn)
+    except psycopg.OperationalError:
+        return
+    if fault is not None:
+        refuse(fault)
+    if newer:
+        logging.getLogger(__name__).error("database.newer: %s", newer)
 
 
 def refuse_what_the_door_cannot(cfg: Any) -> None:

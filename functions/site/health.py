@@ -11,12 +11,16 @@ from functions.http.auth import public
 from functions.http.openapi import also, document
 from functions.http.schemas import answer
 from functions.runtime.process import api_process
-from functions.site.schemas import HealthAnswer, ReadyAnswer
+from functions.site.schemas import HealthAnswer, ReadyAnswer, ReadyQuery
 from functions.site.version import VERSION
 from handlers.runs.reconcile import seconds_since_seen
+from handlers.workers.parts import knows_a_provider, parts_for_runs
 from schema.migrate import pending_migrations
+from schema.sql import Conn
 
 WORKER_SECONDS = 20.0
+UNKNOWN = dict.fromkeys(("database", "migrations", "worker", "host", "store", "disk", "providers"), "unknown")
+SICK = {"disk": "full"}
 READY = {"schema": {"$ref": "#/components/schemas/ReadyAnswer"}}
 OPENAPI_TEXT = "runyard.openapi"
 health = APIBlueprint("health", __name__, tag="Health")
@@ -32,12 +36,17 @@ def get_health() -> Response:
 
 @health.get("/ready")
 @public("Load balancers need to know which parts work; the answer holds no data.")
+@health.input(ReadyQuery, location="query")
 @health.output(ReadyAnswer)
 @health.doc(responses=also({503: {"description": "Not ready", "content": {"application/json": READY}}}))
-def get_ready() -> Response:
-    """Check that this process can serve requests now"""
+def get_ready(query_data: ReadyQuery) -> Response:
+    """Check that this process can serve requests now
+
+    `?for=runs` is for monitoring: it also answers 503 while no run can start.
+    """
     ready = readiness()
-    return answer(ready, 200 if ready.status == "ready" else 503)
+    is_ready = ready.status == "ready" and (query_data.for_ == "requests" or ready.runs == "ok")
+    return answer(ready, 200 if is_ready else 503)
 
 
 @health.get("/openapi.json")
@@ -52,22 +61,35 @@ def get_openapi() -> Response:
 
 def readiness() -> ReadyAnswer:
     """Describe the state of each part by a word."""
-    database, migrations, worker = _database_parts()
+    words = {**UNKNOWN, **_words()}
     listening = "ok" if api_process().notifier.is_listening else "away"
     token = api_process().periodic.is_token_admitted or not api_process().is_resident
-    is_ready = database == migrations == listening == "ok" and token
-    status = "ready" if is_ready else "not ready"
-    return ReadyAnswer(status=status, database=database, migrations=migrations, listening=listening, worker=worker)
+    is_ready = words["database"] == words["migrations"] == listening == "ok" and token
+    can_run = is_ready and all(words[part] == "ok" for part in ("worker", "host", "store", "disk", "providers"))
+    status, runs = "ready" if is_ready else "not ready", "ok" if can_run else "held"
+    return ReadyAnswer(status=status, listening=listening, runs=runs, **words)
 
 
-def _database_parts() -> tuple[str, str, str]:
+def _words() -> dict[str, str]:
     try:
         with api_process().housekeeping.transaction() as conn:
             if pending_migrations(conn):
-                return "ok", "pending", "unknown"
-            seen = seconds_since_seen(conn, "worker")
+                return {"database": "ok", "migrations": "pending"}
+            return {"database": "ok", "migrations": "ok", **_words_for_runs(conn)}
     except UndefinedTable:
-        return "ok", "pending", "unknown"
+        return {"database": "ok", "migrations": "pending"}
     except OperationalError:
-        return "away", "unknown", "unknown"
-    return "ok", "ok", "ok" if seen is not None and seen < WORKER_SECONDS else "away"
+        return {"database": "away"}
+
+
+def _words_for_runs(conn: Conn) -> dict[str, str]:
+    seen = seconds_since_seen(conn, "worker")
+    providers = "ok" if knows_a_provider(conn) else "none"
+    if seen is None or seen >= WORKER_SECONDS:
+        return {"worker": "away", "providers": providers}
+    parts = parts_for_runs(conn, within_seconds=WORKER_SECONDS)
+    return {
+        "worker": "ok",
+        "providers": providers,
+        **{name: "ok" if part.is_well else SICK.get(name, "away") for name, part in parts.items()},
+    }

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from schema.wire import Wire
+from pydantic import Field
+
+from schema.wire import Request, Wire
 
 
 class HealthAnswer(Wire):
@@ -13,14 +15,26 @@ class HealthAnswer(Wire):
     version: str
 
 
+class ReadyQuery(Request):
+    """`for=runs` also wants all that a run needs, and answers 503 while one cannot start."""
+
+    for_: Literal["requests", "runs"] = Field(default="requests", alias="for")
+
+
 class ReadyAnswer(Wire):
-    """`worker` does not decide readiness: without a job worker the API still accepts runs."""
+    """`status` says whether this process serves requests, which it does without a job worker, too. `runs` says whether
+    a run can start now: it is `held` unless `worker`, `host`, `store`, `disk` and `providers` are ok."""
 
     status: str
     database: str
     migrations: str
     listening: str
     worker: str
+    host: str
+    store: str
+    disk: str
+    providers: str
+    runs: str
 
 
 class SignInMethodAnswer(Wire):

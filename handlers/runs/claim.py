@@ -10,7 +10,7 @@ from uuid import UUID
 from handlers.event_log import NewEvent, append, hold_session
 from handlers.runs.carried_answers import carry_answers
 from handlers.runs.handover import UnseenRun, unseen_runs
-from handlers.runs.limits import NO_LIMITS, RunLimits, is_throttled, start_next_throttled
+from handlers.runs.limits import NO_LIMITS, RunLimits, is_throttled, start_next_throttled, waits_for_host
 from handlers.runs.parking import cut_off_calls
 from handlers.runs.settle import RetryPolicy, fail, finish, retry_or_fail
 from handlers.runs.todos import known_todos
@@ -50,11 +50,22 @@ class _Held(LogHead):
 
 
 def claim_run(
-    conn: Conn, run_id: UUID, *, owner: str, lock_seconds: float, limits: RunLimits = NO_LIMITS
+    conn: Conn,
+    run_id: UUID,
+    *,
+    owner: str,
+    lock_seconds: float,
+    limits: RunLimits = NO_LIMITS,
+    host_fault: str | None = None,
 ) -> Claimed | None:
-    """Claim the run if it is due, first in its session's queue and within all limits; else return None."""
+    """Claim the run if it is due, first in its session's queue and within all limits; else return None.
+
+    With a `host_fault` no session worker can be started: a run whose session has none stays in the queue.
+    """
     head = fetch_one(conn, "hold_for_claim", _Held, run_id=run_id)
     if head is None:
+        return None
+    if host_fault is not None and waits_for_host(conn, head, run_id, fault=host_fault):
         return None
     is_limited = limits.are_set or head.concurrent_runs is not None
     if is_limited and is_throttled(conn, head, fetch_the(conn, "run_by_id", RunRow, run_id=run_id), limits):

@@ -1,4 +1,5 @@
 """Limit concurrent runs of the system, of an app and of a user. A due run beyond a limit is throttled in its queue.
+So is a run while the host can start no session worker (`host`).
 
 Claims decide, under one lock that only claims under a limit take. The job that a throttled run gets when another run
 ends is only a nudge: its claim checks the limits, and passes the job on to the run that may start.
@@ -15,8 +16,9 @@ from handlers.event_log import append, run_event
 from schema.rows import LogHead, RunRow
 from schema.sql import Conn, execute, fetch_the, fetch_value
 
-HeldBy = Literal["system", "app", "user"]
-WHY_HELD: dict[HeldBy, str] = {
+Limit = Literal["system", "app", "user"]
+HeldBy = Literal["system", "app", "user", "host"]
+WHY_HELD: dict[Limit, str] = {
     "system": "This deployment has reached its limit of concurrent runs; the run starts when it is next.",
     "app": "The app has reached its limit of concurrent runs; the run starts when it is next.",
     "user": "You have reached your limit of concurrent runs; the run starts when it is next.",
@@ -43,7 +45,7 @@ NO_LIMITS = RunLimits()
 class LimitCheck:
     """`held_by` is the limit that throttles the claiming run; `next_run_id` is the throttled run that may start."""
 
-    held_by: HeldBy | None
+    held_by: Limit | None
     next_run_id: UUID | None
 
 
@@ -62,6 +64,21 @@ def is_throttled(conn: Conn, head: LogHead, run: RunRow, limits: RunLimits) -> b
         append(conn, head, [run_event(run, "run.held", data)])
     if turn.next_run_id is not None:
         defer_run(conn, turn.next_run_id)
+    return True
+
+
+def waits_for_host(conn: Conn, head: LogHead, run_id: UUID, *, fault: str) -> bool:
+    """Return whether the run's session has no worker at work, so that it waits for the host; if so, record it.
+
+    The caller has locked the session. No attempt is used up: nothing was claimed.
+    """
+    if fetch_value(conn, "has_active_worker", session_id=head.session_id):
+        return False
+    if fetch_value(conn, "hold_for_host", run_id=run_id):
+        run = fetch_the(conn, "run_by_id", RunRow, run_id=run_id)
+        message = f"No session worker can be started: {fault} The run starts when that is over."
+        data = {"status": "queued", "provider": run.provider, "heldBy": "host", "message": message}
+        append(conn, head, [run_event(run, "run.held", data)])
     return True
 
 

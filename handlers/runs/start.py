@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -98,6 +99,7 @@ def start_run(
     provider = provider_named(conn, start.provider or app.provider)
     options = with_defaults(app, start.options)
     refuse_unsupported(provider, options)
+    refuse_folder_outside(options)
     policy = _human_policy(conn, start.human_loop, app, human_policy)
     events = _make_room(conn, actor, start, session, stop_policy=stop_policy)
     run = _insert(conn, actor, start, session=session, app=app, provider=provider, options=options, policy=policy)
@@ -232,11 +234,25 @@ def _insert(
 
 
 def warnings_of(provider: RegisteredProvider, options: RunOptions) -> list[RunWarning]:
-    """Return warnings about options that the provider handles differently than requested."""
+    """Return warnings: the provider is not ready, or handles an option differently than requested."""
+    warnings = []
+    if not provider.declared.ready:
+        message = f"{provider.title} is not ready, so the run may fail. {provider.declared.reason or ''}".strip()
+        warnings.append(RunWarning(code="provider_not_ready", message=message))
     if options.resume and not provider.can("resume"):
         message = f"{provider.title} cannot resume a conversation: each run begins a new one."
-        return [RunWarning(code="resume_unsupported", message=message)]
-    return []
+        warnings.append(RunWarning(code="resume_unsupported", message=message))
+    return warnings
+
+
+def refuse_folder_outside(options: RunOptions) -> None:
+    """Raise Invalid for a working folder that names a place outside the workspace. Links are the executor's check."""
+    cwd = options.cwd or "."
+    inside = posixpath.normpath(cwd)
+    if inside.startswith(("/", "../")) or inside == "..":
+        raise Invalid(
+            "options.cwd must be a folder in the workspace, relative to it, such as src.", code="path_outside_workspace"
+        )
 
 
 def _queued(run: RunRow, actor: Actor, position: int, attachments: Sequence[str]) -> NewEvent:

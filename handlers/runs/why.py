@@ -22,6 +22,7 @@ LIMITED = {
     "system": "This deployment has reached its limit of concurrent runs (RUN_LIMIT).",
     "app": "The app has reached its limit of concurrent runs (`concurrentRuns`, or RUN_LIMIT_PER_APP).",
     "user": "The user has used up the share of concurrent runs (RUN_LIMIT_PER_USER).",
+    "host": "No session worker can be started now; the run's last event says why. It starts when that is over.",
 }
 """Sentences that name the limit or share which holds a run back."""
 

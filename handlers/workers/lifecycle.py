@@ -59,9 +59,12 @@ class LifeLimits:
     remove_after: float | None
     asked_by: str | None = None
 
-    def over(self, what: str) -> str:
+    def over(self, what: Literal["idle", "stopped"]) -> str:
         """Return why a limit is over, as half a sentence."""
-        return f"{self.asked_by} asked for it" if self.asked_by else f"The worker was {what} for longer than its limit"
+        if self.asked_by:
+            return f"{self.asked_by} asked for it"
+        seconds = self.idle_stop if what == "idle" else self.remove_after
+        return f"The worker was {what} for longer than its limit of {seconds or 0:g} s"
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,8 @@ def _stopped(
         )
     until = worker.status_since + timedelta(seconds=limits.remove_after)
     if until > now:
-        return LifecycleDecision("keep", "The worker is stopped and saved.", until, code="stopped")
+        waits = f"The worker is stopped and saved; it is removed {limits.remove_after:g} s after its stop."
+        return LifecycleDecision("keep", waits, until, code="stopped")
     return LifecycleDecision("remove", f"{limits.over('stopped')}; all data is saved.", code="stopped_for_long")
 
 
@@ -205,7 +209,8 @@ def _still_idle(worker: WatchedWorker, *, now: datetime, limits: LifeLimits) -> 
     if limits.idle_stop is None:
         return LifecycleDecision("keep", "The worker is idle; this deployment never stops idle workers.", code="idle")
     until = (worker.last_used_at or worker.status_since) + timedelta(seconds=limits.idle_stop)
-    return LifecycleDecision("keep", "The worker is idle.", until, code="idle") if until > now else None
+    waits = f"The worker is idle; it is stopped after {limits.idle_stop:g} s without a run."
+    return LifecycleDecision("keep", waits, until, code="idle") if until > now else None
 
 
 def _start_again(worker: WatchedWorker, reason: str, *, now: datetime, code: str) -> LifecycleDecision:

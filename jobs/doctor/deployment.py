@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -12,26 +13,35 @@ from jobs.doctor.container_engine import check_engine
 from jobs.hosts.settings import read_docker_settings
 from jobs.runtime.executor_client import Endpoint, ExecutorClient, ExecutorError, RetryRules
 from jobs.runtime.settings import JobSettings
-from schema.migrate import pending_migrations
-from schema.sql import Conn
+from schema.database_faults import cause_of
+from schema.migrate import encoding_fault, newer_sentence, pending_migrations
+from schema.sql import Conn, fetch_all
 
 OLDEST = 150_000
 CONNECT_SECONDS = 5
 ONCE = RetryRules(attempts=1, delay_seconds=0, status_codes=())
 
 
+@dataclass(frozen=True)
+class ProviderNotReady:
+    name: str
+    reason: str
+
+
 def check_postgres(dsn: str) -> list[Finding]:
     try:
-        with psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS) as conn:
+        with psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS, autocommit=True) as conn:
             version = conn.info.server_version
-            pending = _pending(conn)
-    except psycopg.OperationalError:
-        return [
-            Finding("postgres", "wrong", "unreachable, or refuses the login", "check DATABASE_URL and that it runs")
-        ]
+            pending, newer, encoding = _pending(conn), newer_sentence(conn), encoding_fault(conn)
+    except psycopg.OperationalError as error:
+        return [Finding("postgres", "wrong", cause_of(error), "check DATABASE_URL and that it runs")]
     server = f"PostgreSQL {version // 10_000}.{version % 10_000}"
     if version < OLDEST:
         return [Finding("postgres", "wrong", f"{server} is too old", "use PostgreSQL 15 or later")]
+    if encoding:
+        return [Finding("postgres", "wrong", encoding, "docs/deploying.md")]
+    if newer:
+        return [Finding("postgres", "wrong", newer, "start the release that migrated it")]
     if pending:
         what = f"{server}; pending migrations: {', '.join(pending)}"
         return [Finding("postgres", "wrong", what, "run python -m schema.migrate")]
@@ -54,6 +64,17 @@ def check_providers(file: Path) -> list[Finding]:
     if not declared:
         return [Finding("providers", "wrong", f"{file} declares no provider", "see the head of providers.toml")]
     return [Finding("providers", "ok", ", ".join(sorted(declared)))]
+
+
+def check_logins(dsn: str) -> list[Finding]:
+    """Name the providers that are not ready, such as those without a login, as the job worker announced them."""
+    try:
+        with psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS) as conn:
+            named = fetch_all(conn, "providers_not_ready", ProviderNotReady)
+    except psycopg.Error:
+        return []  # check_postgres tells it
+    todo = "docs/agents.md says where a login comes from"
+    return [Finding(f"agent {provider.name}", "note", provider.reason, todo) for provider in named]
 
 
 def check_host(settings: JobSettings) -> list[Finding]:

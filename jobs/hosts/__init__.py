@@ -83,6 +83,10 @@ class Host(Protocol):
         """Return the sessions with a volume here, each with whether an executor, maybe silent, runs."""
         ...
 
+    def fault(self) -> str | None:
+        """Return why no worker can be started now, as a sentence; None when one can. The check is cheap."""
+        ...
+
     def look_after(self) -> None:
         """Do the host's own periodic work: reap ended processes, start spares."""
         ...

@@ -119,6 +119,14 @@ class DockerHost:
         with_volumes = {volume.labels[SESSION] for volume in self._docker.volumes(self._labels())}
         return {UUID(session): session in running for session in with_volumes | running}
 
+    def fault(self) -> str | None:
+        try:
+            if self._docker.has_image(self._settings.image):
+                return None
+        except HostFailed as error:
+            return error.detail
+        return f"The container engine has no image {self._settings.image}. Run make executor-image."
+
     def look_after(self) -> None:
         """Do nothing: the container engine reaps containers."""
 

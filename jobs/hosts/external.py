@@ -43,5 +43,12 @@ class ExternalHost:
     def sessions(self) -> Mapping[UUID, bool]:
         return {}
 
+    def fault(self) -> str | None:
+        try:
+            self.executors.health(self.endpoint.base_url)
+        except ExecutorError as error:
+            return f"The executor at EXECUTOR_BASE_URL does not answer: {error.detail}"
+        return None
+
     def look_after(self) -> None:
         """Do nothing: the operator looks after the executor."""

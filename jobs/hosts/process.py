@@ -5,6 +5,8 @@ Executors outlive the job worker that started them. The next job worker finds th
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import threading
 import time
@@ -31,6 +33,7 @@ FIRST_POLL_SECONDS = 0.01
 LONGEST_POLL_SECONDS = 0.03
 SILENT_SECONDS = 2.0
 KILL_SECONDS = 5.0
+MEGABYTE = 1024 * 1024
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -39,7 +42,8 @@ _log = structlog.stdlib.get_logger(__name__)
 class ProcessHostSettings:
     """`environment` is every executor's; `stop_seconds` is the time for an orderly end.
 
-    `spares` is the number of executors that wait for the next sessions.
+    `spares` is the number of executors that wait for the next sessions. No worker is started while the disk has less
+    than `least_free_mb` megabytes left.
     """
 
     workers: Path
@@ -47,6 +51,7 @@ class ProcessHostSettings:
     environment: Mapping[str, str]
     start_timeout_seconds: float
     spares: int = 0
+    least_free_mb: int = 0
     stop_seconds: float = 20.0
 
 
@@ -110,6 +115,15 @@ class ProcessHost:
                 session_id = UUID(folder.name)
                 running[session_id] = not self.is_dead(session_id)
         return running
+
+    def fault(self) -> str | None:
+        workers = self._settings.workers
+        if not os.access(workers, os.W_OK | os.X_OK):
+            return f"The folder {workers} is missing or not writable."
+        free_mb = shutil.disk_usage(workers).free // MEGABYTE
+        if free_mb < self._settings.least_free_mb:
+            return f"The disk of {workers} has {free_mb} MB left. Free some space (DISK_STOP_FREE_MB)."
+        return None
 
     def look_after(self) -> None:
         for session_id, child in list(self._children.items()):

@@ -14,6 +14,7 @@ import structlog
 
 from handlers.runs.claim import Claimed, abandon, claim_run, record_dispatched, refuse, requeue
 from handlers.runs.handover import hand_over
+from handlers.runs.limits import start_missed_throttled
 from handlers.runs.settle import RetryPolicy, has_attempts_left
 from handlers.workspaces.uploads import attachments_of
 from jobs.context import TaskContext, trace_of
@@ -49,7 +50,12 @@ def execute_run(context: TaskContext, run_id: UUID) -> ExecuteOutcome:
     """
     settings = context.settings
     claimed = context.database.transact(
-        claim_run, run_id, owner=context.claimer, lock_seconds=settings.lock_seconds, limits=context.run_limits
+        claim_run,
+        run_id,
+        owner=context.claimer,
+        lock_seconds=settings.lock_seconds,
+        limits=context.run_limits,
+        host_fault=context.host_condition.fault(),
     )
     if claimed is None:
         return "nothing_to_do"
@@ -60,11 +66,18 @@ def execute_run(context: TaskContext, run_id: UUID) -> ExecuteOutcome:
     return outcome
 
 
+def start_throttled(context: TaskContext) -> None:
+    """Enqueue the throttled run that may start, while the host can start workers."""
+    if context.host_condition.fault() is None:
+        context.database.transact(start_missed_throttled, context.run_limits)
+
+
 def _start(context: TaskContext, claimed: Claimed) -> ExecuteOutcome:
     run = claimed.run
     try:
         return _hand_over(context, claimed)
     except HostFailed as error:
+        context.host_condition.look_again()
         return _requeued(context, run, code=error.problem_code, message=error.detail)
     except RestoreIncomplete as error:
         return _without_workspace(context, run, error)

@@ -10,16 +10,22 @@ from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
+import structlog
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from handlers.event_log import record_changes
 from jobs.runtime.notify import Notify
+from schema.database_faults import CausedConnection, drop_if_read_only
+from schema.migrate import encoding_fault, newer_sentence
+from schema.settings import BadSetting
 from schema.sql import Conn
+
+_log = structlog.stdlib.get_logger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Away = (psycopg.OperationalError, PoolTimeout)
+Away = (psycopg.OperationalError, PoolTimeout, psycopg.errors.ReadOnlySqlTransaction)
 """The errors of an unreachable PostgreSQL, or of a connection that it has just ended."""
 
 CONNECT: dict[str, Any] = {
@@ -36,6 +42,7 @@ CONNECT: dict[str, Any] = {
 STATEMENT_SECONDS = 30
 CHECKOUT_SECONDS = 5.0
 RECONNECT_SECONDS = 5.0
+LIFETIME_SECONDS = 900.0
 MOST_ALONE = 64
 """The most dedicated connections: each activation, stop and removal holds one while it runs."""
 
@@ -51,14 +58,14 @@ class JobDatabase:
     def transact(self, verb: Callable[Concatenate[Conn, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the verb in a transaction, commit, and return its result. The verb must be quick."""
         with record_changes() as heads:
-            with self.pool.connection() as conn, conn.transaction():
+            with self.pool.connection() as conn, _dropping_if_read_only(conn), conn.transaction():
                 outcome = verb(conn, *args, **kwargs)
             self.notify.send(heads)
         return outcome
 
     def call(self, verb: Callable[Concatenate[Conn, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a verb with a single statement that appends no event. This saves two round trips."""
-        with self.pool.connection() as conn:
+        with self.pool.connection() as conn, _dropping_if_read_only(conn):
             return verb(conn, *args, **kwargs)
 
     @contextmanager
@@ -73,6 +80,16 @@ class JobDatabase:
             finally:
                 with suppress(psycopg.OperationalError):  # a lost connection has lost its locks too
                     conn.execute("SELECT pg_advisory_unlock_all()")
+
+
+def refuse_unfit_database(dsn: str) -> None:
+    """Raise BadSetting for a database that cannot hold all texts. Log that a newer release has migrated it."""
+    with psycopg.connect(dsn, **CONNECT) as conn:
+        fault, newer = encoding_fault(conn), newer_sentence(conn)
+    if fault is not None:
+        raise BadSetting(f"DATABASE_URL: {fault}")
+    if newer is not None:
+        _log.error("database.newer", why=newer)
 
 
 @contextmanager
@@ -107,12 +124,23 @@ def _pool(
         max_size=size,
         timeout=CHECKOUT_SECONDS,
         reconnect_timeout=RECONNECT_SECONDS,
+        max_lifetime=LIFETIME_SECONDS,
         check=_refuse_ended,
+        connection_class=CausedConnection,
         configure=configure,
         kwargs=CONNECT,
         open=False,
         name=name,
     )
+
+
+@contextmanager
+def _dropping_if_read_only(conn: Conn) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.ReadOnlySqlTransaction as error:
+        drop_if_read_only(conn, error)
+        raise
 
 
 def _refuse_ended(conn: Conn) -> None:

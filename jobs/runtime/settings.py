@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from handlers.runs.handover_text import FEWEST_TOKENS
 from jobs.object_store.settings import StoreSettings
+from jobs.runtime.status_codes import StatusCodes
 from schema.addresses import database_address
 from schema.secret_keys import SecretKeys
 from schema.settings import (
@@ -21,6 +22,8 @@ from schema.settings import (
     AgentSilentSeconds,
     Auth,
     BadSetting,
+    DiskAlarmFreeMb,
+    DiskStopFreeMb,
     FileAuditDays,
     HeartbeatSeconds,
     IdleStopSeconds,
@@ -49,16 +52,6 @@ from schema.store_settings import (
 from schema.worker_limits import DAY_SECONDS, LONGEST_SECONDS
 
 
-def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-def _only_server_errors(codes: tuple[int, ...]) -> tuple[int, ...]:
-    if any(not 500 <= code <= 599 for code in codes):
-        raise ValueError("only 5xx may be retried")
-    return codes
-
-
 def _database(value: object) -> object:
     return database_address(value) if isinstance(value, str) else value
 
@@ -69,9 +62,6 @@ def _secret(value: object) -> bytes:
 
 def _secret_or_none(value: object) -> bytes | None:
     return None if value is None else _secret(value)
-
-
-StatusCodes = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split), AfterValidator(_only_server_errors)]
 
 
 class JobSettings(BaseSettings):
@@ -156,6 +146,14 @@ class JobSettings(BaseSettings):
     )
     file_audit_days: FileAuditDays = 365
     reconcile_seconds: int = Field(default=10, ge=1, le=59, description="Look for stale runs every N seconds.")
+
+    worker_alive_file: Path | None = Field(
+        default=None,
+        description="Touch this file every 2 seconds. A supervisor or a health check "
+        "(`python -m jobs.runtime.alive`) ends a job worker that leaves it untouched for 20 seconds.",
+    )
+    disk_alarm_free_mb: DiskAlarmFreeMb = 2048
+    disk_stop_free_mb: DiskStopFreeMb = 256
 
     sync_dirty_seconds: Seconds = Field(
         default=300, description="Save a workspace whose changes are unsaved for N seconds."

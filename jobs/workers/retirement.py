@@ -132,7 +132,14 @@ def look_after_workers(context: TaskContext) -> list[Retired]:
             context.life_limits, has_volume=worker.session_id in there, is_running=there.get(worker.session_id, False)
         )
     ]
-    return _retire_all(context, due, asked_by=None, may=_ALL, why="stop")
+    patience = context.patience
+    patience.forget(but={worker.session_id for worker in due})
+    due = [worker for worker in due if patience.is_due(worker, is_running=there.get(worker.session_id, False))]
+    retired = _retire_all(context, due, asked_by=None, may=_ALL, why="stop")
+    for worker, outcome in zip(due, retired, strict=True):
+        if outcome.status == worker.status:
+            patience.kept(worker, is_running=there.get(worker.session_id, False))
+    return retired
 
 
 def _outlines(context: TaskContext, session_id: UUID | None, status: WorkerStatus) -> list[WorkerOutline]:

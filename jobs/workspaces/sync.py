@@ -105,12 +105,12 @@ def save_now(
 ) -> UUID | None:
     """Sync the session now. Return the snapshot of its newest state; None when there is nothing to sync.
 
-    Ends of runs that the executor kept are committed first. For `stop` and `remove` a state that is saved already is
-    only verified again. Raise NotSaved with a sentence and record the failure. Another run may begin meanwhile: check
-    handlers.workspaces.sync.why_unsaved afterwards, in the transaction that acts on the result.
+    Ends of runs that the executor kept are committed first. For `stop` and `remove`, and for a stopped worker, a state
+    that is saved already is only verified again. Raise NotSaved with a sentence and record the failure. Another run may
+    begin meanwhile: check handlers.workspaces.sync.why_unsaved afterwards, in the transaction that acts on the result.
     """
     with log_context(sessionId=session_id):
-        if reason in ("stop", "remove"):
+        if reason in ("stop", "remove") or (reason == "requested" and _is_stopped(context, session_id)):
             is_saved, head = _already_saved(context, session_id)
             if is_saved:
                 return head
@@ -133,6 +133,11 @@ def _lease_due_sessions(conn: Conn, context: TaskContext) -> None:
     lock_seconds = context.sync_leases.lock_seconds
     for lease in take_due_sync_leases(conn, owner=context.claimer, lock_seconds=lock_seconds, at_once=AT_ONCE):
         defer_sync(conn, lease.session_id, claim=lease.claim)
+
+
+def _is_stopped(context: TaskContext, session_id: UUID) -> bool:
+    state = context.database.transact(saving_state, session_id)
+    return state is not None and state.status == "stopped"
 
 
 def _already_saved(context: TaskContext, session_id: UUID) -> tuple[bool, UUID | None]:

@@ -20,6 +20,12 @@ WHERE NOT EXISTS (
     )
 ON CONFLICT (provider, version) DO UPDATE SET said = excluded.said, said_at = excluded.said_at;
 
+-- name: providers_not_ready
+-- Those whose program or login is missing, each with the reason.
+SELECT name, declared ->> 'reason' AS reason FROM providers
+WHERE declared ->> 'ready' = 'false' AND declared ->> 'reason' IS NOT NULL
+ORDER BY name;
+
 -- name: providers
 -- All providers, or the named one.
 SELECT providers.name, providers.declared, providers.announced_at,

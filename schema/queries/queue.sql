@@ -197,6 +197,24 @@ UPDATE runs SET held_by = %(held_by)s, held_since = COALESCE(held_since, now())
 WHERE id = %(run_id)s AND status = 'queued' AND held_by IS DISTINCT FROM %(held_by)s
 RETURNING held_since = now();
 
+-- name: has_active_worker
+SELECT EXISTS (SELECT 1 FROM session_workers WHERE session_id = %(session_id)s AND status = 'active');
+
+-- name: hold_for_host
+-- Hold a due run that is first in its session until session workers can be started; no row when nothing changes.
+UPDATE runs SET held_by = 'host', held_since = COALESCE(held_since, now())
+WHERE id = %(run_id)s
+    AND status = 'queued'
+    AND next_attempt_at <= now()
+    AND held_by IS DISTINCT FROM 'host'
+    AND NOT EXISTS (
+        SELECT 1 FROM runs AS other
+        WHERE other.session_id = runs.session_id
+            AND other.finished_at IS NULL
+            AND (other.status <> 'queued' OR other.position < runs.position)
+    )
+RETURNING true;
+
 -- name: take_over_hold
 -- The session's new first run takes over the throttling of its former first run.
 WITH was AS (

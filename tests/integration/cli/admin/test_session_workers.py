@@ -77,7 +77,7 @@ def test_a_worker_is_activated_shown_and_listed(
     _, [shown], _ = run("show", str(session_id))
     assert (shown["status"], shown["host"], shown["sync"]["isSaved"]) == ("active", "process", True)
     _, [why], _ = run("why", str(session_id))
-    assert why["reason"] == "The worker is idle."
+    assert why["reason"] == "The worker is idle; it is stopped after 900 s without a run."
     _, listed, _ = run("list")
     assert [each["sessionId"] for each in listed] == [str(session_id)]
     with performing(context, conn):

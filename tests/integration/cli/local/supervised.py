@@ -15,6 +15,7 @@ from cli.local.processes import spawn
 from cli.local.supervisor import Program, StartFailed, Supervisor
 
 supervisor.GRACE_SECONDS = 1.0
+supervisor.SILENT_SECONDS = 3.0
 
 
 def main(folder: Path, programs: list[str]) -> int:
@@ -28,7 +29,9 @@ def main(folder: Path, programs: list[str]) -> int:
         for program in programs:
             name, _, code = program.partition("=")
             start = partial(spawn, [sys.executable, "-c", code, str(folder)], log=folder / f"{name}.log", cwd=folder)
-            supervised.start(Program(name, start, log=folder / f"{name}.log", last=name.startswith("last_")))
+            alive = folder / "alive" if name == "beating" else None
+            log, is_last = folder / f"{name}.log", name.startswith("last_")
+            supervised.start(Program(name, start, log=log, last=is_last, alive_file=alive))
         ready = folder / "ready"
         supervised.wait_until(ready.exists, seconds=20, what="The test")
         print("watching", flush=True)

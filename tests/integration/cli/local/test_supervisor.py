@@ -41,6 +41,14 @@ pathlib.Path(sys.argv[1], "listening-{name}").touch()
 time.sleep(600)
 """
 
+BEATS = """
+import pathlib, sys, time
+pathlib.Path(sys.argv[1], "ready").touch()
+while True:
+    (pathlib.Path(sys.argv[1]) / "alive").touch()
+    time.sleep(0.1)
+"""
+
 Supervise = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -160,3 +168,15 @@ def test_the_database_ends_after_all_others(tmp_path: Path, supervise: Supervise
     supervisor.terminate()
     assert supervisor.wait(timeout=20) == 0
     assert (tmp_path / "order").read_text().split() == ["worker", "last_database"]
+
+
+def test_a_frozen_program_is_ended_and_started_again(tmp_path: Path, supervise: Supervise) -> None:
+    supervisor = supervise(beating=BEATS)
+    read_until(supervisor, "watching")
+    frozen = pid_of(tmp_path, "beating")
+    wait_for((tmp_path / "alive").exists)
+    psutil.Process(frozen).suspend()
+    read_until(supervisor, "beating has been silent for 3 s; ending it")
+    read_until(supervisor, "beating was killed by SIGKILL; restarting it")
+    wait_for(lambda: pid_of(tmp_path, "beating") != frozen)
+    assert is_gone(frozen)

@@ -102,7 +102,7 @@ def test_a_worker_is_idle_from_the_end_of_its_last_run(api: Api, conn: psycopg.C
 def test_why_says_what_comes_next_and_what_was(api: Api, conn: psycopg.Connection, session_id: str) -> None:
     conn.execute("INSERT INTO restores (session_id, epoch) VALUES (%s, 1)", (session_id,))
     why = answer_json(api.get(f"/api/why/workers/{session_id}"))
-    assert (why["state"], why["blockedBy"], why["reason"]) == ("active", [], "The worker is idle.")
+    assert (why["state"], why["blockedBy"], why["reason"][:19]) == ("active", [], "The worker is idle;")
     assert why["code"] == "idle"
     assert why["nextJob"] == "look_after_workers"
     assert why["nextDeadline"]

@@ -14,7 +14,7 @@ from handlers.human_loop.pending import pending
 from handlers.human_loop.reply import HumanReply, reply
 from handlers.providers.registry import announce_providers, list_providers, provider_named
 from handlers.runs.bind import Bind, bind_run
-from schema.errors import CapabilityMissing
+from schema.errors import CapabilityMissing, Invalid
 from schema.executor_api import Proved, ProviderDeclared
 from schema.options import RunOptions
 from schema.sql import Conn
@@ -104,6 +104,28 @@ def test_an_option_that_the_probe_disproved_is_refused(conn: Conn, start: StartO
 
     assert refused.value.members["capability"] == "model"
     assert start(options=RunOptions(mode="ask")).run.status == "queued"
+
+
+@pytest.mark.parametrize("cwd", ["..", "../other", "a/../../b", "/etc"])
+def test_a_working_folder_outside_is_refused_at_the_start(conn: Conn, start: StartOne, cwd: str) -> None:
+    with conn.transaction():
+        announce_providers(conn, [ProviderDeclared(name="demo", title="Demo", ready=True, options=["cwd"])])
+
+    with pytest.raises(Invalid) as refused:
+        start(options=RunOptions(cwd=cwd))
+
+    assert refused.value.problem_code == "path_outside_workspace"
+    assert start(options=RunOptions(cwd="src/../lib")).run.status == "queued"
+
+
+def test_a_provider_that_is_not_ready_is_warned_of_at_the_start(conn: Conn, start: StartOne) -> None:
+    reason = "No login is configured: set one of DEMO_KEY (see providers.toml)."
+    with conn.transaction():
+        announce_providers(conn, [ProviderDeclared(name="demo", title="Demo", ready=False, reason=reason)])
+
+    [warning] = [found for found in start().run.warnings if found["code"] == "provider_not_ready"]
+
+    assert warning["message"] == f"Demo is not ready, so the run may fail. {reason}"
 
 
 def test_an_agent_that_cannot_resume_is_believed_and_the_next_run_is_warned(conn: Conn, start: StartOne) -> None:

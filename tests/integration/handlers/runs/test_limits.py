@@ -257,3 +257,45 @@ def test_without_limits_nothing_is_locked(conn: Conn, people: list[Actor]) -> No
             "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
         ).fetchone()
     assert locks == (0,)
+
+
+def take_while(conn: Conn, run_id: UUID, host_fault: str | None) -> Claimed | None:
+    """What the run's job does on a host with this fault, its own row gone with it."""
+    conn.execute("DELETE FROM procrastinate_jobs WHERE args ->> 'run_id' = %s", (str(run_id),))
+    with conn.transaction():
+        return claim_run(conn, run_id, owner="test", lock_seconds=60, host_fault=host_fault)
+
+
+def test_a_run_waits_for_a_host_that_cannot_start_workers_and_no_attempt_is_burnt(conn: Conn, actor: Actor) -> None:
+    run = start_for(conn, actor)
+    for _ in range(5):
+        assert take_while(conn, run.id, "The engine does not answer.") is None
+    waiting = run_now(conn, run.id)
+    assert (waiting.status, waiting.attempt, held_by(conn, run.id)) == ("queued", run.attempt, "host")
+    [held] = [event for event in log_of(conn, run.id) if event.type == "run.held"]
+    assert held.data["heldBy"] == "host"
+    assert held.data["message"].startswith("No session worker can be started: The engine does not answer.")
+    wake(conn, NO_LIMITS)
+    assert next_job(conn) == run.id
+    claimed = take_while(conn, run.id, None)
+    assert claimed is not None
+    assert claimed.run.attempt == 1
+    assert held_by(conn, run.id) is None
+
+
+def test_a_run_whose_worker_is_at_work_does_not_wait_for_the_host(conn: Conn, actor: Actor) -> None:
+    run = start_for(conn, actor)
+    conn.execute(
+        "INSERT INTO session_workers (session_id, status, epoch, host, base_url) "
+        "VALUES (%s, 'active', 1, 'docker', 'http://127.0.0.1:1')",
+        (run.session_id,),
+    )
+    conn.commit()
+    assert take_while(conn, run.id, "The engine does not answer.") is not None
+
+
+def test_a_run_behind_another_is_not_said_to_wait_for_the_host(conn: Conn, actor: Actor) -> None:
+    first = start_for(conn, actor)
+    second = start_for(conn, actor, session_id=first.session_id)
+    assert take_while(conn, second.id, "The engine does not answer.") is None
+    assert held_by(conn, second.id) is None

@@ -14,10 +14,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from handlers.providers.registry import announce_providers
 from jobs.doctor import Finding
-from jobs.doctor.deployment import check_postgres, check_providers
+from jobs.doctor.deployment import check_logins, check_postgres, check_providers
 from jobs.doctor.reading_key import check_reading_key
 from jobs.doctor.store import PART, check_store
+from schema.executor_api import ProviderDeclared
+from schema.sql import Conn
 from tests.object_stores import ROOT, RunningStore
 from tests.store_faults import Fault, HurtStore
 
@@ -130,6 +133,13 @@ def test_a_database_of_an_older_release_is_named(database: str) -> None:
     (finding,) = wrong(check_postgres(database))
     assert "0008.one-row-a-call" in finding.what
     assert "schema.migrate" in finding.todo
+
+
+def test_agents_without_a_login_are_named(database: str, conn: Conn) -> None:
+    reason = "No login is configured: set one of CODEX_KEY (see providers.toml)."
+    announce_providers(conn, [ProviderDeclared(name="codex", title="Codex", ready=False, reason=reason)])
+    conn.commit()
+    assert [(said.part, said.state, said.what) for said in check_logins(database)] == [("agent codex", "note", reason)]
 
 
 def test_a_providers_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
+from jobs.context import TaskContext
+from jobs.runs.execute import execute_run
 from tests.integration.jobs.conftest import JobWorker, Runs
 
 
@@ -19,3 +21,12 @@ def test_runs_of_many_sessions_keep_to_the_limit_and_all_are_done(
     spans = sorted((run.started_at, run.finished_at) for run in ended if run.started_at and run.finished_at)
     assert all(before[1] < after[0] for before, after in pairwise(spans))
     assert any("run.held" in runs.types(run.id) for run in started)
+
+
+def test_a_full_disk_holds_runs_and_says_so(runs: Runs, make_context: Callable[..., TaskContext]) -> None:
+    context = make_context(disk_stop_free_mb=1_000_000_000)
+    run = runs.start()
+    assert execute_run(context, run.id) == "nothing_to_do"
+    assert runs.row(run.id).attempt == run.attempt
+    [held] = [event for event in runs.log(run.id) if event.type == "run.held"]
+    assert "MB left. Free some space" in held.data["message"]

@@ -59,6 +59,9 @@ class Paused:
     def sessions(self) -> dict[UUID, bool]:
         return dict(self.real.sessions())
 
+    def fault(self) -> str | None:
+        return self.real.fault()
+
     def look_after(self) -> None:
         self.real.look_after()
 

@@ -9,7 +9,9 @@ import psycopg
 from handlers.workers.rows import announce_presence
 from handlers.workspaces.sync import take_sync_lease
 from jobs.workers.activate import activate
+from jobs.workers.requests import sync_worker
 from jobs.workers.retirement import look_after_workers, remove_stopped, stop_idle
+from schema.job_requests import SyncWorker
 from tests.integration.jobs.conftest import JobWorker
 from tests.integration.jobs.waiting import wait_until
 from tests.integration.jobs.workers.conftest import Session
@@ -46,12 +48,26 @@ def test_a_removed_worker_comes_back_in_a_new_epoch_with_its_files(session: Sess
     assert session.events("run.warning") == []
 
 
+def test_a_sync_of_a_stopped_saved_worker_answers_its_head_and_records_no_failure(session: Session) -> None:
+    session.say("write notes.txt: heron")
+    session.at_rest()
+    stop_idle(session.context, session.id)
+    head = session.worker.head_snapshot
+    assert session.id is not None
+    synced = len(session.events("workspace.synced"))
+    assert sync_worker(session.context, SyncWorker(session_id=session.id)).snapshot_id == head
+    assert head is not None
+    assert session.status == "stopped"
+    assert session.events("workspace.sync_failed") == []
+    assert len(session.events("workspace.synced")) == synced
+
+
 def test_nothing_is_stopped_before_its_limit(session: Session) -> None:
     session.say("say: hello")
     session.at_rest()
     assert look_after_workers(session.context) == []
     done = stop_idle(session.context)
-    assert (done.stopped, [kept.reason for kept in done.skipped]) == (0, ["The worker is idle."])
+    assert (done.stopped, [kept.reason[:19] for kept in done.skipped]) == (0, ["The worker is idle;"])
     session.age("20 minutes")
     look_after_workers(session.context)
     assert session.status == "stopped"

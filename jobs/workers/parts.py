@@ -1,0 +1,57 @@
+"""Report the parts that a run needs: the host, the object store and the disk. /ready and operators read the reports."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import structlog
+
+from handlers.workers.parts import report_parts
+from jobs.context import TaskContext
+from jobs.object_store.writing import StoreWriting
+from jobs.runtime.settings import JobSettings
+
+MEGABYTE = 1024 * 1024
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class PartReports:
+    """A periodic task: write what is wrong with each part to the database, and log each change once."""
+
+    def __init__(self, context: TaskContext, store: StoreWriting | None) -> None:
+        self._context = context
+        self._store = store
+        self._known: dict[str, str | None] = {}
+
+    def run_once(self) -> None:
+        faults = {
+            "host": self._context.host_condition.fault(),
+            "store": self._store.fault if self._store else None,
+            "disk": disk_fault(self._context.settings),
+        }
+        for part, fault in faults.items():
+            before = self._known.get(part)
+            if fault is not None and fault != before:
+                _log.error(f"alarm.{part}", why=fault)
+            elif fault is None and before is not None:
+                _log.info("part.well_again", part=part)
+        self._known = faults
+        self._context.database.transact(report_parts, self._context.claimer, faults)
+
+
+def disk_fault(settings: JobSettings) -> str | None:
+    """Say that the data folder's disk is nearly full; None on other hosts, which keep no data there."""
+    if settings.worker_host != "process":
+        return None
+    return low_disk(settings.runyard_data_dir, below_mb=settings.disk_alarm_free_mb)
+
+
+def low_disk(folder: Path, *, below_mb: int) -> str | None:
+    """Say that the folder's disk has less free space than `below_mb` megabytes; None when it has enough."""
+    try:
+        free_mb = shutil.disk_usage(folder).free // MEGABYTE
+    except OSError as error:
+        return f"The folder {folder} is not readable: {error.strerror}."
+    return None if free_mb >= below_mb else f"The disk of {folder} has {free_mb} MB left. Free some space."

@@ -1,0 +1,72 @@
+"""Name the cause of a database's outage in a sentence that holds no address and no password."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import psycopg
+from psycopg import errors
+from psycopg_pool import PoolTimeout
+
+from schema.sql import Conn
+
+AWAY = "The database does not answer."
+READ_ONLY = "The database is read-only: a writable server is waited for."
+BUSY = "The database takes no more connections (max_connections)."
+_BY_CLASS: tuple[tuple[type[psycopg.Error], str], ...] = (
+    (errors.DiskFull, "The database's disk is full."),
+    (errors.TooManyConnections, BUSY),
+    (errors.ReadOnlySqlTransaction, READ_ONLY),
+    (errors.CannotConnectNow, "The database is starting up or shutting down."),
+    (errors.AdminShutdown, "The database was shut down."),
+    (errors.OutOfMemory, "The database has no memory left."),
+    (errors.QueryCanceled, "The database took too long."),
+    (errors.InvalidAuthorizationSpecification, "The database refuses the login."),
+    (errors.InvalidCatalogName, "The database named in DATABASE_URL does not exist."),
+)
+# What libpq says while it connects, where no SQLSTATE reaches the client.
+_BY_TEXT: tuple[tuple[str, str], ...] = (
+    (r"session is read-only|server is in hot standby mode|read-only transaction", READ_ONLY),
+    (r"too many clients|connection slots|too many connections", BUSY),
+    (r"starting up|shutting down|recovery mode", "The database is starting up or shutting down."),
+    (r"Connection refused|No such file or directory", "The database refuses connections: nothing listens there."),
+    (r"No space left on device", "The database's disk is full."),
+    (r"authentication failed|no pg_hba.conf entry|role .* does not exist", "The database refuses the login."),
+    (r"database .* does not exist", "The database named in DATABASE_URL does not exist."),
+    (r"could not translate host name|Name or service not known", "The database's host name is unknown."),
+    (r"timeout expired|timed out", "The database does not answer in time."),
+)
+
+
+class CausedConnection(psycopg.Connection[Any]):
+    """A pool's connection. It keeps why the last attempt to connect failed, which the pool itself does not tell."""
+
+    last_cause: str | None = None
+
+    @classmethod
+    def connect(cls, *args: Any, **kwargs: Any) -> CausedConnection:
+        try:
+            connection = super().connect(*args, **kwargs)
+        except psycopg.OperationalError as error:
+            CausedConnection.last_cause = cause_of(error)
+            raise
+        CausedConnection.last_cause = None
+        return connection
+
+
+def cause_of(error: Exception) -> str:
+    """Return what is wrong with the database, as a sentence."""
+    if isinstance(error, PoolTimeout):
+        return CausedConnection.last_cause or "The database does not answer, or all connections to it are in use."
+    for class_, sentence in _BY_CLASS:
+        if isinstance(error, class_):
+            return sentence
+    text = str(error)
+    return next((sentence for pattern, sentence in _BY_TEXT if re.search(pattern, text)), AWAY)
+
+
+def drop_if_read_only(conn: Conn, error: BaseException | None) -> None:
+    """Close a connection whose server has become read-only, so that the pool looks for a writable one."""
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        conn.close()
