@@ -9,7 +9,16 @@ from collections.abc import Mapping
 from cli.local.data_dir import CLONE
 from cli.local.supervisor import StartFailed
 
-CHECKS = (("functions.runtime.settings",), ("jobs", "check-settings"))
+API_CHECK = """
+import sys
+from functions.runtime.settings import read_settings
+from schema.settings import BadSetting
+try:
+    read_settings()
+except BadSetting as error:
+    sys.exit(error.detail)
+"""
+CHECKS = (("-c", API_CHECK), ("-m", "jobs", "check-settings"))
 CHECK_SECONDS = 60
 
 
@@ -18,10 +27,10 @@ def check_settings(env: Mapping[str, str], *, has_trial_store: bool) -> None:
     given = {**env, "RUNYARD_WITHOUT_STORE": "1"} if has_trial_store else dict(env)
     checks = [
         subprocess.Popen(
-            [sys.executable, "-m", *module], cwd=CLONE, env=given, stdin=subprocess.DEVNULL,
+            [sys.executable, *arguments], cwd=CLONE, env=given, stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )
-        for module in CHECKS
+        for arguments in CHECKS
     ]  # fmt: skip
     said = [check.communicate(timeout=CHECK_SECONDS)[1].strip() for check in checks]
     bad = [words for check, words in zip(checks, said, strict=True) if check.returncode != 0]

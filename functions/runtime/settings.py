@@ -1,12 +1,8 @@
-"""The API's settings, read once from the environment at its entry point. A bad value raises BadSetting.
-
-`python -m functions.runtime.settings` checks them and does nothing else.
-"""
+"""The API's settings, read once from the environment at its entry point. A bad value raises BadSetting."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
@@ -310,17 +306,3 @@ def read_settings(**overrides: Any) -> ApiSettings:
 def settings_without_meaning(environ: Mapping[str, str] = os.environ) -> list[str]:
     """Return a sentence for each setting that is set but that Runyard does not use."""
     return [f"{name} is set but is not used: {instead}." for name, instead in NO_LONGER.items() if environ.get(name)]
-
-
-def check() -> int:
-    """Say what is wrong with this process's settings. Return 2 for a bad one, else 0."""
-    try:
-        read_settings()
-    except BadSetting as error:
-        sys.stderr.write(f"{error.detail}\n")
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(check())
