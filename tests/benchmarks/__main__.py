@@ -16,7 +16,7 @@ from tests.benchmarks.job_queue import dispatching, reclaiming
 from tests.benchmarks.neighbours import neighbours
 from tests.benchmarks.reconnecting import reconnecting
 from tests.benchmarks.report import Line, table, write_report
-from tests.benchmarks.slow_peers import slow_peers
+from tests.benchmarks.slow_peers import overload, slow_peers
 from tests.benchmarks.sockets import fan_out, sockets
 from tests.benchmarks.workspaces import sync_program, workspaces
 
@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
     "reconnecting": reconnecting,
     "fan_out": fan_out,
     "slow_peers": slow_peers,
+    "overload": overload,
     "dispatching": dispatching,
     "reclaiming": reclaiming,
     "first_events": first_events,

@@ -50,6 +50,9 @@ READING = """
 - **neighbours** 300 commands one after the other in a Docker worker, from the output of each to a reader of the
   session. With another worker whose agent burns all that its limits allow (half a processor, 512 MiB, 256 processes),
   and without. Both workers together get one of two processors: the control plane needs the other.
+- **Overload** 2,000 peers ask `GET /api/me` again and again, each a second after a refusal, of a process that lets 100
+  requests wait. Meanwhile four connections report callbacks; afterwards the median of four connections is compared with
+  that of before. All of it shares two cores with its client.
 - **G19, sockets** Resident memory and threads of the API process for 5,000 open, idle WebSockets over 500 sessions.
   Then an event of each session is committed, until every socket has its frame.
 - **G19, reconnecting** 1,000 tabs (`WS /api/ws`) of one API process, which gets SIGTERM and is started again at the

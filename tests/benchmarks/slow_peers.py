@@ -1,15 +1,22 @@
-"""G19: what 1,000 peers cost the others that send half a request and no more."""
+"""G19: what 1,000 peers cost the others that send half a request and no more; what a process does under overload."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import repeat
 
+import psutil
+
+from functions.runtime.ports import raise_open_files
 from tests.acceptance.stack import free_port
-from tests.benchmarks.figures import in_turns
-from tests.benchmarks.ground import fresh_database, make_sources, running_server, serving
+from tests.benchmarks.figures import in_turns, percentile
+from tests.benchmarks.ground import fresh_database, make_sources, make_token, running_server, serving
 from tests.benchmarks.load import call, http_request
 from tests.benchmarks.report import Line, Wanted, rated
 
@@ -80,3 +87,58 @@ def _settle(port: int) -> None:
             peer.sendall(http_request(port, "GET", "/", headers=[("Connection", "close")]))
             while peer.recv(65_536):
                 pass
+
+
+CROWD, OVERLOAD_SECONDS, CALM_SECONDS, WAITING = 2000, 20.0, 10.0, 100
+
+
+def overload() -> Iterator[Line]:
+    """Ten times as many peers as a process serves and lets wait, each with one request after the other."""
+    raise_open_files()
+    with (
+        running_server() as server,
+        fresh_database(server) as dsn,
+        serving("functions.wsgi:app", dsn, settings={"API_WAITING_MAX": str(WAITING)}) as api,
+    ):
+        headers = [("Authorization", f"Bearer {make_token(dsn)}")]
+        asked = http_request(api.port, "GET", "/api/me", headers=headers)
+        last = http_request(api.port, "GET", "/api/me", headers=[*headers, ("Connection", "close")])
+        before = call(api.port, [repeat(asked)] * CONNECTIONS, seconds=SECONDS)
+        [worker] = psutil.Process(api.process.pid).children()
+        memory, most_memory, statuses = worker.memory_info().rss, 0, Counter[bytes]()
+        until = time.monotonic() + OVERLOAD_SECONDS
+        crowd = threading.Thread(target=lambda: asyncio.run(_crowd(api.port, last, statuses, until)))
+        crowd.start()
+        reported: list[float] = []
+        while crowd.is_alive():
+            reported += call(api.port, _reports(dsn, api.port), seconds=1).milliseconds
+            most_memory = max(most_memory, worker.memory_info().rss)
+        crowd.join()
+        ended, pause = time.monotonic(), CALM_SECONDS
+        while time.monotonic() - ended < CALM_SECONDS:
+            if call(api.port, [repeat(asked)] * CONNECTIONS, seconds=0.5).p50 <= 1.5 * before.p50:
+                pause = time.monotonic() - ended
+                break
+    told = ", ".join(f"{status.decode() or 'no answer'}: {count:,}" for status, count in sorted(statuses.items()))
+    yield Line("overload", f"answers to {CROWD:,} peers in {OVERLOAD_SECONDS:.0f} s", told)
+    yield Line(
+        "overload", "callbacks taken meanwhile, all 200", f"{len(reported):,}, p99 {percentile(reported, 99):.0f} ms"
+    )
+    yield Line("overload", "memory more than before", f"{max(0, most_memory - memory) / 2**20:.0f} MiB")
+    yield Line("overload", "until answers take what they took before", f"{pause:.1f} s (wanted: 10 s)")
+
+
+async def _crowd(port: int, asked: bytes, statuses: Counter[bytes], until: float) -> None:
+    async def peer() -> None:
+        while time.monotonic() < until:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(asked)
+                status = (await reader.read(65_536))[9:12]
+                writer.close()
+            except OSError:
+                status = b""
+            statuses[status] += 1
+            await asyncio.sleep(0.2 if status == b"200" else 1)
+
+    await asyncio.gather(*(peer() for _ in range(CROWD)))
