@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from tests.benchmarks.answering import answering
+from tests.benchmarks.browser.portal import portal
 from tests.benchmarks.callbacks import callbacks
 from tests.benchmarks.delivery import delivery, transcript
 from tests.benchmarks.first_events import first_events
@@ -35,6 +36,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
     "first_events": first_events,
     "answering": answering,
     "neighbours": neighbours,
+    "portal": portal,
     "workspaces": workspaces,
     "rclone": partial(sync_program, "rclone"),
     "aws": partial(sync_program, "aws"),

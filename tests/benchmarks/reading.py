@@ -58,6 +58,10 @@ READING = """
 - **G19, reconnecting** 1,000 tabs (`WS /api/ws`) of one API process, which gets SIGTERM and is started again at the
   same port while 50 events a second are committed. A tab waits as the server's last frame says; one that finds no
   server tries again after 0.5 s, doubling. The benchmark fails when a tab misses an event or gets one twice.
+- **portal** Chromium against a whole stack: CPU time is that of the page's main thread (`TaskDuration` in thread
+  ticks): scripts, styles, layout and painting. The session is opened from the list, then read back to its first item,
+  page by page. Deltas come by callbacks of 10, 200 a second, in paragraphs of 40 words; meanwhile the page follows the
+  end. A busy machine makes single tasks look longer.
 - **G6** 400 events of one session, committed in batches of 10, until each of 1,000 WebSockets has all frames. Against
   `websockets` on asyncio, which broadcasts messages of the same size. One client thread reads for both. Ours sends the
   frames of a batch in one call, which the baseline cannot; its CPU time is that of the whole API process.

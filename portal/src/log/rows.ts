@@ -15,7 +15,7 @@ const FEWEST = 3;
 
 export function rowsOf(state: Pick<SessionState, "items" | "order">): Row[] {
   const rows: Row[] = [];
-  const attached = attachedPaths(state);
+  let attached: ReadonlySet<string> | null = null;
   let calls: ToolItem[] = [];
   const settle = (): void => {
     if (calls.length >= FEWEST) rows.push(groupOf(calls));
@@ -24,7 +24,11 @@ export function rowsOf(state: Pick<SessionState, "items" | "order">): Row[] {
   };
   for (const id of state.order) {
     const item = state.items.get(id);
-    if (!item || isSilent(item) || isShownByPrompt(item, attached)) continue;
+    if (!item || isSilent(item)) continue;
+    if (item.kind === "notice" && item.type === "workspace.uploaded") {
+      attached ??= attachedPaths(state);
+      if (attached.has(String(item.data.path))) continue;
+    }
     if (item.kind === "tool" && item.endedAt !== null) {
       calls.push(item);
       continue;
@@ -58,13 +62,9 @@ function isSilent(item: Item): boolean {
   return (item.kind === "answer" || item.kind === "thought") && item.text.trim() === "";
 }
 
+/** Uploads that stand in the prompt that they came with. */
 function attachedPaths({ items }: Pick<SessionState, "items">): ReadonlySet<string> {
   const paths = new Set<string>();
   for (const item of items.values()) if (item.kind === "prompt") for (const path of item.attachments ?? []) paths.add(path);
   return paths;
-}
-
-/** The upload of a file that a prompt came with stands in the prompt. */
-function isShownByPrompt(item: Item, attached: ReadonlySet<string>): boolean {
-  return item.kind === "notice" && item.type === "workspace.uploaded" && attached.has(String(item.data.path));
 }

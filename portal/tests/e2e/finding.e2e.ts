@@ -72,6 +72,33 @@ describe("sessions", () => {
   });
 });
 
+describe("in the conversation", () => {
+  it("a prompt and an answer are copied as they were written", async () => {
+    here = await visit();
+    const { page, context } = here;
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    await page.goto(`${URL}/s/${session}`);
+    const copied = () => page.evaluate(() => navigator.clipboard.readText());
+    await page.getByRole("button", { name: "Copy prompt" }).first().click();
+    await until(async () => (await copied()) === "Look around and write down what you find", "the prompt is copied");
+    await page.getByRole("button", { name: "Copy answer" }).first().click();
+    await until(async () => (await copied()).includes("I am the demo agent"), "the answer is copied");
+  });
+
+  it("a question says what happens at its deadline, and is passed over without an answer", async () => {
+    here = await visit();
+    const { page } = here;
+    const id = await begin("ask: Which colour?");
+    await page.goto(`${URL}/s/${id}`);
+    const form = page.getByRole("group", { name: /Which colour/ });
+    await form.getByText(/^parks in /).waitFor();
+    await form.getByRole("button", { name: "Skip" }).click();
+    await page.getByText("Cancelled:").waitFor();
+    await settled(id);
+    expect((await events(id)).find((event) => event.type === "human_loop.resolved")?.data.decision).toBe("cancel");
+  });
+});
+
 describe("beside the conversation", () => {
   it("todos have their progress and how it came to be, by run", async () => {
     here = await visit();
