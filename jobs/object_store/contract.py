@@ -31,8 +31,9 @@ class StoredObject:
 class ObjectStorage(Protocol):
     """The objects of one deployment."""
 
-    def link(self, method: str, key: str, seconds: float) -> str:
-        """Return a presigned URL for one GET or PUT, valid for `seconds`. It is a secret until it expires."""
+    def link(self, method: str, key: str, seconds: float | None = None) -> str:
+        """Return a presigned URL for one GET or PUT, valid for `seconds`, by default S3_LINK_SECONDS. It is a secret
+        until it expires."""
         ...
 
     def sizes(self, keys: Collection[str]) -> dict[str, int]:

@@ -21,7 +21,6 @@ from schema.errors import RunyardError, Unavailable
 from schema.workspace_api import Links, OperationState, Progress, Want
 
 WAIT_SECONDS = 10.0
-LINK_SECONDS = 900.0
 LINKS_AT_ONCE = 1000
 STALLED_SECONDS = 600.0
 RESTARTS = 3
@@ -120,8 +119,5 @@ def _links(store: ObjectStorage | None, request: OperationRequest, wants: list[W
     if foreign:
         raise OperationFailed(f"The executor requested a link outside its rights: {foreign[0]}.", code="bad_want")
     return Links(
-        links={
-            f"{want.method} {want.key}": store.link(want.method, want.key, LINK_SECONDS)
-            for want in wants[:LINKS_AT_ONCE]
-        }
+        links={f"{want.method} {want.key}": store.link(want.method, want.key) for want in wants[:LINKS_AT_ONCE]}
     )

@@ -60,6 +60,7 @@ class Saver:
     saved: dict[UUID, tuple[Files, str]] = field(default_factory=dict)
     operations: dict[UUID, Operation] = field(default_factory=dict)
     tamper: Callable[[Json], Json] = lambda receipt: receipt
+    links: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, seen: Seen) -> Reply | None:
@@ -117,6 +118,7 @@ class Saver:
         operation = self.operations[id_]
         for name, address in links.items():
             key = name.removeprefix("PUT ")
+            self.links.append(address)
             self.before_put(key)
             content = operation.missing.get(key, operation.manifest)
             answer = httpx.put(address, content=content, timeout=10, trust_env=False)

@@ -32,7 +32,7 @@ class SlowToDelete:
     real: Bucket
     before_delete: Callable[[], object]
 
-    def link(self, method: str, key: str, seconds: float) -> str:
+    def link(self, method: str, key: str, seconds: float | None = None) -> str:
         return self.real.link(method, key, seconds)
 
     def sizes(self, keys: Collection[str]) -> dict[str, int]:

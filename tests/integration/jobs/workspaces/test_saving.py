@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -11,6 +12,7 @@ from structlog.testing import capture_logs
 
 from handlers.workspaces.sync import forget_unsaved, is_saved, take_sync_lease, unsaved
 from jobs.context import TaskContext
+from jobs.object_store.s3 import Bucket, make_store
 from jobs.workspaces.sync import NotSaved, save_due, save_now, sync_workspace
 from schema.object_keys import manifest_key
 from schema.snapshot_manifest import read_snapshot_manifest
@@ -268,3 +270,15 @@ def test_only_a_few_sessions_are_saved_at_once(
     assert [sync_workspace(context, *job) for job in first] == ["saved"] * 4
     save_due(context)
     assert len(due_jobs(conn)) == 2
+
+
+def test_links_of_a_save_end_when_the_setting_says(context: TaskContext, session: Session, saver: Saver) -> None:
+    assert isinstance(context.store, Bucket)
+    store = make_store(replace(context.store.settings, link_seconds=123))
+    saver.files = contents("abc")
+    session.run()
+
+    assert save_all(replace(context, store=store), session) == ["saved"]
+
+    assert saver.links
+    assert [link for link in saver.links if "X-Amz-Expires=123&" not in f"{link}&"] == []
