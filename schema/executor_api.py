@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from schema.events import SourceEvent, TodoUpdate
-from schema.options import RunOptions
+from schema.options import AppOptions
 from schema.wire import Json, Request, Text, Wire
 
 TRACE_HEADERS = ("x-trace-id", "x-trace-session-id", "x-trace-run-id", "x-trace-executor-id", "x-trace-operation")
@@ -90,6 +90,7 @@ class Attachment(Wire):
 class StartRun(Wire):
     """`POST /runs`. `claim` fences zombie jobs: an executor refuses a claim lower than the run's highest.
 
+    `must_ask`: a rule of the run denies or asks, so nothing may keep a call from being asked, whatever the mode.
     `todos` are the session's current groups, so that their ids stay. `cut_off` names tool calls of the attempt before
     that never ended, for the agent that resumes. `ignore` are patterns of workspace paths that no save holds.
     """
@@ -101,7 +102,8 @@ class StartRun(Wire):
     epoch: int = Field(ge=1)
     provider: str
     prompt: str
-    options: RunOptions = Field(default_factory=RunOptions)
+    options: AppOptions = Field(default_factory=AppOptions)
+    must_ask: bool = False
     timeout_seconds: float | None = None
     resume: Resume | None = None
     answers: list[CarriedAnswer] = Field(default_factory=list)

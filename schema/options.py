@@ -1,15 +1,16 @@
-"""Define a run's options: which a client may ask for, and which of these a provider must declare."""
+"""Define a run's options: which a client may ask for, which only an app may set, and which of these a provider must
+declare."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from schema.wire import Json, Request, Text
+from schema.wire import Flag, Json, Request, Text
 
-_OF_RUNYARD = frozenset({"resume", "require_human_loop", "tools"})
+_OF_RUNYARD = frozenset({"resume", "require_human_loop", "tools", "trust_workspace"})
 """Options that Runyard takes itself, and `tools`, whose two sides count one by one. A provider must list all others."""
 
 
@@ -47,7 +48,63 @@ class RunOptions(Request):
         return names
 
 
+class NamedSecret(Request):
+    """A secret that `[secrets]` of providers.toml names. Its value never reaches the database."""
+
+    secret: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+
+
+Setting = Annotated[Text, Field(max_length=4096)] | NamedSecret
+SettingName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,200}$")]
+
+
+class McpServer(Request):
+    """An MCP server of an app: a program (`command`, `args`, `env`), or an address (`url`, `headers`)."""
+
+    command: Text | None = Field(default=None, min_length=1, max_length=1024)
+    args: list[Annotated[Text, Field(max_length=4096)]] = Field(default_factory=list, max_length=100)
+    env: dict[SettingName, Setting] = Field(default_factory=dict, max_length=100)
+    url: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=2048)] | None = None
+    headers: dict[SettingName, Setting] = Field(default_factory=dict, max_length=100)
+
+    @model_validator(mode="after")
+    def _is_a_program_or_an_address(self) -> Self:
+        if (self.command is None) == (self.url is None):
+            raise ValueError("needs exactly one of command, url")
+        if self.url is not None and (self.args or self.env):
+            raise ValueError("args and env belong to a command")
+        if self.command is not None and self.headers:
+            raise ValueError("headers belong to a url")
+        return self
+
+    def secrets(self) -> list[str]:
+        """Return the names of the secrets that the server's settings take."""
+        settings = (*self.env.values(), *self.headers.values())
+        return [setting.secret for setting in settings if isinstance(setting, NamedSecret)]
+
+
+class AppOptions(RunOptions):
+    """The options of an app, and of a run with its app's defaults. A client cannot set the three that are added here.
+
+    `trust_workspace` lets files of the workspace and of the agent's home start programs and change what is asked.
+    """
+
+    trust_workspace: Flag = False
+    mcp_servers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")], McpServer] | None = Field(
+        default=None, max_length=50
+    )
+    instructions: Text | None = Field(default=None, min_length=1, max_length=65536)
+
+
+_OF_APPS = frozenset(AppOptions.model_fields) - frozenset(RunOptions.model_fields)
+
+
+def without_those_of_apps(options: Json) -> Json:
+    """Return a run's stored options without those that only its app may set."""
+    return {name: value for name, value in options.items() if name not in {to_camel(own) for own in _OF_APPS}}
+
+
 def provider_options() -> list[str]:
     """Return the names of all options that a provider may support."""
-    names = [to_camel(name) for name in RunOptions.model_fields if name not in _OF_RUNYARD]
+    names = [to_camel(name) for name in AppOptions.model_fields if name not in _OF_RUNYARD]
     return [*names, *(f"tools.{side}" for side in Tools.model_fields)]

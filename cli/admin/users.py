@@ -27,7 +27,7 @@ from handlers.access import tokens, users
 from handlers.apps import apps
 from schema.errors import RunyardError
 from schema.human_policy import HumanPolicy
-from schema.options import RunOptions
+from schema.options import AppOptions
 from schema.rows import AppRow, Role, TokenRow, UserRow
 from schema.sealed_environment import BadSecretFile, secrets_from_files
 from schema.sql import Conn
@@ -85,7 +85,11 @@ def _add_app_verbs(verbs: Commands) -> None:
         parser = _add_verb(verbs, name, about, verb)
         parser.add_argument("name")
         parser.add_argument("--provider", required=name == "add", help="claude-code, codex, opencode, demo, ...")
-        parser.add_argument("--options", type=_options, help='default run options as JSON: {"mode": "ask"}')
+        parser.add_argument(
+            "--options",
+            type=_options,
+            help='default run options as JSON, also mcpServers, instructions and trustWorkspace: {"mode": "ask"}',
+        )
         parser.add_argument(
             "--manifest", type=_json_file, metavar="FILE", help="a JSON file with the app's workspace manifest"
         )
@@ -109,7 +113,7 @@ def _add_verb(verbs: Commands, name: str, about: str, verb: UserVerb) -> argpars
 def _options(text: str) -> Json:
     """Parse default run options and validate them as the API does."""
     try:
-        return RunOptions.model_validate_json(text).model_dump(mode="json", by_alias=True, exclude_unset=True)
+        return AppOptions.model_validate_json(text).model_dump(mode="json", by_alias=True, exclude_unset=True)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         raise argparse.ArgumentTypeError(": ".join([*map(str, fault["loc"]), fault["msg"]])) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 from acp import RequestError
 
@@ -16,6 +16,10 @@ AUTH_REQUIRED = -32000
 """ACP's error code for "Authentication required"."""
 
 
+BLOCKS = frozenset({"workspace_untrusted"})
+"""Codes of runs that are blocked: they fail again until somebody has done what the reason says."""
+
+
 class TurnFailed(Exception):
     """The turn cannot go on. Only take_turn catches it."""
 
@@ -25,7 +29,8 @@ class TurnFailed(Exception):
         self.message = cut_text(message, LONGEST_MESSAGE)
 
     def finished(self) -> RunFinished:
-        return RunFinished(status="failed", reason=Reason(code=self.code, message=self.message))
+        status: Literal["blocked", "failed"] = "blocked" if self.code in BLOCKS else "failed"
+        return RunFinished(status=status, reason=Reason(code=self.code, message=self.message))
 
 
 def error_text(error: RequestError) -> str:

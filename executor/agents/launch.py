@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from executor.agents.agent_folders import AgentFolders
 from executor.agents.environment import agent_environment
 from executor.agents.failures import TurnFailed
+from executor.agents.guard import guarded
 from executor.agents.install import installed_program
 from executor.agents.node import find_node, path_with_python, run_by_node
 from executor.agents.provider import HomeFile, Provider
+from executor.agents.provider_settings import RunSettings
 from executor.agents.roots import link_agent_data
 from executor.agents.turn import Turn
 
@@ -66,16 +68,25 @@ def folders_of(turn: Turn) -> AgentFolders:
     return AgentFolders(workspace_folder(turn), home, working_folder(turn))
 
 
-def prepare_folders(provider: Provider, turn: Turn, cwd: Path) -> None:
-    """Check the working folder and prepare the agent's home. Raises TurnFailed."""
+def prepare_folders(
+    provider: Provider, turn: Turn, settings: RunSettings, warn: Callable[[str, str], None]
+) -> RunSettings:
+    """Check the working folder, prepare the agent's home, and return the settings to start with. Raises TurnFailed."""
     contents = {file.path: _content(file) for file in provider.files}
+    contents |= {path: text.encode() for path, text in settings.files.items()}
+    folders = folders_of(turn)
     with turn.account.acting():
-        check_working_folder(cwd, turn.workspace)
+        check_working_folder(folders.cwd, turn.workspace)
         try:
             prepare_home(turn.home, contents)
         except OSError as error:  # a full disk, or a file of the agent where a folder belongs
             cause = f"{error.filename or turn.home}: {error.strerror}"
             raise TurnFailed("home_unusable", f"The executor cannot prepare the agent's home: {cause}.") from None
+    environment = environment_of(provider, turn, settings.environment)
+    settings, ignored = guarded(settings, turn, provider, folders=folders, environment=environment)
+    if ignored is not None:
+        warn("workspace_ignored", ignored)
+    return settings
 
 
 def check_working_folder(folder: Path, workspace: Path) -> None:

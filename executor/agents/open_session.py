@@ -110,11 +110,12 @@ async def _resume(
     if earlier_id is None:
         return None
     sessions = capabilities.session_capabilities
+    servers = list(settings.mcp_servers)
     try:
         if sessions and sessions.resume:
-            return await connection.resume_session(earlier_id, str(cwd), mcp_servers=[], **settings.session_meta)
+            return await connection.resume_session(earlier_id, str(cwd), mcp_servers=servers, **settings.session_meta)
         if capabilities.load_session:
-            return await connection.load_session(str(cwd), earlier_id, mcp_servers=[], **settings.session_meta)
+            return await connection.load_session(str(cwd), earlier_id, mcp_servers=servers, **settings.session_meta)
         why = "The agent cannot resume an earlier conversation"
     except RequestError as error:
         if looks_like_login(error):
@@ -126,7 +127,7 @@ async def _resume(
 
 async def _begin(connection: ClientSideConnection, cwd: Path, settings: RunSettings) -> NewSessionResponse:
     begun = await _or_fail(
-        connection.new_session(str(cwd), mcp_servers=[], **settings.session_meta),
+        connection.new_session(str(cwd), mcp_servers=list(settings.mcp_servers), **settings.session_meta),
         "agent_refused",
         "refused to start a session",
     )

@@ -109,8 +109,11 @@ class Provider:
     prices: PriceTable | None = None
     counts: Counts = UNKNOWN_COUNTS
     start_seconds: float = 60.0
+    app_secrets: Mapping[str, Variable] = field(default_factory=dict)
+    """The secrets that MCP servers of apps may name."""
 
     def secrets(self) -> list[str]:
         """Return the values that must never reach a log line or an event."""
-        values = [variable.read() for variable in self.environment if variable.secret]
+        variables = [*self.environment, *self.app_secrets.values()]
+        values = [variable.read() for variable in variables if variable.secret]
         return [value for value in values if value]

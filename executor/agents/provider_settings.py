@@ -6,15 +6,16 @@ An option that a provider does not list is refused here too, although the contro
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from executor.agents.failures import TurnFailed
+from executor.agents.mcp_servers import McpServer, mcp_servers
 from executor.agents.model_failures import CLIENT_META
 from executor.agents.provider import Dialect, Provider
 from executor.agents.turn import Turn
-from schema.options import RunOptions, Tools
+from schema.options import AppOptions, Tools
 from schema.wire import Json
 
 TITLE = "Runyard"
@@ -23,13 +24,16 @@ TITLE = "Runyard"
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """Settings of one run: environment variables, `_meta` of the client's capabilities and for session/new (and resume,
-    load), the agent's mode and model, and the title of a new session.
+    """Settings of one run: environment variables, files of the home (path to text), `_meta` of the client's
+    capabilities and for session/new (and resume, load), MCP servers, the agent's mode and model, and the title of a new
+    session.
 
     None leaves the agent's own default.
     """
 
     environment: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    mcp_servers: Sequence[McpServer] = ()
     client_meta: Mapping[str, Any] | None = None
     session_meta: Mapping[str, Any] = field(default_factory=dict)
     mode: str | None = None
@@ -45,14 +49,15 @@ def settings_for(turn: Turn, provider: Provider) -> RunSettings:
         raise TurnFailed(
             "option_refused", f"{provider.title} does not support {', '.join(refused)}. Leave these options out."
         )
-    return DIALECTS[provider.dialect](turn.run.options, provider)
+    settings = DIALECTS[provider.dialect](turn.run.options, provider)
+    return replace(settings, mcp_servers=mcp_servers(turn.run.options, provider))
 
 
-def _plain(options: RunOptions, provider: Provider) -> RunSettings:
+def _plain(options: AppOptions, provider: Provider) -> RunSettings:
     return RunSettings(mode=_own_mode(options, provider), model=options.model or provider.model)
 
 
-def _claude_code(options: RunOptions, provider: Provider) -> RunSettings:
+def _claude_code(options: AppOptions, provider: Provider) -> RunSettings:
     """Pass options of the Claude Agent SDK in the session's `_meta`.
 
     Prompt suggestions are disabled, because each would cost a model request after the turn. A session with a title is
@@ -64,8 +69,9 @@ def _claude_code(options: RunOptions, provider: Provider) -> RunSettings:
         own["allowedTools"] = tools.allow
     if tools.deny:
         own["disallowedTools"] = tools.deny
+    words: Json = {"systemPrompt": {"append": options.instructions}} if options.instructions else {}
     return RunSettings(
-        session_meta={"claudeCode": {"options": own}},
+        session_meta={"claudeCode": {"options": own}, **words},
         mode=_own_mode(options, provider),
         model=options.model or provider.model,
     )
@@ -79,7 +85,7 @@ CODEX_SANDBOXES = {
 """Codex's sandbox -> (the matching Runyard mode, the adapter's mode, which sets sandbox and approval)."""
 
 
-def _codex(options: RunOptions, provider: Provider) -> RunSettings:
+def _codex(options: AppOptions, provider: Provider) -> RunSettings:
     """Pass further settings as config.toml entries, which the adapter merges for this run.
 
     Prompt suggestions are off: to a client with `model_failures.CLIENT_META` each would cost a request after the turn.
@@ -96,7 +102,8 @@ def _codex(options: RunOptions, provider: Provider) -> RunSettings:
             raise TurnFailed(
                 "option_refused", f"Codex allows the sandbox {options.sandbox!r} in mode {required!r} only."
             )
-    config = options.provider_options
+    words = {"developer_instructions": options.instructions} if options.instructions else {}
+    config = {**words, **(options.provider_options or {})}
     return RunSettings(
         environment={"CODEX_ACP_PROMPT_SUGGESTIONS": "false"}
         | ({"CODEX_CONFIG": json.dumps(config)} if config else {}),
@@ -107,10 +114,11 @@ def _codex(options: RunOptions, provider: Provider) -> RunSettings:
     )
 
 
+OPENCODE_INSTRUCTIONS = ".config/opencode/runyard-instructions.md"
 OPENCODE_ASKS = ("edit", "bash", "webfetch", "external_directory", "doom_loop")
 
 
-def _opencode(options: RunOptions, provider: Provider) -> RunSettings:
+def _opencode(options: AppOptions, provider: Provider) -> RunSettings:
     """Pass permissions as configuration for this run, merged over opencode.json without changing it.
 
     After a denial the turn goes on, as with the other agents. Titles are off: they would cost a request that OpenCode
@@ -119,23 +127,28 @@ def _opencode(options: RunOptions, provider: Provider) -> RunSettings:
     tools = options.tools or Tools()
     rule = "ask" if (options.mode or provider.mode) == "ask" else "allow"
     permission = dict.fromkeys(OPENCODE_ASKS, rule)
+    permission |= dict.fromkeys((f"{name}_*" for name in options.mcp_servers or ()), rule)
     permission |= dict.fromkeys(tools.allow, "allow") | dict.fromkeys(tools.deny, "deny")
     config: Json = {
         "permission": permission,
         "experimental": {"continue_loop_on_deny": True},
         "agent": {"title": {"disable": True}},
     }
+    if options.instructions:
+        config["instructions"] = [f"~/{OPENCODE_INSTRUCTIONS}"]
     config |= options.provider_options or {}
     return RunSettings(
-        environment={"OPENCODE_CONFIG_CONTENT": json.dumps(config)}, model=options.model or provider.model
+        environment={"OPENCODE_CONFIG_CONTENT": json.dumps(config)},
+        files={OPENCODE_INSTRUCTIONS: options.instructions} if options.instructions else {},
+        model=options.model or provider.model,
     )
 
 
-def _own_mode(options: RunOptions, provider: Provider) -> str | None:
+def _own_mode(options: AppOptions, provider: Provider) -> str | None:
     return provider.modes.get(options.mode or provider.mode)
 
 
-DIALECTS: Mapping[Dialect, Callable[[RunOptions, Provider], RunSettings]] = {
+DIALECTS: Mapping[Dialect, Callable[[AppOptions, Provider], RunSettings]] = {
     "acp": _plain,
     "claude-code": _claude_code,
     "codex": _codex,

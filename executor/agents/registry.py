@@ -7,7 +7,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Self
@@ -73,8 +73,12 @@ def load_registry(path: Path, *, agents_dir: Path, environment: Mapping[str, str
         parsed = _File.model_validate(tables)
     except ValidationError as error:
         raise BadRegistry(_first_fault(path, text, error)) from None
+    secrets = {name: _variable(name, entry, path.parent, environment) for name, entry in parsed.secrets.items()}
     providers = {
-        name: _provider(name, entry, base=path.parent, agents_dir=agents_dir, environment=environment)
+        name: replace(
+            _provider(name, entry, base=path.parent, agents_dir=agents_dir, environment=environment),
+            app_secrets=MappingProxyType(secrets),
+        )
         for name, entry in parsed.providers.items()
     }
     return Registry(MappingProxyType(providers))
@@ -113,6 +117,14 @@ class _VariableEntry(_Entry):
     def _has_one_source(self) -> Self:
         if sum(source is not None for source in (self.value, self.from_env, self.secret_file)) != 1:
             raise ValueError("needs exactly one of value, from_env, secret_file")
+        return self
+
+
+class _SecretEntry(_VariableEntry):
+    @model_validator(mode="after")
+    def _is_elsewhere(self) -> Self:
+        if self.value is not None:
+            raise ValueError("needs from_env or secret_file: a value in this file is no secret")
         return self
 
 
@@ -177,6 +189,7 @@ class _ProviderEntry(_Entry):
 
 class _File(_Entry):
     providers: dict[Name, _ProviderEntry]
+    secrets: dict[Name, _SecretEntry] = {}
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:

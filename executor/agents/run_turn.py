@@ -1,10 +1,10 @@
 """Run one agent turn over the Agent Client Protocol: `take_turn` starts the agent, sends the prompt, and ends it.
 
 It never raises for the agent's behaviour: RunFinished.reason says how a turn failed. Codes: program_missing,
-install_failed, login_missing, unknown_model, unknown_mode, option_refused, agent_silent (not ready within its start
-limit), home_unusable, agent_crashed, protocol_error, agent_error (its model failed, or it said nothing for too long),
-agent_refused, agent_lost, max_tokens, max_turn_requests, timeout, disk_limit. Cancelled turns: stopped,
-cancelled_by_answer, agent_cancelled.
+install_failed, login_missing, unknown_model, unknown_mode, option_refused, secret_missing, workspace_untrusted,
+agent_silent (not ready within its start limit), home_unusable, agent_crashed, protocol_error, agent_error (its model
+failed, or it said nothing for too long), agent_refused, agent_lost, max_tokens, max_turn_requests, timeout, disk_limit.
+Cancelled turns: stopped, cancelled_by_answer, agent_cancelled.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ class _TurnDriver:
             raise TurnFailed("login_missing", reason)
         await ensure_installed(self._provider, self._provider.agents_dir, partial(self._warn, "agent_installing"))
         for _ in range(STARTS - 1):
-            prepare_folders(self._provider, self._turn, self._cwd)
+            self._settings = prepare_folders(self._provider, self._turn, self._settings, self._warn)
             try:
                 return await self._open()
             except TurnFailed as failed:

@@ -28,6 +28,7 @@ def session_answer(session: SessionOverview) -> SessionAnswer:
         updated_at=session.updated_at,
         last_seq=session.last_seq,
         epoch=session.epoch,
+        trust_workspace=session.trust_workspace,
         status=session.live_status or ("queued" if session.queued else "idle"),
         live=_live(session),
         queued=session.queued,

@@ -107,6 +107,9 @@ class SessionAnswer(Wire):
     updated_at: datetime
     last_seq: int
     epoch: int
+    trust_workspace: bool = Field(
+        description="Whether the app lets files of the workspace start programs and change what is asked."
+    )
     status: str
     live: LiveRunAnswer | None = None
     queued: int

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from schema.errors import Conflict, NotFound
+from pydantic import ValidationError
+
+from schema.errors import Conflict, Invalid, NotFound
 from schema.human_policy import read_policy
+from schema.options import AppOptions
 from schema.rows import AppRow
 from schema.runtime_manifest import read_runtime_manifest
 from schema.sql import Conn, fetch_all, fetch_one, jsonb
@@ -66,8 +69,18 @@ def _checked(settings: AppSettings) -> dict[str, object]:
     """Return the settings as stored, with normalized paths."""
     manifest, limits, human_loop = settings.manifest, settings.limits, settings.human_loop
     return {
-        "options": None if settings.options is None else jsonb(settings.options),
+        "options": None if settings.options is None else jsonb(_read_options(settings.options)),
         "manifest": None if manifest is None else jsonb(read_runtime_manifest(manifest).stored()),
         "limits": None if limits is None else jsonb(read_limits(limits).to_json()),
         "human_loop": None if human_loop is None else jsonb(read_policy(human_loop).to_json()),
     }
+
+
+def _read_options(options: Json) -> Json:
+    """Return the options as they were given. Raises Invalid for one that is unknown or has no valid value."""
+    try:
+        return AppOptions.model_validate(options).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(["options", *map(str, fault["loc"])])
+        raise Invalid(f"{where}: {fault['msg']}", code="invalid_app") from None

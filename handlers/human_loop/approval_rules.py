@@ -117,6 +117,11 @@ def deciding_rules(conn: Conn, run: RunRow, calls: Mapping[UUID, Json]) -> dict[
     return {request_id: rule for request_id, rule in decided.items() if rule is not None}
 
 
+def some_rule_restricts(conn: Conn, run: RunRow) -> bool:
+    """Return whether a rule that denies or asks may concern the run."""
+    return bool(fetch_value(conn, "some_rule_restricts", app_id=run.app_id, user_id=run.user_id))
+
+
 def decide_by_rule(conn: Conn, run: RunRow, request: HumanRequested, rule: ApprovalRuleRow | None) -> list[NewEvent]:
     """Decide a request that was just stored by its rule: enqueue the answer's delivery and return its event. Return
     nothing when a person has to decide."""

@@ -12,7 +12,7 @@ from handlers.runs.stop import StopPolicy
 from handlers.workspaces.uploads import attachments_of
 from schema.errors import Conflict
 from schema.human_policy import HumanPolicy, read_policy
-from schema.options import RunOptions
+from schema.options import RunOptions, without_those_of_apps
 from schema.rows import RunRow
 from schema.shares import NO_RUN_SHARES, RunShares
 from schema.sql import Conn, execute
@@ -56,7 +56,7 @@ def _again(conn: Conn, old: RunRow, options: RunOptions, traceparent: str) -> St
         prompt=old.prompt,
         provider=old.provider,
         session_id=old.session_id,
-        options=RunOptions.model_validate({**old.options, **changed}),
+        options=RunOptions.model_validate({**without_those_of_apps(old.options), **changed}),
         max_attempts=old.max_attempts,
         timeout_seconds=old.timeout_seconds,
         human_loop=read_policy(old.human_loop),

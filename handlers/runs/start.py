@@ -23,7 +23,7 @@ from handlers.workspaces.uploads import attach
 from schema.errors import Conflict, IdempotencyKeyReused, Invalid, SessionBusy
 from schema.events import Reason, RunFinished, RunWarning
 from schema.human_policy import HumanPolicy, nearest, read_policy
-from schema.options import RunOptions
+from schema.options import AppOptions, RunOptions
 from schema.rows import AppRow, LogHead, RunRow, SessionRow, UserRow
 from schema.shares import DAY, NO_RUN_SHARES, RunShares
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_the, fetch_value, jsonb
@@ -171,10 +171,10 @@ def _session(conn: Conn, actor: Actor, start: Start) -> tuple[SessionRow, AppRow
     return session, app, head_of_new(session)
 
 
-def with_defaults(app: AppRow, options: RunOptions) -> RunOptions:
-    """Return the app's options, overridden by the request's."""
+def with_defaults(app: AppRow, options: RunOptions) -> AppOptions:
+    """Return the app's options, overridden by the request's. A request cannot override what only an app may set."""
     chosen = options.model_dump(by_alias=True, exclude_unset=True)
-    return RunOptions.model_validate({**app.options, **chosen})
+    return AppOptions.model_validate({**app.options, **chosen})
 
 
 def _human_policy(conn: Conn, own: HumanPolicy, app: AppRow, deployment: HumanPolicy) -> HumanPolicy:

@@ -31,6 +31,7 @@ class SessionOverview:
     active_at: datetime
     last_seq: int
     epoch: int
+    trust_workspace: bool
     read_seq: int
     pinned_at: datetime | None
     archived_at: datetime | None

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import structlog
 
+from handlers.human_loop.approval_rules import some_rule_restricts
 from handlers.runs.claim import Claimed, abandon, claim_run, record_dispatched, refuse, requeue
 from handlers.runs.handover import hand_over
 from handlers.runs.limits import start_missed_throttled
@@ -28,7 +29,7 @@ from jobs.workspaces.restore import RestoreIncomplete
 from jobs.workspaces.validate import require_whole
 from schema.errors import WorkspaceRefused
 from schema.executor_api import Attachment, Handover, StartRun
-from schema.options import RunOptions
+from schema.options import AppOptions
 from schema.rows import RunRow
 from schema.runtime_manifest import ignore_patterns
 from schema.sql import Conn, fetch_the
@@ -134,7 +135,8 @@ def _start_request(context: TaskContext, claimed: Claimed) -> StartRun:
         epoch=run.epoch or 1,
         provider=run.provider,
         prompt=run.prompt,
-        options=RunOptions.model_validate(run.options),
+        options=AppOptions.model_validate(run.options),
+        must_ask=context.database.transact(some_rule_restricts, run),
         timeout_seconds=run.timeout_seconds,
         resume=claimed.resume,
         answers=claimed.answers,

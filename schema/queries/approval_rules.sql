@@ -58,6 +58,17 @@ WHERE retired_at IS NULL
     AND (user_id IS NULL OR user_id = %(user_id)s)
 ORDER BY created_at, id;
 
+-- name: some_rule_restricts
+-- Whether a rule that denies or asks may concern a run of this app and user.
+SELECT EXISTS (
+    SELECT 1
+    FROM approval_rules
+    WHERE retired_at IS NULL
+        AND effect IN ('deny', 'ask')
+        AND (app_id IS NULL OR app_id = %(app_id)s)
+        AND (user_id IS NULL OR user_id = %(user_id)s)
+);
+
 -- name: approval_rules_of_user
 SELECT count(*)::integer FROM approval_rules WHERE user_id = %(user_id)s AND retired_at IS NULL;
 

@@ -1,6 +1,7 @@
 -- columns: session_overview
     sessions.id, sessions.owner_id, sessions.app_id, sessions.title, sessions.created_at, sessions.updated_at,
     sessions.active_at, log.last_seq, log.epoch,
+    COALESCE((app.options ->> 'trustWorkspace')::boolean, false) AS trust_workspace,
     COALESCE(marks.read_seq, 0) AS read_seq, marks.pinned_at, marks.archived_at,
     live.id AS live_run_id, live.provider AS live_provider, live.status AS live_status, live.started_at AS live_started_at,
     queue.queued, asked.needs_me, asked.question, unseen.unread, latest.provider, latest.prompt,
@@ -11,6 +12,7 @@
 -- columns: session_overview_source
     sessions
     JOIN session_logs AS log ON log.session_id = sessions.id
+    JOIN apps AS app ON app.id = sessions.app_id
     LEFT JOIN session_marks AS marks ON marks.session_id = sessions.id AND marks.user_id = COALESCE(%(user_id)s::uuid, sessions.owner_id)
     LEFT JOIN LATERAL (
         SELECT runs.id, runs.provider, runs.status, runs.started_at

@@ -18,7 +18,7 @@ from executor.agents.run_turn import take_turn
 from executor.agents.turn import Stop, Turn
 from schema.events import HumanRequested, RunStarted
 from schema.executor_api import Answer
-from schema.options import RunOptions
+from schema.options import AppOptions
 from schema.wire import Wire
 from tests.acceptance.stack import CLONE, Stack, running_stack
 from tests.acceptance.talk import Talk
@@ -90,7 +90,7 @@ def _bare(provider: Provider, folder: Path) -> float:
     workspace = place / "workspace"
     workspace.mkdir(parents=True)
     turn = Turn(
-        run=start_run(provider=provider.name, options=RunOptions(mode="auto"), timeout_seconds=60),
+        run=start_run(provider=provider.name, options=AppOptions(mode="auto"), timeout_seconds=60),
         workspace=workspace,
         home=place / "home",
     )

@@ -16,7 +16,7 @@ from executor.agents.turn import Stop, Turn
 from executor.process.leftovers import marked_processes
 from schema.events import HumanRequested, MessageDelta, RunFinished, RunStarted, TodoUpdate
 from schema.executor_api import Answer, Handover, Resume
-from schema.options import RunOptions
+from schema.options import AppOptions
 from schema.wire import Json, Wire
 from tests.model_server.providers import scripted_environment, scripted_providers
 from tests.model_server.starter import ModelServer
@@ -139,6 +139,7 @@ class SessionFolders:
         silence_told_seconds: float = 10,
         late_seconds: float = 2,
         secrets: frozenset[str] = frozenset(),
+        must_ask: bool = False,
         **options: object,
     ) -> Took:
         """Run one turn to its end."""
@@ -148,11 +149,12 @@ class SessionFolders:
                 session_id=self.session_id,
                 provider=provider.name,
                 prompt=prompt,
-                options=RunOptions.model_validate(options),
+                options=AppOptions.model_validate(options),
                 timeout_seconds=timeout_seconds,
                 resume=Resume(agent_session_id=resume, continuing=continuing) if resume else None,
                 todos=list(todos),
                 handover=handover,
+                must_ask=must_ask,
             ),
             workspace=self.workspace,
             home=self.folder / "home",

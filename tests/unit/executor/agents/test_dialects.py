@@ -12,7 +12,7 @@ from executor.agents.failures import TurnFailed
 from executor.agents.provider_settings import RunSettings, settings_for
 from executor.agents.registry import load_registry
 from executor.agents.turn import Turn
-from schema.options import RunOptions
+from schema.options import AppOptions
 from tests.start_runs import start_run
 
 ROOT = Path(__file__).parents[4]
@@ -22,7 +22,7 @@ def settings(name: str, **options: Any) -> RunSettings:
     provider = load_registry(ROOT / "providers.toml", agents_dir=Path("agents"), environment={}).find(name)
     assert provider
     turn = Turn(
-        run=start_run(provider=name, prompt="", options=RunOptions.model_validate(options)),
+        run=start_run(provider=name, prompt="", options=AppOptions.model_validate(options)),
         workspace=Path("/workspace"),
         home=Path("/home"),
     )

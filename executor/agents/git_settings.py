@@ -1,0 +1,133 @@
+"""Switch off the programs that git starts by a repository's or the home's settings.
+
+An agent starts git by itself, to describe the workspace to its model. Git takes the settings of its environment last,
+so they overrule every file. They hold for all git commands of the agent, because its own cannot be told apart.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from executor.agents.failures import TurnFailed
+from executor.process.account import AgentAccount
+
+MOST_SETTINGS = 500
+"""Settings that start programs. A repository with more of them is refused."""
+LIST_SECONDS = 20.0
+
+ALWAYS = {
+    "core.fsmonitor": "false",
+    "core.hooksPath": "/dev/null",
+    "protocol.ext.allow": "never",
+}
+"""They hold in repositories too that appear later."""
+
+PLAIN_DIFF = 'f() { git diff --no-ext-diff --no-textconv --no-index -- "$2" "$5" || true; }; f'
+NO_ALIAS = "!echo 'Runyard has switched off this alias: it starts a program.' >&2; false"
+
+HARMLESS: tuple[tuple[str, str], ...] = (
+    (r"core\.sshcommand", "ssh"),
+    (r"core\.(editor|askpass)|sequence\.editor", "false"),
+    (r"core\.pager|pager\..+|interactive\.difffilter", "cat"),
+    (r"core\.gitproxy", "none"),
+    (r"core\.alternaterefscommand|hook\..+\.command|trailer\..+\.(cmd|command)", "true"),
+    (r"diff\.external|diff\..+\.command", PLAIN_DIFF),
+    (r"diff\..+\.textconv|tar\..+\.command", "cat"),
+    (r"filter\..+\.(clean|smudge|process)|credential\.(.+\.)?helper|init\.templatedir", ""),
+    (r"filter\..+\.required", "false"),
+    (r"merge\..+\.driver", "git merge-file %A %O %B"),
+    (r"(mergetool|difftool|browser|man|guitool)\..+\.(cmd|path)", "false"),
+    (r"gpg\.(.+\.)?program|gpg\.ssh\.defaultkeycommand", "false"),
+    (r"remote\..+\.uploadpack", "git-upload-pack"),
+    (r"remote\..+\.receivepack", "git-receive-pack"),
+    (r"uploadpack\.packobjectshook", "env"),
+    (r"(web|help|instaweb)\.browser|instaweb\.httpd|imap\.tunnel", "false"),
+    (r"sendemail\.(.+\.)?(smtpserver|tocmd|cccmd|headercmd|sendmailcmd)", "false"),
+    (r"lfs\.customtransfer\..+\.path|lfs\.extension\..+\.(clean|smudge)", "false"),
+)
+"""A pattern of a setting that names a program, and a value that does the plain thing, or nothing."""
+
+SHELL_ONLY: tuple[tuple[str, str], ...] = ((r"alias\..+", NO_ALIAS), (r"submodule\..+\.update", "checkout"))
+"""They start a program of their own only with a `!` before their value."""
+
+LFS = {
+    "filter.lfs.clean": ("git-lfs clean -- %f",),
+    "filter.lfs.smudge": ("git-lfs smudge -- %f", "git-lfs smudge --skip -- %f"),
+    "filter.lfs.process": ("git-lfs filter-process", "git-lfs filter-process --skip"),
+    "filter.lfs.required": ("true",),
+}
+"""Git LFS as it installs itself. Without it large files would be committed whole."""
+OF_FILES = ("local", "worktree", "global")
+"""The scopes that an agent or a repository can write."""
+
+
+@dataclass(frozen=True)
+class GitSettings:
+    """Settings for the environment. `ignored` names those of files that they overrule."""
+
+    environment: Mapping[str, str]
+    ignored: tuple[str, ...] = ()
+
+
+def harmless_git(cwd: Path, environment: Mapping[str, str], account: AgentAccount) -> GitSettings:
+    """Read git's settings for the working folder. Raises TurnFailed `workspace_untrusted` for too many of them."""
+    found = {key: value for key, value in _settings(cwd, environment, account) if not _is_lfs(key, value)}
+    overruled = {key: harmless for key, value in found.items() if (harmless := _harmless(key, value)) is not None}
+    if len(overruled) > MOST_SETTINGS:
+        raise TurnFailed(
+            "workspace_untrusted",
+            f".git/config has {len(overruled)} settings that start programs; at most {MOST_SETTINGS} can be ignored. "
+            "Remove them, or let an operator set trustWorkspace for the app.",
+        )
+    own = {key: value for key, value in ALWAYS.items() if key.lower() in found and found[key.lower()] != value}
+    return GitSettings(_as_variables({**overruled, **ALWAYS}), tuple(sorted({*overruled, *own})))
+
+
+def _harmless(key: str, value: str) -> str | None:
+    rules = HARMLESS + (SHELL_ONLY if value.lstrip().startswith("!") else ())
+    return next((harmless for pattern, harmless in rules if re.fullmatch(pattern, key, re.DOTALL)), None)
+
+
+def _is_lfs(key: str, value: str) -> bool:
+    return value in LFS.get(key, ())
+
+
+def _as_variables(settings: Mapping[str, str]) -> dict[str, str]:
+    variables = {"GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (key, value) in enumerate(settings.items()):
+        variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return variables
+
+
+def _settings(cwd: Path, environment: Mapping[str, str], account: AgentAccount) -> list[tuple[str, str]]:
+    """Return the settings of the files, later ones last; none without git or outside of a repository.
+
+    `git config --list` starts no program. It runs under the agent's account, as a link may lead anywhere.
+    """
+    git = shutil.which("git", path=environment.get("PATH"))
+    if git is None:
+        return []
+    listed = subprocess.run(
+        [git, "-C", str(cwd), "config", "--list", "--show-scope", "--null"],
+        cwd="/",
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=LIST_SECONDS,
+        check=False,
+        **account.of_children(),
+    )
+    texts = listed.stdout.decode("utf-8", "surrogateescape").split("\0")
+    pairs = zip(texts[::2], texts[1::2], strict=False)
+    return [_split(text) for scope, text in pairs if scope in OF_FILES]
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Return the key and its value; a key without one is true."""
+    key, separator, value = text.partition("\n")
+    return key, value if separator else "true"
