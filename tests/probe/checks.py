@@ -15,6 +15,7 @@ from typing import Any
 from executor.agents.provider import Provider
 from schema.events import HumanRequested
 from schema.executor_api import Answer
+from tests.integration.executor.agents.hostile import Hostile, refuses_hostile_files
 from tests.integration.executor.agents.turns import Decide, SessionFolders, Took, answering
 from tests.model_server.starter import Json, ModelServer
 
@@ -181,6 +182,15 @@ def takes_a_folder(trial: Trial) -> bool:
     return trial.has("inner/here.txt")
 
 
+def ignores_hostile_files(trial: Trial) -> bool:
+    """Among files that would start programs and allow everything it starts none and asks for both calls."""
+    hostile = Hostile(trial.folders.workspace, trial.folders.folder / "home", trial.folders.folder / "canary")
+    trial.model.reset()
+    took = refuses_hostile_files(trial.agent, trial.model, trial.folders, hostile)
+    asked = [one for one in took.of("human_loop.requested") if "git " not in one["title"]]
+    return took.finished.status == "succeeded" and hostile.marks() == [] and len(asked) == 2
+
+
 CHECKS: dict[str, Callable[[Trial], bool]] = {
     "humanLoop": asks_a_person,
     "allowAlways": remembers_a_permission,
@@ -195,5 +205,6 @@ CHECKS: dict[str, Callable[[Trial], bool]] = {
     "model": takes_a_model,
     "mode": takes_a_mode,
     "cwd": takes_a_folder,
+    "ignoresWorkspace": ignores_hostile_files,
 }
 """By the capability, or the option of a run, that they prove."""
