@@ -8,18 +8,17 @@ from acp.schema import AcpMcpServer, EnvVariable, HttpHeader, HttpMcpServer, Mcp
 
 from executor.agents.failures import TurnFailed
 from executor.agents.provider import Provider
-from schema.options import AppOptions, NamedSecret
-from schema.options import McpServer as AppServer
+from schema.options import AppOptions, McpServer, NamedSecret
 
-McpServer = HttpMcpServer | SseMcpServer | AcpMcpServer | McpServerStdio
+AgentServer = HttpMcpServer | SseMcpServer | AcpMcpServer | McpServerStdio
 
 
-def mcp_servers(options: AppOptions, provider: Provider) -> list[McpServer]:
+def mcp_servers(options: AppOptions, provider: Provider) -> list[AgentServer]:
     """Return the servers of session/new. Raises TurnFailed `secret_missing` for a secret that has no value."""
     return [_server(name, server, provider) for name, server in (options.mcp_servers or {}).items()]
 
 
-def _server(name: str, server: AppServer, provider: Provider) -> McpServer:
+def _server(name: str, server: McpServer, provider: Provider) -> AgentServer:
     if server.url is not None:
         headers = _values(server.headers, name, provider)
         return HttpMcpServer(

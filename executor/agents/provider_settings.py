@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from executor.agents.failures import TurnFailed
-from executor.agents.mcp_servers import McpServer, mcp_servers
+from executor.agents.mcp_servers import AgentServer, mcp_servers
 from executor.agents.model_failures import CLIENT_META
 from executor.agents.provider import Dialect, Provider
 from executor.agents.turn import Turn
@@ -33,7 +33,7 @@ class RunSettings:
 
     environment: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
-    mcp_servers: Sequence[McpServer] = ()
+    mcp_servers: Sequence[AgentServer] = ()
     client_meta: Mapping[str, Any] | None = None
     session_meta: Mapping[str, Any] = field(default_factory=dict)
     mode: str | None = None

@@ -123,8 +123,8 @@ class _VariableEntry(_Entry):
 class _SecretEntry(_VariableEntry):
     @model_validator(mode="after")
     def _is_elsewhere(self) -> Self:
-        if self.value is not None:
-            raise ValueError("needs from_env or secret_file: a value in this file is no secret")
+        if self.value is not None or not self.secret:
+            raise ValueError("needs from_env or secret_file, and is always a secret")
         return self
 
 

@@ -199,7 +199,8 @@ def put_back(dialect: Dialect, home: Path) -> None:
 
 def _found_in_home(dialect: Dialect, home: Path) -> Iterator[Path]:
     for name in (*SHELLS, *IN_HOME.get(dialect, ())):
-        yield from sorted(path for path in home.glob(name) if SET_ASIDE not in path.name)
+        found = home.glob(name) if "*" in name else [home / name]  # glob leaves out a broken link of a whole name
+        yield from sorted(path for path in found if SET_ASIDE not in path.name and _exists(path))
 
 
 def _upwards(cwd: Path, workspace: Path) -> list[Path]:

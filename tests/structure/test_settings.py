@@ -12,6 +12,7 @@ from tests.structure.settings import SETTING, direct_reads, documented, fields, 
 
 # Read by what we start, not by us: the shell's own and other programs' names.
 NOT_OURS = {"PYTEST_VERSION", "PATH", "HOME", "LANG", "TERM", "TMPDIR", "NO_COLOR", "SHELL", "USER"}
+NOT_OURS |= {"OPENCODE_CONFIG_CONTENT", "RUNYARD_CODEX"}
 
 
 def test_the_settings_page_is_the_generated_one() -> None:

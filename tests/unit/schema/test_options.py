@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from schema.options import RunOptions, Tools
-from schema.wire import Text
+import pytest
+from pydantic import ValidationError
+
+from schema.options import AppOptions, RunOptions, Tools, without_those_of_apps
+from schema.wire import Json, Text
 
 
 class MoreOptions(RunOptions):
@@ -32,3 +35,36 @@ def test_all_options_but_runyards_own_are_asked_of_the_provider() -> None:
     )
     asked = ["model", "mode", "cwd", "profile", "sandbox", "approval", "providerOptions", "tools.allow"]
     assert options.asked_of_provider() == asked
+
+
+def test_a_client_cannot_set_what_only_an_app_may() -> None:
+    options: list[Json] = [{"trustWorkspace": True}, {"mcpServers": {}}, {"instructions": "x"}]
+    for option in options:
+        with pytest.raises(ValidationError):
+            RunOptions.model_validate(option)
+        assert without_those_of_apps({**option, "mode": "ask"}) == {"mode": "ask"}
+
+
+def test_an_apps_servers_and_instructions_are_asked_of_the_provider_and_its_trust_is_not() -> None:
+    options = AppOptions.model_validate(
+        {"trustWorkspace": True, "mcpServers": {"m": {"command": "x"}}, "instructions": "Be brief."}
+    )
+    assert options.asked_of_provider() == ["mcpServers", "instructions"]
+    assert AppOptions().asked_of_provider() == []
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        {},
+        {"command": "x", "url": "http://y"},
+        {"url": "file:///etc/passwd"},
+        {"url": "http://y", "env": {"A": "b"}},
+        {"command": "x", "headers": {"A": "b"}},
+        {"command": "x", "env": {"A": {"secret": "No Name"}}},
+        {"command": "x", "env": {"A=B": "c"}},
+    ],
+)
+def test_a_server_is_a_program_or_an_address(server: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        AppOptions.model_validate({"mcpServers": {"m": server}})

@@ -106,6 +106,16 @@ def test_misspelt_option_is_refused_before_anything_is_written(run: Run, capsys:
     assert [row["name"] for row in read(run, "apps", "list")] == ["default"]
 
 
+def test_an_app_has_servers_instructions_and_trust(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    server = {"command": "helper", "env": {"KEY": {"secret": "helper-key"}}}
+    options = {"mcpServers": {"helper": server}, "instructions": "Be brief.", "trustWorkspace": True}
+    (changed,) = read(run, "apps", "set", "default", "--options", json.dumps(options))
+    assert changed["options"] == options
+    with pytest.raises(SystemExit):
+        run("apps", "set", "default", "--options", '{"mcpServers": {"helper": {}}}')
+    assert "needs exactly one of command, url" in capsys.readouterr().err
+
+
 def test_an_app_has_a_manifest_and_limits(run: Run, tmp_path: Path) -> None:
     manifest, limits = tmp_path / "manifest.json", tmp_path / "limits.json"
     manifest.write_text('{"seedFiles": [{"path": "/workspace/./README.md", "content": "Hello"}]}')

@@ -174,3 +174,14 @@ def test_what_an_agents_numbers_cover_is_read(tmp_path: Path) -> None:
     untold = load(tmp_path, '[providers.a]\ncommand = "a"\n')["a"]
 
     assert (told.counts, untold.counts) == (Counts(tokens="session", cost="process"), Counts())
+
+
+def test_secrets_of_apps_are_known_to_every_provider_and_are_never_plain(tmp_path: Path) -> None:
+    text = '[providers.a]\ncommand = "x"\n[secrets.tracker]\nfrom_env = "TRACKER_TOKEN"\n'
+    provider = load(tmp_path, text, TRACKER_TOKEN="a-long-secret-value")["a"]
+
+    assert provider.app_secrets["tracker"].read() == "a-long-secret-value"
+    assert "a-long-secret-value" in provider.secrets()
+    assert "a-long-secret-value" not in repr(provider)
+    for entry in ('value = "plain"', 'from_env = "X"\nsecret = false'):
+        assert "is always a secret" in fault(tmp_path, f'[providers.a]\ncommand = "x"\n[secrets.s]\n{entry}\n')
