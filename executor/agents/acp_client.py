@@ -11,6 +11,7 @@ from typing import Any, NoReturn, cast
 
 import structlog
 from acp import Client, RequestError
+from acp.client import ClientSideConnection
 from acp.schema import (
     AcceptElicitationResponse,
     AgentMessageChunk,
@@ -92,6 +93,8 @@ class AcpClient:
         self._folders = folders
         self._redaction = redaction
         self.session_id: str | None = None
+        self.connection: ClientSideConnection | None = None
+        """The way to the agent, once it runs."""
         self.live = False
         self.denials: list[Denial] = []
         self._commands: list[str] = []
@@ -171,6 +174,8 @@ class AcpClient:
         answer = await self._requests.ask(request)
         if answer is None:
             return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
+        if answer.decision == "cancel":
+            await self._cancel_turn()
         choice = choose(answer, options)
         self._requests.say_applied(answer, choice.told, cancels=choice.option_id is None)
         if answer.decision == "deny":
@@ -178,6 +183,12 @@ class AcpClient:
         if choice.option_id is None:
             return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
         return RequestPermissionResponse(outcome=AllowedOutcome(outcome="selected", option_id=choice.option_id))
+
+    async def _cancel_turn(self) -> None:
+        """Tell the agent that its turn is over, before it hears the answer: else it may ask its model once more."""
+        if self.connection is not None and self.session_id is not None:
+            with contextlib.suppress(ConnectionError):
+                await self.connection.cancel(self.session_id)
 
     async def create_elicitation(self, message: str, mode: BaseModel, **_: Any) -> CreateElicitationResponse:
         if not isinstance(mode, ElicitationFormSessionMode | ElicitationFormRequestMode):

@@ -87,6 +87,5 @@ class ConnectedAgent:
 def connect(process: AgentProcess, client: AcpClient, redaction: Redaction) -> ConnectedAgent:
     """Speak the protocol with a started process."""
     transport = LineTransport(process.stdout, process.stdin, redaction)
-    return ConnectedAgent(
-        process, transport, connect_to_agent(client.as_client(), transport, use_unstable_protocol=True)
-    )
+    client.connection = connect_to_agent(client.as_client(), transport, use_unstable_protocol=True)
+    return ConnectedAgent(process, transport, client.connection)
