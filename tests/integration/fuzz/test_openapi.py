@@ -18,7 +18,7 @@ import pytest
 
 from handlers.job_requests import finish_job_request
 from schema.wire import Json
-from tests.integration.functions.conftest import Driver, Served
+from tests.integration.functions.conftest import NO_SHARES, Driver, Serve, Served
 from tests.thoroughness import FULL, SEED, times
 
 pytestmark = pytest.mark.timeout(times(180, 4 * 3600))
@@ -39,6 +39,12 @@ RESULTS: dict[str, Json] = {
     "remove_stopped_workers": {**NOTHING_DONE, "removed": 0},
     "remove_worker": {"kept": "It is at work."},
 }
+
+
+@pytest.fixture
+def served(serve: Serve) -> Served:
+    """One user makes all calls."""
+    return serve(**NO_SHARES)
 
 
 @contextmanager
