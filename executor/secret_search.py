@@ -58,11 +58,18 @@ class SecretSearch:
         return found if not found or len(compact) == len(data) else _with_line_ends(found, data)
 
     def beginning(self, data: bytes) -> int:
-        """Return where the end of the bytes could begin a secret value; their length when it cannot."""
-        compact = _without_line_ends(data)
+        """Return where the end of the bytes could begin a secret value; their length when it cannot.
+
+        Only the last bytes, twice as many as the longest spelling has, are looked at. So line ends without end cost
+        no more than other bytes.
+        """
+        skipped = max(0, len(data) - 2 * self.longest)
+        tail = data[skipped:]
+        compact = _without_line_ends(tail)
         for start in range(max(0, len(compact) - self.longest + 1), len(compact)):
             if compact[start] in self._first_bytes and self._may_begin(compact[start:]):
-                return start if len(compact) == len(data) else _with_line_ends([(start, start + 1)], data)[0][0]
+                is_whole = len(compact) == len(tail)
+                return skipped + (start if is_whole else _with_line_ends([(start, start + 1)], tail)[0][0])
         return len(data)
 
     def _may_begin(self, end: bytes) -> bool:

@@ -171,6 +171,7 @@ class AcpClient:
     ) -> RequestPermissionResponse:
         known = self._translation.known_call(tool_call.tool_call_id)
         request = permission_request(tool_call, options, folders=self._folders, known=known)
+        self._translation.show_held()
         answer = await self._requests.ask(request)
         if answer is None:
             return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
@@ -195,6 +196,7 @@ class AcpClient:
             raise RequestError.invalid_params({"details": "this client answers forms only"})
         schema = clean_json(mode.requested_schema.model_dump(mode="json", by_alias=True, exclude_none=True))
         request = question_request(message, schema, cwd=self._folders.cwd)
+        self._translation.show_held()
         answer = await self._requests.ask(request)
         if answer is None:
             return CancelElicitationResponse(action="cancel")

@@ -130,13 +130,17 @@ class Redaction:
 
     def hide_json(self, value: Any) -> Any:
         """Return the JSON value with the secrets in its texts and keys hidden; the same object when it has none."""
+        texts = "\0".join(_texts(value)).encode("utf-8", "surrogatepass")  # one search is faster than one a text
+        return self._hide_within(value) if self._search.is_in(texts) else value
+
+    def _hide_within(self, value: Any) -> Any:
         if isinstance(value, str):
             return self.hide(value)
         if isinstance(value, list):
-            items = [self.hide_json(item) for item in value]
+            items = [self._hide_within(item) for item in value]
             return value if all(map(is_, items, value)) else items
         if isinstance(value, dict):
-            fields = {self.hide(key): self.hide_json(item) for key, item in value.items()}
+            fields = {self.hide(key): self._hide_within(item) for key, item in value.items()}
             same = all(map(is_, fields, value)) and all(map(is_, fields.values(), value.values()))
             return value if same else fields
         return value
@@ -183,6 +187,21 @@ class HeldText:
         """Return the text that was held back: nothing follows."""
         held, self._held = self._held, ""
         return self._redaction.hide(held)
+
+
+def _texts(value: Any) -> list[str]:
+    """Return all texts and keys of a JSON value."""
+    texts, rest = [], [value]
+    while rest:
+        item = rest.pop()
+        if isinstance(item, str):
+            texts.append(item)
+        elif isinstance(item, list):
+            rest.extend(item)
+        elif isinstance(item, dict):
+            texts.extend(item)
+            rest.extend(item.values())
+    return texts
 
 
 def _replaced(data: bytes, spans: list[SecretSpan]) -> str:

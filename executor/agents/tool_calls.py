@@ -20,7 +20,10 @@ SECONDS_BETWEEN_OUTPUTS = 1.0
 
 @dataclass
 class KnownCall:
-    """The state of one call: `raw_input` and `edits` uncut, `reported` as reported."""
+    """The state of one call: `raw_input` and `edits` uncut, `reported` as reported.
+
+    `whole` is the last output of a call that goes on. What was reported of it may lack its end (HeldText).
+    """
 
     kind: str | None = None
     title: str | None = None
@@ -31,6 +34,7 @@ class KnownCall:
     reported: Json = field(default_factory=dict)
     terminal: BoundedText = field(default_factory=BoundedText)
     held: HeldText = field(default_factory=lambda: HeldText(NOTHING_HIDDEN))
+    whole: str | None = None
     output_reported_at: float = 0.0
 
     def take(self, update: ToolCallStart | ToolCallUpdate) -> None:
@@ -43,6 +47,13 @@ class KnownCall:
         self.terminal.add(self.held.add(_terminal_text(update)))
         if self.has_ended:
             self.terminal.add(self.held.end())
+
+    def last_output(self) -> Any:
+        """Return the output when no more comes; None when there was none."""
+        self.terminal.add(self.held.end())
+        if self.whole is not None:
+            return cut_json(self.whole)
+        return self.terminal.read() if self.terminal.size else None
 
     @property
     def has_ended(self) -> bool:
@@ -81,11 +92,15 @@ class ToolCalls:
         return ("tool.call" if first else "tool.update"), event
 
     def end_open(self) -> list[ToolCall]:
-        """Return a `failed` update for each call that has not ended."""
-        unfinished = [(id_, call) for id_, call in self._calls.items() if not call.has_ended]
-        for _, call in unfinished:
-            call.status = "failed"
-        return [ToolCall(tool_call_id=id_, status="failed") for id_, _ in unfinished]
+        """Return a `failed` update for each call that has not ended, with the output that was not reported yet."""
+        return [_failed(id_, call) for id_, call in self._calls.items() if not call.has_ended]
+
+
+def _failed(tool_call_id: str, call: KnownCall) -> ToolCall:
+    call.status = "failed"
+    output = call.last_output()
+    is_news = output is not None and output != call.reported.get("output")
+    return ToolCall(tool_call_id=tool_call_id, status="failed", **({"output": output} if is_news else {}))
 
 
 def edits_of(update: ToolCallStart | ToolCallUpdate) -> list[Json]:
@@ -119,8 +134,12 @@ def _output(update: ToolCallStart | ToolCallUpdate, call: KnownCall, redaction: 
     text = "\n".join(filter(None, (text_of_block(block.content) for block in blocks)))
     plain = isinstance(update.raw_output, str) or not text
     whole = update.raw_output if plain else text
-    if isinstance(whole, str) and not call.has_ended:
-        whole = redaction.settled(whole)
+    if isinstance(whole, str):
+        call.whole = redaction.hide(whole)
+        if not call.has_ended:
+            whole = redaction.settled(whole)
+    elif whole is None and call.has_ended:
+        whole = call.whole
     output = cut_json(whole)
     return {"output": output if output is not None else _terminal_output(call)}
 

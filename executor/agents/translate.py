@@ -114,6 +114,11 @@ class Translation:
             self._message = None
             self._say("message.stop", MessageStop(message_id=message_id, stop_reason=stop_reason))
 
+    def show_held(self) -> None:
+        """Report the held end of the current message: a person reads it while the agent waits."""
+        if self._message is not None:
+            self._say_text(self._held.end())
+
     def give_up_message(self) -> None:
         """End a message that its model broke off: the agent asks the model again."""
         if self._message is not None and self._message[1] != "user":

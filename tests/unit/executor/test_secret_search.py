@@ -66,6 +66,15 @@ def test_an_end_that_could_begin_a_value_is_known(value: str, count: int) -> Non
     assert search.beginning(b"\xff") == 1
 
 
+def test_only_the_last_bytes_are_looked_at_for_a_beginning() -> None:
+    search = SecretSearch(["password-1"])
+    near = b"\n" * search.longest
+
+    assert search.beginning(b"a pass" + near) == 2
+    assert search.beginning(b"a pass" + near * 2) == len(b"a pass" + near * 2)
+    assert search.beginning(b"x" * 1000 + b"pass") == 1000
+
+
 def test_a_key_of_several_lines_is_found_with_other_line_ends() -> None:
     search = SecretSearch([PEM])
     text = b"the key: " + PEM.replace("\n", "\r\n").encode() + b"that was all"

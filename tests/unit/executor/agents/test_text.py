@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,6 +100,16 @@ def test_secrets_are_hidden_in_every_text_of_a_json_value() -> None:
 
     assert redaction.hide_json(value) == {"[secret]": ["see [secret]", 3, None], "other": {"a": "b"}}
     assert redaction.hide_json(value["other"]) is value["other"]
+
+
+def test_a_message_without_secrets_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    redaction = Redaction(["password-1"])
+    hidden: list[str] = []
+    monkeypatch.setattr(redaction, "hide", hidden.append)
+    value = [{"type": "text", "text": "nothing of interest"}] * 1000
+
+    assert redaction.hide_json(value) is value
+    assert hidden == []
 
 
 @given(st.data())

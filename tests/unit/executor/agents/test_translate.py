@@ -226,3 +226,39 @@ def test_the_end_of_an_unfinished_output_waits_while_it_could_begin_a_secret() -
     told.take(sessionUpdate="tool_call_update", toolCallId="c", status="completed", rawOutput="KEY=passw")
 
     assert [update["output"] for update in told.of("tool.update")] == ["KEY=", "KEY=passw"]
+
+
+def test_an_output_is_whole_when_its_call_ends_without_a_word() -> None:
+    told = Told(redaction=Redaction(["secret-of-ours"]))
+    told.take(sessionUpdate="tool_call", toolCallId="c", title="ls", status="in_progress")
+    told.take(sessionUpdate="tool_call_update", toolCallId="c", status="in_progress", rawOutput="list of files")
+    told.take(sessionUpdate="tool_call_update", toolCallId="c", status="completed")
+
+    assert [update.get("output") for update in told.of("tool.update")] == ["list of file", "list of files"]
+
+
+@pytest.mark.parametrize("field", ["rawOutput", "terminal"])
+def test_an_output_is_whole_when_the_turn_ends_within_its_call(field: str) -> None:
+    told = Told(redaction=Redaction(["secret-of-ours"]))
+    told.take(sessionUpdate="tool_call", toolCallId="c", title="ls", status="in_progress")
+    output = {"rawOutput": "list of files"}
+    piece = {"_meta": {"terminal_output_delta": {"data": "list of files"}}}
+    told.take(
+        sessionUpdate="tool_call_update",
+        toolCallId="c",
+        status="in_progress",
+        **(output if field == "rawOutput" else piece),
+    )
+    told.translation.end_calls()
+
+    last = told.of("tool.update")[-1]
+    assert (last["status"], last["output"]) == ("failed", "list of files")
+
+
+def test_a_person_who_is_asked_reads_the_message_to_its_end() -> None:
+    told = Told(redaction=Redaction(["secret-of-ours"]))
+    told.text("Which files", "1")
+    told.translation.show_held()
+
+    assert "".join(delta["text"] for delta in told.of("message.delta")) == "Which files"
+    assert "message.stop" not in told.types()
