@@ -10,7 +10,7 @@ const CODES = {
   "problem.forbidden": ["forbidden", "file_denied"],
   "problem.origin": ["bad_origin"],
   "problem.signIn": ["unauthenticated"],
-  "problem.input": ["invalid", "invalid_id", "answers_do_not_fit", "answers_missing", "app_exists", "user_exists", "bad_human_loop", "bad_limits", "bad_manifest", "bad_path", "bad_pattern", "no_file", "no_manifest", "not_a_file", "path_outside_workspace", "path_taken", "reason_missing", "required_paths_missing", "rule_for_everything", "seed_conflict", "workspace_refused"],
+  "problem.input": ["invalid", "invalid_app", "invalid_id", "answers_do_not_fit", "answers_missing", "app_exists", "user_exists", "bad_human_loop", "bad_limits", "bad_manifest", "bad_path", "bad_pattern", "no_file", "no_manifest", "not_a_file", "path_outside_workspace", "path_taken", "reason_missing", "required_paths_missing", "rule_for_everything", "seed_conflict", "workspace_refused"],
   "problem.fewer": ["archive_too_large", "upload_too_large", "too_large", "form_too_large", "settings_too_large", "too_many_policies", "too_many_rules", "too_many_tokens"],
   "problem.stopFirst": ["live_run", "not_ended", "session_busy", "worker_kept", "bound_run", "not_bound"],
   "problem.operator": ["internal", "operation_failed", "executor_error", "bad_settings", "secret_key_unfit", "no_object_store", "no_websockets", "unknown_host", "object_damaged", "object_missing", "object_store_unavailable", "place_gone", "portal_not_built", "restore_incomplete", "unreadable", "bad_want"],
