@@ -6,6 +6,7 @@ then the index (msgpack), then the index's length in 8 bytes.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import time
@@ -79,6 +80,8 @@ class KeptEndWriter:
     def finish(self, *, snapshot_id: UUID, base: UUID | None, receipt: dict[str, Any]) -> None:
         index = msgspec.msgpack.encode(KeptEnd(snapshot_id, base, receipt, self._objects))
         self._file.write(index + len(index).to_bytes(_LENGTH_BYTES))
+        self._file.flush()
+        os.fsync(self._file.fileno())  # the executor names the file a kept end: that must not outlive its content
         self._file.close()
 
 
@@ -110,7 +113,7 @@ def send_kept_end(
         list(pool.map(partial(_send, order.file, channel), contents))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-    manifest = _under_new_id(_read(order.file, last), kept, order)
+    manifest = _under_new_id(_read(order.file, last, digest=kept.receipt["manifestDigest"]), kept, order)
     data = write_manifest(manifest)
     key, digest = manifest_key(order.session_id, order.snapshot_id), manifest_digest(data)
     put_object(channel, key, data)
@@ -139,13 +142,14 @@ def _without(sizes: dict[str, int], key: str) -> dict[str, int]:
 
 
 def _send(file: int, channel: ExecutorChannel, kept: KeptObject) -> None:
-    put_object(channel, kept.key, _read(file, kept))
+    put_object(channel, kept.key, _read(file, kept, digest=kept.key.rpartition("/")[2]))
     channel.add(files=1, amount=kept.size)
 
 
-def _read(file: int, kept: KeptObject) -> bytes:
+def _read(file: int, kept: KeptObject, *, digest: str) -> bytes:
+    """Return the object's bytes. Raises EndIncomplete where their SHA-256 differs: later saves would trust the key."""
     data = os.pread(file, kept.size, kept.offset)
-    if len(data) != kept.size:
+    if hashlib.sha256(data).hexdigest() != digest:
         raise EndIncomplete
     return data
 

@@ -29,7 +29,11 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class EndKeeper:
-    """Keep ends, and say which one the next save uploads."""
+    """Keep ends, and say which one the next save uploads.
+
+    A run that begins holds `turn`, and so does an upload between runs: one end is read at a time, and neither writes
+    meanwhile.
+    """
 
     def __init__(
         self,
@@ -46,24 +50,25 @@ class EndKeeper:
         self._account = account
         self._load_home_filter = home_filter
         self._snapshotter: SnapshotterProcess | None = None
+        self.is_keeping = False
+        self.turn = asyncio.Lock()
         self.ends = KeptEnds(state_dir)
 
-    @property
-    def is_keeping(self) -> bool:
-        return self._snapshotter is not None
-
     async def keep(self, run: UnsavedRun) -> str | None:
-        """Keep the run's end, or give it up. Return None, or a sentence that says why not."""
+        """Keep the run's end, or give it up. Return None, or a sentence that says why not. The caller holds `turn`."""
+        self.is_keeping = True
         try:
             result = await self._read_end(run)
+            if result.receipt is not None:
+                self.ends.add(run.run_id)
         except RunyardError as error:
             result = SnapshotterResult(code=error.problem_code, error=error.detail)
         except TimeoutError:
             result = SnapshotterResult(code="end_too_slow", error=f"Reading it took more than {KEEP_SECONDS:g} s.")
         except OSError as error:
             result = SnapshotterResult(code="not_possible", error=f"The system refused: {error.strerror}.")
-        if result.receipt is not None:
-            self.ends.add(run.run_id)
+        finally:
+            self.is_keeping = False
         self.ends.discard_new()
         self.ends.forget_unsaved(run)
         is_kept = result.receipt is not None

@@ -74,7 +74,8 @@ class KeptEnds:
     def open_new(self) -> int:
         """Return a descriptor of a new file, which `add` makes the next kept end."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        return os.open(self._folder / NEW, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        self.discard_new()
+        return os.open(self._folder / NEW, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
 
     def add(self, run_id: UUID) -> None:
         number = max((end.number for end in self._files()), default=0) + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Literal
 from uuid import UUID, uuid4
 
@@ -60,6 +61,24 @@ class SyncOperation:
         """Tell whether the operation waits for links and no caller has polled it for `seconds`."""
         return bool(self.wants) and asyncio.get_running_loop().time() - self.polled_at > seconds
 
+    @property
+    def saves_present(self) -> bool:
+        """Whether this is a save of the present state."""
+        return self.kind == "sync" and self.kept_end is None
+
+    async def is_over_within(self, seconds: float) -> bool:
+        return await _is_set_within(seconds, self.over)
+
+    async def has_read_home_within(self, seconds: float) -> bool:
+        return await _is_set_within(seconds, self.home_read)
+
+    async def cancel(self, result: SnapshotterResult) -> None:
+        """End the operation with this result; return once its snapshotter has ended."""
+        self.result = result
+        if self.snapshotter is not None:
+            self.snapshotter.kill()
+        await self.over.wait()
+
     def end(self, result: SnapshotterResult) -> None:
         """Record the result and wake everyone who waits."""
         self.result, self.wants = result, {}
@@ -83,6 +102,12 @@ class SyncOperation:
             code=result.code if result and receipt is None else None,
             error=result.error if result and receipt is None else None,
         )
+
+
+async def _is_set_within(seconds: float, event: asyncio.Event) -> bool:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()
 
 
 def finished_restore(snapshot_id: str | None, receipt: Json | None) -> SyncOperation:

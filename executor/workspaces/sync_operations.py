@@ -31,7 +31,8 @@ UNATTENDED_SECONDS = 3.0
 HOME_SECONDS = 10.0
 """A run waits at most this long for a save to read the agent's home; then the executor cancels the save."""
 SAVE_SECONDS = 2.0
-"""A run waits at most this long for a save that reads the end of the run before; then the executor keeps that end."""
+"""A run waits at most this long for a save that reads the end of the run before; then the executor keeps that end, and
+only an end that was kept replaces the save."""
 LONGEST_WAIT_SECONDS = 60.0
 ABANDONED = SnapshotterResult(
     code="abandoned", error="The snapshotter waited for links, and no caller supplied them. Begin again."
@@ -185,22 +186,25 @@ class SyncOperations:
             raise OperationBusy(operationId=str(current.id))
         self._beginning += 1
         try:
-            lost = await self._keep_end(next_run=start.run_id)
-            self._keeper.ends.begin(UnsavedRun(start.run_id, start.ignore))
-            yield lost
+            async with self._keeper.turn:
+                lost = await self._keep_end(next_run=start.run_id)
+                self._keeper.ends.begin(UnsavedRun(start.run_id, start.ignore))
+                yield lost
         finally:
             self._beginning -= 1
 
     @asynccontextmanager
     async def admitting_upload(self) -> AsyncIterator[None]:
         """Admit a file of a user within the block. Between runs, the end of the run before is kept first."""
-        if self._has_run() or self._beginning or (self._current is not None and self._current.kind != "sync"):
+        if self._has_run() or (self._current is not None and self._current.kind != "sync"):
             yield
             return
         self._beginning += 1
         try:
-            await self._keep_end(next_run=None)
-            yield
+            async with self._keeper.turn:
+                if not self._has_run():  # a run may have begun meanwhile
+                    await self._keep_end(next_run=None)
+                yield
         finally:
             self._beginning -= 1
 
@@ -237,10 +241,8 @@ class SyncOperations:
         current = self._current
         if current is None or current.kind != "sync" or current.snapshot_id == snapshot_id:
             return
-        if current.snapshotter is not None and current.is_unattended(UNATTENDED_SECONDS):
-            current.result = ABANDONED
-            current.snapshotter.kill()
-            await current.over.wait()
+        if current.is_unattended(UNATTENDED_SECONDS):
+            await current.cancel(ABANDONED)
 
     def _begin(self, operation: SyncOperation, order: Json) -> SyncOperation:
         operation.snapshotter = SnapshotterProcess(
@@ -304,20 +306,15 @@ class SyncOperations:
 
     async def _keep_end(self, *, next_run: UUID | None) -> str | None:
         """Have the end of the last run read, unless a save has read it, or the same run goes on. Return why not."""
-        run, current = self._keeper.ends.unsaved, self._current
-        if run is None or run.run_id == next_run:
-            if current is not None:
-                await self._wait_or_cancel(current, current.home_read, HOME_SECONDS)
-            return None
-        if current is not None and current.kept_end is None:
-            await self._wait_or_cancel(current, current.over, SAVE_SECONDS)
-        return None if self._keeper.ends.unsaved is None else await self._keeper.keep(run)
-
-    async def _wait_or_cancel(self, operation: SyncOperation, event: asyncio.Event, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(event.wait(), seconds)
-        except TimeoutError:
-            operation.result = RUN_BEGAN
-            if operation.snapshotter is not None:
-                operation.snapshotter.kill()
-            await operation.over.wait()
+        ends, lost = self._keeper.ends, None
+        if ends.unsaved is not None and ends.unsaved.run_id != next_run:
+            if self._current is not None and self._current.saves_present:
+                await self._current.is_over_within(SAVE_SECONDS)
+            if ends.unsaved is not None:
+                lost = await self._keeper.keep(ends.unsaved)
+                if lost is None and self._current is not None and self._current.saves_present:
+                    await self._current.cancel(RUN_BEGAN)
+        saving = self._current if next_run is not None else None  # an upload does not touch the home
+        if saving is not None and not await saving.has_read_home_within(HOME_SECONDS):
+            await saving.cancel(RUN_BEGAN)
+        return lost

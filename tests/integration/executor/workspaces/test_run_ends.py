@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from uuid import UUID
 
+import httpx
 import pytest
 
 from schema.object_keys import manifest_key
 from schema.snapshot_manifest import File, Manifest, read_snapshot_manifest
-from tests.integration.executor.conftest import Worker
+from tests.integration.executor.conftest import Worker, wait_until
 from tests.integration.executor.saving import Answer, ask_to_sync, restored, saved, see_through, state_of
 from tests.integration.executor.snapshotter.objects import Objects
 
@@ -39,6 +42,24 @@ def live_run(worker: Worker, **files: str) -> UUID:
     for name, content in files.items():
         (worker.workspace / name).write_text(content)
     return run_id
+
+
+def placed(worker: Worker, name: str) -> httpx.Response:
+    return worker.client.put("/files/uploads", params={"path": f"uploads/00000000/{name}"}, content=b"a user's")
+
+
+@pytest.fixture
+def first_placed(worker: Worker) -> Iterator[Callable[[], Future[httpx.Response]]]:
+    """Place a file, and return as soon as the executor reads the end of the run before for it."""
+    new = worker.folder / "state" / "run-ends" / "new"
+    with ThreadPoolExecutor(1) as pool:
+
+        def place() -> Future[httpx.Response]:
+            answer = pool.submit(placed, worker, "first.txt")
+            wait_until(lambda: new.exists() or answer.done(), worker.log.read_text)
+            return answer
+
+        yield place
 
 
 def next_save(worker: Worker, objects: Objects, head: Answer | None, **changes: object) -> Answer:
@@ -120,6 +141,62 @@ def test_a_save_without_a_store_gives_way_and_the_end_is_kept(worker: Worker, ob
     assert (end["runId"], sizes(worker, objects, end)) == (str(first), {"text": 1})
 
 
+def test_a_save_goes_on_when_a_run_begins_whose_predecessor_s_end_cannot_be_kept(
+    worker: Worker, objects: Objects
+) -> None:
+    finished_run(worker, text="1")
+    (worker.folder / "state" / "run-ends").write_text("a file in the folder's place")
+    saving = ask_to_sync(worker, takes_ends=True)  # it waits for links while the run begins
+    second = live_run(worker, text="22")
+    assert worker.receiver.wait_for_event(second, "run.warning")["data"]["code"] == "end_not_kept"
+    assert see_through(worker, objects, saving)["state"] == "succeeded"
+
+
+def test_a_save_goes_on_when_a_file_is_placed_and_the_end_cannot_be_kept(worker: Worker, objects: Objects) -> None:
+    finished_run(worker, text="1")
+    (worker.folder / "state" / "run-ends").write_text("a file in the folder's place")
+    saving = ask_to_sync(worker, takes_ends=True)
+    assert placed(worker, "a.txt").status_code == 200
+    assert see_through(worker, objects, saving)["state"] == "succeeded"
+
+
+def test_the_upload_of_a_kept_end_goes_on_when_further_runs_begin(worker: Worker, objects: Objects) -> None:
+    first = finished_run(worker, text="1")
+    second = finished_run(worker, text="22")
+    saving = ask_to_sync(worker, takes_ends=True)
+    live_run(worker, text="333")
+    sent = see_through(worker, objects, saving)
+    assert (sent["state"], sent["sync"]["runId"]) == ("succeeded", str(first))
+    assert next_save(worker, objects, sent["sync"])["runId"] == str(second)
+
+
+def test_a_run_that_begins_while_an_upload_has_the_end_kept_starts_after_it(
+    worker: Worker, objects: Objects, first_placed: Callable[[], Future[httpx.Response]]
+) -> None:
+    first = finished_run(worker, text="1")
+    upload = first_placed()
+    live_run(worker, text="22")
+    assert upload.result().status_code == 200
+    end = next_save(worker, objects, None)
+    assert (end["runId"], sizes(worker, objects, end)) == (str(first), {"text": 1})
+    present = next_save(worker, objects, end)
+    assert "runId" not in present
+    assert sizes(worker, objects, present) == {"text": 2, "uploads/00000000/first.txt": 8}
+
+
+def test_a_second_upload_waits_until_the_first_one_has_the_end_kept(
+    worker: Worker, objects: Objects, first_placed: Callable[[], Future[httpx.Response]]
+) -> None:
+    first = finished_run(worker, text="1")
+    upload = first_placed()
+    assert placed(worker, "second.txt").status_code == 200
+    assert not (worker.folder / "state" / "run-ends" / "new").exists()
+    assert upload.result().status_code == 200
+    end = next_save(worker, objects, None)
+    assert (end["runId"], sizes(worker, objects, end)) == (str(first), {"text": 1})
+    assert len(sizes(worker, objects, next_save(worker, objects, end))) == 3
+
+
 def test_kept_ends_outlive_the_executor_and_are_sent_until_one_is_the_newest_snapshot(
     worker: Worker, objects: Objects
 ) -> None:
@@ -152,8 +229,7 @@ def test_a_killed_executor_still_knows_whose_end_is_to_be_kept(worker: Worker, o
 
 def test_an_upload_between_two_runs_is_not_in_the_first_one_s_end(worker: Worker, objects: Objects) -> None:
     first = finished_run(worker, text="1")
-    placed = worker.client.put("/files/uploads", params={"path": "uploads/00000000/a.txt"}, content=b"a user's")
-    assert placed.status_code == 200, placed.text
+    assert placed(worker, "a.txt").status_code == 200
     end = next_save(worker, objects, None)
     assert (end["runId"], sizes(worker, objects, end)) == (str(first), {"text": 1})
     assert "uploads/00000000/a.txt" in sizes(worker, objects, saved(worker, objects, head=end["snapshotId"]))
@@ -181,13 +257,32 @@ def test_an_end_that_cannot_be_kept_is_told_in_the_next_run(worker: Worker, obje
     assert sizes(worker, objects, present) == {"text": 2}
 
 
-def test_what_was_kept_and_is_damaged_is_given_up_and_saves_go_on(worker: Worker, objects: Objects) -> None:
+def cut_off(kept: Path) -> None:
+    kept.write_bytes(kept.read_bytes()[:-20])
+
+
+def overwrite_first_object(kept: Path) -> None:
+    with kept.open("r+b") as file:
+        file.write(b"other bytes")
+
+
+def overwrite_manifest(kept: Path) -> None:
+    data = kept.read_bytes()
+    size = int.from_bytes(data[-8:])
+    kept.write_bytes(data[: -8 - size - 11] + b"other bytes" + data[-8 - size :])
+
+
+@pytest.mark.parametrize("damage", [cut_off, overwrite_first_object, overwrite_manifest])
+def test_what_was_kept_and_is_damaged_is_given_up_and_saves_go_on(
+    worker: Worker, objects: Objects, damage: Callable[[Path], None]
+) -> None:
     finished_run(worker, text="1")
     live_run(worker, text="22")
     [kept] = (worker.folder / "state" / "run-ends").iterdir()
-    kept.write_bytes(kept.read_bytes()[:-20])
+    damage(kept)
     failed = see_through(worker, objects, ask_to_sync(worker, takes_ends=True, atRest=False))
     assert (failed["state"], failed["code"]) == ("failed", "end_incomplete")
+    assert not any(b"other bytes" in stored for stored in objects.stored.values())
     assert sizes(worker, objects, next_save(worker, objects, None)) == {"text": 2}
 
 
