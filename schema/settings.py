@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -58,8 +59,21 @@ def networks_of(value: str) -> list[IPv4Network | IPv6Network]:
         raise ValueError("must be addresses or networks with commas between them, such as 10.0.0.0/8") from None
 
 
+_HOST_NAME = re.compile(r"[\w.-]+|\[[0-9a-fA-F:.]+\]|[0-9a-fA-F]*:[0-9a-fA-F:.]*:[0-9a-fA-F.]*")
+"""A name or an address; one of IPv6 may stand in brackets."""
+
+
+def _host_names(value: str) -> str:
+    """Raise ValueError for an address or a port, which no host name equals."""
+    names = [part.strip() for part in value.split(",") if part.strip()]
+    if not all(_HOST_NAME.fullmatch(name) for name in names):
+        raise ValueError("must be host names without scheme and port, with commas between them")
+    return value
+
+
 AllowedHosts = Annotated[
     str,
+    AfterValidator(_host_names),
     Field(
         description="Further host names of the API, with commas between them. Requests that name another host than "
         "these, that of `RUNYARD_PUBLIC_URL`, that of `RUNYARD_WORKER_BIND` or loopback are refused with 421. "

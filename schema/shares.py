@@ -93,12 +93,12 @@ class ShareSettings(BaseSettings):
     api_streams_per_user: Amount = Field(
         default=0,
         description="Open at most N SSE streams, waits and downloads of one user per API process. 0 disables it.",
-        json_schema_extra={"default": "half of `API_STREAMS_MAX`, at least 8"},
+        json_schema_extra={"default": "half of `API_STREAMS_MAX`, at least 8; 0 with `RUNYARD_AUTH=local`"},
     )
     api_requests_per_user: Amount = Field(
         default=0,
         description="Answer at most N requests of one user at the same time per API process. 0 disables it.",
-        json_schema_extra={"default": "half of `API_THREADS`, at least 8"},
+        json_schema_extra={"default": "half of `API_THREADS`, at least 8; 0 with `RUNYARD_AUTH=local`"},
     )
     queued_runs_per_user: Amount = Field(
         default=1000, description="Keep at most N runs of one user in queues. 0 disables it."
@@ -107,7 +107,7 @@ class ShareSettings(BaseSettings):
         default=600, description="Start at most N runs of one user within a minute. 0 disables it."
     )
     idempotency_keys_per_day: Amount = Field(
-        default=20_000, description="Remember at most N idempotency keys of one user from a day. 0 disables it."
+        default=100_000, description="Remember at most N idempotency keys of one user from a day. 0 disables it."
     )
 
     @property

@@ -66,27 +66,34 @@ class RequestGuard:
             peer = ip_address(address)
         except ValueError:
             return False
+        peer = getattr(peer, "ipv4_mapped", None) or peer
         return any(peer in network for network in self._proxies)
 
     def _refuse_unknown_host(self, wsgi: WSGIEnvironment) -> None:
-        named = wsgi.get("HTTP_HOST")
-        if self._hosts is None or named is None or wsgi["PATH_INFO"] in HEALTH_PATHS or _is_callback(wsgi):
+        if self._hosts is None or wsgi["PATH_INFO"] in HEALTH_PATHS or _is_callback(wsgi):
             return
-        host = host_of(f"//{named}")
-        if host not in self._hosts and not _is_loopback(host):
-            raise RefusedRequest(
-                HTTPStatus.MISDIRECTED_REQUEST,
-                "This server is not known by the host that the request names. Name it in RUNYARD_PUBLIC_URL or in "
-                "RUNYARD_ALLOWED_HOSTS.",
-                code="unknown_host",
-            )
+        for named in _hosts_named(wsgi):
+            host = host_of(f"//{named}")
+            if host not in self._hosts and not _is_loopback(host):
+                raise RefusedRequest(
+                    HTTPStatus.MISDIRECTED_REQUEST,
+                    "This server is not known by the host that the request names. Name it in RUNYARD_PUBLIC_URL or in "
+                    "RUNYARD_ALLOWED_HOSTS.",
+                    code="unknown_host",
+                )
+
+
+def _hosts_named(wsgi: WSGIEnvironment) -> list[str]:
+    """Return the request's host, and the one before a proxy changed it: the client may have named the other."""
+    before = wsgi.get("werkzeug.proxy_fix.orig", {}).get("HTTP_HOST")
+    return [named for named in (wsgi.get("HTTP_HOST"), before) if named is not None]
 
 
 def known_hosts(settings: ApiSettings) -> frozenset[str]:
     """Return the names, in lower case, under which clients reach the server. Loopback is always known."""
     workers = settings.worker_address
     named = (*settings.allowed_hosts.split(","), host_of(settings.public_url), workers[0] if workers else "")
-    return frozenset(name.strip().lower() for name in named if name.strip())
+    return frozenset(name.strip(" .[]").lower() for name in named if name.strip())
 
 
 def host_of(address: str) -> str:

@@ -223,6 +223,8 @@ class ApiSettings(ShareSettings):
         threads = str(values.get("api_threads", 96))
         if "api_streams_max" not in values and threads.isdecimal():
             values = {**values, "api_streams_max": int(threads) * 3 // 4}
+        if values.get("RUNYARD_AUTH", values.get("auth", "local")) == "local":
+            return values  # there is one user, who shares with nobody
         streams = str(values.get("api_streams_max"))
         return _with_half("api_requests_per_user", threads, _with_half("api_streams_per_user", streams, values))
 

@@ -99,6 +99,10 @@ include-path = "/api/runs/restore-plan"
 # a plan that is refused is 422, however well it was asked for
 checks = {{ positive_data_acceptance = {{ expected-statuses = ["2xx", 401, 403, 404, 422] }} }}
 [[operations]]
+include-path = "/ready"
+# nothing runs here, so no run can start
+checks = {{ not_a_server_error = {{ expected-statuses = ["2xx", "4xx", 503] }} }}
+[[operations]]
 include-path-regex = "^/api/human-loop/rules"
 # a rule for every run has to say so
 checks = {{ positive_data_acceptance = {{ expected-statuses = ["2xx", 401, 403, 404, 409, 422] }} }}

@@ -95,6 +95,32 @@ def test_a_forwarded_host_must_be_known_too() -> None:
     assert problem(answer) == (421, "unknown_host")
 
 
+def test_a_forwarded_host_hides_no_unknown_one() -> None:
+    made = client(trusted_proxies="10.0.0.1")
+    headers = {"Host": "evil.example", "X-Forwarded-Host": "localhost"}
+    assert problem(ask(made, headers=headers, environ_base={"REMOTE_ADDR": "10.0.0.1"})) == (421, "unknown_host")
+
+
+def test_a_proxy_is_known_by_its_address_in_ipv6_too() -> None:
+    made = client(public_url="https://runyard.example", trusted_proxies="10.0.0.0/8")
+    answer = ask(made, headers=FORWARDED, environ_base={"REMOTE_ADDR": "::ffff:10.4.5.6"})
+    assert answer.json["address"] == "198.51.100.7"
+
+
+@pytest.mark.parametrize("hosts", ["https://api.example", "api:8080", "a b"])
+def test_hosts_with_scheme_or_port_are_a_bad_setting(hosts: str) -> None:
+    with pytest.raises(BadSetting, match="RUNYARD_ALLOWED_HOSTS: must be host names"):
+        read_settings(**NEEDED, allowed_hosts=hosts)
+    known = known_hosts(read_settings(**NEEDED, allowed_hosts="API.example., [fd00::1]"))
+    assert {"api.example", "fd00::1"} <= known
+
+
+@pytest.mark.parametrize("auth, shares", [("local", (0, 0)), ("token", (36, 48))])
+def test_one_user_alone_shares_with_nobody(auth: str, shares: tuple[int, int]) -> None:
+    read = read_settings(**NEEDED, auth=auth)
+    assert (read.api_streams_per_user, read.api_requests_per_user) == shares
+
+
 @pytest.mark.parametrize("coding", ["gzip", "br", "deflate, gzip", "x" * 1000])
 def test_a_coded_body_is_refused_unread(coding: str) -> None:
     answer = ask(client(), "/api/x", method="POST", data=b"\x1f\x8b not gzip", headers={"Content-Encoding": coding})

@@ -130,5 +130,5 @@ def test_an_answer_names_the_share_in_the_fields_of_the_draft() -> None:
     ],
 )
 def test_half_of_a_process_is_one_users_share(settings: dict[str, int], streams: int, requests: int) -> None:
-    read = read_settings(**NEEDED, **settings)
+    read = read_settings(**NEEDED, auth="token", **settings)
     assert (read.stream_share.most, read.request_share.most) == (streams, requests)
