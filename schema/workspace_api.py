@@ -118,9 +118,9 @@ class Skipped(Wire):
     """A path that is not in a snapshot. `path` is spelt as in manifests.
 
     Reasons: `socket`, `device`, `fifo`, `unreadable`, `too_long`, `reserved` (a name that restores use),
-    `secret_left_out` (a file of the home that holds a known secret value). Two reasons name files that are in the
-    snapshot: a `changing` file as it was last read, while a process was writing it, and a file of the workspace that
-    `holds_secret`, which is told when the file is read.
+    `secret_left_out` (a file of the home that holds a known secret value, or belongs to a database with one). Two
+    reasons name files that are in the snapshot: a `changing` file as it was last read, while a process was writing it,
+    and a file of the workspace that `holds_secret`, which is told when the file is read.
     """
 
     root: Root

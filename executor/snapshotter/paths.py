@@ -10,7 +10,7 @@ import ctypes
 import errno
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 _OPENAT2 = 437
@@ -140,3 +140,21 @@ def open_folder(root: int, folder: str) -> int:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES):
             return -1
         raise
+
+
+def in_folders(root: int, files: Iterable[tuple[int, str]]) -> Iterator[tuple[int, int, str]]:
+    """Yield each number and path with its folder's descriptor, or -1 for a folder as of `open_folder`. A folder whose
+    files follow each other is opened once, and closed after them."""
+    at, folder = -1, None
+    try:
+        for number, path in files:
+            parent = path[: max(path.rfind("/"), 0)]
+            if parent != folder:
+                if at >= 0:
+                    os.close(at)
+                at = -1
+                at, folder = open_folder(root, parent), parent
+            yield number, at, path
+    finally:
+        if at >= 0:
+            os.close(at)

@@ -16,10 +16,10 @@ from executor.secret_search import SecretSearch
 from executor.snapshotter.ignore import read_patterns
 from executor.snapshotter.index import MAPPED_MARGIN_NS, MARGIN_NS, Index, KnownEntry, Stamp, known_entries, write_index
 from executor.snapshotter.objects import SnapshotObjects, upload
-from executor.snapshotter.paths import open_folder, open_root
+from executor.snapshotter.paths import in_folders, open_root
 from executor.snapshotter.protocol import ExecutorChannel
 from executor.snapshotter.scan import Scan, scan, scan_home, text_of, time_within
-from executor.snapshotter.secret_check import SecretCheck
+from executor.snapshotter.secret_check import SecretCheck, find_secrets, leave_out
 from executor.snapshotter.snapshot import SaveOrder, Skip, count_changed, make_manifest, new_receipt, unchanged_receipt
 from executor.snapshotter.stable_read import (
     TRIES,
@@ -209,8 +209,7 @@ class _Save:
         self._read_files(scanned, scanned.unread, descriptor)
         if self._head is not None and scanned.present != self._head.entries(root) and self._retire():
             self._read_files(scanned, self._retired(scanned), descriptor)  # faster than fetching them from the store
-        lost_links = self._lost_links(scanned)
-        if lost_links:
+        while lost_links := self._lost_links(scanned):
             self._read_files(scanned, lost_links, descriptor)
         self._objects.finish_pack()
         return scanned
@@ -243,19 +242,15 @@ class _Save:
     def _read_files(self, scanned: Scan, files: list[tuple[int, str]], descriptor: int) -> None:
         """Read files in order, opening each folder once."""
         self._channel.progress("uploading", filesTotal=len(files))
-        at, folder = -1, None
-        try:
-            for number, path in files:
-                name_at = path.rfind("/")
-                parent = path[: max(name_at, 0)]
-                if parent != folder:
-                    if at >= 0:
-                        os.close(at)
-                    at, folder = open_folder(descriptor, parent), parent
-                self._read_file(scanned, number, at, path, path[name_at + 1 :])
-        finally:
-            if at >= 0:
-                os.close(at)
+        is_guarded = self._reading == "agent" and bool(self.search)
+        if is_guarded:
+            opens_up, there = self._order.at_rest, [path for _, path in scanned.files]
+            leave_out(scanned, find_secrets(descriptor, files, self.search, beside=there, opens_up=opens_up))
+        refused = scanned.left_out
+        for number, folder, path in in_folders(descriptor, [file for file in files if file[1] not in refused]):
+            self._read_file(scanned, number, folder, path, path[path.rfind("/") + 1 :])
+        if is_guarded:
+            leave_out(scanned, scanned.left_out)
 
     def _read_file(self, scanned: Scan, number: int, folder: int, path: str, name: str) -> None:
         scanned.entries[number] = None

@@ -22,11 +22,15 @@ from schema.snapshot_manifest import (
     LATEST,
     MAX_PATH_BYTES,
     Entry,
+    File,
     Folder,
     HardLink,
+    LargeFile,
     Symlink,
+    path_bytes,
     path_text,
 )
+from schema.workspace_api import LEFT_OUT_OF_HOME
 
 _KINDS = {stat.S_IFIFO: "fifo", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 _KIND, _BITS = 0o170000, 0o7777
@@ -62,6 +66,21 @@ class Scan:
     @property
     def present(self) -> list[Entry]:
         return [entry for entry in self.entries if entry is not None]
+
+    @property
+    def files(self) -> list[tuple[int, str]]:
+        """The number and path (text as of os.fsdecode) of each regular file, read or not."""
+        read = (
+            (number, os.fsdecode(path_bytes(entry.path)))
+            for number, entry in enumerate(self.entries)
+            if isinstance(entry, File | LargeFile | HardLink)
+        )
+        return list(dict([*self.unread, *read]).items())
+
+    @property
+    def left_out(self) -> set[str]:
+        """The paths of files that are left out for a secret value."""
+        return {path for path, reason in self.skipped if reason == LEFT_OUT_OF_HOME}
 
 
 def scan(

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from executor.secret_search import SecretSearch
-from executor.snapshotter.stable_read import NotReadable
+from executor.snapshotter.paths import in_folders
+from executor.snapshotter.scan import Scan, text_of
+from executor.snapshotter.stable_read import LARGE_BYTES, NotReadable, open_file, read_pieces
 from schema.workspace_api import FOUND_IN_FILE, LEFT_OUT_OF_HOME
 
 FilePiece = tuple[int, bytes]
 """offset, bytes"""
+
+_BESIDE_DATABASE = ("-wal", "-shm", "-journal")
+"""Ends of the names of files that SQLite keeps beside a database. The database is whole only with them."""
 
 
 class SecretCheck:
@@ -45,3 +53,54 @@ class SecretCheck:
             before = piece
         if before is not None:
             yield before
+
+
+def database_of(path: str) -> str:
+    """Return the path of the database that SQLite keeps this file for, or the path itself."""
+    end = next((end for end in _BESIDE_DATABASE if path.endswith(end)), "")
+    return path.removesuffix(end)
+
+
+def leave_out(scanned: Scan, refused: Iterable[str]) -> None:
+    """Leave these files out, and with each the rest of its database. A part of one would be an older state."""
+    databases = {database_of(path) for path in refused}
+    named = scanned.left_out
+    for number, path in scanned.files if databases else []:
+        if database_of(path) in databases:
+            scanned.entries[number] = None
+            scanned.stamps.pop(text_of(path), None)
+            if path not in named:
+                scanned.skipped.append((path, LEFT_OUT_OF_HOME))
+
+
+def find_secrets(
+    root: int, files: Sequence[tuple[int, str]], search: SecretSearch, *, beside: Iterable[str], opens_up: bool
+) -> list[str]:
+    """Return those files with a secret of which a save would send a part before it finds the secret: large files, and
+    databases of several files. `beside` are all paths that are there."""
+    counts = Counter(map(database_of, beside))
+    return [
+        path
+        for _, folder, path in in_folders(root, files)
+        if _has_secret(folder, path, search, is_whole=counts[database_of(path)] < 2, opens_up=opens_up)
+    ]
+
+
+def _has_secret(folder: int, path: str, search: SecretSearch, *, is_whole: bool, opens_up: bool) -> bool:
+    """Search the file; a small one only when it `is_whole` not. A file that cannot be read is left to the save."""
+    name = path[path.rfind("/") + 1 :]
+    try:
+        seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if not stat.S_ISREG(seen.st_mode) or (is_whole and seen.st_size < LARGE_BYTES):
+            return False
+        descriptor = open_file(folder, name, opens_up=opens_up)
+        try:
+            for _ in SecretCheck(search, leaves_out=True).pieces(read_pieces(descriptor, seen)):
+                pass
+        finally:
+            os.close(descriptor)
+    except NotReadable as error:
+        return error.reason == LEFT_OUT_OF_HOME
+    except OSError:
+        return False
+    return False

@@ -18,7 +18,7 @@ _SECRETS = {
     ),
     LEFT_OUT_OF_HOME: (
         "secret_in_home",
-        "These files of the agent's home hold a secret value and are not saved:",
+        "These files of the agent's home hold a secret value, or belong to a database with one, and are not saved:",
     ),
 }
 

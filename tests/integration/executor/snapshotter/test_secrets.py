@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 import zstandard
@@ -83,6 +86,80 @@ def test_a_secret_anywhere_in_a_large_file_of_the_home_never_reaches_the_store(g
     stored = stored_bytes(guarded)
     assert KEY[:12].encode() not in stored
     assert KEY[-12:].encode() not in stored
+
+
+def test_nothing_of_a_large_file_of_the_home_is_sent_before_it_is_searched(guarded: SessionDisk) -> None:
+    content = os.urandom(2 * PART_BYTES) + KEY.encode()
+    (guarded.home / "kept" / "history").write_bytes(content)
+
+    receipt = guarded.save().receipt
+
+    assert named(receipt) == [("agent", "kept/history", "secret_left_out")]
+    assert receipt["uploadedBytes"] < PART_BYTES
+    assert content[:64] not in stored_bytes(guarded)
+
+
+def new_database(path: Path) -> sqlite3.Connection:
+    """A database in write-ahead mode, with one saved row."""
+    database = sqlite3.connect(path, isolation_level=None)
+    database.execute("PRAGMA journal_mode = wal")
+    database.execute("PRAGMA wal_autocheckpoint = 0")
+    database.execute("CREATE TABLE turns (words text)")
+    database.execute("INSERT INTO turns VALUES ('a first turn')")
+    return database
+
+
+@pytest.mark.parametrize("size", [10, 1 << 20])
+def test_a_database_is_left_out_with_the_log_that_holds_a_secret(guarded: SessionDisk, size: int) -> None:
+    with closing(new_database(guarded.home / "kept" / "chat.db")) as database:
+        database.execute("INSERT INTO turns VALUES (hex(randomblob(?)))", [size])
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        guarded.save()
+        assert "kept/chat.db" in saved_paths(guarded)
+
+        database.execute("INSERT INTO turns VALUES (?)", [KEY])
+        receipt = guarded.save().receipt
+
+    names = ["chat.db", "chat.db-shm", "chat.db-wal"]
+    assert sorted(named(receipt)) == [("agent", f"kept/{name}", "secret_left_out") for name in names]
+    assert saved_paths(guarded) == ["kept"]
+
+
+def test_a_log_is_left_out_with_the_database_that_holds_a_secret(guarded: SessionDisk) -> None:
+    with closing(new_database(guarded.home / "kept" / "chat.db")) as database:
+        database.execute("INSERT INTO turns VALUES (?)", [KEY])
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.execute("INSERT INTO turns VALUES ('a harmless turn')")
+        guarded.save()
+
+    assert saved_paths(guarded) == ["kept"]
+
+
+def test_a_database_is_saved_again_when_its_secret_is_gone(guarded: SessionDisk) -> None:
+    (guarded.home / "kept" / "chat.db").write_text("pages")
+    (guarded.home / "kept" / "chat.db-wal").write_text(KEY)
+    guarded.save()
+    assert saved_paths(guarded) == ["kept"]
+
+    (guarded.home / "kept" / "chat.db-wal").write_text("harmless")
+    receipt = guarded.save().receipt
+
+    assert named(receipt) == []
+    assert saved_paths(guarded) == ["kept", "kept/chat.db", "kept/chat.db-wal"]
+
+
+def test_another_name_of_a_database_that_is_left_out_is_saved_as_a_file(guarded: SessionDisk) -> None:
+    kept = guarded.home / "kept"
+    (kept / "a.db").write_text("pages")
+    os.link(kept / "a.db", kept / "b.db")
+    (kept / "a.db-wal").write_text(KEY)
+
+    guarded.save()
+    there = guarded.another("there")
+    there.restore(guarded.head)
+
+    assert saved_paths(guarded) == ["kept", "kept/b.db"]
+    assert (there.home / "kept" / "b.db").read_text() == "pages"
 
 
 def test_a_large_file_of_the_workspace_is_saved_complete(guarded: SessionDisk) -> None:
