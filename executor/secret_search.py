@@ -13,7 +13,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, urlsplit
 
 import re2
 
@@ -23,8 +23,26 @@ _MEMORY = 64 << 20
 """Bytes that the search program may use. Beyond them RE2 runs without a cache of states, still in linear time."""
 _LINE_END = re.compile(rb"[\r\n]")
 
+_FEWEST_CHARACTERS = 6
+"""Different characters of a value that may be a secret. Keys have more; fillers such as `xxxxxxxx` do not."""
+
 SecretSpan = tuple[int, int]
 """The first byte of a found value, and the byte after its last."""
+
+
+def is_plausible(value: str | None) -> bool:
+    """Tell whether a value of which nothing is said may be a secret: not a web address that holds no login, query or
+    fragment, and not a filler of few characters."""
+    return value is None or (len(set(value)) >= _FEWEST_CHARACTERS and not _is_plain_address(value))
+
+
+def _is_plain_address(value: str) -> bool:
+    try:
+        address = urlsplit(value)
+    except ValueError:
+        return False
+    is_web = address.scheme in ("http", "https") and bool(address.netloc)
+    return is_web and not ("@" in address.netloc or address.query or address.fragment)
 
 
 class SecretSearch:

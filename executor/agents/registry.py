@@ -28,6 +28,7 @@ from executor.agents.provider import (
     Variable,
 )
 from executor.agents.totals import TOTALS_FILE
+from executor.secret_search import is_plausible
 from schema.errors import RunyardError
 from schema.options import provider_options
 
@@ -111,7 +112,7 @@ class _VariableEntry(_Entry):
     value: str | None = None
     from_env: VariableName | None = None
     secret_file: Path | None = None
-    secret: bool = True
+    secret: bool | None = None
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
@@ -121,6 +122,8 @@ class _VariableEntry(_Entry):
 
 
 class _SecretEntry(_VariableEntry):
+    secret: bool | None = True
+
     @model_validator(mode="after")
     def _is_elsewhere(self) -> Self:
         if self.value is not None or not self.secret:
@@ -238,7 +241,8 @@ def _variable(name: str, entry: _VariableEntry, base: Path, environment: Mapping
     if entry.secret_file is not None:
         return Variable(name=name, secret_file=base / entry.secret_file.expanduser(), secret=True)
     if entry.from_env is not None:
-        return Variable(name=name, value=environment.get(entry.from_env), secret=entry.secret)
+        value = environment.get(entry.from_env)
+        return Variable(name=name, value=value, secret=is_plausible(value) if entry.secret is None else entry.secret)
     return Variable(name=name, value=_filled(entry.value or ""))
 
 

@@ -65,6 +65,42 @@ LOST = { secret_file = "no-such-file" }
     }
 
 
+@pytest.mark.parametrize(
+    "value, said, expected",
+    [
+        ("https://gateway.example/v1", "", False),
+        ("HTTP://127.0.0.1:1234/v1", "", False),
+        ("xxxxxxxxxxxx", "", False),
+        ("https://user:sesame@gateway.example", "", True),
+        ("https://token@gateway.example", "", True),
+        ("https://gateway.example/v1?key=sesame", "", True),
+        ("https://[gateway", "", True),
+        ("https:sk-abcdefgh", "", True),
+        ("sk-abcdefgh", "", True),
+        ("https://hooks.example/T0/B0/key", ", secret = true", True),
+        ("sk-abcdefgh", ", secret = false", False),
+    ],
+)
+def test_an_address_or_a_filler_from_the_environment_is_no_secret_unless_it_is_said(
+    tmp_path: Path,
+    value: str,
+    said: str,
+    expected: bool,  # noqa: FBT001 - a case of the table
+) -> None:
+    text = f'[providers.a]\ncommand = "x"\nenvironment.K = {{ from_env = "K"{said} }}\n'
+
+    assert load(tmp_path, text, K=value)["a"].secrets() == ([value] if expected else [])
+
+
+def test_an_address_in_a_secret_file_or_among_the_secrets_of_apps_is_a_secret(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("https://hooks.example/key")
+    text = '[providers.a]\ncommand = "x"\nenvironment.K = { secret_file = "key" }\n[secrets.hook]\nfrom_env = "HOOK"\n'
+
+    secrets = load(tmp_path, text, HOOK="https://hooks.example/of-app")["a"].secrets()
+
+    assert secrets == ["https://hooks.example/key", "https://hooks.example/of-app"]
+
+
 def test_secrets_are_not_shown(tmp_path: Path) -> None:
     text = '[providers.a]\ncommand = "x"\nenvironment.K = { from_env = "K" }\n'
 
