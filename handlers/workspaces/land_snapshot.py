@@ -9,12 +9,15 @@ from uuid import UUID
 from schema.errors import Unavailable
 from schema.sql import Conn, execute, fetch_one, jsonb
 from schema.wire import Json
-from schema.workspace_api import LEFT_OUT_OF_HOME, SyncReceipt
+from schema.workspace_api import FOUND_IN_FILE, LEFT_OUT_OF_HOME, SyncReceipt
 
 if TYPE_CHECKING:
     from handlers.workspaces.sync import BegunSync
 
 SKIPPED_KEPT = 100
+SECRETS_KEPT = 1000
+"""As many as a receipt names. The session is warned of each file once, so none of these may be forgotten."""
+_OF_SECRETS = (LEFT_OUT_OF_HOME, FOUND_IN_FILE)
 
 
 @dataclass(frozen=True)
@@ -33,15 +36,15 @@ def as_end(conn: Conn, begun: BegunSync, run_id: UUID) -> BegunSync:
 def land_snapshot(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> UUID:
     """Return the snapshot with the synced state: a new one, or the head if nothing has changed."""
     if receipt.unchanged and begun.head is not None:
-        if begun.at_rest:
-            execute(
-                conn,
-                "confirm_snapshot",
-                id=begun.head.id,
-                session_id=begun.lease.session_id,
-                seq=begun.seq,
-                skipped=jsonb(_skipped(begun, receipt)),
-            )
+        execute(
+            conn,
+            "confirm_snapshot",
+            id=begun.head.id,
+            session_id=begun.lease.session_id,
+            at_rest=begun.at_rest,
+            seq=begun.seq,
+            skipped=jsonb(_skipped(begun, receipt)),
+        )
         return begun.head.id
     execute(
         conn,
@@ -65,9 +68,22 @@ def land_snapshot(conn: Conn, begun: BegunSync, receipt: SyncReceipt) -> UUID:
 
 
 def _skipped(begun: BegunSync, receipt: SyncReceipt) -> list[Json]:
-    """Return the paths that the snapshot lacks. A save beside a live agent does not read its home: the files that the
-    last save left out there are kept."""
-    skipped = [path.to_json() for path in receipt.skipped[:SKIPPED_KEPT]]
-    if not begun.at_rest and begun.head is not None:
-        skipped += [path for path in begun.head.skipped if path["reason"] == LEFT_OUT_OF_HOME]
-    return skipped[:SKIPPED_KEPT]
+    """Return the paths that the snapshot lacks, those with secrets first, and what still holds of the last list."""
+    told = [path.to_json() for path in receipt.skipped]
+    known = {(path.path, path.reason) for path in receipt.skipped}
+    earlier = begun.head.skipped if begun.head is not None else []
+    told += [
+        path
+        for path in earlier
+        if _was_not_read(path["reason"], begun, receipt) and (path["path"], path["reason"]) not in known
+    ]
+    secrets = [path for path in told if path["reason"] in _OF_SECRETS]
+    others = [path for path in told if path["reason"] not in _OF_SECRETS]
+    return secrets[:SECRETS_KEPT] + others[: max(0, SKIPPED_KEPT - len(secrets))]
+
+
+def _was_not_read(reason: str, begun: BegunSync, receipt: SyncReceipt) -> bool:
+    """Tell whether a file with a secret may be missing in the receipt only because the save did not read it.
+
+    A save beside a live agent does not read its home. An unchanged file of the workspace is not read again."""
+    return (reason == LEFT_OUT_OF_HOME and not begun.at_rest) or (reason == FOUND_IN_FILE and receipt.unchanged)

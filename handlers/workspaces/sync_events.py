@@ -53,9 +53,10 @@ def log_synced(
 
 
 def log_secrets(conn: Conn, session_id: UUID, receipt: SyncReceipt, *, known: Sequence[Json]) -> None:
-    """Warn of files with secret values, once for each of the home's files. `known` are the paths that the last snapshot
-    lacks."""
-    named = [path for path in receipt.skipped if path.reason in _SECRETS and path.to_json() not in known]
+    """Warn of files with secret values, once for each. `known` are the paths that the last snapshot lacks or warned
+    of."""
+    warned = {(path["path"], path["reason"]) for path in known}
+    named = [path for path in receipt.skipped if path.reason in _SECRETS and (path.path, path.reason) not in warned]
     for reason, (code, sentence) in _SECRETS.items():
         paths = [repr(path.path) for path in named if path.reason == reason]
         if paths:

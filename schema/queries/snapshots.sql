@@ -173,9 +173,11 @@ WHERE session_id = %(session_id)s;
 SELECT span.last_seq AS seq FROM run_spans AS span WHERE span.session_id = %(session_id)s AND span.run_id = %(run_id)s;
 
 -- name: confirm_snapshot
--- A later scan without a live agent found exactly this state again.
+-- A later scan found exactly this state again. Only one without a live agent (`at_rest`) proves it as of `seq`.
 UPDATE snapshots
-SET seq = GREATEST(seq, %(seq)s), at_rest = true, skipped = %(skipped)s
+SET seq = CASE WHEN %(at_rest)s THEN GREATEST(seq, %(seq)s) ELSE seq END,
+    at_rest = at_rest OR %(at_rest)s,
+    skipped = %(skipped)s
 WHERE id = %(id)s AND session_id = %(session_id)s;
 
 -- name: record_synced

@@ -74,3 +74,27 @@ def test_many_files_are_counted(context: TaskContext, session: Session, saver: S
 
     [(_, message)] = warnings(session)
     assert message.endswith("'f8', 'f9', 2 more.")
+
+
+def test_more_than_a_hundred_files_are_named_once(context: TaskContext, session: Session, saver: Saver) -> None:
+    many = [{**IN_HOME, "path": f".codex/sessions/{number}.jsonl"} for number in range(150)]
+    skipping(saver, *many)
+    for content in ("abc", "xyz", "xyz"):
+        saver.files = contents(content)
+        session.run()
+        assert save_all(context, session) == ["saved"]
+
+    [(code, message)] = warnings(session)
+    assert (code, message.endswith(", 140 more.")) == ("secret_in_home", True)
+
+
+def test_a_file_of_the_workspace_is_named_once_although_a_save_between_did_not_read_it(
+    context: TaskContext, session: Session, saver: Saver
+) -> None:
+    saver.files = contents("abc")
+    for found in ([IN_WORKSPACE], [], [IN_WORKSPACE]):
+        skipping(saver, *found)
+        session.run()
+        assert save_all(context, session) == ["saved"]
+
+    assert [code for code, _ in warnings(session)] == ["secret_in_workspace"]
