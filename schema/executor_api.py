@@ -66,7 +66,7 @@ class CarriedAnswer(Wire):
 
 
 class Handover(Wire):
-    """The conversation with other providers since this provider's last turn, for an agent that missed it.
+    """The runs of the session that an agent has missed: other providers' since its last turn, or all.
 
     `text` is labelled as such and precedes the prompt. `tokens` is an estimate; `left_out` counts runs that did not
     fit.
@@ -92,7 +92,8 @@ class StartRun(Wire):
 
     `must_ask`: a rule of the run denies or asks, so nothing may keep a call from being asked, whatever the mode.
     `todos` are the session's current groups, so that their ids stay. `cut_off` names tool calls of the attempt before
-    that never ended, for the agent that resumes. `ignore` are patterns of workspace paths that no save holds.
+    that never ended, for the agent that resumes. `handover_if_lost` replaces `handover` when the agent cannot resume.
+    `ignore` are patterns of workspace paths that no save holds.
     """
 
     run_id: UUID
@@ -109,6 +110,7 @@ class StartRun(Wire):
     answers: list[CarriedAnswer] = Field(default_factory=list)
     todos: list[TodoUpdate] = Field(default_factory=list)
     handover: Handover | None = None
+    handover_if_lost: Handover | None = None
     cut_off: list[str] = Field(default_factory=list)
     attachments: list[Attachment] = Field(default_factory=list)
     ignore: list[str] = Field(default_factory=list)

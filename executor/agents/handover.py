@@ -11,6 +11,7 @@ from collections.abc import Collection
 from acp import text_block
 
 from executor.agents.attachments import Block, attachment_blocks
+from executor.agents.open_session import OpenSession
 from executor.agents.provider import Dialect
 from executor.agents.turn import Listener, Turn
 from schema.events import ConversationHandedOver, RunWarning
@@ -25,17 +26,18 @@ def is_slashed(prompt: str) -> bool:
 
 
 async def first_message(
-    turn: Turn, listener: Listener, *, takes_images: bool, commands: Collection[str], dialect: Dialect
+    turn: Turn, listener: Listener, opened: OpenSession, *, commands: Collection[str], dialect: Dialect
 ) -> list[Block]:
     """Return the blocks of the first message, the prompt last. A handover and a command are also recorded as events.
 
     `commands` are the names of the agent's own commands, without the slash.
     """
-    attached = await asyncio.to_thread(attachment_blocks, turn, takes_images=takes_images)
+    attached = await asyncio.to_thread(attachment_blocks, turn, takes_images=opened.takes_images)
     prompt = text_block(turn.run.prompt)
-    if turn.run.handover is not None:
-        listener.say("conversation.handed_over", _handed_over(turn.run.handover))
-        return [text_block(turn.run.handover.text), *attached, prompt]
+    handover = turn.run.handover if opened.resumed else turn.run.handover_if_lost or turn.run.handover
+    if handover is not None:
+        listener.say("conversation.handed_over", _handed_over(handover))
+        return [text_block(handover.text), *attached, prompt]
     if attached or not is_slashed(turn.run.prompt):
         return [*attached, prompt]
     return [*_before_slash(turn.run.prompt, listener, commands, dialect), prompt]

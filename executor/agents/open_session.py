@@ -53,6 +53,7 @@ async def open_session(
     settings: RunSettings,
     authenticate: str | None,
     earlier_id: str | None,
+    is_told_if_lost: bool,
     warn: Warn,
 ) -> OpenSession:
     """Initialize, sign in if configured, start or resume a session, set model and mode. Raises TurnFailed."""
@@ -60,7 +61,15 @@ async def open_session(
     if authenticate:
         await _or_fail(connection.authenticate(authenticate), "login_missing", "could not be signed in")
     capabilities = hello.agent_capabilities or AgentCapabilities()
-    resumed = await _resume(connection, capabilities, cwd=cwd, settings=settings, earlier_id=earlier_id, warn=warn)
+    resumed = await _resume(
+        connection,
+        capabilities,
+        cwd=cwd,
+        settings=settings,
+        earlier_id=earlier_id,
+        is_told_if_lost=is_told_if_lost,
+        warn=warn,
+    )
     begun: Begun = resumed or await _begin(connection, cwd, settings)
     session_id = begun.session_id if isinstance(begun, NewSessionResponse) else str(earlier_id)
     if settings.title is not None and resumed is None:
@@ -104,6 +113,7 @@ async def _resume(
     cwd: Path,
     settings: RunSettings,
     earlier_id: str | None,
+    is_told_if_lost: bool,
     warn: Warn,
 ) -> ResumeSessionResponse | LoadSessionResponse | None:
     """Resume the earlier conversation. Return None, with a warning, when the agent cannot; None when there is none."""
@@ -121,7 +131,8 @@ async def _resume(
         if looks_like_login(error):
             raise TurnFailed("login_missing", f"The agent is not signed in: {error_text(error)}") from None
         why = f"The agent could not resume the earlier conversation ({error_text(error)})"
-    warn("resume_unavailable", f"{why}. It starts a new one and remembers nothing from before.")
+    then = "is told what the log has of the earlier runs" if is_told_if_lost else "remembers nothing from before"
+    warn("resume_unavailable", f"{why}. It starts a new one and {then}.")
     return None
 
 

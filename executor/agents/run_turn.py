@@ -198,6 +198,7 @@ class _TurnDriver:
             settings=self._settings,
             authenticate=self._provider.authenticate,
             earlier_id=earlier_id,
+            is_told_if_lost=self._turn.run.handover_if_lost is not None,
             warn=self._warn,
         )
         try:
@@ -241,10 +242,8 @@ class _TurnDriver:
         if self._turn.continues:
             return [text_block(resume_prompt(self._turn))]
         commands = await self._client.own_commands() if is_slashed(self._turn.run.prompt) else None
-        images, dialect = opened.takes_images, self._provider.dialect
-        return await first_message(
-            self._turn, self._listener, takes_images=images, commands=commands or [], dialect=dialect
-        )
+        dialect = self._provider.dialect
+        return await first_message(self._turn, self._listener, opened, commands=commands or [], dialect=dialect)
 
     async def _prompt(self, opened: OpenSession, blocks: list[Block], *, is_internal: bool) -> PromptResponse:
         """Send a prompt and return the agent's answer. Raises TurnFailed when the agent or its model failed.

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from handlers.event_log import NewEvent, append, hold_session
 from handlers.runs.carried_answers import carry_answers
-from handlers.runs.handover import UnseenRun, unseen_runs
+from handlers.runs.handover import UnseenRun, runs_of_lost_conversation, unseen_runs
 from handlers.runs.limits import NO_LIMITS, RunLimits, is_throttled, start_next_throttled, waits_for_host
 from handlers.runs.parking import cut_off_calls
 from handlers.runs.settle import RetryPolicy, fail, finish, retry_or_fail
@@ -28,7 +28,8 @@ WorkerOutcome = Literal["dispatched", "superseded"]
 class Claimed:
     """A run claimed by a job. `worker` is its row at the claim: an active worker is not stopped while the run lives.
     `resume` names the agent's conversation to continue; `answers` were given while no agent was there; `todos` are the
-    session's lists; `unseen` are runs to hand over to the agent."""
+    session's lists; `unseen` are runs to hand over to the agent, `if_lost` those for an agent that
+    cannot resume."""
 
     run: RunRow
     worker: WorkerRow | None
@@ -37,6 +38,7 @@ class Claimed:
     answers: list[CarriedAnswer]
     todos: list[TodoUpdate]
     unseen: list[UnseenRun]
+    if_lost: list[UnseenRun]
     cut_off: list[str]
 
 
@@ -88,6 +90,7 @@ def claim_run(
         carry_answers(conn, claimed),
         known_todos(conn, claimed.session_id),
         unseen_runs(conn, claimed, resume),
+        runs_of_lost_conversation(conn, claimed, resume),
         cut_off_calls(conn, run_id, attempt=claimed.attempt - 1) if resume and resume.continuing else [],
     )
 

@@ -10,7 +10,7 @@ from handlers.runs.handover_text import BYTES_PER_TOKEN, Did, OpenTodo, PastRun,
 from handlers.runs.todos import todos_of_session
 from schema.executor_api import Handover, Resume
 from schema.rows import RunRow
-from schema.sql import Conn, fetch_all, fetch_the
+from schema.sql import Conn, fetch_all, fetch_the, fetch_value
 
 PAGE = 200
 LAST = 2**63 - 1
@@ -47,6 +47,16 @@ def unseen_runs(conn: Conn, run: RunRow, resume: Resume | None) -> list[UnseenRu
         return []
     unseen = fetch_all(conn, "unseen_runs", UnseenRun, run_id=run.id, begins_anew=resume is None)
     return unseen if any(unseen_run.bound or unseen_run.provider != run.provider for unseen_run in unseen) else []
+
+
+def runs_of_lost_conversation(conn: Conn, run: RunRow, resume: Resume | None) -> list[UnseenRun]:
+    """Return all earlier runs, newest first, if a save left out files that the agent may need to resume.
+
+    Returns nothing when every file of its home is saved, and for a run that resumes nothing or continues.
+    """
+    if resume is None or resume.continuing or not fetch_value(conn, "home_lacks_files", session_id=run.session_id):
+        return []
+    return fetch_all(conn, "unseen_runs", UnseenRun, run_id=run.id, begins_anew=True)
 
 
 def hand_over(conn: Conn, run: RunRow, unseen: Sequence[UnseenRun], *, max_tokens: int) -> Handover:

@@ -6,6 +6,7 @@ The job settles a failure before the dispatch: it requeues the run, or fails it 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 from uuid import UUID
@@ -14,7 +15,7 @@ import structlog
 
 from handlers.human_loop.approval_rules import some_rule_restricts
 from handlers.runs.claim import Claimed, abandon, claim_run, record_dispatched, refuse, requeue
-from handlers.runs.handover import hand_over
+from handlers.runs.handover import UnseenRun, hand_over
 from handlers.runs.limits import start_missed_throttled
 from handlers.runs.settle import RetryPolicy, has_attempts_left
 from handlers.workspaces.uploads import attachments_of
@@ -141,7 +142,8 @@ def _start_request(context: TaskContext, claimed: Claimed) -> StartRun:
         resume=claimed.resume,
         answers=claimed.answers,
         todos=claimed.todos,
-        handover=_handover(context, claimed),
+        handover=_handover(context, claimed.run, claimed.unseen),
+        handover_if_lost=_handover(context, claimed.run, claimed.if_lost),
         cut_off=claimed.cut_off,
         attachments=[
             Attachment(path=upload.path, mime_type=upload.mime_type, size=upload.size)
@@ -153,11 +155,11 @@ def _start_request(context: TaskContext, claimed: Claimed) -> StartRun:
     )
 
 
-def _handover(context: TaskContext, claimed: Claimed) -> Handover | None:
-    if not claimed.unseen:
+def _handover(context: TaskContext, run: RunRow, unseen: Sequence[UnseenRun]) -> Handover | None:
+    if not unseen:
         return None
     most = context.settings.handover_max_tokens
-    return context.database.transact(hand_over, claimed.run, claimed.unseen, max_tokens=most)
+    return context.database.transact(hand_over, run, unseen, max_tokens=most)
 
 
 def _start_when_free(context: TaskContext, endpoint: Endpoint, start: StartRun, trace: Trace) -> None:

@@ -24,6 +24,13 @@ WHERE other.session_id = mine.session_id
     )
 ORDER BY other.started_at DESC, other.id;
 
+-- name: home_lacks_files
+-- Whether the newest save left out files of the agent's home because they hold secrets. No row when it left out none.
+SELECT true
+FROM session_workers AS worker
+JOIN snapshots AS head ON head.id = worker.head_snapshot
+WHERE worker.session_id = %(session_id)s AND head.skipped @> '[{"reason": "secret_left_out"}]';
+
 -- name: words_and_deeds_before
 -- A run's agent messages (without thoughts) and tool calls, newest first.
 SELECT

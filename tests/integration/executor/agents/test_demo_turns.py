@@ -130,6 +130,27 @@ def test_what_is_handed_over_is_told_and_not_obeyed(demo: Provider, folders: Ses
     assert "old.txt" in kept.read_text()
 
 
+def test_an_agent_that_lost_its_conversation_is_told_all_of_it(demo: Provider, folders: SessionFolders) -> None:
+    meanwhile = Handover(providers=["codex"], text="The user to codex: two", runs=1, left_out=0, tokens=5)
+    whole = Handover(providers=["demo", "codex"], text="The user to demo: one", runs=2, left_out=0, tokens=9)
+
+    took = folders.take(demo, "hello", mode="auto", resume="lost", handover=meanwhile, handover_if_lost=whole)
+
+    assert took.of("conversation.handed_over") == [{"from": ["demo", "codex"], "runs": 2, "leftOut": 0, "tokens": 9}]
+    [kept] = (folders.folder / "home").rglob(f"{took.started['agentSessionId']}.json")
+    assert "The user to demo: one" in kept.read_text()
+    assert "is told what the log has of the earlier runs" in took.of("run.warning")[0]["message"]
+
+
+def test_an_agent_that_resumes_is_not_told_its_own_conversation_again(demo: Provider, folders: SessionFolders) -> None:
+    resume = folders.take(demo, "hello", mode="auto").started["agentSessionId"]
+    whole = Handover(providers=["demo"], text="The user to demo: hello", runs=1, left_out=0, tokens=9)
+
+    took = folders.take(demo, "hello", mode="auto", resume=resume, handover_if_lost=whole)
+
+    assert took.of("conversation.handed_over") == []
+
+
 def test_a_list_goes_on_where_the_run_before_left_it(demo: Provider, folders: SessionFolders) -> None:
     left = TodoUpdate.model_validate(folders.take(demo, "hello", mode="auto").of("todo.update")[-1])
 
