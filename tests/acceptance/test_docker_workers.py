@@ -227,7 +227,7 @@ def test_files_are_read_from_a_container_and_after_it_is_gone(inside: Talk) -> N
     assert [found["path"] for found in files(inside, "search", session_id, q="hello").json()["items"]] == ["hello.txt"]
     with zipfile.ZipFile(io.BytesIO(files(inside, "zip", session_id).content)) as archive:
         assert archive.read("hello.txt") == b"two\n"
-    runs = {"fromRunId": first_run, "toRunId": second[0]["runId"]}
+    runs = {"from": first_run, "to": second[0]["runId"]}
     assert "hello.txt" in [change["path"] for change in files(inside, "diff", session_id, **runs).json()["items"]]
     back = {"sessionId": session_id, "runId": first_run, "path": "hello.txt"}
     inside.http.post("/api/files/restore", json=back, timeout=90).raise_for_status()
