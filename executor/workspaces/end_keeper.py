@@ -59,7 +59,7 @@ class EndKeeper:
         self.is_keeping = True
         try:
             result = await self._read_end(run)
-            if result.receipt is not None:
+            if result.receipt is not None and self.ends.unsaved == run:  # else a save beside has read it meanwhile
                 self.ends.add(run.run_id)
         except RunyardError as error:
             result = SnapshotterResult(code=error.problem_code, error=error.detail)

@@ -14,7 +14,9 @@ FOLDER = "run-ends"
 UNSAVED_RUN = "unsaved-run.json"
 NEW = "new"
 MOST_BYTES = 8 << 30
-"""All kept ends of a session together; at most half of what the disk has left."""
+"""All kept ends of a session together; at most half of what the disk has left beyond RESERVED_BYTES."""
+RESERVED_BYTES = 1 << 30
+"""Disk that kept ends leave to others, who may need it more: losing an end loses no work."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ class KeptEnds:
         """Return how many bytes the next end may take."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         taken = sum(end.path.stat().st_size for end in self._files())
-        return max(0, min(MOST_BYTES - taken, shutil.disk_usage(self._folder).free // 2))
+        free = shutil.disk_usage(self._folder).free - RESERVED_BYTES
+        return max(0, min(MOST_BYTES - taken, free // 2))
 
     def open_new(self) -> int:
         """Return a descriptor of a new file, which `add` makes the next kept end."""
