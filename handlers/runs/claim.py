@@ -69,14 +69,16 @@ def claim_run(
         return None
     if host_fault is not None and waits_for_host(conn, head, run_id, fault=host_fault):
         return None
-    is_limited = limits.are_set or head.concurrent_runs is not None
-    if is_limited and is_throttled(conn, head, fetch_the(conn, "run_by_id", RunRow, run_id=run_id), limits):
-        return None
+    is_limited, is_well = limits.are_set or head.concurrent_runs is not None, host_fault is None
+    if is_limited:
+        run = fetch_the(conn, "run_by_id", RunRow, run_id=run_id)
+        if is_throttled(conn, head, run, limits, host_is_well=is_well):
+            return None
     claimed = fetch_one(
         conn, "claim_run", RunRow, run_id=run_id, owner=owner, epoch=head.epoch, lock_seconds=lock_seconds
     )
     if is_limited or head.was_held:
-        start_next_throttled(conn, limits)
+        start_next_throttled(conn, limits, host_is_well=is_well)
     if claimed is None:
         return None
     manifest = read_runtime_manifest(head.manifest or {})

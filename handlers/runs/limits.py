@@ -49,14 +49,15 @@ class LimitCheck:
     next_run_id: UUID | None
 
 
-def is_throttled(conn: Conn, head: LogHead, run: RunRow, limits: RunLimits) -> bool:
+def is_throttled(conn: Conn, head: LogHead, run: RunRow, limits: RunLimits, *, host_is_well: bool = True) -> bool:
     """Return whether a limit throttles the run; if so, record it and enqueue the run that may start instead.
 
+    A run that waits for the host goes before no other run until the host is well.
     The caller has locked the session, and claims the run if False. This call takes a lock until the transaction ends;
     after it, wait for no session.
     """
     fetch_value(conn, "lock_run_limits")
-    turn = _turn(conn, limits, run_id=run.id)
+    turn = _turn(conn, limits, run_id=run.id, host_is_well=host_is_well)
     if turn.held_by is None:
         return False
     if fetch_value(conn, "throttle_run", run_id=run.id, held_by=turn.held_by):
@@ -82,9 +83,9 @@ def waits_for_host(conn: Conn, head: LogHead, run_id: UUID, *, fault: str) -> bo
     return True
 
 
-def start_next_throttled(conn: Conn, limits: RunLimits) -> None:
+def start_next_throttled(conn: Conn, limits: RunLimits, *, host_is_well: bool = True) -> None:
     """Enqueue the throttled run that may start now, if there is one."""
-    turn = _turn(conn, limits, run_id=None)
+    turn = _turn(conn, limits, run_id=None, host_is_well=host_is_well)
     if turn.next_run_id is not None:
         defer_run(conn, turn.next_run_id)
 
@@ -114,6 +115,6 @@ def held_position(conn: Conn, run_id: UUID) -> int:
     return before
 
 
-def _turn(conn: Conn, limits: RunLimits, *, run_id: UUID | None) -> LimitCheck:
+def _turn(conn: Conn, limits: RunLimits, *, run_id: UUID | None, host_is_well: bool = True) -> LimitCheck:
     maxima = {"system": limits.system, "per_app": limits.per_app, "per_user": limits.per_user}
-    return fetch_the(conn, "check_run_limits", LimitCheck, run_id=run_id, **maxima)
+    return fetch_the(conn, "check_run_limits", LimitCheck, run_id=run_id, host_is_well=host_is_well, **maxima)

@@ -121,7 +121,8 @@ SELECT pg_advisory_xact_lock(hashtextextended('runyard run limits', 0));
 -- name: check_run_limits
 -- The limit that throttles the given run (if any), and the next throttled run that may start. A run may start when it is
 -- due, first in its session and within each limit (0 disables a limit). Users with the fewest live runs go first, then
--- runs throttled longest. Parked and bound runs do not count.
+-- runs throttled longest. Parked and bound runs do not count. While the host is not well, runs that wait for it go before
+-- no other run.
 WITH live AS MATERIALIZED (
     SELECT user_id, app_id FROM runs
     WHERE status IN ('starting', 'running', 'waiting', 'cancelling') AND NOT bound
@@ -131,7 +132,7 @@ WITH live AS MATERIALIZED (
     SELECT app_id, count(*) AS live FROM live GROUP BY app_id
 ), candidates AS (
     SELECT
-        runs.id, runs.user_id, runs.app_id, COALESCE(runs.held_since, now()) AS since,
+        runs.id, runs.user_id, runs.app_id, runs.held_by, COALESCE(runs.held_since, now()) AS since,
         COALESCE(of_users.live, 0) AS of_user, COALESCE(of_apps.live, 0) AS of_app,
         COALESCE((apps.limits ->> 'concurrentRuns')::int, %(per_app)s) AS per_app
     FROM runs
@@ -152,7 +153,7 @@ WITH live AS MATERIALIZED (
         )
 ), judged AS (
     SELECT
-        id, user_id, app_id, since, of_user, per_app,
+        id, user_id, app_id, held_by, since, of_user, per_app,
         CASE
             WHEN %(system)s > 0 AND (SELECT count(*) FROM live) >= %(system)s THEN 'system'
             WHEN per_app > 0 AND of_app >= per_app THEN 'app'
@@ -161,7 +162,9 @@ WITH live AS MATERIALIZED (
     FROM candidates
 ), others AS (
     SELECT id, user_id, app_id, since, of_user FROM judged
-    WHERE reached IS NULL AND id IS DISTINCT FROM %(run_id)s::uuid
+    WHERE reached IS NULL
+        AND id IS DISTINCT FROM %(run_id)s::uuid
+        AND (%(host_is_well)s::boolean OR held_by IS DISTINCT FROM 'host')
 )
 SELECT
     (

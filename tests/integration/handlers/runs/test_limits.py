@@ -259,11 +259,21 @@ def test_without_limits_nothing_is_locked(conn: Conn, people: list[Actor]) -> No
     assert locks == (0,)
 
 
-def take_while(conn: Conn, run_id: UUID, host_fault: str | None) -> Claimed | None:
+def take_while(conn: Conn, run_id: UUID, host_fault: str | None, *, limits: RunLimits = NO_LIMITS) -> Claimed | None:
     """What the run's job does on a host with this fault, its own row gone with it."""
     conn.execute("DELETE FROM procrastinate_jobs WHERE args ->> 'run_id' = %s", (str(run_id),))
     with conn.transaction():
-        return claim_run(conn, run_id, owner="test", lock_seconds=60, host_fault=host_fault)
+        return claim_run(conn, run_id, owner="test", lock_seconds=60, limits=limits, host_fault=host_fault)
+
+
+def has_worker(conn: Conn, run: RunRow) -> None:
+    """Give the run's session an active session worker."""
+    conn.execute(
+        "INSERT INTO session_workers (session_id, status, epoch, host, base_url) "
+        "VALUES (%s, 'active', 1, 'docker', 'http://127.0.0.1:1')",
+        (run.session_id,),
+    )
+    conn.commit()
 
 
 def test_a_run_waits_for_a_host_that_cannot_start_workers_and_no_attempt_is_burnt(conn: Conn, actor: Actor) -> None:
@@ -285,12 +295,7 @@ def test_a_run_waits_for_a_host_that_cannot_start_workers_and_no_attempt_is_burn
 
 def test_a_run_whose_worker_is_at_work_does_not_wait_for_the_host(conn: Conn, actor: Actor) -> None:
     run = start_for(conn, actor)
-    conn.execute(
-        "INSERT INTO session_workers (session_id, status, epoch, host, base_url) "
-        "VALUES (%s, 'active', 1, 'docker', 'http://127.0.0.1:1')",
-        (run.session_id,),
-    )
-    conn.commit()
+    has_worker(conn, run)
     assert take_while(conn, run.id, "The engine does not answer.") is not None
 
 
@@ -299,3 +304,19 @@ def test_a_run_behind_another_is_not_said_to_wait_for_the_host(conn: Conn, actor
     second = start_for(conn, actor, session_id=first.session_id)
     assert take_while(conn, second.id, "The engine does not answer.") is None
     assert held_by(conn, second.id) is None
+
+
+@pytest.mark.parametrize("limits", [RunLimits(system=50), RunLimits(per_app=50), RunLimits(per_user=50)])
+def test_a_run_that_waits_for_the_host_goes_before_no_run_that_needs_none(
+    conn: Conn, actor: Actor, limits: RunLimits
+) -> None:
+    waits, ready, next_ready = [start_for(conn, actor) for _ in range(3)]
+    has_worker(conn, ready)
+    assert take_while(conn, waits.id, "The engine does not answer.", limits=limits) is None
+    assert held_by(conn, waits.id) == "host"
+    assert take_while(conn, ready.id, "The engine does not answer.", limits=limits) is not None
+    assert jobs(conn, "execute_run", waits.id) == 0, "it would only be held again"
+    assert take_while(conn, next_ready.id, None, limits=limits) is None, (
+        "with the host well, the longest held goes first"
+    )
+    assert next_job(conn) == waits.id
