@@ -32,12 +32,20 @@ def answer_permission(request: HumanRequested, *, ask: Ask, screen: Screen) -> R
         reply = read_permission(ask(f"{question}: "), options)
         if reply is not None:
             return reply
-        screen.note(f"Type {', '.join(menu_letters(options))}, or the number of an option. n WHY tells the agent why.")
+        letters = ", ".join(menu_letters(options))
+        screen.note(f"Type only {letters}, or the number of an option. n WHY tells the agent why.")
 
 
 def read_permission(line: str, options: Sequence[PermissionOption]) -> Reply | None:
-    """Parse a decision; `n because ...` carries a reason. Return None for an unknown line."""
-    word, _, rest = line.strip().partition(" ")
+    """Parse a decision; `n because ...` carries a reason. Return None for an unknown line.
+
+    Nothing may follow any other decision: "yes but not there" and "A different approach" are sentences.
+    """
+    word, *reason = line.split(maxsplit=1) or [""]
+    if word.lower() in {"n", "no", "deny"}:
+        return Reply("deny", reason=reason[0].strip() if reason else None)
+    if reason:
+        return None
     if word.isdecimal() and 0 < int(word) <= len(options):
         return _reply_by_option(options[int(word) - 1])
     match word.lower():
@@ -45,8 +53,6 @@ def read_permission(line: str, options: Sequence[PermissionOption]) -> Reply | N
             return Reply("allow")
         case "a" | "always":
             return Reply("allow_always")
-        case "n" | "no" | "deny":
-            return Reply("deny", reason=rest.strip() or None)
         case "c" | "cancel":
             return Reply("cancel")
         case _:

@@ -34,6 +34,7 @@ LONGEST_PAUSE_SECONDS = 5.0
 LARGEST_FRAME_BYTES = 64 * 1024 * 1024
 TRIES = 4
 ANSWER_SECONDS = 30.0
+PASSING_STATUSES = frozenset({429, 500, 502, 503, 504})
 FINAL_CLOSINGS = {4401: "Your login has expired. Sign in again.", 4403: "You have no access to this session."}
 
 
@@ -42,10 +43,11 @@ class ChatError(Exception):
 
 
 class ApiRefused(ChatError):
-    """The API refused the request. `code` is the API's stable error code."""
+    """The API refused the request. `code` is its stable error code; `passes` says that a later try can succeed."""
 
-    def __init__(self, sentence: str, *, code: str) -> None:
+    def __init__(self, sentence: str, *, code: str, passes: bool = False) -> None:
         self.code = code
+        self.passes = passes
         super().__init__(sentence)
 
 
@@ -205,9 +207,10 @@ def refusal(status: int, body: bytes | bytearray) -> ApiRefused:
     try:
         problem = json.loads(body)
         sentence = problem.get("detail") or problem["title"]
-        return ApiRefused(str(sentence), code=str(problem.get("code", status)))
+        return ApiRefused(str(sentence), code=str(problem.get("code", status)), passes=status in PASSING_STATUSES)
     except (ValueError, KeyError, AttributeError):
-        return ApiRefused(f"The server answered with HTTP status {status}.", code=str(status))
+        sentence = f"The server answered with HTTP status {status}."
+        return ApiRefused(sentence, code=str(status), passes=status in PASSING_STATUSES)
 
 
 def follow(api: Api, session_id: UUID, *, after: int, notify: Callable[[str], None]) -> Iterator[Envelope | None]:
@@ -232,7 +235,7 @@ def follow(api: Api, session_id: UUID, *, after: int, notify: Callable[[str], No
                         after = envelope.seq
                         yield envelope
         except InvalidStatus as error:
-            if error.response.status_code not in {429, 500, 502, 503, 504}:
+            if error.response.status_code not in PASSING_STATUSES:
                 raise refusal(error.response.status_code, error.response.body or b"") from error
         except (ConnectionClosed, InvalidHandshake, OSError):
             pass

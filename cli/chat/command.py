@@ -10,8 +10,9 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -140,17 +141,30 @@ def converse(conversation: ChatSession, read: ReadPrompt) -> int:
     try:
         if conversation.prompt.session_id is not None:
             show_head(conversation.api, screen, conversation.prompt.session_id)
-        conversation.catch_up()
+        fault = attempt(conversation.catch_up, screen)
         while True:
             text = read_prompt(conversation, read)
             if text is None:
                 return leave(conversation)
-            try:
-                conversation.run(text)
-            except ChatError as error:
-                screen.note(str(error), style="red")
+            fault = fault and attempt(conversation.catch_up, screen)
+            fault = fault or attempt(partial(conversation.run, text), screen)
+            fault = fault and attempt(conversation.catch_up, screen, said=fault)
     except PersonLeft:
         return leave(conversation)
+
+
+def attempt(work: Callable[[], object], screen: Screen, *, said: str = "") -> str:
+    """Do the work. Say its ChatError unless it is `said`, and return its sentence; an empty string without one.
+
+    The chat catches up after an error: an unfinished run, whose request may be open, comes before the next prompt.
+    """
+    try:
+        work()
+    except ChatError as error:
+        if str(error) != said:
+            screen.note(str(error), style="red")
+        return str(error)
+    return ""
 
 
 def read_prompt(conversation: ChatSession, read: ReadPrompt) -> str | None:

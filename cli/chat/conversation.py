@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 import termios
+import time
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,13 +19,14 @@ from types import FrameType
 from uuid import UUID
 
 from cli.chat.answers import answer_alone, answer_permission, answer_question
-from cli.chat.client import Api, ApiRefused, ChatPrompt, Reply, follow
+from cli.chat.client import Api, ApiRefused, ChatPrompt, Reply, Unreachable, follow
 from cli.chat.history import say_how_to_return
 from cli.chat.screen import Screen
 from schema.events import Envelope, HumanRequested
 from schema.wire import Json
 
 Events = Iterator[Envelope | None]
+SEND_AGAIN_SECONDS = 2.0
 
 
 class PersonLeft(Exception):
@@ -65,6 +67,8 @@ class ChatSession:
     _open: dict[UUID, HumanRequested] = field(default_factory=dict)
     _ended: dict[UUID, str] = field(default_factory=dict)
     _asked: dict[UUID, Json] = field(default_factory=dict)
+    _unsent: dict[UUID, Reply] = field(default_factory=dict)
+    _send_at: float = 0.0
     _is_asking: bool = False
     _was_interrupted: bool = False
 
@@ -89,6 +93,7 @@ class ChatSession:
 
     def _watch(self, session_id: UUID, run_id: UUID, *, after: int) -> str:
         self._open.clear()
+        self._unsent.clear()
         self._is_asking = False
         with interrupts() as pressed:
             stopped = 0
@@ -132,30 +137,46 @@ class ChatSession:
             self._open.clear()
 
     def _answer_open(self, pressed: Pressed, events: Events) -> None:
-        """Answer the open requests.
-
-        When the API refuses an answer, ask the person again. Without a person, stop the run: it would wait for ever.
-        """
-        while self._open:
+        """Answer the open requests. Return early while a reply waits to be sent again: the caller follows the log."""
+        while self._open and (not self._unsent or time.monotonic() >= self._send_at):
             request = next(iter(self._open.values()))
             try:
-                reply = self._reply(request, pressed, events)
+                reply = self._unsent.get(request.request_id) or self._reply(request, pressed, events)
             except RequestSettled:
                 continue
-            self._open.pop(request.request_id, None)
             if reply is None:
+                self._open.pop(request.request_id, None)
                 return
-            try:
-                self.screen.answered(request.request_id)
-                self.api.reply(request.request_id, reply)
-            except ApiRefused as error:
-                self.screen.note(str(error), style="yellow")
-                if error.code == "already_answered":
-                    continue
+            self._send(request.request_id, reply, pressed)
+
+    def _send(self, request_id: UUID, reply: Reply, pressed: Pressed) -> None:
+        """Send a reply, and close the request. It stays open when the reply is sent later or the person asked again.
+
+        When the API refuses a reply without a person, stop the run: it would wait for ever.
+        """
+        self.screen.answered(request_id)
+        try:
+            self.api.reply(request_id, reply)
+        except (Unreachable, ApiRefused) as error:
+            if isinstance(error, Unreachable) or error.passes:
+                self._send_later(request_id, reply, why=str(error))
+                return
+            self.screen.note(str(error), style="yellow")
+            self._unsent.pop(request_id, None)
+            if error.code != "already_answered":
                 if not self.on_terminal or self.allow:
                     pressed.count += 1
-                    return
-                self._open = {request.request_id: request, **self._open}
+                    self._open.clear()
+                return
+        self._unsent.pop(request_id, None)
+        self._open.pop(request_id, None)
+
+    def _send_later(self, request_id: UUID, reply: Reply, *, why: str) -> None:
+        """Keep a reply for another try after SEND_AGAIN_SECONDS, and say so once."""
+        if request_id not in self._unsent:
+            self.screen.note(f"{why} The answer is kept and sent again.", style="yellow")
+        self._unsent[request_id] = reply
+        self._send_at = time.monotonic() + SEND_AGAIN_SECONDS
 
     def _reply(self, request: HumanRequested, pressed: Pressed, events: Events) -> Reply | None:
         """Return the person's reply; None after Ctrl-C, which stops the run and so closes its requests.
@@ -177,6 +198,7 @@ class ChatSession:
                 return input(question)
 
         try:
+            forget_typed()
             return answer(request, ask=ask, screen=self.screen)
         except (EOFError, termios.error):
             raise PersonLeft from None
@@ -217,6 +239,11 @@ class ChatSession:
             self._was_interrupted = False
             self.screen.show_question(self._asked[request_id])
             print(question, end="", flush=True)
+
+
+def forget_typed() -> None:
+    """Drop what was typed before a request is shown: it answers nothing that the person has seen."""
+    termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
 @contextmanager

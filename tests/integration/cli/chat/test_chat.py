@@ -78,8 +78,7 @@ def test_denied_permission_writes_nothing_and_the_turn_goes_on(chat: Chat, stack
 def test_question_is_answered_in_its_form(chat: Chat) -> None:
     terminal = chat("--provider", "demo", "--mode", "auto")
     terminal.type("ask: What is your name?\n")
-    terminal.wait_for("What is your name?")
-    terminal.wait_for(": ")
+    terminal.wait_for("What is your name? (required): ")
     terminal.type("Ada\n")
     terminal.wait_for("Ada")
     terminal.wait_for("succeeded")

@@ -65,6 +65,12 @@ def question(**properties: Json) -> HumanRequested:
         ("4", None),
         ("", None),
         ("maybe", None),
+        ("no because", Reply("deny", reason="because")),
+        ("yes but not there", None),
+        ("yes, and also the tests", None),
+        ("A different approach please", None),
+        ("c is the better language", None),
+        ("2 files are enough", None),
     ],
 )
 def test_line_becomes_a_decision(line: str, reply: Reply | None) -> None:
