@@ -53,10 +53,14 @@ class RunQueueEdited(RunMoved):
 
 
 class RunHeld(RunMoved):
-    """A limit on live runs holds the run back. `message` explains which."""
+    """A limit on live runs, or a host without workers, holds the run back. `message` explains which.
+
+    `attempt_given_back`: the host failed during this attempt, which counts against no maximum.
+    """
 
     held_by: str
     message: str
+    attempt_given_back: bool | None = None
 
 
 class RunRetrying(RunMoved):

@@ -12,7 +12,7 @@ from handlers.runs.carried_answers import carry_answers
 from handlers.runs.handover import UnseenRun, runs_of_lost_conversation, unseen_runs
 from handlers.runs.limits import NO_LIMITS, RunLimits, is_throttled, start_next_throttled, waits_for_host
 from handlers.runs.parking import cut_off_calls
-from handlers.runs.settle import RetryPolicy, fail, finish, retry_or_fail
+from handlers.runs.settle import RetryPolicy, fail, finish, retry_or_fail, wait_for_host
 from handlers.runs.todos import known_todos
 from schema.events import Reason, RunFinished, TodoUpdate
 from schema.executor_api import CarriedAnswer, Resume
@@ -115,6 +115,13 @@ def record_dispatched(conn: Conn, run: RunRow, *, lease_seconds: float) -> Worke
 def requeue(conn: Conn, run: RunRow, policy: RetryPolicy, *, code: str, message: str) -> bool:
     """Requeue a run that could not be started, or fail it. Return False if its claim does not stand any more."""
     return _settle_claim(conn, run, lambda current: retry_or_fail(conn, current, policy, code=code, message=message))
+
+
+def hold_for_host(conn: Conn, run: RunRow, policy: RetryPolicy, *, fault: str, code: str, message: str) -> bool:
+    """Requeue a run whose host failed, until the host is well. Return False if its claim does not stand any more."""
+    return _settle_claim(
+        conn, run, lambda current: wait_for_host(conn, current, policy, fault=fault, code=code, message=message)
+    )
 
 
 def refuse(conn: Conn, run: RunRow, *, code: str, message: str) -> bool:

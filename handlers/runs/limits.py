@@ -15,6 +15,7 @@ from handlers.enqueue import defer_run
 from handlers.event_log import append, run_event
 from schema.rows import LogHead, RunRow
 from schema.sql import Conn, execute, fetch_the, fetch_value
+from schema.wire import Json
 
 Limit = Literal["system", "app", "user"]
 HeldBy = Literal["system", "app", "user", "host"]
@@ -77,10 +78,14 @@ def waits_for_host(conn: Conn, head: LogHead, run_id: UUID, *, fault: str) -> bo
         return False
     if fetch_value(conn, "hold_for_host", run_id=run_id):
         run = fetch_the(conn, "run_by_id", RunRow, run_id=run_id)
-        message = f"No session worker can be started: {fault} The run starts when that is over."
-        data = {"status": "queued", "provider": run.provider, "heldBy": "host", "message": message}
-        append(conn, head, [run_event(run, "run.held", data)])
+        append(conn, head, [run_event(run, "run.held", host_hold(run, fault))])
     return True
+
+
+def host_hold(run: RunRow, fault: str) -> Json:
+    """Return the data of the event that a run waits for the host."""
+    message = f"No session worker can be started: {fault} The run starts when that is over."
+    return {"status": "queued", "provider": run.provider, "heldBy": "host", "message": message}
 
 
 def start_next_throttled(conn: Conn, limits: RunLimits, *, host_is_well: bool = True) -> None:
@@ -90,12 +95,12 @@ def start_next_throttled(conn: Conn, limits: RunLimits, *, host_is_well: bool = 
         defer_run(conn, turn.next_run_id)
 
 
-def start_missed_throttled(conn: Conn, limits: RunLimits) -> None:
+def start_missed_throttled(conn: Conn, limits: RunLimits, *, host_is_well: bool = True) -> None:
     """Do as `start_next_throttled`, unless the next run's job is queued already. A run can end at the moment in which
     another is throttled, and limits can be raised; this call covers both."""
     if not fetch_value(conn, "any_run_is_throttled"):
         return
-    turn = _turn(conn, limits, run_id=None)
+    turn = _turn(conn, limits, run_id=None, host_is_well=host_is_well)
     if turn.next_run_id is not None and not fetch_value(conn, "job_is_on_its_way", run_id=turn.next_run_id):
         defer_run(conn, turn.next_run_id)
 
@@ -115,6 +120,6 @@ def held_position(conn: Conn, run_id: UUID) -> int:
     return before
 
 
-def _turn(conn: Conn, limits: RunLimits, *, run_id: UUID | None, host_is_well: bool = True) -> LimitCheck:
+def _turn(conn: Conn, limits: RunLimits, *, run_id: UUID | None, host_is_well: bool) -> LimitCheck:
     maxima = {"system": limits.system, "per_app": limits.per_app, "per_user": limits.per_user}
     return fetch_the(conn, "check_run_limits", LimitCheck, run_id=run_id, host_is_well=host_is_well, **maxima)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from handlers.enqueue import defer_run
 from handlers.event_log import SYSTEM, NewEvent, run_event
+from handlers.runs.limits import host_hold
 from handlers.workspaces.sync import COALESCE_SECONDS, mark_dirty
 from schema.events import Cost, Reason, RunFinished, Usage
 from schema.rows import HumanRequestRow, RunRow
@@ -103,12 +104,29 @@ def retry_or_fail(
     return _requeue(conn, run, policy, code=code, message=message, taken=taken)
 
 
+def wait_for_host(
+    conn: Conn, run: RunRow, policy: RetryPolicy, *, fault: str, code: str, message: str
+) -> list[NewEvent]:
+    """Requeue a claimed run until the host can start session workers; `fault` says why it cannot.
+
+    The attempt counts against no maximum. A run that cannot continue, or is not first in its session any more, is
+    retried or failed.
+    """
+    if run.prompt_delivered and not can_go_on(conn, run):
+        return retry_or_fail(conn, run, policy, code=code, message=message)
+    released = _carry_on(conn, run, None)
+    mark_dirty(conn, run, within_seconds=COALESCE_SECONDS)
+    if not fetch_value(conn, "hold_claimed_for_host", run_id=run.id, error=message):
+        return [*released, *retry_or_fail(conn, run, policy, code=code, message=message)]
+    return [*released, run_event(run, "run.held", {**host_hold(run, fault), "attemptGivenBack": True})]
+
+
 def has_attempts_left(conn: Conn, run: RunRow) -> bool:
-    """Return whether another attempt is allowed. Resuming a parked run uses no attempt."""
+    """Return whether another attempt is allowed. Resuming a parked run uses no attempt, nor does a failed host."""
     if run.attempt < run.max_attempts:
         return True
-    parked: int = fetch_value(conn, "times_parked", run_id=run.id)
-    return run.attempt - parked < run.max_attempts
+    not_counted: int = fetch_value(conn, "attempts_not_counted", run_id=run.id)
+    return run.attempt - not_counted < run.max_attempts
 
 
 def can_go_on(conn: Conn, run: RunRow) -> bool:

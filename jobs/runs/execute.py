@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 
 from handlers.human_loop.approval_rules import some_rule_restricts
-from handlers.runs.claim import Claimed, abandon, claim_run, record_dispatched, refuse, requeue
+from handlers.runs.claim import Claimed, abandon, claim_run, hold_for_host, record_dispatched, refuse, requeue
 from handlers.runs.handover import UnseenRun, hand_over
 from handlers.runs.limits import start_missed_throttled
 from handlers.runs.settle import RetryPolicy, has_attempts_left
@@ -69,9 +69,9 @@ def execute_run(context: TaskContext, run_id: UUID) -> ExecuteOutcome:
 
 
 def start_throttled(context: TaskContext) -> None:
-    """Enqueue the throttled run that may start, while the host can start workers."""
-    if context.host_condition.fault() is None:
-        context.database.transact(start_missed_throttled, context.run_limits)
+    """Enqueue the throttled run that may start. Runs that wait for the host wait until it can start workers."""
+    is_well = context.host_condition.fault() is None
+    context.database.transact(start_missed_throttled, context.run_limits, host_is_well=is_well)
 
 
 def _start(context: TaskContext, claimed: Claimed) -> ExecuteOutcome:
@@ -79,8 +79,7 @@ def _start(context: TaskContext, claimed: Claimed) -> ExecuteOutcome:
     try:
         return _hand_over(context, claimed)
     except HostFailed as error:
-        context.host_condition.look_again()
-        return _requeued(context, run, code=error.problem_code, message=error.detail)
+        return _without_host(context, run, error)
     except RestoreIncomplete as error:
         return _without_workspace(context, run, error)
     except WorkspaceRefused as error:
@@ -189,6 +188,19 @@ def _after_error(context: TaskContext, run: RunRow, error: ExecutorError) -> Exe
         return "ended"
     pause = min(error.retry_after or 0, LONGEST_PAUSE_SECONDS)
     return _requeued(context, run, code="executor_unreachable", message=error.detail, pause_seconds=pause)
+
+
+def _without_host(context: TaskContext, run: RunRow, error: HostFailed) -> ExecuteOutcome:
+    """Requeue the run. While the host can start no worker at all, the run waits for it and uses no attempt."""
+    context.host_condition.look_again()
+    fault = context.host_condition.fault()
+    if fault is None:
+        return _requeued(context, run, code=error.problem_code, message=error.detail)
+    _log.warning("run.waits_for_host", code=error.problem_code, why=error.detail)
+    is_queued = context.database.transact(
+        hold_for_host, run, context.retry_policy, fault=fault, code=error.problem_code, message=error.detail
+    )
+    return "requeued" if is_queued else "superseded"
 
 
 def _without_workspace(context: TaskContext, run: RunRow, error: RestoreIncomplete) -> ExecuteOutcome:

@@ -218,6 +218,27 @@ WHERE id = %(run_id)s
     )
 RETURNING true;
 
+-- name: hold_claimed_for_host
+-- starting -> queued: the host failed before an executor had the run. No row when another run goes first in its session.
+UPDATE runs
+SET status = 'queued',
+    claimed_by = NULL,
+    lock_expires_at = NULL,
+    last_error = %(error)s,
+    next_attempt_at = now(),
+    held_by = 'host',
+    held_since = now()
+WHERE id = %(run_id)s
+    AND status = 'starting'
+    AND NOT EXISTS (
+        SELECT 1 FROM runs AS other
+        WHERE other.session_id = runs.session_id
+            AND other.id <> runs.id
+            AND other.finished_at IS NULL
+            AND (other.status <> 'queued' OR other.position < runs.position)
+    )
+RETURNING true;
+
 -- name: take_over_hold
 -- The session's new first run takes over the throttling of its former first run.
 WITH was AS (

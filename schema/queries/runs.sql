@@ -177,8 +177,12 @@ WHERE runs.id = %(run_id)s
     AND NOT EXISTS (SELECT 1 FROM session_logs WHERE run_id = %(run_id)s AND lease_expires_at IS NOT NULL)
     AND NOT EXISTS (SELECT 1 FROM human_requests WHERE run_id = %(run_id)s AND status = 'open');
 
--- name: times_parked
-SELECT count(*) FROM run_events WHERE run_id = %(run_id)s AND n IS NULL AND type = 'run.parked';
+-- name: attempts_not_counted
+-- Attempts after which the run was parked, and attempts that the host gave back.
+SELECT count(*) FROM run_events
+WHERE run_id = %(run_id)s
+    AND n IS NULL
+    AND (type = 'run.parked' OR (type = 'run.held' AND data ->> 'attemptGivenBack' = 'true'));
 
 -- name: record_usage
 UPDATE runs SET usage = %(usage)s WHERE id = %(run_id)s;
