@@ -31,6 +31,8 @@ CONTROL_PLANE_SECRETS = (
 CARRIED = "RUNYARD_SECRETS_FD"
 """Names the descriptor of the inherited file: a JSON object of values by name."""
 _LARGEST_FILE = 64 * 1024
+_SEALED = "_runyard_is_sealed"
+"""An attribute of `sys` once this process is sealed. It outlives a reload of modules, and no program inherits it."""
 
 
 class BadSecretFile(RunyardError):
@@ -52,8 +54,13 @@ def seal(names: Iterable[str]) -> None:
     """Take these secrets into memory, from the inherited file, from files, or by beginning the program again.
 
     Call it first at an entry point, before any thread or child, and before slow imports. Raises BadSecretFile.
+    A later call in the same process reads files alone: gunicorn reads its configuration again on SIGHUP.
     """
     names = tuple(names)
+    if hasattr(sys, _SEALED):  # beginning again would close the listeners and forget the children
+        load_secret_files(names)
+        return
+    setattr(sys, _SEALED, True)
     forbid_reading()
     carried = os.environ.pop(CARRIED, None)
     if carried is not None:

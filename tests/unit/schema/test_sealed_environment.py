@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,25 @@ def test_a_sealed_programs_environment_shows_no_secret_and_it_knows_them(tmp_pat
     done = told(SHOWN, KEY="value-of-key", OTHER_FILE=str(tmp_path / "other"))
 
     assert (done.stdout, done.stderr) == ("False value-of-key value of other kept\n", "")
+
+
+def test_a_sealed_program_that_seals_again_goes_on(tmp_path: Path) -> None:
+    """As on SIGHUP: the modules may be loaded anew, and the secrets stand in `os.environ` by now."""
+    again = """
+import sys
+
+del sys.modules["schema.sealed_environment"]
+from schema.sealed_environment import seal_or_exit
+seal_or_exit(["KEY", "OTHER"])
+"""
+    started = tmp_path / "started"
+    count = f"open({str(started)!r}, 'a').write('once ')\n"
+    limit = f"import sys\nif open({str(started)!r}).read().count('once') > 2: sys.exit('began again')\n"
+
+    done = told(count + limit + SHOWN + again + SHOWN, KEY="value-of-key")
+
+    assert done.stderr == ""
+    assert started.read_text() == "once once "  # at its start, and without the secret
 
 
 def test_a_secret_given_twice_ends_the_program_with_one_sentence(tmp_path: Path) -> None:
@@ -106,3 +126,22 @@ def test_a_program_that_is_replaced_hands_its_secrets_on(monkeypatch: pytest.Mon
     unseal(environ, ["KEY", "OTHER"])
 
     assert environ == {"KEY": "value-of-key", "OTHER_FILE": "/run/secrets/other"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [(["executor", "providers", "--json"], "EXECUTOR_AUTH_TOKEN"), (["jobs", "check-settings"], "DATABASE_URL")],
+)
+def test_a_program_seals_itself_before_slow_imports(arguments: list[str], name: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", *arguments],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "PROVIDERS_FILE": str(tmp_path / "none.toml"), name: "a-secret"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    imported = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines()]
+    assert imported.count("schema.sealed_environment") == 2, "the program begins again without its secret"
+    assert imported.count("pydantic") == 1

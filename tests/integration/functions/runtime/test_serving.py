@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,8 @@ from tests.integration.functions.conftest import (
     answer_json,
     environment,
     free_port,
+    is_ready,
+    wait_until,
 )
 from tests.structure.repository import ROOT
 
@@ -93,6 +96,22 @@ def test_a_server_ends_when_asked_and_leaves_nothing(serve: Serve) -> None:
     served = serve()
     served.process.terminate()
     assert served.process.wait(10) == 0
+
+
+def test_a_server_that_reads_its_configuration_again_keeps_listening(serve: Serve) -> None:
+    served = serve()
+    master = psutil.Process(served.process.pid)
+    (first,) = master.children()
+
+    master.send_signal(signal.SIGHUP)
+
+    wait_until(
+        lambda: len(master.children()) == 1 and master.children() != [first] and is_ready(served),
+        seconds=30,
+        what=lambda: served.log.read_text()[-4000:],
+    )
+    said = [str(line["message"]).split()[0] for line in served.log_lines()]
+    assert (said.count("Listening"), said.count("Handling")) == (1, 1)
 
 
 @pytest.mark.both_postgres
