@@ -8,21 +8,27 @@ optional. A spare exits when its standard input closes.
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import json
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
-from executor.process.settings import ExecutorSettings, ProviderSettings, read_settings
 from schema.agent_environment import variables_named
-from schema.errors import RunyardError
-from schema.logs import configure_logs
 from schema.sealed_environment import seal_or_exit
 
 EXECUTOR_SECRETS = ("EXECUTOR_AUTH_TOKEN",)
+
+if __name__ == "__main__":  # before slow imports: until then the environment is readable
+    seal_or_exit([*EXECUTOR_SECRETS, *variables_named(Path(os.environ.get("PROVIDERS_FILE") or "providers.toml"))])
+
+import asyncio
+import base64
+import json
+from functools import partial
+
+from executor.process.settings import ExecutorSettings, ProviderSettings, read_settings
+from schema.errors import RunyardError
+from schema.logs import configure_logs
+
 USAGE = "usage: python -m executor [--spare | providers --json]"
 
 
@@ -107,5 +113,4 @@ def print_providers() -> None:
 
 
 if __name__ == "__main__":
-    seal_or_exit([*EXECUTOR_SECRETS, *variables_named(Path(os.environ.get("PROVIDERS_FILE") or "providers.toml"))])
     sys.exit(main(sys.argv[1:]))
