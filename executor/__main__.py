@@ -15,10 +15,8 @@ from pathlib import Path
 from schema.agent_environment import variables_named
 from schema.sealed_environment import seal_or_exit
 
-EXECUTOR_SECRETS = ("EXECUTOR_AUTH_TOKEN",)
-
 if __name__ == "__main__":  # before slow imports: until then the environment is readable
-    seal_or_exit([*EXECUTOR_SECRETS, *variables_named(Path(os.environ.get("PROVIDERS_FILE") or "providers.toml"))])
+    seal_or_exit(["EXECUTOR_AUTH_TOKEN", *variables_named(Path(os.environ.get("PROVIDERS_FILE") or "providers.toml"))])
 
 import asyncio
 import base64

@@ -1,7 +1,7 @@
 """Start an agent so that neither its workspace nor its home decides what a person is asked.
 
-A run is guarded in mode `ask`, and in `auto` when a rule denies or asks, unless its app trusts its workspaces. What
-each agent is told holds for its pinned version; `make probe` proves it.
+A run is guarded in mode `ask`, in Codex's sandboxes that ask, and in `auto` when a rule denies or asks, unless its app
+trusts its workspaces. What each agent is told holds for its pinned version; `make probe` proves it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from executor.agents.git_settings import harmless_git
 from executor.agents.install import installed_program
 from executor.agents.node import find_node, run_by_node
 from executor.agents.provider import Dialect, Provider
-from executor.agents.provider_settings import RunSettings
+from executor.agents.provider_settings import RunSettings, asks
 from executor.agents.turn import Turn
 from executor.agents.untrusted_files import (
     found_in_workspace,
@@ -39,7 +39,7 @@ def is_guarded(turn: Turn, provider: Provider) -> bool:
     options = turn.run.options
     if options.trust_workspace or provider.dialect not in GUARDS:
         return False
-    return (options.mode or provider.mode) == "ask" or turn.run.must_ask
+    return asks(options, provider) or turn.run.must_ask
 
 
 def guarded(

@@ -85,6 +85,12 @@ CODEX_SANDBOXES = {
 """Codex's sandbox -> (the matching Runyard mode, the adapter's mode, which sets sandbox and approval)."""
 
 
+def asks(options: AppOptions, provider: Provider) -> bool:
+    """Tell whether the agent asks before it acts: by its mode, or by a sandbox of Codex, which sets the mode too."""
+    by_sandbox, _ = CODEX_SANDBOXES.get(options.sandbox or "", (None, None))
+    return "ask" in (options.mode or provider.mode, by_sandbox)
+
+
 def _codex(options: AppOptions, provider: Provider) -> RunSettings:
     """Pass further settings as config.toml entries, which the adapter merges for this run.
 

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import structlog
 
+from handlers.apps.apps import app_by_id
 from handlers.human_loop.approval_rules import some_rule_restricts
 from handlers.runs.claim import Claimed, abandon, claim_run, hold_for_host, record_dispatched, refuse, requeue
 from handlers.runs.handover import UnseenRun, hand_over
@@ -127,6 +128,7 @@ def _is_dispatched(conn: Conn, run: RunRow, *, lease_seconds: float) -> bool:
 
 def _start_request(context: TaskContext, claimed: Claimed) -> StartRun:
     run = claimed.run
+    options, must_ask = context.database.transact(_decided_now, run)
     return StartRun(
         run_id=run.id,
         session_id=run.session_id,
@@ -135,8 +137,8 @@ def _start_request(context: TaskContext, claimed: Claimed) -> StartRun:
         epoch=run.epoch or 1,
         provider=run.provider,
         prompt=run.prompt,
-        options=AppOptions.model_validate(run.options),
-        must_ask=context.database.transact(some_rule_restricts, run),
+        options=options,
+        must_ask=must_ask,
         timeout_seconds=run.timeout_seconds,
         resume=claimed.resume,
         answers=claimed.answers,
@@ -152,6 +154,15 @@ def _start_request(context: TaskContext, claimed: Claimed) -> StartRun:
         callback=callback_of(context, run.id, attempt=run.attempt),
         traceparent=run.traceparent,
     )
+
+
+def _decided_now(conn: Conn, run: RunRow) -> tuple[AppOptions, bool]:
+    """Return the run's options and whether a rule restricts it. An app that trusts no workspace by now ends its trust
+    in queued runs too."""
+    options = AppOptions.model_validate(run.options)
+    if options.trust_workspace and app_by_id(conn, run.app_id).options.get("trustWorkspace") is not True:
+        options = options.model_copy(update={"trust_workspace": False})
+    return options, some_rule_restricts(conn, run)
 
 
 def _handover(context: TaskContext, run: RunRow, unseen: Sequence[UnseenRun]) -> Handover | None:

@@ -11,6 +11,7 @@ import pytest
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
+from handlers.apps.apps import AppSettings, set_app
 from handlers.callbacks.receive import receive_callback
 from handlers.human_loop.reply import HumanReply as Answered
 from handlers.human_loop.reply import reply
@@ -60,6 +61,35 @@ def test_an_executor_has_the_run_with_all_that_it_needs(context: TaskContext, ru
     assert call.body["callback"]["url"].endswith(f"/api/runs/{run.id}/callbacks")
     assert call.body["callback"]["key"].startswith("whsec_")
     assert call.body["traceparent"] == run.traceparent
+
+
+@pytest.mark.parametrize("at_start", [True, False])
+def test_a_queued_run_is_trusted_only_while_its_app_trusts_workspaces(
+    context: TaskContext, runs: Runs, stand_in: StandIn, *, at_start: bool
+) -> None:
+    trust(runs, is_trusted=True)
+    run = runs.start("do it")
+    trust(runs, is_trusted=at_start)
+
+    assert execute_run(context, run.id) == "started"
+
+    assert stand_in.seen[-1].body["options"].get("trustWorkspace", False) is at_start
+
+
+def test_an_app_that_trusts_workspaces_later_does_not_free_queued_runs(
+    context: TaskContext, runs: Runs, stand_in: StandIn
+) -> None:
+    run = runs.start("do it")
+    trust(runs, is_trusted=True)
+
+    assert execute_run(context, run.id) == "started"
+
+    assert stand_in.seen[-1].body["options"].get("trustWorkspace", False) is False
+
+
+def trust(runs: Runs, *, is_trusted: bool) -> None:
+    with runs.conn.transaction():
+        set_app(runs.conn, "default", settings=AppSettings(options={"trustWorkspace": is_trusted}))
 
 
 def test_executors_of_others_are_never_due_for_anything(context: TaskContext, runs: Runs, stand_in: StandIn) -> None:
