@@ -102,6 +102,9 @@ class SlowHost:
     def name(self) -> str:
         return self.host.name
 
+    def fault(self) -> str | None:
+        return self.host.fault()
+
     def facts(self, session_id: UUID) -> HostFacts:
         return self.host.facts(session_id)
 
