@@ -40,7 +40,7 @@ from jobs.runs.fold_logs import fold_logs
 from jobs.runs.reconcile import look_after_executors, reclaim_runs
 from jobs.runs.stop_leavers import stop_leavers
 from jobs.runtime.claim_renewal import Claims
-from jobs.runtime.database import CONNECT, Away, JobDatabase, open_database, refuse_unfit_database
+from jobs.runtime.database import CONNECT, JobDatabase, open_database, refuse_unfit_database
 from jobs.runtime.executor_client import Endpoint, ExecutorClient, RetryRules
 from jobs.runtime.heartbeat import Heartbeat
 from jobs.runtime.settings import JobSettings
@@ -49,6 +49,7 @@ from jobs.workers.callbacks import CallbackRenewal
 from jobs.workers.parts import PartReports
 from jobs.workers.secret_key_check import check_secret_key
 from jobs.workspaces.sync import expire_orphaned_leases, save_due
+from schema.database_faults import is_outage
 from schema.settings import BadSetting
 
 GRACE_SECONDS = 10.0
@@ -288,13 +289,12 @@ async def _work_until(context: TaskContext, stop_requested: asyncio.Event) -> No
         await working
     except asyncio.CancelledError:
         return
-    except Away as error:
-        outages.tell(error)
     except Exception as error:  # noqa: BLE001 - the outermost loop: it continues after any error
-        if not isinstance(error.__cause__, Away):  # as procrastinate raises it
-            _log.exception("worker.failed")
+        cause = error if isinstance(error, psycopg.Error) else error.__cause__  # as procrastinate raises it
+        if isinstance(cause, Exception) and is_outage(cause):
+            outages.tell(cause)
         else:
-            outages.tell(error.__cause__)
+            _log.exception("worker.failed")
     else:
         _log.warning("worker.stopped_by_itself")
 

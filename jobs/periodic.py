@@ -17,8 +17,8 @@ from handlers.alarms import Limits, alarms
 from handlers.runs.reconcile import ReconcileLimits, orphaned_runs, part_seen
 from handlers.workers.rows import announce_presence
 from handlers.workspaces.sync import SyncLease, orphaned_sync_leases
-from jobs.runtime.database import CONNECT, Away, JobDatabase
-from schema.database_faults import cause_of
+from jobs.runtime.database import CONNECT, JobDatabase
+from schema.database_faults import cause_of, is_outage
 from schema.rows import RunRow
 from schema.sql import Conn
 
@@ -162,10 +162,10 @@ def _run_periodically(task: PeriodicTask, closing: threading.Event) -> None:
         try:
             task.run_once()
             has_succeeded = True
-        except Away as error:
-            outages.tell(error)
         except Exception as error:  # noqa: BLE001 - the outermost loop of a periodic task: it continues after any error
-            if has_succeeded or not isinstance(error, psycopg.Error):
+            if is_outage(error):
+                outages.tell(error)
+            elif has_succeeded or not isinstance(error, psycopg.Error):
                 _log.exception("periodic_task.failed", task=task.name)
-            has_succeeded = False
+            has_succeeded = has_succeeded and is_outage(error)
         closing.wait(task.every_seconds)

@@ -1,4 +1,4 @@
-"""Name the cause of a database's outage in a sentence that holds no address and no password."""
+"""Tell an outage of the database from other errors, and name its cause without any address or password."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from schema.sql import Conn
 AWAY = "The database does not answer."
 READ_ONLY = "The database is read-only: a writable server is waited for."
 BUSY = "The database takes no more connections (max_connections)."
+_OF_OUTAGES = ("08", "53", "57P01", "57P02", "57P03", "25006")
+"""What a SQLSTATE of an outage begins with: lost connections, no resources, shutdown or start, a read-only server."""
+BUSY_ERRORS = (errors.QueryCanceled, errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
+"""Errors of a statement that others were in the way of, or that took too long."""
 _BY_CLASS: tuple[tuple[type[psycopg.Error], str], ...] = (
     (errors.DiskFull, "The database's disk is full."),
     (errors.TooManyConnections, BUSY),
@@ -22,6 +26,9 @@ _BY_CLASS: tuple[tuple[type[psycopg.Error], str], ...] = (
     (errors.AdminShutdown, "The database was shut down."),
     (errors.OutOfMemory, "The database has no memory left."),
     (errors.QueryCanceled, "The database took too long."),
+    (errors.LockNotAvailable, "Other requests locked the rows for too long."),
+    (errors.DeadlockDetected, "Two requests waited for each other's rows, and the database ended one of them."),
+    (errors.SerializationFailure, "Another request changed the same rows at the same time."),
     (errors.InvalidAuthorizationSpecification, "The database refuses the login."),
     (errors.InvalidCatalogName, "The database named in DATABASE_URL does not exist."),
 )
@@ -55,6 +62,13 @@ class CausedConnection(psycopg.Connection[Any]):
         return connection
 
 
+def is_outage(error: Exception) -> bool:
+    """Return whether the database is away, full, starting, ending or read-only; False for a statement's own error."""
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        return True
+    return isinstance(error, psycopg.OperationalError) and (error.sqlstate or "08").startswith(_OF_OUTAGES)
+
+
 def cause_of(error: Exception) -> str:
     """Return what is wrong with the database, as a sentence."""
     if isinstance(error, PoolTimeout):
@@ -62,6 +76,8 @@ def cause_of(error: Exception) -> str:
     for class_, sentence in _BY_CLASS:
         if isinstance(error, class_):
             return sentence
+    if isinstance(error, psycopg.Error) and error.sqlstate and not is_outage(error):
+        return f"The database refused a statement (SQLSTATE {error.sqlstate})."
     text = str(error)
     return next((sentence for pattern, sentence in _BY_TEXT if re.search(pattern, text)), AWAY)
 

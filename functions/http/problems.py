@@ -18,7 +18,7 @@ from werkzeug.routing import WebsocketMismatch
 
 from functions.http.path_ids import has_malformed_id, methods_of_fixed_path
 from functions.http.tracing import current_trace_id
-from schema.database_faults import cause_of
+from schema.database_faults import BUSY_ERRORS, cause_of, is_outage
 from schema.errors import (
     Conflict,
     Forbidden,
@@ -80,8 +80,8 @@ def answer_with_problems(app: APIFlask) -> None:
     app.error_processor(_validation_problem)
     app.register_error_handler(HTTPException, _http_problem)
     app.register_error_handler(RunyardError, known_problem)
-    app.register_error_handler(OperationalError, _database_away)
-    app.register_error_handler(ReadOnlySqlTransaction, _database_away)
+    app.register_error_handler(OperationalError, _database_fault)
+    app.register_error_handler(ReadOnlySqlTransaction, _database_fault)
     app.register_error_handler(DataError, _unstorable)
     app.register_error_handler(Exception, _unexpected)
 
@@ -155,10 +155,16 @@ def _http_problem(error: HTTPException) -> Response | HTTPException:
     return problem(status, code=code, detail=error.description or error.name, headers=headers)
 
 
-def _database_away(error: OperationalError | ReadOnlySqlTransaction) -> Response:
+def _database_fault(error: OperationalError | ReadOnlySqlTransaction) -> Response:
     cause = cause_of(error)
-    _log.warning("the database did not answer; answering 503", why=cause, reason=type(error).__name__)
-    return problem(503, code="database_unavailable", detail=f"{cause} Try again shortly.")
+    if is_outage(error):
+        _log.warning("the database did not answer; answering 503", why=cause, reason=type(error).__name__)
+    else:
+        _log.error("the database ended a statement; answering 503", why=cause, exc_info=error)
+    detail = f"{cause} Try again shortly."
+    if isinstance(error, BUSY_ERRORS):
+        return problem(503, code="database_busy", detail=detail)
+    return problem(503, code="database_unavailable", detail=detail)
 
 
 def _unstorable(error: DataError) -> Response:
