@@ -6,9 +6,13 @@ so they overrule every file. They hold for all git commands of the agent, becaus
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import selectors
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +22,9 @@ from executor.process.account import AgentAccount
 
 MOST_SETTINGS = 500
 """Settings that start programs. A repository with more of them is refused."""
-LIST_SECONDS = 20.0
+LIST_SECONDS = 10.0
+MOST_BYTES = 4 * 1024 * 1024
+CHUNK_BYTES = 64 * 1024
 
 ALWAYS = {
     "core.fsmonitor": "false",
@@ -75,7 +81,8 @@ class GitSettings:
 
 
 def harmless_git(cwd: Path, environment: Mapping[str, str], account: AgentAccount) -> GitSettings:
-    """Read git's settings for the working folder. Raises TurnFailed `workspace_untrusted` for too many of them."""
+    """Read git's settings for the working folder. Raises TurnFailed `workspace_untrusted` for too many of
+    them, and when git cannot list them. It may wait for a slow disk: call it in a thread."""
     found = {key: value for key, value in _settings(cwd, environment, account) if not _is_lfs(key, value)}
     overruled = {key: harmless for key, value in found.items() if (harmless := _harmless(key, value)) is not None}
     if len(overruled) > MOST_SETTINGS:
@@ -109,22 +116,55 @@ def _settings(cwd: Path, environment: Mapping[str, str], account: AgentAccount) 
 
     `git config --list` starts no program. It runs under the agent's account, as a link may lead anywhere.
     """
-    git = shutil.which("git", path=environment.get("PATH"))
-    if git is None:
-        return []
-    listed = subprocess.run(
-        [git, "-C", str(cwd), "config", "--list", "--show-scope", "--null"],
-        cwd="/",
-        env=dict(environment),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=LIST_SECONDS,
-        check=False,
-        **account.of_children(),
-    )
-    texts = listed.stdout.decode("utf-8", "surrogateescape").split("\0")
+    listed = _told_by_git(cwd, environment, account, "config", "--list", "--show-scope", "--null")
+    texts = listed.decode("utf-8", "surrogateescape").split("\0")
     pairs = zip(texts[::2], texts[1::2], strict=False)
     return [_split(text) for scope, text in pairs if scope in OF_FILES]
+
+
+def _told_by_git(cwd: Path, environment: Mapping[str, str], account: AgentAccount, *arguments: str) -> bytes:
+    """Return what git prints; nothing without git. Raises TurnFailed `workspace_untrusted` when it does not end in
+    time, or prints too much: a file that it includes may be a pipe, or without an end."""
+    git = shutil.which("git", path=environment.get("PATH"))
+    if git is None:
+        return b""
+    try:
+        with subprocess.Popen(
+            [git, "-C", str(cwd), *arguments],
+            cwd="/",
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            **account.of_children(),
+        ) as process:
+            try:
+                return _read(process, seconds=LIST_SECONDS)
+            finally:
+                process.kill()
+    except OSError as error:
+        raise TurnFailed(
+            "workspace_untrusted",
+            f"Git's settings of {cwd} cannot be read: {error.strerror or error}. Correct the files that .git/config "
+            "and ~/.gitconfig include, or let an operator set trustWorkspace for the app.",
+        ) from None
+
+
+def _read(process: subprocess.Popen[bytes], *, seconds: float) -> bytes:
+    """Return the output until its end. Raises OSError when it is late or longer than MOST_BYTES."""
+    assert process.stdout is not None
+    deadline, parts, size = time.monotonic() + seconds, [], 0
+    with selectors.DefaultSelector() as ready:
+        ready.register(process.stdout, selectors.EVENT_READ)
+        while ready.select(max(0, deadline - time.monotonic())):
+            part = os.read(process.stdout.fileno(), CHUNK_BYTES)
+            size += len(part)
+            if not part:
+                return b"".join(parts)
+            if size > MOST_BYTES:
+                raise OSError(errno.EFBIG, f"they have more than {MOST_BYTES} bytes")
+            parts.append(part)
+    raise OSError(errno.ETIMEDOUT, f"git did not end in {seconds:.0f} seconds")
 
 
 def _split(text: str) -> tuple[str, str]:

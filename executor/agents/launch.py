@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sys
@@ -68,10 +69,33 @@ def folders_of(turn: Turn) -> AgentFolders:
     return AgentFolders(workspace_folder(turn), home, working_folder(turn))
 
 
-def prepare_folders(
-    provider: Provider, turn: Turn, settings: RunSettings, warn: Callable[[str, str], None]
-) -> RunSettings:
-    """Check the working folder, prepare the agent's home, and return the settings to start with. Raises TurnFailed."""
+class FolderPreparation:
+    """Prepare a turn's folders in a thread: git may wait for a file of the workspace, and the executor must not."""
+
+    def __init__(self, provider: Provider, turn: Turn, warn: Callable[[str, str], None]) -> None:
+        self._provider, self._turn, self._warn = provider, turn, warn
+        self._thread: asyncio.Future[tuple[RunSettings, str | None]] | None = None
+
+    async def run(self, settings: RunSettings) -> RunSettings:
+        """Return the settings to start with. Raises TurnFailed."""
+        work = asyncio.to_thread(prepare_folders, self._provider, self._turn, settings)
+        self._thread = asyncio.ensure_future(work)
+        prepared, ignored = await asyncio.shield(self._thread)
+        if ignored is not None:
+            self._warn("workspace_ignored", ignored)
+        return prepared
+
+    async def ended(self) -> None:
+        """Wait for the thread of a cancelled turn: no other turn may find it at work on these folders."""
+        if self._thread is not None:
+            await asyncio.wait({self._thread})
+
+
+def prepare_folders(provider: Provider, turn: Turn, settings: RunSettings) -> tuple[RunSettings, str | None]:
+    """Check the working folder and prepare the agent's home. Raises TurnFailed.
+
+    Return the settings to start with, and a warning of files that are ignored.
+    """
     contents = {file.path: _content(file) for file in provider.files}
     contents |= {path: text.encode() for path, text in settings.files.items()}
     folders = folders_of(turn)
@@ -83,10 +107,7 @@ def prepare_folders(
             cause = f"{error.filename or turn.home}: {error.strerror}"
             raise TurnFailed("home_unusable", f"The executor cannot prepare the agent's home: {cause}.") from None
     environment = environment_of(provider, turn, settings.environment)
-    settings, ignored = guarded(settings, turn, provider, folders=folders, environment=environment)
-    if ignored is not None:
-        warn("workspace_ignored", ignored)
-    return settings
+    return guarded(settings, turn, provider, folders=folders, environment=environment)
 
 
 def check_working_folder(folder: Path, workspace: Path) -> None:

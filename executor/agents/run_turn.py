@@ -29,7 +29,7 @@ from executor.agents.disk import disk_full, disk_is_full
 from executor.agents.failures import AUTH_REQUIRED, TurnFailed, answered_with_error
 from executor.agents.handover import first_message, is_slashed
 from executor.agents.install import ensure_installed
-from executor.agents.launch import command_of, environment_of, folders_of, prepare_folders
+from executor.agents.launch import FolderPreparation, command_of, environment_of, folders_of
 from executor.agents.masked_listener import MaskedListener, masked
 from executor.agents.model_failures import failure_of
 from executor.agents.open_session import OpenSession, open_session
@@ -101,6 +101,7 @@ class _TurnDriver:
         self._silence = Silence(self._begun, lambda: self._translation.has_open_calls or self._requests.has_open)
         self._translation.heard = self._silence.hear
         self._before = NOTHING
+        self._preparation = FolderPreparation(provider, turn, self._warn)
         self._agent: ConnectedAgent | None = None
         self._opened: OpenSession | None = None
         self._gracefully = False
@@ -142,6 +143,7 @@ class _TurnDriver:
 
     async def clean_up(self) -> None:
         """End the agent and every process that it started. Text that the agent says until then is late."""
+        await self._preparation.ended()
         for command in await self._end_agent(gracefully=self._gracefully):
             self._warn("process_ended", f"The agent left a process running, and Runyard ended it: {command}")
         self._client.late_until = 0.0
@@ -176,7 +178,7 @@ class _TurnDriver:
             raise TurnFailed("login_missing", reason)
         await ensure_installed(self._provider, self._provider.agents_dir, partial(self._warn, "agent_installing"))
         for _ in range(STARTS - 1):
-            self._settings = prepare_folders(self._provider, self._turn, self._settings, self._warn)
+            self._settings = await self._preparation.run(self._settings)
             try:
                 return await self._open()
             except TurnFailed as failed:

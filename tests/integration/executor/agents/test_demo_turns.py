@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import subprocess
+from dataclasses import replace
+
 import pytest
 
 from executor.agents.provider import Provider
@@ -170,3 +175,24 @@ def test_a_prompt_of_the_executors_own_is_never_shown(demo: Provider, folders: S
     assert "You were interrupted" not in interrupted.text() + later.text()
     assert "I remember 1 earlier prompts, the last was: say: I like zebras" in later.text()
     assert "You were interrupted" not in (folders.workspace / "notes.md").read_text()
+
+
+def test_a_workspace_that_keeps_git_waiting_keeps_nothing_else_waiting(demo: Provider, folders: SessionFolders) -> None:
+    folders.workspace.mkdir(parents=True)
+    pipe = folders.workspace / "pipe"
+    os.mkfifo(pipe)
+    for arguments in (["init", "-q"], ["config", "include.path", str(pipe)]):
+        subprocess.run(["git", *arguments], cwd=folders.workspace, check=True)
+    let_go: list[bool] = []
+
+    def let_git_go() -> bool:
+        """End git's reading, from the loop that would stand still."""
+        with contextlib.suppress(OSError):  # until git reads
+            os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+            let_go.append(True)
+        return False
+
+    took = folders.take(replace(demo, dialect="claude-code"), "say: hello", once=(let_git_go, lambda: None))
+
+    assert let_go
+    assert took.finished.status == "succeeded", took.finished

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from executor.agents import git_settings
 from executor.agents.failures import TurnFailed
 from executor.agents.git_settings import MOST_SETTINGS, harmless_git
 from executor.process.account import EXECUTOR_ACCOUNT
@@ -150,3 +151,41 @@ def test_outside_of_a_repository_the_lasting_settings_hold(tmp_path: Path, envir
 
     assert found.ignored == ()
     assert "core.hooksPath" in found.environment.values()
+
+
+def test_a_file_that_keeps_git_waiting_blocks_the_run(
+    repository: Path, environment: dict[str, str], git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git("config", "include.path", str(repository / "pipe"))
+    os.mkfifo(repository / "pipe")
+    monkeypatch.setattr(git_settings, "LIST_SECONDS", 0.2)
+
+    with pytest.raises(TurnFailed) as failed:
+        harmless_git(repository, environment, EXECUTOR_ACCOUNT)
+
+    assert failed.value.finished().status == "blocked"
+    assert f"{repository} cannot be read: git did not end" in failed.value.message
+    assert "trustWorkspace" in failed.value.message
+
+
+def test_settings_without_an_end_block_the_run(
+    repository: Path, environment: dict[str, str], git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git("config", "user.name", "x" * 2000)
+    monkeypatch.setattr(git_settings, "MOST_BYTES", 1000)
+
+    with pytest.raises(TurnFailed) as failed:
+        harmless_git(repository, environment, EXECUTOR_ACCOUNT)
+
+    assert failed.value.finished().status == "blocked"
+    assert "more than 1000 bytes" in failed.value.message
+
+
+def test_a_git_that_cannot_start_blocks_the_run(repository: Path, environment: dict[str, str]) -> None:
+    (repository / "git").write_text("no program")
+    (repository / "git").chmod(0o755)
+
+    with pytest.raises(TurnFailed) as failed:
+        harmless_git(repository, {**environment, "PATH": str(repository)}, EXECUTOR_ACCOUNT)
+
+    assert failed.value.finished().status == "blocked"
