@@ -37,6 +37,7 @@ def doctor(args: argparse.Namespace) -> int:
         environ = running_settings(data_dir, environ)
         try:
             gateway = worker_gateway(data_dir, environ)
+            shared = environment(data_dir, port=port_of(environ), environ=environ, gateway=gateway)
         except StartFailed as error:
             print(error)
             return 1
@@ -44,7 +45,6 @@ def doctor(args: argparse.Namespace) -> int:
             print(f"No object store is configured: {data_dir.store_port} is missing and S3_BUCKET is not set.")
             print("Run make up again. If it ran with S3_* settings, set them in this shell too.")
             return 1
-        shared = environment(data_dir, port=port_of(environ), environ=environ, gateway=gateway)
         environ = {**shared, **store_environment(data_dir, environ, gateway=gateway)}
     command = [sys.executable, "-m", "jobs", "doctor", *(["--json"] if args.json else [])]
     return subprocess.run(command, cwd=CLONE, env=environ, check=False).returncode

@@ -19,6 +19,7 @@ from cli.local.data_dir import DataDir, write_private
 from cli.local.postgres import postgres_dsn
 from cli.local.processes import end, family, process_of
 from cli.local.session_workers import agents, executors
+from schema.sealed_environment import BadSecretFile, secrets_from_files
 
 GRACE_SECONDS = 5.0
 
@@ -85,8 +86,15 @@ def is_supervised(data_dir: DataDir) -> bool:
 
 
 def uses_other_database(data_dir: DataDir, environ: Mapping[str, str]) -> bool:
-    """Whether DATABASE_URL names a database other than this clone's own (see `python -m cli env`)."""
-    return environ.get("DATABASE_URL", "") not in ("", postgres_dsn(data_dir.postgres))
+    """Whether DATABASE_URL or its file names a database other than this clone's own (see `python -m cli env`).
+
+    So does a file that cannot be read: the program that needs it says why.
+    """
+    try:
+        named = {**environ, **secrets_from_files(environ, ["DATABASE_URL"])}
+    except BadSecretFile:
+        return True
+    return named.get("DATABASE_URL", "") not in ("", postgres_dsn(data_dir.postgres))
 
 
 def running_settings(data_dir: DataDir, environ: Mapping[str, str]) -> dict[str, str]:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 import psycopg
 
 from cli.local.data_dir import CLONE, DataDir
+from cli.local.supervisor import StartFailed
 from handlers.access.secret_key import other_key_uses
+from schema.sealed_environment import BadSecretFile, secrets_from_files
 from schema.secret_keys import SecretKeys
 from schema.signature import parse_secret
 
@@ -23,8 +25,12 @@ class KeyRefused(Exception):
 
 
 def key_environment(data_dir: DataDir, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings of the secret key and, while it is being changed, of the previous one."""
-    previous = environ.get(PREVIOUS_NAME) or _text_of(data_dir)
+    """Return the settings of the secret key and, while it is being changed, of the previous one. Raise StartFailed."""
+    try:
+        named = {**environ, **secrets_from_files(environ, [PREVIOUS_NAME])}
+    except BadSecretFile as error:
+        raise StartFailed(error.detail) from None
+    previous = named.get(PREVIOUS_NAME) or _text_of(data_dir)
     return {NAME: data_dir.secret.read_text().strip(), **({PREVIOUS_NAME: previous} if previous else {})}
 
 

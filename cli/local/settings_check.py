@@ -12,10 +12,12 @@ from cli.local.supervisor import StartFailed
 API_CHECK = """
 import sys
 from functions.runtime.settings import read_settings
+from schema.sealed_environment import CONTROL_PLANE_SECRETS, BadSecretFile, load_secret_files
 from schema.settings import BadSetting
 try:
+    load_secret_files(CONTROL_PLANE_SECRETS)
     read_settings()
-except BadSetting as error:
+except (BadSecretFile, BadSetting) as error:
     sys.exit(error.detail)
 """
 CHECKS = (("-c", API_CHECK), ("-m", "jobs", "check-settings"))

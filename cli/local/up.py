@@ -235,10 +235,9 @@ def wait_for_providers(supervisor: Supervisor, data_dir: DataDir, *, url: str) -
 def environment(
     data_dir: DataDir, *, port: int, environ: Mapping[str, str], gateway: str | None = None
 ) -> dict[str, str]:
-    """Return the children's environment, without the shell's PG* settings: they could name another database."""
+    """Return the children's environment, without PG* and files of the shell that contradict it. Raise StartFailed."""
     kept = {name: value for name, value in without_store(environ).items() if not name.startswith("PG")}
-    return {
-        **kept,
+    own = {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)]),
         "DATABASE_URL": postgres_dsn(data_dir.postgres),
         **key_environment(data_dir, environ),
@@ -253,6 +252,7 @@ def environment(
         "AGENTS_DIR": kept.get("AGENTS_DIR") or str(data_dir.agents),
         "PYTHONUNBUFFERED": "1",
     }
+    return {**{name: value for name, value in kept.items() if name.removesuffix("_FILE") not in own}, **own}
 
 
 def program(name: str, command: list[str], *, data_dir: DataDir, env: Mapping[str, str]) -> Program:

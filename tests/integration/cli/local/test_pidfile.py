@@ -46,6 +46,17 @@ def test_the_address_that_env_prints_is_no_other_deployment(data_dir: DataDir) -
 
 
 @pytest.mark.usefixtures("supervisor")
+def test_another_deployment_may_be_named_by_a_file(data_dir: DataDir, tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    environ = {"DATABASE_URL_FILE": str(file)}
+    assert running_settings(data_dir, environ) == environ
+    file.write_text("postgresql:///other\n")
+    assert running_settings(data_dir, environ) == environ
+    file.write_text(postgres_dsn(data_dir.postgres))
+    assert running_settings(data_dir, environ) == {"WORKER_HOST": "docker"}
+
+
+@pytest.mark.usefixtures("supervisor")
 def test_a_process_that_is_younger_than_the_record_is_another(data_dir: DataDir) -> None:
     os.utime(data_dir.running, (1, 1))
     assert running_settings(data_dir, {"LANG": "C"}) == {"LANG": "C"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -13,6 +14,8 @@ import pytest
 
 from cli.local.data_dir import DataDir, make_data_dir
 from cli.local.pidfile import Running, hold_lock, write_running
+from cli.local.settings_check import check_settings
+from cli.local.supervisor import StartFailed
 from cli.local.up import environment, up
 
 
@@ -98,3 +101,21 @@ def delete(data_dir: DataDir, *flags: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+def test_files_of_settings_that_make_up_makes_itself_are_left_out(data_dir: DataDir, tmp_path: Path) -> None:
+    (tmp_path / "previous").write_text("ab" * 32)
+    files = {"DATABASE_URL_FILE": "/url", "RUNYARD_SECRET_KEY_FILE": "/key"}
+    previous = {"RUNYARD_SECRET_KEY_PREVIOUS_FILE": str(tmp_path / "previous")}
+
+    told = environment(data_dir, port=8081, environ={**files, **previous, "API_KEY_FILE": "/of-a-provider"})
+
+    assert not {*files, *previous} & set(told)
+    assert told["RUNYARD_SECRET_KEY_PREVIOUS"] == "ab" * 32
+    assert told["API_KEY_FILE"] == "/of-a-provider"
+    check_settings({**told, "PATH": os.environ["PATH"]}, has_trial_store=True)
+
+
+def test_an_unreadable_file_of_the_previous_key_is_said(data_dir: DataDir) -> None:
+    with pytest.raises(StartFailed, match="RUNYARD_SECRET_KEY_PREVIOUS_FILE names a file that cannot be read"):
+        environment(data_dir, port=8081, environ={"RUNYARD_SECRET_KEY_PREVIOUS_FILE": "/none"})

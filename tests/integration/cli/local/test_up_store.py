@@ -108,6 +108,17 @@ def test_the_api_reads_with_the_key_for_reading_alone_where_there_is_one(data_di
     assert reading_environment(data_dir, named | reading) == {"S3_BUCKET": "b"} | reading
 
 
+def test_a_key_for_reading_that_a_file_holds_is_one_too(data_dir: DataDir) -> None:
+    writes = {"S3_ACCESS_KEY_ID_FILE": "/run/secrets/id", "S3_SECRET_ACCESS_KEY_FILE": "/run/secrets/key"}
+    reads = {
+        "S3_READ_ACCESS_KEY_ID_FILE": "/run/secrets/read-id",
+        "S3_READ_SECRET_ACCESS_KEY_FILE": "/run/secrets/read",
+    }
+    named = {"S3_BUCKET": "b", **writes}
+    assert reading_environment(data_dir, named) == named
+    assert reading_environment(data_dir, named | reads) == {"S3_BUCKET": "b"} | reads
+
+
 def test_without_a_store_is_passed_on(data_dir: DataDir) -> None:
     environ = {"RUNYARD_WITHOUT_STORE": "1"}
     assert store_environment(data_dir, environ) == environ

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -28,3 +29,12 @@ def test_bad_settings_of_all_parts_are_named_at_once() -> None:
     assert said.startswith("Nothing was started. Correct these settings")
     assert "WORKER_CONCURRENCY" in said
     assert "MAX_PROMPT_BYTES" in said
+
+
+def test_settings_may_stand_in_files(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgresql:///x")
+    given = {name: value for name, value in GIVEN.items() if name != "DATABASE_URL"}
+
+    check_settings({**given, "DATABASE_URL_FILE": str(tmp_path / "url")}, has_trial_store=True)
+    with pytest.raises(StartFailed, match="DATABASE_URL_FILE names a file that cannot be read"):
+        check_settings({**given, "DATABASE_URL_FILE": str(tmp_path / "none")}, has_trial_store=True)
