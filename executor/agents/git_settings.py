@@ -153,7 +153,8 @@ def _told_by_git(cwd: Path, environment: Mapping[str, str], account: AgentAccoun
 def _read(process: subprocess.Popen[bytes], *, seconds: float) -> bytes:
     """Return the output until its end. Raises OSError when it is late or longer than MOST_BYTES."""
     assert process.stdout is not None
-    deadline, parts, size = time.monotonic() + seconds, [], 0
+    parts: list[bytes] = []
+    deadline, size = time.monotonic() + seconds, 0
     with selectors.DefaultSelector() as ready:
         ready.register(process.stdout, selectors.EVENT_READ)
         while ready.select(max(0, deadline - time.monotonic())):
