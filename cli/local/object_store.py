@@ -49,7 +49,8 @@ def store_environment(data_dir: DataDir, environ: Mapping[str, str], *, gateway:
 def reading_environment(data_dir: DataDir, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the API's store settings: those of the job worker, without the writing key where a reading one is set."""
     settings = store_environment(data_dir, environ)
-    if environ.get("S3_READ_ACCESS_KEY_ID") or environ.get("S3_READ_ACCESS_KEY_ID_FILE"):
+    reading_key = "S3_READ_ACCESS_KEY_ID"
+    if environ.get(reading_key) or environ.get(f"{reading_key}_FILE"):
         settings = {
             name: value for name, value in settings.items() if not name.startswith(("S3_ACCESS_KEY", "S3_SECRET"))
         }
