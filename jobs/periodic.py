@@ -89,6 +89,17 @@ class Presence:
         self._missed_leases: set[SyncLease] = set()
 
     def run_once(self) -> None:
+        try:
+            self._look()
+        except psycopg.errors.ReadOnlySqlTransaction:
+            self.end()  # the next connection finds a writable server
+            raise
+
+    def end(self) -> None:
+        if self._conn is not None:
+            self._conn.close()
+
+    def _look(self) -> None:
         conn, now = self._connected(), time.monotonic()
         if now - self._seen_at >= SEEN_SECONDS:
             part_seen(conn, "worker", self._limits)
@@ -106,10 +117,6 @@ class Presence:
             self._reclaim(confirmed)
         if confirmed_leases:
             self._expire_leases(confirmed_leases)
-
-    def end(self) -> None:
-        if self._conn is not None:
-            self._conn.close()
 
     def _connected(self) -> Conn:
         """Return the announced connection.

@@ -158,6 +158,9 @@ class OneConnection:
     def call_alone(self, verb: Callable[[Conn], T]) -> T:
         try:
             return verb(self._connected())
+        except ReadOnlySqlTransaction:
+            self.close()
+            raise
         except OperationalError:  # the connection was idle for too long
             self.close()
             return verb(self._connected())
