@@ -15,6 +15,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from executor.agents.failures import TurnFailed
@@ -68,22 +69,29 @@ LFS = {
     "filter.lfs.required": ("true",),
 }
 """Git LFS as it installs itself. Without it large files would be committed whole."""
+CREDENTIALS = re.compile(r"credential\.(.+\.)?helper", re.DOTALL)
+OWN_HELPERS = ("", "cache", "store")
+"""Helpers that are programs of git itself, and the value that forgets earlier ones."""
 OF_FILES = ("local", "worktree", "global")
 """The scopes that an agent or a repository can write."""
 
 
 @dataclass(frozen=True)
 class GitSettings:
-    """Settings for the environment. `ignored` names those of files that they overrule."""
+    """Settings for the environment. `ignored` names those of files that they overrule, and the repository's hooks.
+
+    `has_lfs`: the repository holds files of Git LFS, whose hook would send them with a push.
+    """
 
     environment: Mapping[str, str]
     ignored: tuple[str, ...] = ()
+    has_lfs: bool = False
 
 
 def harmless_git(cwd: Path, environment: Mapping[str, str], account: AgentAccount) -> GitSettings:
     """Read git's settings for the working folder. Raises TurnFailed `workspace_untrusted` for too many of
     them, and when git cannot list them. It may wait for a slow disk: call it in a thread."""
-    found = {key: value for key, value in _settings(cwd, environment, account) if not _is_lfs(key, value)}
+    found = {key: value for key, value in _settings(cwd, environment, account) if not _is_of_git(key, value)}
     overruled = {key: harmless for key, value in found.items() if (harmless := _harmless(key, value)) is not None}
     if len(overruled) > MOST_SETTINGS:
         raise TurnFailed(
@@ -92,7 +100,11 @@ def harmless_git(cwd: Path, environment: Mapping[str, str], account: AgentAccoun
             "Remove them, or let an operator set trustWorkspace for the app.",
         )
     own = {key: value for key, value in ALWAYS.items() if key.lower() in found and found[key.lower()] != value}
-    return GitSettings(_as_variables({**overruled, **ALWAYS}), tuple(sorted({*overruled, *own})))
+    folder = _repository(cwd, environment, account)
+    with account.acting():
+        hooks = _hooks(folder) if folder and "core.hookspath" not in found else []
+        has_lfs = folder is not None and (folder / "lfs").is_dir()
+    return GitSettings(_as_variables({**overruled, **ALWAYS}), (*sorted({*overruled, *own}), *hooks), has_lfs)
 
 
 def _harmless(key: str, value: str) -> str | None:
@@ -100,8 +112,9 @@ def _harmless(key: str, value: str) -> str | None:
     return next((harmless for pattern, harmless in rules if re.fullmatch(pattern, key, re.DOTALL)), None)
 
 
-def _is_lfs(key: str, value: str) -> bool:
-    return value in LFS.get(key, ())
+def _is_of_git(key: str, value: str) -> bool:
+    """Tell whether the setting starts a program of git itself or of Git LFS, with no words of the file."""
+    return value in LFS.get(key, ()) or (value in OWN_HELPERS and CREDENTIALS.fullmatch(key) is not None)
 
 
 def _as_variables(settings: Mapping[str, str]) -> dict[str, str]:
@@ -120,6 +133,25 @@ def _settings(cwd: Path, environment: Mapping[str, str], account: AgentAccount) 
     texts = listed.decode("utf-8", "surrogateescape").split("\0")
     pairs = zip(texts[::2], texts[1::2], strict=False)
     return [_split(text) for scope, text in pairs if scope in OF_FILES]
+
+
+def _repository(cwd: Path, environment: Mapping[str, str], account: AgentAccount) -> Path | None:
+    """Return the folder of the repository, which its work trees share; None outside of one."""
+    told = _told_by_git(cwd, environment, account, "rev-parse", "--git-common-dir")
+    return cwd / os.fsdecode(told.removesuffix(b"\n")) if told else None
+
+
+def _hooks(repository: Path) -> list[str]:
+    """Return names of the repository's hooks, without the samples that git writes itself. Reads MOST_SETTINGS files."""
+    try:
+        files = sorted(islice((repository / "hooks").iterdir(), MOST_SETTINGS))
+        return [f"hook {file.name}" for file in files if file.suffix != ".sample" and _is_program(file)]
+    except OSError:
+        return []
+
+
+def _is_program(file: Path) -> bool:
+    return file.is_file() and bool(file.stat().st_mode & 0o111)
 
 
 def _told_by_git(cwd: Path, environment: Mapping[str, str], account: AgentAccount, *arguments: str) -> bytes:

@@ -30,6 +30,10 @@ from executor.agents.untrusted_files import (
 )
 
 CODEX_PROXY = Path(__file__).with_name("codex_untrusted.py")
+LFS_ADVICE = (
+    "The repository uses Git LFS (filter.lfs), whose hook is off too: git push sends no files of it. "
+    "Push them first: git lfs push REMOTE BRANCH."
+)
 MOST_NAMED = 20
 """Files that a warning names."""
 
@@ -64,7 +68,8 @@ def guarded(
         ]
         own = GUARDS[provider.dialect](settings, provider, folders)
     own = replace(own, environment={**own.environment, **git.environment})
-    return own, _warning(provider, ignored) if ignored else None
+    warnings = [_warning(provider, ignored)] if ignored else []
+    return own, " ".join([*warnings, LFS_ADVICE] if git.has_lfs else warnings) or None
 
 
 def _warning(provider: Provider, ignored: list[str]) -> str:

@@ -196,3 +196,21 @@ def test_a_workspace_that_keeps_git_waiting_keeps_nothing_else_waiting(demo: Pro
 
     assert let_go
     assert took.finished.status == "succeeded", took.finished
+
+
+def test_a_guarded_run_says_which_hooks_are_off_and_how_git_lfs_is_pushed(
+    demo: Provider, folders: SessionFolders
+) -> None:
+    hook = folders.workspace / ".git/hooks/pre-push"
+    folders.workspace.mkdir(parents=True)
+    subprocess.run(["git", "init", "-q"], cwd=folders.workspace, check=True)
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text('#!/bin/sh\ngit lfs pre-push "$@"\n')
+    hook.chmod(0o755)
+    (folders.workspace / ".git/lfs").mkdir()
+
+    took = folders.take(replace(demo, dialect="claude-code"), "say: hello")
+
+    [warning] = [one["message"] for one in took.of("run.warning") if one["code"] == "workspace_ignored"]
+    assert "git's hook pre-push" in warning
+    assert "git lfs push REMOTE BRANCH" in warning

@@ -97,6 +97,64 @@ def test_no_program_of_a_repository_runs(git: Git, repository: Path, environment
     )
 
 
+def test_hooks_that_do_not_run_are_named(git: Git, repository: Path, environment: dict[str, str]) -> None:
+    hooks = repository / ".git/hooks"
+    hooks.mkdir(exist_ok=True)
+    for name, mode in (("pre-commit", 0o755), ("commit-msg", 0o755), ("pre-push.sample", 0o755), ("readme", 0o644)):
+        (hooks / name).write_text("#!/bin/sh\nexit 1\n")
+        (hooks / name).chmod(mode)
+    (repository / "below").mkdir()
+
+    found = harmless_git(repository / "below", environment, EXECUTOR_ACCOUNT)
+
+    git("commit", "-q", "--allow-empty", "-m", "second", told=dict(found.environment))
+    assert found.ignored == ("hook commit-msg", "hook pre-commit")
+
+
+@pytest.mark.parametrize(
+    ("helpers", "stay"),
+    [(["store"], True), (["", "cache"], True), (["store --file=x"], False), (["!touch x", "store"], False)],
+)
+def test_gits_own_credential_helpers_stay(
+    helpers: list[str], *, stay: bool, git: Git, repository: Path, environment: dict[str, str]
+) -> None:
+    for key in ("credential.helper", "credential.https://a.example.helper"):
+        for helper in helpers:
+            git("config", "--add", key, helper)
+
+    found = harmless_git(repository, environment, EXECUTOR_ACCOUNT)
+
+    assert (found.ignored == ()) is stay
+    last = git("config", "credential.helper", told=dict(found.environment)).strip()
+    assert last == (helpers[-1] if stay else "")
+
+
+def test_a_login_that_git_keeps_itself_works(git: Git, repository: Path, environment: dict[str, str]) -> None:
+    (Path(environment["HOME"]) / ".git-credentials").write_text("https://ann:word@a.example\n")
+    git("config", "credential.helper", "store")
+
+    found = harmless_git(repository, environment, EXECUTOR_ACCOUNT)
+    told = subprocess.run(
+        ["git", "credential", "fill"],
+        cwd=repository,
+        env={**environment, **found.environment, "GIT_TERMINAL_PROMPT": "0"},
+        input="protocol=https\nhost=a.example\n\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "password=word" in told.stdout.splitlines()
+
+
+@pytest.mark.parametrize("uses_lfs", [True, False])
+def test_a_repository_with_git_lfs_is_known(repository: Path, environment: dict[str, str], *, uses_lfs: bool) -> None:
+    if uses_lfs:
+        (repository / ".git/lfs/objects").mkdir(parents=True)
+
+    assert harmless_git(repository, environment, EXECUTOR_ACCOUNT).has_lfs is uses_lfs
+
+
 def test_the_traps_work_without_the_settings(git: Git, repository: Path) -> None:
     mark = repository.parent / "mark"
     set_traps(git, mark)
