@@ -107,7 +107,7 @@ Megabytes = Annotated[int, Field(ge=0, le=1_000_000_000)]
 DiskAlarmFreeMb = Annotated[
     Megabytes,
     Field(
-        description="Report a full disk, in the log and at `/ready`, while the data folder's disk has less than N "
+        description="Report a low disk, in the log and at `/ready`, while the data folder's disk has less than N "
         "megabytes left. 0 disables it. For `WORKER_HOST=process`."
     ),
 ]

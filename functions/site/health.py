@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from apiflask import APIBlueprint
 from flask import Response, current_app, jsonify
 from psycopg import OperationalError
@@ -14,13 +16,20 @@ from functions.runtime.process import api_process
 from functions.site.schemas import HealthAnswer, ReadyAnswer, ReadyQuery
 from functions.site.version import VERSION
 from handlers.runs.reconcile import seconds_since_seen
-from handlers.workers.parts import knows_a_provider, parts_for_runs
+from handlers.workers.parts import PartState, knows_a_provider, parts_for_runs
 from schema.migrate import pending_migrations
 from schema.sql import Conn
 
 WORKER_SECONDS = 20.0
 UNKNOWN = dict.fromkeys(("database", "migrations", "worker", "host", "store", "disk", "providers"), "unknown")
-SICK = {"disk": "full"}
+ABLE = {
+    "worker": ("ok",),
+    "host": ("ok", "unknown"),
+    "store": ("ok", "unknown"),
+    "disk": ("ok", "low", "unknown"),
+    "providers": ("ok",),
+}
+"""The words with which runs can start. A job worker of an older release reports no parts: they are unknown."""
 READY = {"schema": {"$ref": "#/components/schemas/ReadyAnswer"}}
 OPENAPI_TEXT = "runyard.openapi"
 health = APIBlueprint("health", __name__, tag="Health")
@@ -65,7 +74,7 @@ def readiness() -> ReadyAnswer:
     listening = "ok" if api_process().notifier.is_listening else "away"
     token = api_process().periodic.is_token_admitted or not api_process().is_resident
     is_ready = words["database"] == words["migrations"] == listening == "ok" and token
-    can_run = is_ready and all(words[part] == "ok" for part in ("worker", "host", "store", "disk", "providers"))
+    can_run = is_ready and all(words[part] in able for part, able in ABLE.items())
     status, runs = "ready" if is_ready else "not ready", "ok" if can_run else "held"
     return ReadyAnswer(status=status, listening=listening, runs=runs, **words)
 
@@ -88,8 +97,14 @@ def _words_for_runs(conn: Conn) -> dict[str, str]:
     if seen is None or seen >= WORKER_SECONDS:
         return {"worker": "away", "providers": providers}
     parts = parts_for_runs(conn, within_seconds=WORKER_SECONDS)
-    return {
-        "worker": "ok",
-        "providers": providers,
-        **{name: "ok" if part.is_well else SICK.get(name, "away") for name, part in parts.items()},
-    }
+    return {"worker": "ok", "providers": providers, **_words_of_parts(parts)}
+
+
+def _words_of_parts(parts: Mapping[str, PartState]) -> dict[str, str]:
+    words = {name: "ok" if parts[name].is_well else "away" for name in ("host", "store") if name in parts}
+    if "disk" not in parts:
+        return words
+    if parts["disk"].is_well:
+        return {**words, "disk": "ok"}
+    # only a host of processes reports its disk, and it starts no worker on a full one
+    return {**words, "disk": "full" if words.get("host") == "away" else "low"}

@@ -23,7 +23,8 @@ class ReadyQuery(Request):
 
 class ReadyAnswer(Wire):
     """`status` says whether this process serves requests, which it does without a job worker, too. `runs` says whether
-    a run can start now: it is `held` unless `worker`, `host`, `store`, `disk` and `providers` are ok."""
+    a run can start now: it is `held` unless `worker` and `providers` are ok, and `host`, `store` and `disk` are ok or
+    unknown. A `disk` that is `low` holds no run; one that is `full` does."""
 
     status: str
     database: str

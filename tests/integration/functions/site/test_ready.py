@@ -35,7 +35,7 @@ def test_all_parts_are_told_and_a_run_can_start(api: Api, conn: psycopg.Connecti
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("part", "word"), [("host", "away"), ("store", "away"), ("disk", "full")])
+@pytest.mark.parametrize(("part", "word"), [("host", "away"), ("store", "away")])
 def test_a_part_at_fault_holds_runs_and_the_api_still_serves(
     api: Api, conn: psycopg.Connection, part: str, word: str
 ) -> None:
@@ -65,4 +65,18 @@ def test_what_a_silent_job_worker_reported_counts_no_longer(api: Api, conn: psyc
     worker_says(conn)
     conn.execute("UPDATE part_reports SET reported_at = now() - interval '1 minute'")
     conn.commit()
-    assert ready(api, wanted="runs")[1]["host"] == "unknown"
+    status, told = ready(api, wanted="runs")
+    assert (status, told["host"], told["runs"]) == (200, "unknown", "ok"), "the worker is seen, and starts runs"
+
+
+def test_a_disk_that_is_full_keeps_the_host_from_starting_workers(api: Api, conn: psycopg.Connection) -> None:
+    full = "The disk of /data has 100 MB left. Free some space."
+    worker_says(conn, disk=full, host=full)
+    status, told = ready(api, wanted="runs")
+    assert (status, told["disk"], told["host"], told["runs"]) == (503, "full", "away", "held")
+
+
+def test_a_disk_that_is_low_is_told_and_holds_no_run(api: Api, conn: psycopg.Connection) -> None:
+    worker_says(conn, disk="The disk of /data has 1000 MB left. Free some space.")
+    status, told = ready(api, wanted="runs")
+    assert (status, told["disk"], told["runs"]) == (200, "low", "ok")
