@@ -9,7 +9,7 @@ import structlog
 
 from handlers.workers.parts import report_parts
 from jobs.context import TaskContext
-from jobs.object_store.writing import StoreWriting
+from jobs.object_store.writing import NOT_YET, StoreWriting
 from jobs.runtime.settings import JobSettings
 
 MEGABYTE = 1024 * 1024
@@ -33,9 +33,9 @@ class PartReports:
         }
         for part, fault in faults.items():
             before = self._known.get(part)
-            if fault is not None and fault != before:
+            if fault not in (None, NOT_YET, before):
                 _log.error(f"alarm.{part}", why=fault)
-            elif fault is None and before is not None:
+            elif fault is None and before not in (None, NOT_YET):
                 _log.info("part.well_again", part=part)
         self._known = faults
         self._context.database.transact(report_parts, self._context.claimer, faults)
