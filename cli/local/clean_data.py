@@ -7,7 +7,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from cli.local.data_dir import find_data_dir
+from cli.local.data_dir import find_data_dir, remove_runtime_files
 from cli.local.pidfile import GRACE_SECONDS, AlreadyRunning, hold_lock, stop_leftovers
 from cli.local.postgres import stop_stale_server
 from cli.local.processes import end
@@ -36,7 +36,7 @@ def clean_data(args: argparse.Namespace) -> int:
             stop_leftovers(data_dir)
             end([*executors(data_dir), *agents(data_dir)], grace_seconds=GRACE_SECONDS)
             stop_stale_server(data_dir.postgres)
-            shutil.rmtree(data_dir.sockets, ignore_errors=True)
+            remove_runtime_files(data_dir)
             shutil.rmtree(data_dir.root)
     except AlreadyRunning:
         print("Runyard is running on this data folder. Stop it with Ctrl-C in the terminal of make up, then try again.")

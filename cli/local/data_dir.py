@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+ALIVE = "worker-alive"
 CLONE = Path(__file__).resolve().parents[2]
 SHORT = Path("/tmp")  # noqa: S108  a socket path holds at most 107 bytes; the folder made here is private
+MEMORY = Path("/dev/shm")  # noqa: S108  the folder made here is private
 
 
 class NotPrivate(Exception):
@@ -85,6 +89,11 @@ class DataDir:
         """The private folder for this data folder's sockets. Its path is short, however long the clone's path is."""
         return socket_folder(self.postgres)
 
+    def in_memory(self, environ: Mapping[str, str]) -> list[Path]:
+        """Return where a private folder for this data folder can be that is on no disk, the best first."""
+        parents = [MEMORY, *(Path(folder) for folder in [environ.get("XDG_RUNTIME_DIR")] if folder)]
+        return [parent / self.sockets.name for parent in parents]
+
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
 
@@ -102,6 +111,32 @@ def make_data_dir(data_dir: DataDir) -> None:
     make_private_folder(data_dir.sockets)
     keep_secret(data_dir.token, secrets.token_urlsafe(32))
     keep_secret(data_dir.secret, secrets.token_hex(32))
+
+
+def make_alive_file_path(data_dir: DataDir, environ: Mapping[str, str]) -> Path:
+    """Return a path for the job worker's alive file where no file is.
+
+    It is in memory, where the machine has that: trouble of the data's disk must not look like a frozen job worker.
+    """
+    file = next(_private(data_dir.in_memory(environ)), data_dir.root) / ALIVE
+    file.unlink(missing_ok=True)
+    return file
+
+
+def _private(folders: Iterable[Path]) -> Iterator[Path]:
+    """Make these folders, and yield those that are ours."""
+    for folder in folders:
+        with suppress(OSError, NotPrivate):
+            make_private_folder(folder)
+            yield folder
+
+
+def remove_runtime_files(data_dir: DataDir, environ: Mapping[str, str] = os.environ) -> None:
+    """Remove what only a running Runyard needs: its sockets and the alive file."""
+    for folder in (data_dir.sockets, *data_dir.in_memory(environ)):
+        shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        (data_dir.root / ALIVE).unlink()
 
 
 def keep_secret(file: Path, value: str) -> None:

@@ -20,16 +20,15 @@ from types import FrameType
 
 import psutil
 
+from cli.local import silence
 from cli.local.processes import descendants, describe_end, family, last_lines, log_bytes, signal_all
+from cli.local.silence import ProgramSilence
 from schema.prctl import become_subreaper
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 WELL_AFTER_SECONDS = 30.0
 GRACE_SECONDS = 20.0
-SILENT_SECONDS = 20.0
-FIRST_BEAT_SECONDS = 40.0
-"""How much longer a program that starts again has for its first touch."""
 
 Announce = Callable[[str], None]
 
@@ -50,7 +49,7 @@ class StopRequested(Exception):
 class Program:
     """`start` returns a new process on each call; `stop_signal` ends it; `last` makes it end after all others.
 
-    A program that has touched its `alive_file` once is killed when it leaves it untouched for SILENT_SECONDS.
+    A program that has touched its `alive_file` once is killed when it leaves it untouched (see silence.py).
     """
 
     name: str
@@ -64,17 +63,16 @@ class Program:
 @dataclass
 class WatchedProgram:
     """A program and its current process; `due` is the time of its pending restart (monotonic seconds), `log_before`
-    what its log held before (bytes). `touched` is the alive file's last change as seen, at `seen_at` (monotonic, which
-    stands still while the machine sleeps)."""
+    what its log held before (bytes). `was_silent` says that the process was killed and has not ended yet."""
 
     program: Program
     process: subprocess.Popen[bytes]
     since: float
     log_before: int
+    silence: ProgramSilence
     pause: float = FIRST_PAUSE_SECONDS
     due: float | None = None
-    touched: float | None = None
-    seen_at: float = 0.0
+    was_silent: bool = False
 
 
 Strays = Callable[[], list[psutil.Process]]
@@ -108,7 +106,9 @@ class Supervisor:
 
     def start(self, program: Program) -> subprocess.Popen[bytes]:
         log_before = log_bytes(program.log)
-        watched = WatchedProgram(program, program.start(), time.monotonic(), log_before)
+        watched = WatchedProgram(
+            program, program.start(), time.monotonic(), log_before, ProgramSilence(program.alive_file)
+        )
         self._watched.append(watched)
         self._tell_change()
         return watched.process
@@ -139,10 +139,8 @@ class Supervisor:
     def run_once(self) -> None:
         self._reap_orphans()
         for watched in self._watched:
-            if watched.due is None and _is_silent(watched):
-                self._say(f"{watched.program.name} has been silent for {SILENT_SECONDS:.0f} s; ending it")
-                watched.process.kill()
-                watched.process.wait()
+            if watched.due is None and not watched.was_silent and watched.silence.is_too_long(time.monotonic()):
+                self._end_silent(watched)
             if watched.due is None and watched.process.poll() is not None:
                 self._plan_restart(watched, describe_end(watched.process.returncode))
             if watched.due is not None and time.monotonic() >= watched.due:
@@ -197,6 +195,12 @@ class Supervisor:
         if self._stops_asked:
             raise StopRequested
 
+    def _end_silent(self, watched: WatchedProgram) -> None:
+        """Kill a silent process, once. A later turn sees its end: one that waits for a disk can take for ever."""
+        self._say(f"{watched.program.name} has been silent for {silence.SILENT_SECONDS:.0f} s; ending it")
+        watched.was_silent = True
+        watched.process.kill()
+
     def _plan_restart(self, watched: WatchedProgram, how: str) -> None:
         if time.monotonic() - watched.since > WELL_AFTER_SECONDS:
             watched.pause = FIRST_PAUSE_SECONDS
@@ -210,8 +214,8 @@ class Supervisor:
         except (OSError, subprocess.SubprocessError) as error:
             self._plan_restart(watched, f"did not start: {error}")
             return
-        watched.since, watched.due, watched.touched = time.monotonic(), None, _touched_at(watched.program)
-        watched.seen_at = time.monotonic() + FIRST_BEAT_SECONDS
+        watched.since, watched.due, watched.was_silent = time.monotonic(), None, False
+        watched.silence.begin_again(watched.since)
         self._tell_change()
 
     def _seconds_to_next_start(self) -> float:
@@ -248,21 +252,6 @@ def _ended_child() -> int | None:
     except ChildProcessError:
         return None
     return ended.si_pid if ended is not None else None
-
-
-def _is_silent(watched: WatchedProgram) -> bool:
-    """Note the alive file's last change, and return whether it is SILENT_SECONDS ago."""
-    touched, now = _touched_at(watched.program), time.monotonic()
-    if touched != watched.touched:
-        watched.touched, watched.seen_at = touched, now
-    return touched is not None and now - watched.seen_at > SILENT_SECONDS
-
-
-def _touched_at(program: Program) -> float | None:
-    try:
-        return program.alive_file.stat().st_mtime if program.alive_file else None
-    except OSError:
-        return None
 
 
 def _living(watched: Sequence[WatchedProgram]) -> list[psutil.Process]:

@@ -10,21 +10,26 @@ import contextlib
 import os
 import secrets
 import shlex
-import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 import psutil
 
-from cli.local.data_dir import CLONE, DataDir, NotPrivate, find_data_dir, make_data_dir, write_private
+from cli.local.data_dir import (
+    CLONE,
+    DataDir,
+    NotPrivate,
+    find_data_dir,
+    make_data_dir,
+    remove_runtime_files,
+    write_private,
+)
 from cli.local.docker_workers import stop_workers, worker_environment, worker_gateway
 from cli.local.object_store import (
     has_configured_store,
@@ -55,7 +60,8 @@ from cli.local.postgres import (
 )
 from cli.local.postgres import is_ready as is_database_ready
 from cli.local.postgres_account import NoAccount
-from cli.local.processes import last_lines, rotate_log, spawn
+from cli.local.processes import last_lines, rotate_log
+from cli.local.programs import job_worker, program
 from cli.local.readiness import has_providers, is_ready
 from cli.local.secret_key import KeyRefused, check_secret_key, key_environment
 from cli.local.session_workers import agents, executors
@@ -168,7 +174,7 @@ def _run(data_dir: DataDir, port: int, environ: Mapping[str, str], *, accept_los
         if status != KEY_REFUSED:
             stop_workers(data_dir, environ)
         forget_running(data_dir)
-        shutil.rmtree(data_dir.sockets, ignore_errors=True)
+        remove_runtime_files(data_dir, environ)
     left = "the session workers go on" if status == KEY_REFUSED else "no program is left running"
     say(f"stopped; {left}. The data stays in {data_dir.root}")
     return status
@@ -253,25 +259,6 @@ def environment(
         "PYTHONUNBUFFERED": "1",
     }
     return {**{name: value for name, value in kept.items() if name.removesuffix("_FILE") not in own}, **own}
-
-
-def program(name: str, command: list[str], *, data_dir: DataDir, env: Mapping[str, str]) -> Program:
-    log = data_dir.log(name)
-    return Program(name, partial(_spawn, command, log, env), log=log)
-
-
-def job_worker(data_dir: DataDir, env: Mapping[str, str]) -> Program:
-    """Return the job worker, which the supervisor restarts also when it is silent."""
-    alive = data_dir.root / "worker-alive"
-    alive.unlink(missing_ok=True)
-    started = program(
-        "worker", [sys.executable, "-m", "jobs"], data_dir=data_dir, env={**env, "WORKER_ALIVE_FILE": str(alive)}
-    )
-    return replace(started, alive_file=alive)
-
-
-def _spawn(command: list[str], log: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    return spawn(command, log=log, env=env, cwd=CLONE)
 
 
 def _api_command(data_dir: DataDir, port: int, gateway: str | None) -> list[str]:

@@ -11,7 +11,7 @@ from tests.structure.repository import ROOT
 from tests.structure.settings import SETTING, direct_reads, documented, fields, rows_of
 
 # Read by what we start, not by us: the shell's own and other programs' names.
-NOT_OURS = {"PYTEST_VERSION", "PATH", "HOME", "LANG", "TERM", "TMPDIR", "NO_COLOR", "SHELL", "USER"}
+NOT_OURS = {"PYTEST_VERSION", "PATH", "HOME", "LANG", "TERM", "TMPDIR", "NO_COLOR", "SHELL", "USER", "XDG_RUNTIME_DIR"}
 NOT_OURS |= {"OPENCODE_CONFIG_CONTENT", "RUNYARD_CODEX"}
 
 

@@ -1,21 +1,24 @@
 """A supervisor with the programs named on its command line, as a process: `supervised FOLDER NAME=PYTHON-CODE ...`.
 
-A name that begins with `last_` ends after all others.
+A name that begins with `last_` ends after all others. `beating` and `stuck` have an alive file; the supervisor's kill
+does not end `stuck`, as that of a process in a disk wait.
 """
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from cli.local import supervisor
+from cli.local import silence, supervisor
 from cli.local.processes import spawn
 from cli.local.supervisor import Program, StartFailed, Supervisor
 
 supervisor.GRACE_SECONDS = 1.0
-supervisor.SILENT_SECONDS = 3.0
+silence.SILENT_SECONDS = 3.0
 
 
 def main(folder: Path, programs: list[str]) -> int:
@@ -29,7 +32,8 @@ def main(folder: Path, programs: list[str]) -> int:
         for program in programs:
             name, _, code = program.partition("=")
             start = partial(spawn, [sys.executable, "-c", code, str(folder)], log=folder / f"{name}.log", cwd=folder)
-            alive = folder / "alive" if name == "beating" else None
+            start = partial(start_stuck, start) if name == "stuck" else start
+            alive = folder / "alive" if name in ("beating", "stuck") else None
             log, is_last = folder / f"{name}.log", name.startswith("last_")
             supervised.start(Program(name, start, log=log, last=is_last, alive_file=alive))
         ready = folder / "ready"
@@ -42,6 +46,13 @@ def main(folder: Path, programs: list[str]) -> int:
     finally:
         supervised.stop()
     return 0
+
+
+def start_stuck(start: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    """Start a process that the supervisor's kill does not reach before the test's own."""
+    process = start()
+    process.kill = lambda: None  # type: ignore[method-assign]
+    return process
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import psutil
@@ -180,3 +181,19 @@ def test_a_frozen_program_is_ended_and_started_again(tmp_path: Path, supervise: 
     read_until(supervisor, "beating was killed by SIGKILL; restarting it")
     wait_for(lambda: pid_of(tmp_path, "beating") != frozen)
     assert is_gone(frozen)
+
+
+def test_the_others_are_watched_while_a_silent_program_does_not_end(tmp_path: Path, supervise: Supervise) -> None:
+    supervisor = supervise(stuck=BEATS, sleeper=READY)
+    read_until(supervisor, "watching")
+    stuck, sleeper = pid_of(tmp_path, "stuck"), pid_of(tmp_path, "sleeper")
+    wait_for((tmp_path / "alive").exists)
+    psutil.Process(stuck).suspend()
+    read_until(supervisor, "stuck has been silent for 3 s; ending it")
+    psutil.Process(sleeper).kill()
+    wait_for(lambda: pid_of(tmp_path, "sleeper") != sleeper, seconds=60)
+    psutil.Process(stuck).kill()
+    assert supervisor.stdout is not None
+    said = list(takewhile(lambda line: "stuck was killed by SIGKILL" not in line, supervisor.stdout))
+    assert [line for line in said if "silent" in line] == []
+    wait_for(lambda: pid_of(tmp_path, "stuck") != stuck, seconds=60)
