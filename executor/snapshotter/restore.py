@@ -17,6 +17,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from executor.set_aside_names import is_dropped
 from executor.snapshotter.fetch import Fetch
 from executor.snapshotter.ignore import STAGING
 from executor.snapshotter.index import Stamp, stamp_of, write_index
@@ -129,9 +130,8 @@ def _manifest(order: RestoreOrder, channel: ExecutorChannel) -> tuple[Manifest |
     key = manifest_key(order.session_id, order.snapshot_id)
     channel.progress("downloading")
     data = get_object(channel, key, size=None, limit=MAX_STORED_BYTES, digest=order.manifest_digest)
-    return read_snapshot_manifest(data, session_id=order.session_id, snapshot_id=order.snapshot_id), manifest_digest(
-        data
-    )
+    manifest = read_snapshot_manifest(data, session_id=order.session_id, snapshot_id=order.snapshot_id)
+    return manifest, manifest_digest(data)
 
 
 @contextmanager
@@ -182,7 +182,7 @@ def _keep_existing(target: RootRestore, step: Step) -> Step:
 def _belongs(entry: Entry, kept: frozenset[str], dropped: frozenset[str]) -> bool:
     """Tell whether the entry belongs to the saved part of the home. Folders on the way belong too."""
     path = os.fsdecode(path_bytes(entry.path))
-    return not is_covered(path, dropped) and (isinstance(entry, Folder) or is_covered(path, kept))
+    return not is_dropped(path, dropped) and (isinstance(entry, Folder) or is_covered(path, kept))
 
 
 def _with_own_bytes(chosen: list[Entry], all_: list[Entry]) -> list[Entry]:

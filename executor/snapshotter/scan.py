@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 
+from executor.set_aside_names import SET_ASIDE, is_dropped
 from executor.snapshotter.ignore import STAGING, Ignores
 from executor.snapshotter.index import KnownEntry, Stamp, is_unchanged
 from executor.snapshotter.paths import FOLDER, open_below
@@ -109,12 +110,14 @@ def scan(
 def scan_home(
     root: int, *, known: Mapping[str, KnownEntry], keep: Iterable[str], drop: frozenset[str], opened: OpenedFolders
 ) -> Scan:
-    """Scan only the paths of `keep`, everything below and the folders on the way. Nothing in `drop` is scanned."""
+    """Scan only the paths of `keep`, everything below and the folders on the way. Nothing in `drop` is scanned,
+    nor what an executor has set aside of it."""
     covered = frozenset(keep)
     above = {"/".join(path.split("/")[:count]) for path in covered for count in range(1, path.count("/") + 1)}
 
     def ignores(path: str, _name: str, _is_folder: bool) -> bool:  # noqa: FBT001 - the scan calls it for every path
-        return path in drop or not (path in above or is_covered(path, covered))
+        is_out = path in drop or (SET_ASIDE in path and is_dropped(path, drop))
+        return is_out or not (path in above or is_covered(path, covered))
 
     return scan(root, known=known, ignores=ignores, opened=opened)
 

@@ -221,3 +221,33 @@ def test_a_restored_home_is_searched_before_it_is_saved_again(guarded: SessionDi
     there.secrets = (KEY,)
 
     assert named(there.save().receipt) == [("agent", "kept/old", "secret_left_out")]
+
+
+@pytest.mark.parametrize("name", [".auth.json.set-aside-2", "auth.json.set-aside-1"])
+def test_a_login_that_was_set_aside_neither_leaves_nor_comes_back(disk: SessionDisk, name: str) -> None:
+    login = disk.home / "kept" / name
+    login.parent.mkdir()
+    login.write_text('{"opencode": {"type": "api", "key": "of-a-person"}}')
+    (disk.home / "kept" / "mine.json.set-aside-1").write_text("no login")
+    disk.drop = ("kept/auth.json",)
+
+    disk.save()
+
+    assert saved_paths(disk) == ["kept", "kept/mine.json.set-aside-1"]
+    disk.drop = ()
+    disk.save()
+    fresh = disk.another("fresh")
+    fresh.drop = ("kept/auth.json",)
+    receipt = fresh.restore(disk.head).receipt
+    assert [path.name for path in (fresh.home / "kept").iterdir()] == ["mine.json.set-aside-1"]
+    assert (f"kept/{name}", "not_kept") in {(each["path"], each["reason"]) for each in receipt["reasons"]}
+
+
+def test_what_lies_in_a_folder_that_was_set_aside_is_not_saved(disk: SessionDisk) -> None:
+    (disk.home / "kept" / ".keys.set-aside-1").mkdir(parents=True)
+    (disk.home / "kept" / ".keys.set-aside-1" / "private").write_text("of a person")
+    disk.drop = ("kept/keys/private",)
+
+    disk.save()
+
+    assert saved_paths(disk) == ["kept", "kept/.keys.set-aside-1"]
