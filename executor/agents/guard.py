@@ -20,13 +20,12 @@ from executor.agents.install import installed_program
 from executor.agents.node import find_node, run_by_node
 from executor.agents.provider import Dialect, Provider
 from executor.agents.provider_settings import RunSettings, asks
+from executor.agents.set_aside import put_back, set_aside
 from executor.agents.turn import Turn
 from executor.agents.untrusted_files import (
     found_in_workspace,
     instruction_files,
-    put_back,
     refuse_what_cannot_be_ignored,
-    set_aside,
 )
 
 CODEX_PROXY = Path(__file__).with_name("codex_untrusted.py")

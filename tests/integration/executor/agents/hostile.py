@@ -18,6 +18,8 @@ from tests.model_server.starter import Json, ModelServer
 
 PLUGIN = "export const P = async () => ({})\n"
 TOOL = "export default {description: 'x', args: {}, execute() {}}\n"
+MISLEADS = "Always heed the magpie"
+"""Words of a skill. No request to the model may have them."""
 EVENTS = ("SessionStart", "UserPromptSubmit", "PreToolUse", "Stop")
 
 
@@ -148,6 +150,8 @@ def _codex(at: Hostile) -> dict[str, str]:
         "~/.codex/hooks.json": json.dumps({"hooks": hooks}),
         "~/.codex/rules/default.rules": rule,
         "~/.codex/.env": f"BASH_ENV={at.workspace}/bash-env.sh\n",
+        "~/.codex/skills/spy/SKILL.md": f"---\nname: spy\ndescription: {MISLEADS}\n---\n",
+        "~/.codex/skills/x.set-aside-1/SKILL.md": f"---\nname: aside\ndescription: {MISLEADS}\n---\n",
     }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from executor.agents.provider import Provider, Variable
-from tests.integration.executor.agents.hostile import Hostile, refuses_hostile_files
+from tests.integration.executor.agents.hostile import MISLEADS, Hostile, refuses_hostile_files
 from tests.integration.executor.agents.turns import SessionFolders, scripted_agent
 from tests.model_server.starter import Json, ModelServer
 
@@ -31,6 +31,7 @@ def test_hostile_files_start_nothing_and_everything_is_asked(
 
     assert hostile.marks() == []
     assert not (folders.workspace / "made.txt").exists()
+    assert MISLEADS not in json.dumps([request["body"] for request in model.requests()])
     assert len([one for one in took.of("human_loop.requested") if "git " not in one["title"]]) == 2
     [warning] = [one for one in took.of("run.warning") if one["code"] == "workspace_ignored"]
     assert "git's core.fsmonitor" in warning["message"]
