@@ -68,7 +68,7 @@ def test_a_permission_that_is_denied_keeps_the_file_away_and_the_turn_goes_on(
 def test_what_was_allowed_for_the_session_is_decided_as_before_in_its_next_run(
     stack: Stack, model: ModelServer, talk: Talk, provider: str
 ) -> None:
-    """Codex keeps such an answer in its home, so it does not even ask. Claude Code offers one for edits only."""
+    """Claude Code offers a lasting answer for edits only. What Codex keeps of one in its home is set aside."""
     command = {"tool": "run", "command": "touch made.txt", "escalate": True}
     call = WRITE if provider == "claude-code" else command
     options = {"mode": "ask"}
@@ -84,7 +84,7 @@ def test_what_was_allowed_for_the_session_is_decided_as_before_in_its_next_run(
     assert (stack.workspace(session_id) / "made.txt").exists()
     [granted] = of_type(first, "human_loop.resolved")
     again = [(resolved["decision"], resolved["by"]) for resolved in of_type(second, "human_loop.resolved")]
-    assert again == ([] if provider == "codex" else [("allow_always", granted["by"])])
+    assert again == [("allow_always", granted["by"])]
 
 
 def test_todos_are_told(model: ModelServer, talk: Talk, provider: str) -> None:
