@@ -13,7 +13,7 @@ from schema.executor_api import Answer
 from schema.rows import HumanRequestRow, RunRow
 from schema.sql import Conn, execute, fetch_all, jsonb
 
-EARLIER = "A person allowed this for the session in an earlier run."
+EARLIER = "A person allowed this for the session before."
 
 
 def equal_open_requests(conn: Conn, request: HumanRequestRow) -> list[HumanRequestRow]:
@@ -27,7 +27,7 @@ def equal_open_requests(conn: Conn, request: HumanRequestRow) -> list[HumanReque
 
 
 def decide_as_before(conn: Conn, run: RunRow, request: HumanRequested) -> list[NewEvent]:
-    """Decide a request that was just stored as a person did for the same call in an earlier run of the session.
+    """Decide a request that was just stored as a person did for the same call in the session before.
 
     Enqueue the answer's delivery and return its event; nothing when no lasting answer covers it.
     """
@@ -35,7 +35,7 @@ def decide_as_before(conn: Conn, run: RunRow, request: HumanRequested) -> list[N
     if request.kind != "permission" or not offered:
         return []
     for earlier in fetch_all(
-        conn, "lasting_answers", HumanRequestRow, session_id=run.session_id, run_id=run.id, provider=run.provider
+        conn, "lasting_answers", HumanRequestRow, session_id=run.session_id, provider=run.provider
     ):
         option = _chosen(earlier)
         if option in offered and earlier.fingerprint == request.fingerprint:

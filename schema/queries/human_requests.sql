@@ -34,12 +34,11 @@ FROM human_requests
 WHERE human_requests.run_id = %(run_id)s AND human_requests.status = 'open';
 
 -- name: lasting_answers
--- Permissions that people granted for good in earlier runs of the session by the same provider, the newest first.
+-- Permissions that people granted for good in the session's runs by the same provider, the newest first.
 SELECT {human_request}
 FROM human_requests
 JOIN runs ON runs.id = human_requests.run_id
 WHERE human_requests.session_id = %(session_id)s
-    AND human_requests.run_id <> %(run_id)s
     AND runs.provider = %(provider)s
     AND human_requests.kind = 'permission'
     AND human_requests.status = 'applied'
