@@ -29,7 +29,7 @@ class Terminal:
         self._read_to = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self.process = subprocess.Popen(
-            ["setsid", "--ctty", *command],
+            ["env", "--default-signal=HUP", "setsid", "--ctty", *command],  # tests may run under nohup
             env={**env, "TERM": "dumb", "COLUMNS": "120"}, cwd=cwd, stdin=slave, stdout=slave, stderr=slave,
         )  # fmt: skip
         os.close(slave)
