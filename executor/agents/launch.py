@@ -12,12 +12,12 @@ from pathlib import Path
 from executor.agents.agent_folders import AgentFolders
 from executor.agents.environment import agent_environment
 from executor.agents.failures import TurnFailed
-from executor.agents.guard import guarded
 from executor.agents.install import installed_program
 from executor.agents.node import find_node, path_with_python, run_by_node
 from executor.agents.provider import HomeFile, Provider
 from executor.agents.provider_settings import RunSettings
 from executor.agents.roots import link_agent_data
+from executor.agents.trust.guard import guarded
 from executor.agents.turn import Turn
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from executor.agents import git_settings
 from executor.agents.failures import TurnFailed
-from executor.agents.git_settings import MOST_SETTINGS, harmless_git
+from executor.agents.trust import git_settings
+from executor.agents.trust.git_settings import MOST_SETTINGS, harmless_git
 from executor.process.account import EXECUTOR_ACCOUNT
 
 Git = Callable[..., str]

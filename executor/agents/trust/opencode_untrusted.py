@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from executor.agents.jsonc import keys_of
+from executor.agents.trust.jsonc import keys_of
 
 PLUGINS = ("plugin/*", "plugins/*")
 CONFIGS = ("opencode.json", "opencode.jsonc")

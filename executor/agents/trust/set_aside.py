@@ -11,9 +11,9 @@ from itertools import islice
 from pathlib import Path
 
 from executor.agents.failures import TurnFailed
-from executor.agents.opencode_untrusted import asks_for_configuration
 from executor.agents.provider import Dialect
-from executor.agents.untrusted_files import IN_HOME, OPENCODE_LOGIN, SHELLS
+from executor.agents.trust.opencode_untrusted import asks_for_configuration
+from executor.agents.trust.untrusted_files import IN_HOME, OPENCODE_LOGIN, SHELLS
 from executor.set_aside_names import SET_ASIDE, is_aside, name_aside, number_of
 
 MOST_SET_ASIDE = 1000

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from executor.agents.guard import is_guarded
 from executor.agents.registry import load_registry
+from executor.agents.trust.guard import is_guarded
 from executor.agents.turn import Turn
 from schema.options import AppOptions
 from schema.wire import Json

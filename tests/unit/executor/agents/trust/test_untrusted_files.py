@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from executor.agents.codex_untrusted import untrusted
 from executor.agents.failures import TurnFailed
-from executor.agents.set_aside import MOST_SET_ASIDE, put_back, set_aside
-from executor.agents.untrusted_files import found_in_workspace, refuse_what_cannot_be_ignored
+from executor.agents.trust.codex_untrusted import untrusted
+from executor.agents.trust.set_aside import MOST_SET_ASIDE, put_back, set_aside
+from executor.agents.trust.untrusted_files import found_in_workspace, refuse_what_cannot_be_ignored
 
 
 def test_a_file_is_set_aside_and_comes_back(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from executor.agents.failures import TurnFailed
-from executor.agents.opencode_untrusted import files_with_plugins
 from executor.agents.provider import Dialect
+from executor.agents.trust.opencode_untrusted import files_with_plugins
 
 OPENCODE_LOGIN = ".local/share/opencode/auth.json"
 """Set aside only with an entry for which OpenCode fetches configuration."""

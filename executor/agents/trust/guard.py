@@ -15,18 +15,18 @@ from pathlib import Path
 
 from executor.agents.agent_folders import AgentFolders
 from executor.agents.failures import TurnFailed
-from executor.agents.git_settings import harmless_git
 from executor.agents.install import installed_program
 from executor.agents.node import find_node, run_by_node
 from executor.agents.provider import Dialect, Provider
 from executor.agents.provider_settings import RunSettings, asks
-from executor.agents.set_aside import put_back, set_aside
-from executor.agents.turn import Turn
-from executor.agents.untrusted_files import (
+from executor.agents.trust.git_settings import harmless_git
+from executor.agents.trust.set_aside import put_back, set_aside
+from executor.agents.trust.untrusted_files import (
     found_in_workspace,
     instruction_files,
     refuse_what_cannot_be_ignored,
 )
+from executor.agents.turn import Turn
 
 CODEX_PROXY = Path(__file__).with_name("codex_untrusted.py")
 LFS_ADVICE = (
