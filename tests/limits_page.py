@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from functions.http.schemas import IDEMPOTENCY_KEY
+from functions.me.schemas import NewTokenBody
+from functions.runs.schemas import RunsQuery
 from functions.runtime.request_reader import HEAD_BYTES
 from functions.runtime.settings import ApiSettings
 from functions.runtime.socket_peer import BUFFER_BYTES, MOST_MESSAGE_BYTES
+from functions.sessions.schemas import OpenSessionBody, SessionsQuery
 from functions.sessions.tab_socket import MOST_SUBSCRIPTIONS
 from handlers.access.tokens import MAX_TOKENS_PER_USER
 from handlers.access.user_settings import MAX_SETTINGS_BYTES
@@ -16,7 +21,7 @@ from handlers.files.policy_changes import MOST_POLICIES
 from handlers.human_loop.approval_rules import MOST_JUDGED, MOST_RULES_OF_A_USER, MOST_RULES_OF_AN_APP
 from handlers.patterns import LONGEST_TEXT
 from jobs.runtime.settings import JobSettings
-from schema.approval_rules import LONGEST_COMMAND_PATTERN, LONGEST_PATTERN
+from schema.approval_rules import LONGEST_COMMAND_PATTERN, LONGEST_PATTERN, RuleText
 from schema.forms import MOST_ANSWERS, MOST_CHOICES, MOST_FIELDS
 from schema.json_limits import MAX_DEPTH, MAX_ZEROS_PER_CALL, MAX_ZEROS_PER_EVENT, MOST_FAULTS, MOST_UNKNOWN_KEYS
 from schema.runtime_manifest import MAX_SEED_BYTES, MAX_SEEDS_BYTES
@@ -26,7 +31,7 @@ from tests.settings_page import as_shown, in_words
 FILE = Path(__file__).resolve().parents[1] / "docs" / "limits.md"
 HEAD = """# Limits
 
-These limits hold for what users, agents and strangers send and hold. `python -m tests.limits_page` writes this page
+These limits are for what users, agents and strangers send, and for what they have open. `python -m tests.limits_page` writes this page
 from where they are declared; a test compares the two.
 
 ## Shares of one user
@@ -39,7 +44,8 @@ means at once. A WebSocket is refused before its handshake, in the same way. 0 d
 |---|---|---|
 """
 FIXED = """
-Live runs are held in their queues instead (`RUN_LIMIT`, `RUN_LIMIT_PER_USER`, `concurrentRuns` of an app), and
+Live runs are held in their queues instead (`RUN_LIMIT`, `RUN_LIMIT_PER_USER`, `RUN_LIMIT_PER_APP` or an app's
+`concurrentRuns`), and
 `GET /api/why/runs/{runId}` names the limit.
 
 ## Of a process
@@ -73,6 +79,12 @@ class Limit:
     test: str
 
 
+def most_characters(model: type[BaseModel], field: str) -> int:
+    """The longest text that the field takes."""
+    schema = model.model_json_schema(by_alias=False)["properties"][field]
+    return next(int(kind["maxLength"]) for kind in (schema, *schema.get("anyOf", ())) if "maxLength" in kind)
+
+
 OF_FIELDS = "tests/integration/functions/http/test_limits.py::test_a_field_at_its_limit_and_one_beyond"
 HOSTILE = "tests/integration/functions/human_loop/test_hostile_texts.py::"
 JSON = "tests/integration/functions/http/test_limits.py::test_json_at_its_depth_and_one_beyond"
@@ -80,15 +92,14 @@ ROWS = "tests/integration/functions/http/test_limits.py::test_rows_of_a_user_at_
 FORM = HOSTILE + "test_a_form_at_the_limit_is_answered_and_one_beyond_is_refused"
 PATTERN = HOSTILE + "test_a_pattern_at_the_limit_and_one_beyond"
 KEY_LENGTH = int(IDEMPOTENCY_KEY.rpartition(",")[2].partition("}")[0])
-TITLE_LENGTH = 200
 LIMITS = (
     Limit("levels of JSON below its outermost", MAX_DEPTH, "400 `malformed_json`", JSON),
     Limit("characters of an idempotency key", KEY_LENGTH, "422 `bad_idempotency_key`", OF_FIELDS),
-    Limit("characters of a session's title", TITLE_LENGTH, "422", OF_FIELDS),
-    Limit("characters of a token's label", 200, "422", OF_FIELDS),
-    Limit("characters of a rule's note", 500, "422", OF_FIELDS),
-    Limit("characters of a search over sessions", 200, "422", OF_FIELDS),
-    Limit("characters of a provider's name", 100, "422", OF_FIELDS),
+    Limit("characters of a session's title", most_characters(OpenSessionBody, "title"), "422", OF_FIELDS),
+    Limit("characters of a token's label", most_characters(NewTokenBody, "label"), "422", OF_FIELDS),
+    Limit("characters of a rule's note", most_characters(RuleText, "note"), "422", OF_FIELDS),
+    Limit("characters of a search over sessions", most_characters(SessionsQuery, "q"), "422", OF_FIELDS),
+    Limit("characters of a provider's name", most_characters(RunsQuery, "provider"), "422", OF_FIELDS),
     Limit("bytes of a user's settings as JSON", MAX_SETTINGS_BYTES, "413 `settings_too_large`", OF_FIELDS),
     Limit("tokens of a user", MAX_TOKENS_PER_USER, "409 `too_many_tokens`", ROWS),
     Limit("rules of a user", MOST_RULES_OF_A_USER, "409 `too_many_rules`", ROWS),

@@ -73,6 +73,7 @@ class SyncOperations:
         self._work_task: asyncio.Task[None] | None = None
         self._operations = RememberedOperations()
         self._beginning = 0
+        self._lost: str | None = None  # why an end was lost before a user's file was put in: the next run tells it
 
     @property
     def restored(self) -> bool:
@@ -187,7 +188,7 @@ class SyncOperations:
         self._beginning += 1
         try:
             async with self._keeper.turn:
-                lost = await self._keep_end(next_run=start.run_id)
+                lost, self._lost = await self._keep_end(next_run=start.run_id) or self._lost, None
                 self._keeper.ends.begin(UnsavedRun(start.run_id, start.ignore))
                 yield lost
         finally:
@@ -203,7 +204,7 @@ class SyncOperations:
         try:
             async with self._keeper.turn:
                 if not self._has_run():  # a run may have begun meanwhile
-                    await self._keep_end(next_run=None)
+                    self._lost = await self._keep_end(next_run=None) or self._lost
                 yield
         finally:
             self._beginning -= 1

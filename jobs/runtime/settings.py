@@ -149,8 +149,8 @@ class JobSettings(BaseSettings):
 
     worker_alive_file: Path | None = Field(
         default=None,
-        description="Touch this file every 2 seconds. A supervisor or a health check "
-        "(`python -m jobs.runtime.alive`) ends a job worker that leaves it untouched for 20 seconds.",
+        description="Touch this file every 2 seconds. `make up` restarts a job worker that leaves it untouched for 20 "
+        "seconds; `python -m jobs.runtime.alive` is a health check for containers.",
     )
     disk_alarm_free_mb: DiskAlarmFreeMb = 2048
     disk_stop_free_mb: DiskStopFreeMb = 256

@@ -158,6 +158,8 @@ def test_a_save_goes_on_when_a_file_is_placed_and_the_end_cannot_be_kept(worker:
     saving = ask_to_sync(worker, takes_ends=True)
     assert placed(worker, "a.txt").status_code == 200
     assert see_through(worker, objects, saving)["state"] == "succeeded"
+    told = worker.receiver.wait_for_event(live_run(worker, text="22"), "run.warning")["data"]
+    assert told["code"] == "end_not_kept", "the run that follows tells it"
 
 
 def test_the_upload_of_a_kept_end_goes_on_when_further_runs_begin(worker: Worker, objects: Objects) -> None:
