@@ -31,8 +31,8 @@ from tests.settings_page import as_shown, in_words
 FILE = Path(__file__).resolve().parents[1] / "docs" / "limits.md"
 HEAD = """# Limits
 
-These limits are for what users, agents and strangers send, and for what they have open. `python -m tests.limits_page` writes this page
-from where they are declared; a test compares the two.
+These limits are for what users, agents and strangers send, and for what they have open.
+`python -m tests.limits_page` writes this page from where they are declared; a test compares the two.
 
 ## Shares of one user
 An answer beyond a share is 429 `share_used_up`. It names the share and its size (`share`, `limit`). `Retry-After` says

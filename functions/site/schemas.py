@@ -23,8 +23,8 @@ class ReadyQuery(Request):
 
 class ReadyAnswer(Wire):
     """`status` says whether this process serves requests, which it does without a job worker, too. `runs` says whether
-    all that runs need is well: it is `held` unless `worker` and `providers` are ok, and `host`, `store` and `disk` are ok or
-    unknown. A `disk` that is `low` holds no run; one that is `full` does."""
+    all that runs need is well: it is `held` unless `worker` and `providers` are ok, and `host`, `store` and `disk` are
+    ok or unknown. A `disk` may be `low`; one that is `full` is not well."""
 
     status: str
     database: str
