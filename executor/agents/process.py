@@ -26,6 +26,8 @@ from schema.prctl import become_subreaper, die_with_parent
 
 STDERR_LINES_LOGGED = 200
 STDERR_LINES_KEPT = 8
+LONGEST_LINE = 8192
+"""Characters read of a line of stderr: a model's words in it must be whole."""
 LAST_LINE = 200
 """Characters of the agent's last line that the reason of a crash quotes. The log has the rest."""
 COMMAND_LENGTH = 200
@@ -78,11 +80,15 @@ class AgentProcess:
         """Return the agent's last lines on stderr as one text, empty when there are none."""
         return " | ".join(self._last_lines)[-800:]
 
+    async def logged(self) -> None:
+        """Wait until stderr is read to its end."""
+        await asyncio.shield(self._drain)
+
     async def how_it_ended(self) -> str:
         """Return a sentence on how the agent ended, once it has exited or closed its output."""
         await self._exits_within(1.0)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._drain), 0.5)
+            await asyncio.wait_for(self.logged(), 0.5)
         code = self._process.returncode
         how = (
             "closed its output"
@@ -134,7 +140,7 @@ class AgentProcess:
         rest = b""
         while data := await self._process.stderr.read(65536):
             *lines, rest = (rest + data).split(b"\n")
-            rest = rest[-4096:]
+            rest = rest[-LONGEST_LINE:]
             for line in lines:
                 count += 1
                 self._take_line(line, count)
@@ -142,14 +148,14 @@ class AgentProcess:
             self._take_line(rest, count + 1)
 
     def _take_line(self, line: bytes, count: int) -> None:
-        text = clean_text(self._redaction.hide(line.decode("utf-8", "replace").strip()))[:1000]
+        text = clean_text(self._redaction.hide(line.decode("utf-8", "replace").strip()))[:LONGEST_LINE]
         if not text:
             return
         if words := words_of_log(text):
             self._model_words = time.monotonic(), words
         self._last_lines.append(text[:300])
         if count <= STDERR_LINES_LOGGED:
-            _log.info("agent.stderr", line=text)
+            _log.info("agent.stderr", line=text[:1000])
 
 
 async def start_process(

@@ -261,14 +261,14 @@ class _TurnDriver:
         try:
             answer = await agent.answered(call, has_opened=True)
         except RequestError as error:
+            await self._client.falls_quiet()
             said = self._translation.last_words
             if error.code == AUTH_REQUIRED and self._provider.dialect == "codex" and not said:
                 said = await words_of_failed_turn(self._turn, opened.session_id, since=since)
             raise answered_with_error(error, self._redaction, said=said) from None
         self._client.late_until = time.monotonic() + self._turn.late_seconds
         await self._client.falls_quiet()
-        dialect = self._provider.dialect
-        tokens = await reported_tokens(self._turn, dialect, opened.session_id, answer.usage, since=since)
+        tokens = await reported_tokens(self._turn, self._provider.dialect, opened.session_id, answer.usage, since=since)
         self._meter.take_tokens(**tokens)
         self._meter.end_prompt()
         self._translation.say_usage()

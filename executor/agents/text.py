@@ -185,8 +185,13 @@ class HeldText:
 
     def end(self) -> str:
         """Return the text that was held back: nothing follows."""
-        held, self._held = self._held, ""
-        return self._redaction.hide(held)
+        held = self.peek()
+        self._held = ""
+        return held
+
+    def peek(self) -> str:
+        """Return the text that is held back, and go on holding it."""
+        return self._redaction.hide(self._held)
 
 
 def _texts(value: Any) -> list[str]:

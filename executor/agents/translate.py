@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from copy import copy
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -71,8 +72,10 @@ class Translation:
 
     @property
     def last_words(self) -> str:
-        """Return the text of the agent's last message, cut."""
-        return self._words.read().strip()
+        """Return the text of the agent's last message, cut, with the end that is not shown yet."""
+        words = copy(self._words)
+        words.add(self._held.peek())
+        return words.read().strip()
 
     def take(self, update: object) -> None:
         """Translate one session update. Call it in the order of arrival."""

@@ -262,3 +262,19 @@ def test_a_person_who_is_asked_reads_the_message_to_its_end() -> None:
 
     assert "".join(delta["text"] for delta in told.of("message.delta")) == "Which files"
     assert "message.stop" not in told.types()
+
+
+def test_last_words_are_whole_while_their_end_could_begin_a_secret() -> None:
+    told = Told(redaction=Redaction(["door-key-of-ours"]))
+    told.text("invalid api key: this one is no good", "1")
+
+    assert told.translation.last_words == "invalid api key: this one is no good"
+    assert told.of("message.delta")[-1]["text"].endswith("no goo")
+
+
+def test_last_words_hide_a_secret_that_is_split() -> None:
+    told = Told(redaction=Redaction(["door-key-of-ours"]))
+    told.text("wrong: door-key", "1")
+    told.text("-of-ours", "1")
+
+    assert told.translation.last_words == "wrong: [secret]"
