@@ -10,7 +10,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
@@ -29,8 +29,14 @@ class Fault:
     part_of_key: str = ""
     skip: int = 0
     times: int | None = 1
+    without_header: str = ""
+    """It is for requests that lack this header alone."""
     status: int | None = None
     """Answered instead of the store, after the whole body was taken."""
+    code: str = ""
+    """The store's code in that answer; by default the one that goes with the status."""
+    answer_header: tuple[str, str] | None = None
+    """A header that the store's own answer gets."""
     cut_request_after: int | None = None
     """The connection is reset after that many bytes of the body were passed to the store."""
     cut_answer_after: int | None = None
@@ -41,8 +47,9 @@ class Fault:
     """The request waits until this is set."""
     met: threading.Event = field(default_factory=threading.Event)
 
-    def is_for(self, method: str, path: str) -> bool:
-        return method.startswith(self.method) and self.part_of_key in path
+    def is_for(self, method: str, path: str, headers: Container[str]) -> bool:
+        is_asked = method.startswith(self.method) and self.part_of_key in path
+        return is_asked and not (self.without_header and self.without_header in headers)
 
 
 class HurtStore:
@@ -90,11 +97,11 @@ class HurtStore:
         self._server.shutdown()
         self._server.server_close()
 
-    def fault_of(self, method: str, path: str) -> Fault | None:
+    def fault_of(self, method: str, path: str, headers: Container[str]) -> Fault | None:
         with self._lock:
             self.requests.append((method, path))
             for fault in self._faults:
-                if not fault.is_for(method, path):
+                if not fault.is_for(method, path, headers):
                     continue
                 if fault.skip:
                     fault.skip -= 1
@@ -130,14 +137,14 @@ class _Handler(BaseHTTPRequestHandler):
         if self.way.is_down:
             self._reset()
             return
-        fault = self.way.fault_of(self.command, urlsplit(self.path).path) or Fault()
+        fault = self.way.fault_of(self.command, urlsplit(self.path).path, self.headers) or Fault()
         time.sleep(self.way.delay_seconds)
         if fault.hold is not None:
             fault.hold.wait(60)
         try:
             if fault.status is not None:
                 self._take(lambda _piece: None)
-                self._say(fault.status)
+                self._say(fault.status, fault.code)
             else:
                 self._ask_store(fault)
         except (_Cut, OSError):
@@ -177,6 +184,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, self.way.date)
             elif name.lower() not in {"connection", "transfer-encoding"}:
                 self.send_header(name, value)
+        if fault.answer_header is not None:
+            self.send_header(*fault.answer_header)
         if answer.length is None and self.command != "HEAD":  # it came in chunks; here its end is the connection's
             self.send_header("connection", "close")
         self.end_headers()
@@ -189,8 +198,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(piece)
         self.wfile.flush()
 
-    def _say(self, status: int) -> None:
-        body = f"<Error><Code>{REASONS.get(status, 'Failed')}</Code><Message>a fault of the test</Message></Error>"
+    def _say(self, status: int, code: str) -> None:
+        body = (
+            f"<Error><Code>{code or REASONS.get(status, 'Failed')}</Code><Message>a fault of the test</Message></Error>"
+        )
         self.send_response_only(status)
         self.send_header("content-type", "application/xml")
         self.send_header("content-length", str(len(body)))

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import http.client
 import random
+import re
 import ssl
 import threading
 import time
@@ -26,6 +27,9 @@ LONGEST_PAUSE_SECONDS = 10.0
 TIMEOUT_SECONDS = 30.0
 SLOWEST_SECONDS = 60.0
 SLOWEST_BYTES_A_SECOND = 100_000
+PASSING_CODES = frozenset({"RequestTimeout", "ExpiredToken", "RequestTimeTooSkewed", "RequestExpired"})
+"""The codes of answers with status 400 that another try, with a new link, does not get again."""
+_CODE_WITHIN = 4096
 _CHUNK = 1 << 20
 _PIECE = 1 << 18
 _SLACK_BYTES = 1 << 10
@@ -60,9 +64,9 @@ def put_object(channel: ExecutorChannel, key: str, data: bytes) -> None:
     """Upload an object. Raises StoreFailed after TRIES tries."""
 
     def put(address: str) -> None:
-        status, headers, _ = _call("PUT", address, data, limit=1 << 16)
-        if status not in (200, 201, 204, 412):  # 412: the object exists, and its name is its content's digest
-            _refuse(status, headers, f"The object store answered {status} to an upload.")
+        answer = _call("PUT", address, data, limit=1 << 16)
+        if answer[0] not in (200, 201, 204, 412):  # 412: the object exists, and its name is its content's digest
+            _refuse(answer, "an upload")
 
     _persist(lambda: put(channel.link("PUT", key, len(data))))
 
@@ -74,7 +78,8 @@ def get_object(channel: ExecutorChannel, key: str, *, size: int | None, limit: i
     """
 
     def get(address: str) -> bytes:
-        status, headers, data = _call("GET", address, None, limit=limit if size is None else size)
+        answer = _call("GET", address, None, limit=limit if size is None else size)
+        status, _, data = answer
         if status == 404:
             raise ObjectDamaged(
                 "An object of the snapshot is missing from the store. Restore an older snapshot.",
@@ -82,7 +87,7 @@ def get_object(channel: ExecutorChannel, key: str, *, size: int | None, limit: i
                 key=key,
             )
         if status != 200:
-            _refuse(status, headers, f"The object store answered {status} to a download.")
+            _refuse(answer, "a download")
         return data
 
     def get_whole() -> bytes:
@@ -121,16 +126,23 @@ def _persist(attempt: Callable[[], T]) -> T:
     raise AssertionError("unreachable")
 
 
-def _refuse(status: int, headers: http.client.HTTPMessage, why: str) -> NoReturn:
-    """Raise a retry where a new link may help, else StoreFailed. An expired link gets 401 or 403."""
-    if status in (401, 403, 408, 409, 425, 429) or status >= 500:
+def _refuse(answer: StoreResponse, call: str) -> NoReturn:
+    """Raise a retry where a new link or a pause may help, else StoreFailed. An expired link gets 401 or 403."""
+    status, headers, body = answer
+    code = _code_of(body)
+    why = f"The object store answered {status}{f' ({code})' if code else ''} to {call}."
+    if status in (401, 403, 408, 409, 425, 429) or status >= 500 or (status == 400 and code in PASSING_CODES):
         raise _Retry(why, after=retry_after_seconds(headers.get("retry-after")))
     raise StoreFailed(why)
 
 
-def _call(
-    method: Method, address: str, data: bytes | None, *, limit: int
-) -> tuple[int, http.client.HTTPMessage, bytes]:
+def _code_of(body: bytes) -> str:
+    """Return the store's error code, empty when the body names none."""
+    found = re.search(rb"<Code>([A-Za-z]{1,64})</Code>", body[:_CODE_WITHIN])
+    return found[1].decode() if found else ""
+
+
+def _call(method: Method, address: str, data: bytes | None, *, limit: int) -> StoreResponse:
     """Return status, headers and body. Reads at most `limit` bytes and a few more."""
     parts = urlsplit(address)
     connection = _connection(parts)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
@@ -57,7 +58,8 @@ def _look(store: Bucket, prefix: str) -> Iterator[Finding]:
         for check in CHECKS:
             yield from _tried(check, store, prefix)
     finally:
-        store.delete([stored.key for stored in store.list(prefix)])
+        with suppress(StoreError):  # the checks have told whether it deletes
+            store.delete([stored.key for stored in store.list(prefix)])
 
 
 def _tried(check: Check, store: Bucket, prefix: str) -> Iterator[Finding]:
@@ -129,6 +131,14 @@ def _check_conditions(store: Bucket, _place: str) -> Iterator[Finding]:
         yield Finding(PART, "note", "it lacks conditional writes; Runyard checks for an object before it writes")
 
 
+def _check_deletions(store: Bucket, prefix: str) -> Iterator[Finding]:
+    store.delete([f"{prefix}one", f"{prefix}another"])
+    if store.has_bulk_deletions:
+        yield Finding(PART, "ok", "it deletes many objects at once")
+    else:
+        yield Finding(PART, "note", "it lacks deletions of many objects at once; Runyard deletes one by one")
+
+
 def _check_multipart(store: Bucket, prefix: str) -> Iterator[Finding]:
     if store.has_multipart(f"{prefix}multipart"):
         yield Finding(PART, "ok", "it supports multipart uploads")
@@ -148,7 +158,14 @@ def _check_listing(store: Bucket, prefix: str) -> Iterator[Finding]:
         yield Finding(PART, "wrong", "listings over several pages are incomplete", "use another store")
 
 
-CHECKS: tuple[Check, ...] = (_check_objects, _check_links, _check_conditions, _check_multipart, _check_listing)
+CHECKS: tuple[Check, ...] = (
+    _check_objects,
+    _check_links,
+    _check_deletions,
+    _check_conditions,
+    _check_multipart,
+    _check_listing,
+)
 
 
 def _unreachable(store: Bucket, error: httpx.HTTPError) -> Finding:

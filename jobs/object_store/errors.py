@@ -46,6 +46,8 @@ _SENTENCES: dict[StoreErrorKind, str] = {
     "broken": "The object store failed.",
 }
 ABSENT = {"NoSuchKey", "404", "NotFound"}
+UNKNOWN = {"NotImplemented", "501", "InvalidArgument", "InvalidRequest", "MethodNotAllowed", "405"}
+"""The codes by which stores refuse an operation that they do not support."""
 EXISTS = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
 
 

@@ -21,10 +21,10 @@ from botocore import exceptions as botocore_errors
 from botocore.config import Config
 
 from jobs.object_store.contract import StoredObject
+from jobs.object_store.deletions import Deletions, send_md5
 from jobs.object_store.errors import (
-    ABSENT,
     EXISTS,
-    KINDS,
+    UNKNOWN,
     StoreError,
     code_of,
     from_answer,
@@ -41,8 +41,6 @@ CONNECTIONS = 32
 MAX_READ_BYTES = 256 * 1024 * 1024
 HEADS_AT_A_TIME = 16
 PAGE_KEYS = 1000
-UNKNOWN = {"NotImplemented", "501", "InvalidArgument", "InvalidRequest", "MethodNotAllowed", "405"}
-"""The codes by which stores refuse an operation that they do not support."""
 PROBE_PREFIX = "runyard-probes/"
 
 _opening = threading.Lock()
@@ -84,7 +82,7 @@ def _config(*, read_seconds: float, attempts: int) -> Config:
 
 def _client(settings: StoreSettings, endpoint_url: str | None, config: Config) -> Any:
     with translating_errors("opening"), _opening:
-        return _session().client(
+        client = _session().client(
             "s3",
             endpoint_url=endpoint_url,
             region_name=settings.region,
@@ -92,6 +90,8 @@ def _client(settings: StoreSettings, endpoint_url: str | None, config: Config) -
             aws_secret_access_key=settings.secret_access_key,
             config=config,
         )
+    send_md5(client)
+    return client
 
 
 class Bucket:
@@ -105,6 +105,7 @@ class Bucket:
         self._name = settings.bucket
         self._client = client
         self._signing = signing
+        self._deletions = Deletions(client, settings.bucket)
         self._probe_lock = threading.Lock()
         self._is_conditional: bool | None = None
 
@@ -160,20 +161,26 @@ class Bucket:
         self._put(key, content)
         return True
 
+    def try_writing(self, key: str) -> bool:
+        """Write a small object. Return whether a bucket with versions kept one of it, which could not be deleted."""
+        version = self._put(key, b"1")
+        if version is None:
+            return False
+        try:
+            with translating_errors("deleting a version"):
+                self._client.delete_object(Bucket=self._name, Key=key, VersionId=version)
+        except (NotFound, StoreError):
+            return True
+        return False
+
     def delete(self, keys: Collection[str]) -> None:
         """Delete the objects. Ignore missing keys. Try all keys, then raise StoreError when any is left."""
-        ordered = sorted(keys)
-        refused: list[str] = []
-        for start in range(0, len(ordered), PAGE_KEYS):
-            objects = [{"Key": key} for key in ordered[start : start + PAGE_KEYS]]
-            with translating_errors("deleting"):
-                answer = self._client.delete_objects(Bucket=self._name, Delete={"Objects": objects, "Quiet": True})
-            refused += [error.get("Code", "") for error in answer.get("Errors", [])]
-        remaining = [code for code in refused if code not in ABSENT]
-        if remaining:
-            raise StoreError(
-                KINDS.get(remaining[0], "broken"), store_code=remaining[0], action=f"deleting, {len(remaining)} left"
-            )
+        self._deletions.delete(keys)
+
+    @property
+    def has_bulk_deletions(self) -> bool:
+        """Whether the store took all bulk deletions until now."""
+        return self._deletions.are_bulk
 
     def ensure_bucket(self) -> bool:
         """Create the bucket unless it exists. Return whether it was created."""
@@ -231,11 +238,21 @@ class Bucket:
                 return False
             raise
         finally:
-            self.delete([key])
+            self._clean_up(key)
 
-    def _put(self, key: str, content: bytes) -> None:
+    def _clean_up(self, key: str) -> None:
+        """Delete a probe. A store that refuses that has answered the probe's question all the same."""
+        try:
+            self.delete([key])
+        except StoreError as error:
+            _log.warning("store.probe_left", key=key, why=error.detail)
+
+    def _put(self, key: str, content: bytes) -> str | None:
+        """Write an object. Return its version, None in a bucket without versions."""
         with translating_errors("writing"):
-            self._client.put_object(Bucket=self._name, Key=key, Body=content)
+            answer = self._client.put_object(Bucket=self._name, Key=key, Body=content)
+        version = answer.get("VersionId")
+        return None if version in {None, "null"} else str(version)
 
     def _put_if_absent(self, key: str, content: bytes) -> bool:
         try:

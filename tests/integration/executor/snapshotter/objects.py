@@ -19,6 +19,8 @@ class Objects:
         self.stored: dict[str, bytes] = {}
         self.calls: list[tuple[str, str]] = []
         self.hurt: Hurt = lambda _method, _key: None
+        self.refusal = "no"
+        """The body of an answer by which it refuses."""
         self.pause_seconds = 0.0
         self.bytes_a_second = 0
         """How fast it takes what is put; 0: at once."""
@@ -80,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.close()
         elif status is not None or not self.path.endswith(f"?signature={method}"):
-            self._answer(status or 403, b"no")
+            self._answer(status or 403, self.objects.refusal.encode())
         else:
             return True
         return False

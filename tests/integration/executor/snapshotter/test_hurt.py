@@ -44,6 +44,28 @@ def test_what_fails_now_and_then_is_tried_again(saved: SessionDisk, status: int)
     assert look(there.workspace) == look(saved.workspace)
 
 
+@pytest.mark.parametrize("code", ["RequestTimeout", "ExpiredToken", "RequestTimeTooSkewed"])
+def test_a_refusal_that_passes_is_tried_again_within_a_save(saved: SessionDisk, code: str) -> None:
+    calls = iter(range(1000))
+    saved.objects.hurt = lambda _method, _key: 400 if next(calls) % 3 < 2 else None
+    saved.objects.refusal = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>later</Message></Error>"
+    (saved.workspace / "more").write_bytes(os.urandom(3 << 20))
+    saved.save()
+    there = saved.another("there")
+    there.restore(saved.head)
+    assert look(there.workspace) == look(saved.workspace)
+
+
+def test_a_refusal_that_stays_is_named_and_not_repeated(saved: SessionDisk) -> None:
+    saved.objects.hurt = lambda _method, _key: 400
+    saved.objects.refusal = "<Error><Code>InvalidArgument</Code></Error>"
+    (saved.workspace / "more").write_bytes(b"more")
+    saved.objects.calls.clear()
+    with pytest.raises(StoreFailed, match=r"400 \(InvalidArgument\)"):
+        saved.save()
+    assert len(saved.objects.calls) == 1
+
+
 def test_a_store_that_is_down_fails_a_save_and_the_next_one_makes_up_for_it(saved: SessionDisk) -> None:
     (saved.workspace / "more").write_bytes(os.urandom(20 << 20))
     saved.objects.hurt = lambda _method, _key: 503
