@@ -137,7 +137,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.way.is_down:
             self._reset()
             return
-        fault = self.way.fault_of(self.command, urlsplit(self.path).path, self.headers) or Fault()
+        fault = (
+            self.way.fault_of(self.command, urlsplit(self.path).path, {name.lower() for name in self.headers})
+            or Fault()
+        )
         time.sleep(self.way.delay_seconds)
         if fault.hold is not None:
             fault.hold.wait(60)
