@@ -1,6 +1,6 @@
 """The procrastinate app: operators use `procrastinate --app jobs.app.app ...`, `python -m jobs` does the work.
 
-The import reads and opens nothing. The app reads DATABASE_URL when it connects.
+The import reads and opens nothing. The app reads the database's address when it connects.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from jobs import tasks
+from schema.database_poolers import ADDRESSES, named_database
 from schema.sealed_environment import load_secret_files
 from schema.settings import BadSetting
 
@@ -22,9 +23,9 @@ RECONNECT_SECONDS = 5.0
 
 
 def database_url() -> str:
-    """Return DATABASE_URL, or what DATABASE_URL_FILE holds. Raise BadSetting when neither is set."""
-    load_secret_files(["DATABASE_URL"])
-    dsn = os.environ.get("DATABASE_URL")
+    """Return DATABASE_DIRECT_URL or else DATABASE_URL, or what their files hold. Raise BadSetting when none is set."""
+    load_secret_files(ADDRESSES)
+    dsn = named_database(os.environ)
     if not dsn:
         raise BadSetting("DATABASE_URL is not set. Set it to the database's address.")
     return dsn

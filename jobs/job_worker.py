@@ -116,7 +116,7 @@ def _checked_key(context: TaskContext, *, accept_loss: bool) -> bool:
     """Check the secret key as soon as PostgreSQL answers. Return False on a stop request. Raise SecretKeyUnfit."""
     while asyncio.run(_first_answer(context.settings.dsn)):
         with suppress(psycopg.OperationalError):  # it went away again
-            refuse_unfit_database(context.settings.dsn)
+            refuse_unfit_database(context.settings.dsn, context.settings.database_pooler)
             check_secret_key(context, accept_loss=accept_loss, say=say)
             return True
     return False

@@ -12,6 +12,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from schema.addresses import database_address
+from schema.database_poolers import ADDRESSES, named_database, pooler_fault
 from schema.sealed_environment import seal_or_exit
 from schema.sql import Conn, fetch_all
 
@@ -29,7 +30,8 @@ def apply_migrations(dsn: str) -> list[str]:
 
     # An advisory lock goes with its connection; yoyo's own lock row would outlive a killed migrator.
     with psycopg.connect(dsn, autocommit=True) as guard:
-        if (fault := encoding_fault(guard)) is not None:
+        pooler = os.environ.get("DATABASE_POOLER", "")
+        if (fault := pooler_fault(guard, pooler) or encoding_fault(guard)) is not None:
             raise NotMigratable(fault)
         guard.execute("SELECT pg_advisory_lock(hashtext('runyard migrations'))")
         backend = get_backend(_yoyo_uri(dsn))
@@ -95,7 +97,7 @@ def _yoyo_uri(dsn: str) -> str:
 
 
 def main() -> int:
-    dsn = os.environ.get("DATABASE_URL")
+    dsn = named_database(os.environ)
     if not dsn:
         sys.stderr.write("Set DATABASE_URL to the database to migrate.\n")
         return 2
@@ -119,5 +121,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    seal_or_exit(["DATABASE_URL"])
+    seal_or_exit(ADDRESSES)
     sys.exit(main())

@@ -20,6 +20,7 @@ from schema.prctl import forbid_reading
 
 CONTROL_PLANE_SECRETS = (
     "DATABASE_URL",
+    "DATABASE_DIRECT_URL",
     "RUNYARD_SECRET_KEY",
     "RUNYARD_SECRET_KEY_PREVIOUS",
     "S3_ACCESS_KEY_ID",

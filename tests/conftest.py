@@ -3,6 +3,7 @@ engine (`docker_client`, `engine_to_stop`) and the promises kept in `guards`."""
 
 pytest_plugins = [
     "tests.databases",
+    "tests.pgbouncer",
     "tests.object_stores",
     "tests.guards",
     "tests.tiers",

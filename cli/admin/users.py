@@ -1,6 +1,7 @@
 """The operator's commands for users, their tokens and apps. They call the verbs of handlers/ on the database.
 
-The database is DATABASE_URL, or else this clone's embedded database, which `make up` must have started.
+The database is DATABASE_DIRECT_URL or DATABASE_URL, or else this clone's embedded database, which `make up` must have
+started.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from cli.local.postgres import postgres_dsn
 from cli.table import table_lines
 from handlers.access import tokens, users
 from handlers.apps import apps
+from schema.database_poolers import ADDRESSES, named_database
 from schema.errors import RunyardError
 from schema.human_policy import HumanPolicy
 from schema.options import AppOptions
@@ -160,13 +162,13 @@ def run_verb(verb: UserVerb, args: argparse.Namespace) -> int:
 
 
 def database_url(environ: Mapping[str, str] = os.environ) -> str:
-    """Return DATABASE_URL, what DATABASE_URL_FILE holds, or the embedded database's URL. Raise NoDatabase when none
-    exists."""
+    """Return DATABASE_DIRECT_URL or DATABASE_URL, what their files hold, or the embedded database's URL. Raise
+    NoDatabase when none exists."""
     try:
-        from_file = secrets_from_files(environ, ["DATABASE_URL"])
+        from_files = secrets_from_files(environ, ADDRESSES)
     except BadSecretFile as error:
         raise NoDatabase(error.detail) from None
-    return from_file.get("DATABASE_URL") or environ.get("DATABASE_URL") or _embedded(find_data_dir(environ))
+    return named_database({**environ, **from_files}) or _embedded(find_data_dir(environ))
 
 
 def _embedded(data_dir: DataDir) -> str:

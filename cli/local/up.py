@@ -246,6 +246,8 @@ def environment(
     own = {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)]),
         "DATABASE_URL": postgres_dsn(data_dir.postgres),
+        "DATABASE_DIRECT_URL": "",
+        "DATABASE_POOLER": "",
         **key_environment(data_dir, environ),
         "RUNYARD_LOCAL_TOKEN_FILE": str(data_dir.token),
         "RUNYARD_SIGN_IN_CODE_FILE": str(data_dir.sign_in_code),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import psycopg
 from psycopg import IsolationLevel, OperationalError
@@ -49,9 +49,21 @@ class Database(Protocol):
 class Pool:
     """A bounded pool, for processes with threads."""
 
-    def __init__(self, dsn: str, *, size: int, name: str, wait_seconds: float, plans_once: bool = False) -> None:
-        """`plans_once`: plan prepared statements once, for connections that repeat few statements very often."""
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        size: int,
+        name: str,
+        wait_seconds: float,
+        plans_once: bool = False,
+        shares_sessions: bool = False,
+    ) -> None:
+        """`plans_once`: plan prepared statements once, for connections that repeat few statements very often.
+        `shares_sessions`: a pooler lends a server connection for one transaction, so nothing may stay in its session.
+        """
         self._size = size
+        self._shares_sessions = shares_sessions
         self._pool = ConnectionPool(
             dsn,
             min_size=1,
@@ -64,8 +76,8 @@ class Pool:
             # a pool meets a new server of a cluster within this time, even when no connection is lost
             max_lifetime=LIFETIME_SECONDS,
             connection_class=CausedConnection,
-            kwargs=CONNECT,
-            configure=_configure_to_plan_once if plans_once else _configure,
+            kwargs={**CONNECT, "prepare_threshold": None} if shares_sessions else CONNECT,
+            configure=None if shares_sessions else _configure_to_plan_once if plans_once else _configure,
         )
 
     def open(self) -> None:
@@ -95,6 +107,7 @@ class Pool:
         begun.push(_dropping_if_read_only(conn))
         try:
             enter_transaction(begun, conn, snapshot=snapshot)
+            self._limit_transaction(conn)
         except OperationalError as error:
             broken = conn.broken
             begun.close()
@@ -108,7 +121,7 @@ class Pool:
         for _ in range(self._size + 1):  # every pooled connection may be lost; the next one is new
             conn = self._pool.getconn()
             try:
-                return verb(conn)
+                return self._call_in_transaction(verb, conn) if self._shares_sessions else verb(conn)
             except ReadOnlySqlTransaction as error:
                 drop_if_read_only(conn, error)
                 raise
@@ -118,6 +131,15 @@ class Pool:
             finally:
                 self._pool.putconn(conn)
         raise OperationalError("every pooled connection to the database was lost")
+
+    def _call_in_transaction(self, verb: Callable[[Conn], T], conn: Conn) -> T:
+        with conn.transaction():
+            self._limit_transaction(conn)
+            return verb(conn)
+
+    def _limit_transaction(self, conn: Conn) -> None:
+        if self._shares_sessions:
+            conn.execute(_limits("SET LOCAL"))
 
 
 class BrokenAtBegin(OperationalError):
@@ -190,8 +212,14 @@ def _default_isolation(conn: Conn) -> None:
 
 
 def _configure(conn: Conn) -> None:
-    conn.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")
-    conn.execute(f"SET idle_in_transaction_session_timeout = '{2 * STATEMENT_SECONDS}s'")
+    conn.execute(_limits("SET"))
+
+
+def _limits(command: Literal["SET", "SET LOCAL"]) -> str:
+    return (
+        f"{command} statement_timeout = '{STATEMENT_SECONDS}s'; "
+        f"{command} idle_in_transaction_session_timeout = '{2 * STATEMENT_SECONDS}s'"
+    )
 
 
 def _configure_to_plan_once(conn: Conn) -> None:

@@ -292,8 +292,9 @@ class NoNotifier:
         if not heads:
             return
         try:
-            with psycopg.connect(self._dsn, prepare_threshold=None, **CONNECT) as conn:
-                conn.execute("SET synchronous_commit = off")
+            with psycopg.connect(self._dsn, prepare_threshold=None, **CONNECT) as conn, conn.transaction():
+                # a setting of the session would reach the pooler's other clients
+                conn.execute("SET LOCAL synchronous_commit = off")
                 send_notifications(conn, heads)
         except psycopg.OperationalError as error:
             _log.warning("a notification was lost; readers poll", reason=str(error).splitlines()[:1])

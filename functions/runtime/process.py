@@ -124,14 +124,17 @@ class ApiProcess:
 
 def resident_process(settings: ApiSettings) -> ApiProcess:
     """Make the state of a server process."""
-    dsn = settings.database_url
-    database = Pool(dsn, size=settings.database_pool_size, name="api", wait_seconds=5)
-    callbacks = Pool(dsn, size=CALLBACK_CONNECTIONS, name="callbacks", wait_seconds=5, plans_once=True)
-    housekeeping = Pool(dsn, size=2, name="housekeeping", wait_seconds=5)
-    live = Pool(dsn, size=LIVE_CONNECTIONS, name="live", wait_seconds=5)
+    pool = partial(
+        Pool, settings.database_url, wait_seconds=5, shares_sessions=settings.database_pooler == "transaction"
+    )
+    database = pool(size=settings.database_pool_size, name="api")
+    callbacks = pool(size=CALLBACK_CONNECTIONS, name="callbacks", plans_once=True)
+    housekeeping = pool(size=2, name="housekeeping")
+    live = pool(size=LIVE_CONNECTIONS, name="live")
     access = AccessWatch(live)
     periodic = Periodic(settings, housekeeping)
-    notifier = LogNotifier(dsn, housekeeping, periodic=[periodic.run_once], on_revoked=access.wake)
+    listening = settings.direct_dsn(settings.database_url)
+    notifier = LogNotifier(listening, housekeeping, periodic=[periodic.run_once], on_revoked=access.wake)
     return ApiProcess(
         settings=settings,
         database=database,

@@ -24,6 +24,7 @@ from functions.runtime.process import api_process_of
 from functions.runtime.settings import ApiSettings, read_settings, settings_without_meaning
 from handlers.access.secret_key import other_key_uses, refusal_of
 from schema.database_faults import cause_of
+from schema.database_poolers import pooler_fault
 from schema.logs import configure_logs
 from schema.migrate import encoding_fault, newer_sentence
 from schema.settings import BadSetting
@@ -74,7 +75,7 @@ def refuse_unfit_key(settings: ApiSettings) -> None:
     Without PostgreSQL or a schema there is nothing to compare, and the server starts.
     """
     try:
-        with psycopg.connect(settings.database_url, **CONNECT) as conn:
+        with psycopg.connect(settings.direct_dsn(settings.database_url), **CONNECT) as conn:
             uses = other_key_uses(conn, settings.secret_keys.ids)
     except psycopg.OperationalError as error:
         logging.getLogger(__name__).warning("secret_key.not_checked: %s", cause_of(error))
@@ -87,13 +88,15 @@ def refuse_unfit_key(settings: ApiSettings) -> None:
 
 
 def refuse_unfit_database(settings: ApiSettings) -> None:
-    """Exit when the database cannot hold all texts. Log that a newer release migrated it, which may be an upgrade.
+    """Exit when the database cannot hold all texts, or when a pooler is in the way. Log that a newer release migrated
+    it, which may be an upgrade.
 
     Without PostgreSQL there is nothing to look at, and the server starts.
     """
     try:
-        with psycopg.connect(settings.database_url, **CONNECT) as conn:
-            fault, newer = encoding_fault(conn), newer_sentence(conn)
+        with psycopg.connect(settings.direct_dsn(settings.database_url), **CONNECT) as conn:
+            fault = pooler_fault(conn, settings.database_pooler) or encoding_fault(conn)
+            newer = newer_sentence(conn)
     except psycopg.OperationalError:
         return
     if fault is not None:

@@ -13,6 +13,7 @@ from pydantic_settings import SettingsConfigDict
 
 from handlers.workers.lifecycle import LifeLimits
 from schema.addresses import database_address, web_address
+from schema.database_poolers import PoolerSettings
 from schema.errors import Invalid
 from schema.human_policy import HumanPolicy, OnExpiry, nearest
 from schema.secret_keys import SecretKeys
@@ -81,7 +82,7 @@ def _with_half(name: str, of_all: str, values: dict[str, Any]) -> dict[str, Any]
     return {**values, name: max(int(of_all) // 2, SMALLEST_SHARE)}
 
 
-class ApiSettings(ShareSettings):
+class ApiSettings(ShareSettings, PoolerSettings):
     """Sizes are in bytes. Fields without an alias are named like their variable, in lower case.
 
     `auth`: "local" has one local administrator and listens on loopback only; "token" knows only the users and tokens

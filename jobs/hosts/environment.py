@@ -28,7 +28,7 @@ _OF_EXECUTORS = frozenset(
         "AGENT_SILENT_SECONDS",
     ]
 )
-_NEVER = ("DATABASE_URL", "RUNYARD_", "PG", "EXECUTOR_AUTH_TOKEN", "S3_")
+_NEVER = ("DATABASE_", "RUNYARD_", "PG", "EXECUTOR_AUTH_TOKEN", "S3_")
 
 
 def executor_environment(environ: Mapping[str, str], *, providers_file: Path, agents_dir: Path) -> dict[str, str]:

@@ -16,6 +16,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from handlers.event_log import record_changes
 from jobs.runtime.notify import Notify
 from schema.database_faults import CausedConnection, drop_if_read_only
+from schema.database_poolers import pooler_fault
 from schema.migrate import encoding_fault, newer_sentence
 from schema.settings import BadSetting
 from schema.sql import Conn
@@ -82,10 +83,13 @@ class JobDatabase:
                     conn.execute("SELECT pg_advisory_unlock_all()")
 
 
-def refuse_unfit_database(dsn: str) -> None:
-    """Raise BadSetting for a database that cannot hold all texts. Log that a newer release has migrated it."""
+def refuse_unfit_database(dsn: str, pooler: str) -> None:
+    """Raise BadSetting for a pooler in the way, or a database that cannot hold all texts. Log that a newer release has
+    migrated it."""
     with psycopg.connect(dsn, **CONNECT) as conn:
-        fault, newer = encoding_fault(conn), newer_sentence(conn)
+        pooled, fault, newer = pooler_fault(conn, pooler), encoding_fault(conn), newer_sentence(conn)
+    if pooled is not None:
+        raise BadSetting(pooled)
     if fault is not None:
         raise BadSetting(f"DATABASE_URL: {fault}")
     if newer is not None:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from handlers.runs.handover_text import FEWEST_TOKENS
 from jobs.object_store.settings import StoreSettings
 from jobs.runtime.status_codes import StatusCodes
 from schema.addresses import database_address
+from schema.database_poolers import PoolerSettings
 from schema.secret_keys import SecretKeys
 from schema.settings import (
     ABOUT,
@@ -64,7 +65,7 @@ def _secret_or_none(value: object) -> bytes | None:
     return None if value is None else _secret(value)
 
 
-class JobSettings(BaseSettings):
+class JobSettings(PoolerSettings):
     """Times carry their unit in the name. `executor_max_retries` counts the calls after the first one; 0 as
     `worker_idle_stop_seconds` or `worker_remove_after_seconds` is never, as a `run_limit` it is none.
     `executor_stop_grace_seconds`, `executor_heartbeat_seconds` and `agent_silent_seconds` are read here to be refused
@@ -295,7 +296,8 @@ class JobSettings(BaseSettings):
 
     @property
     def dsn(self) -> str:
-        return self.database_url.get_secret_value()
+        """The address past a pooler: the job worker keeps locks and settings in its sessions."""
+        return self.direct_dsn(self.database_url.get_secret_value())
 
     @property
     def callback_url(self) -> str:

@@ -45,5 +45,9 @@ FROM control_plane_parts;
 -- name: seconds_since_seen
 SELECT extract(epoch FROM now() - seen_at)::double precision FROM control_plane_parts WHERE part = %(part)s;
 
+-- name: backend_pid
+-- The process of the server that serves this query.
+SELECT pg_backend_pid();
+
 -- name: applied_migrations
 SELECT migration_id FROM _yoyo_migration;

@@ -48,6 +48,9 @@ GOOD = {"database_url": "postgresql:///x", "secret_key": SECRET}
         ({"run_queue_retry_delay_ms": 10**30}, "RUN_QUEUE_RETRY_DELAY_MS: input should be less than or equal"),
         ({"worker_idle_stop_seconds": 1e12}, "WORKER_IDLE_STOP_SECONDS"),
         ({"log_level": "LOUD"}, "LOG_LEVEL"),
+        ({"database_pooler": "statement"}, "DATABASE_POOLER"),
+        ({"database_pooler": "transaction"}, "DATABASE_POOLER=transaction needs DATABASE_DIRECT_URL"),
+        ({"database_direct_url": "postgres//me:secret@db/x"}, "DATABASE_DIRECT_URL: must be an address like"),
     ],
 )
 def test_a_bad_setting_is_one_sentence(given: dict[str, object], sentence: str) -> None:

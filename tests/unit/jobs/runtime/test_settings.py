@@ -34,6 +34,14 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+def test_the_job_worker_goes_past_a_pooler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_POOLER", "transaction")
+    with pytest.raises(BadSetting, match="^DATABASE_POOLER=transaction needs DATABASE_DIRECT_URL"):
+        read_settings()
+    monkeypatch.setenv("DATABASE_DIRECT_URL", "postgresql:///past")
+    assert read_settings().dsn == "postgresql:///past"
+
+
 def test_the_least_that_is_needed_is_enough() -> None:
     settings = read_settings()
     assert settings.runyard_secret_key == b"\xab" * 32
