@@ -36,7 +36,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_job_worker_goes_past_a_pooler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_POOLER", "transaction")
-    with pytest.raises(BadSetting, match="^DATABASE_POOLER=transaction needs DATABASE_DIRECT_URL"):
+    with pytest.raises(BadSetting, match=r"^DATABASE_POOLER=transaction needs DATABASE_DIRECT_URL"):
         read_settings()
     monkeypatch.setenv("DATABASE_DIRECT_URL", "postgresql:///past")
     assert read_settings().dsn == "postgresql:///past"
