@@ -80,12 +80,16 @@ def asks_a_person(trial: Trial) -> bool:
 
 
 def remembers_a_permission(trial: Trial) -> bool:
-    """What was allowed always is done again without asking."""
+    """It offers a lasting permission, and the equal call is not asked of a person again: it does not ask, or it asks
+    the same again with the same lasting options, which the control plane then answers as before."""
     took = trial.take(MAKES_ONE, MAKES_ONE, DONE, mode="ask", decide=answering("allow_always"))
-    asked = took.of("human_loop.requested")
-    offered = [option["kind"] for option in asked[0]["options"]] if asked else []
+    asked = [(request["fingerprint"], _lasting_options(request)) for request in took.of("human_loop.requested")]
     made = list(trial.folders.workspace.glob("made.*"))
-    return len(asked) == 1 and "allow_always" in offered and len(made) == 2
+    return len(made) == 2 and bool(asked) and asked[0][1] != [] and all(again == asked[0] for again in asked)
+
+
+def _lasting_options(request: Json) -> list[Json]:
+    return [option for option in request["options"] if option["kind"] == "allow_always"]
 
 
 def hears_why_not(trial: Trial) -> bool:
