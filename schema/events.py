@@ -150,24 +150,41 @@ class HumanApplied(Wire):
     told: str
 
 
+MOST_COST = 10.0**12
+"""A greater amount is taken as this, a negative one as its negation."""
+
+
+def _payable(amount: float) -> float:
+    return min(max(amount, -MOST_COST), MOST_COST)
+
+
 class Cost(Wire):
     """A run's cost: `amount` in units of `currency`. `unavailable` has no amount: an unknown cost is never 0."""
 
-    amount: float | None = None
+    amount: Annotated[float, AfterValidator(_payable)] | None = None
     currency: str | None = None
     source: Literal["reported", "priced", "unavailable"]
     price_version: str | None = None
 
 
+def _countable(count: int) -> int:
+    return min(max(count, 0), MOST_TOKENS)
+
+
+MOST_TOKENS = 10**12
+"""A greater count is taken as this, so that sums over runs stay integers of 64 bits."""
+Tokens = Annotated[int, AfterValidator(_countable)]
+
+
 class Usage(Wire):
     """Tokens of one run. An absent bucket is unknown, not 0."""
 
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cached_read_tokens: int | None = None
-    cached_write_tokens: int | None = None
-    context_used: int | None = None
-    context_size: int | None = None
+    input_tokens: Tokens | None = None
+    output_tokens: Tokens | None = None
+    cached_read_tokens: Tokens | None = None
+    cached_write_tokens: Tokens | None = None
+    context_used: Tokens | None = None
+    context_size: Tokens | None = None
     cost: Cost | None = None
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from executor.agents.tool_calls import MOST_TOOL_CALLS
 from functions.http.schemas import IDEMPOTENCY_KEY
 from functions.me.schemas import NewTokenBody
 from functions.runs.schemas import RunsQuery
@@ -17,14 +18,19 @@ from functions.sessions.schemas import OpenSessionBody, SessionsQuery
 from functions.sessions.tab_socket import MOST_SUBSCRIPTIONS
 from handlers.access.tokens import MAX_TOKENS_PER_USER
 from handlers.access.user_settings import MAX_SETTINGS_BYTES
+from handlers.callbacks.apply_event import LONGEST_TITLE
+from handlers.callbacks.event_limit import MOST_EVENTS
 from handlers.files.policy_changes import MOST_POLICIES
 from handlers.human_loop.approval_rules import MOST_JUDGED, MOST_RULES_OF_A_USER, MOST_RULES_OF_AN_APP
 from handlers.patterns import LONGEST_TEXT
+from handlers.run_warnings import LONGEST_MESSAGE, MOST_WARNINGS
+from handlers.runs.todos import LONGEST_ITEM, MOST_ITEMS, MOST_KNOWN_ITEMS, MOST_LISTS
 from jobs.runtime.settings import JobSettings
 from schema.approval_rules import LONGEST_COMMAND_PATTERN, LONGEST_PATTERN, RuleText
+from schema.events import MOST_TOKENS
 from schema.forms import MOST_ANSWERS, MOST_CHOICES, MOST_FIELDS
 from schema.json_limits import MAX_DEPTH, MAX_ZEROS_PER_CALL, MAX_ZEROS_PER_EVENT, MOST_FAULTS, MOST_UNKNOWN_KEYS
-from schema.runtime_manifest import MAX_SEED_BYTES, MAX_SEEDS_BYTES
+from schema.runtime_manifest import MAX_SEED_BYTES, MAX_SEEDS_BYTES, RuntimeManifest
 from schema.shares import ShareSettings
 from tests.settings_page import as_shown, in_words
 
@@ -85,12 +91,26 @@ def most_characters(model: type[BaseModel], field: str) -> int:
     return next(int(kind["maxLength"]) for kind in (schema, *schema.get("anyOf", ())) if "maxLength" in kind)
 
 
+def most_entries(model: type[BaseModel], field: str) -> int:
+    """The longest list that the field takes."""
+    schema = model.model_json_schema(by_alias=False)["properties"][field]
+    return next(int(kind["maxItems"]) for kind in (schema, *schema.get("anyOf", ())) if "maxItems" in kind)
+
+
 OF_FIELDS = "tests/integration/functions/http/test_limits.py::test_a_field_at_its_limit_and_one_beyond"
 HOSTILE = "tests/integration/functions/human_loop/test_hostile_texts.py::"
 JSON = "tests/integration/functions/http/test_limits.py::test_json_at_its_depth_and_one_beyond"
 ROWS = "tests/integration/functions/http/test_limits.py::test_rows_of_a_user_at_the_limit_and_one_beyond"
 FORM = HOSTILE + "test_a_form_at_the_limit_is_answered_and_one_beyond_is_refused"
 PATTERN = HOSTILE + "test_a_pattern_at_the_limit_and_one_beyond"
+FORMS = "tests/unit/schema/test_forms.py::test_a_form_at_its_limits_and_one_beyond"
+BODIES = "tests/unit/functions/http/test_json_bounds.py::"
+PEER = "tests/unit/functions/runtime/test_socket_peer.py::"
+SEEDS = "tests/unit/schema/test_runtime_manifest.py::test_seeds_at_their_limits_and_one_byte_beyond"
+ENTRIES = "tests/unit/schema/test_runtime_manifest.py::test_a_list_of_a_manifest_at_its_limit_and_one_beyond"
+BOUNDS = "tests/integration/functions/callbacks/test_bounds.py::"
+TODOS = "warning `todos_left_out`"
+ENTRIES_OF_MANIFEST = {name: str(field.alias) for name, field in RuntimeManifest.model_fields.items() if field.metadata}
 KEY_LENGTH = int(IDEMPOTENCY_KEY.rpartition(",")[2].partition("}")[0])
 LIMITS = (
     Limit("levels of JSON below its outermost", MAX_DEPTH, "400 `malformed_json`", JSON),
@@ -129,23 +149,114 @@ LIMITS = (
         "422 `form_too_large`",
         FORM,
     ),
+    Limit("fields of a form", MOST_FIELDS, "422 `form_too_large`", FORMS),
+    Limit("answers to a form", MOST_ANSWERS, "422 `answers_do_not_fit`", FORMS),
+    Limit(
+        "zeros that the numbers of an agent's event may grow by",
+        MAX_ZEROS_PER_EVENT,
+        "left out, warning `event_left_out`",
+        "tests/unit/executor/runs/test_sanitize.py::test_zeros_of_an_event_at_the_limit_and_one_beyond",
+    ),
+    Limit(
+        "zeros that the numbers of one call may grow by",
+        MAX_ZEROS_PER_CALL,
+        "400 `malformed_json`",
+        BODIES + "test_zeros_of_a_call_at_the_limit_and_one_beyond",
+    ),
+    Limit(
+        "faults that a refusal names",
+        MOST_FAULTS,
+        "the others are left out",
+        BODIES + "test_faults_at_the_limit_and_one_beyond",
+    ),
+    Limit(
+        "unknown keys of an object that are named",
+        MOST_UNKNOWN_KEYS,
+        "the object is refused as a whole",
+        "tests/unit/schema/test_json_limits.py::test_a_few_unknown_keys_are_named_one_by_one",
+    ),
+    Limit(
+        "bytes of a request line with its headers",
+        HEAD_BYTES,
+        "431 `headers_too_large`",
+        "tests/unit/functions/runtime/test_request_reader.py::test_a_head_at_the_limit_and_one_byte_beyond",
+    ),
+    Limit(
+        "bytes of a message to a WebSocket",
+        MOST_MESSAGE_BYTES,
+        "the socket is closed with 1009",
+        PEER + "test_a_message_at_the_limit_and_one_byte_beyond",
+    ),
+    Limit(
+        "bytes that wait for a WebSocket's reader",
+        BUFFER_BYTES,
+        "events wait in PostgreSQL; a reader that takes nothing is closed with 4008",
+        PEER + "test_a_buffer_at_the_limit_and_one_byte_beyond",
+    ),
+    Limit(
+        "sessions that one WebSocket reads",
+        MOST_SUBSCRIPTIONS,
+        "`too_many_subscriptions`",
+        "tests/integration/functions/events/test_many_subscriptions.py::test_a_tab_reads_so_many_sessions_and_not_one_more",
+    ),
+    Limit("bytes of one seed of an app's manifest", MAX_SEED_BYTES, "422 `bad_manifest`", SEEDS),
+    Limit("bytes of all seeds of a manifest", MAX_SEEDS_BYTES, "422 `bad_manifest`", SEEDS),
+    *(
+        Limit(f"entries of a manifest's `{alias}`", most_entries(RuntimeManifest, field), "422 `bad_manifest`", ENTRIES)
+        for field, alias in ENTRIES_OF_MANIFEST.items()
+    ),
+    Limit(
+        "file policies",
+        MOST_POLICIES,
+        "409 `too_many_policies`",
+        "tests/integration/functions/files/test_policies.py::test_policies_at_the_limit_and_one_beyond",
+    ),
+    Limit(
+        "events of one attempt of a run",
+        MOST_EVENTS,
+        "not stored; the run is stopped, reason `too_many_events`",
+        BOUNDS + "test_events_at_the_limit_and_one_beyond",
+    ),
+    Limit(
+        "tool calls of one turn of an agent",
+        MOST_TOOL_CALLS,
+        "left out, warning `tool_calls_left_out`",
+        "tests/unit/executor/agents/test_translate.py::test_tool_calls_at_the_limit_and_one_beyond",
+    ),
+    Limit("todos of a list", MOST_ITEMS, TODOS, BOUNDS + "test_todos_of_a_list_at_the_limit_and_one_beyond"),
+    Limit(
+        "todos that a list has ever had",
+        MOST_KNOWN_ITEMS,
+        TODOS,
+        BOUNDS + "test_todos_that_a_list_ever_had_at_the_limit_and_one_beyond",
+    ),
+    Limit("lists of todos of a session", MOST_LISTS, TODOS, BOUNDS + "test_lists_of_todos_at_the_limit_and_one_beyond"),
+    Limit("characters of a todo", LONGEST_ITEM, "cut, " + TODOS, BOUNDS + "test_a_todo_at_its_length_and_one_beyond"),
+    Limit(
+        "warnings that a run shows",
+        MOST_WARNINGS,
+        "only in its events",
+        BOUNDS + "test_warnings_of_a_run_at_the_limit_and_one_beyond",
+    ),
+    Limit(
+        "characters of a run's reason or warning",
+        LONGEST_MESSAGE,
+        "cut; its event has all",
+        BOUNDS + "test_a_reason_at_its_length_and_one_beyond",
+    ),
+    Limit(
+        "characters of the title of an agent's request",
+        LONGEST_TITLE,
+        "cut; its event has all",
+        BOUNDS + "test_the_title_of_a_request_at_its_length_and_one_beyond",
+    ),
+    Limit(
+        "tokens of a kind that a run counts",
+        MOST_TOKENS,
+        "taken as this",
+        BOUNDS + "test_tokens_of_a_run_at_the_limit_and_one_beyond_are_summed",
+    ),
 )
-UNTRIED = (
-    ("fields of a form", MOST_FIELDS, "422 `form_too_large`"),
-    ("answers to a form", MOST_ANSWERS, "422 `answers_do_not_fit`"),
-    ("zeros that the numbers of one event may grow by", MAX_ZEROS_PER_EVENT, "422"),
-    ("zeros that the numbers of one call may grow by", MAX_ZEROS_PER_CALL, "400 `malformed_json`"),
-    ("faults that a refusal names", MOST_FAULTS, "the others are left out"),
-    ("unknown keys of an object that are named", MOST_UNKNOWN_KEYS, "the object is refused as a whole"),
-    ("bytes of a request line with its headers", HEAD_BYTES, "431 `headers_too_large`"),
-    ("bytes of a message to a WebSocket", MOST_MESSAGE_BYTES, "the socket is closed"),
-    ("bytes that wait for a WebSocket's reader", BUFFER_BYTES, "the socket is closed with 4008"),
-    ("sessions that one WebSocket reads", MOST_SUBSCRIPTIONS, "`too_many_subscriptions`"),
-    ("bytes of one seed of an app's manifest", MAX_SEED_BYTES, "422 `bad_manifest`"),
-    ("bytes of all seeds of a manifest", MAX_SEEDS_BYTES, "422 `bad_manifest`"),
-    ("file policies", MOST_POLICIES, "409 `too_many_policies`"),
-)
-"""Limits with tests that do not try exactly the limit and one beyond."""
 
 
 def page() -> str:
@@ -156,7 +267,7 @@ def page() -> str:
         f"| `HANDOVER_MAX_TOKENS` | {as_shown(HANDOVER)} | {HANDOVER.description} |"
     ]
     fixed = [(limit.what, limit.most, limit.beyond) for limit in LIMITS]
-    constants = [f"| {what} | {most:,} | {beyond} |" for what, most, beyond in (*fixed, *UNTRIED)]
+    constants = [f"| {what} | {most:,} | {beyond} |" for what, most, beyond in fixed]
     return "".join(
         head + "\n".join(rows) + "\n"
         for head, rows in ((HEAD, shares), (FIXED, process), (SIZES, sizes), (CONSTANTS, constants))

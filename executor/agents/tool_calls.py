@@ -14,6 +14,8 @@ from executor.agents.text import NOTHING_HIDDEN, BoundedText, HeldText, Redactio
 from schema.events import ToolCall
 from schema.wire import Json
 
+MOST_TOOL_CALLS = 10_000
+"""Tool calls of one turn. Later ones are not reported, and take no memory."""
 SECONDS_BETWEEN_OUTPUTS = 1.0
 """Report a running command's growing output at most this often, each time complete (but cut)."""
 
@@ -70,6 +72,10 @@ class ToolCalls:
 
     def is_new(self, tool_call_id: str) -> bool:
         return tool_call_id not in self._calls
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._calls) >= MOST_TOOL_CALLS
 
     @property
     def has_open(self) -> bool:

@@ -22,7 +22,7 @@ from executor.agents.content import text_of_block
 from executor.agents.provider import Dialect
 from executor.agents.text import CHUNK_LIMIT, NOTHING_HIDDEN, BoundedText, HeldText, Redaction, cut_text, split_text
 from executor.agents.todos import TodoList, todos_of_tool_input
-from executor.agents.tool_calls import KnownCall, ToolCalls
+from executor.agents.tool_calls import MOST_TOOL_CALLS, KnownCall, ToolCalls
 from executor.agents.usage import UsageMeter
 from schema.events import MessageDelta, MessageStop, RunWarning, Usage
 from schema.wire import Wire
@@ -55,6 +55,7 @@ class Translation:
         self._message: tuple[str, Speaker, str | None] | None = None
         self._held = HeldText(redaction)
         self._tools = ToolCalls(folders, redaction)
+        self._leaves_calls_out = False
         self._usage: Usage | None = None
         self._words = BoundedText(LAST_WORDS)
         self._given_up = 0
@@ -192,10 +193,19 @@ class Translation:
             self.end_message("tool_call")
             self.has_content = True
             self._given_up = 0
-        if (event := self._tools.take(update)) is not None:
+        if self._tools.is_full and self._tools.is_new(update.tool_call_id):
+            self._warn_of_left_out_calls()
+        elif (event := self._tools.take(update)) is not None:
             self._say(*event)
         if (todos := todos_of_tool_input(update.raw_input)) is not None:
             self._say_todos(todos)
+
+    def _warn_of_left_out_calls(self) -> None:
+        """Warn once that the turn's tool calls are not reported any more."""
+        if not self._leaves_calls_out:
+            self._leaves_calls_out = True
+            message = f"A turn reports at most {MOST_TOOL_CALLS:,} tool calls. The agent's later ones are left out."
+            self._say("run.warning", RunWarning(code="tool_calls_left_out", message=message))
 
     def _say_todos(self, entries: list[tuple[str, Any, str | None]]) -> None:
         if (changed := self._todos.replace(entries)) is not None:

@@ -119,7 +119,7 @@ class ApiProcess:
     @property
     def callback_policy(self) -> CallbackPolicy:
         retry = RetryPolicy(delay_seconds=self.settings.run_queue_retry_delay_ms / 1000)
-        return CallbackPolicy(lease_seconds=self.settings.run_lease_seconds, retry=retry)
+        return CallbackPolicy(lease_seconds=self.settings.run_lease_seconds, retry=retry, stop=self.stop_policy)
 
 
 def resident_process(settings: ApiSettings) -> ApiProcess:

@@ -14,6 +14,7 @@ from itertools import accumulate
 from uuid import UUID
 
 from handlers.callbacks.apply_event import has_effect
+from handlers.callbacks.event_limit import is_beyond_limit
 from handlers.event_log import EXECUTOR, record_change
 from schema.events import EXECUTOR_MAY_NOT_AUTHOR, SourceEvent
 from schema.executor_api import CallbackAnswer, CallbackBody
@@ -40,7 +41,10 @@ class _Taken:
 
 
 def is_append_only(body: CallbackBody) -> bool:
-    """Return whether the events are numbered in sequence and only extend the log. No events is a heartbeat."""
+    """Return whether the events are numbered in sequence, within the limit, and only extend the log. No events is a
+    heartbeat."""
+    if body.events and is_beyond_limit(body.events[-1]):
+        return False
     first = body.events[0].n if body.events else 1
     return first is not None and all(_continues(event, n) for n, event in enumerate(body.events, start=first))
 

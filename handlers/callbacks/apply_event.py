@@ -13,9 +13,10 @@ from handlers.event_log import NewEvent, run_event
 from handlers.human_loop.approval_rules import decide_by_rule
 from handlers.human_loop.session_answers import decide_as_before
 from handlers.providers.registry import can_resume, record_agent_claims
+from handlers.run_warnings import record_warning, warn_once
 from handlers.runs.parking import PARK_UNSUPPORTED, can_park, go_on_if_free, lose_attempt, waits_for_people
 from handlers.runs.settle import RetryPolicy, settle, void_taken
-from handlers.runs.todos import replace_todos
+from handlers.runs.todos import LEFT_OUT, TODOS_LEFT_OUT, replace_todos
 from handlers.workspaces.sync import COALESCE_SECONDS, mark_dirty
 from schema.approval_rules import ApprovalRuleRow
 from schema.errors import Invalid
@@ -25,7 +26,6 @@ from schema.events import (
     HumanRequested,
     RunFinished,
     RunStarted,
-    RunWarning,
     TodoUpdate,
     Usage,
 )
@@ -36,6 +36,8 @@ from schema.sql import Conn, execute, fetch_one, fetch_the, fetch_value, jsonb
 from schema.wire import Json
 
 T = TypeVar("T", bound=BaseModel)
+LONGEST_TITLE = 4096
+"""Characters of a request's title that its row keeps. The event has all."""
 AGENT_GONE = frozenset({"agent_crashed", "agent_lost"})
 """Why an executor ends a run whose agent is gone, although the run itself may go on with another."""
 
@@ -90,8 +92,9 @@ def _message_stopped(a: Arrival) -> list[NewEvent]:
 
 
 def _todos_updated(a: Arrival) -> list[NewEvent]:
-    replace_todos(a.conn, a.run, _parse(TodoUpdate, a.event), seq=a.seq)
-    return [a.event]
+    if replace_todos(a.conn, a.run, _parse(TodoUpdate, a.event), seq=a.seq):
+        return [a.event]
+    return [a.event, *warn_once(a.conn, a.run, code=TODOS_LEFT_OUT, message=LEFT_OUT)]
 
 
 def _human_requested(a: Arrival) -> list[NewEvent]:
@@ -109,7 +112,7 @@ def _human_requested(a: Arrival) -> list[NewEvent]:
         run_id=a.run.id,
         attempt=a.run.attempt,
         kind=requested.kind,
-        title=requested.title,
+        title=requested.title[:LONGEST_TITLE],
         fingerprint=requested.fingerprint,
         tool_call=None if requested.tool_call is None else jsonb(requested.tool_call),
         options=None if requested.options is None else jsonb([option.to_json() for option in requested.options]),
@@ -146,16 +149,13 @@ def _policy(a: Arrival) -> HumanPolicy:
 
 def _warn_of_restart(a: Arrival) -> list[NewEvent]:
     """Return a warning, once a run, when the run could not be resumed: the end of its agent is its own end."""
-    is_warned = any(warning["code"] == PARK_UNSUPPORTED for warning in a.run.warnings)
-    if is_warned or a.run.bound or can_park(a.conn, a.run):
+    if a.run.bound or can_park(a.conn, a.run):
         return []
     message = (
         "This agent cannot resume its conversation. The run waits for as long as it takes, and a restart of its "
         "session worker ends it."
     )
-    warning = RunWarning(code=PARK_UNSUPPORTED, message=message).to_json()
-    execute(a.conn, "add_warning", run_id=a.run.id, warning=jsonb(warning))
-    return [run_event(a.run, "run.warning", warning)]
+    return warn_once(a.conn, a.run, code=PARK_UNSUPPORTED, message=message)
 
 
 def _replaced(a: Arrival, requested: HumanRequested) -> UUID | None:
@@ -202,7 +202,8 @@ def merged_usage(known: Usage, reported: Usage) -> Usage:
 
 def _warned(a: Arrival) -> list[NewEvent]:
     if a.event.data.get("code") != "agent_lost":
-        execute(a.conn, "add_warning", run_id=a.run.id, warning=jsonb(_known_warning(a.event.data)))
+        said = {"code": str(a.event.data.get("code", "warning")), "message": str(a.event.data.get("message", ""))}
+        record_warning(a.conn, a.run, **said)
         return [a.event]
     lost = _parse(AgentLost, a.event)
     if a.run.status == "parked":  # its agent is expected to end
@@ -219,17 +220,12 @@ def _without_delivery(a: Arrival) -> RunRow:
     return fetch_the(a.conn, "run_by_id", RunRow, run_id=a.run.id)
 
 
-def _known_warning(data: Json) -> Json:
-    return {"code": str(data.get("code", "warning")), "message": str(data.get("message", ""))}
-
-
 def _finished(a: Arrival) -> list[NewEvent]:
     finished = _parse(RunFinished, a.event)
     if finished.status in ("failed", "blocked") and finished.reason is None:
         raise Invalid("A run that did not succeed needs a reason.", code="reason_missing")
     if finished.reason is not None and finished.reason.code in AGENT_GONE and waits_for_people(a.conn, a.run):
-        warning = RunWarning(code=finished.reason.code, message=finished.reason.message).to_json()
-        execute(a.conn, "add_warning", run_id=a.run.id, warning=jsonb(warning))
+        warning = record_warning(a.conn, a.run, code=finished.reason.code, message=finished.reason.message)
         lost = lose_attempt(a.conn, a.run, a.retry, code=finished.reason.code, message=finished.reason.message)
         return [replace(a.event, type="run.warning", data=warning), *lost]
     outcome, released = settle(a.conn, _ready_to_end(a.conn, a.run, finished), finished)

@@ -9,9 +9,11 @@ from datetime import UTC
 from uuid import UUID
 
 from handlers.callbacks.apply_event import Arrival, apply_event, has_effect
+from handlers.callbacks.event_limit import MOST_EVENTS, events_to_store, is_beyond_limit, stop_beyond_limit
 from handlers.event_log import EXECUTOR, NewEvent, append, hold_session
 from handlers.human_loop.approval_rules import deciding_rules
 from handlers.runs.settle import RetryPolicy
+from handlers.runs.stop import StopPolicy
 from schema.approval_rules import ApprovalRuleRow
 from schema.errors import (
     EventGap,
@@ -28,13 +30,16 @@ from schema.signature import callback_key
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value
 from schema.wire import Json
 
+DEFAULT_STOP = StopPolicy(deadline_seconds=30)
+
 
 @dataclass(frozen=True)
 class CallbackPolicy:
-    """`lease_seconds`: how long a run lives without a callback."""
+    """`lease_seconds`: how long a run lives without a callback. `stop` is for runs beyond the limit of events."""
 
     lease_seconds: float
     retry: RetryPolicy
+    stop: StopPolicy = DEFAULT_STOP
 
 
 def callback_keys(conn: Conn, secrets: Iterable[bytes], *, run_id: UUID, attempt: int | None) -> list[str]:
@@ -56,7 +61,8 @@ def receive_callback(conn: Conn, run_id: UUID, body: CallbackBody, *, policy: Ca
     """Store a call's events, all or none; no events is a heartbeat. The caller has checked the signature.
 
     Raises StaleEpoch, StaleAttempt, EventGap (with the expected number), EventNumberConflict, and Invalid for a type
-    that an executor may not author or data that does not fit its type.
+    that an executor may not author or data that does not fit its type. Events beyond the limit are accepted, not
+    stored, and stop the run.
     """
     seen = _run(conn, run_id)
     rules = deciding_rules(conn, seen, _asked_calls(body.events))
@@ -64,14 +70,18 @@ def receive_callback(conn: Conn, run_id: UUID, body: CallbackBody, *, policy: Ca
     run = _run(conn, run_id)
     _refuse_stale(run, body)
     fresh = _fresh(conn, run, body.events, head=head)
-    run, events = _apply_all(conn, run, fresh, head=head, policy=policy, rules=rules)
+    kept = events_to_store(conn, run, fresh)
+    run, events = _apply_all(conn, run, kept, head=head, policy=policy, rules=rules)
+    if len(kept) < len(fresh):
+        events += stop_beyond_limit(conn, run, policy.stop)
+        run = _run(conn, run_id)
     head = append(conn, head, events)
     _extend_lease(conn, run, fresh, policy=policy)
     return CallbackAnswer(
         accepted=len(fresh),
         duplicates=len(body.events) - len(fresh),
         last_seq=head.last_seq,
-        stop_requested=run.status == "cancelling",
+        stop_requested=run.status == "cancelling" or len(kept) < len(fresh),
     )
 
 
@@ -108,7 +118,8 @@ def _fresh_by_number(conn: Conn, run: RunRow, events: list[SourceEvent], *, head
     known = [event for event in events if (event.n or 0) <= last_n]
     fresh = [event for event in events if (event.n or 0) > last_n]
     expected = list(range(last_n + 1, last_n + 1 + len(fresh)))
-    if [event.n for event in fresh] != expected or numbers != sorted(set(numbers)):
+    has_gap = [event.n for event in fresh] != expected and not (head.run_id != run.id and last_n >= MOST_EVENTS)
+    if has_gap or numbers != sorted(set(numbers)):
         raise EventGap(f"Send again from n = {last_n + 1}, in order.", expected=last_n + 1)
     if known:
         _refuse_other_ids(conn, run, known)
@@ -139,7 +150,7 @@ def _refuse_other_ids(conn: Conn, run: RunRow, known: list[SourceEvent]) -> None
     )
     ids = {row.n: row.id for row in stored}
     for event in known:
-        if ids.get(event.n or 0) != event.id:
+        if ids.get(event.n or 0, event.id if is_beyond_limit(event) else None) != event.id:
             raise EventNumberConflict(f"n = {event.n} was stored with another id.", n=event.n)
 
 

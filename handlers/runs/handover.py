@@ -86,7 +86,7 @@ def _past_run(conn: Conn, run_id: UUID, *, most: int) -> PastRun:
     run = fetch_the(conn, "run_by_id", RunRow, run_id=run_id)
     pieces: list[_Piece] = []
     size = 0
-    for piece in _pieces(conn, run_id):
+    for piece in _pieces(conn, run_id, longest=most + 1):
         if size > most:
             return PastRun(run.provider, run.prompt, _parts(pieces[::-1]), _outcome(run), is_cut=True)
         pieces.append(piece)
@@ -94,10 +94,12 @@ def _past_run(conn: Conn, run_id: UUID, *, most: int) -> PastRun:
     return PastRun(run.provider, run.prompt, _parts(pieces[::-1]), _outcome(run))
 
 
-def _pieces(conn: Conn, run_id: UUID) -> Iterator[_Piece]:
+def _pieces(conn: Conn, run_id: UUID, *, longest: int) -> Iterator[_Piece]:
     """Yield the newest pieces first."""
     before = LAST
-    while page := fetch_all(conn, "words_and_deeds_before", _Piece, run_id=run_id, before=before, limit=PAGE):
+    while page := fetch_all(
+        conn, "words_and_deeds_before", _Piece, run_id=run_id, before=before, longest=longest, limit=PAGE
+    ):
         yield from page
         before = page[-1].seq
 

@@ -12,11 +12,11 @@ from uuid import UUID
 
 from handlers.enqueue import defer_park
 from handlers.event_log import NewEvent, append, hold_session, run_event
+from handlers.run_warnings import record_warning
 from handlers.runs.settle import RetryPolicy, can_go_on, retry_or_fail, start_next, void_taken
 from handlers.workspaces.sync import make_sync_due, mark_dirty
-from schema.events import RunWarning
 from schema.rows import RunRow
-from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_the, fetch_value, jsonb
+from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_the, fetch_value
 
 PARK_UNSUPPORTED = "park_unsupported"
 """The warning of a run that waits for a person and could not resume: the end of its agent would end it."""
@@ -86,8 +86,7 @@ def _warning_of(conn: Conn, run: RunRow, cut_off: list[str]) -> list[NewEvent]:
         return []
     titles = ", ".join(f'"{title}"' for title in cut_off)
     message = f"The agent ended while it waited. These tool calls were cut off and may be half done: {titles}."
-    warning = RunWarning(code="calls_cut_off", message=message).to_json()
-    execute(conn, "add_warning", run_id=run.id, warning=jsonb(warning))
+    warning = record_warning(conn, run, code="calls_cut_off", message=message)
     return [run_event(run, "run.warning", warning)]
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from handlers.enqueue import defer_run
 from handlers.event_log import SYSTEM, NewEvent, run_event
+from handlers.run_warnings import LONGEST_CODE, LONGEST_MESSAGE, TOO_MANY_EVENTS
 from handlers.runs.limits import host_hold
 from handlers.workspaces.sync import COALESCE_SECONDS, mark_dirty
 from schema.events import Cost, Reason, RunFinished, Usage
@@ -40,9 +41,9 @@ def settle(conn: Conn, run: RunRow, finished: RunFinished) -> tuple[RunFinished,
         RunRow,
         run_id=run.id,
         status=outcome.status,
-        reason_code=outcome.reason.code if outcome.reason else None,
-        reason_message=outcome.reason.message if outcome.reason else None,
-        stop_reason=outcome.stop_reason,
+        reason_code=outcome.reason.code[:LONGEST_CODE] if outcome.reason else None,
+        reason_message=outcome.reason.message[:LONGEST_MESSAGE] if outcome.reason else None,
+        stop_reason=outcome.stop_reason[:LONGEST_CODE] if outcome.stop_reason else None,
         usage=None if usage is None else jsonb(usage),
     )
     if settled is None:
@@ -196,8 +197,10 @@ def _as_recorded(run: RunRow, finished: RunFinished) -> RunFinished:
     usage = finished.usage or (Usage.model_validate(run.usage) if run.usage else None)
     if usage is not None and usage.cost is None:
         usage = usage.model_copy(update={"cost": Cost(source="unavailable")})
-    if run.status == "cancelling" and finished.status != "cancelled":
-        reason = Reason(code="stopped", message="The run was stopped.")
+    beyond = next((warning for warning in run.warnings if warning["code"] == TOO_MANY_EVENTS), None)
+    if run.status == "cancelling" and (beyond is not None or finished.status != "cancelled"):
+        stopped = {"code": "stopped", "message": "The run was stopped."}
+        reason = Reason.model_validate(beyond or stopped)
         return finished.model_copy(update={"status": "cancelled", "reason": reason, "usage": usage})
     if finished.status == "blocked" and run.status not in ("queued", "starting"):
         return finished.model_copy(update={"status": "failed", "usage": usage})

@@ -15,9 +15,23 @@ from uuid import UUID
 from schema.errors import Invalid
 from schema.events import TodoItem, TodoUpdate
 from schema.rows import RunRow
-from schema.sql import Conn, execute, fetch_all, jsonb
+from schema.sql import Conn, fetch_all, fetch_value, jsonb
 
 Status = Literal["pending", "in_progress", "completed"]
+MOST_ITEMS = 1000
+"""Items of one list."""
+LONGEST_ITEM = 4096
+"""Characters of an item's content, and of a list's title."""
+LONGEST_PRIORITY = 100
+MOST_LISTS = 100
+"""Lists of a session."""
+MOST_KNOWN_ITEMS = 10_000
+"""Items that one list has ever had."""
+TODOS_LEFT_OUT = "todos_left_out"
+LEFT_OUT = (
+    f"Some of the agent's todos are left out: a session has at most {MOST_LISTS} lists, a list {MOST_ITEMS:,} items at "
+    f"once and {MOST_KNOWN_ITEMS:,} in all, an item {LONGEST_ITEM:,} characters."
+)
 
 
 @dataclass(frozen=True)
@@ -66,23 +80,33 @@ class TodoChange:
     to_status: str
 
 
-def replace_todos(conn: Conn, run: RunRow, update: TodoUpdate, *, seq: int) -> None:
-    """Replace the group's list by the list of the event `seq`. The caller has locked the session. Raises Invalid if an
-    id occurs twice."""
+def replace_todos(conn: Conn, run: RunRow, update: TodoUpdate, *, seq: int) -> bool:
+    """Replace the group's list by the list of the event `seq`, within the limits; return whether it is complete.
+
+    The caller has locked the session. Raises Invalid if an id occurs twice.
+    """
     if len({item.id for item in update.items}) < len(update.items):
         raise Invalid("The data of todo.update does not fit: an item's id stands twice.", code="bad_event_data")
-    items = [{**item.to_json(), "place": place} for place, item in enumerate(update.items)]
-    execute(
+    items = [{**_shortened(item).to_json(), "place": place} for place, item in enumerate(update.items[:MOST_ITEMS])]
+    stored: int = fetch_value(
         conn,
         "replace_todos",
         session_id=run.session_id,
         run_id=run.id,
         provider=run.provider,
         group_id=update.group_id,
-        title=update.title,
+        title=None if update.title is None else update.title[:LONGEST_ITEM],
         items=jsonb(items),
         seq=seq,
+        most_lists=MOST_LISTS,
+        most_known=MOST_KNOWN_ITEMS,
     )
+    return stored == len(update.items) and all(len(item.content) <= LONGEST_ITEM for item in update.items)
+
+
+def _shortened(item: TodoItem) -> TodoItem:
+    priority = None if item.priority is None else item.priority[:LONGEST_PRIORITY]
+    return item.model_copy(update={"content": item.content[:LONGEST_ITEM], "priority": priority})
 
 
 def todos_of_session(conn: Conn, session_id: UUID) -> list[TodoGroup]:

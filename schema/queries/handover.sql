@@ -32,14 +32,14 @@ JOIN snapshots AS head ON head.id = worker.head_snapshot
 WHERE worker.session_id = %(session_id)s AND head.skipped @> '[{"reason": "secret_left_out"}]';
 
 -- name: words_and_deeds_before
--- A run's agent messages (without thoughts) and tool calls, newest first.
+-- A run's agent messages (without thoughts) and tool calls, newest first. Of a longer piece only the end is read.
 SELECT
     event.seq,
     event.type = 'message.delta' AS is_said,
-    COALESCE(event.data ->> 'messageId', event.data ->> 'toolCallId', '') AS part_of,
-    event.data ->> 'text' AS text,
+    left(COALESCE(event.data ->> 'messageId', event.data ->> 'toolCallId', ''), 1000) AS part_of,
+    right(event.data ->> 'text', %(longest)s) AS text,
     left(event.data ->> 'title', 1000) AS title,
-    event.data ->> 'status' AS status
+    left(event.data ->> 'status', 100) AS status
 FROM run_spans AS span
 CROSS JOIN LATERAL (
     SELECT seq, type, data

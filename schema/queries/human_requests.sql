@@ -223,7 +223,7 @@ LIMIT 1;
 
 -- name: cut_off_calls
 -- Tool calls whose last word in this attempt is that they go on, but for those that a person is asked about.
-SELECT COALESCE(NULLIF(call.title, ''), 'a tool call') AS title
+SELECT left(COALESCE(NULLIF(call.title, ''), 'a tool call'), 200) AS title
 FROM (
     SELECT
         event.data ->> 'toolCallId' AS id,

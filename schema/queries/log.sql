@@ -217,6 +217,10 @@ CROSS JOIN LATERAL (
 ) AS event
 WHERE span.run_id = %(run_id)s;
 
+-- name: events_of_run
+-- Events since the run's first one, which are almost all its own.
+SELECT last_seq - first_seq + 1 FROM run_spans WHERE run_id = %(run_id)s;
+
 -- name: stored_ids
 SELECT id FROM run_events WHERE run_id = %(run_id)s AND n IS NULL AND id = ANY (%(ids)s);
 

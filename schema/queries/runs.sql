@@ -188,7 +188,9 @@ WHERE run_id = %(run_id)s
 UPDATE runs SET usage = %(usage)s WHERE id = %(run_id)s;
 
 -- name: add_warning
-UPDATE runs SET warnings = warnings || jsonb_build_array(%(warning)s::jsonb) WHERE id = %(run_id)s;
+UPDATE runs
+SET warnings = warnings || jsonb_build_array(%(warning)s::jsonb)
+WHERE id = %(run_id)s AND jsonb_array_length(warnings) < %(most)s;
 
 -- name: begin_cancelling
 UPDATE runs

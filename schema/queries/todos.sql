@@ -1,13 +1,26 @@
 -- name: replace_todos
 -- Replace a group's list. An item with a new status or text, or a dropped item, becomes a change. An item belongs to the
--- run that changed it last. The caller holds the session.
+-- run that changed it last. A list beyond the session's most, and new items beyond a list's most, are left out; the
+-- number of items that were stored is returned. The caller holds the session.
 WITH before AS MATERIALIZED (
     SELECT item_id, place, content, status, priority
     FROM todo_items
     WHERE session_id = %(session_id)s AND group_id = %(group_id)s
+), room AS (
+    SELECT
+        EXISTS (SELECT 1 FROM todo_groups WHERE session_id = %(session_id)s AND group_id = %(group_id)s)
+        OR (SELECT count(*) FROM todo_groups WHERE session_id = %(session_id)s) < %(most_lists)s AS has_room
 ), told AS MATERIALIZED (
     SELECT item.id, item.place, item.content, item.status, item.priority
-    FROM jsonb_to_recordset(%(items)s) AS item (id text, place integer, content text, status text, priority text)
+    FROM (
+        SELECT
+            told.id, told.place, told.content, told.status, told.priority, before.item_id IS NULL AS is_new,
+            count(*) FILTER (WHERE before.item_id IS NULL) OVER (ORDER BY told.place) AS new_until_here
+        FROM jsonb_to_recordset(%(items)s) AS told (id text, place integer, content text, status text, priority text)
+        LEFT JOIN before ON before.item_id = told.id
+    ) AS item
+    WHERE (NOT item.is_new OR item.new_until_here <= %(most_known)s - (SELECT count(*) FROM before))
+        AND (SELECT has_room FROM room)
 ), now_there AS (
     SELECT id, place, content, status, priority FROM told
     UNION ALL
@@ -16,7 +29,7 @@ WITH before AS MATERIALIZED (
     WHERE status <> 'dropped' AND NOT EXISTS (SELECT 1 FROM told WHERE told.id = before.item_id)
 ), grouped AS (
     INSERT INTO todo_groups (session_id, group_id, title, run_id, provider, seq)
-    VALUES (%(session_id)s, %(group_id)s, %(title)s, %(run_id)s, %(provider)s, %(seq)s)
+    SELECT %(session_id)s, %(group_id)s, %(title)s, %(run_id)s, %(provider)s, %(seq)s FROM room WHERE has_room
     ON CONFLICT (session_id, group_id) DO UPDATE
     SET title = COALESCE(excluded.title, todo_groups.title),
         run_id = excluded.run_id,
@@ -32,23 +45,25 @@ WITH before AS MATERIALIZED (
     LEFT JOIN before ON before.item_id = now_there.id
     WHERE (now_there.status, now_there.content) IS DISTINCT FROM (before.status, before.content)
     ORDER BY now_there.status = 'dropped', now_there.place
+), listed AS (
+    INSERT INTO todo_items (session_id, group_id, item_id, place, content, status, priority, run_id)
+    SELECT %(session_id)s, %(group_id)s, id, place, content, status, priority, %(run_id)s
+    FROM now_there
+    ON CONFLICT (session_id, group_id, item_id) DO UPDATE
+    SET place = excluded.place,
+        content = excluded.content,
+        status = excluded.status,
+        priority = excluded.priority,
+        run_id = CASE
+            WHEN (todo_items.status, todo_items.content) = (excluded.status, excluded.content) THEN todo_items.run_id
+            ELSE excluded.run_id
+        END,
+        updated_at = CASE
+            WHEN (todo_items.status, todo_items.content) = (excluded.status, excluded.content) THEN todo_items.updated_at
+            ELSE now()
+        END
 )
-INSERT INTO todo_items (session_id, group_id, item_id, place, content, status, priority, run_id)
-SELECT %(session_id)s, %(group_id)s, id, place, content, status, priority, %(run_id)s
-FROM now_there
-ON CONFLICT (session_id, group_id, item_id) DO UPDATE
-SET place = excluded.place,
-    content = excluded.content,
-    status = excluded.status,
-    priority = excluded.priority,
-    run_id = CASE
-        WHEN (todo_items.status, todo_items.content) = (excluded.status, excluded.content) THEN todo_items.run_id
-        ELSE excluded.run_id
-    END,
-    updated_at = CASE
-        WHEN (todo_items.status, todo_items.content) = (excluded.status, excluded.content) THEN todo_items.updated_at
-        ELSE now()
-    END;
+SELECT count(*) FROM told;
 
 -- name: todos_of_session
 -- The current lists, the most recently reported one last.

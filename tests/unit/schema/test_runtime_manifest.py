@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 
 import pytest
 
 from schema.errors import Invalid, PathOutsideWorkspace
-from schema.runtime_manifest import DEFAULT_IGNORE, MAX_SEED_BYTES, ignore_patterns, read_runtime_manifest
+from schema.runtime_manifest import (
+    DEFAULT_IGNORE,
+    MAX_SEED_BYTES,
+    MAX_SEEDS_BYTES,
+    RuntimeManifest,
+    ignore_patterns,
+    read_runtime_manifest,
+)
 from schema.wire import Json
 from schema.worker_limits import read_limits
 
@@ -79,3 +87,36 @@ def test_mount_points_are_never_saved() -> None:
 def test_limits_that_no_worker_lives_with_are_refused(limits: Json) -> None:
     with pytest.raises(Invalid, match=next(iter(limits))):
         read_limits(limits)
+
+
+def seed(name: str, size: int) -> Json:
+    return {"path": f"/workspace/{name}", "content": "x" * size}
+
+
+def test_seeds_at_their_limits_and_one_byte_beyond() -> None:
+    full = MAX_SEEDS_BYTES // MAX_SEED_BYTES
+    whole = [seed(str(i), MAX_SEED_BYTES) for i in range(full)]
+    assert len(read_runtime_manifest({"seedFiles": whole}).seed_files) == full
+    for beyond in ([seed("a", MAX_SEED_BYTES + 1)], [*whole, seed("a", 1)]):
+        with pytest.raises(Invalid, match="at most"):
+            read_runtime_manifest({"seedFiles": beyond})
+
+
+LISTS: dict[str, tuple[str, Callable[[int], object]]] = {
+    "seed_files": ("seedFiles", lambda i: seed(str(i), 0)),
+    "mount_points": ("mountPoints", lambda i: f"/workspace/{i}"),
+    "cleanup_rules": ("cleanupRules", lambda i: f"/workspace/{i}"),
+    "required_paths": ("requiredPaths", lambda i: f"/workspace/{i}"),
+    "protected_paths": ("protectedPaths", lambda i: f"/workspace/{i}"),
+    "ignore": ("ignore", str),
+}
+
+
+@pytest.mark.parametrize("field", LISTS)
+def test_a_list_of_a_manifest_at_its_limit_and_one_beyond(field: str) -> None:
+    key, entry = LISTS[field]
+    most = next(kind.max_length for kind in RuntimeManifest.model_fields[field].metadata if hasattr(kind, "max_length"))
+    assert len(getattr(read_runtime_manifest({key: [entry(i) for i in range(most)]}), field)) == most
+    with pytest.raises(Invalid) as refused:
+        read_runtime_manifest({key: [entry(i) for i in range(most + 1)]})
+    assert refused.value.problem_code == "bad_manifest"

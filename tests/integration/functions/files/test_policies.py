@@ -6,8 +6,10 @@ import io
 import zipfile
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
+from handlers.files.policy_changes import MOST_POLICIES
 from schema.wire import Json
 from tests.integration.functions.conftest import Api, answer_json
 from tests.integration.functions.files.conftest import SavedSession
@@ -163,3 +165,14 @@ def test_members_neither_see_nor_change_policies(api: Api, member: str) -> None:
     assert api.get(POLICIES).status_code == 403
     assert api.post(POLICIES, {"effect": "allow", "pattern": "**"}).status_code == 403
     assert api.delete(f"{POLICIES}/{UUID(policy['policyId'])}").status_code == 403
+
+
+def test_policies_at_the_limit_and_one_beyond(api: Api, conn: psycopg.Connection) -> None:
+    conn.execute(
+        "INSERT INTO file_policies (effect, pattern) SELECT 'deny', 'p' || i FROM generate_series(2, %s) AS i",
+        (MOST_POLICIES,),
+    )
+    conn.commit()
+    assert deny(api, "the last")
+    done = api.post(POLICIES, {"effect": "deny", "pattern": "one more"})
+    assert (done.status_code, answer_json(done)["code"]) == (409, "too_many_policies")

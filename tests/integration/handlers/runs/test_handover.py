@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from uuid import UUID
 
 import pytest
@@ -26,6 +27,7 @@ from tests.integration.handlers.conftest import (
 )
 
 pytestmark = pytest.mark.both_postgres
+HUGE = "x" * 500_000
 OTHER = ABLE.model_copy(update={"name": "other", "title": "Other"})
 
 
@@ -168,3 +170,19 @@ def test_the_same_log_gives_the_same_text(conn: Conn, start: StartOne) -> None:
     first = do(conn, start, "One")
     taken = take(conn, start, "Two", session_id=first.session_id, provider="other")
     assert told(conn, taken) == told(conn, taken)
+
+
+def test_of_huge_messages_only_the_ends_are_read(conn: Conn, start: StartOne) -> None:
+    run = take(conn, start, "Write a book").run
+    delta = {"messageId": "m", "role": "assistant"}
+    call_back(conn, run, started(), *(event(n, "message.delta", {**delta, "text": HUGE}) for n in (2, 3, 4)))
+    call_back(conn, run, event(5, "message.delta", {**delta, "text": "the end"}), finished(6))
+    taken = take(conn, start, "Two", session_id=run.session_id, provider="other")
+    tracemalloc.start()
+    try:
+        handover = told(conn, taken, max_tokens=1000)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert handover.text.rstrip().count("xthe end") == 1
+    assert peak < len(HUGE)

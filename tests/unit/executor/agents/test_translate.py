@@ -12,6 +12,7 @@ from executor.agents.agent_folders import AgentFolders
 from executor.agents.provider import Dialect
 from executor.agents.text import NOTHING_HIDDEN, Redaction
 from executor.agents.todos import TodoList
+from executor.agents.tool_calls import MOST_TOOL_CALLS
 from executor.agents.translate import MOST_GIVEN_UP, Translation
 from executor.agents.usage import UsageMeter
 from schema.wire import Json, Wire
@@ -278,3 +279,16 @@ def test_last_words_hide_a_secret_that_is_split() -> None:
     told.text("-of-ours", "1")
 
     assert told.translation.last_words == "wrong: [secret]"
+
+
+def test_tool_calls_at_the_limit_and_one_beyond() -> None:
+    told = Told()
+    for number in range(MOST_TOOL_CALLS):
+        told.take(sessionUpdate="tool_call", toolCallId=str(number), title="T")
+    assert "run.warning" not in told.types()
+    for number in (MOST_TOOL_CALLS, MOST_TOOL_CALLS + 1):
+        told.take(sessionUpdate="tool_call", toolCallId=str(number), title="T")
+    told.take(sessionUpdate="tool_call_update", toolCallId="0", status="completed")
+    assert len(told.of("tool.call")) == MOST_TOOL_CALLS
+    assert [warning["code"] for warning in told.of("run.warning")] == ["tool_calls_left_out"]
+    assert told.of("tool.update") == [{"toolCallId": "0", "status": "completed"}]

@@ -209,3 +209,14 @@ def test_a_large_body_comes_out_as_it_came_in(size: int, step: int) -> None:
     for at in range(0, len(data), step):
         reader.feed(data[at : at + step])
     assert next(reader.whole()).body.read() == body
+
+
+def test_a_head_at_the_limit_and_one_byte_beyond() -> None:
+    begin, end = b"GET / HTTP/1.1\r\n", b"Last: x\r\n\r\n"
+    line = b"A: " + b"x" * 8000 + b"\r\n"
+    lines = line * ((HEAD_BYTES - len(begin + end)) // len(line))
+    left = HEAD_BYTES - len(begin + lines + end)
+    head = begin + lines + b"Last: x" + b"x" * left + b"\r\n\r\n"
+    assert len(head) == HEAD_BYTES
+    assert fed([head]).is_whole
+    assert refused(head.replace(b"Last: x", b"Last: xx")) == (431, "headers_too_large")

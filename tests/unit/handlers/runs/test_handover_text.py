@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.runs.handover_text import BYTES_PER_TOKEN, FEWEST_TOKENS, Did, OpenTodo, PastRun, Said, handover_of
+from handlers.runs.handover_text import BYTES_PER_TOKEN, FEWEST_TOKENS, GAP, Did, OpenTodo, PastRun, Said, handover_of
 from schema.executor_api import Handover
 from tests.thoroughness import by_chance, chances
 
@@ -105,3 +106,13 @@ def test_no_more_runs_are_read_than_fit() -> None:
         raise AssertionError("one too many")
 
     assert handover_of(read(), ["codex"], count=3, todos=[], max_tokens=2000).runs == 1
+
+
+def test_a_transcript_at_the_limit_and_one_byte_beyond() -> None:
+    def told(size: int) -> str:
+        return handed_over([run("x" * size)], max_tokens=FEWEST_TOKENS).text
+
+    most = bisect_left(range(FEWEST_TOKENS * BYTES_PER_TOKEN), True, key=lambda size: GAP in told(size)) - 1
+    assert "x" * most in told(most)
+    assert GAP + "x" in told(most + 1)
+    assert len(told(most + 1)) <= FEWEST_TOKENS * BYTES_PER_TOKEN
