@@ -1,6 +1,7 @@
 """Run named queries: every statement is in schema/queries/*.sql under `-- name: ...` and is called by that name.
 
-Columns that many statements use are defined once, under `-- columns: ...`; `{...}` in any statement inserts them.
+What many statements use, such as a row's columns or a condition, is defined once, under `-- fragment: ...`; `{...}` in
+any statement inserts it.
 Parameters are `%(name)s`; values of type dict and list are passed as jsonb where wrapped by `jsonb()`.
 """
 
@@ -19,8 +20,8 @@ from psycopg.types.json import Jsonb
 T = TypeVar("T")
 Conn = Connection[Any]
 QUERIES = Path(__file__).parent / "queries"
-_HEADING = re.compile(r"^-- (name|columns): (\w+)\n", re.MULTILINE)
-_COLUMNS = re.compile(r"\{(\w+)\}")
+_HEADING = re.compile(r"^-- (name|fragment): (\w+)\n", re.MULTILINE)
+_INSERTED = re.compile(r"\{(\w+)\}")
 
 jsonb = Jsonb
 
@@ -33,9 +34,9 @@ os.environ.setdefault("PGTARGETSESSIONATTRS", "read-write")
 
 @cache
 def queries() -> dict[str, bytes]:
-    """Return all statements by name. Raises ValueError for a repeated name and KeyError for unknown columns."""
+    """Return all statements by name. Raises ValueError for a repeated name and KeyError for an unknown fragment."""
     written = _written()
-    return {name: _with_columns(text, written).encode() for (kind, name), text in written.items() if kind == "name"}
+    return {name: _with_fragments(text, written).encode() for (kind, name), text in written.items() if kind == "name"}
 
 
 def _written() -> dict[tuple[str, str], str]:
@@ -49,8 +50,8 @@ def _written() -> dict[tuple[str, str], str]:
     return statements
 
 
-def _with_columns(statement: str, written: dict[tuple[str, str], str]) -> str:
-    return _COLUMNS.sub(lambda reference: written["columns", reference[1]], statement)
+def _with_fragments(statement: str, written: dict[tuple[str, str], str]) -> str:
+    return _INSERTED.sub(lambda reference: written["fragment", reference[1]], statement)
 
 
 def fetch_one(conn: Conn, name: str, row: type[T], /, **params: object) -> T | None:

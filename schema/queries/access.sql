@@ -34,7 +34,7 @@ WHERE sign_ins.id = %(sign_in_id)s
 UPDATE sign_ins SET last_used_at = now()
 WHERE id = %(sign_in_id)s AND last_used_at < now() - interval '1 minute';
 
--- columns: sign_in
+-- fragment: sign_in
     sign_ins.id, sign_ins.method, sign_ins.user_agent, sign_ins.created_at, sign_ins.last_used_at, sign_ins.expires_at
 
 -- name: insert_sign_in
@@ -139,7 +139,7 @@ RETURNING id, name, role, created_at, disabled_at;
 UPDATE users SET disabled_at = NULL WHERE name = %(name)s
 RETURNING id, name, role, created_at, disabled_at;
 
--- columns: token
+-- fragment: token
     access_tokens.id, access_tokens.label, access_tokens.scopes, access_tokens.created_at, access_tokens.last_used_at,
     access_tokens.expires_at, access_tokens.revoked_at
 
@@ -184,7 +184,7 @@ VALUES (
 ON CONFLICT (digest) DO NOTHING
 RETURNING {token};
 
--- columns: app
+-- fragment: app
     id, name, version, provider, options, manifest, limits, human_loop, created_at, updated_at
 
 -- name: apps

@@ -1,4 +1,4 @@
--- columns: rule
+-- fragment: rule
     id, version, app_id, user_id, effect, tool_kind, path_pattern, command_pattern, note, created_by, created_at,
     retired_at
 

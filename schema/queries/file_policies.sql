@@ -1,4 +1,4 @@
--- columns: file_policy
+-- fragment: file_policy
     id, effect, pattern, root, app_id, role, user_id, reason, created_at
 
 -- name: file_policies_of_reader

@@ -1,4 +1,4 @@
--- columns: human_request
+-- fragment: human_request
 -- Of HumanRequestRow.
     human_requests.id, human_requests.session_id, human_requests.run_id, human_requests.attempt, human_requests.kind,
     human_requests.status, human_requests.title, human_requests.fingerprint, human_requests.tool_call,

@@ -145,12 +145,7 @@ WITH live AS MATERIALIZED (
         )
         AND runs.status = 'queued'
         AND runs.next_attempt_at <= now()
-        AND NOT EXISTS (
-            SELECT 1 FROM runs AS other
-            WHERE other.session_id = runs.session_id
-                AND other.finished_at IS NULL
-                AND (other.status <> 'queued' OR other.position < runs.position)
-        )
+        AND {is_first}
 ), judged AS (
     SELECT
         id, user_id, app_id, held_by, since, of_user, per_app,
@@ -210,12 +205,7 @@ WHERE id = %(run_id)s
     AND status = 'queued'
     AND next_attempt_at <= now()
     AND held_by IS DISTINCT FROM 'host'
-    AND NOT EXISTS (
-        SELECT 1 FROM runs AS other
-        WHERE other.session_id = runs.session_id
-            AND other.finished_at IS NULL
-            AND (other.status <> 'queued' OR other.position < runs.position)
-    )
+    AND {is_first}
 RETURNING true;
 
 -- name: hold_claimed_for_host
@@ -230,13 +220,7 @@ SET status = 'queued',
     held_since = now()
 WHERE id = %(run_id)s
     AND status = 'starting'
-    AND NOT EXISTS (
-        SELECT 1 FROM runs AS other
-        WHERE other.session_id = runs.session_id
-            AND other.id <> runs.id
-            AND other.finished_at IS NULL
-            AND (other.status <> 'queued' OR other.position < runs.position)
-    )
+    AND {is_first}
 RETURNING true;
 
 -- name: take_over_hold

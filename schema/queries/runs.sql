@@ -1,4 +1,4 @@
--- columns: run
+-- fragment: run
 -- The columns of RunRow. The log's head holds the lease while the run has the writer fence.
     runs.id, runs.session_id, runs.user_id, runs.app_id, runs.app_version, runs.provider, runs.prompt, runs.options,
     runs.warnings, runs.traceparent, runs.status, runs.position, runs.bound, runs.claim, runs.claimed_by,
@@ -7,6 +7,16 @@
     runs.usage, runs.reason_code, runs.reason_message, runs.stop_reason, runs.created_at, runs.started_at,
     runs.finished_at, runs.human_loop, runs.parked_at, runs.held_by, runs.held_since, runs.revision, runs.retry_of,
     (SELECT log.lease_expires_at FROM session_logs AS log WHERE log.run_id = runs.id) AS lease_expires_at
+
+-- fragment: is_first
+-- Whether the row of `runs` is the next in its session: no other run there is live or queued before it.
+    NOT EXISTS (
+        SELECT 1 FROM runs AS other
+        WHERE other.session_id = runs.session_id
+            AND other.id <> runs.id
+            AND other.finished_at IS NULL
+            AND (other.status <> 'queued' OR other.position < runs.position)
+    )
 
 -- name: insert_run
 -- Queue the run last or first in its session. A live run keeps its position, because it may be requeued.
@@ -300,13 +310,7 @@ WHERE runs.finished_at IS NULL
             runs.status = 'queued'
             AND runs.held_by IS NULL
             AND runs.next_attempt_at < now() - make_interval(secs => %(undispatched_seconds)s)
-            AND NOT EXISTS (
-                SELECT 1 FROM runs AS other
-                WHERE other.session_id = runs.session_id
-                    AND other.id <> runs.id
-                    AND other.finished_at IS NULL
-                    AND (other.status <> 'queued' OR other.position < runs.position)
-            )
+            AND {is_first}
             AND NOT EXISTS (
                 SELECT 1 FROM procrastinate_jobs AS job
                 WHERE job.task_name = 'execute_run'
@@ -346,13 +350,7 @@ FROM runs
 WHERE runs.status = 'queued'
     AND runs.held_by IS NULL
     AND runs.next_attempt_at <= now()
-    AND NOT EXISTS (
-        SELECT 1 FROM runs AS other
-        WHERE other.session_id = runs.session_id
-            AND other.id <> runs.id
-            AND other.finished_at IS NULL
-            AND (other.status <> 'queued' OR other.position < runs.position)
-    )
+    AND {is_first}
 ORDER BY runs.next_attempt_at
 LIMIT %(limit)s;
 
@@ -403,13 +401,7 @@ WHERE (
             OR runs.status = 'cancelling' AND runs.cancel_deadline_at < now()
             OR runs.status = 'queued'
             AND runs.next_attempt_at < now() - make_interval(secs => %(stuck_seconds)s)
-            AND NOT EXISTS (
-                SELECT 1 FROM runs AS other
-                WHERE other.session_id = runs.session_id
-                    AND other.id <> runs.id
-                    AND other.finished_at IS NULL
-                    AND (other.status <> 'queued' OR other.position < runs.position)
-            )
+            AND {is_first}
         )
     )
 ORDER BY runs.created_at DESC, runs.id DESC

@@ -1,4 +1,4 @@
--- columns: session_overview
+-- fragment: session_overview
     sessions.id, sessions.owner_id, sessions.app_id, sessions.title, sessions.created_at, sessions.updated_at,
     sessions.active_at, log.last_seq, log.epoch,
     COALESCE((app.options ->> 'trustWorkspace')::boolean, false) AS trust_workspace,
@@ -9,7 +9,7 @@
     used.runs_with_usage, used.input_tokens, used.output_tokens, used.cached_read_tokens, used.cached_write_tokens,
     used.cost, used.without_cost
 
--- columns: session_overview_source
+-- fragment: session_overview_source
     sessions
     JOIN session_logs AS log ON log.session_id = sessions.id
     JOIN apps AS app ON app.id = sessions.app_id

@@ -5,7 +5,7 @@ SELECT
 FROM session_workers
 WHERE session_id = %(session_id)s;
 
--- columns: watched
+-- fragment: watched
 -- Everything that decides about a worker, except its host's report and its saved state. `needed_by` is the run in it or
 -- due next. A parked run whose agent has ended, or a throttled run, needs no worker.
     worker.session_id, worker.status, worker.status_since, worker.epoch, worker.host, worker.base_url,
