@@ -10,11 +10,10 @@ from schema.sql import Conn, execute, fetch_all, fetch_value
 
 @dataclass(frozen=True)
 class PartState:
-    """A part as job workers reported it lately. `fault` is one worker's sentence; another may have the part well."""
+    """A part as job workers reported it lately. It is well when one of them has it well."""
 
     part: str
     is_well: bool
-    fault: str | None
 
 
 def report_parts(conn: Conn, job_worker: str, faults: Mapping[str, str | None]) -> None:

@@ -6,7 +6,6 @@ Executors outlive the job worker that started them. The next job worker finds th
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import threading
 import time
@@ -20,6 +19,7 @@ import psutil
 import structlog
 
 from jobs.hosts import GONE, HostFacts, HostFailed
+from jobs.hosts.disk import low_disk
 from jobs.hosts.executor_tokens import ExecutorTokens
 from jobs.hosts.folder import FolderBusy, SessionFolder
 from jobs.hosts.spares import Assignment, Spares
@@ -33,7 +33,6 @@ FIRST_POLL_SECONDS = 0.01
 LONGEST_POLL_SECONDS = 0.03
 SILENT_SECONDS = 2.0
 KILL_SECONDS = 5.0
-MEGABYTE = 1024 * 1024
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -120,10 +119,7 @@ class ProcessHost:
         workers = self._settings.workers
         if not os.access(workers, os.W_OK | os.X_OK):
             return f"The folder {workers} is missing or not writable."
-        free_mb = shutil.disk_usage(workers).free // MEGABYTE
-        if free_mb < self._settings.least_free_mb:
-            return f"The disk of {workers} has {free_mb} MB left. Free some space (DISK_STOP_FREE_MB)."
-        return None
+        return low_disk(workers, below_mb=self._settings.least_free_mb, setting="DISK_STOP_FREE_MB")
 
     def look_after(self) -> None:
         for session_id, child in list(self._children.items()):

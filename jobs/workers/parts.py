@@ -1,18 +1,17 @@
-"""Report the parts that a run needs: the host, the object store and the disk. /ready and operators read the reports."""
+"""Report the parts that a run needs: the host, the object store and the disk.
+
+/ready reads which parts are well. Operators read in the log what is wrong.
+"""
 
 from __future__ import annotations
-
-import shutil
-from pathlib import Path
 
 import structlog
 
 from handlers.workers.parts import report_parts
 from jobs.context import TaskContext
+from jobs.hosts.disk import low_disk
 from jobs.object_store.writing import NOT_YET, StoreWriting
 from jobs.runtime.settings import JobSettings
-
-MEGABYTE = 1024 * 1024
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -45,13 +44,4 @@ def disk_fault(settings: JobSettings) -> str | None:
     """Say that the data folder's disk is nearly full; None on other hosts, which keep no data there."""
     if settings.worker_host != "process":
         return None
-    return low_disk(settings.runyard_data_dir, below_mb=settings.disk_alarm_free_mb)
-
-
-def low_disk(folder: Path, *, below_mb: int) -> str | None:
-    """Say that the folder's disk has less free space than `below_mb` megabytes; None when it has enough."""
-    try:
-        free_mb = shutil.disk_usage(folder).free // MEGABYTE
-    except OSError as error:
-        return f"The folder {folder} is not readable: {error.strerror}."
-    return None if free_mb >= below_mb else f"The disk of {folder} has {free_mb} MB left. Free some space."
+    return low_disk(settings.runyard_data_dir, below_mb=settings.disk_alarm_free_mb, setting="DISK_ALARM_FREE_MB")

@@ -10,7 +10,7 @@ ON CONFLICT (job_worker, part) DO UPDATE SET fault = EXCLUDED.fault, reported_at
 
 -- name: parts_for_runs
 -- The parts as job workers reported them lately: a part is well when one of them has it well. No row: nobody says.
-SELECT part, bool_or(fault IS NULL) AS is_well, max(fault) AS fault
+SELECT part, bool_or(fault IS NULL) AS is_well
 FROM part_reports
 WHERE reported_at > now() - make_interval(secs => %(seconds)s)
 GROUP BY part
