@@ -112,6 +112,8 @@ class Progress(Wire):
 
 LEFT_OUT_OF_HOME = "secret_left_out"
 FOUND_IN_FILE = "holds_secret"
+OF_SECRETS = frozenset({LEFT_OUT_OF_HOME, FOUND_IN_FILE})
+"""The reasons of a path that holds a secret value."""
 
 
 class Skipped(Wire):

@@ -24,7 +24,7 @@ from schema.snapshot_manifest import (
     Symlink,
     path_text,
 )
-from schema.workspace_api import FOUND_IN_FILE, LEFT_OUT_OF_HOME
+from schema.workspace_api import OF_SECRETS
 
 if TYPE_CHECKING:
     from schema.workspace_api import Root
@@ -100,7 +100,7 @@ def _receipt(manifest: Manifest, digest: str, *, skipped: Sequence[Skip], began:
 
 def _is_no_secret(skip: Skip) -> bool:
     """Sort what people must learn first: the receipt names MOST_SKIPPED paths."""
-    return skip[2] not in (LEFT_OUT_OF_HOME, FOUND_IN_FILE)
+    return skip[2] not in OF_SECRETS
 
 
 def count_changed(head: Manifest | None, manifest: Manifest) -> int:

@@ -9,7 +9,7 @@ from uuid import UUID
 from schema.errors import Unavailable
 from schema.sql import Conn, execute, fetch_one, jsonb
 from schema.wire import Json
-from schema.workspace_api import FOUND_IN_FILE, LEFT_OUT_OF_HOME, SyncReceipt
+from schema.workspace_api import FOUND_IN_FILE, LEFT_OUT_OF_HOME, OF_SECRETS, SyncReceipt
 
 if TYPE_CHECKING:
     from handlers.workspaces.sync import BegunSync
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 SKIPPED_KEPT = 100
 SECRETS_KEPT = 1000
 """As many as a receipt names. The session is warned of each file once, so none of these may be forgotten."""
-_OF_SECRETS = (LEFT_OUT_OF_HOME, FOUND_IN_FILE)
 
 
 @dataclass(frozen=True)
@@ -77,8 +76,8 @@ def _skipped(begun: BegunSync, receipt: SyncReceipt) -> list[Json]:
         for path in earlier
         if _was_not_read(path["reason"], begun, receipt) and (path["path"], path["reason"]) not in known
     ]
-    secrets = [path for path in told if path["reason"] in _OF_SECRETS]
-    others = [path for path in told if path["reason"] not in _OF_SECRETS]
+    secrets = [path for path in told if path["reason"] in OF_SECRETS]
+    others = [path for path in told if path["reason"] not in OF_SECRETS]
     return secrets[:SECRETS_KEPT] + others[: max(0, SKIPPED_KEPT - len(secrets))]
 
 

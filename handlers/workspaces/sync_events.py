@@ -8,10 +8,10 @@ from uuid import UUID
 from handlers.event_log import append_of_worker
 from schema.sql import Conn, fetch_value
 from schema.wire import Json
-from schema.workspace_api import FOUND_IN_FILE, LEFT_OUT_OF_HOME, SyncReason, SyncReceipt
+from schema.workspace_api import FOUND_IN_FILE, LEFT_OUT_OF_HOME, OF_SECRETS, SyncReason, SyncReceipt
 
 PATHS_NAMED = 10
-_SECRETS = {
+_WARNINGS = {
     FOUND_IN_FILE: (
         "secret_in_workspace",
         "These files of the workspace hold a secret value and are saved with it. Remove it, or change the secret:",
@@ -56,8 +56,8 @@ def log_secrets(conn: Conn, session_id: UUID, receipt: SyncReceipt, *, known: Se
     """Warn of files with secret values, once for each. `known` are the paths that the last snapshot lacks or warned
     of."""
     warned = {(path["path"], path["reason"]) for path in known}
-    named = [path for path in receipt.skipped if path.reason in _SECRETS and (path.path, path.reason) not in warned]
-    for reason, (code, sentence) in _SECRETS.items():
+    named = [path for path in receipt.skipped if path.reason in OF_SECRETS and (path.path, path.reason) not in warned]
+    for reason, (code, sentence) in _WARNINGS.items():
         paths = [repr(path.path) for path in named if path.reason == reason]
         if paths:
             more = [f"{len(paths) - PATHS_NAMED} more"] if len(paths) > PATHS_NAMED else []

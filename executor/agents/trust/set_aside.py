@@ -13,7 +13,7 @@ from pathlib import Path
 from executor.agents.failures import TurnFailed
 from executor.agents.provider import Dialect
 from executor.agents.trust.opencode_untrusted import asks_for_configuration
-from executor.agents.trust.untrusted_files import IN_HOME, OPENCODE_LOGIN, SHELLS
+from executor.agents.trust.untrusted_files import IN_HOME, OPENCODE_LOGIN, SHELLS, exists
 from executor.set_aside_names import SET_ASIDE, is_aside, name_aside, number_of
 
 MOST_SET_ASIDE = 1000
@@ -48,7 +48,7 @@ def put_back(dialect: Dialect, home: Path) -> None:
         aside = [path for path in found if number_of(path.name) is not None]
         for path in sorted(aside, key=_number, reverse=True):
             old = path.with_name(_name_before(path.name, name))
-            if not _exists(old) and _outward_link(path, home) is None:
+            if not exists(old) and _outward_link(path, home) is None:
                 path.rename(old)
 
 
@@ -61,7 +61,7 @@ def _name_before(name: str, pattern: str) -> str:
 def _found_in_home(dialect: Dialect, home: Path) -> Iterator[Path]:
     for name in (*SHELLS, *IN_HOME.get(dialect, ())):
         found = home.glob(name) if "*" in name else [home / name]  # glob leaves out a broken link of a whole name
-        for path in sorted(path for path in found if not is_aside(path.name) and _exists(path)):
+        for path in sorted(path for path in found if not is_aside(path.name) and exists(path)):
             if name != OPENCODE_LOGIN or asks_for_configuration(path):
                 yield path
 
@@ -159,8 +159,3 @@ def _remove(path: Path) -> None:
 
 def _number(path: Path) -> int:
     return number_of(path.name) or 0
-
-
-def _exists(path: Path) -> bool:
-    """Return whether there is anything, a broken link included."""
-    return path.is_symlink() or path.exists()

@@ -127,7 +127,7 @@ def found_in_workspace(dialect: Dialect, cwd: Path, workspace: Path) -> list[str
     """Return the workspace's files that this agent ignores, relative to the workspace."""
     names = IN_WORKSPACE.get(dialect, ())
     found = (folder / name for folder in _upwards(cwd, workspace) for name in names)
-    return [str(path.relative_to(workspace)) for path in found if _exists(path)]
+    return [str(path.relative_to(workspace)) for path in found if exists(path)]
 
 
 def refuse_what_cannot_be_ignored(dialect: Dialect, cwd: Path, workspace: Path) -> None:
@@ -151,6 +151,6 @@ def _upwards(cwd: Path, workspace: Path) -> list[Path]:
     return [folder for folder in (cwd, *cwd.parents) if folder.is_relative_to(workspace)]
 
 
-def _exists(path: Path) -> bool:
+def exists(path: Path) -> bool:
     """Return whether there is anything, a broken link included."""
     return path.is_symlink() or path.exists()
