@@ -16,7 +16,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 import structlog
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from functions.runtime.ports import CALLBACK_PATH, HEALTH_PATHS
+from functions.runtime.ports import goes_first
 from functions.runtime.refusals import RefusedRequest, refusal_json
 from functions.runtime.settings import ApiSettings
 
@@ -70,7 +70,7 @@ class RequestGuard:
         return any(peer in network for network in self._proxies)
 
     def _refuse_unknown_host(self, wsgi: WSGIEnvironment) -> None:
-        if self._hosts is None or wsgi["PATH_INFO"] in HEALTH_PATHS or _is_callback(wsgi):
+        if self._hosts is None or goes_first(wsgi["REQUEST_METHOD"], wsgi["PATH_INFO"]):
             return
         for named in _hosts_named(wsgi):
             host = host_of(f"//{named}")
@@ -109,10 +109,6 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
-
-
-def _is_callback(wsgi: WSGIEnvironment) -> bool:
-    return wsgi["REQUEST_METHOD"] == "POST" and CALLBACK_PATH.fullmatch(wsgi["PATH_INFO"]) is not None
 
 
 def _refuse_coded_body(wsgi: WSGIEnvironment) -> None:

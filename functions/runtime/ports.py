@@ -56,8 +56,11 @@ def body_limit(settings: ApiSettings, app: Flask) -> BodyLimit:
 
 
 def goes_first(method: str, path: str) -> bool:
-    """Return whether a request is served however many others wait: a callback or a health check."""
-    return path in HEALTH_PATHS or (method == "POST" and CALLBACK_PATH.fullmatch(unquote(path)) is not None)
+    """Return whether a request is a callback or a health check. `path` is decoded.
+
+    These are served however many others wait, and under every name of the server.
+    """
+    return path in HEALTH_PATHS or (method == "POST" and CALLBACK_PATH.fullmatch(path) is not None)
 
 
 def public_port(settings: ApiSettings, app: Flask, cfg: Any, threads: Executor) -> ServedPort:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 from gunicorn.http.body import Body, ChunkedReader, LengthReader  # type: ignore[import-untyped]
 from gunicorn.http.errors import NoMoreData, ParseException  # type: ignore[import-untyped]
@@ -119,8 +120,8 @@ class RequestReader:
 
     @property
     def target(self) -> tuple[str, str]:
-        """The method and path of the request, whose head is here."""
-        return self._request.method, self._request.path
+        """The method and decoded path of the request, whose head is here."""
+        return self._request.method, unquote(self._request.path)
 
     @property
     def is_whole(self) -> bool:
