@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -82,7 +84,11 @@ def cause_of(error: Exception) -> str:
     return next((sentence for pattern, sentence in _BY_TEXT if re.search(pattern, text)), AWAY)
 
 
-def drop_if_read_only(conn: Conn, error: BaseException | None) -> None:
-    """Close a connection whose server has become read-only, so that the pool looks for a writable one."""
-    if isinstance(error, errors.ReadOnlySqlTransaction):
+@contextmanager
+def dropping_if_read_only(conn: Conn) -> Iterator[None]:
+    """Close the connection when its server has become read-only, so that the pool looks for a writable one."""
+    try:
+        yield
+    except errors.ReadOnlySqlTransaction:
         conn.close()
+        raise

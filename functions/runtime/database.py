@@ -11,7 +11,7 @@ from psycopg import IsolationLevel, OperationalError
 from psycopg.errors import ReadOnlySqlTransaction
 from psycopg_pool import ConnectionPool
 
-from schema.database_faults import CausedConnection, drop_if_read_only
+from schema.database_faults import CausedConnection, dropping_if_read_only
 from schema.sql import Conn
 
 T = TypeVar("T")
@@ -104,7 +104,7 @@ class Pool:
         conn = self._pool.getconn()
         begun = ExitStack()
         begun.callback(self._pool.putconn, conn)
-        begun.push(_dropping_if_read_only(conn))
+        begun.enter_context(dropping_if_read_only(conn))
         try:
             enter_transaction(begun, conn, snapshot=snapshot)
             self._limit_transaction(conn)
@@ -121,10 +121,8 @@ class Pool:
         for _ in range(self._size + 1):  # every pooled connection may be lost; the next one is new
             conn = self._pool.getconn()
             try:
-                return self._call_in_transaction(verb, conn) if self._shares_sessions else verb(conn)
-            except ReadOnlySqlTransaction as error:
-                drop_if_read_only(conn, error)
-                raise
+                with dropping_if_read_only(conn):
+                    return self._call_in_transaction(verb, conn) if self._shares_sessions else verb(conn)
             except OperationalError:
                 if not conn.broken:
                     raise
@@ -200,10 +198,6 @@ def enter_transaction(stack: ExitStack, conn: Conn, *, snapshot: bool) -> None:
         conn.isolation_level = IsolationLevel.REPEATABLE_READ
         stack.callback(_default_isolation, conn)
     stack.enter_context(conn.transaction())
-
-
-def _dropping_if_read_only(conn: Conn) -> Callable[..., None]:
-    return lambda _type, error, _trace: drop_if_read_only(conn, error)
 
 
 def _default_isolation(conn: Conn) -> None:

@@ -15,7 +15,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from handlers.event_log import record_changes
 from jobs.runtime.notify import Notify
-from schema.database_faults import CausedConnection, drop_if_read_only
+from schema.database_faults import CausedConnection, dropping_if_read_only
 from schema.database_poolers import pooler_fault
 from schema.migrate import encoding_fault, newer_sentence
 from schema.settings import BadSetting
@@ -59,14 +59,14 @@ class JobDatabase:
     def transact(self, verb: Callable[Concatenate[Conn, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the verb in a transaction, commit, and return its result. The verb must be quick."""
         with record_changes() as heads:
-            with self.pool.connection() as conn, _dropping_if_read_only(conn), conn.transaction():
+            with self.pool.connection() as conn, dropping_if_read_only(conn), conn.transaction():
                 outcome = verb(conn, *args, **kwargs)
             self.notify.send(heads)
         return outcome
 
     def call(self, verb: Callable[Concatenate[Conn, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a verb with a single statement that appends no event. This saves two round trips."""
-        with self.pool.connection() as conn, _dropping_if_read_only(conn):
+        with self.pool.connection() as conn, dropping_if_read_only(conn):
             return verb(conn, *args, **kwargs)
 
     @contextmanager
@@ -136,15 +136,6 @@ def _pool(
         open=False,
         name=name,
     )
-
-
-@contextmanager
-def _dropping_if_read_only(conn: Conn) -> Iterator[None]:
-    try:
-        yield
-    except psycopg.errors.ReadOnlySqlTransaction as error:
-        drop_if_read_only(conn, error)
-        raise
 
 
 def _refuse_ended(conn: Conn) -> None:
