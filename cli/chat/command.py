@@ -23,7 +23,7 @@ from cli.chat.history import say_how_to_return, show_head
 from cli.chat.prompt_line import HELP, ReadPrompt, command_in, prompt_in, prompt_reader
 from cli.chat.screen import Screen
 from cli.local.data_dir import find_data_dir
-from cli.local.pidfile import is_supervised, read_running
+from cli.local.pidfile import NOT_RUNNING, running_url
 from schema.options import RunOptions
 
 if TYPE_CHECKING:
@@ -94,15 +94,12 @@ def _attached(api: Api, prompt: ChatPrompt, files: list[Path]) -> ChatPrompt:
 def api_of(environ: Mapping[str, str]) -> Api:
     """Return a client for RUNYARD_URL and RUNYARD_TOKEN, or for this clone's server. Raise ChatError."""
     data_dir = find_data_dir(environ)
-    url = environ.get("RUNYARD_URL")
-    if not url:
-        running = read_running(data_dir)
-        if running is None or not is_supervised(data_dir):
-            raise ChatError(
-                "Runyard is not running for this clone. Start it with make up in another terminal, then try again. "
-                "To use another Runyard, set RUNYARD_URL and RUNYARD_TOKEN."
-            )
-        url = running.url
+    url = environ.get("RUNYARD_URL") or running_url(data_dir)
+    if url is None:
+        raise ChatError(
+            f"{NOT_RUNNING} in another terminal, then try again. "
+            "To use another Runyard, set RUNYARD_URL and RUNYARD_TOKEN."
+        )
     return Api(url, environ.get("RUNYARD_TOKEN") or read_token(data_dir.token))
 
 

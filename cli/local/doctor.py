@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cli.local.data_dir import CLONE, find_data_dir
 from cli.local.docker_workers import worker_gateway
 from cli.local.object_store import has_configured_store, store_environment
-from cli.local.pidfile import is_running, running_settings, uses_other_database
+from cli.local.pidfile import NOT_RUNNING, is_running, running_settings, uses_other_database
 from cli.local.supervisor import StartFailed
 from cli.local.up import environment, port_of
 
@@ -31,7 +31,7 @@ def doctor(args: argparse.Namespace) -> int:
     data_dir = find_data_dir()
     if not uses_other_database(data_dir, environ):
         if not is_running(data_dir):
-            print("Runyard is not running for this clone. Start it with make up. To check another deployment, set")
+            print(f"{NOT_RUNNING}. To check another deployment, set")
             print("DATABASE_URL and the other settings of its job worker (docs/settings.md).")
             return 1
         environ = running_settings(data_dir, environ)

@@ -22,6 +22,7 @@ from cli.local.session_workers import agents, executors
 from schema.sealed_environment import BadSecretFile, secrets_from_files
 
 GRACE_SECONDS = 5.0
+NOT_RUNNING = "Runyard is not running for this clone. Start it with make up"
 
 
 class AlreadyRunning(Exception):
@@ -76,13 +77,18 @@ def is_running(data_dir: DataDir) -> bool:
         return True
 
 
-def is_supervised(data_dir: DataDir) -> bool:
-    """Whether the recorded supervisor lives, without touching its lock: a start at this moment must not fail."""
+def running_url(data_dir: DataDir) -> str | None:
+    """Return the URL of the recorded supervisor; None when it does not live.
+
+    Leave its lock alone: a start at this moment must not fail.
+    """
     running = read_running(data_dir)
     try:
-        return running is not None and not _was_reused(data_dir, psutil.Process(running.pid))
+        if running is None or _was_reused(data_dir, psutil.Process(running.pid)):
+            return None
     except (psutil.Error, FileNotFoundError):
-        return False
+        return None
+    return running.url
 
 
 def uses_other_database(data_dir: DataDir, environ: Mapping[str, str]) -> bool:

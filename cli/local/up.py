@@ -40,6 +40,7 @@ from cli.local.object_store import (
     without_store,
 )
 from cli.local.pidfile import (
+    NOT_RUNNING,
     AlreadyRunning,
     Running,
     forget_running,
@@ -105,7 +106,7 @@ def sign_in(environ: Mapping[str, str] = os.environ) -> int:
     data_dir = find_data_dir(environ)
     running = read_running(data_dir)
     if running is None:
-        say("Runyard is not running for this clone. Start it with make up.")
+        say(f"{NOT_RUNNING}.")
         return 1
     url = running_settings(data_dir, environ).get("RUNYARD_PUBLIC_URL") or running.url
     say(f"{url.rstrip('/')}/sign-in?code={new_sign_in_code(data_dir)}")

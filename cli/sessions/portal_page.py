@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from cli.local.data_dir import find_data_dir
-from cli.local.pidfile import is_supervised, read_running, running_settings
+from cli.local.pidfile import NOT_RUNNING, running_settings, running_url
 from cli.local.up import new_sign_in_code, say
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def open_portal(environ: Mapping[str, str], args: argparse.Namespace) -> int:
     """Print the address, and open it where there is a browser. Return the exit status."""
     address = portal_address(environ, args.session)
     if address is None:
-        say("Runyard is not running for this clone. Start it with make up, or set RUNYARD_URL.")
+        say(f"{NOT_RUNNING}, or set RUNYARD_URL.")
         return 1
     say(address)
     if not args.prints_only and has_browser(environ):
@@ -47,10 +47,10 @@ def portal_address(environ: Mapping[str, str], session: UUID | None) -> str | No
     if environ.get("RUNYARD_URL"):
         return environ["RUNYARD_URL"].rstrip("/") + page
     data_dir = find_data_dir(environ)
-    running = read_running(data_dir)
-    if running is None or not is_supervised(data_dir):
+    own = running_url(data_dir)
+    if own is None:
         return None
-    url = running_settings(data_dir, environ).get("RUNYARD_PUBLIC_URL") or running.url
+    url = running_settings(data_dir, environ).get("RUNYARD_PUBLIC_URL") or own
     return f"{url.rstrip('/')}/sign-in?{urlencode({'code': new_sign_in_code(data_dir), 'next': page})}"
 
 
