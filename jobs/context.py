@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from handlers.runs.limits import RunLimits
 from handlers.runs.reconcile import ReconcileLimits
@@ -41,10 +42,10 @@ class TaskContext:
     patience: Patience = field(default_factory=Patience, repr=False)
     life: str = field(default_factory=lambda: secrets.token_hex(4))
 
-    host_condition: HostCondition = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "host_condition", HostCondition(self.host.fault))
+    @cached_property
+    def host_condition(self) -> HostCondition:
+        """The condition of the host, which all jobs share."""
+        return HostCondition(self.host.fault)
 
     @property
     def claimer(self) -> str:

@@ -75,7 +75,7 @@ class LifecycleDecision:
     action: LifecycleAction
     reason: str
     not_before: datetime | None = None
-    code: str | None = field(default=None, compare=False, kw_only=True)
+    code: str = field(kw_only=True)
 
 
 def at_once(asked_by: str) -> LifeLimits:

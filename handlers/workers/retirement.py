@@ -94,7 +94,7 @@ def begin(
     if status is None:
         return decision
     if not worker_changed(conn, session_id, epoch=epoch, status=status):
-        return LifecycleDecision("keep", "It has moved to a newer epoch meanwhile.")
+        return LifecycleDecision("keep", "It has moved to a newer epoch meanwhile.", code="stale_epoch")
     detail: Json = {"reason": decision.reason, "epoch": epoch}
     audit(conn, actor=limits.asked_by or SYSTEM, action=f"worker.{status}", session_id=session_id, detail=detail)
     return decision
