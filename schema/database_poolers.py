@@ -30,6 +30,9 @@ def _secret_address(value: SecretStr) -> SecretStr:
     return value
 
 
+SecretAddress = Annotated[SecretStr, AfterValidator(_secret_address)]
+
+
 class PoolerSettings(BaseSettings):
     """What the API and the job worker know of a pooler before the database."""
 
@@ -38,7 +41,7 @@ class PoolerSettings(BaseSettings):
         description="`transaction`: `DATABASE_URL` leads through a pooler such as PgBouncer in transaction mode. "
         "`session`: one that keeps a server connection for each of ours. Unset: a pooler is refused at start.",
     )
-    database_direct_url: Annotated[SecretStr, AfterValidator(_secret_address)] | None = Field(
+    database_direct_url: SecretAddress | None = Field(
         default=None,
         description="Address of PostgreSQL past the pooler, for `LISTEN`, the job worker and migrations. Required "
         "where `DATABASE_POOLER` is `transaction`.",

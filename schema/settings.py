@@ -103,6 +103,16 @@ FileAuditDays = Annotated[
         ge=0, le=36_500, description="Delete audit rows of calls about files after N days, at least 7. 0 keeps them."
     ),
 ]
+AuditLogDays = Annotated[
+    int,
+    AfterValidator(_none_or_a_week),
+    Field(
+        ge=0,
+        le=36_500,
+        description="Delete rows of the operators' audit (`audit_log`: starts, stops and removals of session workers) "
+        "after N days, at least 7. 0 keeps them.",
+    ),
+]
 Megabytes = Annotated[int, Field(ge=0, le=1_000_000_000)]
 DiskAlarmFreeMb = Annotated[
     Megabytes,

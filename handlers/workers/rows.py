@@ -55,3 +55,8 @@ def announce_presence(conn: Conn, claimer: str) -> bool:
 def audit(conn: Conn, *, actor: str, action: str, session_id: UUID | None, detail: Json) -> None:
     """Record a forced action; `actor` is the name that people know."""
     execute(conn, "insert_audit", actor=actor, action=action, session_id=session_id, detail=jsonb(detail))
+
+
+def delete_old_audit_log(conn: Conn, *, days: int, most: int) -> int:
+    """Delete those of the `most` oldest rows that are older than so many days. Return how many."""
+    return int(fetch_value(conn, "delete_old_audit_log", days=days, most=most))

@@ -14,13 +14,13 @@ from pydantic_settings import SettingsConfigDict
 from handlers.runs.handover_text import FEWEST_TOKENS
 from jobs.object_store.settings import StoreSettings
 from jobs.runtime.status_codes import StatusCodes
-from schema.addresses import database_address
-from schema.database_poolers import PoolerSettings
+from schema.database_poolers import PoolerSettings, SecretAddress
 from schema.secret_keys import SecretKeys
 from schema.settings import (
     ABOUT,
     AgentsDir,
     AgentSilentSeconds,
+    AuditLogDays,
     Auth,
     BadSetting,
     DiskAlarmFreeMb,
@@ -53,10 +53,6 @@ from schema.store_settings import (
 from schema.worker_limits import DAY_SECONDS, LONGEST_SECONDS
 
 
-def _database(value: object) -> object:
-    return database_address(value) if isinstance(value, str) else value
-
-
 def _secret(value: object) -> bytes:
     return value if isinstance(value, bytes) else parse_secret(str(value))
 
@@ -73,9 +69,7 @@ class JobSettings(PoolerSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
-    database_url: Annotated[SecretStr, BeforeValidator(_database)] = Field(
-        min_length=1, description=ABOUT["DATABASE_URL"]
-    )
+    database_url: SecretAddress = Field(min_length=1, description=ABOUT["DATABASE_URL"])
     runyard_secret_key: Annotated[bytes, BeforeValidator(_secret)] = Field(
         repr=False, description=ABOUT["RUNYARD_SECRET_KEY"]
     )
@@ -146,6 +140,7 @@ class JobSettings(PoolerSettings):
         default=0, ge=0, le=1_000_000, description="The same limit for each user. 0 disables it."
     )
     file_audit_days: FileAuditDays = 365
+    audit_log_days: AuditLogDays = 365
     reconcile_seconds: int = Field(default=10, ge=1, le=59, description="Look for stale runs every N seconds.")
 
     worker_alive_file: Path | None = Field(

@@ -223,6 +223,20 @@ WHERE session_id = %(session_id)s
 INSERT INTO audit_log (actor, action, session_id, detail)
 VALUES (%(actor)s, %(action)s, %(session_id)s, %(detail)s);
 
+-- name: delete_old_audit_log
+-- Ids grow with time, so the oldest rows are found without an index on the time.
+WITH oldest AS (
+    SELECT id FROM audit_log
+    ORDER BY id
+    LIMIT %(most)s
+),
+deleted AS (
+    DELETE FROM audit_log USING oldest
+    WHERE audit_log.id = oldest.id AND audit_log.at < now() - make_interval(days => %(days)s)
+    RETURNING 1
+)
+SELECT count(*) FROM deleted;
+
 -- name: hold_worker
 -- A session-level lock: the connection holds it, not a transaction.
 SELECT pg_advisory_lock(hashtextextended('runyard worker ' || %(session_id)s::text, 0));

@@ -62,11 +62,29 @@ def test_no_statement_deletes_a_young_row(aged: psycopg.Connection) -> None:
     assert counted(aged) == {"1": 7, "8": 7}
 
 
-@pytest.mark.parametrize("days", ["1", "6", "-1"])
-def test_a_setting_of_less_than_a_week_is_refused(
-    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, days: str
+def test_old_rows_of_the_operators_audit_are_deleted_in_batches(
+    conn: psycopg.Connection, make_context: MakeContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {**environment, "FILE_AUDIT_DAYS": days}.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(BadSetting, match="FILE_AUDIT_DAYS"):
+    monkeypatch.setattr(audit_retention, "BATCH_ROWS", 3)
+    conn.execute(
+        "INSERT INTO audit_log (at, actor, action) SELECT now() - make_interval(days => days), 'admin', days::text"
+        " FROM unnest(ARRAY[400, 40, 8, 1]) AS days, generate_series(1, 7)"
+    )
+    counted = "SELECT action, count(*) FROM audit_log GROUP BY action"
+    delete_old_audit(make_context(executor_spares=0, audit_log_days=0))
+    assert dict(conn.execute(counted).fetchall()) == {"1": 7, "8": 7, "40": 7, "400": 7}
+    delete_old_audit(make_context(executor_spares=0))
+    assert dict(conn.execute(counted).fetchall()) == {"1": 7, "8": 7, "40": 7}
+    delete_old_audit(make_context(executor_spares=0, audit_log_days=30))
+    assert dict(conn.execute(counted).fetchall()) == {"1": 7, "8": 7}
+
+
+@pytest.mark.parametrize("days", ["1", "6", "-1"])
+@pytest.mark.parametrize("name", ["FILE_AUDIT_DAYS", "AUDIT_LOG_DAYS"])
+def test_a_setting_of_less_than_a_week_is_refused(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, days: str, name: str
+) -> None:
+    for variable, value in {**environment, name: days}.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(BadSetting, match=name):
         read_settings()
