@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
+_OF_THE_API = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 
 
 def moment_of(text: str) -> datetime:
@@ -41,3 +44,13 @@ def moment_words(at: datetime, *, now: datetime | None = None) -> str:
     if here.date() == today - timedelta(days=1):
         return f"yesterday {here:%H:%M}"
     return f"{here.day} {here:%b %H:%M}" if here.year == today.year else f"{here.day} {here:%b %Y}"
+
+
+def with_moment_words(value: Any) -> Any:
+    """Return the API's JSON with each time in it, at any depth, in words."""
+    if isinstance(value, dict):
+        return {name: with_moment_words(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [with_moment_words(entry) for entry in value]
+    is_time = isinstance(value, str) and _OF_THE_API.fullmatch(value)
+    return moment_words(moment_of(value)) if is_time else value

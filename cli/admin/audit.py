@@ -13,6 +13,7 @@ from uuid import UUID
 from cli.admin.remote import run_over_api
 from cli.chat.client import Api
 from cli.chat.screen import visible
+from cli.times import moment_of, moment_words
 from schema.wire import Json
 
 if TYPE_CHECKING:
@@ -76,5 +77,5 @@ def _text(row: Json) -> str:
     count = f"  {row['bytes']} bytes" if "bytes" in row else f"  {row['files']} files" if "files" in row else ""
     outcome = "allowed" if row["allowed"] else "refused"
     where = f"{row.get('sessionId', '-')} {row.get('root', '-')}:{row.get('path', '')}"
-    line = f"{row['at'][:19]}Z  {user}  {row['action']}  {outcome} ({row['reason']})  {where}{count}"
+    line = f"{moment_words(moment_of(row['at']))}  {user}  {row['action']}  {outcome} ({row['reason']})  {where}{count}"
     return visible(line).replace("\n", "?") + "\n"

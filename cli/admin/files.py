@@ -79,14 +79,17 @@ def list_files(api: Api, args: argparse.Namespace) -> int:
 
 
 def put_files(api: Api, args: argparse.Namespace) -> int:
-    """Upload the files in their order, and print the path of each."""
-    for file in args.file:
-        uploaded = api.upload(args.session, file)
+    """Upload the files in their order, and print the path of each. JSON lists also those before one that failed."""
+    uploaded: list[Json] = []
+    try:
+        for file in args.file:
+            uploaded.append(api.upload(args.session, file))
+            if not args.json:
+                later = "" if uploaded[-1]["placed"] else " (in the workspace before the next run)"
+                print(f"{uploaded[-1]['path']}{later}")
+    finally:
         if args.json:
             print(json.dumps(uploaded))
-            continue
-        later = "" if uploaded["placed"] else " (in the workspace before the next run)"
-        print(f"{uploaded['path']}{later}")
     return 0
 
 
@@ -113,20 +116,30 @@ def put_back(api: Api, args: argparse.Namespace) -> int:
 def diff(api: Api, args: argparse.Namespace) -> int:
     """Print changed files, one a line: A, D or M, added and removed lines, path. Of one path print the patch."""
     named = {"sessionId": args.session, "from": args.before, "to": args.after, "root": args.root, "path": args.path}
+    if args.path is not None:
+        _print_patch(api.send("GET", f"/api/files/diff?{_encoded(named)}"), as_json=args.json)
+    elif args.json:
+        print(json.dumps(list(_changed_files(api, named))))
+    else:
+        for file in _changed_files(api, named):
+            counts = f"+{file['added']} -{file['removed']}" if "added" in file else "binary"
+            print(f"{CHANGES[file['change']]}  {counts:>14}  {_in_one_line(file['path'])}")
+    return 0
+
+
+def _changed_files(api: Api, query: Json) -> Iterator[Json]:
     cursor = None
     while True:
-        page = api.send("GET", f"/api/files/diff?{_encoded({**named, 'cursor': cursor})}")
-        if args.json:
-            print(json.dumps(page))
-        elif args.path is not None:
-            print(visible(page.get("patch") or "The file is binary or too long to compare line by line.\n"), end="")
-        else:
-            for file in page["files"]:
-                counts = f"+{file['added']} -{file['removed']}" if "added" in file else "binary"
-                print(f"{CHANGES[file['change']]}  {counts:>14}  {_in_one_line(file['path'])}")
-        cursor = None if args.path is not None else page.get("nextCursor")
+        page = api.send("GET", f"/api/files/diff?{_encoded({**query, 'cursor': cursor})}")
+        yield from page["files"]
+        cursor = page.get("nextCursor")
         if cursor is None:
-            return 0
+            return
+
+
+def _print_patch(file: Json, *, as_json: bool) -> None:
+    patch = file.get("patch") or "The file is binary or too long to compare line by line.\n"
+    print(json.dumps(file) if as_json else visible(patch), end="\n" if as_json else "")
 
 
 def search(api: Api, args: argparse.Namespace) -> int:

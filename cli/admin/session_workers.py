@@ -22,7 +22,7 @@ from cli.chat.screen import visible
 from cli.local.data_dir import find_data_dir
 from cli.local.pidfile import running_settings
 from cli.table import print_table
-from cli.times import ago_words, moment_of, moment_words
+from cli.times import ago_words, moment_of, moment_words, with_moment_words
 from handlers.access.permissions import actor_of
 from handlers.access.users import user_named
 from handlers.job_requests import abandon_job_request, job_request, request_job
@@ -218,9 +218,9 @@ def _ago(text: str | None) -> str:
 
 
 def _render(item: Json) -> str:
-    """Render each scalar on one line and each list as an indented block."""
+    """Render each scalar on one line and each list as an indented block. Times are in words."""
     lines = []
-    for key, value in item.items():
+    for key, value in with_moment_words(item).items():
         if isinstance(value, list):
             lines.append(f"{key}: {len(value)}")
             lines += [f"  {visible(json.dumps(entry))}" for entry in value]

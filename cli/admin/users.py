@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -24,6 +25,7 @@ from cli.chat.screen import visible
 from cli.local.data_dir import DataDir, find_data_dir
 from cli.local.postgres import postgres_dsn
 from cli.table import table_lines
+from cli.times import moment_words
 from handlers.access import tokens, users
 from handlers.apps import apps
 from schema.database_poolers import ADDRESSES, named_database
@@ -231,7 +233,7 @@ def _print_rows(rows: Sequence[Row]) -> None:
     """Print each value on its own lines."""
     for row in rows:
         for key, value in asdict(row).items():
-            shown = json.dumps(value, indent=2, ensure_ascii=False) if isinstance(value, dict) else str(value)
+            shown = json.dumps(value, indent=2, ensure_ascii=False) if isinstance(value, dict) else _words(value)
             print(f"{key}: " + "\n".join(map(visible, shown.splitlines())))
 
 
@@ -244,4 +246,8 @@ def _print_table(rows: Sequence[Row]) -> None:
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    return visible(json.dumps(value) if isinstance(value, dict) else str(value))
+    return visible(json.dumps(value) if isinstance(value, dict) else _words(value))
+
+
+def _words(value: object) -> str:
+    return moment_words(value) if isinstance(value, datetime) else str(value)

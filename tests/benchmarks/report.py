@@ -25,21 +25,23 @@ HEAD = ("target", "what", "measured", "baseline", "ratio (rounds)", "wanted", "v
 
 @dataclass(frozen=True)
 class Wanted:
-    """A ratio to reach: at least, or at most, so much."""
+    """A bound to keep: at least, or at most, so much. Without a unit it bounds a ratio, else the figure itself."""
 
     side: Literal[">=", "<="]
-    ratio: float
+    bound: float
+    unit: str = ""
 
-    def is_met_by(self, ratio: float) -> bool:
-        return ratio >= self.ratio if self.side == ">=" else ratio <= self.ratio
+    def is_met_by(self, measured: float) -> bool:
+        return measured >= self.bound if self.side == ">=" else measured <= self.bound
 
     def __str__(self) -> str:
-        return f"{self.side} {self.ratio:g}"
+        return f"{self.side} {self.bound:,g} {self.unit}".rstrip()
 
 
 @dataclass(frozen=True)
 class Line:
-    """One row of the table. `wanted` None is a figure that is only reported."""
+    """One row of the table. `wanted` None is a figure that is only reported. `figure` is what `wanted` bounds where
+    there are no rounds, in the unit of `wanted`."""
 
     target: str
     what: str
@@ -48,6 +50,7 @@ class Line:
     rounds: Rounds | None = None
     wanted: Wanted | None = None
     note: str = ""
+    figure: float | None = None
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -62,15 +65,24 @@ class Line:
         return "-" if self.wanted is None else str(self.wanted)
 
     def _verdict(self) -> str:
-        if self.wanted is None or self.rounds is None:
+        measured = self.figure if self.rounds is None else self.rounds.ratio
+        if self.wanted is None or measured is None:
             return "reported"
-        return "reached" if self.wanted.is_met_by(self.rounds.ratio) else "**missed**"
+        return "reached" if self.wanted.is_met_by(measured) else "**missed**"
 
 
 def rated(target: str, what: str, rounds: Rounds, *, unit: str, wanted: Wanted | None, note: str = "") -> Line:
     """A row of a ratio: the medians of both sides, in this unit."""
     ours, baseline = rounds.medians
     return Line(target, what, f"{ours:,.4g} {unit}", f"{baseline:,.4g} {unit}", rounds, wanted, note)
+
+
+def bounded(
+    target: str, what: str, figure: float, *, unit: str = "", most: float, measured: str = "", note: str = ""
+) -> Line:
+    """A row of one figure that is to be at most so much. `measured` says more than the figure, where it is given."""
+    shown = measured or f"{figure:,.4g} {unit}".rstrip()
+    return Line(target, what, shown, wanted=Wanted("<=", most, unit), note=note, figure=figure)
 
 
 def table(lines: Sequence[Line]) -> str:

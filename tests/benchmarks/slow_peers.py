@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import threading
 import time
@@ -18,7 +19,7 @@ from tests.acceptance.stack import free_port
 from tests.benchmarks.figures import in_turns, percentile
 from tests.benchmarks.ground import fresh_database, make_sources, make_token, running_server, serving
 from tests.benchmarks.load import call, http_request
-from tests.benchmarks.report import Line, Wanted, rated
+from tests.benchmarks.report import Line, Wanted, bounded, rated
 
 PEERS, CONNECTIONS, SECONDS = 1000, 4, 3.0
 MOST_REQUESTS, EVENTS = 1000, 10
@@ -114,18 +115,30 @@ def overload() -> Iterator[Line]:
             reported += call(api.port, _reports(dsn, api.port), seconds=1).milliseconds
             most_memory = max(most_memory, worker.memory_info().rss)
         crowd.join()
-        ended, pause = time.monotonic(), CALM_SECONDS
-        while time.monotonic() - ended < CALM_SECONDS:
-            if call(api.port, [repeat(asked)] * CONNECTIONS, seconds=0.5).p50 <= 1.5 * before.p50:
-                pause = time.monotonic() - ended
-                break
+        pause = _recovery(api.port, asked, most_ms=1.5 * before.p50)
     told = ", ".join(f"{status.decode() or 'no answer'}: {count:,}" for status, count in sorted(statuses.items()))
     yield Line("overload", f"answers to {CROWD:,} peers in {OVERLOAD_SECONDS:.0f} s", told)
     yield Line(
         "overload", "callbacks taken meanwhile, all 200", f"{len(reported):,}, p99 {percentile(reported, 99):.0f} ms"
     )
     yield Line("overload", "memory more than before", f"{max(0, most_memory - memory) / 2**20:.0f} MiB")
-    yield Line("overload", "until answers take what they took before", f"{pause:.1f} s (wanted: 10 s)")
+    yield _recovered(pause)
+
+
+def _recovery(port: int, asked: bytes, *, most_ms: float) -> float | None:
+    """Return the seconds until the median answer takes at most `most_ms`. Return None when it never does in time."""
+    began = time.monotonic()
+    while time.monotonic() - began < CALM_SECONDS:
+        if call(port, [repeat(asked)] * CONNECTIONS, seconds=0.5).p50 <= most_ms:
+            return time.monotonic() - began
+    return None
+
+
+def _recovered(seconds: float | None) -> Line:
+    measured = f"not within {CALM_SECONDS:.0f} s" if seconds is None else f"{seconds:.1f} s"
+    what = "until answers take what they took before"
+    figure = math.inf if seconds is None else seconds
+    return bounded("overload", what, figure, unit="s", most=CALM_SECONDS, measured=measured)
 
 
 async def _crowd(port: int, asked: bytes, statuses: Counter[bytes], until: float) -> None:

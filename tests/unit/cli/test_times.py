@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cli.times import ago_words, length_words, moment_words
+from cli.times import ago_words, length_words, moment_words, with_moment_words
 
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
 
@@ -30,3 +30,11 @@ def test_a_moment_names_as_much_of_its_date_as_is_needed() -> None:
     assert moment_words(here.replace(hour=1, minute=5), now=NOON) == "01:05"
     assert moment_words(here.replace(hour=1, minute=5) - timedelta(days=1), now=NOON) == "yesterday 01:05"
     assert moment_words(here.replace(year=2025), now=NOON) == "15 Jun 2025"
+
+
+@pytest.mark.parametrize("written", ["2020-06-15T12:00:00Z", "2020-06-15T12:00:00.5Z", "2020-06-15T12:00:00+00:00"])
+def test_times_in_the_apis_json_are_put_into_words_at_any_depth(written: str) -> None:
+    words = moment_words(datetime(2020, 6, 15, 12, tzinfo=UTC))
+    given = {"at": written, "history": [{"at": written, "what": f"until {written}"}], "epoch": 2, "owner": None}
+    said = {"at": words, "history": [{"at": words, "what": f"until {written}"}], "epoch": 2, "owner": None}
+    assert with_moment_words(given) == said

@@ -5,31 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from uuid import uuid4
 
-import pytest
+import psycopg
 
-from cli.__main__ import main
-from tests.integration.functions.conftest import Served, provided, serve, served
-
-__all__ = ["provided", "serve", "served"]
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Its exit status, what it printed, and what it complained about."""
-    monkeypatch.setenv("RUNYARD_URL", served.url)
-    monkeypatch.setenv("RUNYARD_TOKEN", served.token)
-
-    def run_command(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        status = main(arguments)
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run_command
+from cli.times import moment_words
+from tests.integration.cli.conftest import Run
+from tests.integration.functions.conftest import Served
 
 
 def test_policies_are_set_listed_and_deleted(run: Run) -> None:
@@ -70,3 +54,25 @@ def test_the_audit_is_shown_and_exported(run: Run, served: Served) -> None:
     status, _, complaint = run("audit", "--action", "nothing")
     assert status == 1
     assert complaint
+
+
+def test_the_audit_tells_times_in_words_and_in_json_in_utc(run: Run, served: Served, conn: psycopg.Connection) -> None:
+    long_ago = datetime(2020, 6, 15, 12, tzinfo=UTC)
+    session_id = str(uuid4())
+    with served.client() as client:
+        client.get("/api/files/content", params={"sessionId": session_id, "path": "one"})
+    conn.execute("UPDATE file_audit SET at = %s", [long_ago])
+    assert run("audit", "--session", session_id)[1].startswith(f"{moment_words(long_ago)}  admin  content  refused")
+    assert json.loads(run("audit", "--session", session_id, "--json")[1])["at"] == "2020-06-15T12:00:00Z"
+
+
+def test_uploads_are_one_json_list_also_when_a_later_file_fails(run: Run, served: Served, tmp_path: Path) -> None:
+    session_id = str(served.bind().session_id)
+    one, two = tmp_path / "one.txt", tmp_path / "two.txt"
+    for file in (one, two):
+        file.write_text(file.name)
+    status, said, _ = run("files", "put", session_id, str(one), str(two), "--json")
+    assert (status, [upload["path"].rpartition("/")[2] for upload in json.loads(said)]) == (0, [one.name, two.name])
+    status, said, complaint = run("files", "put", session_id, str(one), str(tmp_path / "gone"), "--json")
+    assert (status, [upload["path"].rpartition("/")[2] for upload in json.loads(said)]) == (1, [one.name])
+    assert complaint == f"{tmp_path / 'gone'}: No such file or directory\n"

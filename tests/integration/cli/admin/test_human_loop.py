@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from uuid import uuid4
 
-import pytest
-
-from cli.__main__ import main
 from schema.wire import Json
-from tests.integration.functions.conftest import Driver, Served, provided, serve, served
+from tests.integration.cli.conftest import Run
+from tests.integration.functions.conftest import Driver, Served
 
-__all__ = ["provided", "serve", "served"]
-Run = Callable[..., tuple[int, str, str]]
 OPTIONS = [
     {"optionId": "yes", "name": "Allow", "kind": "allow_once"},
     {"optionId": "no", "name": "Reject", "kind": "reject_once"},
 ]
-
-
-@pytest.fixture
-def run(served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Its exit status, what it printed, and what it complained about."""
-    monkeypatch.setenv("RUNYARD_URL", served.url)
-    monkeypatch.setenv("RUNYARD_TOKEN", served.token)
-
-    def run_command(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        status = main(arguments)
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run_command
 
 
 def asks(driver: Driver, title: str, **more: object) -> str:

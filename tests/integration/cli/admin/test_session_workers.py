@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ import pytest
 
 from cli.__main__ import main
 from cli.admin.session_workers import configured_limits
+from cli.times import moment_words
 from handlers.access.permissions import actor_of
 from handlers.access.users import user_named
 from handlers.sessions.edit import open_session
@@ -23,6 +25,7 @@ from tests.integration.jobs.conftest import callbacks, environment, make_context
 from tests.integration.jobs.waiting import wait_until
 
 __all__ = ["callbacks", "environment", "make_context"]
+LONG_AGO = datetime(2020, 6, 15, 12, tzinfo=UTC)
 Run = Callable[..., tuple[int, list[dict[str, Any]], str]]
 
 
@@ -110,6 +113,26 @@ def test_what_is_not_saved_is_kept_unless_forced(
     row = conn.execute("SELECT actor, detail ->> 'reason' FROM audit_log ORDER BY id DESC").fetchone()
     assert row is not None
     assert (row[0].split(":")[0], row[1]) == ("operator", "a test")
+
+
+def test_times_are_words_for_people_and_utc_in_json(
+    run: Run, conn: psycopg.Connection, session_id: UUID, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conn.execute(
+        "INSERT INTO session_workers (session_id, status, epoch, host, status_since) VALUES (%s, 'stopped', 1, 'h', %s)",
+        [session_id, LONG_AGO],
+    )
+    conn.execute(
+        "INSERT INTO audit_log (at, actor, action, session_id) VALUES (%s, 'operator:ada', 'worker.stopping', %s)",
+        [LONG_AGO, session_id],
+    )
+    words, in_utc = moment_words(LONG_AGO), "2020-06-15T12:00:00Z"
+    assert run("show", str(session_id))[1][0]["statusSince"] == in_utc
+    assert run("why", str(session_id))[1][0]["history"][0]["at"] == in_utc
+    assert main(("workers", "show", str(session_id))) == 0
+    assert f"statusSince: {words}\n" in capsys.readouterr().out
+    assert main(("workers", "why", str(session_id))) == 0
+    assert f'{{"at": "{words}", "what": "worker.stopping"' in capsys.readouterr().out
 
 
 def test_a_session_without_a_worker_is_said(run: Run, session_id: UUID) -> None:

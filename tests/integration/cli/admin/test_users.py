@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import psycopg
 import pytest
 
 from cli.__main__ import main
+from cli.times import moment_words
 from handlers.access import tokens
 from schema.errors import Unauthenticated
 
 Run = Callable[..., tuple[int, str, str]]
+LONG_AGO = datetime(2020, 6, 15, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -46,6 +49,20 @@ def test_added_user_is_listed(run: Run) -> None:
 def test_times_are_written_as_on_the_wire(run: Run) -> None:
     (admin,) = read(run, "users", "list")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", admin["createdAt"])
+
+
+def test_times_in_tables_are_words_in_this_machines_zone(run: Run, conn: psycopg.Connection) -> None:
+    run("users", "add", "ada")
+    run("users", "token", "ada", "--label", "old")
+    conn.execute("UPDATE users SET disabled_at = %s WHERE name = 'ada'", [LONG_AGO])
+    conn.execute("UPDATE access_tokens SET revoked_at = %s WHERE label = 'old'", [LONG_AGO])
+    conn.execute("UPDATE apps SET created_at = %s", [LONG_AGO])
+    words = moment_words(LONG_AGO)
+    (line,) = [line for line in run("users", "list")[1].splitlines() if line.startswith("ada")]
+    assert line.split(maxsplit=2)[2] == words
+    assert run("users", "tokens", "ada")[1].rstrip().endswith(words)
+    assert f"created_at: {words}\n" in run("apps", "show", "default")[1]
+    assert read(run, "users", "tokens", "ada")[0]["revokedAt"] == "2020-06-15T12:00:00Z"
 
 
 def test_token_signs_its_user_in_until_the_user_is_disabled(run: Run, conn: psycopg.Connection) -> None:

@@ -61,6 +61,22 @@ def ask(driver: Driver, title: str) -> UUID:
     return request_id
 
 
+def open_request(chat: Chat, driver: Driver) -> tuple[UUID, Terminal]:
+    """Ask for a permission and return its id and the chat that shows it."""
+    request_id = ask(driver, "Write a.txt")
+    terminal = chat(driver)
+    terminal.wait_for(MENU)
+    return request_id, terminal
+
+
+def lose_connection(terminal: Terminal, proxy: Proxy) -> None:
+    """Cut the chat's connection and refuse others until the test allows them. The chat asks again meanwhile."""
+    proxy.refusing = True
+    proxy.cut()
+    terminal.wait_for("The connection is lost")
+    terminal.wait_for(MENU)
+
+
 def decision(conn: psycopg.Connection, request_id: UUID) -> str | None:
     """The person's decision; None while the request is open."""
     row = conn.execute("SELECT answer->>'decision' FROM human_requests WHERE id = %s", [request_id]).fetchone()
@@ -87,13 +103,8 @@ def test_an_answer_that_meets_a_restart_arrives_afterwards(
     chat: Chat, served: Served, proxy: Proxy, conn: psycopg.Connection
 ) -> None:
     driver = served.bind()
-    request_id = ask(driver, "Write a.txt")
-    terminal = chat(driver)
-    terminal.wait_for(MENU)
-    proxy.refusing = True
-    proxy.cut()
-    terminal.wait_for("The connection is lost")
-    terminal.wait_for(MENU)
+    request_id, terminal = open_request(chat, driver)
+    lose_connection(terminal, proxy)
     terminal.type("y\n")
     terminal.wait_for("The answer is kept and sent again.")
     assert decision(conn, request_id) is None
@@ -107,13 +118,8 @@ def test_a_run_that_an_error_left_is_shown_again_before_the_next_prompt(
     chat: Chat, served: Served, proxy: Proxy, conn: psycopg.Connection
 ) -> None:
     driver = served.bind()
-    request_id = ask(driver, "Write a.txt")
-    terminal = chat(driver)
-    terminal.wait_for(MENU)
-    proxy.refusing = True
-    proxy.cut()
-    terminal.wait_for("The connection is lost")
-    terminal.wait_for(MENU)
+    request_id, terminal = open_request(chat, driver)
+    lose_connection(terminal, proxy)
     terminal.wait_until_it_waits()
     terminal.type(CTRL_C)
     terminal.wait_for("No server answers")

@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cli.__main__ import main
-from tests.integration.functions.conftest import Served, provided, serve, served
-
-__all__ = ["provided", "serve", "served"]
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Its exit status, what it printed, and what it complained about."""
-    monkeypatch.setenv("RUNYARD_URL", served.url)
-    monkeypatch.setenv("RUNYARD_TOKEN", served.token)
-
-    def run_command(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        status = main(arguments)
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run_command
+from tests.integration.cli.conftest import Run
+from tests.integration.functions.conftest import Served
 
 
 def test_sessions_and_runs_are_listed_as_people_say_it_and_as_json(run: Run, served: Served) -> None:

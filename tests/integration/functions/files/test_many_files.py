@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,6 +16,18 @@ from cli.__main__ import main
 from tests.integration.functions.conftest import Serve, answer_json
 from tests.integration.functions.files.conftest import SavedSession
 from tests.object_stores import RunningStore
+
+
+@pytest.fixture
+def command_line(serve: Serve, object_store: RunningStore, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return what starts a server over the saved files and points the command line to it."""
+
+    def start() -> None:
+        served = serve(**object_store.environment)
+        monkeypatch.setenv("RUNYARD_URL", served.url)
+        monkeypatch.setenv("RUNYARD_TOKEN", served.token)
+
+    return start
 
 
 def archive_of(saved: SavedSession, path: str = "") -> zipfile.ZipFile:
@@ -128,8 +142,7 @@ def test_another_users_files_are_not_there(saved: SavedSession, member: str, ver
 
 def test_the_terminal_lists_and_gets_files(
     saved: SavedSession,
-    serve: Serve,
-    object_store: RunningStore,
+    command_line: Callable[[], None],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -139,9 +152,7 @@ def test_the_terminal_lists_and_gets_files(
     (saved.workspace / "src" / "data.bin").write_bytes(content)
     (saved.workspace / "bad\x1b[31mname").touch()
     saved.save()
-    served = serve(**object_store.environment)
-    monkeypatch.setenv("RUNYARD_URL", served.url)
-    monkeypatch.setenv("RUNYARD_TOKEN", served.token)
+    command_line()
     monkeypatch.chdir(tmp_path)
     assert main(["files", "list", str(saved.id)]) == 0
     listed = capfd.readouterr().out
@@ -156,22 +167,39 @@ def test_the_terminal_lists_and_gets_files(
     assert not (tmp_path / "none").exists()
 
 
+def test_the_terminal_lists_all_changes_as_one_json_list(
+    saved: SavedSession, command_line: Callable[[], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A page of the API has 100 changes by default."""
+    first, second = saved.run(), saved.run()
+    saved.save(first)
+    names = [f"{number:03}.txt" for number in range(150)]
+    for name in names:
+        (saved.workspace / name).write_text("new\n")
+    saved.save(second)
+    command_line()
+    between = [str(saved.id), str(first), str(second)]
+    assert main(["files", "diff", *between, "--json"]) == 0
+    assert [(file["path"], file["change"]) for file in json.loads(capfd.readouterr().out)] == [
+        (name, "added") for name in names
+    ]
+    assert main(["files", "diff", *between]) == 0
+    assert [line.split() for line in capfd.readouterr().out.splitlines()] == [["A", "+1", "-0", name] for name in names]
+    assert main(["files", "diff", *between, "007.txt", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["new"] == "new\n"
+    assert main(["files", "diff", *between, "007.txt"]) == 0
+    assert capfd.readouterr().out.endswith("+new\n")
+
+
 def test_the_terminal_finds_files_and_zips_a_folder(
-    saved: SavedSession,
-    serve: Serve,
-    object_store: RunningStore,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    saved: SavedSession, command_line: Callable[[], None], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (saved.workspace / "src").mkdir()
     (saved.workspace / "src" / "one.py").write_text("first\nhello \x1b[31mworld\n")
     (saved.workspace / "src" / "two.py").write_text("nothing\n")
     run = uuid4()
     saved.save()
-    served = serve(**object_store.environment)
-    monkeypatch.setenv("RUNYARD_URL", served.url)
-    monkeypatch.setenv("RUNYARD_TOKEN", served.token)
+    command_line()
     assert main(["files", "search", str(saved.id), ".py"]) == 0
     assert capfd.readouterr().out.splitlines() == ["src/one.py", "src/two.py"]
     assert main(["files", "search", str(saved.id), "WORLD", "--text"]) == 0
