@@ -119,7 +119,8 @@ def test_times_are_words_for_people_and_utc_in_json(
     run: Run, conn: psycopg.Connection, session_id: UUID, capsys: pytest.CaptureFixture[str]
 ) -> None:
     conn.execute(
-        "INSERT INTO session_workers (session_id, status, epoch, host, status_since) VALUES (%s, 'stopped', 1, 'h', %s)",
+        "INSERT INTO session_workers (session_id, status, epoch, host, status_since)"
+        " VALUES (%s, 'stopped', 1, 'h', %s)",
         [session_id, LONG_AGO],
     )
     conn.execute(
