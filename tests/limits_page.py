@@ -50,9 +50,8 @@ means at once. A WebSocket is refused before its handshake, in the same way. 0 d
 |---|---|---|
 """
 FIXED = """
-Live runs are held in their queues instead (`RUN_LIMIT`, `RUN_LIMIT_PER_USER`, `RUN_LIMIT_PER_APP` or an app's
-`concurrentRuns`), and
-`GET /api/why/runs/{runId}` names the limit.
+Live runs beyond a limit are not refused but stay in their queues (`RUN_LIMIT_PER_USER`, `RUN_LIMIT`,
+`RUN_LIMIT_PER_APP` or an app's `concurrentRuns`). `GET /api/why/runs/{runId}` names the limit.
 
 ## Of a process
 | setting | default | what it does |
@@ -262,6 +261,7 @@ LIMITS = (
 def page() -> str:
     """The whole page, as it is committed."""
     shares = [f"| `{name.upper()}` | {shown(name)} | {field.description} |" for name, field in SHARES.items()]
+    shares.append(f"| `RUN_LIMIT_PER_USER` | {as_shown(LIVE_RUNS)} | {LIVE_RUNS.description} Others stay queued. |")
     process = [row(name) for name in OF_PROCESS]
     sizes = [row(name) for name in OF_SIZES] + [
         f"| `HANDOVER_MAX_TOKENS` | {as_shown(HANDOVER)} | {HANDOVER.description} |"
@@ -275,6 +275,7 @@ def page() -> str:
 
 
 SHARES = ShareSettings.model_fields
+LIVE_RUNS = JobSettings.model_fields["run_limit_per_user"]
 HANDOVER = JobSettings.model_fields["handover_max_tokens"]
 
 

@@ -10,7 +10,14 @@ from uuid import UUID
 from handlers.event_log import NewEvent, append, hold_session
 from handlers.runs.carried_answers import carry_answers
 from handlers.runs.handover import UnseenRun, runs_of_lost_conversation, unseen_runs
-from handlers.runs.limits import NO_LIMITS, RunLimits, is_throttled, start_next_throttled, waits_for_host
+from handlers.runs.limits import (
+    NO_LIMITS,
+    RunLimits,
+    is_throttled,
+    start_next_throttled,
+    user_has_room,
+    waits_for_host,
+)
 from handlers.runs.parking import cut_off_calls
 from handlers.runs.settle import RetryPolicy, fail, finish, retry_or_fail, wait_for_host
 from handlers.runs.todos import known_todos
@@ -44,7 +51,9 @@ class Claimed:
 
 @dataclass(frozen=True)
 class _Held(LogHead):
-    """The log head of a queued run's session, and the app's settings."""
+    """The log head of a queued run's session, the run's user, and the app's settings."""
+
+    user_id: UUID
 
     was_held: bool
     manifest: Json
@@ -70,9 +79,12 @@ def claim_run(
     if host_fault is not None and waits_for_host(conn, head, run_id, fault=host_fault):
         return None
     is_limited, is_well = limits.are_set or head.concurrent_runs is not None, host_fault is None
+    is_of_user = head.concurrent_runs is None and limits.are_of_users_alone
+    if is_of_user:
+        is_limited = not user_has_room(conn, head.user_id, limits)
     if is_limited:
         run = fetch_the(conn, "run_by_id", RunRow, run_id=run_id)
-        if is_throttled(conn, head, run, limits, host_is_well=is_well):
+        if is_throttled(conn, head, run, limits, host_is_well=is_well, is_locked=is_of_user):
             return None
     claimed = fetch_one(
         conn, "claim_run", RunRow, run_id=run_id, owner=owner, epoch=head.epoch, lock_seconds=lock_seconds

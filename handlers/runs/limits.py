@@ -1,7 +1,8 @@
 """Limit concurrent runs of the system, of an app and of a user. A due run beyond a limit is throttled in its queue.
 So is a run while the host can start no session worker (`host`).
 
-Claims decide, under one lock that only claims under a limit take. The job that a throttled run gets when another run
+Claims decide, under a lock. Where only users are limited, each user has a lock, so that claims of others do not wait;
+else all claims under a limit take one lock, and then the user's. The job that a throttled run gets when another run
 ends is only a nudge: its claim checks the limits, and passes the job on to the run that may start.
 """
 
@@ -38,6 +39,10 @@ class RunLimits:
     def are_set(self) -> bool:
         return any((self.system, self.per_app, self.per_user))
 
+    @property
+    def are_of_users_alone(self) -> bool:
+        return self.per_user > 0 and not self.system and not self.per_app
+
 
 NO_LIMITS = RunLimits()
 
@@ -50,14 +55,33 @@ class LimitCheck:
     next_run_id: UUID | None
 
 
-def is_throttled(conn: Conn, head: LogHead, run: RunRow, limits: RunLimits, *, host_is_well: bool = True) -> bool:
+def user_has_room(conn: Conn, user_id: UUID, limits: RunLimits) -> bool:
+    """Return whether the user is below the limit and has no throttled run, so that a claim need not look further.
+
+    This call takes the user's lock until the transaction ends; after it, wait for no session.
+    """
+    fetch_value(conn, "lock_live_runs_of_user", user_id=user_id)
+    return bool(fetch_value(conn, "user_has_room", user_id=user_id, per_user=limits.per_user))
+
+
+def is_throttled(
+    conn: Conn,
+    head: LogHead,
+    run: RunRow,
+    limits: RunLimits,
+    *,
+    host_is_well: bool = True,
+    is_locked: bool = False,
+) -> bool:
     """Return whether a limit throttles the run; if so, record it and enqueue the run that may start instead.
 
     A run that waits for the host goes before no other run until the host is well.
-    The caller has locked the session, and claims the run if False. This call takes a lock until the transaction ends;
-    after it, wait for no session.
+    The caller has locked the session, and claims the run if False. This call takes locks until the transaction ends,
+    unless `user_has_room` has (`is_locked`); after it, wait for no session.
     """
-    fetch_value(conn, "lock_run_limits")
+    if not is_locked:
+        fetch_value(conn, "lock_run_limits")
+        fetch_value(conn, "lock_live_runs_of_user", user_id=run.user_id)
     turn = _turn(conn, limits, run_id=run.id, host_is_well=host_is_well)
     if turn.held_by is None:
         return False

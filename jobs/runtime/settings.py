@@ -137,7 +137,11 @@ class JobSettings(PoolerSettings):
         description="The same limit for each app without `concurrentRuns` in its limits. 0 disables it.",
     )
     run_limit_per_user: int = Field(
-        default=0, ge=0, le=1_000_000, description="The same limit for each user. 0 disables it."
+        default=20,
+        ge=0,
+        le=1_000_000,
+        description="Let at most N runs of one user hold a session worker at once. 0 disables it. Parked runs do not "
+        "count.",
     )
     file_audit_days: FileAuditDays = 365
     audit_log_days: AuditLogDays = 365

@@ -107,8 +107,8 @@ UNION
 -- name: hold_for_claim
 -- Lock a queued run's session, as `hold_session` does, and read its app's limits; no row for a run in another state.
 SELECT
-    log.session_id, log.last_seq, log.epoch, log.run_id, log.last_n, runs.held_by IS NOT NULL AS was_held,
-    apps.manifest, (apps.limits ->> 'concurrentRuns')::int AS concurrent_runs
+    log.session_id, log.last_seq, log.epoch, log.run_id, log.last_n, runs.user_id,
+    runs.held_by IS NOT NULL AS was_held, apps.manifest, (apps.limits ->> 'concurrentRuns')::int AS concurrent_runs
 FROM runs
 JOIN session_logs AS log ON log.session_id = runs.session_id
 JOIN apps ON apps.id = runs.app_id
@@ -117,6 +117,23 @@ FOR UPDATE OF log;
 
 -- name: lock_run_limits
 SELECT pg_advisory_xact_lock(hashtextextended('runyard run limits', 0));
+
+-- name: lock_live_runs_of_user
+SELECT pg_advisory_xact_lock(hashtextextended('runyard live runs of ' || %(user_id)s::text, 0));
+
+-- name: user_has_room
+-- Whether the user has fewer live runs than the limit, and none that a limit or the host throttles. The caller holds the
+-- user's lock: a statement of its own sees what its holder before has done.
+SELECT
+    NOT EXISTS (SELECT 1 FROM runs WHERE held_by IS NOT NULL AND user_id = %(user_id)s)
+    AND (
+        SELECT count(*)
+        FROM (
+            SELECT 1 FROM runs
+            WHERE user_id = %(user_id)s AND status IN ('starting', 'running', 'waiting', 'cancelling') AND NOT bound
+            LIMIT %(per_user)s
+        ) AS live
+    ) < %(per_user)s;
 
 -- name: check_run_limits
 -- The limit that throttles the given run (if any), and the next throttled run that may start. A run may start when it is

@@ -79,7 +79,7 @@ def dispatching() -> Iterator[Line]:
 def _dispatched(dsn: str, bare_dsn: str) -> Iterator[Line]:
     with (
         closing(Receiver()) as receiver,
-        our_worker(dsn, receiver, RUN_LEASE_SECONDS="3600") as _,
+        our_worker(dsn, receiver, RUN_LEASE_SECONDS="3600", RUN_LIMIT_PER_USER="100000") as _,
         queue_worker(bare_dsn) as bare,
         psycopg.connect(dsn, **CONNECT) as conn,
         psycopg.connect(bare_dsn, **CONNECT) as other,
