@@ -22,7 +22,7 @@ from acp.schema import PromptResponse
 
 from executor.agents.acp_client import AcpClient
 from executor.agents.attachments import Block
-from executor.agents.codex_rollout import words_of_failed_turn
+from executor.agents.codex_rollout import turn_failed, words_of_failed_turn
 from executor.agents.connected_agent import ConnectedAgent, connect
 from executor.agents.declared import missing_login, run_started
 from executor.agents.disk import disk_full, disk_is_full
@@ -85,6 +85,7 @@ class _TurnDriver:
     def __init__(self, turn: Turn, provider: Provider, listener: Listener, stop: Stop) -> None:
         self._turn = turn
         self._provider = provider
+        self._dialect = provider.dialect
         self._redaction = redaction = Redaction([*turn.secrets, *provider.secrets(), turn.run.callback.key])
         self._listener = listener = MaskedListener(listener, redaction)
         self._stop = stop
@@ -193,7 +194,7 @@ class _TurnDriver:
         agent = self._agent = await self._start()
         earlier_id = self._turn.run.resume.agent_session_id if self._turn.run.resume else None
         if earlier_id is not None:
-            self._before = used_before(self._turn, earlier_id, self._provider.dialect)
+            self._before = used_before(self._turn, earlier_id, self._dialect)
         opening = open_session(
             agent.connection,
             cwd=self._cwd,
@@ -244,8 +245,7 @@ class _TurnDriver:
         if self._turn.continues:
             return [text_block(resume_prompt(self._turn))]
         commands = await self._client.own_commands() if is_slashed(self._turn.run.prompt) else None
-        dialect = self._provider.dialect
-        return await first_message(self._turn, self._listener, opened, commands=commands or [], dialect=dialect)
+        return await first_message(self._turn, self._listener, opened, commands=commands or [], dialect=self._dialect)
 
     async def _prompt(self, opened: OpenSession, blocks: list[Block], *, is_internal: bool) -> PromptResponse:
         """Send a prompt and return the agent's answer. Raises TurnFailed when the agent or its model failed.
@@ -263,17 +263,17 @@ class _TurnDriver:
         except RequestError as error:
             await self._client.falls_quiet()
             said = self._translation.last_words
-            if error.code == AUTH_REQUIRED and self._provider.dialect == "codex" and not said:
+            if error.code == AUTH_REQUIRED and self._dialect == "codex" and not said:
                 said = await words_of_failed_turn(self._turn, opened.session_id, since=since)
             raise answered_with_error(error, self._redaction, said=said) from None
         self._client.late_until = time.monotonic() + self._turn.late_seconds
         await self._client.falls_quiet()
-        tokens = await reported_tokens(self._turn, self._provider.dialect, opened.session_id, answer.usage, since=since)
+        tokens = await reported_tokens(self._turn, self._dialect, opened.session_id, answer.usage, since=since)
         self._meter.take_tokens(**tokens)
         self._meter.end_prompt()
         self._translation.say_usage()
         if (failure := failure_of(answer.field_meta) or self._client.model_failure) and failure.is_final:
-            raise failure.as_turn_failure()
+            raise await turn_failed(failure, self._turn, opened.session_id, dialect=self._dialect, since=since)
         return answer
 
     async def _cancel_work(self, work: asyncio.Future[RunFinished], *, seconds: float) -> None:
@@ -318,7 +318,7 @@ class _TurnDriver:
     def _settled(self, answer: PromptResponse) -> RunFinished:
         """Return how the turn ended. A turn without any content is warned of."""
         if answer.stop_reason == "end_turn" and not self._requests.closing.is_set():
-            if self._provider.dialect == "codex" and not (self._meter.has_tokens or is_slashed(self._turn.run.prompt)):
+            if self._dialect == "codex" and not (self._meter.has_tokens or is_slashed(self._turn.run.prompt)):
                 raise without_model(self._translation.last_words)
             if not (self._translation.has_content or self._meter.has_tokens):
                 self._warn("empty_turn", EMPTY_TURN)

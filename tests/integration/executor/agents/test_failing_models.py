@@ -22,8 +22,8 @@ WAYS: dict[str, Json] = {
     "cut late": {"text": HALF, "cut": "late"},
 }
 OWN_WORDS = {
-    ("codex", "429"): "429 Too Many Requests",
-    ("codex", "500"): "high demand",
+    ("codex", "429"): "its server answered 429 Too Many Requests, and Codex keeps none of the server's words",
+    ("codex", "500"): "its server answered 500 Internal Server Error, and Codex keeps none of the server's words",
     ("codex", "malformed"): "stream disconnected",
     ("codex", "cut"): "stream disconnected",
     ("codex", "cut late"): "stream disconnected",
