@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cli.admin import audit, file_policies, files, human_loop, session_workers, users
+from cli.admin import audit, file_policies, files, human_loop, job_queue, session_workers, users
 from cli.chat import command as chat
 from cli.local import clean_data, doctor, portal
 from cli.local.up import show_database, sign_in, up
@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     portal_page.add_command(commands)
     users.add_commands(commands)
     session_workers.add_commands(commands)
+    job_queue.add_commands(commands)
     human_loop.add_commands(commands)
     files.add_commands(commands)
     file_policies.add_commands(commands)
