@@ -1,5 +1,5 @@
 /** Every key of the portal, in one table; `?` shows it. Single letters never act inside a field. */
-import { useEffect, useRef } from "react";
+import { useEffect, useLayoutEffect, useRef } from "react";
 import { useLocal } from "./local";
 
 export const KEYS = {
@@ -56,7 +56,8 @@ export function useKeys(actions: Actions, isOn = true): void {
   useEffect(() => {
     latest.current = actions;
   });
-  useEffect(() => {
+  // before the page is painted: a key that is shown acts at once
+  useLayoutEffect(() => {
     if (!isOn) return;
     const press = (event: KeyboardEvent): void => {
       if (event.defaultPrevented || event.isComposing) return;

@@ -25,8 +25,16 @@ title = "Boastful agent"
 command = "{python}"
 args = ["-P", "{runyard}/tests/acceptance/plain_agent.py"]
 capabilities = { resume = true }
+
+[providers.choosy]
+title = "Agent with models"
+command = "{python}"
+args = ["-P", "-m", "executor.agents.demo"]
+options = ["model"]
+models = [{ id = "demo-small", title = "Small" }, { id = "demo-large", title = "Large" }]
+environment = { PYTHONPATH = { value = "{runyard}" } }
 """
-"""Programs that are missing or not signed in, and one that can do very little, by two entries."""
+"""Programs that are missing or not signed in, one that can do very little, by two entries, and one with two models."""
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 /** What is read from the API, by key; frames of the socket say which keys are old. */
 import { QueryClient, useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { call, isMissing, Problem } from "./client";
+import { call, isMissing, isPassing, Problem } from "./client";
 import type {
   AskedRequest,
   Me,
@@ -14,11 +14,13 @@ import type {
   Worker,
 } from "./types";
 
+const MOST_TRIES = 5;
+
 export const queries = new QueryClient({
   defaultOptions: {
     queries: {
       staleTime: 15_000,
-      retry: (failures, error) => failures < 2 && !(error instanceof Problem && error.status < 500),
+      retry: (failures, error) => failures < MOST_TRIES && (isPassing(error) || !(error instanceof Problem)),
       refetchOnWindowFocus: true,
     },
   },
@@ -127,6 +129,9 @@ export function useMe() {
     queryKey: keys.me,
     queryFn: ({ signal }) => orNull(call<Me>("/api/me", { signal })),
     staleTime: 300_000,
+    // whole pages depend on it: a server that is busy is asked until it answers
+    retry: (_failures, error) => isPassing(error),
+    retryDelay: (failures) => Math.min(1000 * 2 ** failures, 5_000),
   });
 }
 

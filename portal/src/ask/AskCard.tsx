@@ -33,6 +33,7 @@ export function AskCard({ ask, hasKeys, heading }: AskCardProps) {
   const isPermission = ask.asks === "permission";
   const hasAlways = isPermission && optionFor(ask, "allow_always") !== undefined;
   const answers = !isSending && ask.mayDecide;
+  const hasLiveKeys = hasKeys && isReadable && isPermission && answers && open === "none";
   useKeys(
     {
       allow: () => reply(ask, { decision: "allow" }),
@@ -40,7 +41,7 @@ export function AskCard({ ask, hasKeys, heading }: AskCardProps) {
       deny: () => reply(ask, { decision: "deny" }),
       denyWithReason: () => setOpen("deny"),
     },
-    hasKeys && isReadable && isPermission && answers && open === "none",
+    hasLiveKeys,
   );
   return (
     <section role="group" className={styles.card} aria-label={t("ask.label", { title: ask.title })}>
@@ -55,8 +56,8 @@ export function AskCard({ ask, hasKeys, heading }: AskCardProps) {
       {isSending && <p className={styles.note} role="status">{t("ask.sending")}</p>}
       {answers && isPermission && open !== "deny" && (
         <div className={styles.actions}>
-          <Button look="primary" shortcut="A" onClick={() => reply(ask, { decision: "allow" })}>{t("ask.allow")}</Button>
-          <Button shortcut="D" onClick={() => reply(ask, { decision: "deny" })}>{t("ask.deny")}</Button>
+          <Button look="primary" shortcut="A" {...(hasLiveKeys && { "aria-keyshortcuts": "a" })} onClick={() => reply(ask, { decision: "allow" })}>{t("ask.allow")}</Button>
+          <Button shortcut="D" {...(hasLiveKeys && { "aria-keyshortcuts": "d" })} onClick={() => reply(ask, { decision: "deny" })}>{t("ask.deny")}</Button>
           {hasAlways && <Button className={styles.wide ?? ""} shortcut="⇧A" onClick={() => setOpen("always")}>{t("ask.always")}</Button>}
           <Button className={styles.wide ?? ""} look="quiet" shortcut="R" onClick={() => setOpen("deny")}>{t("ask.denyReason")}</Button>
           <span className={styles.phone}>

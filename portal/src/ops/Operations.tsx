@@ -1,5 +1,6 @@
 import { useTranslation } from "react-i18next";
 import { useNavigate, useParams } from "react-router";
+import { Skeleton } from "../parts/Note";
 import { Tabs } from "../parts/Tabs";
 import { Page } from "../shell/Page";
 import { useMe } from "../api/queries";
@@ -17,9 +18,11 @@ export function Operations() {
   const { t } = useTranslation();
   const go = useNavigate();
   const { area: asked } = useParams();
-  const mayAudit = useMe().data?.permissions.includes("audit:read") ?? false;
+  const me = useMe();
+  const mayAudit = me.data?.permissions.includes("audit:read") ?? false;
   const areas = AREAS.filter((one) => one !== "audit" || mayAudit);
   const area: Area = areas.find((one) => one === asked) ?? "workers";
+  if (me.isPending) return <Page title={t("shell.operations")} isWide><Skeleton /></Page>;
   return (
     <Page title={t("shell.operations")} isWide>
       <Tabs label={t("shell.operations")} value={area} tabs={areas.map((value) => ({ value, label: t(`ops.${value}`) }))} onChange={(next) => void go(`/ops/${next}`, { replace: true })}>

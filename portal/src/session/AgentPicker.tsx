@@ -10,7 +10,8 @@ export interface Pick {
   options: RunOptions;
 }
 
-/** The agent, mode and model that the next prompt is for: chosen, else the first agent that is ready. */
+/** The agent, mode and model that the next prompt is for: chosen, else the first agent that is ready.
+ * Until the agents are known, a prompt goes to the one that was chosen before. */
 export function usePick(last?: string): Pick & { chosen: Provider | undefined; providers: Provider[] } {
   const { data } = useProviders();
   const agent = useLocal((local) => local.agent);
@@ -24,7 +25,7 @@ export function usePick(last?: string): Pick & { chosen: Provider | undefined; p
   if (chosen?.options.includes("mode") && mode) options.mode = mode;
   const model = chosen && models[chosen.name];
   if (model && chosen.options.includes("model")) options.model = model;
-  return { provider: chosen?.name, options, chosen, providers };
+  return { provider: chosen?.name ?? (data ? undefined : (last ?? agent ?? undefined)), options, chosen, providers };
 }
 
 export function AgentPicker({ pick }: { pick: ReturnType<typeof usePick> }) {

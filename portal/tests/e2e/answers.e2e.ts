@@ -1,12 +1,8 @@
-import { afterAll, afterEach, describe, expect, it } from "vitest";
-import { begin, events, leave, settled, until, URL, visit, type Visit } from "./visit";
+import { describe, expect, it } from "vitest";
+import { begin, events, settled, until, URL, visit, visits, type Visit } from "./visit";
 
 let here: Visit;
-afterEach(async () => {
-  expect(here.faults).toEqual([]);
-  await here.context.close();
-});
-afterAll(leave);
+visits(() => here);
 
 describe("a first visit", () => {
   it("leads from an example to an allowed change, with the keyboard, and shows the work as saved", async () => {
@@ -22,7 +18,7 @@ describe("a first visit", () => {
     await card.waitFor();
     expect(await card.textContent()).toContain("# Notes");
     await page.getByRole("heading", { level: 1 }).click();
-    await page.waitForTimeout(600);
+    await card.locator("button[aria-keyshortcuts=a]").waitFor();
     await page.keyboard.press("a");
     await page.getByText(/Succeeded ·/).waitFor();
     expect(await card.count()).toBe(0);
@@ -93,6 +89,35 @@ describe("answers", () => {
     await item.getByRole("button", { name: "Allow", exact: true }).click();
     await settled(session);
     await until(async () => (await item.count()) === 0, "the answered question leaves the inbox");
+  });
+});
+
+describe("a notification", () => {
+  it("tells of a question while no tab is seen, and opens it when it is clicked", async () => {
+    here = await visit();
+    const { page, context } = here;
+    await context.grantPermissions(["notifications"]);
+    await page.addInitScript(() => {
+      const told: Notification[] = [];
+      const Shown = globalThis.Notification;
+      globalThis.Notification = class extends Shown {
+        constructor(title: string, options?: NotificationOptions) {
+          super(title, options);
+          told.push(this);
+        }
+      };
+      Object.assign(globalThis, { told });
+    });
+    await page.goto(`${URL}/settings`);
+    await page.getByRole("switch", { name: "Notifications" }).click();
+    await page.getByRole("switch", { name: "Notifications", checked: true }).waitFor();
+    await page.evaluate(() => Object.defineProperty(document, "visibilityState", { get: () => "hidden" }));
+    const session = await begin("write told.md: x");
+    await until(() => page.evaluate(() => (globalThis as unknown as { told: Notification[] }).told.some((one) => one.body.includes("Write told.md"))), "a notification tells of the question");
+    await page.evaluate(() => (globalThis as unknown as { told: Notification[] }).told.at(-1)?.dispatchEvent(new Event("click")));
+    await page.waitForURL(new RegExp(session));
+    await page.getByRole("button", { name: "Allow", exact: true }).click();
+    await settled(session);
   });
 });
 

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { api, begin, leave, settled, until, URL, visit, type Visit } from "./visit";
+import { beforeAll, describe, expect, it } from "vitest";
+import { api, begin, settled, until, URL, visit, visits, type Visit } from "./visit";
 
 const PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 const FIRST = [
@@ -23,11 +23,7 @@ beforeAll(async () => {
   await api(`/api/session-workers/${session}/sync`, {});
   files = `${URL}/s/${session}/files`;
 });
-afterEach(async () => {
-  expect(here.faults).toEqual([]);
-  await here.context.close();
-});
-afterAll(leave);
+visits(() => here);
 
 const row = (name: string) => here.page.getByRole("treeitem").filter({ has: here.page.getByText(name, { exact: true }) });
 

@@ -1,14 +1,8 @@
-import { afterAll, afterEach, describe, expect, it } from "vitest";
-import { begin, events, killServer, leave, settled, until, URL, visit, type Visit } from "./visit";
+import { describe, expect, it } from "vitest";
+import { begin, events, killServer, sessionOf, settled, until, URL, visit, visits, type Visit } from "./visit";
 
 let here: Visit;
-afterEach(async () => {
-  expect(here.faults).toEqual([]);
-  await here.context.close();
-});
-afterAll(leave);
-
-const sessionOf = (address: string): string => /\/s\/([0-9a-f-]+)/.exec(address)?.[1] ?? "";
+visits(() => here);
 
 describe("writing", () => {
   it("sends nothing when Enter accepts a Chinese composition", async () => {
@@ -105,9 +99,13 @@ describe("reading", () => {
     await log.hover();
     await page.mouse.wheel(0, -900);
     await page.getByRole("button", { name: "Newest" }).waitFor();
-    await page.waitForTimeout(300);
     const moved = await page.evaluate(async () => {
       const scroller = document.querySelector('[role="log"]') as HTMLElement;
+      // the wheel's own movement ends first
+      for (let still = 0, top = -1; still < 20; still = scroller.scrollTop === top ? still + 1 : 0) {
+        top = scroller.scrollTop;
+        await new Promise(requestAnimationFrame);
+      }
       const box = scroller.getBoundingClientRect();
       const row = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2) as HTMLElement;
       const start = row.getBoundingClientRect().top;

@@ -1,7 +1,7 @@
 /** A visitor: a signed-in page of the portal that notes every error and every breach of the policy. */
 import { readFileSync } from "node:fs";
 import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
-import { inject } from "vitest";
+import { afterAll, afterEach, expect, inject } from "vitest";
 import { CHROMIUM, FLAGS } from "./signIn";
 
 export const URL = process.env.RUNYARD_URL ?? "http://127.0.0.1:8080";
@@ -17,6 +17,8 @@ export interface Visit {
   page: Page;
   context: BrowserContext;
   faults: string[];
+  /** What the server refused, for the report of a test that failed. */
+  refused: string[];
 }
 
 let browser: Browser | null = null;
@@ -36,13 +38,31 @@ export async function visit({ language = "en", theme = "light", width = 1360 }: 
     document.addEventListener("securitypolicyviolation", (event) => {
       console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
     });
+    // the agent that needs no account: others of the stack take their words from a script that other tests write
+    localStorage["runyard.local"] ??= '{"state":{"agent":"demo"},"version":1}';
   });
   context.setDefaultTimeout(Number(process.env.RUNYARD_BROWSER_MS ?? 90_000));
   const page = await context.newPage();
   page.on("pageerror", (error) => faults.push(error.message));
   page.on("console", (message) => message.text().startsWith("policy:") && faults.push(message.text()));
-  return { page, context, faults };
+  const refused: string[] = [];
+  page.on("response", (response) => response.status() >= 400 && refused.push(`${response.status()} ${response.url()}`));
+  page.on("requestfailed", (request) => refused.push(`${request.failure()?.errorText ?? "failed"} ${request.url()}`));
+  return { page, context, faults, refused };
 }
+
+/** After each test check its visit for faults and close it; after the last test of the file close the browser. */
+export function visits(current: () => Visit): void {
+  afterEach(async ({ task }) => {
+    const { page, context, faults, refused } = current();
+    if (task.result?.state === "fail") console.error([page.url(), ...refused, await page.locator("body").innerText({ timeout: 5_000 }).catch(String)].join("\n"));
+    await context.close();
+    expect(faults).toEqual([]);
+  });
+  afterAll(leave);
+}
+
+export const sessionOf = (address: string): string => /\/s\/([0-9a-f-]+)/.exec(address)?.[1] ?? "";
 
 export async function leave(): Promise<void> {
   await browser?.close();

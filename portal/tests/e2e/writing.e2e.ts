@@ -1,15 +1,10 @@
 import type { Page } from "playwright-core";
-import { afterAll, afterEach, describe, expect, it } from "vitest";
-import { api, begin, events, leave, settled, until, URL, visit, type Visit } from "./visit";
+import { describe, expect, it } from "vitest";
+import { api, begin, events, sessionOf, settled, until, URL, visit, visits, type Visit } from "./visit";
 
 let here: Visit;
-afterEach(async () => {
-  expect(here.faults).toEqual([]);
-  await here.context.close();
-});
-afterAll(leave);
+visits(() => here);
 
-const sessionOf = (address: string): string => /\/s\/([0-9a-f-]+)/.exec(address)?.[1] ?? "";
 const promptField = (page: Page) => page.getByRole("textbox", { name: "Write a prompt" });
 const queued = async (session: string) => (await events(session)).filter((event) => event.type === "run.queued");
 
@@ -83,6 +78,27 @@ describe("files of a prompt", () => {
   });
 });
 
+describe("the model", () => {
+  it("is chosen from those that the agent offers, and kept for the next prompt", async () => {
+    here = await visit();
+    const { page } = here;
+    await page.goto(URL);
+    await page.getByRole("combobox", { name: "Agent" }).click();
+    await page.getByRole("option", { name: "Agent with models" }).click();
+    await page.getByRole("combobox", { name: "Model" }).click();
+    await page.getByRole("option", { name: "Large" }).click();
+    await promptField(page).fill("say: with the large one");
+    await promptField(page).press("Enter");
+    await page.waitForURL(/\/s\//);
+    await page.getByText("with the large one", { exact: true }).waitFor();
+    await page.getByText(/Succeeded/).waitFor();
+    await page.goto(`${URL}/usage?by=model`);
+    await page.getByRole("row").filter({ hasText: "demo-large" }).waitFor();
+    await page.goto(URL);
+    await page.getByRole("combobox", { name: "Model" }).getByText("Large").waitFor();
+  });
+});
+
 describe("a mention", () => {
   it("finds a file by its name or folder, with the keyboard, and stands in the prompt", async () => {
     here = await visit();
@@ -129,6 +145,13 @@ describe("prompts behind a run", () => {
     }
     const queue = page.getByRole("region", { name: "Queue" });
     await queue.getByText("say: two").waitFor();
+    await page.locator('input[type="file"]').setInputFiles({ name: "later.txt", mimeType: "text/plain", buffer: Buffer.from("read later") });
+    await page.getByRole("list", { name: "Attached files" }).locator('[data-busy="false"]').getByText("later.txt").waitFor();
+    await field.fill("say: with a file");
+    await field.press("Enter");
+    await queue.getByText("say: with a file").waitFor();
+    await page.reload();
+    await queue.getByRole("link", { name: "later.txt" }).waitFor();
     await queue.getByRole("listitem").filter({ hasText: "say: two" }).getByRole("button", { name: "Move up" }).click();
     await until(async () => (await queue.getByRole("listitem").first().textContent())?.includes("say: two") ?? false, "the second prompt moves up");
     await queue.getByRole("button", { name: "Why does it wait?" }).first().click();
