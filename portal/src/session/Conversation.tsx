@@ -1,4 +1,4 @@
-import { useImperativeHandle, useMemo, useRef, type Ref } from "react";
+import { useCallback, useImperativeHandle, useMemo, useRef, type Ref } from "react";
 import { useTranslation } from "react-i18next";
 import { Virtualizer, type VirtualizerHandle } from "virtua";
 import { useKeys } from "../keys";
@@ -42,16 +42,21 @@ export function Conversation({ state, sending, at, hasOlder, onOlder, ref }: Con
   useImperativeHandle(ref, () => ({ follow }), [follow]);
   useKeys({ follow });
   const chosen = useRowKeys(rows, list, leave);
+  // the list asks only for the rows near the eye: a row that is far costs nothing when another changes
+  const draw = useCallback(
+    (row: Row) => (
+      <div key={row.id} data-row={row.id} data-chosen={row.id === chosen} className={row.id === marked ? styles.marked : styles.row}>
+        <RowView row={row} />
+      </div>
+    ),
+    [chosen, marked],
+  );
   return (
     <div className={styles.frame}>
       <div ref={scroller} className={styles.scroller} tabIndex={0} role="log" aria-live="off" aria-label={t("chat.conversation")}>
         <div ref={content} className={styles.content}>
-          <Virtualizer ref={list} scrollRef={scroller} bufferSize={400} startMargin={16} shift={isPrepended}>
-            {rows.map((row) => (
-              <div key={row.id} data-row={row.id} data-chosen={row.id === chosen} className={row.id === marked ? styles.marked : styles.row}>
-                <RowView row={row} />
-              </div>
-            ))}
+          <Virtualizer ref={list} data={rows} scrollRef={scroller} bufferSize={400} startMargin={16} shift={isPrepended}>
+            {draw}
           </Virtualizer>
           {sending.map((entry) => (
             <div key={entry.key} className={styles.row}><Prompt item={{ text: entry.body.prompt, ...(entry.body.attachments && { attachments: entry.body.attachments }) }} isSending /></div>
