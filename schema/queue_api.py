@@ -24,6 +24,7 @@ class QueueItem(Wire):
     provider: str
     prompt: str
     options: Json
+    attachments: list[str] = Field(default_factory=list, description="Uploads that the prompt came with.")
     position: int = Field(description="Number of the session's runs before this one, including the live run.")
     revision: int
     attempts: int

@@ -38,10 +38,12 @@ class WorkerReport(Wire):
     """A session's worker.
 
     `idleSince` is set while the worker is active and no run needs it. `nextDeadline` is the time of the next automatic
-    step.
+    step. Lists name the session's owner, and its title to those who may see the session.
     """
 
     session_id: UUID
+    session_title: str | None = None
+    user_name: str | None = Field(default=None, description="The session's owner.")
     status: WorkerStatus
     status_since: datetime
     epoch: int

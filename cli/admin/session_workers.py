@@ -122,7 +122,7 @@ def run_verb(verb: WorkerVerb, args: argparse.Namespace) -> int:
 
 
 def list_all(conn: Conn, _args: argparse.Namespace) -> Sequence[Json]:
-    return [item.to_json() for item in list_workers(conn)]
+    return [item.to_json() for item in list_workers(conn, default=_default_limits())]
 
 
 def show(conn: Conn, args: argparse.Namespace) -> Sequence[Json]:

@@ -111,6 +111,13 @@ class TodoChangesQuery(Request):
     limit: int = Field(default=200, ge=1, le=1000)
 
 
+class TodoHistoryQuery(Request):
+    """Changes before a cursor."""
+
+    before: int | None = Field(default=None, ge=1, le=MAX_SEQ, description="The `nextCursor` of the page before.")
+    limit: int = Field(default=200, ge=1, le=1000)
+
+
 class RunAnswer(Wire):
     run_id: UUID
     session_id: UUID

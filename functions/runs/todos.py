@@ -11,11 +11,19 @@ from pydantic import Field
 
 from functions.http.auth import actor, permission
 from functions.http.schemas import answer
-from functions.runs.schemas import TodoChangesQuery
+from functions.runs.schemas import TodoChangesQuery, TodoHistoryQuery
 from functions.runtime.process import api_process
 from handlers.access.permissions import session_for
 from handlers.runs.read import run_for
-from handlers.runs.todos import TodoChange, TodoGroup, TodoRow, todo_changes, todos_of_run, todos_of_session
+from handlers.runs.todos import (
+    TodoChange,
+    TodoGroup,
+    TodoRow,
+    todo_changes,
+    todo_history,
+    todos_of_run,
+    todos_of_session,
+)
 from schema.wire import Wire
 
 todos = APIBlueprint("todos", __name__, tag="Todos")
@@ -81,6 +89,18 @@ def get_session_todos(session_id: UUID) -> Response:
     return answer(TodosAnswer(groups=[todo_group_answer(group) for group in groups]))
 
 
+@todos.get("/api/sessions/<uuid:session_id>/todos/events")
+@permission("runs:read")
+@todos.input(TodoHistoryQuery, location="query")
+@todos.output(TodoChangesAnswer)
+def get_todo_history(session_id: UUID, query_data: TodoHistoryQuery) -> Response:
+    """List the changes of a session's todos over all runs, newest first"""
+    with api_process().transaction() as conn:
+        session_for(conn, actor(), session_id)
+        changes = todo_history(conn, session_id, before=query_data.before, limit=query_data.limit)
+    return _page(changes, query_data.limit)
+
+
 @todos.get("/api/runs/<uuid:run_id>/todos")
 @permission("runs:read")
 @todos.output(TodosAnswer)
@@ -103,8 +123,7 @@ def get_todo_changes(run_id: UUID, query_data: TodoChangesQuery) -> Response:
     with api_process().transaction() as conn:
         run_for(conn, actor(), run_id)
         changes = todo_changes(conn, run_id, after=query_data.after, limit=query_data.limit)
-    cursor = changes[-1].number if len(changes) == query_data.limit else None
-    return answer(TodoChangesAnswer(items=[_change(change) for change in changes], next_cursor=cursor))
+    return _page(changes, query_data.limit)
 
 
 def todo_group_answer(group: TodoGroup) -> TodoGroupAnswer:
@@ -117,6 +136,11 @@ def todo_group_answer(group: TodoGroup) -> TodoGroupAnswer:
         updated_at=latest.at,
         items=[_item(item) for item in group.items],
     )
+
+
+def _page(changes: list[TodoChange], limit: int) -> Response:
+    cursor = changes[-1].number if len(changes) == limit else None
+    return answer(TodoChangesAnswer(items=[_change(change) for change in changes], next_cursor=cursor))
 
 
 def _item(item: TodoRow) -> TodoAnswer:

@@ -64,7 +64,7 @@ class RemoveQuery(Request):
 def get_workers(query_data: WorkersQuery) -> Response:
     """List all session workers"""
     with api_process().transaction() as conn:
-        items = list_workers(conn, after=query_data.cursor, limit=query_data.limit)
+        items = list_workers(conn, actor(), default=_limits(), after=query_data.cursor, limit=query_data.limit)
     next_cursor = items[-1].session_id if len(items) == query_data.limit else None
     return answer(WorkersAnswer(items=items, next_cursor=next_cursor))
 

@@ -130,6 +130,7 @@ class _Queued:
     created_at: datetime
     held_by: HeldBy | None
     held_since: datetime | None
+    attachments: list[str]
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,7 @@ def _item(conn: Conn, row: _Queued) -> QueueItem:
         provider=row.provider,
         prompt=row.prompt,
         options=row.options,
+        attachments=row.attachments,
         position=row.ahead,
         revision=row.revision,
         attempts=row.attempt,

@@ -126,6 +126,11 @@ def todo_changes(conn: Conn, run_id: UUID, *, after: int, limit: int) -> list[To
     return fetch_all(conn, "todo_changes_of_run", TodoChange, run_id=run_id, after=after, limit=limit)
 
 
+def todo_history(conn: Conn, session_id: UUID, *, before: int | None, limit: int) -> list[TodoChange]:
+    """Return the changes of all runs, newest first; `before` is the number of the oldest known change."""
+    return fetch_all(conn, "todo_changes_of_session", TodoChange, session_id=session_id, before=before, limit=limit)
+
+
 def known_todos(conn: Conn, session_id: UUID) -> list[TodoUpdate]:
     """Return the lists for an executor, so that its agent's items keep their ids."""
     return [_as_update(group) for group in todos_of_session(conn, session_id)]

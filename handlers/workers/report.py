@@ -56,10 +56,12 @@ def may_watch(conn: Conn, actor: Actor, session_id: UUID) -> None:
         session_for(conn, actor, session_id)
 
 
-def list_workers(conn: Conn, *, after: UUID | None = None, limit: int | None = None) -> list[WorkerReport]:
-    """Return short reports, without how much of each worker is saved."""
-    workers = fetch_all(conn, "watched_workers", WatchedWorker, after=after, limit=limit)
-    return [_report(worker, sync=_sync(worker), deadline=worker.next_sync_at) for worker in workers]
+def list_workers(
+    conn: Conn, actor: Actor | None = None, *, default: LifeLimits, after: UUID | None = None, limit: int | None = None
+) -> list[WorkerReport]:
+    """Return short reports, without how much of each worker is saved. Without an actor each session has its title."""
+    workers = fetch_all(conn, "watched_workers", _ListedWorker, after=after, limit=limit)
+    return [_in_list(worker, actor, default) for worker in workers]
 
 
 def report_worker(conn: Conn, session_id: UUID, *, default: LifeLimits) -> WorkerReport:
@@ -95,6 +97,25 @@ def why_worker(conn: Conn, session_id: UUID, *, default: LifeLimits) -> WorkerWh
 def fetch_history(conn: Conn, session_id: UUID) -> list[Happened]:
     rows = fetch_all(conn, "worker_history", _Happened, session_id=session_id, limit=HISTORY)
     return [Happened(at=row.at, what=row.what, detail=row.detail) for row in rows]
+
+
+@dataclass(frozen=True)
+class _ListedWorker(WatchedWorker):
+    owner_id: UUID
+    session_title: str
+    user_name: str
+
+    def is_seen_by(self, actor: Actor | None) -> bool:
+        return actor is None or actor.role == "admin" or actor.user_id == self.owner_id
+
+
+def _in_list(worker: _ListedWorker, actor: Actor | None, default: LifeLimits) -> WorkerReport:
+    """The row alone tells whether there is something to save, so that a list asks nothing more."""
+    unsaved = Unsaved("There are changes to save.") if worker.dirty_since else None
+    decision = decide(worker, assumed_facts(worker), unsaved, now=worker.at, limits=limits_of(worker.limits, default))
+    report = _report(worker, sync=_sync(worker), deadline=decision.not_before or worker.next_sync_at)
+    title = worker.session_title if worker.is_seen_by(actor) else None
+    return report.model_copy(update={"session_title": title, "user_name": worker.user_name})
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,14 @@
 -- The session's queued runs (or the given run) in order; `ahead` counts the session's runs before each.
 SELECT
     queued.id, queued.session_id, queued.user_id, queued.provider, queued.prompt, queued.options, queued.position,
-    queued.ahead, queued.attempt, queued.revision, queued.created_at, queued.held_by, queued.held_since
+    queued.ahead, queued.attempt, queued.revision, queued.created_at, queued.held_by, queued.held_since,
+    ARRAY(
+        SELECT uploads.path
+        FROM run_attachments
+        JOIN uploads ON uploads.id = run_attachments.upload_id
+        WHERE run_attachments.run_id = queued.id
+        ORDER BY run_attachments.position
+    ) AS attachments
 FROM (
     SELECT
         runs.id, runs.session_id, runs.user_id, runs.provider, runs.prompt, runs.options, runs.position, runs.attempt,

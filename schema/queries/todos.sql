@@ -115,3 +115,11 @@ FROM todo_changes
 WHERE run_id = %(run_id)s AND number > %(after)s
 ORDER BY number
 LIMIT %(limit)s;
+
+-- name: todo_changes_of_session
+-- Newest first; `before` is null or the number of the oldest known change.
+SELECT number, seq, at, run_id, group_id, item_id, content, from_status, to_status
+FROM todo_changes
+WHERE session_id = %(session_id)s AND (%(before)s::bigint IS NULL OR number < %(before)s)
+ORDER BY number DESC
+LIMIT %(limit)s;

@@ -36,9 +36,10 @@ JOIN apps ON apps.id = sessions.app_id
 WHERE worker.session_id = %(session_id)s;
 
 -- name: watched_workers
-SELECT {watched}
+SELECT {watched}, sessions.owner_id, sessions.title AS session_title, users.name AS user_name
 FROM session_workers AS worker
 JOIN sessions ON sessions.id = worker.session_id
+JOIN users ON users.id = sessions.owner_id
 JOIN apps ON apps.id = sessions.app_id
 WHERE %(after)s::uuid IS NULL OR worker.session_id > %(after)s
 ORDER BY worker.session_id

@@ -116,6 +116,7 @@ export interface QueueItem {
   runId: string;
   sessionId: string;
   prompt: string;
+  attachments?: string[];
   provider: string;
   position: number;
   revision: number;
@@ -193,6 +194,9 @@ export interface WorkerSync {
 
 export interface Worker {
   sessionId: string;
+  /** In lists, of sessions that one may see. */
+  sessionTitle?: string | null;
+  userName?: string | null;
   status: string;
   statusSince: string;
   epoch: number;
@@ -277,6 +281,8 @@ export interface SignIn {
 export interface TodoChange {
   seq: number;
   at: string;
+  runId: string;
+  content: string;
   groupId: string;
   itemId: string;
   from?: string | null;

@@ -50,7 +50,9 @@ export function withOlder(state: SessionState, older: readonly Item[]): SessionS
   };
 }
 
-function runOf(run: Pick<Run, "runId" | "provider" | "status" | "prompt" | "attempt" | "createdAt" | "startedAt"> & { userId?: string }): RunState {
+type Told = Pick<Run, "runId" | "provider" | "status" | "prompt" | "attempt" | "createdAt" | "startedAt"> & { userId?: string; attachments?: string[] };
+
+function runOf(run: Told): RunState {
   return {
     runId: run.runId,
     provider: run.provider,
@@ -58,6 +60,7 @@ function runOf(run: Pick<Run, "runId" | "provider" | "status" | "prompt" | "atte
     status: run.status,
     attempt: run.attempt,
     prompt: run.prompt,
+    ...(run.attachments?.length && { attachments: run.attachments }),
     queuedAt: run.createdAt,
     startedAt: run.startedAt ?? null,
     endedAt: null,

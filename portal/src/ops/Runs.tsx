@@ -1,7 +1,6 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { Link } from "react-router";
 import { call } from "../api/client";
 import { orNull } from "../api/queries";
 import type { ListedRun, Page } from "../api/types";
@@ -12,6 +11,7 @@ import { RunStatusLabel } from "../parts/Status";
 import { Table } from "../parts/Table";
 import { WhyDialog } from "../session/Why";
 import { whyOf } from "../words/server";
+import { OfSession } from "./OfSession";
 
 const QUERY = { queue: { status: "queued" }, stuck: { stuck: "true" } } as const;
 
@@ -38,7 +38,7 @@ export function Runs({ kind }: { kind: "queue" | "stuck" }) {
         onRetry={() => void runs.refetch()}
         onMore={runs.hasNextPage ? () => void runs.fetchNextPage() : undefined}
         columns={[
-          { id: "session", label: t("ops.session"), cell: (row) => <Link to={`/s/${row.sessionId}`}>{row.sessionTitle || t("sessions.untitled")}</Link> },
+          { id: "session", label: t("ops.session"), cell: (row) => <OfSession row={row} /> },
           { id: "user", label: t("ops.user"), cell: (row) => row.userName },
           { id: "status", label: t("ops.status"), cell: (row) => <RunStatusLabel status={row.status} /> },
           { id: "provider", label: t("ops.provider"), cell: (row) => row.provider },

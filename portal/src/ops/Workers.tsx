@@ -1,7 +1,6 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { Link } from "react-router";
 import { call } from "../api/client";
 import type { Page, Worker } from "../api/types";
 import { Ago } from "../parts/Ago";
@@ -13,6 +12,7 @@ import { toast } from "../parts/toast";
 import { WhyDialog } from "../session/Why";
 import { dateTime } from "../words/numbers";
 import { sentenceOf } from "../words/server";
+import { OfSession } from "./OfSession";
 
 const VERBS = [
   { id: "activate", path: "activate" },
@@ -43,7 +43,8 @@ export function Workers() {
         error={workers.error}
         onRetry={() => void workers.refetch()}
         columns={[
-          { id: "session", label: t("ops.session"), cell: (row) => <Link to={`/s/${row.sessionId}`}>{row.sessionId.slice(0, 8)}</Link> },
+          { id: "session", label: t("ops.session"), cell: (row) => <OfSession row={row} /> },
+          { id: "user", label: t("ops.user"), cell: (row) => row.userName ?? "–" },
           { id: "status", label: t("ops.status"), cell: (row) => <><Dot status={row.status} /> {t(`worker.${row.status}`, row.status)}</> },
           { id: "since", label: t("ops.since"), isNumber: true, cell: (row) => <Ago at={row.statusSince} /> },
           { id: "host", label: t("ops.host"), cell: (row) => row.host },
@@ -54,7 +55,7 @@ export function Workers() {
             label: t("ops.actions"),
             cell: (row) => (
               <Menu
-                trigger={<IconButton icon="more" label={t("ops.actionsOf", { name: row.sessionId.slice(0, 8) })} />}
+                trigger={<IconButton icon="more" label={t("ops.actionsOf", { name: row.sessionTitle || row.sessionId.slice(0, 8) })} />}
                 choices={[
                   { id: "why", label: t("why.title"), icon: "search", run: () => setWhy(row.sessionId) },
                   ...VERBS.map((verb) => ({ id: verb.id, label: t(`ops.${verb.id}`), run: () => act(row.sessionId, verb.path) })),

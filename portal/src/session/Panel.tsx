@@ -35,7 +35,7 @@ export function Panel({ sessionId, state, panel, onChoose }: PanelProps) {
         </div>
         <div className={styles.body}>
           <Suspense fallback={<Skeleton />}>
-            {panel === "todos" && <Todos state={state} />}
+            {panel === "todos" && <Todos sessionId={sessionId} todos={state.todos} />}
             {panel === "queue" && <Queue sessionId={sessionId} waiting={state.queue} />}
             {panel === "files" && <FilesPane key={sessionId} sessionId={sessionId} state={state} />}
             {panel === "timeline" && <Timeline sessionId={sessionId} state={state} isNarrow />}

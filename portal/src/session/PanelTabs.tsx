@@ -21,7 +21,7 @@ interface PanelTabsProps {
 /** At the edge of the chat; on a phone, the tabs below it. */
 export function PanelTabs({ state, panel, onChoose }: PanelTabsProps) {
   const { t } = useTranslation();
-  const { done, all } = countTodos(state);
+  const { done, all } = countTodos(state.todos);
   const counts: Partial<Record<Panel, string>> = {
     todos: all > 0 ? `${done}/${all}` : "",
     queue: state.queue.length > 0 ? String(state.queue.length) : "",

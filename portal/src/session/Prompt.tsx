@@ -1,9 +1,8 @@
 import { useTranslation } from "react-i18next";
-import { Link, useParams } from "react-router";
 import type { PromptItem } from "../log/events";
 import { IconButton } from "../parts/Button";
-import { Icon } from "../parts/Icon";
 import { toast } from "../parts/toast";
+import { Attached } from "./Attached";
 import styles from "./Rows.module.css";
 
 interface PromptProps {
@@ -27,23 +26,5 @@ export function Prompt({ item, isSending }: PromptProps) {
         {isSending && <span className={styles.state}>{t("chat.sending")}</span>}
       </div>
     </div>
-  );
-}
-
-/** The files that the prompt came with, each a way to its content. */
-function Attached({ paths }: { paths: readonly string[] }) {
-  const { t } = useTranslation();
-  const { session } = useParams();
-  return (
-    <ul className={styles.attached} aria-label={t("composer.attached")}>
-      {paths.map((path) => (
-        <li key={path}>
-          <Link className={styles.attachment} to={`/s/${session}/files/${path.split("/").map(encodeURIComponent).join("/")}`} title={path}>
-            <Icon name="attach" size={14} />
-            {path.slice(path.lastIndexOf("/") + 1)}
-          </Link>
-        </li>
-      ))}
-    </ul>
   );
 }

@@ -8,6 +8,7 @@ import { IconButton, Button } from "../parts/Button";
 import { Empty, ErrorNote } from "../parts/Note";
 import { toast } from "../parts/toast";
 import { sentenceOf } from "../words/server";
+import { Attached } from "./Attached";
 import styles from "./Queue.module.css";
 import { WhyDialog } from "./Why";
 
@@ -73,7 +74,10 @@ function QueueRow({ item, before, after, startsEditing, onEdited }: QueueRowProp
   const isFixed = item.attempts > 0;
   return (
     <li className={styles.row}>
-      <span className={styles.prompt} title={item.prompt}>{item.prompt}</span>
+      <div className={styles.what}>
+        <div className={styles.prompt} title={item.prompt}>{item.prompt}</div>
+        {item.attachments && item.attachments.length > 0 && <Attached paths={item.attachments} />}
+      </div>
       <IconButton icon="why" label={t("queue.why")} onClick={() => setAsking(true)} />
       {isAsking && <WhyDialog kind="runs" id={item.runId} onClose={() => setAsking(false)} />}
       {!isFixed && (

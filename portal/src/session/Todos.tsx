@@ -1,4 +1,4 @@
-import { useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { call } from "../api/client";
@@ -8,23 +8,23 @@ import { Ago } from "../parts/Ago";
 import { Button } from "../parts/Button";
 import { Icon } from "../parts/Icon";
 import { Meter } from "../parts/Meter";
-import { Empty, Skeleton } from "../parts/Note";
+import { Empty, ErrorNote, Skeleton } from "../parts/Note";
 import styles from "./Todos.module.css";
 
-export function countTodos(state: SessionState): { done: number; all: number } {
-  const items = [...state.todos.values()].flatMap((group) => group.items);
+export function countTodos(todos: SessionState["todos"]): { done: number; all: number } {
+  const items = [...todos.values()].flatMap((group) => group.items);
   return { done: items.filter((one) => one.status === "completed").length, all: items.length };
 }
 
 /** The agent's own plan, by groups, and how it came to be. */
-export function Todos({ state }: { state: SessionState }) {
+export function Todos({ sessionId, todos }: { sessionId: string; todos: SessionState["todos"] }) {
   const { t } = useTranslation();
-  const groups = [...state.todos.values()].reverse().filter((group) => group.items.length > 0);
+  const groups = [...todos.values()].reverse().filter((group) => group.items.length > 0);
   if (groups.length === 0) return <Empty title={t("todos.none")}><p>{t("todos.noneNote")}</p></Empty>;
-  return <div className={styles.groups}>{groups.map((group) => <Group key={group.groupId} group={group} />)}</div>;
+  return <div className={styles.groups}>{groups.map((group) => <Group key={group.groupId} sessionId={sessionId} group={group} />)}</div>;
 }
 
-function Group({ group }: { group: TodoGroup }) {
+function Group({ sessionId, group }: { sessionId: string; group: TodoGroup }) {
   const { t } = useTranslation();
   const [hasHistory, setHistory] = useState(false);
   const done = group.items.filter((one) => one.status === "completed").length;
@@ -41,28 +41,47 @@ function Group({ group }: { group: TodoGroup }) {
           </li>
         ))}
       </ul>
-      {group.runId && <Button look="quiet" aria-expanded={hasHistory} onClick={() => setHistory(!hasHistory)}>{t("todos.history")}</Button>}
-      {hasHistory && group.runId && <History group={group} runId={group.runId} />}
+      <Button look="quiet" aria-expanded={hasHistory} onClick={() => setHistory(!hasHistory)}>{t("todos.history")}</Button>
+      {hasHistory && <History sessionId={sessionId} group={group} />}
     </section>
   );
 }
 
-function History({ group, runId }: { group: TodoGroup; runId: string }) {
+/** How the list came to be, newest first, by run. */
+function History({ sessionId, group }: { sessionId: string; group: TodoGroup }) {
   const { t } = useTranslation();
-  const changes = useQuery({
-    queryKey: ["todo-changes", runId, group.items],
-    queryFn: ({ signal }) => call<Page<TodoChange>>(`/api/runs/${runId}/todos/events`, { signal }),
+  const changes = useInfiniteQuery({
+    queryKey: ["todo-changes", sessionId, group.items],
+    queryFn: ({ pageParam, signal }) => call<Page<TodoChange>>(`/api/sessions/${sessionId}/todos/events`, { query: { before: pageParam }, signal }),
+    initialPageParam: "" as string | number,
+    getNextPageParam: (last) => last.nextCursor ?? undefined,
+    placeholderData: keepPreviousData,
   });
+  if (changes.error) return <ErrorNote error={changes.error} onRetry={() => void changes.refetch()} />;
   if (!changes.data) return <Skeleton lines={2} />;
-  const names = new Map(group.items.map((item) => [item.id, item.content]));
+  const known = changes.data.pages.flatMap((page) => page.items).filter((one) => one.groupId === group.groupId);
   return (
-    <ol className={styles.history}>
-      {changes.data.items.filter((one) => one.groupId === group.groupId).reverse().map((one) => (
-        <li key={`${one.seq}${one.itemId}`}>
-          <span>{t(`todos.became.${one.to as "completed"}`, { what: names.get(one.itemId) ?? "" })}</span>
-          <span className={styles.when}><Ago at={one.at} /></span>
-        </li>
+    <>
+      {byRun(known).map(([first, ...rest]) => (
+        <section key={first.seq}>
+          <h4 className={styles.run}><Ago at={first.at} /></h4>
+          <ol className={styles.history}>
+            {[first, ...rest].map((one) => <li key={`${one.seq}${one.itemId}`}>{t(`todos.became.${one.to as "completed"}`, { what: one.content })}</li>)}
+          </ol>
+        </section>
       ))}
-    </ol>
+      {changes.hasNextPage && <Button look="quiet" onClick={() => void changes.fetchNextPage()}>{t("common.more")}</Button>}
+    </>
   );
+}
+
+/** Neighbours of the same run, together. */
+function byRun(changes: readonly TodoChange[]): [TodoChange, ...TodoChange[]][] {
+  const runs: [TodoChange, ...TodoChange[]][] = [];
+  for (const one of changes) {
+    const last = runs.at(-1);
+    if (last?.[0].runId === one.runId) last.push(one);
+    else runs.push([one]);
+  }
+  return runs;
 }

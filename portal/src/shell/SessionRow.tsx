@@ -4,8 +4,9 @@ import { useTranslation } from "react-i18next";
 import { NavLink, useNavigate } from "react-router";
 import { call } from "../api/client";
 import { keys } from "../api/queries";
-import type { Session } from "../api/types";
+import type { Saved, Session } from "../api/types";
 import { IconButton } from "../parts/Button";
+import { Icon } from "../parts/Icon";
 import { Menu, type MenuChoice } from "../parts/Menu";
 import { Dot } from "../parts/Status";
 import { toast } from "../parts/toast";
@@ -32,6 +33,7 @@ export const SessionRow = memo(function SessionRow({ session, isWaiting, isOpen 
         <Dot status={status} label={isWaiting ? t("sessions.needsYou") : t(`status.${status}`)} />
         <span className={styles.title}>{session.title || t("sessions.untitled")}</span>
         {isUnread && <span className="unseen">{t("sessions.unread")}</span>}
+        {session.saved && <SavedMark saved={session.saved} />}
         {isWaiting ? <span className={styles.count}>{session.needsMe || 1}</span> : <span className={styles.age}><Ago at={activityOf(session)} /></span>}
       </NavLink>
       <SessionMenu session={session} onRename={() => setRenaming(true)} />
@@ -39,6 +41,20 @@ export const SessionRow = memo(function SessionRow({ session, isWaiting, isOpen 
     </li>
   );
 });
+
+/** Up to which run the work is saved, as a sign with its number; the words on hovering and for screen readers. */
+function SavedMark({ saved: { isSaved, savedUpToRunNumber: number } }: { saved: Saved }) {
+  const { t } = useTranslation();
+  if (isSaved !== false && number == null) return null;
+  const words = isSaved === false ? t("saved.dirty") : t("saved.upTo", { number });
+  return (
+    <span className={styles.saved} title={words}>
+      <Icon name={isSaved === false ? "clock" : "check"} size={12} />
+      {isSaved !== false && <span aria-hidden="true">{number}</span>}
+      <span className="unseen">{words}</span>
+    </span>
+  );
+}
 
 function SessionMenu({ session, onRename }: { session: Session; onRename: () => void }) {
   const { t } = useTranslation();

@@ -36,6 +36,13 @@ def test_a_queue_is_shown_with_the_live_run_before_it(api: Api, line: list[Json]
     assert "nextCursor" not in shown
 
 
+def test_a_queued_prompt_names_its_files(api: Api, line: list[Json]) -> None:
+    session_id = line[0]["sessionId"]
+    kept = answer_json(api.post(f"/api/sessions/{session_id}/uploads?name=notes.txt", data=b"read me"))["path"]
+    api.start("read it", sessionId=session_id, attachments=[kept])
+    assert [item["attachments"] for item in queue(api, line)["items"]] == [[], [], [], [kept]]
+
+
 def test_a_queue_comes_in_pages(api: Api, line: list[Json]) -> None:
     first = queue(api, line, "?limit=2")
     rest = queue(api, line, f"?limit=2&cursor={first['nextCursor']}")

@@ -70,6 +70,21 @@ def test_pages_of_changes_show_each_once(api: Api, driver: Driver) -> None:
     assert [change["seq"] for change in seen] == sorted(change["seq"] for change in seen)
 
 
+def test_a_sessions_history_goes_back_over_its_runs(api: Api, driver: Driver) -> None:
+    driver.finish()
+    later = api.bind(str(driver.session_id))
+    tell(later, ("a", "completed"), ("b", "completed"))
+    path = f"/api/sessions/{driver.session_id}/todos/events"
+    newest = shown(api, f"{path}?limit=2")
+    older = shown(api, f"{path}?before={newest['nextCursor']}")["items"]
+    changes = newest["items"] + older
+    assert [(change["itemId"], change["to"], change["runId"]) for change in changes] == [
+        ("b", "completed", str(later.run_id)),
+        *(("b", "in_progress", str(driver.run_id)), ("a", "completed", str(driver.run_id))),
+        *(("b", "pending", str(driver.run_id)), ("a", "pending", str(driver.run_id))),
+    ]
+
+
 @pytest.mark.parametrize("query", ["after=-1", "after=x", "limit=0", "limit=1001", "nope=1"])
 def test_a_bad_page_is_refused(api: Api, driver: Driver, query: str) -> None:
     assert api.get(f"/api/runs/{driver.run_id}/todos/events?{query}").status_code == 422
@@ -78,7 +93,8 @@ def test_a_bad_page_is_refused(api: Api, driver: Driver, query: str) -> None:
 def test_nobody_elses_todos_are_shown(api: Api, driver: Driver, member: str) -> None:
     run, session = f"/api/runs/{driver.run_id}/todos", f"/api/sessions/{driver.session_id}/todos"
     other = Api(api.client, member)
-    assert [other.get(path).status_code for path in (run, f"{run}/events", session)] == [404, 404, 404]
+    paths = (run, f"{run}/events", session, f"{session}/events")
+    assert [other.get(path).status_code for path in paths] == [404, 404, 404, 404]
     assert api.get(f"/api/sessions/{uuid4()}/todos").status_code == 404
 
 

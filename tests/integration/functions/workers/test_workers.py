@@ -117,8 +117,19 @@ def test_a_run_is_why_a_worker_stays(api: Api, session_id: str) -> None:
 
 
 def test_all_workers_are_listed(api: Api, session_id: str) -> None:
-    items = answer_json(api.get("/api/session-workers"))["items"]
-    assert [item["sessionId"] for item in items] == [session_id]
+    api.patch(f"/api/sessions/{session_id}", {"title": "Figures"})
+    [item] = answer_json(api.get("/api/session-workers"))["items"]
+    assert (item["sessionId"], item["sessionTitle"], item["userName"]) == (session_id, "Figures", "admin")
+    assert item["nextDeadline"] == answer_json(api.get(f"/api/session-workers/{session_id}"))["nextDeadline"]
+
+
+def test_an_operator_sees_workers_of_others_without_titles(
+    api: Api, conn: psycopg.Connection, session_id: str, member: str
+) -> None:
+    conn.execute("UPDATE users SET role = 'operator' WHERE name <> 'admin'")
+    [item] = answer_json(Api(api.client, member).get("/api/session-workers"))["items"]
+    assert (item["sessionId"], item["userName"]) == (session_id, "admin")
+    assert "sessionTitle" not in item
 
 
 @pytest.mark.parametrize(
