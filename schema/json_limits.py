@@ -12,6 +12,9 @@ MAX_ZEROS_PER_CALL = 1_000_000
 """Zeros that very large and very small numbers may grow by: PostgreSQL writes 1e308 out in full. A call holds several
 events."""
 
+MOST_DIGITS = 1000
+"""Digits of an integer: reading and writing one takes time by the square of them."""
+
 MOST_FAULTS = 50
 """Faults that a refusal names."""
 MOST_UNKNOWN_KEYS = MOST_FAULTS
@@ -44,6 +47,13 @@ def depth_of(value: object) -> int:
 def zeros_of(number: float) -> int:
     """Zeros that the number grows by when it is written out; about 0 for one of ordinary size."""
     return abs(int(math.log10(abs(number)))) if number and math.isfinite(number) else 0
+
+
+def read_integer(text: str) -> int:
+    """Return the integer of JSON. Raises ValueError if it has more than MOST_DIGITS digits."""
+    if len(text) > MOST_DIGITS + text.startswith("-"):
+        raise ValueError(f"an integer has more than {MOST_DIGITS:,} digits")
+    return int(text)
 
 
 def _children(value: object) -> list[object]:

@@ -29,7 +29,14 @@ from jobs.runtime.settings import JobSettings
 from schema.approval_rules import LONGEST_COMMAND_PATTERN, LONGEST_PATTERN, RuleText
 from schema.events import MOST_TOKENS
 from schema.forms import MOST_ANSWERS, MOST_CHOICES, MOST_FIELDS
-from schema.json_limits import MAX_DEPTH, MAX_ZEROS_PER_CALL, MAX_ZEROS_PER_EVENT, MOST_FAULTS, MOST_UNKNOWN_KEYS
+from schema.json_limits import (
+    MAX_DEPTH,
+    MAX_ZEROS_PER_CALL,
+    MAX_ZEROS_PER_EVENT,
+    MOST_DIGITS,
+    MOST_FAULTS,
+    MOST_UNKNOWN_KEYS,
+)
 from schema.runtime_manifest import MAX_SEED_BYTES, MAX_SEEDS_BYTES, RuntimeManifest
 from schema.shares import ShareSettings
 from tests.settings_page import as_shown, in_words
@@ -161,6 +168,12 @@ LIMITS = (
         MAX_ZEROS_PER_CALL,
         "400 `malformed_json`",
         BODIES + "test_zeros_of_a_call_at_the_limit_and_one_beyond",
+    ),
+    Limit(
+        "digits of an integer in JSON",
+        MOST_DIGITS,
+        "400 `malformed_json`; of an agent's event: left out, warning `event_left_out`",
+        BODIES + "test_digits_of_an_integer_at_the_limit_and_one_beyond",
     ),
     Limit(
         "faults that a refusal names",

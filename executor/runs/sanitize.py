@@ -11,11 +11,12 @@ import re
 from executor.agents.text import clean_json
 from executor.runs.coalescing import Draft
 from schema.events import RunWarning
-from schema.json_limits import MAX_DEPTH, MAX_ZEROS_PER_EVENT, depth_of, zeros_of
+from schema.json_limits import MAX_DEPTH, MAX_ZEROS_PER_EVENT, MOST_DIGITS, depth_of, read_integer, zeros_of
 from schema.wire import Json
 
 MAX_BYTES = 7 * 1024 * 1024
 """Bytes of one event. The control plane accepts calls of 8 MiB (MAX_CALLBACK_BYTES); a refused call ends the run."""
+_DIGITS = re.compile(rf"\d{{{MOST_DIGITS + 1}}}")
 _EXPONENT = re.compile(r"e[+-]?(\d{2,3})")
 
 
@@ -43,6 +44,8 @@ def _written(data: Json) -> str:
         raise ValueError("it is nested too deeply")
     if sum(map(int, _EXPONENT.findall(text))) > MAX_ZEROS_PER_EVENT and _zeros(text) > MAX_ZEROS_PER_EVENT:
         raise ValueError("too many of its numbers are very large or very small")
+    if _DIGITS.search(text):
+        json.loads(text, parse_int=read_integer)
     return text
 
 

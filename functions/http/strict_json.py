@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from flask.json.provider import DefaultJSONProvider
 
-from schema.json_limits import MAX_DEPTH, MAX_ZEROS_PER_CALL, depth_of, zeros_of
+from schema.json_limits import MAX_DEPTH, MAX_ZEROS_PER_CALL, depth_of, read_integer, zeros_of
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _ESCAPES = re.compile(rb"\\u(0000|[dD][89a-fA-F])")
@@ -33,7 +33,9 @@ class StrictJson(DefaultJSONProvider):
 def read_json(raw: bytes) -> Any:
     """Return the value. Raises ValueError with a sentence that repeats nothing of the input."""
     try:
-        value = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_numbers())
+        value = json.loads(
+            raw.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_numbers(), parse_int=read_integer
+        )
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8") from None
     except json.JSONDecodeError as error:

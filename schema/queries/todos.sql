@@ -2,34 +2,38 @@
 -- Replace a group's list. An item with a new status or text, or a dropped item, becomes a change. An item belongs to the
 -- run that changed it last. A list beyond the session's most, and new items beyond a list's most, are left out; the
 -- number of items that were stored is returned. The caller holds the session.
-WITH before AS MATERIALIZED (
-    SELECT item_id, place, content, status, priority
-    FROM todo_items
-    WHERE session_id = %(session_id)s AND group_id = %(group_id)s
-), room AS (
+WITH room AS (
     SELECT
+        %(most_known)s - (
+            SELECT count(*) FROM todo_items WHERE session_id = %(session_id)s AND group_id = %(group_id)s
+        ) AS new_items,
         EXISTS (SELECT 1 FROM todo_groups WHERE session_id = %(session_id)s AND group_id = %(group_id)s)
-        OR (SELECT count(*) FROM todo_groups WHERE session_id = %(session_id)s) < %(most_lists)s AS has_room
+        OR (SELECT count(*) FROM todo_groups WHERE session_id = %(session_id)s) < %(most_lists)s AS has_list
 ), told AS MATERIALIZED (
-    SELECT item.id, item.place, item.content, item.status, item.priority
+    SELECT item.id, item.place, item.content, item.status, item.priority, item.was_content, item.was_status
     FROM (
         SELECT
-            told.id, told.place, told.content, told.status, told.priority, before.item_id IS NULL AS is_new,
+            told.id, told.place, told.content, told.status, told.priority, before.content AS was_content,
+            before.status AS was_status,
             count(*) FILTER (WHERE before.item_id IS NULL) OVER (ORDER BY told.place) AS new_until_here
         FROM jsonb_to_recordset(%(items)s) AS told (id text, place integer, content text, status text, priority text)
-        LEFT JOIN before ON before.item_id = told.id
+        LEFT JOIN todo_items AS before
+            ON before.session_id = %(session_id)s AND before.group_id = %(group_id)s AND before.item_id = told.id
     ) AS item
-    WHERE (NOT item.is_new OR item.new_until_here <= %(most_known)s - (SELECT count(*) FROM before))
-        AND (SELECT has_room FROM room)
+    CROSS JOIN room
+    WHERE (item.was_status IS NOT NULL OR item.new_until_here <= room.new_items) AND room.has_list
 ), now_there AS (
-    SELECT id, place, content, status, priority FROM told
+    SELECT id, place, content, status, priority, was_content, was_status FROM told
     UNION ALL
-    SELECT item_id, place, content, 'dropped', priority
-    FROM before
-    WHERE status <> 'dropped' AND NOT EXISTS (SELECT 1 FROM told WHERE told.id = before.item_id)
+    SELECT item_id, place, content, 'dropped', priority, content, status
+    FROM todo_items
+    WHERE session_id = %(session_id)s
+        AND group_id = %(group_id)s
+        AND status <> 'dropped'
+        AND item_id <> ALL (%(ids)s::text[])
 ), grouped AS (
     INSERT INTO todo_groups (session_id, group_id, title, run_id, provider, seq)
-    SELECT %(session_id)s, %(group_id)s, %(title)s, %(run_id)s, %(provider)s, %(seq)s FROM room WHERE has_room
+    SELECT %(session_id)s, %(group_id)s, %(title)s, %(run_id)s, %(provider)s, %(seq)s FROM room WHERE has_list
     ON CONFLICT (session_id, group_id) DO UPDATE
     SET title = COALESCE(excluded.title, todo_groups.title),
         run_id = excluded.run_id,
@@ -39,11 +43,10 @@ WITH before AS MATERIALIZED (
 ), recorded AS (
     INSERT INTO todo_changes (session_id, seq, run_id, group_id, item_id, content, from_status, to_status)
     SELECT
-        %(session_id)s, %(seq)s, %(run_id)s, %(group_id)s, now_there.id, now_there.content, before.status,
+        %(session_id)s, %(seq)s, %(run_id)s, %(group_id)s, now_there.id, now_there.content, now_there.was_status,
         now_there.status
     FROM now_there
-    LEFT JOIN before ON before.item_id = now_there.id
-    WHERE (now_there.status, now_there.content) IS DISTINCT FROM (before.status, before.content)
+    WHERE (now_there.status, now_there.content) IS DISTINCT FROM (now_there.was_status, now_there.was_content)
     ORDER BY now_there.status = 'dropped', now_there.place
 ), listed AS (
     INSERT INTO todo_items (session_id, group_id, item_id, place, content, status, priority, run_id)

@@ -10,7 +10,7 @@ from functions.http.parsing import parsed
 from functions.http.strict_json import read_json
 from schema.errors import Invalid
 from schema.executor_api import CallbackBody
-from schema.json_limits import MAX_ZEROS_PER_CALL, MOST_FAULTS
+from schema.json_limits import MAX_ZEROS_PER_CALL, MOST_DIGITS, MOST_FAULTS
 
 ZEROS = 250
 
@@ -31,3 +31,10 @@ def test_faults_at_the_limit_and_one_beyond(beyond: int) -> None:
     errors = refused.value.members["errors"]
     assert isinstance(errors, list)
     assert len(errors) == MOST_FAULTS
+
+
+@pytest.mark.parametrize("sign", [b"", b"-"])
+def test_digits_of_an_integer_at_the_limit_and_one_beyond(sign: bytes) -> None:
+    assert read_json(sign + b"9" * MOST_DIGITS) == int(sign + b"9" * MOST_DIGITS)
+    with pytest.raises(ValueError, match="digits"):
+        read_json(sign + b"9" * (MOST_DIGITS + 1))
