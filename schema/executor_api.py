@@ -93,7 +93,8 @@ class StartRun(Wire):
     `must_ask`: a rule of the run denies or asks, so nothing may keep a call from being asked, whatever the mode.
     `todos` are the session's current groups, so that their ids stay. `cut_off` names tool calls of the attempt before
     that never ended, for the agent that resumes. `handover_if_lost` replaces `handover` when the agent cannot resume.
-    `ignore` are patterns of workspace paths that no save holds.
+    `ignore` are patterns of workspace paths that no save holds. `saved_end` is the last ended run whose end the newest
+    snapshot holds.
     """
 
     run_id: UUID
@@ -114,6 +115,7 @@ class StartRun(Wire):
     cut_off: list[str] = Field(default_factory=list)
     attachments: list[Attachment] = Field(default_factory=list)
     ignore: list[str] = Field(default_factory=list)
+    saved_end: UUID | None = None
     callback: Callback
     traceparent: str | None = None
 

@@ -92,6 +92,10 @@ class FilePut(Wire):
     bytes: int
 
 
+SAVED_END_HEADER = "runyard-saved-end"
+"""Of `PUT /files/uploads`: the last ended run whose end the newest snapshot holds. Executors may ignore it."""
+
+
 class PlaceUploadQuery(Request):
     """`PUT /files/uploads`, with the file as the body. 409 `path_blocked`, `disk_full`."""
 

@@ -44,9 +44,15 @@ class SyncWorkspace(Request):
 
 class SyncQuery(Wire):
     """Query of `POST /workspace/sync`. With `takesEnds` the save is that of the oldest run whose end the executor kept
-    apart and no snapshot holds yet; without any, or without the flag, that of the present state."""
+    apart and no snapshot holds yet; without any, or without the flag, that of the present state.
+
+    `saved_end` is the last ended run whose end the newest snapshot holds: that end needs no keeping any more.
+    `head_lost`: there is a newest snapshot, but the store lost objects of it, so the save may not build on any.
+    """
 
     takes_ends: bool = False
+    saved_end: UUID | None = None
+    head_lost: bool = False
 
 
 class RestoreWorkspace(Request):

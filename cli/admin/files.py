@@ -131,6 +131,8 @@ def _changed_files(api: Api, query: Json) -> Iterator[Json]:
     cursor = None
     while True:
         page = api.send("GET", f"/api/files/diff?{_encoded({**query, 'cursor': cursor})}")
+        if cursor is None:
+            _say_when_inexact(page)
         yield from page["files"]
         cursor = page.get("nextCursor")
         if cursor is None:
@@ -138,6 +140,7 @@ def _changed_files(api: Api, query: Json) -> Iterator[Json]:
 
 
 def _print_patch(file: Json, *, as_json: bool) -> None:
+    _say_when_inexact(file)
     patch = file.get("patch") or "The file is binary or too long to compare line by line.\n"
     print(json.dumps(file) if as_json else visible(patch), end="\n" if as_json else "")
 
@@ -146,6 +149,7 @@ def search(api: Api, args: argparse.Namespace) -> int:
     """Print the paths that were found; of a search in texts also the lines, as `path:line: text`."""
     named = {**_query(args), "in": "text" if args.text else "names", "q": args.words}
     found = api.send("GET", f"/api/files/search?{_encoded(named)}")
+    _say_when_inexact(found)
     if args.json:
         print(json.dumps(found))
         return 0
@@ -159,6 +163,11 @@ def search(api: Api, args: argparse.Namespace) -> int:
     if found["partial"]:
         print("There may be more.", file=sys.stderr)
     return 0
+
+
+def _say_when_inexact(answered: Json) -> None:
+    if answered.get("exactNote"):
+        print(answered["exactNote"], file=sys.stderr)
 
 
 def get_file(api: Api, args: argparse.Namespace) -> int:

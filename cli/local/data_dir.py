@@ -69,6 +69,10 @@ class DataDir:
         return self.root / "store-key"
 
     @property
+    def store_reading_key(self) -> Path:
+        return self.root / "store-reading-key"
+
+    @property
     def store_port(self) -> Path:
         return self.root / "store-port"
 

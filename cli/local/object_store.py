@@ -1,6 +1,7 @@
 """The object store of one machine: the trial store, unless S3_* settings name another store.
 
-The trial store listens on a loopback port, which `choose_port` remembers in a file. Job worker and API get its key.
+The trial store listens on a loopback port, which `choose_port` remembers in a file. It has two keys: the job worker's,
+and the API's, which only reads.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from cli.local.supervisor import Program, Supervisor
 
 BUCKET = "runyard"
 STORE_PREFIXES = ("S3_", "AWS_")
+READING_KEY = "S3_READ_ACCESS_KEY_ID"
 
 
 def has_configured_store(environ: Mapping[str, str]) -> bool:
@@ -30,12 +32,14 @@ def without_store(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def store_environment(data_dir: DataDir, environ: Mapping[str, str], *, gateway: str | None = None) -> dict[str, str]:
-    """Return the job worker's store settings; those of the trial store only once its files exist."""
+    """Return the job worker's store settings, with the API's key for reading; those of the trial store only once its
+    files exist."""
     own_names = (*STORE_PREFIXES, "RUNYARD_WITHOUT_STORE")
     own = {name: value for name, value in environ.items() if name.startswith(own_names)}
     if has_configured_store(environ) or not data_dir.store_port.exists():
         return own
     access_key, secret = data_dir.store_key.read_text().split()
+    reading_key, reading_secret = data_dir.store_reading_key.read_text().split()
     return {
         **{name: value for name, value in own.items() if not name.startswith("S3_")},
         "S3_ENDPOINT_URL": f"http://127.0.0.1:{remembered_port(data_dir)}",
@@ -43,14 +47,15 @@ def store_environment(data_dir: DataDir, environ: Mapping[str, str], *, gateway:
         "S3_BUCKET": BUCKET,
         "S3_ACCESS_KEY_ID": access_key,
         "S3_SECRET_ACCESS_KEY": secret,
+        READING_KEY: reading_key,
+        "S3_READ_SECRET_ACCESS_KEY": reading_secret,
     }
 
 
 def reading_environment(data_dir: DataDir, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the API's store settings: those of the job worker, without the writing key where a reading one is set."""
     settings = store_environment(data_dir, environ)
-    reading_key = "S3_READ_ACCESS_KEY_ID"
-    if environ.get(reading_key) or environ.get(f"{reading_key}_FILE"):
+    if settings.get(READING_KEY) or settings.get(f"{READING_KEY}_FILE"):
         settings = {
             name: value for name, value in settings.items() if not name.startswith(("S3_ACCESS_KEY", "S3_SECRET"))
         }
@@ -62,11 +67,13 @@ def start_store(supervisor: Supervisor, data_dir: DataDir, *, gateway: str | Non
 
     `gateway` is its second address, for workers in containers.
     """
-    keep_secret(data_dir.store_key, f"{secrets.token_hex(10)}\n{secrets.token_urlsafe(30)}")
+    for file in (data_dir.store_key, data_dir.store_reading_key):
+        keep_secret(file, f"{secrets.token_hex(10)}\n{secrets.token_urlsafe(30)}")
     data_dir.store.mkdir(mode=0o700, exist_ok=True)
     port = choose_port(data_dir)
     command = [sys.executable, "-m", "cli.local.object_store_server", "--folder", str(data_dir.store)]
-    command += ["--key-file", str(data_dir.store_key), "--port", str(port)]
+    command += ["--key-file", str(data_dir.store_key), "--read-key-file", str(data_dir.store_reading_key)]
+    command += ["--port", str(port)]
     command += ["--also", gateway] if gateway else []
     log = data_dir.log("store")
     supervisor.start(Program("store", partial(spawn, command, log=log, cwd=CLONE), log=log, last=True))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
+from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,11 +17,18 @@ from executor.workspaces.find_text import find_text
 from executor.workspaces.live_files import find_names, list_folder, read_head
 from executor.workspaces.place_upload import place_upload
 from executor.workspaces.put_file import put_file
-from schema.live_files import LiveFolderQuery, LiveHeadQuery, LiveSearchQuery, PlaceUploadQuery, PutFile
+from schema.live_files import (
+    SAVED_END_HEADER,
+    LiveFolderQuery,
+    LiveHeadQuery,
+    LiveSearchQuery,
+    PlaceUploadQuery,
+    PutFile,
+)
 
 
 def file_routes(
-    identity: ExecutorIdentity, admitting_upload: Callable[[], AbstractAsyncContextManager[None]]
+    identity: ExecutorIdentity, admitting_upload: Callable[[UUID | None], AbstractAsyncContextManager[None]]
 ) -> list[Route]:
     """A user's file is written within a block of `admitting_upload`."""
     workspace, account = identity.workspace, identity.account
@@ -43,7 +51,7 @@ def file_routes(
 
     async def upload(request: Request) -> Response:
         query, content = query_of(request, PlaceUploadQuery), await request.body()
-        async with admitting_upload():
+        async with admitting_upload(_saved_end(request)):
             return answer(await asyncio.to_thread(as_account, account, place_upload, workspace, query.path, content))
 
     return [
@@ -53,3 +61,9 @@ def file_routes(
         Route("/files/head", head, methods=["GET"]),
         Route("/files/put", put, methods=["POST"]),
     ]
+
+
+def _saved_end(request: Request) -> UUID | None:
+    with suppress(ValueError):
+        return UUID(request.headers.get(SAVED_END_HEADER, ""))
+    return None

@@ -123,8 +123,8 @@ def _workspace_routes(identity: ExecutorIdentity) -> list[Route]:
 
 def _sync_routes(sync_operations: SyncOperations) -> list[Route]:
     async def sync(request: Request) -> Response:
-        takes_ends = query_of(request, SyncQuery).takes_ends
-        return answer(await sync_operations.sync(await body_of(request, SyncWorkspace), takes_ends=takes_ends), 202)
+        query = query_of(request, SyncQuery)
+        return answer(await sync_operations.sync(await body_of(request, SyncWorkspace), query), 202)
 
     async def restore(request: Request) -> Response:
         return answer(await sync_operations.restore(await body_of(request, RestoreWorkspace)), 202)

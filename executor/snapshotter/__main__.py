@@ -84,6 +84,7 @@ def _send_end(order: dict[str, Any], channel: ExecutorChannel) -> dict[str, Any]
         session_id=UUID(order["sessionId"]),
         snapshot_id=UUID(order["snapshotId"]),
         head=_id(order["head"]),
+        head_lost=order["headLost"],
         file=order["file"],
     )
     receipt, index = send_kept_end(send_order, index=_index(order), channel=channel)

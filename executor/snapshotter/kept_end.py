@@ -87,11 +87,13 @@ class KeptEndWriter:
 
 @dataclass(frozen=True, kw_only=True)
 class SendOrder:
-    """Say under which id to upload a kept end. `head` is the newest snapshot."""
+    """Say under which id to upload a kept end. `head` is the newest snapshot, None when there is none or the store lost
+    objects of it (`head_lost`)."""
 
     session_id: UUID
     snapshot_id: UUID
     head: UUID | None
+    head_lost: bool
     file: int
 
 
@@ -104,7 +106,7 @@ def send_kept_end(
     Raises EndIncomplete and StoreFailed.
     """
     began, kept = time.monotonic(), _read_kept_end(order.file)
-    if order.head is None and kept.base is not None:
+    if order.head_lost and kept.base is not None:
         raise EndIncomplete
     *contents, last = kept.objects
     channel.progress("uploading", filesTotal=len(kept.objects))

@@ -59,7 +59,7 @@ class EndKeeper:
         self.is_keeping = True
         try:
             result = await self._read_end(run)
-            if result.receipt is not None and self.ends.unsaved == run:  # else a save beside has read it meanwhile
+            if result.receipt is not None and self.ends.unsaved == run:  # else a snapshot holds it by now
                 self.ends.add(run.run_id)
         except RunyardError as error:
             result = SnapshotterResult(code=error.problem_code, error=error.detail)
@@ -75,9 +75,10 @@ class EndKeeper:
         _log.info("run_end.kept" if is_kept else "run_end.lost", runId=str(run.run_id), why=None if is_kept else result)
         return None if is_kept else result.error
 
-    def next_to_send(self, request: SyncWorkspace) -> KeptEndFile | None:
+    def next_to_send(self, request: SyncWorkspace, *, saved_end: UUID | None) -> KeptEndFile | None:
         """Return the end that this save uploads, None for a save of the present state."""
         self.ends.forget_committed(request.head)
+        self.ends.forget_saved(saved_end)
         return self.ends.oldest
 
     def record_sent(self, operation: SyncOperation, result: SnapshotterResult) -> None:

@@ -1,4 +1,4 @@
-"""Remember in the state folder which run's end no save has read yet, and hold the files of ends that were kept."""
+"""Remember in the state folder which run's end no snapshot holds yet, and hold the files of ends that were kept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ RESERVED_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class UnsavedRun:
-    """The last run that has begun, while no save at rest has read what it left. `ignore` are its app's patterns."""
+    """The last run that has begun, while its end is neither kept nor known to be in a snapshot. `ignore` are its app's
+    patterns."""
 
     run_id: UUID
     ignore: list[str]
@@ -89,12 +90,21 @@ class KeptEnds:
             (self._folder / NEW).unlink()
 
     def mark_sent(self, end: KeptEndFile, snapshot_id: UUID) -> None:
-        end.path.replace(self._folder / f"{end.number}.{end.run_id}.{snapshot_id}")
+        with suppress(FileNotFoundError):  # a run began that knew of a snapshot with this end
+            end.path.replace(self._folder / f"{end.number}.{end.run_id}.{snapshot_id}")
 
     def forget_committed(self, head: UUID | None) -> None:
         """Delete the oldest end if the newest snapshot holds it."""
         oldest = self.oldest
         if oldest is not None and head is not None and oldest.sent_as == head:
+            oldest.path.unlink()
+
+    def forget_saved(self, run_id: UUID | None) -> None:
+        """Forget this run's end, which the newest snapshot holds."""
+        if self.unsaved is not None and self.unsaved.run_id == run_id:
+            self.forget_unsaved(self.unsaved)
+        oldest = self.oldest
+        if oldest is not None and oldest.run_id == run_id:
             oldest.path.unlink()
 
     def clear(self) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Literal
 from uuid import UUID, uuid4
 
-from executor.workspaces.kept_ends import KeptEndFile, UnsavedRun
+from executor.workspaces.kept_ends import KeptEndFile
 from executor.workspaces.snapshotter_process import SnapshotterProcess, SnapshotterResult
 from schema.errors import NotFound
 from schema.wire import Json
@@ -20,8 +20,8 @@ OperationKind = Literal["sync", "restore", "put_back"]
 class SyncOperation:
     """Track one save, restore, or putting back of files.
 
-    `kept_end` is what a save uploads, if not the present state; else `reads` is the run whose end it reads. `changed`
-    is set when a waiting caller has something new to read.
+    `kept_end` is what a save uploads, if not the present state. `changed` is set when a waiting caller has something
+    new to read.
     """
 
     def __init__(
@@ -30,11 +30,9 @@ class SyncOperation:
         snapshot_id: UUID | None,
         *,
         kept_end: KeptEndFile | None = None,
-        reads: UnsavedRun | None = None,
     ) -> None:
         self.id = uuid4()
         self.kept_end = kept_end
-        self.reads = reads
         self.kind: OperationKind = kind
         self.snapshot_id = snapshot_id
         self.snapshotter: SnapshotterProcess | None = None

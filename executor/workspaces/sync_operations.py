@@ -22,7 +22,7 @@ from executor.workspaces.sync_operation import RememberedOperations, SyncOperati
 from schema.errors import Conflict, RunyardError, StaleEpoch, WrongSession
 from schema.executor_api import StartRun
 from schema.wire import Json
-from schema.workspace_api import Links, OperationState, PutBackWorkspace, RestoreWorkspace, SyncWorkspace
+from schema.workspace_api import Links, OperationState, PutBackWorkspace, RestoreWorkspace, SyncQuery, SyncWorkspace
 
 ABANDONED_SECONDS = 120.0
 """Cancel an operation that waits for links when no caller has polled it for this long."""
@@ -31,8 +31,8 @@ UNATTENDED_SECONDS = 3.0
 HOME_SECONDS = 10.0
 """A run waits at most this long for a save to read the agent's home; then the executor cancels the save."""
 SAVE_SECONDS = 2.0
-"""A run waits at most this long for a save that reads the end of the run before; then the executor keeps that end, and
-only an end that was kept replaces the save."""
+"""A run waits at most this long for a save that reads the end of the run before, whose commit the executor cannot see.
+Then the executor keeps that end, and only an end that was kept replaces a save that is still under way."""
 LONGEST_WAIT_SECONDS = 60.0
 ABANDONED = SnapshotterResult(
     code="abandoned", error="The snapshotter waited for links, and no caller supplied them. Begin again."
@@ -84,7 +84,7 @@ class SyncOperations:
     def is_idle(self) -> bool:
         return self._current is None and not self._keeper.is_keeping
 
-    async def sync(self, request: SyncWorkspace, *, takes_ends: bool = False) -> OperationState:
+    async def sync(self, request: SyncWorkspace, query: SyncQuery) -> OperationState:
         """Begin a save, or return the running save of the same snapshot. A caller that takes kept ends gets the oldest
         one first.
 
@@ -100,15 +100,14 @@ class SyncOperations:
         if self._keeper.is_keeping:
             raise OperationBusy
         order = request.model_dump(mode="json", by_alias=True, exclude={"run_id", "reason", "epoch"})
-        if not takes_ends:
+        if not query.takes_ends:
             self._keeper.ends.clear()  # this caller could not tell an older state from the present one
-        kept_end = self._keeper.next_to_send(request)
+        kept_end = self._keeper.next_to_send(request, saved_end=query.saved_end)
         if kept_end is not None:
-            return self._begin(SyncOperation("sync", request.snapshot_id, kept_end=kept_end), order).state()
-        if request.at_rest:
+            order["headLost"] = query.head_lost
+        elif request.at_rest:
             self._refuse_beside_run()
-        reads = self._keeper.ends.unsaved if request.at_rest else None
-        return self._begin(SyncOperation("sync", request.snapshot_id, reads=reads), order).state()
+        return self._begin(SyncOperation("sync", request.snapshot_id, kept_end=kept_end), order).state()
 
     async def restore(self, request: RestoreWorkspace) -> OperationState:
         """Begin a restore, or return the receipt of this epoch's finished restore.
@@ -177,8 +176,8 @@ class SyncOperations:
     async def admitting_run(self, start: StartRun) -> AsyncIterator[str | None]:
         """Admit a run: it begins within the block. Raises WorkspaceNotReady; OperationBusy while files are put back.
 
-        First the end of the run before is read: by a save that does so already, or into a file of its own. The block
-        gets None, or a sentence that says why that end could not be kept apart.
+        First the end of the run before is kept in a file of its own, unless a snapshot holds it. The block gets None,
+        or a sentence that says why that end could not be kept apart.
         """
         current = self._current
         if self._marker.is_unfinished or (current is not None and current.kind == "restore"):
@@ -188,6 +187,7 @@ class SyncOperations:
         self._beginning += 1
         try:
             async with self._keeper.turn:
+                self._keeper.ends.forget_saved(start.saved_end)
                 lost, self._lost = await self._keep_end(next_run=start.run_id) or self._lost, None
                 self._keeper.ends.begin(UnsavedRun(start.run_id, start.ignore))
                 yield lost
@@ -195,8 +195,9 @@ class SyncOperations:
             self._beginning -= 1
 
     @asynccontextmanager
-    async def admitting_upload(self) -> AsyncIterator[None]:
-        """Admit a file of a user within the block. Between runs, the end of the run before is kept first."""
+    async def admitting_upload(self, saved_end: UUID | None) -> AsyncIterator[None]:
+        """Admit a file of a user within the block. Between runs, the end of the run before is kept first, unless a
+        snapshot holds it: `saved_end` is the last run of which that is known."""
         if self._has_run() or (self._current is not None and self._current.kind != "sync"):
             yield
             return
@@ -204,6 +205,7 @@ class SyncOperations:
         try:
             async with self._keeper.turn:
                 if not self._has_run():  # a run may have begun meanwhile
+                    self._keeper.ends.forget_saved(saved_end)
                     self._lost = await self._keep_end(next_run=None) or self._lost
                 yield
         finally:
@@ -286,8 +288,6 @@ class SyncOperations:
     def _record(self, operation: SyncOperation, result: SnapshotterResult) -> None:
         if operation.kept_end is not None:
             self._keeper.record_sent(operation, result)
-        if operation.kind == "sync" and result.receipt is not None and operation.result is None:
-            self._keeper.ends.forget_unsaved(operation.reads)
         if operation.kind == "restore" and result.receipt is not None:
             marker = RestoreMarker(
                 self._marker.epoch, restored=True, snapshot_id=self._marker.snapshot_id, receipt=result.receipt
@@ -306,7 +306,7 @@ class SyncOperations:
             await asyncio.sleep(left)
 
     async def _keep_end(self, *, next_run: UUID | None) -> str | None:
-        """Have the end of the last run read, unless a save has read it, or the same run goes on. Return why not."""
+        """Have the end of the last run kept, unless a snapshot holds it, or the same run goes on. Return why not."""
         ends, lost = self._keeper.ends, None
         if ends.unsaved is not None and ends.unsaved.run_id != next_run:
             if self._current is not None and self._current.saves_present:

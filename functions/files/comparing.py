@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
+from typing import TypedDict
 
 from functions.files.access import admitted_rules
 from functions.files.auditing import note_access
 from functions.files.contents import file_bytes
 from functions.files.reading import OpenTree, file_reading
-from functions.files.schemas import ChangedFileAnswer, DiffAnswer
+from functions.files.schemas import NO_END_SAVED, ChangedFileAnswer, DiffAnswer
 from handlers.files.compare import ChangedFile, Patch, changed_files, patch_of
 from handlers.files.preview import PREVIEW_BYTES, Preview, preview_of
 from handlers.files.tree import Content
@@ -17,6 +18,13 @@ from schema.errors import NotFound
 
 COUNT_SECONDS = 2.0
 """After so long, further files of a page are told without their counted lines."""
+
+
+class Exactness(TypedDict):
+    """Whether both sides are of the runs' own ends; None where neither is a run."""
+
+    exact: bool | None
+    exact_note: str | None
 
 
 def changes_page(old: OpenTree, new: OpenTree, *, after: str | None, limit: int) -> DiffAnswer:
@@ -30,6 +38,7 @@ def changes_page(old: OpenTree, new: OpenTree, *, after: str | None, limit: int)
     return DiffAnswer(
         from_snapshot=old.snapshot.id,
         to_snapshot=new.snapshot.id,
+        **_exactness(old, new),
         files=files,
         next_cursor=page[-1].path if start + limit < len(changed) else None,
     )
@@ -46,12 +55,20 @@ def one_change(old: OpenTree, new: OpenTree, path: str) -> DiffAnswer:
     return DiffAnswer(
         from_snapshot=old.snapshot.id,
         to_snapshot=new.snapshot.id,
+        **_exactness(old, new),
         files=[_answer(change, before, after, patch)],
         old=before.text if before else None,
         new=after.text if after else None,
         patch=patch.text if patch else None,
         cut=any(side.size > PREVIEW_BYTES for side in (change.old, change.new) if side),
     )
+
+
+def _exactness(old: OpenTree, new: OpenTree) -> Exactness:
+    sides = [side.is_exact for side in (old, new) if side.is_exact is not None]
+    inexact = [name for name, side in (("from", old), ("to", new)) if side.is_exact is False]
+    note = f"Of {' and '.join(inexact)}: {NO_END_SAVED}" if inexact else None
+    return {"exact": all(sides) if sides else None, "exact_note": note}
 
 
 def _counted(old: OpenTree, new: OpenTree, change: ChangedFile) -> ChangedFileAnswer:

@@ -59,6 +59,8 @@ def state_headers(part: SnapshotPart) -> dict[str, str]:
     headers = {"Runyard-State": part.state, "Runyard-As-Of": rfc3339(part.as_of)}
     if part.snapshot_id is not None:
         headers["Runyard-Snapshot"] = str(part.snapshot_id)
+    if part.exact is not None:
+        headers["Runyard-Exact"] = "true" if part.exact else "false"
     if part.not_live is not None:
         headers["Runyard-Not-Live"] = part.not_live.code
     return headers

@@ -88,10 +88,16 @@ class NotLive(Wire):
     message: str
 
 
+NO_END_SAVED = "No snapshot of the run's own end is saved. These are its files as they were last saved before its end."
+
+
 class SnapshotPart(Wire):
-    """Which state the answer shows: `live`, or a snapshot and of which run; and as of when."""
+    """Which state the answer shows: `live`, or a snapshot and of which run; and as of when. `exact` is told where a run
+    was named: false when the snapshot is not of the run's own end, as `exactNote` says."""
 
     state: FilesState = "saved"
+    exact: bool | None = None
+    exact_note: str | None = None
     not_live: NotLive | None = None
     snapshot_id: UUID | None = None
     run_id: UUID | None = None
@@ -169,10 +175,13 @@ class ChangedFileAnswer(Wire):
 
 
 class DiffAnswer(Wire):
-    """Changed files by path. Of one path also both sides, cut at 256 KiB (`cut`), and the unified diff."""
+    """Changed files by path. Of one path also both sides, cut at 256 KiB (`cut`), and the unified diff. `exact` is
+    false when a side is a run whose own end is not saved, as `exactNote` says."""
 
     from_snapshot: UUID
     to_snapshot: UUID
+    exact: bool | None = None
+    exact_note: str | None = None
     files: list[ChangedFileAnswer]
     next_cursor: str | None = None
     old: str | None = None

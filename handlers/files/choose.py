@@ -21,6 +21,11 @@ class ListedSession:
     updated_at: datetime
 
 
+@dataclass(frozen=True)
+class _RunEnd:
+    is_end: bool
+
+
 def snapshot_to_read(
     conn: Conn, actor: Actor, session_id: UUID, *, snapshot_id: UUID | None = None, run_id: UUID | None = None
 ) -> SnapshotRow:
@@ -35,6 +40,12 @@ def snapshot_to_read(
     if found is None:
         raise NotFound("The session has no such saved state of its files.", code="unknown_snapshot")
     return found
+
+
+def shows_run_end(conn: Conn, run_id: UUID, snapshot: SnapshotRow) -> bool:
+    """Tell whether the snapshot holds the run's own end. Without one, a run shows its last save before its end."""
+    found = fetch_one(conn, "holds_run_end", _RunEnd, run_id=run_id, snapshot_id=snapshot.id)
+    return found is not None and found.is_end
 
 
 def snapshot_of_side(conn: Conn, actor: Actor, session_id: UUID, side: UUID) -> SnapshotRow:

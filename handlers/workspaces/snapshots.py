@@ -1,7 +1,8 @@
-"""Show a session's snapshots and restores to users who may see the session."""
+"""Show a session's snapshots and restores to users who may see the session, and tell which end of a run is saved."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from handlers.access.permissions import Actor, session_for
@@ -39,3 +40,15 @@ def restores_of(
     return fetch_all(
         conn, "restores_of_session", RestoreRow, session_id=session_id, before_at=at, before_id=last_id, limit=limit
     )
+
+
+@dataclass(frozen=True)
+class _SavedEnd:
+    run_id: UUID
+
+
+def saved_end(conn: Conn, session_id: UUID) -> UUID | None:
+    """Return the last ended run whose end the newest snapshot holds. An executor cannot see commits, and keeps the end
+    of a run until it learns this."""
+    found = fetch_one(conn, "saved_end", _SavedEnd, session_id=session_id)
+    return None if found is None else found.run_id

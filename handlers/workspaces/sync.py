@@ -14,6 +14,7 @@ from uuid import UUID
 
 from handlers.event_log import append_of_worker, hold_session
 from handlers.workspaces.land_snapshot import as_end, land_snapshot
+from handlers.workspaces.snapshots import saved_end
 from handlers.workspaces.sync_events import log_secrets, log_synced
 from schema.errors import Unavailable
 from schema.rows import RunRow, SavingRow, SnapshotRow
@@ -36,8 +37,8 @@ class SyncLease:
 
 @dataclass(frozen=True, kw_only=True)
 class BegunSync:
-    """A sync whose scan may begin, with the state that must still hold at its commit. `unsaved_seconds`: how long
-    changes have waited since the last sync."""
+    """A sync whose scan may begin, with the state that must still hold at its commit. `saved_end` is the run whose end
+    `head` holds. `unsaved_seconds`: how long changes have waited since the last sync."""
 
     lease: SyncLease
     epoch: int
@@ -46,6 +47,7 @@ class BegunSync:
     at_rest: bool
     run_id: UUID | None
     head: SnapshotRow | None
+    saved_end: UUID | None
     traceparent: str | None
     manifest: Json
     unsaved_seconds: float
@@ -197,6 +199,7 @@ def begin_sync(
         at_rest=state.live_run_id is None,
         run_id=state.run_id,
         head=_head(conn, state),
+        saved_end=saved_end(conn, lease.session_id),
         traceparent=state.traceparent,
         manifest=state.manifest,
         unsaved_seconds=state.unsaved_seconds,

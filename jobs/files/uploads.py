@@ -7,6 +7,7 @@ from uuid import UUID
 import structlog
 
 from handlers.workers.rows import worker_of
+from handlers.workspaces.snapshots import saved_end
 from handlers.workspaces.uploads import upload_content, upload_placed, uploads_to_place
 from jobs.context import TaskContext
 from jobs.hosts import HostFailed
@@ -14,6 +15,7 @@ from jobs.runtime.executor_client import Endpoint, ExecutorError
 from jobs.runtime.trace import Trace
 from schema.job_requests import PlaceUploads
 from schema.job_results import UploadsPlaced
+from schema.live_files import SAVED_END_HEADER
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -45,7 +47,8 @@ def place_uploads(context: TaskContext, endpoint: Endpoint, trace: Trace, sessio
         if content is None:
             continue
         try:
-            context.executors.place_upload(endpoint, upload.path, content, trace)
+            headers = {**trace.headers("files.upload"), **_saved_end(context, session_id)}
+            context.executors.place_upload(endpoint, upload.path, content, headers)
         except ExecutorError as error:
             if not error.is_refusal:
                 raise
@@ -54,3 +57,8 @@ def place_uploads(context: TaskContext, endpoint: Endpoint, trace: Trace, sessio
         context.database.transact(upload_placed, session_id, upload.id, epoch=trace.epoch)
         placed.append(upload.path)
     return placed
+
+
+def _saved_end(context: TaskContext, session_id: UUID) -> dict[str, str]:
+    run_id = context.database.transact(saved_end, session_id)
+    return {} if run_id is None else {SAVED_END_HEADER: str(run_id)}

@@ -19,6 +19,7 @@ from handlers.runs.claim import Claimed, abandon, claim_run, hold_for_host, reco
 from handlers.runs.handover import UnseenRun, hand_over
 from handlers.runs.limits import start_missed_throttled
 from handlers.runs.settle import RetryPolicy, has_attempts_left
+from handlers.workspaces.snapshots import saved_end
 from handlers.workspaces.uploads import attachments_of
 from jobs.context import TaskContext, trace_of
 from jobs.files.uploads import place_uploads
@@ -151,6 +152,7 @@ def _start_request(context: TaskContext, claimed: Claimed) -> StartRun:
             for upload in context.database.transact(attachments_of, run.id)
         ],
         ignore=ignore_patterns(claimed.manifest),
+        saved_end=context.database.transact(saved_end, run.session_id),
         callback=callback_of(context, run.id, attempt=run.attempt),
         traceparent=run.traceparent,
     )

@@ -32,7 +32,7 @@ from schema.executor_api import (
 from schema.live_files import FilePut, PutFile
 from schema.retry_after import LONGEST_RETRY_AFTER, retry_after_seconds
 from schema.wire import Json, Wire
-from schema.workspace_api import Links, OperationState, PutBackWorkspace, RestoreWorkspace, SyncWorkspace
+from schema.workspace_api import Links, OperationState, PutBackWorkspace, RestoreWorkspace, SyncQuery, SyncWorkspace
 
 TOO_MANY_REQUESTS = 429
 HEALTH_SECONDS = 2.0
@@ -197,9 +197,9 @@ class ExecutorClient:
         call = _call(endpoint, "POST", "/workspace/validate", headers, body=request.to_json())
         return self._parsed(WorkspaceFound, self._call(call, self._rules), call)
 
-    def sync(self, endpoint: Endpoint, request: SyncWorkspace, trace: Trace) -> UUID:
+    def sync(self, endpoint: Endpoint, request: SyncWorkspace, query: SyncQuery, trace: Trace) -> UUID:
         """Begin a sync of the oldest kept end of a run, else of the present state. Return its operation id."""
-        path, headers = "/workspace/sync?takesEnds=true", trace.headers("workspace.sync")
+        path, headers = f"/workspace/sync?{httpx.QueryParams(query.to_json())}", trace.headers("workspace.sync")
         call = _call(endpoint, "POST", path, headers, body=request.to_json())
         return self._parsed(_Operation, self._call(call, self._rules), call).operation_id
 
@@ -226,8 +226,7 @@ class ExecutorClient:
 
     def read_files(self, endpoint: Endpoint, verb: LiveVerb, query: Wire, result: type[Parsed], trace: Trace) -> Parsed:
         """Read the live workspace, in one call: a caller who waits has the snapshot to fall back on."""
-        named = {name: str(value) for name, value in query.to_json().items()}
-        path = f"/files/{verb}?{httpx.QueryParams(named)}"
+        path = f"/files/{verb}?{httpx.QueryParams(query.to_json())}"
         call = _call(endpoint, "GET", path, trace.headers(f"files.{verb}"), timeout=FILES_SECONDS)
         return self._parsed(result, self._call(call, ONCE), call)
 
@@ -236,9 +235,9 @@ class ExecutorClient:
         call = _call(endpoint, "POST", "/files/put", headers, body=request.to_json(), timeout=PUT_SECONDS)
         return self._parsed(FilePut, self._call(call, ONCE), call)
 
-    def place_upload(self, endpoint: Endpoint, path: str, content: bytes, trace: Trace) -> None:
+    def place_upload(self, endpoint: Endpoint, path: str, content: bytes, headers: Mapping[str, str]) -> None:
         url = f"/files/uploads?{httpx.QueryParams({'path': path})}"
-        self._call(_call(endpoint, "PUT", url, trace.headers("files.upload"), content=content), self._rules)
+        self._call(_call(endpoint, "PUT", url, headers, content=content), self._rules)
 
     def _known(self, kind: type[Parsed], call: Call, rules: RetryRules) -> Parsed | None:
         try:

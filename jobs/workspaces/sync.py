@@ -45,7 +45,7 @@ from schema.object_keys import is_content_key, manifest_key
 from schema.rows import SnapshotRow
 from schema.runtime_manifest import ignore_patterns, read_runtime_manifest
 from schema.sql import Conn, fetch_one
-from schema.workspace_api import SyncReason, SyncReceipt, SyncWorkspace, Want
+from schema.workspace_api import SyncQuery, SyncReason, SyncReceipt, SyncWorkspace, Want
 
 AT_ONCE = 4
 LEASE_WAIT_SECONDS = 120.0
@@ -252,8 +252,11 @@ def _upload_and_commit(context: TaskContext, begun: BegunSync) -> Committed:
 
 def _verified(context: TaskContext, store: ObjectStorage, begun: BegunSync, *, count_on_head: bool) -> SyncReceipt:
     """Have the executor upload, and verify its receipt. Raise Unproven when the store lacks an object of it."""
-    begun = begun if count_on_head else replace(begun, head=None)
-    requester = _SyncRequester(context, begun)
+    query = SyncQuery(takes_ends=True, saved_end=begun.saved_end)
+    if not count_on_head:
+        query = SyncQuery(takes_ends=True, head_lost=begun.head is not None)
+        begun = replace(begun, head=None)
+    requester = _SyncRequester(context, begun, query)
     state = await_operation(context, store, requester.asked(_endpoint(context, begun)))
     if state.sync is None:
         raise OperationFailed("The executor reported a sync without its receipt.")
@@ -262,14 +265,12 @@ def _verified(context: TaskContext, store: ObjectStorage, begun: BegunSync, *, c
 
 
 class _SyncRequester:
-    """Requests one sync from the executor, each time under a new snapshot id.
+    """Requests one sync, each time under a new snapshot id: incomplete uploads of earlier tries become garbage."""
 
-    Incomplete uploads of earlier tries become garbage under their own ids.
-    """
-
-    def __init__(self, context: TaskContext, begun: BegunSync) -> None:
+    def __init__(self, context: TaskContext, begun: BegunSync, query: SyncQuery) -> None:
         self._context = context
         self._begun = begun
+        self._query = query
         self.snapshot_ids: list[UUID] = []
 
     def asked(self, endpoint: Endpoint) -> OperationRequest:
@@ -278,7 +279,7 @@ class _SyncRequester:
         return OperationRequest(
             endpoint=endpoint,
             trace=trace,
-            start=lambda: self._context.executors.sync(endpoint, self._wanted(), trace),
+            start=lambda: self._context.executors.sync(endpoint, self._wanted(), self._query, trace),
             may_have=self._may_have,
             is_held=lambda: self._context.sync_leases.is_held(begun.lease),
         )

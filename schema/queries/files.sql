@@ -34,6 +34,14 @@ ORDER BY
     snapshots.number DESC
 LIMIT 1;
 
+-- name: holds_run_end
+-- Whether the snapshot holds what the run left at its end.
+SELECT head.at_rest AND runs.finished_at IS NOT NULL AND head.seq >= span.last_seq AS is_end
+FROM snapshots AS head
+JOIN runs ON runs.id = %(run_id)s AND runs.session_id = head.session_id
+JOIN run_spans AS span ON span.run_id = runs.id
+WHERE head.id = %(snapshot_id)s;
+
 -- name: session_folders
 -- A user's sessions in the order of their ids, after one of them.
 SELECT id, title, updated_at

@@ -172,6 +172,16 @@ WHERE session_id = %(session_id)s;
 -- name: end_of_run
 SELECT span.last_seq AS seq FROM run_spans AS span WHERE span.session_id = %(session_id)s AND span.run_id = %(run_id)s;
 
+-- name: saved_end
+-- The last ended run whose end the newest snapshot holds.
+SELECT runs.id AS run_id
+FROM session_workers AS worker
+JOIN snapshots AS head ON head.id = worker.head_snapshot AND head.at_rest
+JOIN runs ON runs.session_id = worker.session_id AND NOT runs.bound AND runs.attempt > 0 AND runs.finished_at IS NOT NULL
+WHERE worker.session_id = %(session_id)s AND runs.last_seq <= head.seq
+ORDER BY runs.last_seq DESC
+LIMIT 1;
+
 -- name: confirm_snapshot
 -- A later scan found exactly this state again. Only one without a live agent (`at_rest`) proves it as of `seq`.
 UPDATE snapshots

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -201,3 +203,32 @@ def containers(client: Any, deployed: str, session_id: str) -> dict[str, str]:
     found = client.containers.list(all=True, filters={"label": f"runyard.session={session_id}"})
     assert all(one.labels["runyard.deployment"] == deployed for one in found)
     return {one.name: one.status for one in found}
+
+
+def files(talk: Talk, verb: str, session_id: str, **query: str) -> Any:
+    answered = talk.http.get(f"/api/files/{verb}", params={"sessionId": session_id, **query}, timeout=90)
+    assert answered.status_code == 200, answered.text
+    return answered
+
+
+def test_files_are_read_from_a_container_and_after_it_is_gone(inside: Talk) -> None:
+    first = inside.say("write hello.txt: one", provider="demo", options=AUTO)
+    session_id, first_run = first[0]["sessionId"], first[0]["runId"]
+    assert files(inside, "tree", session_id).json()["state"] == "live"
+    assert files(inside, "content", session_id, path="hello.txt").json()["text"] == "one\n"
+    kept = inside.http.post(f"/api/sessions/{session_id}/uploads", params={"name": "sent.txt"}, content=b"sent")
+    assert (kept.status_code, kept.json()["placed"]) == (201, True), kept.text
+    second = inside.say("write hello.txt: two", provider="demo", sessionId=session_id, options=AUTO)
+    put_to_rest(inside, session_id)
+    remove(inside, session_id)
+
+    assert files(inside, "tree", session_id).json()["state"] == "saved"
+    assert files(inside, "download", session_id, path=kept.json()["path"]).content == b"sent"
+    assert [found["path"] for found in files(inside, "search", session_id, q="hello").json()["items"]] == ["hello.txt"]
+    with zipfile.ZipFile(io.BytesIO(files(inside, "zip", session_id).content)) as archive:
+        assert archive.read("workspace/hello.txt") == b"two\n"
+    runs = {"from": first_run, "to": second[0]["runId"]}
+    assert "hello.txt" in [change["path"] for change in files(inside, "diff", session_id, **runs).json()["files"]]
+    back = {"sessionId": session_id, "runId": first_run, "path": "hello.txt"}
+    inside.http.post("/api/files/restore", json=back, timeout=90).raise_for_status()
+    assert "one" in texts(inside.say("read hello.txt", provider="demo", sessionId=session_id, options=AUTO))

@@ -18,7 +18,9 @@ from tests.integration.executor.snapshotter.session_disk import ALL
 Answer = dict[str, Any]
 
 
-def ask_to_sync(worker: Worker, *, takes_ends: bool = False, **changes: object) -> Answer:
+def ask_to_sync(
+    worker: Worker, *, takes_ends: bool = False, query: dict[str, str] | None = None, **changes: object
+) -> Answer:
     """The operation as it began. With `takes_ends`, the oldest kept end of a run comes before the present state."""
     body = {
         "sessionId": str(worker.session_id),
@@ -28,7 +30,8 @@ def ask_to_sync(worker: Worker, *, takes_ends: bool = False, **changes: object) 
         "atRest": True,
         **changes,
     }
-    answer = worker.client.post("/workspace/sync", json=body, params={"takesEnds": "true"} if takes_ends else {})
+    params = {**({"takesEnds": "true"} if takes_ends else {}), **(query or {})}
+    answer = worker.client.post("/workspace/sync", json=body, params=params)
     return {"status": answer.status_code, **answer.json()}
 
 
@@ -62,9 +65,16 @@ def see_through(
             assert given.status_code == 200, given.text
 
 
-def saved(worker: Worker, objects: Objects, *, takes_ends: bool = False, **changes: object) -> Answer:
+def saved(
+    worker: Worker,
+    objects: Objects,
+    *,
+    takes_ends: bool = False,
+    query: dict[str, str] | None = None,
+    **changes: object,
+) -> Answer:
     """The receipt of a save."""
-    state = see_through(worker, objects, ask_to_sync(worker, takes_ends=takes_ends, **changes))
+    state = see_through(worker, objects, ask_to_sync(worker, takes_ends=takes_ends, query=query, **changes))
     assert state["state"] == "succeeded", state
     return dict(state["sync"])
 

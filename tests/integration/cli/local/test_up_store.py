@@ -47,7 +47,12 @@ def test_no_environment_holds_the_key_and_the_doctor_finds_all_well(tmp_path: Pa
     try:
         stack.wait_until_ready()
         secret = stack.data_dir.store_key.read_text().split()[1]
-        knowing = {name for name in ("api", "worker", "store", "postgres") if secret in environment_of(stack, name)}
+        reading_secret = stack.data_dir.store_reading_key.read_text().split()[1]
+        knowing = {
+            name
+            for name in ("api", "worker", "store", "postgres")
+            if secret in environment_of(stack, name) or reading_secret in environment_of(stack, name)
+        }
         executors = [each for each in stack.left() if "executor" in each.cmdline() and secret in told(each)]
         done = subprocess.run(
             [sys.executable, "-m", "cli", "doctor"], env=stack.environ, capture_output=True, text=True, check=False
@@ -57,6 +62,7 @@ def test_no_environment_holds_the_key_and_the_doctor_finds_all_well(tmp_path: Pa
     assert (knowing, executors) == (set(), [])
     assert done.returncode == 0, done.stdout + done.stderr
     assert "WRONG" not in done.stdout
+    assert "the API's key reads, and the store refuses its writes and deletions" in done.stdout
     assert stack.left() == []
 
 
@@ -106,6 +112,16 @@ def test_the_api_reads_with_the_key_for_reading_alone_where_there_is_one(data_di
     assert reading_environment(data_dir, named) == named
     reading = {"S3_READ_ACCESS_KEY_ID": "reads", "S3_READ_SECRET_ACCESS_KEY": "other"}
     assert reading_environment(data_dir, named | reading) == {"S3_BUCKET": "b"} | reading
+
+
+def test_the_api_of_a_trial_store_does_not_know_the_key_that_writes(data_dir: DataDir) -> None:
+    choose_port(data_dir)
+    data_dir.store_key.write_text("writes\nsecret\n")
+    data_dir.store_reading_key.write_text("reads\nother\n")
+    of_api, of_job_worker = (settings(data_dir, {}) for settings in (reading_environment, store_environment))
+    assert of_job_worker["S3_ACCESS_KEY_ID"] == "writes"
+    assert of_api["S3_READ_ACCESS_KEY_ID"] == "reads"
+    assert {"writes", "secret"} & set(of_api.values()) == set()
 
 
 def test_a_key_for_reading_that_a_file_holds_is_one_too(data_dir: DataDir) -> None:

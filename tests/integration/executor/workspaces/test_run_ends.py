@@ -11,6 +11,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from schema.live_files import SAVED_END_HEADER
 from schema.object_keys import manifest_key
 from schema.snapshot_manifest import File, Manifest, read_snapshot_manifest
 from tests.integration.executor.conftest import Worker, wait_until
@@ -25,9 +26,9 @@ def objects() -> Iterator[Objects]:
     objects.close()
 
 
-def finished_run(worker: Worker, **files: str) -> UUID:
-    """A run that leaves these files in the workspace."""
-    run_id = worker.run([["wait", "go"]])
+def finished_run(worker: Worker, *, saved_end: UUID | None = None, **files: str) -> UUID:
+    """A run that leaves these files in the workspace. `saved_end` is the run whose end the newest snapshot holds."""
+    run_id = worker.run([["wait", "go"]], **_told(saved_end))
     for name, content in files.items():
         (worker.workspace / name).write_text(content)
     worker.let_go_on("go")
@@ -36,16 +37,25 @@ def finished_run(worker: Worker, **files: str) -> UUID:
     return run_id
 
 
-def live_run(worker: Worker, **files: str) -> UUID:
+def live_run(worker: Worker, *, saved_end: UUID | None = None, **files: str) -> UUID:
     """A run that has written these files, and goes on."""
-    run_id = worker.run([["until_stopped"]])
+    run_id = worker.run([["until_stopped"]], **_told(saved_end))
     for name, content in files.items():
         (worker.workspace / name).write_text(content)
     return run_id
 
 
-def placed(worker: Worker, name: str) -> httpx.Response:
-    return worker.client.put("/files/uploads", params={"path": f"uploads/00000000/{name}"}, content=b"a user's")
+def _told(saved_end: UUID | None) -> dict[str, object]:
+    return {} if saved_end is None else {"savedEnd": str(saved_end)}
+
+
+def placed(worker: Worker, name: str, *, saved_end: UUID | None = None) -> httpx.Response:
+    return worker.client.put(
+        "/files/uploads",
+        params={"path": f"uploads/00000000/{name}"},
+        content=b"a user's",
+        headers={} if saved_end is None else {SAVED_END_HEADER: str(saved_end)},
+    )
 
 
 @pytest.fixture
@@ -62,9 +72,9 @@ def first_placed(worker: Worker) -> Iterator[Callable[[], Future[httpx.Response]
         yield place
 
 
-def next_save(worker: Worker, objects: Objects, head: Answer | None, **changes: object) -> Answer:
+def next_save(worker: Worker, objects: Objects, head: Answer | None, *, query: dict[str, str] | None = None) -> Answer:
     known = {} if head is None else {"head": head["snapshotId"], "headDigest": head["manifestDigest"]}
-    return saved(worker, objects, takes_ends=True, atRest=False, **known, **changes)
+    return saved(worker, objects, takes_ends=True, query=query, atRest=False, **known)
 
 
 def manifest_of(worker: Worker, objects: Objects, receipt: Answer) -> Manifest:
@@ -107,9 +117,9 @@ def test_each_of_three_runs_in_a_row_has_its_own_end(
 
 
 def test_a_run_that_changed_nothing_has_an_end_too(worker: Worker, objects: Objects) -> None:
-    finished_run(worker, text="1")
+    first = finished_run(worker, text="1")
     head = saved(worker, objects, takes_ends=True)
-    second = finished_run(worker)
+    second = finished_run(worker, saved_end=first)
     live_run(worker, text="changed")
     end = next_save(worker, objects, head)
     assert (end["runId"], end.get("unchanged"), end["changed"]) == (str(second), False, 0)
@@ -118,9 +128,47 @@ def test_a_run_that_changed_nothing_has_an_end_too(worker: Worker, objects: Obje
 
 
 def test_a_run_that_is_saved_before_the_next_is_not_kept(worker: Worker, objects: Objects) -> None:
-    finished_run(worker, text="1")
+    first = finished_run(worker, text="1")
+    head = saved(worker, objects, takes_ends=True)
+    live_run(worker, saved_end=first, text="22")
+    assert not (worker.folder / "state" / "run-ends").exists()
+    assert "runId" not in next_save(worker, objects, head)
+
+
+def test_a_save_that_nobody_committed_does_not_count(worker: Worker, objects: Objects) -> None:
+    first = finished_run(worker, text="1")
+    lost = saved(worker, objects, takes_ends=True)  # its job worker dies before the commit
+    live_run(worker, text="22")
+    end = next_save(worker, objects, None)
+    assert (end["runId"], sizes(worker, objects, end)) == (str(first), {"text": 1})
+    assert end["snapshotId"] != lost["snapshotId"]
+    present = next_save(worker, objects, end)
+    assert ("runId" in present, sizes(worker, objects, present)) == (False, {"text": 2})
+
+
+def test_a_later_save_that_nobody_committed_does_not_count(worker: Worker, objects: Objects) -> None:
+    first = finished_run(worker, text="1", kept="the same")
+    head = saved(worker, objects, takes_ends=True)
+    second = finished_run(worker, saved_end=first, text="22")
+    saved(worker, objects, takes_ends=True, head=head["snapshotId"], headDigest=head["manifestDigest"])
+    assert placed(worker, "a.txt", saved_end=first).status_code == 200
+    end = next_save(worker, objects, head)
+    assert (end["runId"], sizes(worker, objects, end)) == (str(second), {"text": 2, "kept": 8})
+
+
+def test_an_end_that_was_kept_before_its_commit_was_known_is_sent_by_no_save(worker: Worker, objects: Objects) -> None:
+    first = finished_run(worker, text="1")
     head = saved(worker, objects, takes_ends=True)
     live_run(worker, text="22")
+    present = next_save(worker, objects, head, query={"savedEnd": str(first)})
+    assert ("runId" in present, sizes(worker, objects, present)) == (False, {"text": 2})
+    assert os.listdir(worker.folder / "state" / "run-ends") == []
+
+
+def test_a_saved_end_is_not_kept_for_an_upload(worker: Worker, objects: Objects) -> None:
+    first = finished_run(worker, text="1")
+    head = saved(worker, objects, takes_ends=True)
+    assert placed(worker, "a.txt", saved_end=first).status_code == 200
     assert "runId" not in next_save(worker, objects, head)
 
 
@@ -289,12 +337,13 @@ def test_what_was_kept_and_is_damaged_is_given_up_and_saves_go_on(
 
 
 def test_no_end_is_sent_on_top_of_objects_that_the_store_lost(worker: Worker, objects: Objects) -> None:
-    finished_run(worker, text="1")
+    first = finished_run(worker, text="1")
     head = saved(worker, objects, takes_ends=True)
-    finished_run(worker, text="22")
+    finished_run(worker, saved_end=first, text="22")
     live_run(worker, text="333")
     objects.stored.clear()
-    refused = see_through(worker, objects, ask_to_sync(worker, takes_ends=True, atRest=False))  # as if head were lost
+    lost = {"headLost": "true"}
+    refused = see_through(worker, objects, ask_to_sync(worker, takes_ends=True, query=lost, atRest=False))
     assert (refused["state"], refused["code"]) == ("failed", "end_incomplete")
     assert sizes(worker, objects, next_save(worker, objects, None)) == {"text": 3}
     assert head["snapshotId"] not in str(objects.stored)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID, uuid4
 
 import httpx
@@ -16,7 +16,7 @@ import zstandard
 from schema.object_keys import manifest_key, pack_key
 from schema.snapshot_manifest import VERSION, File, Manifest, Roots, Stored, manifest_digest, write_manifest
 from schema.wire import Json
-from schema.workspace_api import SyncWorkspace
+from schema.workspace_api import SyncQuery, SyncWorkspace
 from tests.integration.jobs.stand_in import Reply, Seen
 
 Files = dict[str, bytes]
@@ -70,7 +70,8 @@ class Saver:
             return None
         match seen.method, path[1:]:
             case "POST", ["sync"]:
-                return self._begin(SyncWorkspace.model_validate(seen.body), takes_ends="takesEnds=true" in parts.query)
+                query = SyncQuery.model_validate(dict(parse_qsl(parts.query)))
+                return self._begin(SyncWorkspace.model_validate(seen.body), query)
             case "GET", ["operations", id_]:
                 return self._state(UUID(id_))
             case "POST", ["operations", id_, "links"]:
@@ -86,11 +87,12 @@ class Saver:
         """As an executor does when another run begins before a save."""
         self.ends.append((run_id, dict(self.files)))
 
-    def _begin(self, asked: SyncWorkspace, *, takes_ends: bool) -> Reply:
+    def _begin(self, asked: SyncWorkspace, query: SyncQuery) -> Reply:
         with self.lock:
-            if asked.head is not None and self.ends and self.sent.get(asked.head) == self.ends[0][0]:
+            committed = {query.saved_end, self.sent.get(asked.head) if asked.head else None} - {None}
+            if self.ends and self.ends[0][0] in committed:
                 del self.ends[0]
-            run_id, files = self.ends[0] if takes_ends and self.ends else (None, dict(self.files))
+            run_id, files = self.ends[0] if query.takes_ends and self.ends else (None, dict(self.files))
             self.asked.append(asked)
             operation = make_operation(asked, files, self.saved)
             if run_id is not None:
