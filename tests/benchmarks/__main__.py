@@ -11,6 +11,7 @@ from tests.benchmarks.answering import answering
 from tests.benchmarks.browser.portal import portal
 from tests.benchmarks.callbacks import callbacks
 from tests.benchmarks.delivery import delivery, transcript
+from tests.benchmarks.files.pages import files
 from tests.benchmarks.first_events import first_events
 from tests.benchmarks.ingest import ingest
 from tests.benchmarks.job_queue import dispatching, reclaiming
@@ -26,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
     "callbacks": callbacks,
     "delivery": delivery,
     "transcript": transcript,
+    "files": files,
     "sockets": sockets,
     "reconnecting": reconnecting,
     "fan_out": fan_out,

@@ -47,6 +47,9 @@ READING = """
   body or half a chunk to the same port, against none. "At the executor port": both come in at `RUNYARD_WORKER_BIND`.
 - **G18** The first page (60 items) of a session's transcript over HTTP, the median of 20 reads. A session with 100,000
   folded events against one with 1,000; ten events make an item.
+- **G21** A page of 50 items over HTTP, of one folder of 100,000 small files in a snapshot that the API process has not
+  read yet. The memory is what its first such page adds to the process, which keeps the manifest. Later pages are the
+  second ones, the median of 20 reads, against those of a folder of 100 files.
 - **neighbours** 300 commands one after the other in a Docker worker, from the output of each to a reader of the
   session. With another worker whose agent burns all that its limits allow (half a processor, 512 MiB, 256 processes),
   and without. Both workers together get one of two processors: the control plane needs the other.

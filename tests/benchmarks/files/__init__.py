@@ -1,0 +1,1 @@
+"""Measurements of reading a session's saved files."""
