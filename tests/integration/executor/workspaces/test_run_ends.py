@@ -135,43 +135,6 @@ def test_a_run_that_is_saved_before_the_next_is_not_kept(worker: Worker, objects
     assert "runId" not in next_save(worker, objects, head)
 
 
-def test_a_save_that_nobody_committed_does_not_count(worker: Worker, objects: Objects) -> None:
-    first = finished_run(worker, text="1")
-    lost = saved(worker, objects, takes_ends=True)  # its job worker dies before the commit
-    live_run(worker, text="22")
-    end = next_save(worker, objects, None)
-    assert (end["runId"], sizes(worker, objects, end)) == (str(first), {"text": 1})
-    assert end["snapshotId"] != lost["snapshotId"]
-    present = next_save(worker, objects, end)
-    assert ("runId" in present, sizes(worker, objects, present)) == (False, {"text": 2})
-
-
-def test_a_later_save_that_nobody_committed_does_not_count(worker: Worker, objects: Objects) -> None:
-    first = finished_run(worker, text="1", kept="the same")
-    head = saved(worker, objects, takes_ends=True)
-    second = finished_run(worker, saved_end=first, text="22")
-    saved(worker, objects, takes_ends=True, head=head["snapshotId"], headDigest=head["manifestDigest"])
-    assert placed(worker, "a.txt", saved_end=first).status_code == 200
-    end = next_save(worker, objects, head)
-    assert (end["runId"], sizes(worker, objects, end)) == (str(second), {"text": 2, "kept": 8})
-
-
-def test_an_end_that_was_kept_before_its_commit_was_known_is_sent_by_no_save(worker: Worker, objects: Objects) -> None:
-    first = finished_run(worker, text="1")
-    head = saved(worker, objects, takes_ends=True)
-    live_run(worker, text="22")
-    present = next_save(worker, objects, head, query={"savedEnd": str(first)})
-    assert ("runId" in present, sizes(worker, objects, present)) == (False, {"text": 2})
-    assert os.listdir(worker.folder / "state" / "run-ends") == []
-
-
-def test_a_saved_end_is_not_kept_for_an_upload(worker: Worker, objects: Objects) -> None:
-    first = finished_run(worker, text="1")
-    head = saved(worker, objects, takes_ends=True)
-    assert placed(worker, "a.txt", saved_end=first).status_code == 200
-    assert "runId" not in next_save(worker, objects, head)
-
-
 def test_another_attempt_of_the_same_run_keeps_nothing(worker: Worker, objects: Objects) -> None:
     run_id = finished_run(worker, text="1")
     again = worker.client.post("/runs", json=worker.run_body(run_id, [["until_stopped"]], attempt=2, claim=2))
