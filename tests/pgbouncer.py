@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import subprocess
@@ -34,9 +35,14 @@ default_pool_size = {size}
 """
 
 
+def pgbouncer() -> str | None:
+    """The program's path, also where the folder of administrators' programs is not in PATH; None without it."""
+    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
 def program() -> str:
     """Its path; skips the test if the machine has none."""
-    found = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
+    found = pgbouncer()
     if found is None:
         pytest.skip("PgBouncer is not installed: apt-get install pgbouncer")
     return found

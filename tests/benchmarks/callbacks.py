@@ -9,6 +9,7 @@ from tests.benchmarks.figures import in_turns
 from tests.benchmarks.ground import Gunicorn, fresh_database, make_sources, running_server, serving, serving_plainly
 from tests.benchmarks.load import Served, call, http_request
 from tests.benchmarks.report import Line, Wanted, rated
+from tests.pgbouncer import pgbouncer, running_pgbouncer
 
 CONNECTIONS, SECONDS, EVENTS = 16, 4.0, 10
 MOST_REQUESTS = 600
@@ -29,6 +30,20 @@ def callbacks() -> Iterator[Line]:
         yield rated("G4", "the same, against our statement ungrouped", rounds, unit="ms", wanted=None)
         rounds = in_turns(lambda: _served(dsn, ours, connections=1).p50, lambda: _served(dsn, ours).p50)
         yield rated("G4", "p50 of one that is alone, against 16", rounds, unit="ms", wanted=None)
+        yield from through_pooler(dsn, ours)
+
+
+def through_pooler(dsn: str, direct: Gunicorn) -> Iterator[Line]:
+    """The same callbacks through PgBouncer in transaction mode; nothing where it is not installed."""
+    if pgbouncer() is None:
+        return
+    settings = {"DATABASE_POOLER": "transaction", "DATABASE_DIRECT_URL": dsn}
+    with (
+        running_pgbouncer(dsn, size=CONNECTIONS) as pooled,
+        serving("functions.wsgi:app", pooled, settings=settings) as behind,
+    ):
+        rounds = in_turns(lambda: _served(dsn, behind).per_second, lambda: _served(dsn, direct).per_second)
+    yield rated("G3", "callbacks of 10 through PgBouncer, against direct", rounds, unit="a second", wanted=None)
 
 
 def _served(dsn: str, server: Gunicorn, *, connections: int = CONNECTIONS) -> Served:
