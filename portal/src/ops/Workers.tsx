@@ -13,6 +13,7 @@ import { WhyDialog } from "../session/Why";
 import { dateTime } from "../words/numbers";
 import { sentenceOf } from "../words/server";
 import { OfSession } from "./OfSession";
+import styles from "./Ops.module.css";
 
 const VERBS = [
   { id: "activate", path: "activate" },
@@ -44,10 +45,10 @@ export function Workers() {
         onRetry={() => void workers.refetch()}
         columns={[
           { id: "session", label: t("ops.session"), cell: (row) => <OfSession row={row} /> },
-          { id: "user", label: t("ops.user"), cell: (row) => row.userName ?? "–" },
-          { id: "status", label: t("ops.status"), cell: (row) => <><Dot status={row.status} /> {t(`worker.${row.status}`, row.status)}</> },
+          { id: "user", label: t("ops.user"), cell: (row) => <span className={styles.still}>{row.userName ?? "–"}</span> },
+          { id: "status", label: t("ops.status"), cell: (row) => <span className={styles.still}><Dot status={row.status} /> {t(`worker.${row.status}`, row.status)}</span> },
           { id: "since", label: t("ops.since"), isNumber: true, cell: (row) => <Ago at={row.statusSince} /> },
-          { id: "host", label: t("ops.host"), cell: (row) => row.host },
+          { id: "host", label: t("ops.host"), cell: (row) => <span className={styles.still}>{row.host}</span> },
           { id: "saved", label: t("ops.saved"), cell: (row) => <SyncCell worker={row} /> },
           { id: "next", label: t("ops.next"), isNumber: true, cell: (row) => (row.nextDeadline ? dateTime(row.nextDeadline) : "–") },
           {
