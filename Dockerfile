@@ -1,5 +1,6 @@
 # The control plane: API, job worker, migrations and administration. docker-compose.yml names each service's command.
-# Targets: `control-plane` (the default), and `process-workers`, whose job worker starts executors as its own processes.
+# Targets: `control-plane` (the default), and `job-worker`, which has the executor's code too: the job worker asks it what
+# agents there are, and starts it as its own processes where WORKER_HOST is process.
 ARG BASE_IMAGE=python:3.11-slim
 
 # The portal, built by the Node.js that the executor's requirements bring as a Python package.
@@ -34,7 +35,7 @@ USER runyard
 EXPOSE 8080
 CMD ["gunicorn", "-c", "functions/gunicorn.conf.py", "--bind", "0.0.0.0:8080", "functions.wsgi:app"]
 
-FROM control-plane AS process-workers
+FROM control-plane AS job-worker
 USER root
 COPY requirements-executor.txt ./
 RUN python -m pip install --no-cache-dir --require-hashes -r requirements-executor.txt

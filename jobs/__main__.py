@@ -45,6 +45,7 @@ def _run(settings: JobSettings) -> int:
         return doctor(settings, sys.argv[2:])
     is_check = sys.argv[1:2] == ["check-key"]
     configure_logs("worker", level="ERROR" if is_check else settings.log_level)
+    from jobs.hosts.compose import end_with_project
     from jobs.job_worker import check_key, work
 
     accept_loss = "--accept-loss" in sys.argv[1:]
@@ -52,6 +53,7 @@ def _run(settings: JobSettings) -> int:
         check_key(settings, accept_loss=accept_loss)
     else:
         work(settings, accept_loss=accept_loss)
+        end_with_project(settings.worker_host)
     return 0
 
 

@@ -24,6 +24,7 @@ from jobs.app import app
 from jobs.context import TaskContext
 from jobs.files.audit_retention import delete_old_audit
 from jobs.hosts import Host
+from jobs.hosts.compose import end_with_project
 from jobs.hosts.docker import DockerHost, DockerHostSettings
 from jobs.hosts.docker_client import DockerClient
 from jobs.hosts.environment import container_inputs, executor_environment
@@ -267,13 +268,14 @@ def _end(context: TaskContext, stop_requested: asyncio.Event) -> None:
     """Request the stop. Kill a job that outlasts the grace: its run's claim expires, and another job continues."""
     stop_requested.set()
     context.closing.set()
-    force = threading.Timer(FORCE_SECONDS, _cut_off)
+    force = threading.Timer(FORCE_SECONDS, _cut_off, [context.settings])
     force.daemon = True
     force.start()
 
 
-def _cut_off() -> None:
+def _cut_off(settings: JobSettings) -> None:
     _log.error("worker.killed", seconds=FORCE_SECONDS)
+    end_with_project(settings.worker_host)
     os._exit(1)
 
 

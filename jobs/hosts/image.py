@@ -105,9 +105,9 @@ def python_of(client: docker.DockerClient, base: str) -> Python:
     return Python(f"{major}.{minor}", machine)
 
 
-def fetch_wheels(python: Python, cache: Path) -> Path:
+def fetch_wheels(python: Python, cache: Path, *, requirements: str = REQUIREMENTS) -> Path:
     """A folder with a wheel of each requirement, fetched by pip as it is set up here; kept for the next build."""
-    key = hashlib.sha256((CODE / REQUIREMENTS).read_bytes() + f"{python}".encode()).hexdigest()[:16]
+    key = hashlib.sha256((CODE / requirements).read_bytes() + f"{python}".encode()).hexdigest()[:16]
     folder = cache / f"wheels-{key}"
     if folder.is_dir():
         return folder
@@ -117,10 +117,10 @@ def fetch_wheels(python: Python, cache: Path) -> Path:
         command = [
             *(sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--dest", new),
             *("--only-binary", ":all:", "--implementation", "cp", "--python-version", python.version, *platforms),
-            *("--require-hashes", "--requirement", str(CODE / REQUIREMENTS)),
+            *("--require-hashes", "--requirement", str(CODE / requirements)),
         ]
         if subprocess.run(command, check=False).returncode != 0:
-            raise ImageFailed("pip could not fetch the executor's packages.")
+            raise ImageFailed(f"pip could not fetch the packages of {requirements}.")
         os.rename(new, folder)
         os.mkdir(new)  # for the context manager to remove
     folder.chmod(0o755)

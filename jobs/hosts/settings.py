@@ -48,6 +48,12 @@ class DockerSettings(BaseSettings):
         description="Label and name prefix of all containers, volumes and networks of this deployment. Give each "
         "deployment on one container engine its own.",
     )
+    worker_compose_project: str = Field(
+        default="",
+        description="Compose project of the job worker. When it is told to end and the project's service `api` does "
+        "not run, it stops all session workers.",
+        json_schema_extra={"default": "none; Compose ends none"},
+    )
     worker_publish_address: Annotated[str, AfterValidator(_loopback_or_private)] = Field(
         default="127.0.0.1",
         description="Address of this machine on which the ports of session workers are published: loopback or a "

@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
+from jobs.hosts.compose import API
 from jobs.hosts.deployment import NETWORK_OPTIONS
+from schema.sealed_environment import CONTROL_PLANE_SECRETS
 from tests.structure.repository import PACKAGES, ROOT
 from tests.structure.settings import direct_reads, fields
 
 SECRETS = re.compile(r"PASSWORD|SECRET|TOKEN|KEY")
+SUCCEEDED = "service_completed_successfully"
 FROM_OUTSIDE = re.compile(r"\$\{(env:)?\w+")
 
 
@@ -51,7 +54,7 @@ def test_functions_are_given_only_settings_that_exist(serverless: dict[str, Any]
 
 def test_services_are_given_only_settings_that_exist(compose: dict[str, Any]) -> None:
     given = {name for service in own_services(compose).values() for name in service["environment"]}
-    assert given <= set(fields()) | direct_reads()
+    assert given <= set(fields()) | direct_reads() | {f"{name}_FILE" for name in CONTROL_PLANE_SECRETS}
 
 
 def test_every_service_takes_further_settings_and_only_the_worker_what_agents_sign_in_with(
@@ -65,7 +68,19 @@ def test_secrets_come_from_outside(compose: dict[str, Any], serverless: dict[str
     environments = [service.get("environment", {}) for service in compose["services"].values()]
     for environment in [*environments, serverless["provider"]["environment"]]:
         for name, value in environment.items():
-            assert not SECRETS.search(name) or FROM_OUTSIDE.match(str(value)), name
+            if SECRETS.search(name) and not name.endswith("_FILE"):
+                assert FROM_OUTSIDE.match(str(value)), name
+
+
+def test_services_are_given_files_that_hold_their_secrets(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        given = {value for value in service["environment"].values() if str(value).startswith("/run/secrets/")}
+        secrets = [secret if isinstance(secret, str) else secret["source"] for secret in service.get("secrets", [])]
+        held = {f"/run/secrets/{secret}" for secret in secrets}
+        held |= {config["target"] for config in service.get("configs", [])}
+        assert given == held, name
+        assert set(secrets) <= set(compose["secrets"]), name
+        assert {config["source"] for config in service.get("configs", [])} <= set(compose["configs"]), name
 
 
 def test_images_of_others_are_pinned_by_digest(compose: dict[str, Any]) -> None:
@@ -74,17 +89,20 @@ def test_images_of_others_are_pinned_by_digest(compose: dict[str, Any]) -> None:
     assert [name for name, image in named.items() if not re.search(r":[\w.-]+@sha256:[0-9a-f]{64}\}$", image)] == []
 
 
-def test_ports_are_published_on_loopback_only(compose: dict[str, Any]) -> None:
-    ports = [port for service in compose["services"].values() for port in service.get("ports", [])]
-    assert ports
-    assert all(port.startswith("127.0.0.1:") for port in ports)
+def test_ports_are_published_on_loopback_and_two_at_the_workers_gateway(compose: dict[str, Any]) -> None:
+    published = [port for service in compose["services"].values() for port in service.get("ports", [])]
+    beyond = [port.rpartition(":")[2] for port in published if not port.startswith("127.0.0.1:")]
+    assert len(published) > len(beyond)
+    assert sorted(beyond) == ["8081", "9000"]
+    assert compose["services"]["api"]["environment"]["RUNYARD_WORKER_BIND"].endswith(":8081")
 
 
 def test_nothing_starts_before_the_migrations_are_applied(compose: dict[str, Any]) -> None:
     for name, service in own_services(compose).items():
         waits_for = {other: how["condition"] for other, how in service["depends_on"].items()}
-        expected = "service_healthy" if name == "migrate" else "service_completed_successfully"
-        assert waits_for == {"postgres" if name == "migrate" else "migrate": expected}
+        before, how = ("postgres", "service_healthy") if name == "migrate" else ("migrate", SUCCEEDED)
+        assert waits_for.pop(before) == how
+        assert waits_for == ({"worker": "service_started"} if name == "api" else {})
 
 
 def test_services_run_modules_that_exist(compose: dict[str, Any]) -> None:
@@ -94,17 +112,16 @@ def test_services_run_modules_that_exist(compose: dict[str, Any]) -> None:
         assert importlib.util.find_spec(module) is not None, module
 
 
-def test_executors_call_back_to_the_service_that_listens(compose: dict[str, Any]) -> None:
-    host, _, port = (
-        compose["services"]["worker"]["environment"]["RUNYARD_CALLBACK_URL"].removeprefix("http://").partition(":")
-    )
-    assert compose["services"][host]["ports"][0].endswith(f":{port}")
+def test_executors_call_back_to_the_port_that_is_published_for_them(compose: dict[str, Any]) -> None:
+    url = compose["services"]["worker"]["environment"]["RUNYARD_CALLBACK_URL"].removeprefix("http://")
+    assert f"{url}:8081" in compose["services"]["api"]["ports"]
 
 
 def test_volumes_are_declared(compose: dict[str, Any]) -> None:
     used = {
         volume.partition(":")[0] for service in compose["services"].values() for volume in service.get("volumes", [])
     }
+    used = {name for name in used if not name.startswith("$")}
     assert used == set(compose["volumes"])
 
 
@@ -116,35 +133,18 @@ def test_the_image_holds_every_package_and_nothing_that_git_ignores() -> None:
     assert set(allowed) == set(copied)
 
 
-@pytest.fixture(scope="module")
-def docker_workers() -> dict[str, Any]:
-    parsed: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.docker-workers.yml").read_text())
-    return parsed
-
-
-def test_docker_workers_change_services_that_exist_by_settings_that_exist(
-    compose: dict[str, Any], docker_workers: dict[str, Any]
-) -> None:
-    services = docker_workers["services"]
-    assert set(services) - set(compose["services"]) == {"network"}
-    given = {name for service in services.values() for name in service.get("environment", {})}
-    assert given <= set(fields()) | direct_reads()
-
-
-def test_only_the_job_worker_has_the_engines_socket(docker_workers: dict[str, Any]) -> None:
-    holders = [name for name, one in docker_workers["services"].items() if "docker.sock" in str(one.get("volumes"))]
+def test_only_the_job_worker_has_the_engines_socket(compose: dict[str, Any]) -> None:
+    holders = [name for name, one in compose["services"].items() if "docker.sock" in str(one.get("volumes"))]
     assert holders == ["worker"]
 
 
-def test_docker_workers_find_only_the_door_and_the_store_at_their_gateway(docker_workers: dict[str, Any]) -> None:
-    published = [port for one in docker_workers["services"].values() for port in one.get("ports", [])]
-    beyond = [port.rpartition("}:")[2] for port in published if not port.startswith("127.0.0.1:")]
-    assert sorted(beyond) == ["8081:8081", "9000:9000"]
-    assert docker_workers["services"]["api"]["environment"]["RUNYARD_WORKER_BIND"].endswith(":8081")
-
-
-def test_the_network_is_the_one_that_the_job_worker_would_make(docker_workers: dict[str, Any]) -> None:
-    network = docker_workers["networks"]["workers"]
-    deployment = docker_workers["services"]["worker"]["environment"]["WORKER_DEPLOYMENT"]
-    assert network["name"] == f"{deployment}-workers"
+def test_the_network_is_the_one_that_the_job_worker_would_make(compose: dict[str, Any]) -> None:
+    network, told = compose["networks"]["workers"], compose["services"]["worker"]["environment"]
+    assert network["name"] == f"{told['WORKER_DEPLOYMENT']}-workers"
     assert network["driver_opts"] == NETWORK_OPTIONS
+
+
+def test_the_job_worker_ends_session_workers_once_compose_has_ended_the_api(compose: dict[str, Any]) -> None:
+    assert compose["services"]["worker"]["environment"]["WORKER_COMPOSE_PROJECT"] == "${COMPOSE_PROJECT_NAME}"
+    assert API in own_services(compose)
+    assert "worker" in own_services(compose)[API]["depends_on"]
