@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.local.data_dir import CLONE
+from cli.local.own_secrets import without_secrets
 from cli.local.processes import last_lines
 from schema.prctl import die_with_parent
 
@@ -42,7 +43,9 @@ def start_build(log: Path) -> subprocess.Popen[bytes] | None:
     if is_current(PORTAL) or not (PORTAL / "package.json").is_file():
         return None
     command = [sys.executable, "-m", "cli", "portal", "--log", str(log)]
-    return subprocess.Popen(command, cwd=CLONE, stdin=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(
+        command, cwd=CLONE, env=without_secrets(os.environ), stdin=subprocess.DEVNULL, start_new_session=True
+    )
 
 
 def build_portal(log: Path, *, is_forced: bool = False) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from cli.local.own_secrets import without_secrets
 from schema.prctl import die_with_parent
 
 LOG_BYTES = 10 * 1024 * 1024
@@ -28,13 +29,17 @@ def spawn(
     cwd: Path | None = None,
     user: int | None = None,
     when_parent_dies: signal.Signals = signal.SIGTERM,
+    pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start a child in its own session, so that Ctrl-C does not reach it. Append its output to `log`."""
+    """Start a child in its own session, so that Ctrl-C does not reach it. Append its output to `log`.
+
+    Without `env` the child has this process's environment, but none of its secrets.
+    """
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         return subprocess.Popen(
             command,
-            env=env,
+            env=without_secrets(os.environ) if env is None else env,
             cwd=cwd,
             user=user,
             group=user,
@@ -43,6 +48,7 @@ def spawn(
             stdout=descriptor,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=pass_fds,
             preexec_fn=_end_with(os.getpid(), when_parent_dies),  # noqa: PLW1509  one thread; only calls prctl
         )
     finally:

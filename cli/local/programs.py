@@ -10,8 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from cli.local.data_dir import CLONE, DataDir, make_alive_file_path
+from cli.local.own_secrets import secret_names
 from cli.local.processes import spawn
 from cli.local.supervisor import Program
+from schema.sealed_environment import sealed
 
 
 def program(name: str, command: list[str], *, data_dir: DataDir, env: Mapping[str, str]) -> Program:
@@ -29,4 +31,6 @@ def job_worker(data_dir: DataDir, env: Mapping[str, str]) -> Program:
 
 
 def _spawn(command: list[str], log: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    return spawn(command, log=log, env=env, cwd=CLONE)
+    """Start a program that seals itself: its secrets stand in no environment, not even at its start."""
+    with sealed(env, secret_names(env)) as (rest, descriptor):
+        return spawn(command, log=log, env=rest, cwd=CLONE, pass_fds=[descriptor])

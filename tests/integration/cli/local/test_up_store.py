@@ -25,6 +25,7 @@ from cli.local.object_store import (
 from cli.local.pidfile import Running, write_running
 from tests.integration.cli.stack import Stack
 
+SIGN_IN = "what-an-agent-signs-in-with"
 NOBODYS = 2**22
 """A process id beyond the kernel's greatest."""
 
@@ -42,7 +43,10 @@ def test_a_host_of_workers_is_never_another_than_was_said(data_dir: DataDir, sai
 
 
 @pytest.mark.stack
-def test_no_environment_holds_the_key_and_the_doctor_finds_all_well(tmp_path: Path) -> None:
+def test_no_environment_holds_a_secret_and_the_doctor_finds_all_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", SIGN_IN)
     stack = Stack(DataDir(tmp_path / "data"))
     try:
         stack.wait_until_ready()
@@ -54,12 +58,14 @@ def test_no_environment_holds_the_key_and_the_doctor_finds_all_well(tmp_path: Pa
             if secret in environment_of(stack, name) or reading_secret in environment_of(stack, name)
         }
         executors = [each for each in stack.left() if "executor" in each.cmdline() and secret in told(each)]
+        started = psutil.Process(stack.process.pid).children(recursive=True)
+        signing_in = [each for each in started if SIGN_IN in told(each)]
         done = subprocess.run(
             [sys.executable, "-m", "cli", "doctor"], env=stack.environ, capture_output=True, text=True, check=False
         )
     finally:
         stack.stop()
-    assert (knowing, executors) == (set(), [])
+    assert (knowing, executors, signing_in) == (set(), [], [])
     assert done.returncode == 0, done.stdout + done.stderr
     assert "WRONG" not in done.stdout
     assert "the API's key reads, and the store refuses its writes and deletions" in done.stdout
@@ -71,7 +77,10 @@ def environment_of(stack: Stack, name: str) -> str:
 
 
 def told(process: psutil.Process) -> str:
-    return " ".join([*process.environ().values(), *process.cmdline()])
+    try:
+        return " ".join([*process.environ().values(), *process.cmdline()])
+    except psutil.NoSuchProcess:  # it has ended meanwhile
+        return ""
 
 
 def test_a_port_is_kept_from_start_to_start(data_dir: DataDir) -> None:
