@@ -90,8 +90,7 @@ def work(settings: JobSettings, *, accept_loss: bool = False) -> None:
     tasks.schedule(app, reconcile_seconds=settings.reconcile_seconds)
     heartbeat = Heartbeat(settings.worker_alive_file)
     with heartbeat.beating(), open_task_context(settings) as context:
-        if not _checked_key(context, accept_loss=accept_loss):
-            return
+        _check_key_first(context, accept_loss=accept_loss)
         presence = Presence(
             settings.dsn,
             claimer=context.claimer,
@@ -113,14 +112,13 @@ def check_key(settings: JobSettings, *, accept_loss: bool) -> None:
         check_secret_key(context, accept_loss=accept_loss, say=say)
 
 
-def _checked_key(context: TaskContext, *, accept_loss: bool) -> bool:
-    """Check the secret key as soon as PostgreSQL answers. Return False on a stop request. Raise SecretKeyUnfit."""
-    while asyncio.run(_first_answer(context.settings.dsn)):
+def _check_key_first(context: TaskContext, *, accept_loss: bool) -> None:
+    """Check the secret key as soon as PostgreSQL answers. Raise SecretKeyUnfit."""
+    while asyncio.run(_postgres_answers(context.settings.dsn, asyncio.Event())):
         with suppress(psycopg.OperationalError):  # it went away again
             refuse_unfit_database(context.settings.dsn, context.settings.database_pooler)
             check_secret_key(context, accept_loss=accept_loss, say=say)
-            return True
-    return False
+            return
 
 
 def say(text: str) -> None:
@@ -242,14 +240,6 @@ async def _serve(context: TaskContext, heartbeat: Heartbeat) -> None:
         pause = FIRST_PAUSE_SECONDS if loop.time() - began > 10 else min(pause * 2, LONGEST_PAUSE_SECONDS)
         await _wait(stop_requested, pause)
     beating.cancel()
-
-
-async def _first_answer(dsn: str) -> bool:
-    """Wait for PostgreSQL before the first look at its rows. Return False on a stop request."""
-    stop_requested = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop_requested.set)
-    return await _postgres_answers(dsn, stop_requested)
 
 
 async def _postgres_answers(dsn: str, stop_requested: asyncio.Event) -> bool:
