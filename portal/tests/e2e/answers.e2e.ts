@@ -11,7 +11,7 @@ describe("a first visit", () => {
     await page.goto(URL);
     await page.getByRole("combobox", { name: "Agent" }).click();
     await page.getByRole("option", { name: "Demo agent" }).click();
-    await page.getByRole("button", { name: /Look around/ }).click();
+    await page.getByRole("list", { name: "Examples" }).getByRole("button", { name: /Look around/ }).click();
     await page.getByRole("button", { name: "Send" }).click();
     await page.waitForURL(/\/s\//);
     const card = page.getByRole("group", { name: /Question: Write notes.md/ });
