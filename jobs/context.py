@@ -7,15 +7,15 @@ import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from handlers.runs.limits import RunLimits
+from handlers.runs.limits import Part, RunLimits
 from handlers.runs.reconcile import ReconcileLimits
 from handlers.runs.settle import RetryPolicy
 from handlers.workers.lifecycle import LifeLimits
 from handlers.workers.patience import Patience
 from jobs.hosts import Host
-from jobs.hosts.condition import HostCondition
 from jobs.object_store.contract import ObjectStorage
 from jobs.runtime.claim_renewal import Claims
+from jobs.runtime.condition import PartCondition
 from jobs.runtime.database import JobDatabase
 from jobs.runtime.executor_client import ExecutorClient
 from jobs.runtime.settings import JobSettings
@@ -43,14 +43,25 @@ class TaskContext:
     life: str = field(default_factory=lambda: secrets.token_hex(4))
 
     @cached_property
-    def host_condition(self) -> HostCondition:
+    def host_condition(self) -> PartCondition:
         """The condition of the host, which all jobs share."""
-        return HostCondition(self.host.fault)
+        return PartCondition(self.host.fault)
+
+    @cached_property
+    def store_condition(self) -> PartCondition:
+        """The condition of the object store, which all jobs share. It works where none is configured."""
+        return PartCondition(lambda: self.store.fault() if self.store else None)
 
     @property
     def claimer(self) -> str:
         """The name under which this process claims runs. A restarted job worker keeps its owner, not its claims."""
         return f"{self.settings.owner}/{self.life}"
+
+    @property
+    def parts_away(self) -> list[Part]:
+        """The parts that do not work, and for which runs may wait. The store is not asked: it may be silent."""
+        faults: dict[Part, str | None] = {"host": self.host_condition.fault(), "store": self.store_condition.last_fault}
+        return [part for part, fault in faults.items() if fault is not None]
 
     @property
     def retry_policy(self) -> RetryPolicy:

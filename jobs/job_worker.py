@@ -32,7 +32,8 @@ from jobs.hosts.external import ExternalHost
 from jobs.hosts.process import ProcessHost, ProcessHostSettings
 from jobs.hosts.settings import DockerSettings, read_docker_settings
 from jobs.human_loop.expire import expire_requests
-from jobs.object_store.s3 import Bucket, StoreOpening, make_store
+from jobs.object_store.opening import StoreOpening
+from jobs.object_store.s3 import Bucket, make_store
 from jobs.object_store.writing import StoreWriting
 from jobs.periodic import PeriodicTask, Presence, outages, raise_alarms, running_periodically
 from jobs.providers import Providers

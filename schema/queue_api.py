@@ -29,10 +29,10 @@ class QueueItem(Wire):
     revision: int
     attempts: int
     created_at: datetime
-    held_by: Literal["system", "app", "user", "host"] | None = Field(
+    held_by: Literal["system", "app", "user", "host", "store"] | None = Field(
         default=None,
         description="The limit on concurrent runs that throttles this run although it is due; `host`: no session "
-        "worker can be started now.",
+        "worker can be started now; `store`: the workspace cannot be restored, as the object store does not answer.",
     )
     held_since: datetime | None = None
     held_position: int | None = Field(

@@ -32,13 +32,13 @@ def problem(error: RunyardError, trace: str, *, status: int | None = None) -> Re
     if isinstance(error, MalformedBody):
         status = 400
     body = {
+        **error.members,
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": error.detail,
         "code": error.problem_code,
         "traceId": trace,
-        **error.members,
     }
     headers = {"www-authenticate": "Bearer"} if status == 401 else {}
     return JSONResponse(body, status, headers, media_type="application/problem+json")

@@ -99,6 +99,7 @@ _HEADERS: Json = {
     },
     "WWW-Authenticate": {"description": "`Bearer`", "schema": {"type": "string"}},
     "Location": {"description": "The address of the created resource", "schema": {"type": "string"}},
+    "Link": {"description": "Where the save of the run's files is seen (RFC 8288)", "schema": {"type": "string"}},
     "Preference-Applied": {"description": "`wait=N`", "schema": {"type": "string"}},
     "x-trace-id": {"description": "The id of this request in the logs", "schema": {"type": "string"}},
 }

@@ -26,7 +26,7 @@ from schema.events import Envelope
 WAIT_TICK_SECONDS = 0.25
 STREAMED_OR_WAITED = (
     "With `Accept: text/event-stream` the run's events as they are appended; with `Prefer: wait=N` the run and its "
-    "events, if it ended in time"
+    "events, if it ended in time. The save of its files may end later: `Link` says where it is seen"
 )
 CONFLICTS = conflicts("capability_missing", "session_busy", "idempotency_key_reused", "other_app")
 starting = APIBlueprint("starting", __name__, tag="Runs")
@@ -86,7 +86,13 @@ def _start(body: StartBody) -> StartedRun:
 
 
 def _accepted(started: StartedRun, **headers: str) -> Response:
-    return answer(started_answer(started), 202, Location=f"/api/runs/{started.run.id}", **headers)
+    location = f"/api/runs/{started.run.id}"
+    return answer(started_answer(started), 202, Location=location, Link=_snapshots_link(started), **headers)
+
+
+def _snapshots_link(started: StartedRun) -> str:
+    """Return the Link header (RFC 8288) to where the save of the run's files is seen, which may end after the run."""
+    return f'</api/sessions/{started.run.session_id}/snapshots>; rel="related"; title="snapshots"'
 
 
 def _followed(started: StartedRun) -> Followed:
@@ -98,8 +104,8 @@ def _start_and_stream(body: StartBody) -> Response:
     slot = api_process().stream_slots.take(actor().user_id)
     try:
         started = _start(body)
-        location = f"/api/runs/{started.run.id}"
-        return stream_response(api_process(), _followed(started), after=started.seq, slot=slot, Location=location)
+        headers = {"Location": f"/api/runs/{started.run.id}", "Link": _snapshots_link(started)}
+        return stream_response(api_process(), _followed(started), after=started.seq, slot=slot, **headers)
     except BaseException:
         slot.release()
         raise
@@ -113,7 +119,8 @@ def _start_and_wait(body: StartBody, seconds: int) -> Response:
         return _accepted(started, Preference_Applied=f"wait={seconds}")
     with api_process().transaction() as conn:
         run = run_for(conn, actor(), started.run.id)
-    return answer(waited_answer(run, events), 200, Preference_Applied=f"wait={seconds}")
+    headers = {"Preference_Applied": f"wait={seconds}", "Link": _snapshots_link(started)}
+    return answer(waited_answer(run, events), 200, **headers)
 
 
 def _events_until_end(started: StartedRun, slot: StreamSlot, *, seconds: int) -> list[Envelope] | None:

@@ -25,7 +25,7 @@ def session_answer(session: SessionOverview) -> SessionAnswer:
         app_id=session.app_id,
         owner_id=session.owner_id,
         created_at=session.created_at,
-        updated_at=session.updated_at,
+        updated_at=max(session.updated_at, session.active_at),
         last_seq=session.last_seq,
         epoch=session.epoch,
         trust_workspace=session.trust_workspace,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -12,6 +12,7 @@ from handlers.runs.carried_answers import carry_answers
 from handlers.runs.handover import UnseenRun, runs_of_lost_conversation, unseen_runs
 from handlers.runs.limits import (
     NO_LIMITS,
+    Part,
     RunLimits,
     is_throttled,
     start_next_throttled,
@@ -19,7 +20,7 @@ from handlers.runs.limits import (
     waits_for_host,
 )
 from handlers.runs.parking import cut_off_calls
-from handlers.runs.settle import RetryPolicy, fail, finish, retry_or_fail, wait_for_host
+from handlers.runs.settle import RetryPolicy, fail, finish, retry_or_fail, wait_for_part
 from handlers.runs.todos import known_todos
 from schema.events import Reason, RunFinished, TodoUpdate
 from schema.executor_api import CarriedAnswer, Resume
@@ -68,29 +69,31 @@ def claim_run(
     lock_seconds: float,
     limits: RunLimits = NO_LIMITS,
     host_fault: str | None = None,
+    away: Collection[Part] = (),
 ) -> Claimed | None:
     """Claim the run if it is due, first in its session's queue and within all limits; else return None.
 
     With a `host_fault` no session worker can be started: a run whose session has none stays in the queue.
+    Runs that wait for a part which is `away` go before no other run.
     """
     head = fetch_one(conn, "hold_for_claim", _Held, run_id=run_id)
     if head is None:
         return None
     if host_fault is not None and waits_for_host(conn, head, run_id, fault=host_fault):
         return None
-    is_limited, is_well = limits.are_set or head.concurrent_runs is not None, host_fault is None
+    is_limited = limits.are_set or head.concurrent_runs is not None
     is_of_user = head.concurrent_runs is None and limits.are_of_users_alone
     if is_of_user:
         is_limited = not user_has_room(conn, head.user_id, limits)
     if is_limited:
         run = fetch_the(conn, "run_by_id", RunRow, run_id=run_id)
-        if is_throttled(conn, head, run, limits, host_is_well=is_well, is_locked=is_of_user):
+        if is_throttled(conn, head, run, limits, away=away, is_locked=is_of_user):
             return None
     claimed = fetch_one(
         conn, "claim_run", RunRow, run_id=run_id, owner=owner, epoch=head.epoch, lock_seconds=lock_seconds
     )
     if is_limited or head.was_held:
-        start_next_throttled(conn, limits, host_is_well=is_well)
+        start_next_throttled(conn, limits, away=away)
     if claimed is None:
         return None
     manifest = read_runtime_manifest(head.manifest or {})
@@ -129,10 +132,14 @@ def requeue(conn: Conn, run: RunRow, policy: RetryPolicy, *, code: str, message:
     return _settle_claim(conn, run, lambda current: retry_or_fail(conn, current, policy, code=code, message=message))
 
 
-def hold_for_host(conn: Conn, run: RunRow, policy: RetryPolicy, *, fault: str, code: str, message: str) -> bool:
-    """Requeue a run whose host failed, until the host is well. Return False if its claim does not stand any more."""
+def hold_for_part(
+    conn: Conn, run: RunRow, policy: RetryPolicy, *, part: Part, fault: str, code: str, message: str
+) -> bool:
+    """Requeue a run until the failed part works. Return False if its claim does not stand any more."""
     return _settle_claim(
-        conn, run, lambda current: wait_for_host(conn, current, policy, fault=fault, code=code, message=message)
+        conn,
+        run,
+        lambda current: wait_for_part(conn, current, policy, part=part, fault=fault, code=code, message=message),
     )
 
 

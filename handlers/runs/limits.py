@@ -1,5 +1,6 @@
 """Limit concurrent runs of the system, of an app and of a user. A due run beyond a limit is throttled in its queue.
-So is a run while the host can start no session worker (`host`).
+So is a run while the host can start no session worker (`host`), or while the object store that it must be restored from
+does not answer (`store`).
 
 Claims decide, under a lock. Where only users are limited, each user has a lock, so that claims of others do not wait;
 else all claims under a limit take one lock, and then the user's. The job that a throttled run gets when another run
@@ -8,6 +9,7 @@ ends is only a nudge: its claim checks the limits, and passes the job on to the 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -19,11 +21,17 @@ from schema.sql import Conn, execute, fetch_the, fetch_value
 from schema.wire import Json
 
 Limit = Literal["system", "app", "user"]
-HeldBy = Literal["system", "app", "user", "host"]
+Part = Literal["host", "store"]
+"""A part without which a run cannot start."""
+HeldBy = Literal["system", "app", "user", "host", "store"]
 WHY_HELD: dict[Limit, str] = {
     "system": "This deployment has reached its limit of concurrent runs; the run starts when it is next.",
     "app": "The app has reached its limit of concurrent runs; the run starts when it is next.",
     "user": "You have reached your limit of concurrent runs; the run starts when it is next.",
+}
+WHY_AWAY: dict[Part, str] = {
+    "host": "No session worker can be started",
+    "store": "The workspace cannot be restored",
 }
 
 
@@ -70,19 +78,19 @@ def is_throttled(
     run: RunRow,
     limits: RunLimits,
     *,
-    host_is_well: bool = True,
+    away: Collection[Part] = (),
     is_locked: bool = False,
 ) -> bool:
     """Return whether a limit throttles the run; if so, record it and enqueue the run that may start instead.
 
-    A run that waits for the host goes before no other run until the host is well.
+    A run that waits for a part which is `away` goes before no other run.
     The caller has locked the session, and claims the run if False. This call takes locks until the transaction ends,
     unless `user_has_room` has (`is_locked`); after it, wait for no session.
     """
     if not is_locked:
         fetch_value(conn, "lock_run_limits")
         fetch_value(conn, "lock_live_runs_of_user", user_id=run.user_id)
-    turn = _turn(conn, limits, run_id=run.id, host_is_well=host_is_well)
+    turn = _turn(conn, limits, run_id=run.id, away=away)
     if turn.held_by is None:
         return False
     if fetch_value(conn, "throttle_run", run_id=run.id, held_by=turn.held_by):
@@ -102,31 +110,35 @@ def waits_for_host(conn: Conn, head: LogHead, run_id: UUID, *, fault: str) -> bo
         return False
     if fetch_value(conn, "hold_for_host", run_id=run_id):
         run = fetch_the(conn, "run_by_id", RunRow, run_id=run_id)
-        append(conn, head, [run_event(run, "run.held", host_hold(run, fault))])
+        append(conn, head, [run_event(run, "run.held", part_hold(run, "host", fault))])
     return True
 
 
-def host_hold(run: RunRow, fault: str) -> Json:
-    """Return the data of the event that a run waits for the host."""
-    message = f"No session worker can be started: {fault} The run starts when that is over."
-    return {"status": "queued", "provider": run.provider, "heldBy": "host", "message": message}
+def part_hold(run: RunRow, part: Part, fault: str) -> Json:
+    """Return the data of the event that a run waits for a part."""
+    message = f"{WHY_AWAY[part]}: {fault} The run starts when that is over."
+    return {"status": "queued", "provider": run.provider, "heldBy": part, "message": message}
 
 
-def start_next_throttled(conn: Conn, limits: RunLimits, *, host_is_well: bool = True) -> None:
+def start_next_throttled(conn: Conn, limits: RunLimits, *, away: Collection[Part] = ()) -> None:
     """Enqueue the throttled run that may start now, if there is one."""
-    turn = _turn(conn, limits, run_id=None, host_is_well=host_is_well)
+    turn = _turn(conn, limits, run_id=None, away=away)
     if turn.next_run_id is not None:
         defer_run(conn, turn.next_run_id)
 
 
-def start_missed_throttled(conn: Conn, limits: RunLimits, *, host_is_well: bool = True) -> None:
+def start_missed_throttled(conn: Conn, limits: RunLimits, *, away: Collection[Part] = ()) -> None:
     """Do as `start_next_throttled`, unless the next run's job is queued already. A run can end at the moment in which
     another is throttled, and limits can be raised; this call covers both."""
     if not fetch_value(conn, "any_run_is_throttled"):
         return
-    turn = _turn(conn, limits, run_id=None, host_is_well=host_is_well)
+    turn = _turn(conn, limits, run_id=None, away=away)
     if turn.next_run_id is not None and not fetch_value(conn, "job_is_on_its_way", run_id=turn.next_run_id):
         defer_run(conn, turn.next_run_id)
+
+
+def any_run_waits_for_store(conn: Conn) -> bool:
+    return bool(fetch_value(conn, "any_run_waits_for_store"))
 
 
 def put_first(conn: Conn, run_id: UUID, *, session_id: UUID) -> None:
@@ -144,6 +156,6 @@ def held_position(conn: Conn, run_id: UUID) -> int:
     return before
 
 
-def _turn(conn: Conn, limits: RunLimits, *, run_id: UUID | None, host_is_well: bool) -> LimitCheck:
+def _turn(conn: Conn, limits: RunLimits, *, run_id: UUID | None, away: Collection[Part]) -> LimitCheck:
     maxima = {"system": limits.system, "per_app": limits.per_app, "per_user": limits.per_user}
-    return fetch_the(conn, "check_run_limits", LimitCheck, run_id=run_id, host_is_well=host_is_well, **maxima)
+    return fetch_the(conn, "check_run_limits", LimitCheck, run_id=run_id, away=list(away), **maxima)

@@ -9,7 +9,7 @@ from uuid import UUID
 from handlers.enqueue import defer_run
 from handlers.event_log import SYSTEM, NewEvent, run_event
 from handlers.run_warnings import LONGEST_CODE, LONGEST_MESSAGE, TOO_MANY_EVENTS
-from handlers.runs.limits import host_hold
+from handlers.runs.limits import Part, part_hold
 from handlers.workspaces.sync import COALESCE_SECONDS, mark_dirty
 from schema.events import Cost, Reason, RunFinished, Usage
 from schema.rows import HumanRequestRow, RunRow
@@ -105,10 +105,10 @@ def retry_or_fail(
     return _requeue(conn, run, policy, code=code, message=message, taken=taken)
 
 
-def wait_for_host(
-    conn: Conn, run: RunRow, policy: RetryPolicy, *, fault: str, code: str, message: str
+def wait_for_part(
+    conn: Conn, run: RunRow, policy: RetryPolicy, *, part: Part, fault: str, code: str, message: str
 ) -> list[NewEvent]:
-    """Requeue a claimed run until the host can start session workers; `fault` says why it cannot.
+    """Requeue a claimed run until the host or the object store works again; `fault` says why it does not.
 
     The attempt counts against no maximum. A run that cannot continue, or is not first in its session any more, is
     retried or failed.
@@ -117,13 +117,13 @@ def wait_for_host(
         return retry_or_fail(conn, run, policy, code=code, message=message)
     released = _carry_on(conn, run, None)
     mark_dirty(conn, run, within_seconds=COALESCE_SECONDS)
-    if not fetch_value(conn, "hold_claimed_for_host", run_id=run.id, error=message):
+    if not fetch_value(conn, "hold_claimed_for_part", run_id=run.id, part=part, error=message):
         return [*released, *retry_or_fail(conn, run, policy, code=code, message=message)]
-    return [*released, run_event(run, "run.held", {**host_hold(run, fault), "attemptGivenBack": True})]
+    return [*released, run_event(run, "run.held", {**part_hold(run, part, fault), "attemptGivenBack": True})]
 
 
 def has_attempts_left(conn: Conn, run: RunRow) -> bool:
-    """Return whether another attempt is allowed. Resuming a parked run uses no attempt, nor does a failed host."""
+    """Return whether another attempt is allowed. Resuming a parked run uses no attempt, nor does a part that fails."""
     if run.attempt < run.max_attempts:
         return True
     not_counted: int = fetch_value(conn, "attempts_not_counted", run_id=run.id)

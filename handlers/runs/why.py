@@ -23,6 +23,7 @@ LIMITED = {
     "app": "The app has reached its limit of concurrent runs (`concurrentRuns`, or RUN_LIMIT_PER_APP).",
     "user": "The user has used up the share of concurrent runs (RUN_LIMIT_PER_USER).",
     "host": "No session worker can be started now; the run's last event says why. It starts when that is over.",
+    "store": "The workspace cannot be restored while the object store does not answer. The run starts when it does.",
 }
 """Sentences that name the limit or share which holds a run back."""
 

@@ -51,3 +51,7 @@ class ObjectStorage(Protocol):
     def delete(self, keys: Collection[str]) -> None:
         """Delete the objects. Ignore missing keys."""
         ...
+
+    def fault(self) -> str | None:
+        """Return why no object can be read now, as a sentence; None when the store answers. Raise nothing."""
+        ...

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from functools import cache
+from functools import cache, cached_property
 from os.path import commonprefix
 from typing import Any, cast
 
@@ -36,6 +36,7 @@ from schema.errors import NotFound
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 30.0
+QUICK_SECONDS = 5.0
 ATTEMPTS = 3
 CONNECTIONS = 32
 MAX_READ_BYTES = 256 * 1024 * 1024
@@ -177,6 +178,11 @@ class Bucket:
         """Delete the objects. Ignore missing keys. Try all keys, then raise StoreError when any is left."""
         self._deletions.delete(keys)
 
+    @cached_property
+    def _quick(self) -> Any:
+        """A client that tries once, and for a short time."""
+        return _client(self.settings, self.settings.endpoint_url, _config(read_seconds=QUICK_SECONDS, attempts=1))
+
     @property
     def has_bulk_deletions(self) -> bool:
         """Whether the store took all bulk deletions until now."""
@@ -205,6 +211,17 @@ class Bucket:
                 raise
             return False
         return True
+
+    def fault(self) -> str | None:
+        """Return why no object can be read now, as a sentence; None when the store answers. Try once, for seconds."""
+        try:
+            with translating_errors("looking for the bucket"):
+                self._quick.head_bucket(Bucket=self._name)
+        except NotFound:
+            return StoreError("no_bucket").detail
+        except StoreError as error:
+            return error.detail
+        return None
 
     def remove_empty_bucket(self) -> None:
         with translating_errors("removing the bucket"):
@@ -293,23 +310,3 @@ class Bucket:
         """Yield all objects whose key begins with `prefix`."""
         for page in self._pages(prefix, page_keys=page_keys):
             yield from page
-
-
-class StoreOpening:
-    """A periodic task: until the store answers once, create its bucket and probe its features."""
-
-    def __init__(self, store: Bucket) -> None:
-        self._store = store
-        self._is_open = False
-
-    def run_once(self) -> None:
-        if self._is_open:
-            return
-        try:
-            made = self._store.ensure_bucket()
-            conditional = self._store.has_conditional_writes()
-        except StoreError as error:
-            _log.warning("store.unreachable", kind=error.kind, why=error.detail)
-            return
-        self._is_open = True
-        _log.info("store.ready", bucket=self._store.settings.bucket, made=made, conditional_writes=conditional)

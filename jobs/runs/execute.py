@@ -15,9 +15,9 @@ import structlog
 
 from handlers.apps.apps import app_by_id
 from handlers.human_loop.approval_rules import some_rule_restricts
-from handlers.runs.claim import Claimed, abandon, claim_run, hold_for_host, record_dispatched, refuse, requeue
+from handlers.runs.claim import Claimed, abandon, claim_run, hold_for_part, record_dispatched, refuse, requeue
 from handlers.runs.handover import UnseenRun, hand_over
-from handlers.runs.limits import start_missed_throttled
+from handlers.runs.limits import Part, any_run_waits_for_store, start_missed_throttled
 from handlers.runs.settle import RetryPolicy, has_attempts_left
 from handlers.workspaces.snapshots import saved_end
 from handlers.workspaces.uploads import attachments_of
@@ -30,7 +30,7 @@ from jobs.workers.activate import activate, at_work
 from jobs.workers.callbacks import callback_of
 from jobs.workspaces.restore import RestoreIncomplete
 from jobs.workspaces.validate import require_whole
-from schema.errors import WorkspaceRefused
+from schema.errors import RunyardError, WorkspaceRefused
 from schema.executor_api import Attachment, Handover, StartRun
 from schema.options import AppOptions
 from schema.rows import RunRow
@@ -60,6 +60,7 @@ def execute_run(context: TaskContext, run_id: UUID) -> ExecuteOutcome:
         lock_seconds=settings.lock_seconds,
         limits=context.run_limits,
         host_fault=context.host_condition.fault(),
+        away=context.parts_away,
     )
     if claimed is None:
         return "nothing_to_do"
@@ -71,9 +72,10 @@ def execute_run(context: TaskContext, run_id: UUID) -> ExecuteOutcome:
 
 
 def start_throttled(context: TaskContext) -> None:
-    """Enqueue the throttled run that may start. Runs that wait for the host wait until it can start workers."""
-    is_well = context.host_condition.fault() is None
-    context.database.transact(start_missed_throttled, context.run_limits, host_is_well=is_well)
+    """Enqueue the throttled run that may start. Runs that wait for the host or the store wait until it works."""
+    if context.database.transact(any_run_waits_for_store):
+        context.store_condition.fault()  # a look that `parts_away` does not take itself
+    context.database.transact(start_missed_throttled, context.run_limits, away=context.parts_away)
 
 
 def _start(context: TaskContext, claimed: Claimed) -> ExecuteOutcome:
@@ -205,22 +207,34 @@ def _after_error(context: TaskContext, run: RunRow, error: ExecutorError) -> Exe
 
 def _without_host(context: TaskContext, run: RunRow, error: HostFailed) -> ExecuteOutcome:
     """Requeue the run. While the host can start no worker at all, the run waits for it and uses no attempt."""
-    context.host_condition.look_again()
-    fault = context.host_condition.fault()
-    if fault is None:
-        return _requeued(context, run, code=error.problem_code, message=error.detail)
-    _log.warning("run.waits_for_host", code=error.problem_code, why=error.detail)
-    is_queued = context.database.transact(
-        hold_for_host, run, context.retry_policy, fault=fault, code=error.problem_code, message=error.detail
+    return _waits_for(context, run, "host", error) or _requeued(
+        context, run, code=error.problem_code, message=error.detail
     )
-    return "requeued" if is_queued else "superseded"
 
 
 def _without_workspace(context: TaskContext, run: RunRow, error: RestoreIncomplete) -> ExecuteOutcome:
-    """Requeue the run, or block it after its last attempt: a run never starts on a partial workspace."""
+    """Requeue the run, or block it after its last attempt: a run never starts on a partial workspace. While the store
+    does not answer, the run waits for it and uses no attempt."""
+    waits = _waits_for(context, run, "store", error)
+    if waits is not None:
+        return waits
     if context.database.transact(has_attempts_left, run):
         return _requeued(context, run, code=error.problem_code, message=error.detail)
     return _refused(context, run, code=error.problem_code, message=error.detail)
+
+
+def _waits_for(context: TaskContext, run: RunRow, part: Part, error: RunyardError) -> ExecuteOutcome | None:
+    """Hold the run until the part works. Return None when nothing is wrong with the part."""
+    condition = context.host_condition if part == "host" else context.store_condition
+    condition.look_again()
+    fault = condition.fault()
+    if fault is None:
+        return None
+    _log.warning("run.waits", part=part, code=error.problem_code, why=error.detail)
+    is_queued = context.database.transact(
+        hold_for_part, run, context.retry_policy, part=part, fault=fault, code=error.problem_code, message=error.detail
+    )
+    return "requeued" if is_queued else "superseded"
 
 
 def _refused(context: TaskContext, run: RunRow, *, code: str, message: str) -> ExecuteOutcome:

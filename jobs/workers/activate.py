@@ -25,7 +25,7 @@ from jobs.runtime.executor_client import Endpoint
 from jobs.runtime.late_events import reporting_when_late
 from jobs.runtime.trace import Trace
 from jobs.workers.callbacks import renew_callbacks
-from jobs.workspaces.restore import restore
+from jobs.workspaces.restore import require_store, restore
 from schema.errors import RunyardError
 from schema.logs import log_context
 from schema.rows import RunRow, WorkerRow
@@ -37,7 +37,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class WorkerBusy(HostFailed):
-    """Another process has been starting or stopping the session's worker for too long."""
+    """Another process is starting or stopping the session's worker. Try again later."""
 
     code: ClassVar[str] = "worker_busy"
 
@@ -117,6 +117,8 @@ def _activate(
     trace = Trace(session_id=session_id, epoch=begun.epoch, run_id=run_id, traceparent=traceparent)
     try:
         with trace.in_logs():
+            if begun.restoring is not None:
+                require_store(context, begun.restoring)
             endpoint = _started(context, trace, why)
             renew_callbacks(context, endpoint, trace)
             if begun.restoring is not None:

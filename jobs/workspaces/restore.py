@@ -71,6 +71,14 @@ def restore(
     _log.info("restore.done", files=receipt.files, bytes=receipt.bytes, seconds=receipt.seconds)
 
 
+def require_store(context: TaskContext, restoring: Restoring) -> None:
+    """Fail a restore before a worker is started for it. Raise RestoreIncomplete while the store does not answer."""
+    fault = None if restoring.snapshot_id is None else context.store_condition.fault()
+    if fault is not None:
+        context.database.transact(restore_failed, restoring, error=fault)
+        raise RestoreIncomplete(f"The workspace cannot be restored now: {fault} The snapshot is unchanged.")
+
+
 class _RestoreProgress:
     """The progress of a restore, as its readers hear of it: at most every PROGRESS_SECONDS."""
 

@@ -145,8 +145,7 @@ SELECT
 -- name: check_run_limits
 -- The limit that throttles the given run (if any), and the next throttled run that may start. A run may start when it is
 -- due, first in its session and within each limit (0 disables a limit). Users with the fewest live runs go first, then
--- runs throttled longest. Parked and bound runs do not count. While the host is not well, runs that wait for it go before
--- no other run.
+-- runs throttled longest. Parked and bound runs do not count. Runs that wait for a part which is away go before no other run.
 WITH live AS MATERIALIZED (
     SELECT user_id, app_id FROM runs
     WHERE status IN ('starting', 'running', 'waiting', 'cancelling') AND NOT bound
@@ -183,7 +182,7 @@ WITH live AS MATERIALIZED (
     SELECT id, user_id, app_id, since, of_user FROM judged
     WHERE reached IS NULL
         AND id IS DISTINCT FROM %(run_id)s::uuid
-        AND (%(host_is_well)s::boolean OR held_by IS DISTINCT FROM 'host')
+        AND (held_by IS NULL OR held_by <> ALL (%(away)s::text []))
 )
 SELECT
     (
@@ -213,6 +212,9 @@ SELECT
 -- name: any_run_is_throttled
 SELECT EXISTS (SELECT 1 FROM runs WHERE held_by IS NOT NULL);
 
+-- name: any_run_waits_for_store
+SELECT EXISTS (SELECT 1 FROM runs WHERE held_by = 'store');
+
 -- name: throttle_run
 -- Whether the run was not throttled before; no row when nothing changes.
 UPDATE runs SET held_by = %(held_by)s, held_since = COALESCE(held_since, now())
@@ -232,15 +234,16 @@ WHERE id = %(run_id)s
     AND {is_first}
 RETURNING true;
 
--- name: hold_claimed_for_host
--- starting -> queued: the host failed before an executor had the run. No row when another run goes first in its session.
+-- name: hold_claimed_for_part
+-- starting -> queued: the host or the object store failed before an executor had the run. No row when another run goes
+-- first in its session.
 UPDATE runs
 SET status = 'queued',
     claimed_by = NULL,
     lock_expires_at = NULL,
     last_error = %(error)s,
     next_attempt_at = now(),
-    held_by = 'host',
+    held_by = %(part)s,
     held_since = now()
 WHERE id = %(run_id)s
     AND status = 'starting'

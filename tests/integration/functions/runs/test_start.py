@@ -130,6 +130,7 @@ def test_a_run_that_needs_a_person_is_blocked_where_nobody_can_be_asked(api: Api
     )
     body = answer_json(answer)
     assert (answer.status_code, body["run"]["status"]) == (200, "blocked")
+    assert f"/api/sessions/{body['run']['sessionId']}/snapshots" in answer.headers["Link"]
     assert body["run"]["reason"]["code"] == "capability_missing"
     assert [event["type"] for event in body["events"]] == ["run.queued", "run.warning", "run.warning", "run.finished"]
     assert {warning["code"] for warning in body["warnings"]} == {"provider_not_ready", "resume_unsupported"}
@@ -153,6 +154,8 @@ def test_a_start_as_a_stream_begins_with_the_runs_first_event(api: Api) -> None:
         headers={"Accept": "text/event-stream"},
     )
     assert (answer.status_code, answer.mimetype) == (200, "text/event-stream")
+    address = answer.headers["Link"].partition(">")[0].lstrip("<")
+    assert answer_json(api.get(address))["items"] == []
     types = [line[7:] for line in answer.get_data(as_text=True).splitlines() if line.startswith("event: ")]
     assert types == ["run.queued", "run.warning", "run.warning", "run.finished"]
 

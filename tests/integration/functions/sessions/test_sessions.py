@@ -45,6 +45,13 @@ def test_a_bad_page_is_refused(api: Api, query: str) -> None:
     assert api.get(f"/api/sessions?{query}").status_code == 422
 
 
+def test_a_run_moves_the_time_of_the_sessions_last_change(api: Api) -> None:
+    session = answer_json(api.post("/api/sessions", {}))
+    api.start("hello", sessionId=session["sessionId"])
+    changed = answer_json(api.get(f"/api/sessions/{session['sessionId']}"))
+    assert changed["updatedAt"] > session["updatedAt"]
+
+
 def test_a_session_is_renamed(api: Api) -> None:
     started = api.start("first words")
     renamed = api.patch(f"/api/sessions/{started['sessionId']}", {"title": "Better"})

@@ -8,10 +8,12 @@ import pytest
 
 from handlers.access.permissions import Actor
 from handlers.event_log import hold_session
-from handlers.runs.claim import claim_run, hold_for_host, requeue
+from handlers.runs.claim import claim_run, hold_for_part, requeue
+from handlers.runs.limits import NO_LIMITS, Part, start_missed_throttled
 from handlers.runs.queue import QueueEdit, QueuePosition, edit_queued
 from handlers.runs.settle import RetryPolicy, has_attempts_left
 from handlers.runs.start import Start, start_run
+from handlers.runs.why import why_run
 from schema.options import RunOptions
 from schema.rows import RunRow
 from schema.sql import Conn
@@ -36,16 +38,21 @@ def claimed(conn: Conn, run: RunRow) -> RunRow:
     return claim.run
 
 
-def held(conn: Conn, run: RunRow) -> bool:
+def held(conn: Conn, run: RunRow, part: Part = "host") -> bool:
+    why = {"fault": "It is away.", "code": "worker_not_started", "message": "No answer."}
     with conn.transaction():
-        return hold_for_host(conn, run, AT_ONCE, fault="It is away.", code="worker_not_started", message="No answer.")
+        return hold_for_part(conn, run, AT_ONCE, part=part, **why)
 
 
-def test_attempts_that_the_host_gave_back_do_not_count_and_those_lost_otherwise_do(conn: Conn, actor: Actor) -> None:
+@pytest.mark.parametrize("part", ["host", "store"])
+def test_attempts_that_a_part_gave_back_do_not_count_and_those_lost_otherwise_do(
+    conn: Conn, actor: Actor, part: Part
+) -> None:
     run = started(conn, actor, max_attempts=2)
     for _ in range(3):
-        assert held(conn, claimed(conn, run))
-        assert (run_now(conn, run.id).held_by, jobs(conn, "execute_run", run.id)) == ("host", 0)
+        assert held(conn, claimed(conn, run), part)
+        assert (run_now(conn, run.id).held_by, jobs(conn, "execute_run", run.id)) == (part, 0)
+        assert why_run(conn, actor, run.id).code == f"limit_of_{part}"
         assert broken_laws(conn, run.session_id) == []
     lost = claimed(conn, run)
     with conn.transaction():
@@ -80,3 +87,13 @@ def test_a_run_whose_conversation_is_unknown_fails_after_its_prompt_was_delivere
     conn.execute("UPDATE runs SET prompt_delivered = true WHERE id = %s", (run.id,))
     assert held(conn, run)
     assert run_now(conn, run.id).status == "failed"
+
+
+def test_a_run_that_waits_for_a_part_goes_on_when_that_part_is_back(conn: Conn, actor: Actor) -> None:
+    run = started(conn, actor)
+    assert held(conn, claimed(conn, run), "store")
+    steps: list[tuple[list[Part], int]] = [(["store"], 0), (["store", "host"], 0), (["host"], 1)]
+    for away, expected in steps:
+        with conn.transaction():
+            start_missed_throttled(conn, NO_LIMITS, away=away)
+        assert jobs(conn, "execute_run", run.id) == expected, away

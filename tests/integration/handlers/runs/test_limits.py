@@ -263,7 +263,15 @@ def take_while(conn: Conn, run_id: UUID, host_fault: str | None, *, limits: RunL
     """What the run's job does on a host with this fault, its own row gone with it."""
     conn.execute("DELETE FROM procrastinate_jobs WHERE args ->> 'run_id' = %s", (str(run_id),))
     with conn.transaction():
-        return claim_run(conn, run_id, owner="test", lock_seconds=60, limits=limits, host_fault=host_fault)
+        return claim_run(
+            conn,
+            run_id,
+            owner="test",
+            lock_seconds=60,
+            limits=limits,
+            host_fault=host_fault,
+            away=["host"] if host_fault else [],
+        )
 
 
 def has_worker(conn: Conn, run: RunRow) -> None:

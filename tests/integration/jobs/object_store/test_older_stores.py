@@ -7,7 +7,8 @@ from structlog.testing import capture_logs
 
 from jobs.doctor.store import check_store
 from jobs.object_store.errors import StoreError
-from jobs.object_store.s3 import Bucket, StoreOpening
+from jobs.object_store.opening import StoreOpening
+from jobs.object_store.s3 import Bucket
 from jobs.object_store.writing import KEY, StoreWriting
 from tests.object_stores import RunningStore
 from tests.store_faults import Fault, HurtStore

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from uuid import UUID
 
 import pytest
 
@@ -28,12 +29,13 @@ LIMITS = LifeLimits(idle_stop=900, remove_after=3600)
 
 @dataclass
 class Way:
-    """The way to the store. `refuse`: from now on it refuses everything, and nobody tries again."""
+    """The way to the store. `refuse`: from now on it refuses everything, or the objects of a session alone, and nobody
+    tries again."""
 
     store: HurtStore
 
-    def refuse(self) -> None:
-        self.store.hurt(Fault(status=400, times=None))
+    def refuse(self, session_id: UUID | None = None) -> None:
+        self.store.hurt(Fault(status=400, times=None, part_of_key=str(session_id or "")))
 
     def heal(self) -> None:
         self.store.heal()
@@ -192,7 +194,7 @@ def test_a_snapshot_that_has_gone_from_the_store_is_made_again_before_removal(se
 def test_a_run_never_starts_on_half_a_workspace(session: Session, way: Way) -> None:
     session.say("write notes.txt: remember the heron")
     retired(session)
-    way.refuse()
+    way.refuse(session.session_id)
     run = session.runs.start("read notes.txt", session_id=session.session_id, max_attempts=2)
     assert execute_run(session.context, run.id) == "requeued"
     assert execute_run(session.context, run.id) == "ended"
@@ -209,7 +211,7 @@ def test_a_run_never_starts_on_half_a_workspace(session: Session, way: Way) -> N
 def test_a_half_restored_worker_that_nobody_needs_is_let_go(session: Session, way: Way) -> None:
     session.say("write notes.txt: one")
     retired(session)
-    way.refuse()
+    way.refuse(session.session_id)
     with pytest.raises(RestoreIncomplete):
         activate(session.context, session.session_id)
     way.heal()

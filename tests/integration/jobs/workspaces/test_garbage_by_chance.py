@@ -41,6 +41,9 @@ class SlowToDelete:
     def read(self, key: str) -> bytes:
         return self.real.read(key)
 
+    def fault(self) -> str | None:
+        return self.real.fault()
+
     def list(self, prefix: str) -> Iterator[StoredObject]:
         return iter(self.real.list(prefix))
 

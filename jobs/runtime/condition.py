@@ -1,4 +1,4 @@
-"""Know whether a host can start session workers now, without asking it for each claim."""
+"""Know whether a part that runs need works now, without asking it for each run."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Callable
 FRESH_SECONDS = 2.0
 
 
-class HostCondition:
-    """Ask a host at most every FRESH_SECONDS, however many jobs want to know."""
+class PartCondition:
+    """Ask a host or an object store at most every FRESH_SECONDS, however many jobs want to know."""
 
     def __init__(self, look: Callable[[], str | None]) -> None:
         self._look = look
@@ -19,13 +19,18 @@ class HostCondition:
         self._looked_at: float | None = None
 
     def fault(self) -> str | None:
-        """Return why no session worker can be started, as a sentence; None when one can."""
+        """Return what is wrong with the part, as a sentence; None when it works."""
         with self._lock:
             if self._looked_at is None or time.monotonic() - self._looked_at > FRESH_SECONDS:
                 self._fault, self._looked_at = self._look(), time.monotonic()
             return self._fault
 
+    @property
+    def last_fault(self) -> str | None:
+        """What the last look found; None before the first. It waits for nothing."""
+        return self._fault
+
     def look_again(self) -> None:
-        """Forget the last answer: the host has just failed."""
+        """Forget the last answer: the part has just failed."""
         with self._lock:
             self._looked_at = None
