@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from handlers.runs.limits import Part, RunLimits
+from handlers.runs.limits import NeededPart, RunLimits
 from handlers.runs.reconcile import ReconcileLimits
 from handlers.runs.settle import RetryPolicy
 from handlers.workers.lifecycle import LifeLimits
@@ -58,9 +58,12 @@ class TaskContext:
         return f"{self.settings.owner}/{self.life}"
 
     @property
-    def parts_away(self) -> list[Part]:
+    def parts_away(self) -> list[NeededPart]:
         """The parts that do not work, and for which runs may wait. The store is not asked: it may be silent."""
-        faults: dict[Part, str | None] = {"host": self.host_condition.fault(), "store": self.store_condition.last_fault}
+        faults: dict[NeededPart, str | None] = {
+            "host": self.host_condition.fault(),
+            "store": self.store_condition.last_fault,
+        }
         return [part for part, fault in faults.items() if fault is not None]
 
     @property

@@ -12,7 +12,7 @@ from handlers.runs.carried_answers import carry_answers
 from handlers.runs.handover import UnseenRun, runs_of_lost_conversation, unseen_runs
 from handlers.runs.limits import (
     NO_LIMITS,
-    Part,
+    NeededPart,
     RunLimits,
     is_throttled,
     start_next_throttled,
@@ -69,7 +69,7 @@ def claim_run(
     lock_seconds: float,
     limits: RunLimits = NO_LIMITS,
     host_fault: str | None = None,
-    away: Collection[Part] = (),
+    away: Collection[NeededPart] = (),
 ) -> Claimed | None:
     """Claim the run if it is due, first in its session's queue and within all limits; else return None.
 
@@ -133,7 +133,7 @@ def requeue(conn: Conn, run: RunRow, policy: RetryPolicy, *, code: str, message:
 
 
 def hold_for_part(
-    conn: Conn, run: RunRow, policy: RetryPolicy, *, part: Part, fault: str, code: str, message: str
+    conn: Conn, run: RunRow, policy: RetryPolicy, *, part: NeededPart, fault: str, code: str, message: str
 ) -> bool:
     """Requeue a run until the failed part works. Return False if its claim does not stand any more."""
     return _settle_claim(

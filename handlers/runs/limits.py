@@ -21,7 +21,7 @@ from schema.sql import Conn, execute, fetch_the, fetch_value
 from schema.wire import Json
 
 Limit = Literal["system", "app", "user"]
-Part = Literal["host", "store"]
+NeededPart = Literal["host", "store"]
 """A part without which a run cannot start."""
 HeldBy = Literal["system", "app", "user", "host", "store"]
 WHY_HELD: dict[Limit, str] = {
@@ -29,7 +29,7 @@ WHY_HELD: dict[Limit, str] = {
     "app": "The app has reached its limit of concurrent runs; the run starts when it is next.",
     "user": "You have reached your limit of concurrent runs; the run starts when it is next.",
 }
-WHY_AWAY: dict[Part, str] = {
+WHY_AWAY: dict[NeededPart, str] = {
     "host": "No session worker can be started",
     "store": "The workspace cannot be restored",
 }
@@ -78,7 +78,7 @@ def is_throttled(
     run: RunRow,
     limits: RunLimits,
     *,
-    away: Collection[Part] = (),
+    away: Collection[NeededPart] = (),
     is_locked: bool = False,
 ) -> bool:
     """Return whether a limit throttles the run; if so, record it and enqueue the run that may start instead.
@@ -114,20 +114,20 @@ def waits_for_host(conn: Conn, head: LogHead, run_id: UUID, *, fault: str) -> bo
     return True
 
 
-def part_hold(run: RunRow, part: Part, fault: str) -> Json:
+def part_hold(run: RunRow, part: NeededPart, fault: str) -> Json:
     """Return the data of the event that a run waits for a part."""
     message = f"{WHY_AWAY[part]}: {fault} The run starts when that is over."
     return {"status": "queued", "provider": run.provider, "heldBy": part, "message": message}
 
 
-def start_next_throttled(conn: Conn, limits: RunLimits, *, away: Collection[Part] = ()) -> None:
+def start_next_throttled(conn: Conn, limits: RunLimits, *, away: Collection[NeededPart] = ()) -> None:
     """Enqueue the throttled run that may start now, if there is one."""
     turn = _turn(conn, limits, run_id=None, away=away)
     if turn.next_run_id is not None:
         defer_run(conn, turn.next_run_id)
 
 
-def start_missed_throttled(conn: Conn, limits: RunLimits, *, away: Collection[Part] = ()) -> None:
+def start_missed_throttled(conn: Conn, limits: RunLimits, *, away: Collection[NeededPart] = ()) -> None:
     """Do as `start_next_throttled`, unless the next run's job is queued already. A run can end at the moment in which
     another is throttled, and limits can be raised; this call covers both."""
     if not fetch_value(conn, "any_run_is_throttled"):
@@ -156,6 +156,6 @@ def held_position(conn: Conn, run_id: UUID) -> int:
     return before
 
 
-def _turn(conn: Conn, limits: RunLimits, *, run_id: UUID | None, away: Collection[Part]) -> LimitCheck:
+def _turn(conn: Conn, limits: RunLimits, *, run_id: UUID | None, away: Collection[NeededPart]) -> LimitCheck:
     maxima = {"system": limits.system, "per_app": limits.per_app, "per_user": limits.per_user}
     return fetch_the(conn, "check_run_limits", LimitCheck, run_id=run_id, away=list(away), **maxima)

@@ -9,7 +9,7 @@ from uuid import UUID
 from handlers.enqueue import defer_run
 from handlers.event_log import SYSTEM, NewEvent, run_event
 from handlers.run_warnings import LONGEST_CODE, LONGEST_MESSAGE, TOO_MANY_EVENTS
-from handlers.runs.limits import Part, part_hold
+from handlers.runs.limits import NeededPart, part_hold
 from handlers.workspaces.sync import COALESCE_SECONDS, mark_dirty
 from schema.events import Cost, Reason, RunFinished, Usage
 from schema.rows import HumanRequestRow, RunRow
@@ -106,7 +106,7 @@ def retry_or_fail(
 
 
 def wait_for_part(
-    conn: Conn, run: RunRow, policy: RetryPolicy, *, part: Part, fault: str, code: str, message: str
+    conn: Conn, run: RunRow, policy: RetryPolicy, *, part: NeededPart, fault: str, code: str, message: str
 ) -> list[NewEvent]:
     """Requeue a claimed run until the host or the object store works again; `fault` says why it does not.
 

@@ -17,7 +17,7 @@ from handlers.apps.apps import app_by_id
 from handlers.human_loop.approval_rules import some_rule_restricts
 from handlers.runs.claim import Claimed, abandon, claim_run, hold_for_part, record_dispatched, refuse, requeue
 from handlers.runs.handover import UnseenRun, hand_over
-from handlers.runs.limits import Part, any_run_waits_for_store, start_missed_throttled
+from handlers.runs.limits import NeededPart, any_run_waits_for_store, start_missed_throttled
 from handlers.runs.settle import RetryPolicy, has_attempts_left
 from handlers.workspaces.snapshots import saved_end
 from handlers.workspaces.uploads import attachments_of
@@ -223,7 +223,7 @@ def _without_workspace(context: TaskContext, run: RunRow, error: RestoreIncomple
     return _refused(context, run, code=error.problem_code, message=error.detail)
 
 
-def _waits_for(context: TaskContext, run: RunRow, part: Part, error: RunyardError) -> ExecuteOutcome | None:
+def _waits_for(context: TaskContext, run: RunRow, part: NeededPart, error: RunyardError) -> ExecuteOutcome | None:
     """Hold the run until the part works. Return None when nothing is wrong with the part."""
     condition = context.host_condition if part == "host" else context.store_condition
     condition.look_again()

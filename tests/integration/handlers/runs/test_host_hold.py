@@ -9,7 +9,7 @@ import pytest
 from handlers.access.permissions import Actor
 from handlers.event_log import hold_session
 from handlers.runs.claim import claim_run, hold_for_part, requeue
-from handlers.runs.limits import NO_LIMITS, Part, start_missed_throttled
+from handlers.runs.limits import NO_LIMITS, NeededPart, start_missed_throttled
 from handlers.runs.queue import QueueEdit, QueuePosition, edit_queued
 from handlers.runs.settle import RetryPolicy, has_attempts_left
 from handlers.runs.start import Start, start_run
@@ -38,7 +38,7 @@ def claimed(conn: Conn, run: RunRow) -> RunRow:
     return claim.run
 
 
-def held(conn: Conn, run: RunRow, part: Part = "host") -> bool:
+def held(conn: Conn, run: RunRow, part: NeededPart = "host") -> bool:
     why = {"fault": "It is away.", "code": "worker_not_started", "message": "No answer."}
     with conn.transaction():
         return hold_for_part(conn, run, AT_ONCE, part=part, **why)
@@ -46,7 +46,7 @@ def held(conn: Conn, run: RunRow, part: Part = "host") -> bool:
 
 @pytest.mark.parametrize("part", ["host", "store"])
 def test_attempts_that_a_part_gave_back_do_not_count_and_those_lost_otherwise_do(
-    conn: Conn, actor: Actor, part: Part
+    conn: Conn, actor: Actor, part: NeededPart
 ) -> None:
     run = started(conn, actor, max_attempts=2)
     for _ in range(3):
@@ -92,7 +92,7 @@ def test_a_run_whose_conversation_is_unknown_fails_after_its_prompt_was_delivere
 def test_a_run_that_waits_for_a_part_goes_on_when_that_part_is_back(conn: Conn, actor: Actor) -> None:
     run = started(conn, actor)
     assert held(conn, claimed(conn, run), "store")
-    steps: list[tuple[list[Part], int]] = [(["store"], 0), (["store", "host"], 0), (["host"], 1)]
+    steps: list[tuple[list[NeededPart], int]] = [(["store"], 0), (["store", "host"], 0), (["host"], 1)]
     for away, expected in steps:
         with conn.transaction():
             start_missed_throttled(conn, NO_LIMITS, away=away)
