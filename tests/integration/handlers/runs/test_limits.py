@@ -43,7 +43,6 @@ def start_for(conn: Conn, actor: Actor, prompt: str = "go", **changes: object) -
 
 def take(conn: Conn, run_id: UUID, limits: RunLimits) -> Claimed | None:
     """What the run's job does, its own row gone with it."""
-    take = partial(claim_run, conn, run_id, owner="test", lock_seconds=60, limits=limits)
     conn.execute("DELETE FROM procrastinate_jobs WHERE args ->> 'run_id' = %s", (str(run_id),))
     with conn.transaction():
         return claim_run(conn, run_id, owner="test", lock_seconds=60, limits=limits)
@@ -263,9 +262,10 @@ def test_without_limits_nothing_is_locked(conn: Conn, people: list[Actor]) -> No
 
 def take_while(conn: Conn, run_id: UUID, host_fault: str | None, *, limits: RunLimits = NO_LIMITS) -> Claimed | None:
     """What the run's job does on a host with this fault, its own row gone with it."""
+    claim = partial(claim_run, conn, run_id, owner="test", lock_seconds=60, limits=limits)
     conn.execute("DELETE FROM procrastinate_jobs WHERE args ->> 'run_id' = %s", (str(run_id),))
     with conn.transaction():
-        return take(host_fault=host_fault, away=["host"] if host_fault else [])
+        return claim(host_fault=host_fault, away=["host"] if host_fault else [])
 
 
 def has_worker(conn: Conn, run: RunRow) -> None:
