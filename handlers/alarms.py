@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from schema.sql import Conn, fetch_all, fetch_one, fetch_value
+from schema.sql import Conn, fetch_all, fetch_one, fetch_the, fetch_value
+
+ADVICE = "Bring them back from a backup of the bucket; the table object_reads names them all, and each is read hourly."
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,22 @@ class Alarm:
 
 
 @dataclass(frozen=True)
+class FaultyObjects:
+    """The known objects with a fault, of `sessions` sessions. `first_key` is None without any."""
+
+    objects: int
+    sessions: int
+    first_key: str | None
+
+    @property
+    def sentence(self) -> str:
+        return (
+            f"{self.objects} stored objects of {self.sessions} sessions are missing or altered, so snapshots that need "
+            f"them cannot be restored in full: {self.first_key}."
+        )
+
+
+@dataclass(frozen=True)
 class _Idle:
     pid: int
     application: str
@@ -43,7 +61,12 @@ class _FailingSync:
 
 def alarms(conn: Conn, limits: Limits) -> list[Alarm]:
     """Return the alarms to raise now; an empty list when all is well."""
-    return [*_notification_queue(conn, limits), *_idle_transactions(conn, limits), *_failing_syncs(conn, limits)]
+    return [
+        *_notification_queue(conn, limits),
+        *_idle_transactions(conn, limits),
+        *_failing_syncs(conn, limits),
+        *_faulty_objects(conn),
+    ]
 
 
 def _notification_queue(conn: Conn, limits: Limits) -> list[Alarm]:
@@ -71,6 +94,19 @@ def _failing_syncs(conn: Conn, limits: Limits) -> list[Alarm]:
         f"{worst.failures} syncs of {worst.session_id} failed: {worst.error}"
     )
     return [Alarm("sync_failing", message)]
+
+
+def _faulty_objects(conn: Conn) -> list[Alarm]:
+    faulty = faulty_objects(conn)
+    if faulty is None:
+        return []
+    return [Alarm("objects_faulty", f"{faulty.sentence} {ADVICE}")]
+
+
+def faulty_objects(conn: Conn) -> FaultyObjects | None:
+    """Return the known faults; None when there are none."""
+    faulty = fetch_the(conn, "faulty_objects", FaultyObjects)
+    return faulty if faulty.objects else None
 
 
 def _sentence(idle: _Idle) -> str:

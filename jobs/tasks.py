@@ -86,6 +86,12 @@ def collect_garbage(context: JobContext, timestamp: int) -> None:  # noqa: ARG00
     collect_garbage(_task_context(context))
 
 
+def verify_objects(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  procrastinate passes it to every periodic task
+    from jobs.workspaces.verify_objects import verify_objects
+
+    verify_objects(_task_context(context))
+
+
 async def retry_stalled_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  procrastinate passes it to every periodic task
     """Requeue the stalled jobs of dead job workers; claims fence the runs themselves.
 
@@ -125,6 +131,7 @@ def register(app: procrastinate.App) -> None:
         look_after_workers,
         reconcile_syncs,
         collect_garbage,
+        verify_objects,
         retry_stalled_jobs,
         remove_old_jobs,
     ):
@@ -140,6 +147,7 @@ def schedule(app: procrastinate.App, *, reconcile_seconds: int) -> None:
         ("look_after_workers", f"* * * * * */{reconcile_seconds}"),
         ("reconcile_syncs", "* * * * * 20"),
         ("collect_garbage", "43 * * * *"),
+        ("verify_objects", "*/10 * * * *"),
         ("retry_stalled_jobs", "* * * * * */5"),
         ("remove_old_jobs", "17 * * * *"),
     ):

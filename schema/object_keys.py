@@ -35,6 +35,14 @@ def live_file_key(session_id: UUID, read_id: UUID) -> str:
     return f"{session_prefix(session_id)}live/{read_id}"
 
 
+def incoming_key(session_id: UUID, save_id: UUID, key: str) -> str:
+    """Return the name under which one save uploads the object of this key, where a store cannot refuse to overwrite.
+
+    No other save uses the name, and no snapshot.
+    """
+    return f"{session_prefix(session_id)}incoming/{save_id}/{key.removeprefix(session_prefix(session_id))}"
+
+
 def is_content_key(session_id: UUID, key: str) -> bool:
     """Tell whether the key names a pack or a part of this session. A manifest comes from a worker and may claim
     anything."""

@@ -42,3 +42,12 @@ S3ReadSecretAccessKey = Annotated[
     SecretStr | None,
     Field(description="Secret of the reading key.", json_schema_extra={"default": "`S3_SECRET_ACCESS_KEY`"}),
 ]
+VerifyDays = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=3650,
+        description="Read each stored object at least every N days, compare it with its digest, and tell which are "
+        "missing or altered. 0 disables it.",
+    ),
+]

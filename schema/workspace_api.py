@@ -90,17 +90,22 @@ class WaitForOperation(Request):
 
 
 class Want(Wire):
-    """A link that an operation waits for. `size` in bytes is that of the upload, or of the expected download."""
+    """A link that an operation waits for. `size` in bytes is that of the upload, or of the expected download.
+
+    `md5` of an upload is that of its bytes, in base64. An older executor omits it.
+    """
 
     method: Literal["GET", "PUT"]
     key: Text
     size: int | None = None
+    md5: str | None = None
 
 
 class Links(Request):
     """`POST /workspace/operations/{id}/links`: `{"<method> <key>": address}`. Unwanted links are ignored.
 
-    An address is a secret while it works, and is never logged.
+    An address is a secret while it works, and is never logged. An upload sends the headers that it names as signed
+    (schema/upload_headers.py). 412: the object exists. The caller then compares it with the upload that was announced.
     """
 
     links: dict[Text, Text] = Field(repr=False, max_length=1000)

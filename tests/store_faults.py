@@ -10,7 +10,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 PIECE = 65_536
-REASONS = {500: "InternalError", 503: "SlowDown", 507: "StorageFull", 403: "AccessDenied"}
+REASONS = {501: "NotImplemented", 500: "InternalError", 503: "SlowDown", 507: "StorageFull", 403: "AccessDenied"}
 
 
 @dataclass
@@ -27,6 +27,8 @@ class Fault:
 
     method: str = ""
     part_of_key: str = ""
+    header: str = ""
+    """Only for requests with this header."""
     skip: int = 0
     times: int | None = 1
     without_header: str = ""
@@ -47,9 +49,10 @@ class Fault:
     """The request waits until this is set."""
     met: threading.Event = field(default_factory=threading.Event)
 
-    def is_for(self, method: str, path: str, headers: Container[str]) -> bool:
+    def is_for(self, method: str, path: str, headers: Collection[str]) -> bool:
         is_asked = method.startswith(self.method) and self.part_of_key in path
-        return is_asked and not (self.without_header and self.without_header in headers)
+        has_header = not self.header or self.header in headers
+        return is_asked and has_header and not (self.without_header and self.without_header in headers)
 
 
 class HurtStore:
@@ -80,6 +83,10 @@ class HurtStore:
         """The (skip + 1)-th request of that method and those after it, `times` in all, are answered so."""
         return self.hurt(Fault(method=method, skip=skip, times=times, status=status))
 
+    def know_no_conditions(self) -> Fault:
+        """Refuse conditional writes until it is healed, as stores do that do not support them."""
+        return self.hurt(Fault(method="PUT", header="if-none-match", status=501, times=None))
+
     def fill_up(self) -> Fault:
         """No space is left: every PUT fails until it is healed."""
         return self.fail(status=507, method="PUT", times=None)
@@ -97,7 +104,7 @@ class HurtStore:
         self._server.shutdown()
         self._server.server_close()
 
-    def fault_of(self, method: str, path: str, headers: Container[str]) -> Fault | None:
+    def fault_of(self, method: str, path: str, headers: Collection[str]) -> Fault | None:
         with self._lock:
             self.requests.append((method, path))
             for fault in self._faults:
@@ -133,14 +140,14 @@ class _Handler(BaseHTTPRequestHandler):
         """The body is always taken."""
         return super().handle_expect_100()
 
+    def _header_names(self) -> set[str]:
+        return {name.lower() for name in self.headers}
+
     def _pass_on(self) -> None:
         if self.way.is_down:
             self._reset()
             return
-        fault = (
-            self.way.fault_of(self.command, urlsplit(self.path).path, {name.lower() for name in self.headers})
-            or Fault()
-        )
+        fault = self.way.fault_of(self.command, urlsplit(self.path).path, self._header_names()) or Fault()
         time.sleep(self.way.delay_seconds)
         if fault.hold is not None:
             fault.hold.wait(60)

@@ -33,7 +33,7 @@ class ExecutorChannel:
     def __init__(self) -> None:
         self._writing = threading.Lock()
         self._changed = threading.Condition()
-        self._wanted: dict[str, int | None] = {}
+        self._wanted: dict[str, dict[str, Any]] = {}
         self._links: dict[str, str] = {}
         self._progress: dict[str, Any] = {"step": "waiting", "files": 0, "bytes": 0}
         self._sent_at = 0.0
@@ -47,11 +47,15 @@ class ExecutorChannel:
         order: dict[str, Any] = json.loads(line)
         return order
 
-    def link(self, method: Method, key: str, size: int | None) -> str:
-        """Wait for a pre-signed link to this object. Each link is used once."""
+    def link(self, method: Method, key: str, *, size: int | None, md5: str | None = None) -> str:
+        """Wait for a pre-signed link to this object. Each link is used once.
+
+        `size` in bytes and `md5` (base64) are those of an upload, which the link is then good for alone.
+        """
         name = f"{method} {key}"
+        about = {"method": method, "key": key, "size": size, "md5": md5}
         with self._changed:
-            self._wanted[name] = size
+            self._wanted[name] = {field: value for field, value in about.items() if value is not None}
             self._send_wants()
             while name not in self._links:
                 self._changed.wait()
@@ -83,15 +87,11 @@ class ExecutorChannel:
         for line in sys.stdin.buffer:
             with self._changed:
                 for name, address in json.loads(line)["links"].items():
-                    if self._wanted.pop(name, False) is not False:
+                    if self._wanted.pop(name, None) is not None:
                         self._links[name] = address
                 self._send_wants()
                 self._changed.notify_all()
         os._exit(1)
 
     def _send_wants(self) -> None:
-        wants = [
-            {"method": name[:3], "key": name[4:], **({} if size is None else {"size": size})}
-            for name, size in self._wanted.items()
-        ]
-        self.send("wants", wants)
+        self.send("wants", list(self._wanted.values()))

@@ -13,12 +13,14 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import ClassVar, NoReturn, TypeVar, cast
 from urllib.parse import SplitResult, urlsplit
 
 from executor.snapshotter.protocol import ExecutorChannel, Method, SnapshotterFailed
 from schema.retry_after import retry_after_seconds
+from schema.upload_headers import content_md5, upload_headers
 
 TRIES = 8
 DAMAGED_TRIES = 3
@@ -33,6 +35,7 @@ _CODE_WITHIN = 4096
 _CHUNK = 1 << 20
 _PIECE = 1 << 18
 _SLACK_BYTES = 1 << 10
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 T = TypeVar("T")
 StoreResponse = tuple[int, http.client.HTTPMessage, bytes]
@@ -61,14 +64,19 @@ class _Retry(Exception):
 
 
 def put_object(channel: ExecutorChannel, key: str, data: bytes) -> None:
-    """Upload an object. Raises StoreFailed after TRIES tries."""
+    """Upload an object. Raises StoreFailed after TRIES tries.
+
+    412: the object exists, perhaps by a try whose answer was lost. The control plane compares it before it commits.
+    """
+    md5 = content_md5(data)
 
     def put(address: str) -> None:
-        answer = _call("PUT", address, data, limit=1 << 16)
-        if answer[0] not in (200, 201, 204, 412):  # 412: the object exists, and its name is its content's digest
+        sent = upload_headers(address, size=len(data), md5=md5)
+        answer = _call("PUT", address, data, limit=1 << 16, headers=sent)
+        if answer[0] not in (200, 201, 204, 412):
             _refuse(answer, "an upload")
 
-    _persist(lambda: put(channel.link("PUT", key, len(data))))
+    _persist(lambda: put(channel.link("PUT", key, size=len(data), md5=md5)))
 
 
 def get_object(channel: ExecutorChannel, key: str, *, size: int | None, limit: int, digest: str | None) -> bytes:
@@ -91,7 +99,7 @@ def get_object(channel: ExecutorChannel, key: str, *, size: int | None, limit: i
         return data
 
     def get_whole() -> bytes:
-        data = get(channel.link("GET", key, size))
+        data = get(channel.link("GET", key, size=size))
         is_whole = (size is None or len(data) == size) and len(data) <= limit
         if not is_whole or (digest is not None and hashlib.sha256(data).hexdigest() != digest):
             raise _Damaged
@@ -142,12 +150,13 @@ def _code_of(body: bytes) -> str:
     return found[1].decode() if found else ""
 
 
-def _call(method: Method, address: str, data: bytes | None, *, limit: int) -> StoreResponse:
+def _call(
+    method: Method, address: str, data: bytes | None, *, limit: int, headers: Mapping[str, str] = _NO_HEADERS
+) -> StoreResponse:
     """Return status, headers and body. Reads at most `limit` bytes and a few more."""
     parts = urlsplit(address)
     connection = _connection(parts)
     target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
-    headers = {} if data is None else {"content-length": str(len(data))}
     connection.request(method, target, body=None if data is None else _pieces(data), headers=headers)
     answer = connection.getresponse()
     body = _body(answer, limit + _SLACK_BYTES)

@@ -14,6 +14,7 @@ from executor.process.account import AgentAccount
 from executor.workspaces.live_files import FileChanging, opened_file, refuse_if_written, version_of
 from schema.errors import Invalid, Unavailable
 from schema.live_files import FilePut, PutFile
+from schema.upload_headers import upload_headers
 
 PIECE_BYTES = 1 << 18
 TIMEOUT_SECONDS = 30.0
@@ -49,7 +50,7 @@ def _put(link: str, descriptor: int, start: int, end: int) -> None:
     try:
         connection = _connection(to.scheme, to.netloc)
         try:
-            headers = {"Content-Length": str(end - start)}
+            headers = upload_headers(link, size=end - start)
             connection.request("PUT", f"{to.path}?{to.query}", body=_pieces(descriptor, start, end), headers=headers)
             answer = connection.getresponse()
             answer.read(1 << 16)

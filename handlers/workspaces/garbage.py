@@ -77,6 +77,16 @@ def mark_for_deletion(
     return [row.key for row in marked]
 
 
+def mark_damaged(conn: Conn, lease: SyncLease, keys: Collection[str], *, owner: str, lock_seconds: float) -> bool:
+    """Mark damaged objects for deletion by the owner, also where snapshots name them. Return whether the lease holds:
+    without it nothing is marked, and nothing may be deleted."""
+    hold_session(conn, lease.session_id)
+    if not renew_sync_lease(conn, lease, lock_seconds=lock_seconds):
+        return False
+    execute(conn, "mark_damaged", session_id=lease.session_id, keys=list(keys), owner=owner)
+    return True
+
+
 def forget_deleted(conn: Conn, lease: SyncLease, keys: Collection[str], *, owner: str, lock_seconds: float) -> None:
     """Forget keys deleted from the store. Revoke a lease taken meanwhile: its sync may have seen the objects."""
     hold_session(conn, lease.session_id)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 
+from handlers.alarms import ADVICE, faulty_objects
 from jobs.doctor import Finding
 from jobs.doctor.container_engine import check_engine
 from jobs.hosts.settings import read_docker_settings
@@ -75,6 +76,16 @@ def check_logins(dsn: str) -> list[Finding]:
         return []  # check_postgres tells it
     todo = "docs/agents.md says where a login comes from"
     return [Finding(f"agent {provider.name}", "note", provider.reason, todo) for provider in named]
+
+
+def check_objects(dsn: str) -> list[Finding]:
+    """Tell which stored objects the job worker found missing or altered."""
+    try:
+        with psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS) as conn:
+            faulty = faulty_objects(conn)
+    except psycopg.Error:
+        return []  # check_postgres tells it
+    return [] if faulty is None else [Finding("saved workspaces", "wrong", faulty.sentence, ADVICE)]
 
 
 def check_host(settings: JobSettings) -> list[Finding]:

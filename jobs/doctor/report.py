@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from jobs.doctor import Finding
-from jobs.doctor.deployment import check_host, check_logins, check_postgres, check_providers
+from jobs.doctor.deployment import check_host, check_logins, check_objects, check_postgres, check_providers
 from jobs.doctor.reading_key import check_reading_key
 from jobs.doctor.store import check_store
 from jobs.runtime.settings import JobSettings
@@ -33,6 +33,7 @@ def find_all(settings: JobSettings) -> list[Finding]:
     return [
         *check_postgres(settings.dsn),
         *check_store(settings.store),
+        *check_objects(settings.dsn),
         *check_reading_key(settings.store, settings.reading_store),
         *check_providers(settings.providers_file),
         *check_logins(settings.dsn),

@@ -14,15 +14,18 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from jobs.doctor import Finding
+from jobs.object_store.contract import UploadTerms
 from jobs.object_store.errors import StoreError
 from jobs.object_store.s3 import PROBE_PREFIX, Bucket, make_store
 from jobs.object_store.settings import StoreSettings
 from schema.errors import NotFound
+from schema.upload_headers import content_md5, upload_headers
 
 SKEW = timedelta(minutes=5)
 """The store refuses a skew of 15 minutes, and Runyard's callbacks refuse one of 5."""
 PATIENCE_SECONDS = 5.0
 CONTENT = b"what Runyard's doctor wrote\n" * 100
+OTHER = CONTENT.swapcase()
 PART = "object store"
 
 SILENT = frozenset({"network", "timeout"})
@@ -74,7 +77,7 @@ def _tried(check: Check, store: Bucket, prefix: str) -> Iterator[Finding]:
 def _check_clock(store: Bucket, prefix: str) -> Iterator[Finding]:
     """Compare clocks by the Date header of any answer, a refusal included."""
     try:
-        date = httpx.get(store.link("GET", f"{prefix}clock"), timeout=PATIENCE_SECONDS).headers.get("date")
+        date = httpx.get(store.download_link(f"{prefix}clock"), timeout=PATIENCE_SECONDS).headers.get("date")
     except httpx.HTTPError as error:
         yield _unreachable(store, error)
         return
@@ -106,11 +109,16 @@ def _check_objects(store: Bucket, prefix: str) -> Iterator[Finding]:
 
 def _check_links(store: Bucket, prefix: str) -> Iterator[Finding]:
     """Use presigned links as a worker does, at the workers' URL."""
-    key = f"{prefix}linked"
+    key, md5 = f"{prefix}linked", content_md5(CONTENT)
+    once = store.has_conditional_writes()
+    link = store.upload_link(key, UploadTerms(len(CONTENT), md5, once=once))
+    headers = upload_headers(link, size=len(CONTENT), md5=md5)
     try:
-        put = httpx.put(store.link("PUT", key), content=CONTENT, timeout=PATIENCE_SECONDS)
-        got = httpx.get(store.link("GET", key), timeout=PATIENCE_SECONDS)
-        without = httpx.get(store.link("GET", key).partition("?")[0], timeout=PATIENCE_SECONDS)
+        put = httpx.put(link, content=CONTENT, headers=headers, timeout=PATIENCE_SECONDS)
+        again = httpx.put(link, content=CONTENT, headers=headers, timeout=PATIENCE_SECONDS)
+        other = httpx.put(link, content=OTHER, headers=headers, timeout=PATIENCE_SECONDS)
+        got = httpx.get(store.download_link(key), timeout=PATIENCE_SECONDS)
+        without = httpx.get(store.download_link(key).partition("?")[0], timeout=PATIENCE_SECONDS)
     except httpx.HTTPError as error:
         yield _unreachable(store, error)
         return
@@ -121,14 +129,18 @@ def _check_links(store: Bucket, prefix: str) -> Iterator[Finding]:
     if without.is_success:
         yield Finding(PART, "wrong", "its objects are readable without a signature", "make the bucket private")
         return
-    yield Finding(PART, "ok", "links can put and get, and unsigned requests fail")
+    if other.is_success or (once and again.is_success):
+        yield Finding(PART, "wrong", "a link can be used twice, or for other bytes", "use another store")
+        return
+    yield Finding(PART, "ok", "links can put what they were signed for and get, and unsigned requests fail")
 
 
 def _check_conditions(store: Bucket, _place: str) -> Iterator[Finding]:
     if store.has_conditional_writes():
         yield Finding(PART, "ok", "it supports conditional writes")
     else:
-        yield Finding(PART, "note", "it lacks conditional writes; Runyard checks for an object before it writes")
+        what = "it lacks conditional writes; uploads take another name first and are copied to their own"
+        yield Finding(PART, "note", what)
 
 
 def _check_deletions(store: Bucket, prefix: str) -> Iterator[Finding]:

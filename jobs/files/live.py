@@ -8,6 +8,7 @@ from uuid import uuid4
 from handlers.workers.rows import worker_of
 from jobs.context import TaskContext
 from jobs.hosts import HostFailed
+from jobs.object_store.contract import UploadTerms
 from jobs.runtime.executor_client import Endpoint, ExecutorError
 from jobs.runtime.trace import Trace
 from schema.errors import RunyardError
@@ -65,7 +66,7 @@ def _put(context: TaskContext, request: ReadLiveFiles, put: PutLiveFile, endpoin
     """Have the executor upload the bytes, and return their key. Garbage collection deletes them after its grace."""
     if context.store is None:
         raise WorkerGone("Long files are downloaded through the object store, and none is configured.")
-    key = live_file_key(request.session_id, uuid4())
-    link = context.store.link("PUT", key, LINK_SECONDS)
+    key, once = live_file_key(request.session_id, uuid4()), context.store.write_features().refuses_existing
+    link = context.store.upload_link(key, UploadTerms(put.end - put.start, once=once), LINK_SECONDS)
     context.executors.put_file(endpoint, PutFile(**vars(put), link=link), trace)
     return key

@@ -21,23 +21,65 @@ class ObjectsUnavailable(Unavailable):
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object of the store: `size` in bytes."""
+    """An object of the store: `size` in bytes. `etag` is the MD5 of its bytes in many stores (WriteFeatures)."""
 
     key: str
     size: int
     last_modified: datetime
+    etag: str
+
+
+@dataclass(frozen=True)
+class UploadTerms:
+    """What an upload by a link must be: `size` in bytes, and the `md5` of its bytes in base64, where it is known.
+
+    `once`: the store refuses the upload (412) when the object exists.
+    """
+
+    size: int
+    md5: str | None = None
+    once: bool = False
+
+
+@dataclass(frozen=True)
+class WriteFeatures:
+    """What a store does with writes: `refuses_existing` by If-None-Match, `has_md5_etags` on what it wrote."""
+
+    refuses_existing: bool
+    has_md5_etags: bool
+
+    @property
+    def proves_single_writes(self) -> bool:
+        """Whether a link can write its key once, and the object then shows whether it is what the link wrote."""
+        return self.refuses_existing and self.has_md5_etags
 
 
 class ObjectStorage(Protocol):
     """The objects of one deployment."""
 
-    def link(self, method: str, key: str, seconds: float | None = None) -> str:
-        """Return a presigned URL for one GET or PUT, valid for `seconds`, by default S3_LINK_SECONDS. It is a secret
-        until it expires."""
+    def download_link(self, key: str, seconds: float | None = None) -> str:
+        """Return a presigned URL for GET, valid for `seconds`, by default S3_LINK_SECONDS. It is a secret until it
+        expires."""
         ...
 
-    def sizes(self, keys: Collection[str]) -> dict[str, int]:
-        """Return the sizes in bytes of the existing keys. Missing keys are left out."""
+    def upload_link(self, key: str, terms: UploadTerms, seconds: float | None = None) -> str:
+        """Return a presigned URL for a PUT on these terms, valid like that of `download_link`. `terms.once` needs a
+        store that refuses existing objects."""
+        ...
+
+    def write_features(self) -> WriteFeatures:
+        """Return what the store does with writes. The first call tries it."""
+        ...
+
+    def find(self, keys: Collection[str]) -> dict[str, StoredObject]:
+        """Return the existing objects by key. Missing keys are left out."""
+        ...
+
+    def copy(self, source: StoredObject, key: str) -> str:
+        """Copy an object within the store and return the copy's ETag.
+
+        Many stores refuse to copy what no longer has the source's `etag`. Others copy it: compare.
+        """
         ...
 
     def read(self, key: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Open the object store: make its bucket and learn its features, as soon as it answers."""
+"""Open the object store: create its bucket and learn what it can do, as soon as it answers."""
 
 from __future__ import annotations
 
@@ -22,9 +22,15 @@ class StoreOpening:
             return
         try:
             made = self._store.ensure_bucket()
-            conditional = self._store.has_conditional_writes()
+            features = self._store.write_features()
         except StoreError as error:
             _log.warning("store.unreachable", kind=error.kind, why=error.detail)
             return
         self._is_open = True
-        _log.info("store.ready", bucket=self._store.settings.bucket, made=made, conditional_writes=conditional)
+        _log.info(
+            "store.ready",
+            bucket=self._store.settings.bucket,
+            made=made,
+            conditional_writes=features.refuses_existing,
+            md5_etags=features.has_md5_etags,
+        )

@@ -5,23 +5,23 @@ Every failure raises StoreError (jobs/object_store/errors.py) with a kind and a 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import secrets
 import threading
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from functools import cache, cached_property
+from functools import cached_property
 from os.path import commonprefix
 from typing import Any, cast
 
-import boto3
 import structlog
 from botocore import exceptions as botocore_errors
-from botocore.config import Config
 
-from jobs.object_store.contract import StoredObject
-from jobs.object_store.deletions import Deletions, send_md5
+from jobs.object_store.client import ATTEMPTS, READ_SECONDS, make_config, open_client
+from jobs.object_store.contract import StoredObject, UploadTerms, WriteFeatures
+from jobs.object_store.deletions import Deletions
 from jobs.object_store.errors import (
     EXISTS,
     UNKNOWN,
@@ -34,18 +34,12 @@ from jobs.object_store.errors import (
 from jobs.object_store.settings import StoreSettings
 from schema.errors import NotFound
 
-CONNECT_SECONDS = 3.0
-READ_SECONDS = 30.0
 QUICK_SECONDS = 5.0
-ATTEMPTS = 3
-CONNECTIONS = 32
 MAX_READ_BYTES = 256 * 1024 * 1024
 HEADS_AT_A_TIME = 16
 PAGE_KEYS = 1000
 PROBE_PREFIX = "runyard-probes/"
 
-_opening = threading.Lock()
-"""A boto3 session creates one client at a time. The clients are thread-safe."""
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -53,46 +47,11 @@ def make_store(settings: StoreSettings, *, read_seconds: float = READ_SECONDS, a
     """Create a client without calling the store. Silence the libraries' debug lines, which hold signatures."""
     for logger_name in ("boto3", "botocore", "urllib3"):
         logging.getLogger(logger_name).setLevel(logging.WARNING)
-    config = _config(read_seconds=read_seconds, attempts=attempts)
-    client = _client(settings, settings.endpoint_url, config)
+    config = make_config(read_seconds=read_seconds, attempts=attempts)
+    client = open_client(settings, settings.endpoint_url, config)
     worker_url = settings.worker_endpoint_url
-    signing = client if worker_url in {None, settings.endpoint_url} else _client(settings, worker_url, config)
+    signing = client if worker_url in {None, settings.endpoint_url} else open_client(settings, worker_url, config)
     return Bucket(settings, client, signing)
-
-
-@cache
-def _session() -> Any:
-    """Return the process's session. It loads the description of S3 once, which is slow."""
-    return boto3.session.Session()
-
-
-def _config(*, read_seconds: float, attempts: int) -> Config:
-    return Config(
-        signature_version="s3v4",
-        s3={"addressing_style": "path"},
-        retries={"mode": "standard", "total_max_attempts": attempts},
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=read_seconds,
-        max_pool_connections=CONNECTIONS,
-        tcp_keepalive=True,
-        # Newer checksums only where an operation requires one: many stores do not support them.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-
-
-def _client(settings: StoreSettings, endpoint_url: str | None, config: Config) -> Any:
-    with translating_errors("opening"), _opening:
-        client = _session().client(
-            "s3",
-            endpoint_url=endpoint_url,
-            region_name=settings.region,
-            aws_access_key_id=settings.access_key_id,
-            aws_secret_access_key=settings.secret_access_key,
-            config=config,
-        )
-    send_md5(client)
-    return client
 
 
 class Bucket:
@@ -108,35 +67,50 @@ class Bucket:
         self._signing = signing
         self._deletions = Deletions(client, settings.bucket)
         self._probe_lock = threading.Lock()
-        self._is_conditional: bool | None = None
+        self._features: WriteFeatures | None = None
 
-    def link(self, method: str, key: str, seconds: float | None = None) -> str:
-        """Return a presigned URL for one GET or PUT, valid for `seconds`. It is a secret until it expires."""
-        operation = {"GET": "get_object", "PUT": "put_object"}[method]
+    def download_link(self, key: str, seconds: float | None = None) -> str:
+        """Return a presigned URL for GET, valid for `seconds`. It is a secret until it expires."""
+        return self._link("get_object", key, seconds, {})
+
+    def upload_link(self, key: str, terms: UploadTerms, seconds: float | None = None) -> str:
+        """Return a presigned URL for a PUT on these terms. Its headers (schema/upload_headers.py) are signed too."""
+        signed: dict[str, object] = {"ContentLength": terms.size}
+        if terms.md5 is not None:
+            signed["ContentMD5"] = terms.md5
+        if terms.once:
+            signed["IfNoneMatch"] = "*"
+        return self._link("put_object", key, seconds, signed)
+
+    def _link(self, operation: str, key: str, seconds: float | None, signed: dict[str, object]) -> str:
         with translating_errors("signing"):
             address: str = self._signing.generate_presigned_url(
                 operation,
-                Params={"Bucket": self._name, "Key": key},
+                Params={"Bucket": self._name, "Key": key, **signed},
                 ExpiresIn=int(seconds or self.settings.link_seconds),
             )
         return address
 
-    def sizes(self, keys: Collection[str]) -> dict[str, int]:
-        """Return the sizes in bytes of the existing keys. Use a listing while it is cheaper than a HEAD per key."""
+    def find(self, keys: Collection[str]) -> dict[str, StoredObject]:
+        """Return the existing objects by key. Use a listing while it is cheaper than a HEAD per key."""
         requested = set(keys)
         if len(requested) <= HEADS_AT_A_TIME:
-            return self._sizes_by_head(requested)
+            return self._find_by_head(requested)
         prefix = commonprefix(list(requested)).rpartition("/")  # noqa: RUF071  keys, cut at their last slash
-        sizes: dict[str, int] = {}
+        found: dict[str, StoredObject] = {}
         remaining = len(requested) // HEADS_AT_A_TIME
         for page in self._pages(prefix[0] + prefix[1]):
-            sizes |= {stored.key: stored.size for stored in page if stored.key in requested}
+            found |= {stored.key: stored for stored in page if stored.key in requested}
             remaining -= 1
-            if len(sizes) == len(requested):
-                return sizes
+            if len(found) == len(requested):
+                return found
             if not remaining:
-                return sizes | self._sizes_by_head(requested - sizes.keys())
-        return sizes
+                return found | self._find_by_head(requested - found.keys())
+        return found
+
+    def sizes(self, keys: Collection[str]) -> dict[str, int]:
+        """Return the sizes in bytes of the existing keys."""
+        return {key: stored.size for key, stored in self.find(keys).items()}
 
     def read(self, key: str, *, max_bytes: int = MAX_READ_BYTES) -> bytes:
         """Return the object's bytes. Raise NotFound without an object, StoreError `too_large` before reading it."""
@@ -157,7 +131,7 @@ class Bucket:
             return True
         if self.has_conditional_writes():
             return self._put_if_absent(key, content)
-        if self._sizes_by_head({key}):
+        if self._find_by_head({key}):
             return False
         self._put(key, content)
         return True
@@ -174,6 +148,17 @@ class Bucket:
             return True
         return False
 
+    def copy(self, source: StoredObject, key: str) -> str:
+        """Copy an object within the store and return the copy's ETag. Ceph copies what has another `etag` by now."""
+        with translating_errors("copying"):
+            answer = self._client.copy_object(
+                Bucket=self._name,
+                Key=key,
+                CopySource={"Bucket": self._name, "Key": source.key},
+                CopySourceIfMatch=f'"{source.etag}"',
+            )
+        return cast(str, answer["CopyObjectResult"]["ETag"]).strip('"')
+
     def delete(self, keys: Collection[str]) -> None:
         """Delete the objects. Ignore missing keys. Try all keys, then raise StoreError when any is left."""
         self._deletions.delete(keys)
@@ -181,7 +166,8 @@ class Bucket:
     @cached_property
     def _quick(self) -> Any:
         """A client that tries once, and for a short time."""
-        return _client(self.settings, self.settings.endpoint_url, _config(read_seconds=QUICK_SECONDS, attempts=1))
+        config = make_config(read_seconds=QUICK_SECONDS, attempts=1)
+        return open_client(self.settings, self.settings.endpoint_url, config)
 
     @property
     def has_bulk_deletions(self) -> bool:
@@ -228,11 +214,14 @@ class Bucket:
             self._client.delete_bucket(Bucket=self._name)
 
     def has_conditional_writes(self) -> bool:
-        """Whether the store supports conditional writes. Try it once with a probe object, which is then deleted."""
+        return self.write_features().refuses_existing
+
+    def write_features(self) -> WriteFeatures:
+        """Return what the store does with writes. Try it once with a probe object, which is then deleted."""
         with self._probe_lock:
-            if self._is_conditional is None:
-                self._is_conditional = self._try_conditional_writes()
-            return self._is_conditional
+            if self._features is None:
+                self._features = self._try_writes()
+            return self._features
 
     def has_multipart(self, key: str) -> bool:
         """Whether the store supports multipart uploads, which Runyard does not need. Begin and abort an upload."""
@@ -246,16 +235,26 @@ class Bucket:
             raise
         return True
 
-    def _try_conditional_writes(self) -> bool:
-        key = f"{PROBE_PREFIX}{secrets.token_hex(8)}"
+    def _try_writes(self) -> WriteFeatures:
+        key, content = f"{PROBE_PREFIX}{secrets.token_hex(8)}", b"1"
         try:
-            return self._put_if_absent(key, b"1") and not self._put_if_absent(key, b"2")
-        except StoreError as error:
-            if error.store_code in UNKNOWN:
-                return False
-            raise
+            is_first = self._tries_if_absent(key, content)
+            if not is_first:
+                self._put(key, content)
+            etags = {stored.etag for stored in self._find_by_head({key}).values()}
+            refuses = is_first is True and self._tries_if_absent(key, b"2") is False
         finally:
             self._clean_up(key)
+        return WriteFeatures(refuses, hashlib.md5(content, usedforsecurity=False).hexdigest() in etags)
+
+    def _tries_if_absent(self, key: str, content: bytes) -> bool | None:
+        """Return as `_put_if_absent` does; None where the store does not know the condition."""
+        try:
+            return self._put_if_absent(key, content)
+        except StoreError as error:
+            if error.store_code in UNKNOWN:
+                return None
+            raise
 
     def _clean_up(self, key: str) -> None:
         """Delete a probe. A store that refuses that has answered the probe's question all the same."""
@@ -282,17 +281,17 @@ class Bucket:
             raise from_trouble(error, "writing") from None
         return True
 
-    def _sizes_by_head(self, keys: Collection[str]) -> dict[str, int]:
+    def _find_by_head(self, keys: Collection[str]) -> dict[str, StoredObject]:
         with ThreadPoolExecutor(HEADS_AT_A_TIME, thread_name_prefix="heads") as threads:
-            sizes = dict(zip(keys, threads.map(self._size, keys), strict=True))
-        return {key: size for key, size in sizes.items() if size is not None}
+            return {stored.key: stored for stored in threads.map(self._head, keys) if stored is not None}
 
-    def _size(self, key: str) -> int | None:
+    def _head(self, key: str) -> StoredObject | None:
         try:
             with translating_errors("looking for an object"):
-                return int(self._client.head_object(Bucket=self._name, Key=key)["ContentLength"])
+                head = self._client.head_object(Bucket=self._name, Key=key)
         except NotFound:
             return None
+        return StoredObject(key, head["ContentLength"], head["LastModified"], head["ETag"].strip('"'))
 
     def _pages(self, prefix: str, *, page_keys: int = PAGE_KEYS) -> Iterator[list[StoredObject]]:
         paginator = self._client.get_paginator("list_objects_v2")
@@ -303,7 +302,8 @@ class Bucket:
             if page is None:
                 return
             yield [
-                StoredObject(entry["Key"], entry["Size"], entry["LastModified"]) for entry in page.get("Contents", [])
+                StoredObject(entry["Key"], entry["Size"], entry["LastModified"], entry["ETag"].strip('"'))
+                for entry in page.get("Contents", [])
             ]
 
     def list(self, prefix: str, *, page_keys: int = PAGE_KEYS) -> Iterator[StoredObject]:

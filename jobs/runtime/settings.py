@@ -48,6 +48,7 @@ from schema.store_settings import (
     S3ReadSecretAccessKey,
     S3Region,
     S3SecretAccessKey,
+    VerifyDays,
     WebAddress,
 )
 from schema.worker_limits import DAY_SECONDS, LONGEST_SECONDS
@@ -164,6 +165,7 @@ class JobSettings(PoolerSettings):
         le=LONGEST_SECONDS / 3600,
         description="Delete an object that no snapshot names after N hours.",
     )
+    verify_days: VerifyDays = 30
     message_snapshots_days: int = Field(
         default=7,
         ge=0,

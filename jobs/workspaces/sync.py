@@ -10,7 +10,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import ClassVar, Literal
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 
@@ -36,16 +36,17 @@ from jobs.object_store.contract import ObjectStorage
 from jobs.runtime.executor_client import Endpoint, ExecutorError
 from jobs.runtime.late_events import reporting_when_late
 from jobs.runtime.trace import Trace
+from jobs.workspaces.damaged_objects import delete_damaged
 from jobs.workspaces.saved_uploads import forget_saved_uploads
-from jobs.workspaces.sync_operation import Interrupted, OperationFailed, OperationRequest, Superseded, await_operation
+from jobs.workspaces.sync_operation import Interrupted, OperationFailed, Superseded, await_operation
+from jobs.workspaces.sync_requester import SyncRequester
+from jobs.workspaces.upload_links import UploadLinks
 from jobs.workspaces.verify import Unproven, verify, verify_snapshot
 from schema.errors import RunyardError, Unavailable
 from schema.logs import log_context
-from schema.object_keys import is_content_key, manifest_key
 from schema.rows import SnapshotRow
-from schema.runtime_manifest import ignore_patterns, read_runtime_manifest
 from schema.sql import Conn, fetch_one
-from schema.workspace_api import SyncQuery, SyncReason, SyncReceipt, SyncWorkspace, Want
+from schema.workspace_api import SyncQuery, SyncReason, SyncReceipt
 
 AT_ONCE = 4
 LEASE_WAIT_SECONDS = 120.0
@@ -234,6 +235,7 @@ def _upload_and_commit(context: TaskContext, begun: BegunSync) -> Committed:
         _log.error("sync.unproven", why=error.detail)
         if not begun.at_rest and begun.head is not None:
             raise
+        delete_damaged(context, store, begun.lease, error.damaged)
         receipt = _verified(context, store, begun, count_on_head=False)
     committed = context.database.transact(commit_sync, begun, receipt)
     if committed is None:
@@ -256,56 +258,14 @@ def _verified(context: TaskContext, store: ObjectStorage, begun: BegunSync, *, c
     if not count_on_head:
         query = SyncQuery(takes_ends=True, head_lost=begun.head is not None)
         begun = replace(begun, head=None)
-    requester = _SyncRequester(context, begun, query)
-    state = await_operation(context, store, requester.asked(_endpoint(context, begun)))
+    requester = SyncRequester(context, begun, query, UploadLinks(store, begun.lease.session_id))
+    state = await_operation(context, store, requester.asked(_endpoint(context, begun), _trace_of(begun)))
     if state.sync is None:
         raise OperationFailed("The executor reported a sync without its receipt.")
-    verify(store, begun, state.sync, requested_ids=requester.snapshot_ids)
+    requester.links.land()
+    announced = requester.links.announced()
+    verify(store, begun, state.sync, requested_ids=requester.snapshot_ids, announced=announced)
     return state.sync
-
-
-class _SyncRequester:
-    """Requests one sync, each time under a new snapshot id: incomplete uploads of earlier tries become garbage."""
-
-    def __init__(self, context: TaskContext, begun: BegunSync, query: SyncQuery) -> None:
-        self._context = context
-        self._begun = begun
-        self._query = query
-        self.snapshot_ids: list[UUID] = []
-
-    def asked(self, endpoint: Endpoint) -> OperationRequest:
-        begun = self._begun
-        trace = _trace_of(begun)
-        return OperationRequest(
-            endpoint=endpoint,
-            trace=trace,
-            start=lambda: self._context.executors.sync(endpoint, self._wanted(), self._query, trace),
-            may_have=self._may_have,
-            is_held=lambda: self._context.sync_leases.is_held(begun.lease),
-        )
-
-    def _wanted(self) -> SyncWorkspace:
-        begun = self._begun
-        self.snapshot_ids.append(uuid4())
-        return SyncWorkspace(
-            session_id=begun.lease.session_id,
-            epoch=begun.epoch,
-            snapshot_id=self.snapshot_ids[-1],
-            run_id=begun.run_id,
-            reason=begun.reason,
-            head=begun.head.id if begun.head else None,
-            head_digest=begun.head.manifest_digest if begun.head else None,
-            at_rest=begun.at_rest,
-            ignore=ignore_patterns(read_runtime_manifest(begun.manifest)),
-        )
-
-    def _may_have(self, want: Want) -> bool:
-        session_id, head = self._begun.lease.session_id, self._begun.head
-        if is_content_key(session_id, want.key):
-            return True
-        if want.method == "GET":
-            return head is not None and want.key == manifest_key(session_id, head.id)
-        return want.key == manifest_key(session_id, self.snapshot_ids[-1])
 
 
 def _endpoint(context: TaskContext, begun: BegunSync) -> Endpoint:

@@ -51,7 +51,7 @@ class OperationRequest:
     """An operation to request. `start` begins a new one and returns its id.
 
     `may_have` checks whether the operation may get a link; `is_held` checks whether this job still holds the session.
-    `on_progress` hears of the progress at least every `poll_seconds`.
+    `link` signs a link, by default one to download. `on_progress` hears of the progress at least every `poll_seconds`.
     """
 
     endpoint: Endpoint
@@ -59,6 +59,7 @@ class OperationRequest:
     start: Callable[[], UUID]
     may_have: Callable[[Want], bool]
     is_held: Callable[[], bool]
+    link: Callable[[Want], str] | None = None
     on_progress: Callable[[Progress], None] | None = None
     poll_seconds: float = WAIT_SECONDS
 
@@ -118,6 +119,5 @@ def _links(store: ObjectStorage | None, request: OperationRequest, wants: list[W
     foreign = [want.key for want in wants if not request.may_have(want)]
     if foreign:
         raise OperationFailed(f"The executor requested a link outside its rights: {foreign[0]}.", code="bad_want")
-    return Links(
-        links={f"{want.method} {want.key}": store.link(want.method, want.key) for want in wants[:LINKS_AT_ONCE]}
-    )
+    sign = request.link or (lambda want: store.download_link(want.key))
+    return Links(links={f"{want.method} {want.key}": sign(want) for want in wants[:LINKS_AT_ONCE]})

@@ -1,8 +1,12 @@
-"""Verify a snapshot against the store before its commit: every object exists and has its size."""
+"""Verify a snapshot against the store before its commit: every object exists and has its size.
+
+What the save uploaded is compared by MD5 too. The duty of jobs/workspaces/verify_objects.py reads all objects, slowly.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 from uuid import UUID
 
@@ -16,13 +20,27 @@ from schema.workspace_api import SyncReceipt
 
 
 class Unproven(RunyardError):
-    """The store does not hold all objects of a snapshot."""
+    """The store does not hold all objects of a snapshot. `damaged` names existing objects that differ."""
 
     code: ClassVar[str] = "unproven"
 
+    def __init__(self, detail: str, *, damaged: Sequence[str] = ()) -> None:
+        self.damaged = list(damaged)
+        super().__init__(detail)
 
-def verify(store: ObjectStorage, begun: BegunSync, receipt: SyncReceipt, *, requested_ids: Collection[UUID]) -> None:
-    """Verify a sync's receipt. Raise Unproven. `requested_ids` are the ids that the new snapshot may have."""
+
+def verify(
+    store: ObjectStorage,
+    begun: BegunSync,
+    receipt: SyncReceipt,
+    *,
+    requested_ids: Collection[UUID],
+    announced: Mapping[str, str],
+) -> None:
+    """Verify a sync's receipt. Raise Unproven. `requested_ids` are the ids that the new snapshot may have.
+
+    `announced` are the hexadecimal MD5s of uploads by their keys, which the objects' ETags must agree with.
+    """
     if receipt.unchanged:
         if begun.head is None or receipt.manifest_digest != begun.head.manifest_digest:
             raise Unproven("The executor compared with a snapshot other than the last.")
@@ -38,7 +56,7 @@ def verify(store: ObjectStorage, begun: BegunSync, receipt: SyncReceipt, *, requ
     sizes = _sizes(store, session_id, receipt.snapshot_id, receipt.manifest_digest)
     if sizes != receipt.object_sizes or sizes.keys() != set(receipt.objects):
         raise Unproven("The manifest names other objects than the executor.")
-    _compare(store, sizes)
+    _compare(store, sizes, announced=announced)
 
 
 def verify_snapshot(store: ObjectStorage, snapshot: SnapshotRow) -> bool:
@@ -50,11 +68,16 @@ def verify_snapshot(store: ObjectStorage, snapshot: SnapshotRow) -> bool:
     return True
 
 
+def is_content_of_key(key: str, data: bytes) -> bool:
+    """Whether the bytes are those of the pack or part that the key names by their SHA-256."""
+    return hashlib.sha256(data).hexdigest() == key.rpartition("/")[2]
+
+
 def _verify(store: ObjectStorage, snapshot: SnapshotRow) -> None:
     sizes = _sizes(store, snapshot.session_id, snapshot.id, snapshot.manifest_digest)
     if sizes.keys() != set(snapshot.objects):
         raise Unproven("The manifest names other objects than the snapshot.")
-    _compare(store, sizes)
+    _compare(store, sizes, announced={})
 
 
 def _sizes(store: ObjectStorage, session_id: UUID, snapshot_id: UUID, digest: str) -> dict[str, int]:
@@ -70,10 +93,16 @@ def _sizes(store: ObjectStorage, session_id: UUID, snapshot_id: UUID, digest: st
     return {**{stored.key(session_id): stored.size for stored in manifest.objects}, key: len(data)}
 
 
-def _compare(store: ObjectStorage, expected: dict[str, int]) -> None:
-    sizes = store.sizes(list(expected))
-    wrong = [key for key, size in expected.items() if sizes.get(key) != size]
+def _compare(store: ObjectStorage, expected: dict[str, int], *, announced: Mapping[str, str]) -> None:
+    stored = store.find(list(expected))
+    wrong = [key for key, size in expected.items() if key not in stored or stored[key].size != size]
     if wrong:
         raise Unproven(
-            f"{len(wrong)} of {len(expected)} objects are missing in the store or have another size: {wrong[0]}."
+            f"{len(wrong)} of {len(expected)} objects are missing in the store or have another size: {wrong[0]}.",
+            damaged=[key for key in wrong if key in stored],
+        )
+    altered = [key for key, md5 in announced.items() if key in stored and stored[key].etag != md5]
+    if altered:
+        raise Unproven(
+            f"{len(altered)} objects were in the store before, with other bytes: {altered[0]}.", damaged=altered
         )

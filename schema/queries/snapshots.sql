@@ -335,6 +335,12 @@ UPDATE unreferenced_objects SET doomed_by = %(owner)s
 WHERE session_id = %(session_id)s AND marked_at <= now() - make_interval(secs => %(grace_seconds)s)
 RETURNING key;
 
+-- name: mark_damaged
+INSERT INTO unreferenced_objects (key, session_id, last_modified, doomed_by)
+SELECT damaged.key, %(session_id)s, now(), %(owner)s
+FROM unnest(%(keys)s::text[]) AS damaged (key)
+ON CONFLICT (key) DO UPDATE SET doomed_by = excluded.doomed_by;
+
 -- name: objects_marked_for_deletion
 -- The given objects that a live job worker has marked for deletion.
 SELECT key FROM unreferenced_objects AS marked

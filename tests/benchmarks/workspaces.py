@@ -17,10 +17,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from jobs.object_store.contract import UploadTerms
+from jobs.object_store.s3 import Bucket
 from schema.wire import Json
 from tests.benchmarks.baselines.other_programs import Others
 from tests.benchmarks.figures import Rounds, in_turns
@@ -220,7 +223,7 @@ class SavedTree:
         with engine:
             assert engine.stdin is not None
             assert engine.stdout is not None
-            for message in self._answers(engine.stdout, bucket.link, order):
+            for message in self._answers(engine.stdout, partial(_link, bucket), order):
                 if "done" in message:
                     _, status, usage = os.wait4(engine.pid, 0)
                     engine.returncode = os.waitstatus_to_exitcode(status)
@@ -230,7 +233,7 @@ class SavedTree:
                 engine.stdin.flush()
         raise AssertionError("the engine did not do it")
 
-    def _answers(self, lines: object, link: Callable[[str, str, float], str], order: Json) -> Iterator[Json]:
+    def _answers(self, lines: object, link: Callable[[Json], str], order: Json) -> Iterator[Json]:
         """What the engine is told, and at last what it says."""
         yield order
         for line in lines:  # type: ignore[attr-defined]
@@ -239,5 +242,11 @@ class SavedTree:
             if what == "done":
                 yield {"done": value}
             if what == "wants" and value:
-                wanted = [(want["method"], want["key"]) for want in value]
-                yield {"links": {f"{method} {key}": link(method, key, LINK_SECONDS) for method, key in wanted}}
+                yield {"links": {f"{want['method']} {want['key']}": link(want) for want in value}}
+
+
+def _link(bucket: Bucket, want: Json) -> str:
+    if want["method"] == "GET":
+        return bucket.download_link(want["key"], LINK_SECONDS)
+    once = bucket.write_features().proves_single_writes
+    return bucket.upload_link(want["key"], UploadTerms(want["size"], want["md5"], once=once), LINK_SECONDS)

@@ -2,5 +2,5 @@
 
 Runyard has its own store because the tested embeddable stores acknowledge data that is not on the disk (DECISIONS.md).
 An acknowledged object is complete on the disk and survives a kill. The server serves only requests that the one key has
-signed. It supports no multipart uploads, copies or versions, so it does not suit a deployment.
+signed. It supports no multipart uploads and no versions, so it does not suit a deployment.
 """

@@ -7,8 +7,10 @@ import base64
 import binascii
 import hashlib
 import os
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import parse_qsl, unquote
 
 from starlette.requests import Request
@@ -77,6 +79,18 @@ async def receive_to(draft: Path, request: ObjectRequest) -> str:
         _compare_digests(request, md5=md5.digest(), sha256=sha256.hexdigest(), size=size)
         await asyncio.to_thread(os.fsync, out.fileno())
     return md5.hexdigest()
+
+
+def copy_synced(content: BinaryIO, draft: Path) -> None:
+    """Write all of `content` to the file and sync it. Delete the file when that fails."""
+    try:
+        with draft.open("xb") as out:
+            shutil.copyfileobj(content, out, PIECE_BYTES)
+            out.flush()
+            os.fsync(out.fileno())
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def _write_all(descriptor: int, piece: bytearray) -> None:

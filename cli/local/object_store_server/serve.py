@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import partial
+from urllib.parse import unquote
 
 from botocore.credentials import Credentials
 from starlette.requests import ClientDisconnect, Request
@@ -21,6 +22,7 @@ from cli.local.object_store_server import refusals, xml
 from cli.local.object_store_server.bodies import (
     Incoming,
     ObjectRequest,
+    copy_synced,
     range_of,
     raw_path,
     read_body,
@@ -146,8 +148,10 @@ class S3Subset:
     async def _put_object(self, request: ObjectRequest) -> Response:
         request.refuse_parameters_but({"x-id"})
         condition = request.header("if-none-match")
-        if condition not in {"", "*"} or request.header("if-match") or request.header("x-amz-copy-source"):
+        if condition not in {"", "*"} or request.header("if-match"):
             raise refusals.NOT_HERE
+        if source := request.header("x-amz-copy-source"):
+            return await self._copy_object(request, source)
         if condition:
             await self._refuse_existing(request)
         draft = self._objects.draft()
@@ -161,6 +165,22 @@ class S3Subset:
         if not await asyncio.to_thread(put, headers=headers, only_if_absent=bool(condition)):
             raise refusals.PRECONDITION
         return Response(status_code=200, headers={"etag": f'"{etag}"'})
+
+    async def _copy_object(self, request: ObjectRequest, source: str) -> Response:
+        """Answer CopyObject, also of a source that must have an ETag still."""
+        bucket, _, key = unquote(source).removeprefix("/").partition("/")
+        opened = await asyncio.to_thread(self._objects.open, bucket, key)
+        if opened is None:
+            raise refusals.NO_KEY
+        stored, descriptor = opened
+        with os.fdopen(descriptor, "rb") as content:
+            if request.header("x-amz-copy-source-if-match").strip('"') not in {"", stored.etag}:
+                raise refusals.PRECONDITION
+            draft = self._objects.draft()
+            await asyncio.to_thread(copy_synced, content, draft)
+        put = partial(self._objects.put, request.bucket, request.key, draft=draft, etag=stored.etag)
+        await asyncio.to_thread(put, headers=stored.headers, only_if_absent=False)
+        return xml.copied(etag=stored.etag)
 
     async def _refuse_existing(self, request: ObjectRequest) -> None:
         """Refuse an existing object before its body arrives. `put` decides again."""

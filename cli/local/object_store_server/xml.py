@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -85,6 +86,12 @@ def deleted(keys: Sequence[str]) -> Response:
     root = ET.Element("DeleteResult", xmlns=SPACE)
     for key in keys:
         _add(ET.SubElement(root, "Deleted"), Key=key)
+    return _answer(root)
+
+
+def copied(*, etag: str) -> Response:
+    root = ET.Element("CopyObjectResult", xmlns=SPACE)
+    _add(root, ETag=f'"{etag}"', LastModified=_time(time.time()))
     return _answer(root)
 
 

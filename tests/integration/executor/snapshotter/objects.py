@@ -28,7 +28,7 @@ class Objects:
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
-    def link(self, method: str, key: str) -> str:
+    def link(self, method: str, key: str, **_about: object) -> str:
         return f"http://127.0.0.1:{self._server.server_port}/{key}?signature={method}"
 
     def close(self) -> None:

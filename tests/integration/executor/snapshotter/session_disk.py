@@ -39,8 +39,8 @@ class DirectChannel(ExecutorChannel):
         self._objects = objects
         self.said: list[tuple[str, object]] = []
 
-    def link(self, method: Method, key: str, size: int | None) -> str:  # noqa: ARG002 - as its parent's
-        return self._objects.link(method, key)
+    def link(self, method: Method, key: str, *, size: int | None, md5: str | None = None) -> str:
+        return self._objects.link(method, key, size=size, md5=md5)
 
     def send(self, what: str, value: object) -> None:
         self.said.append((what, value))

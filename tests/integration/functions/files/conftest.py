@@ -14,6 +14,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from functions.runtime.settings import ApiSettings, read_settings
+from jobs.object_store.contract import UploadTerms
 from jobs.object_store.s3 import Bucket
 from schema.wire import Json
 from tests.integration.executor.snapshotter.objects import Objects
@@ -28,8 +29,11 @@ class LinksOf:
 
     bucket: Bucket
 
-    def link(self, method: str, key: str) -> str:
-        return self.bucket.link(method, key)
+    def link(self, method: str, key: str, *, size: int | None, md5: str | None) -> str:
+        if method == "GET":
+            return self.bucket.download_link(key)
+        assert size is not None
+        return self.bucket.upload_link(key, UploadTerms(size, md5, once=True))
 
 
 @dataclass

@@ -14,6 +14,7 @@ from executor.snapshotter.stable_read import PART_BYTES
 from jobs.object_store.errors import StoreError
 from jobs.object_store.s3 import Bucket, make_store
 from schema.errors import NotFound
+from tests.integration.jobs.object_store.uploads import put, terms_of
 from tests.object_stores import RunningStore
 from tests.store_faults import Fault, HurtStore
 
@@ -40,7 +41,7 @@ def test_what_is_written_is_read(store: Bucket) -> None:
 def test_any_key_is_kept_as_it_is(store: Bucket, key: str) -> None:
     store.write(key, key.encode())
     assert [one.key for one in store.list("")] == [key]
-    assert httpx.get(store.link("GET", key)).content == store.read(key) == key.encode()
+    assert httpx.get(store.download_link(key)).content == store.read(key) == key.encode()
     store.delete([key])
     assert list(store.list("")) == []
 
@@ -107,8 +108,8 @@ def test_more_than_a_store_tells_at_once_are_all_listed(store: Bucket) -> None:
 
 def test_a_part_of_a_large_file_comes_back_as_it_was(store: Bucket) -> None:
     part = random.Random(7).randbytes(PART_BYTES)
-    assert httpx.put(store.link("PUT", "part"), content=part, timeout=60).status_code == 200
-    assert httpx.get(store.link("GET", "part"), timeout=60).content == part
+    assert put(store.upload_link("part", terms_of(part)), part).status_code == 200
+    assert httpx.get(store.download_link("part"), timeout=60).content == part
     assert store.sizes(["part"]) == {"part": PART_BYTES}
 
 
@@ -120,14 +121,14 @@ def test_more_are_deleted_than_fit_in_a_call(store: Bucket) -> None:
 
 
 def test_a_link_puts_and_gets_one_object(store: Bucket) -> None:
-    assert httpx.put(store.link("PUT", "l/1"), content=b"linked").status_code == 200
-    assert httpx.get(store.link("GET", "l/1")).content == b"linked"
+    assert put(store.upload_link("l/1", terms_of(b"linked")), b"linked").status_code == 200
+    assert httpx.get(store.download_link("l/1")).content == b"linked"
     assert store.sizes(["l/1"]) == {"l/1": 6}
 
 
 @pytest.mark.parametrize("change", [("l/1", "l/2"), ("X-Amz-Expires=900", "X-Amz-Expires=9000")])
 def test_a_link_is_good_for_nothing_else(store: Bucket, change: tuple[str, str]) -> None:
-    link = store.link("GET", "l/1")
+    link = store.download_link("l/1")
     assert httpx.get(link.replace(*change)).status_code == 403
     assert httpx.put(link, content=b"").status_code == 403
     assert httpx.get(link.partition("?")[0]).status_code == 403
@@ -135,7 +136,7 @@ def test_a_link_is_good_for_nothing_else(store: Bucket, change: tuple[str, str])
 
 def test_a_link_stops_working(store: Bucket) -> None:
     store.write("l/1", b"")
-    link = store.link("GET", "l/1", seconds=1)
+    link = store.download_link("l/1", seconds=1)
     for _ in range(200):
         if httpx.get(link).status_code == 403:
             return
@@ -144,9 +145,9 @@ def test_a_link_stops_working(store: Bucket) -> None:
 
 def test_links_lead_where_workers_reach_the_store(object_store: RunningStore, hurt_store: HurtStore) -> None:
     store = make_store(replace(object_store.settings, worker_endpoint_url=hurt_store.url))
-    link = store.link("PUT", "l/1")
+    link = store.upload_link("l/1", terms_of(b"1"))
     assert link.startswith(hurt_store.url)
-    assert httpx.put(link, content=b"1").status_code == 200
+    assert put(link, b"1").status_code == 200
     assert store.read("l/1") == b"1"
     assert [method for method, _ in hurt_store.requests] == ["PUT"]
 
@@ -224,7 +225,7 @@ def test_neither_secrets_nor_links_are_in_logs_and_errors(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     store = object_store.at(hurt_store.url).open()
-    links = [store.link("PUT", "a"), store.link("GET", "a")]
+    links = [store.upload_link("a", terms_of(b"")), store.download_link("a")]
     hurt_store.fail(times=None)
     with pytest.raises(StoreError) as caught:
         store.write("a", b"1")

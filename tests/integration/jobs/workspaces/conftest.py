@@ -40,11 +40,12 @@ __all__ = ["actor", "callbacks", "environment", "make_context", "start"]
 
 @pytest.fixture
 def bucket(request: pytest.FixtureRequest, object_store: RunningStore) -> Bucket:
-    """The test's own; by the way that can be hurt, for a test that hurts it."""
-    if "hurt_store" not in request.fixturenames:
-        return object_store.open()
-    hurt: HurtStore = request.getfixturevalue("hurt_store")
-    return object_store.at(hurt.url).open()
+    """The test's own; by the way that can be hurt, for a test that hurts it. Its writes are tried, as at a job worker's
+    start."""
+    hurt: HurtStore | None = request.getfixturevalue("hurt_store") if "hurt_store" in request.fixturenames else None
+    bucket = (object_store.at(hurt.url) if hurt else object_store).open()
+    bucket.write_features()
+    return bucket
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID, uuid4
 
@@ -15,6 +16,7 @@ import zstandard
 
 from schema.object_keys import manifest_key, pack_key
 from schema.snapshot_manifest import VERSION, File, Manifest, Roots, Stored, manifest_digest, write_manifest
+from schema.upload_headers import content_md5, upload_headers
 from schema.wire import Json
 from schema.workspace_api import SyncQuery, SyncWorkspace
 from tests.integration.jobs.stand_in import Reply, Seen
@@ -56,6 +58,13 @@ class Saver:
     """The run whose end a snapshot holds, by the snapshot's id."""
     before_put: Callable[[str], object] = str
     forget: bool = False
+    tells_md5: bool = True
+    """An executor of an older release does not."""
+    tamper_want: Callable[[Json], Json] = lambda want: want
+    also: Files = field(default_factory=dict)
+    """Further objects that a save uploads, by key."""
+    puts: int = 1
+    """How often it uploads an object by its link."""
     asked: list[SyncWorkspace] = field(default_factory=list)
     saved: dict[UUID, tuple[Files, str]] = field(default_factory=dict)
     operations: dict[UUID, Operation] = field(default_factory=dict)
@@ -95,6 +104,7 @@ class Saver:
             run_id, files = self.ends[0] if query.takes_ends and self.ends else (None, dict(self.files))
             self.asked.append(asked)
             operation = make_operation(asked, files, self.saved)
+            operation.missing |= self.also
             if run_id is not None:
                 operation.receipt["runId"] = str(run_id)
                 self.sent[asked.snapshot_id] = run_id
@@ -114,7 +124,12 @@ class Saver:
                 return Reply(200, {**told, "code": "SnapshotterFailed", "error": operation.error})
             if operation.is_over:
                 return Reply(200, {**told, "sync": operation.receipt})
-            return Reply(200, {**told, "wants": [{"method": "PUT", "key": key} for key in operation.wants]})
+            return Reply(200, {**told, "wants": [self._want(operation, key) for key in operation.wants]})
+
+    def _want(self, operation: Operation, key: str) -> Json:
+        content = operation.missing.get(key, operation.manifest)
+        md5 = {"md5": content_md5(content)} if self.tells_md5 else {}
+        return self.tamper_want({"method": "PUT", "key": key, "size": len(content), **md5})
 
     def _put(self, id_: UUID, links: dict[str, str]) -> Reply:
         operation = self.operations[id_]
@@ -123,8 +138,10 @@ class Saver:
             self.links.append(address)
             self.before_put(key)
             content = operation.missing.get(key, operation.manifest)
-            answer = httpx.put(address, content=content, timeout=10, trust_env=False)
-            if not answer.is_success:
+            headers = upload_headers(address, size=len(content), md5=content_md5(content))
+            upload = partial(httpx.put, address, content=content, headers=headers, timeout=10, trust_env=False)
+            *_, answer = [upload() for _ in range(self.puts)]
+            if not answer.is_success and answer.status_code != 412:
                 operation.error = f"The object store answered {answer.status_code}."
                 break
             if operation.missing.pop(key, None) is None:

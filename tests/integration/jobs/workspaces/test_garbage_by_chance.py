@@ -13,7 +13,7 @@ import pytest
 
 from handlers.workers.rows import announce_presence
 from jobs.context import TaskContext
-from jobs.object_store.contract import StoredObject
+from jobs.object_store.contract import StoredObject, UploadTerms, WriteFeatures
 from jobs.object_store.s3 import Bucket
 from jobs.workspaces.collect_garbage import collect_garbage
 from jobs.workspaces.sync import save_due, sync_workspace
@@ -32,11 +32,20 @@ class SlowToDelete:
     real: Bucket
     before_delete: Callable[[], object]
 
-    def link(self, method: str, key: str, seconds: float | None = None) -> str:
-        return self.real.link(method, key, seconds)
+    def download_link(self, key: str, seconds: float | None = None) -> str:
+        return self.real.download_link(key, seconds)
 
-    def sizes(self, keys: Collection[str]) -> dict[str, int]:
-        return self.real.sizes(keys)
+    def upload_link(self, key: str, terms: UploadTerms, seconds: float | None = None) -> str:
+        return self.real.upload_link(key, terms, seconds)
+
+    def write_features(self) -> WriteFeatures:
+        return self.real.write_features()
+
+    def find(self, keys: Collection[str]) -> dict[str, StoredObject]:
+        return self.real.find(keys)
+
+    def copy(self, source: StoredObject, key: str) -> str:
+        return self.real.copy(source, key)
 
     def read(self, key: str) -> bytes:
         return self.real.read(key)

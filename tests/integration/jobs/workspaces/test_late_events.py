@@ -53,7 +53,10 @@ def test_a_long_sync_is_told_and_its_end_too(
     assert (syncing.seq < synced.seq, synced.data["runId"]) == (True, str(run.id))
 
 
-def test_a_quick_sync_is_not_announced(context: TaskContext, session: Session, saver: Saver) -> None:
+def test_a_quick_sync_is_not_announced(
+    context: TaskContext, session: Session, saver: Saver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.runtime.late_events.LATE_SECONDS", 60.0)
     saver.files = contents("abc")
     session.run()
     assert save_all(context, session) == ["saved"]

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from jobs.object_store.contract import UploadTerms
 from jobs.object_store.errors import StoreError
 from jobs.object_store.s3 import Bucket
 from tests.object_stores import ROOT, StoreServer, with_bucket
@@ -46,7 +47,7 @@ def write_until_killed(
 
 def put_by_link(store: Bucket, key: str, content: bytes) -> bool:
     try:
-        return httpx.put(store.link("PUT", key), content=content).status_code == 200
+        return httpx.put(store.upload_link(key, UploadTerms(len(content))), content=content).status_code == 200
     except httpx.HTTPError:
         return False
 
@@ -74,7 +75,7 @@ def test_what_was_acknowledged_is_there_after_kills(own_store_server: StoreServe
 def test_a_killed_server_leaves_no_bytes_without_a_name(own_store_server: StoreServer) -> None:
     store = with_bucket(own_store_server).open()
     store.write("kept", b"1")
-    link = urlsplit(store.link("PUT", "half"))
+    link = urlsplit(store.upload_link("half", UploadTerms(9_000_000)))
     with socket.create_connection(("127.0.0.1", own_store_server.port)) as client:
         head = f"PUT {link.path}?{link.query} HTTP/1.1\r\nHost: {link.netloc}\r\nContent-Length: 9000000\r\n\r\n"
         client.sendall(head.encode() + b"x" * 4_000_000)
@@ -87,7 +88,7 @@ def test_a_killed_server_leaves_no_bytes_without_a_name(own_store_server: StoreS
 
 def test_half_an_upload_is_no_object(own_store_server: StoreServer) -> None:
     store = with_bucket(own_store_server).open()
-    link = urlsplit(store.link("PUT", "half"))
+    link = urlsplit(store.upload_link("half", UploadTerms(9_000_000)))
     with socket.create_connection(("127.0.0.1", own_store_server.port)) as client:
         head = f"PUT {link.path}?{link.query} HTTP/1.1\r\nHost: {link.netloc}\r\nContent-Length: 9000000\r\n\r\n"
         client.sendall(head.encode() + b"x" * 4_000_000)
@@ -121,7 +122,7 @@ def test_only_one_server_has_a_folder(own_store_server: StoreServer) -> None:
 
 def test_a_body_that_was_not_signed_is_refused(own_store_server: StoreServer) -> None:
     running = with_bucket(own_store_server)
-    link = running.open().link("PUT", "a")
+    link = running.open().upload_link("a", UploadTerms(1))
     assert httpx.put(link, content=b"1", headers={"content-md5": "AAAAAAAAAAAAAAAAAAAAAA=="}).status_code == 400
     assert httpx.put(link, content=b"1", headers={"x-amz-copy-source": "/b/k"}).status_code == 403
     assert running.keys() == set()
@@ -145,8 +146,8 @@ def test_nobody_is_served_without_a_signature(own_store_server: StoreServer) -> 
 
 def test_its_log_holds_no_link(own_store_server: StoreServer) -> None:
     store = with_bucket(own_store_server).open()
-    httpx.put(store.link("PUT", "a"), content=b"1")
-    httpx.get(store.link("GET", "nothing"))
+    httpx.put(store.upload_link("a", UploadTerms(1)), content=b"1")
+    httpx.get(store.download_link("nothing"))
     assert own_store_server.folder is not None
     assert "X-Amz" not in (own_store_server.folder / "store.log").read_text()
 

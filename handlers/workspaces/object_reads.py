@@ -1,0 +1,65 @@
+"""Know which stored objects were read lately, and tell what was wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from handlers.event_log import append_of_worker
+from schema.sql import Conn, execute, fetch_all, fetch_one
+
+SNAPSHOTS_NAMED = 10
+
+ObjectFault = Literal["missing", "altered"]
+
+
+@dataclass(frozen=True)
+class ObjectToRead:
+    """An object that snapshots name. `manifest_digest` is a manifest's SHA-256; other keys end with their own."""
+
+    session_id: UUID
+    key: str
+    manifest_digest: str | None
+
+    @property
+    def digest(self) -> str:
+        return self.manifest_digest or self.key.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    is_new: bool | None
+
+
+@dataclass(frozen=True)
+class _Number:
+    number: int
+
+
+def objects_to_read(conn: Conn, *, days: float, pass_seconds: float) -> list[ObjectToRead]:
+    """Return what a pass must read when passes begin every `pass_seconds` and each object is read within `days`."""
+    execute(conn, "forget_object_reads")
+    return fetch_all(conn, "objects_to_read", ObjectToRead, days=days, pass_seconds=pass_seconds)
+
+
+def record_object_read(conn: Conn, read: ObjectToRead, fault: ObjectFault | None) -> bool:
+    """Record what was read, and return whether it is a fault that was not known. No snapshot may name the object by
+    now; then nothing is recorded."""
+    recorded = fetch_one(conn, "record_object_read", _Recorded, session_id=read.session_id, key=read.key, fault=fault)
+    return recorded is not None and fault is not None and recorded.is_new is True
+
+
+def warn_of_faults(conn: Conn, session_id: UUID, keys: Collection[str]) -> None:
+    """Warn in the session of new faults: which of its snapshots need these objects."""
+    rows = fetch_all(conn, "snapshots_that_name", _Number, session_id=session_id, keys=list(keys))
+    if not rows:
+        return
+    named = [str(row.number) for row in rows[-SNAPSHOTS_NAMED:]]
+    more = f" and {len(rows) - len(named)} earlier ones" if len(rows) > len(named) else ""
+    message = (
+        f"{len(keys)} saved objects of this session are missing or altered in the object store. Snapshots that cannot "
+        f"be restored in full: {', '.join(named)}{more}. Ask an operator to bring the objects back from a backup."
+    )
+    append_of_worker(conn, session_id, "run.warning", {"code": "saved_objects_damaged", "message": message})

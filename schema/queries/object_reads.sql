@@ -1,0 +1,61 @@
+-- name: objects_to_read
+-- The objects that were not read for half of `days`, those that waited longest first: of all objects at most the share
+-- that this pass must read, so that all are read within three quarters of `days`. Those with a fault are read each hour.
+WITH named AS MATERIALIZED (
+    SELECT
+        snapshots.session_id, object.key, min(snapshots.created_at) AS named_at,
+        max(snapshots.manifest_digest) FILTER (
+            WHERE object.key = 'sessions/' || snapshots.session_id || '/snapshots/' || snapshots.id
+        ) AS manifest_digest
+    FROM snapshots
+    CROSS JOIN LATERAL unnest(snapshots.objects) AS object (key)
+    GROUP BY snapshots.session_id, object.key
+), waiting AS (
+    SELECT
+        named.session_id, named.key, named.manifest_digest, object_reads.fault, object_reads.read_at,
+        COALESCE(object_reads.read_at, named.named_at) AS since,
+        row_number() OVER (ORDER BY COALESCE(object_reads.read_at, named.named_at), named.key) AS place,
+        count(*) OVER () AS total
+    FROM named
+    LEFT JOIN object_reads ON object_reads.session_id = named.session_id AND object_reads.key = named.key
+)
+SELECT session_id, key, manifest_digest
+FROM waiting
+WHERE (
+        since <= now() - make_interval(secs => %(days)s::double precision * 86400 / 2)
+        AND place <= ceil(total * %(pass_seconds)s::double precision / (%(days)s::double precision * 86400 / 4))
+    )
+    OR (fault IS NOT NULL AND read_at <= now() - interval '1 hour')
+ORDER BY place;
+
+-- name: record_object_read
+-- Record a read of an object that a snapshot still names, and return whether a fault is new.
+INSERT INTO object_reads AS known (session_id, key, fault, found_at)
+SELECT %(session_id)s, %(key)s, %(fault)s, CASE WHEN %(fault)s::text IS NOT NULL THEN now() END
+WHERE EXISTS (
+    SELECT 1 FROM snapshots WHERE snapshots.session_id = %(session_id)s AND %(key)s = ANY (snapshots.objects)
+)
+ON CONFLICT (session_id, key) DO UPDATE
+SET read_at = now(),
+    fault = excluded.fault,
+    found_at = CASE WHEN excluded.fault IS NOT NULL THEN COALESCE(known.found_at, excluded.found_at) END
+RETURNING found_at = now() AS is_new;
+
+-- name: forget_object_reads
+-- Objects that no snapshot names any more.
+DELETE FROM object_reads
+WHERE NOT EXISTS (
+    SELECT 1 FROM snapshots
+    WHERE snapshots.session_id = object_reads.session_id AND object_reads.key = ANY (snapshots.objects)
+);
+
+-- name: snapshots_that_name
+SELECT number FROM snapshots
+WHERE session_id = %(session_id)s AND objects && %(keys)s::text[]
+ORDER BY number;
+
+-- name: faulty_objects
+-- The objects with a fault: how many, of how many sessions, and the first.
+SELECT count(*) AS objects, count(DISTINCT session_id) AS sessions, min(key) AS first_key
+FROM object_reads
+WHERE fault IS NOT NULL;

@@ -1,0 +1,118 @@
+"""What a worker's links can do to the objects of a session: write new ones, once, and change none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from jobs.context import TaskContext
+from jobs.object_store.s3 import Bucket
+from schema.object_keys import manifest_key
+from tests.integration.jobs.object_store.uploads import put
+from tests.integration.jobs.workspaces.conftest import Session
+from tests.integration.jobs.workspaces.saver import Saver, contents
+from tests.integration.jobs.workspaces.test_failures import assert_as_if_it_had_not_failed, dirty
+from tests.integration.jobs.workspaces.test_saving import save_all
+from tests.object_stores import RunningStore
+from tests.store_faults import HurtStore
+
+__all__ = ["dirty"]
+
+Hurt = Callable[[HurtStore, Saver], object]
+WAYS: dict[str, Hurt] = {
+    "refused": lambda _store, _saver: None,
+    "copied": lambda store, _saver: store.know_no_conditions(),
+    "copied for an older executor": lambda _store, saver: setattr(saver, "tells_md5", False),
+}
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest, hurt_store: HurtStore, saver: Saver) -> str:
+    """By which way a link cannot replace an object."""
+    WAYS[request.param](hurt_store, saver)
+    return str(request.param)
+
+
+def bytes_of(bucket: Bucket, keys: list[str]) -> dict[str, bytes]:
+    return {key: bucket.read(key) for key in keys}
+
+
+@pytest.mark.usefixtures("way")
+def test_links_of_a_save_change_nothing_once_it_is_over(
+    context: TaskContext, dirty: Session, saver: Saver, bucket: Bucket
+) -> None:
+    assert save_all(context, dirty) == ["saved"]
+    [snapshot] = dirty.snapshots
+    before = bytes_of(bucket, snapshot.objects)
+    for link in saver.links:
+        for content in before.values():
+            put(link, content)
+            put(link, content + b"more")
+            put(link, bytes(len(content)))
+            put(link, bytes(len(content)), announced=content)
+    assert bytes_of(bucket, snapshot.objects) == before
+
+
+@pytest.mark.usefixtures("way")
+def test_a_later_save_that_asks_for_the_key_of_an_older_object_does_not_replace_it(
+    context: TaskContext, dirty: Session, saver: Saver, bucket: Bucket
+) -> None:
+    """An executor that lies uploads other bytes under the key of an object that exists."""
+    assert save_all(context, dirty) == ["saved"]
+    [snapshot] = dirty.snapshots
+    before = bytes_of(bucket, snapshot.objects)
+    saver.files = contents("xyz")
+    saver.also = {next(iter(saver.operations.values())).receipt["objects"][0]: b"other bytes"}
+    dirty.run()
+    save_all(context, dirty)
+    assert bytes_of(bucket, snapshot.objects) == before
+
+
+@pytest.mark.usefixtures("way")
+def test_an_upload_whose_answer_was_lost_counts_when_it_is_what_was_announced(
+    context: TaskContext, dirty: Session, saver: Saver, object_store: RunningStore, database: str
+) -> None:
+    saver.puts = 2
+    assert save_all(context, dirty) == ["saved"]
+    assert_as_if_it_had_not_failed(dirty, object_store, database)
+
+
+@pytest.mark.usefixtures("way")
+def test_other_bytes_of_the_same_size_under_a_new_objects_key_are_noticed_and_uploaded_again(
+    context: TaskContext, dirty: Session, saver: Saver, object_store: RunningStore, database: str
+) -> None:
+    def write_first(key: str) -> None:
+        if not saver.asked[1:] and "/packs/" in key:
+            [operation] = saver.operations.values()
+            object_store.open().write(key, bytes(len(operation.missing[key])))
+
+    saver.before_put = write_first
+    assert save_all(context, dirty) == ["saved"]
+    assert len(saver.asked) == 2
+    assert_as_if_it_had_not_failed(dirty, object_store, database)
+
+
+@pytest.mark.parametrize("changes", [{"size": None}, {"size": 1 << 40}, {"md5": "AAAA"}, {"md5": "not base64"}])
+def test_an_upload_that_is_announced_wrongly_gets_no_link(
+    context: TaskContext, dirty: Session, saver: Saver, object_store: RunningStore, changes: dict[str, object]
+) -> None:
+    saver.tamper_want = lambda want: {**want, **changes}
+    assert save_all(context, dirty) == ["failed"]
+    assert dirty.state.sync_error is not None
+    assert "announced an upload" in dirty.state.sync_error
+    assert saver.links == []
+    assert object_store.keys() == set()
+
+
+def test_names_of_a_save_alone_are_gone_after_it(
+    context: TaskContext, dirty: Session, saver: Saver, hurt_store: HurtStore, object_store: RunningStore
+) -> None:
+    hurt_store.know_no_conditions()
+    copying = replace(context, store=object_store.at(hurt_store.url).open())
+    assert save_all(copying, dirty) == ["saved"]
+    assert all("/incoming/" in link for link in saver.links)
+    [snapshot] = dirty.snapshots
+    assert object_store.keys() == set(snapshot.objects)
+    assert snapshot.objects[-1] == manifest_key(dirty.id, snapshot.id)

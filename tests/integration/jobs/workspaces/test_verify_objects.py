@@ -1,0 +1,141 @@
+"""What the duty finds that reads stored objects slowly, and whom it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from structlog.testing import capture_logs
+
+from handlers.alarms import Limits, alarms
+from jobs.context import TaskContext
+from jobs.doctor.deployment import check_objects
+from jobs.object_store.s3 import Bucket
+from jobs.workspaces.verify_objects import verify_objects
+from schema.sql import Conn
+from tests.integration.jobs.workspaces.conftest import Session
+from tests.integration.jobs.workspaces.saver import Saver, contents
+from tests.integration.jobs.workspaces.test_saving import save_all
+from tests.store_faults import HurtStore
+
+
+@pytest.fixture
+def saved(context: TaskContext, session: Session, saver: Saver) -> Session:
+    """A session with one snapshot of three files, made long ago."""
+    saver.files = contents("abc")
+    session.run()
+    assert save_all(context, session) == ["saved"]
+    let_days_pass(session.conn, 20)
+    return session
+
+
+def let_days_pass(conn: Conn, days: float) -> None:
+    conn.execute("UPDATE snapshots SET created_at = created_at - make_interval(secs => %s * 86400)", (days,))
+    conn.execute("UPDATE object_reads SET read_at = read_at - make_interval(secs => %s * 86400)", (days,))
+
+
+def read_all(context: TaskContext) -> int:
+    """Passes until there is nothing to read, and the faults that they found."""
+    faults = 0
+    while (done := verify_objects(context)).read:
+        faults += done.faults
+    return faults
+
+
+def keys_read(conn: Conn) -> set[str]:
+    return {row[0] for row in conn.execute("SELECT key FROM object_reads").fetchall()}
+
+
+def test_each_object_is_read_once_and_again_after_half_of_the_days(context: TaskContext, saved: Session) -> None:
+    assert read_all(context) == 0
+    [snapshot] = saved.snapshots
+    assert keys_read(saved.conn) == set(snapshot.objects)
+    assert verify_objects(context).read == 0
+    let_days_pass(saved.conn, 14)
+    assert verify_objects(context).read == 0
+    let_days_pass(saved.conn, 2)
+    assert verify_objects(context).read == 1
+
+
+def test_what_was_saved_lately_is_not_read(context: TaskContext, saved: Session) -> None:
+    let_days_pass(saved.conn, -10)
+    assert verify_objects(context).read == 0
+
+
+def test_a_pass_reads_its_share_so_that_all_are_read_within_the_days(
+    make_saving_context: Callable[..., TaskContext], session: Session, saver: Saver
+) -> None:
+    """A quarter of two days has 72 passes of ten minutes: each reads a 72nd of the 75 objects, rounded up."""
+    context = make_saving_context(verify_days=2)
+    saver.files = {f"{number}": f"{number}".encode() for number in range(74)}
+    session.run()
+    assert save_all(context, session) == ["saved"]
+    let_days_pass(session.conn, 1)
+    assert verify_objects(context).read == 2
+
+
+@pytest.mark.parametrize(("harm", "fault"), [("changed", "altered"), ("cut short", "altered"), ("deleted", "missing")])
+@pytest.mark.parametrize("place", [0, -1])
+def test_a_changed_and_a_missing_object_are_told(
+    context: TaskContext, saved: Session, bucket: Bucket, database: str, harm: str, fault: str, place: int
+) -> None:
+    """The first object is a pack, the last one the manifest."""
+    [snapshot] = saved.snapshots
+    key = snapshot.objects[place]
+    content = bucket.read(key)
+    if harm == "deleted":
+        bucket.delete([key])
+    else:
+        bucket.write(key, content[:-1] if harm == "cut short" else bytes([content[0] ^ 1]) + content[1:])
+    with capture_logs() as lines:
+        assert read_all(context) == 1
+    assert [(line["key"], line["fault"]) for line in lines if line["event"] == "object.faulty"] == [(key, fault)]
+    [warning] = saved.events("run.warning")
+    assert warning.data["code"] == "saved_objects_damaged"
+    assert "in full: 1." in warning.data["message"]
+    [alarm] = alarms(saved.conn, Limits())
+    assert alarm.code == "objects_faulty"
+    assert key in alarm.message
+    [finding] = check_objects(database)
+    assert finding.state == "wrong"
+    assert key in finding.what
+
+    bucket.write(key, content)
+    let_days_pass(saved.conn, 0.1)
+    assert verify_objects(context).read == 1
+    assert alarms(saved.conn, Limits()) == []
+    assert check_objects(database) == []
+
+
+def test_a_fault_is_told_once_however_often_it_is_read(context: TaskContext, saved: Session, bucket: Bucket) -> None:
+    bucket.delete(saved.snapshots[0].objects[:2])
+    assert read_all(context) == 2
+    for _ in range(3):
+        let_days_pass(saved.conn, 20)
+        assert read_all(context) == 0
+    warnings = " ".join(warning.data["message"] for warning in saved.events("run.warning"))
+    assert warnings.count("Ask an operator") <= 2
+
+
+def test_a_silent_store_finds_nothing_missing(context: TaskContext, saved: Session, hurt_store: HurtStore) -> None:
+    hurt_store.fail(times=None)
+    assert verify_objects(context).read == 0
+    assert keys_read(saved.conn) == set()
+    hurt_store.heal()
+    assert verify_objects(context).read == 1
+
+
+def test_objects_that_no_snapshot_names_any_more_are_forgotten(
+    context: TaskContext, saved: Session, bucket: Bucket
+) -> None:
+    bucket.delete(saved.snapshots[0].objects[:1])
+    read_all(context)
+    saved.conn.execute("UPDATE session_workers SET head_snapshot = NULL")
+    saved.conn.execute("DELETE FROM snapshots")
+    assert verify_objects(context).read == 0
+    assert keys_read(saved.conn) == set()
+
+
+def test_it_can_be_switched_off(make_saving_context: Callable[..., TaskContext], saved: Session) -> None:
+    assert verify_objects(make_saving_context(verify_days=0)).read == 0
+    assert keys_read(saved.conn) == set()
