@@ -22,7 +22,7 @@ from tests.integration.functions.conftest import NO_SHARES, Serve, Served
 from tests.integration.functions.runtime.peers import CALLBACKS
 from tests.thoroughness import FULL, SEED
 
-SECONDS = float(os.environ.get("RUNYARD_FUZZ_SECONDS") or (600 if FULL else 15))
+SECONDS = float(os.environ.get("RUNYARD_FUZZ_SECONDS") or (600 if FULL else 60))
 pytestmark = pytest.mark.timeout(int(SECONDS) + 300)
 TOGETHER = 20
 ANSWER_SECONDS = 1.0
