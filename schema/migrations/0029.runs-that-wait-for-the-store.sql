@@ -1,4 +1,4 @@
--- depends: 0025.parts-that-runs-need
+-- depends: 0026.objects-read
 -- Runs wait for the object store, too: without it no workspace is restored.
 
 SET LOCAL lock_timeout = '5s';
