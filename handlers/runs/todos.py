@@ -97,7 +97,7 @@ def replace_todos(conn: Conn, run: RunRow, update: TodoUpdate, *, seq: int) -> b
         group_id=update.group_id,
         title=None if update.title is None else update.title[:LONGEST_ITEM],
         items=jsonb(items),
-        ids=[item["id"] for item in items],
+        ids=[item.id for item in update.items],
         seq=seq,
         most_lists=MOST_LISTS,
         most_known=MOST_KNOWN_ITEMS,

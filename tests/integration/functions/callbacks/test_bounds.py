@@ -68,6 +68,17 @@ def test_a_run_beyond_the_limit_of_events_ends_with_the_reason(
     assert len(events_of(api, driver, "run.finished")) == 1
 
 
+def test_the_reason_is_told_also_where_an_agent_filled_the_list_of_warnings(
+    api: Api, driver: Driver, conn: psycopg.Connection
+) -> None:
+    driver.report(*[driver.event("run.warning", code="odd", message="m") for _ in range(MOST_WARNINGS)])
+    has_stored(conn, driver, MOST_EVENTS)
+    driver.report(driver.delta("beyond"))
+    driver.finish()
+    assert run_of(api, driver)["reason"]["code"] == "too_many_events"
+    assert warnings(api, driver)[-1] == "too_many_events"
+
+
 def test_events_without_numbers_are_counted(api: Api, driver: Driver, conn: psycopg.Connection) -> None:
     conn.execute("UPDATE session_logs SET last_seq = %s", (MOST_EVENTS - 1,))
     conn.commit()
@@ -94,6 +105,13 @@ def test_todos_of_a_list_at_the_limit_and_one_beyond(api: Api, driver: Driver) -
         assert todos(driver, range(MOST_ITEMS + 1)) == 200
     assert [item["id"] for item in lists(api, driver)[0]["items"]] == [str(id_) for id_ in range(MOST_ITEMS)]
     assert warnings(api, driver) == ["todos_left_out"]
+
+
+def test_a_todo_that_moves_beyond_the_limit_is_not_told_as_dropped(api: Api, driver: Driver) -> None:
+    todos(driver, range(MOST_ITEMS))
+    todos(driver, range(-1, MOST_ITEMS))
+    history = answer_json(api.get(f"/api/sessions/{driver.session_id}/todos/events?limit=500"))["items"]
+    assert {change["to"] for change in history} == {"pending"}
 
 
 def test_lists_of_todos_at_the_limit_and_one_beyond(api: Api, driver: Driver) -> None:
