@@ -18,7 +18,7 @@ export function Connection() {
   return (
     <span className={styles.away} role="status" title={t("shell.reconnecting")}>
       <span className={styles.dot} aria-hidden="true" />
-      <span className={gone < WORDS_AFTER_MS ? "unseen" : ""}>{t("shell.reconnecting")}</span>
+      <span className={gone < WORDS_AFTER_MS ? "unseen" : styles.words}>{t("shell.reconnecting")}</span>
     </span>
   );
 }

@@ -42,15 +42,16 @@ export const SessionRow = memo(function SessionRow({ session, isWaiting, isOpen 
   );
 });
 
-/** Up to which run the work is saved, as a sign with its number; the words on hovering and for screen readers. */
+/** Up to which run the work is saved, in the words of the session's header: a sign with the run's number. */
 function SavedMark({ saved: { isSaved, savedUpToRunNumber: number } }: { saved: Saved }) {
   const { t } = useTranslation();
-  if (isSaved !== false && number == null) return null;
-  const words = isSaved === false ? t("saved.dirty") : t("saved.upTo", { number });
+  const isPartly = isSaved === false;
+  if (!isPartly && number == null) return null;
+  const words = number == null ? t("saved.dirty") : t("saved.upTo", { number });
   return (
     <span className={styles.saved} title={words}>
-      <Icon name={isSaved === false ? "clock" : "check"} size={12} />
-      {isSaved !== false && <span aria-hidden="true">{number}</span>}
+      <Icon name={isPartly ? "clock" : "check"} size={12} />
+      {number != null && <span aria-hidden="true">{number}</span>}
       <span className="unseen">{words}</span>
     </span>
   );

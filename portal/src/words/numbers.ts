@@ -4,24 +4,38 @@ import { words } from "./words";
 
 const lang = (): string => words.language || "en";
 
+/** One formatter for each language and kind: making one costs a hundred times what using it does. */
+const numbers = new Map<string, Intl.NumberFormat>();
+const times = new Map<string, Intl.DateTimeFormat>();
+
+function kept<F>(made: Map<string, F>, options: object, make: (language: string) => F): F {
+  const key = lang() + JSON.stringify(options);
+  const known = made.get(key) ?? make(lang());
+  made.set(key, known);
+  return known;
+}
+
+const numberFormat = (options: Intl.NumberFormatOptions): Intl.NumberFormat => kept(numbers, options, (language) => new Intl.NumberFormat(language, options));
+const timeFormat = (options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat => kept(times, options, (language) => new Intl.DateTimeFormat(language, options));
+
 export function shortNumber(value: number): string {
-  return new Intl.NumberFormat(lang(), { notation: value >= 10_000 ? "compact" : "standard", maximumFractionDigits: 1 }).format(value);
+  return numberFormat({ notation: value >= 10_000 ? "compact" : "standard", maximumFractionDigits: 1 }).format(value);
 }
 
 export function bytes(value: number): string {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"] as const;
   const step = value < 1 ? 0 : Math.min(4, Math.floor(Math.log10(value) / 3));
   const format = { style: "unit", unit: units[step] ?? "byte", unitDisplay: step ? "short" : "narrow", maximumFractionDigits: 1 } as const;
-  return new Intl.NumberFormat(lang(), format).format(value / 1000 ** step);
+  return numberFormat(format).format(value / 1000 ** step);
 }
 
 export function money(amount: number, currency: string): string {
   const digits = amount > 0 && amount < 0.01 ? 4 : 2;
-  return new Intl.NumberFormat(lang(), { style: "currency", currency, minimumFractionDigits: 2, maximumFractionDigits: digits }).format(amount);
+  return numberFormat({ style: "currency", currency, minimumFractionDigits: 2, maximumFractionDigits: digits }).format(amount);
 }
 
 const unit = (value: number, name: "second" | "minute" | "hour" | "day", digits = 0): string =>
-  new Intl.NumberFormat(lang(), { style: "unit", unit: name, unitDisplay: "narrow", maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
+  numberFormat({ style: "unit", unit: name, unitDisplay: "narrow", maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
 
 /** `0.4s`, `12s`, `2m 14s`, `3h 5m`, `2d`. */
 export function duration(ms: number): string {
@@ -45,15 +59,15 @@ export function age(ms: number): string {
 }
 
 export function dateTime(at: string): string {
-  return new Intl.DateTimeFormat(lang(), { dateStyle: "medium", timeStyle: "short" }).format(new Date(at));
+  return timeFormat({ dateStyle: "medium", timeStyle: "short" }).format(new Date(at));
 }
 
 export function timeOfDay(at: string): string {
-  return new Intl.DateTimeFormat(lang(), { timeStyle: "medium" }).format(new Date(at));
+  return timeFormat({ timeStyle: "medium" }).format(new Date(at));
 }
 
 export function day(at: string): string {
-  return new Intl.DateTimeFormat(lang(), { dateStyle: "medium" }).format(new Date(at));
+  return timeFormat({ dateStyle: "medium" }).format(new Date(at));
 }
 
 /** The time now, told anew every `ms` while the tab is seen. */
