@@ -61,11 +61,11 @@ def running_stack(
         )
     stack = Stack(url=f"http://127.0.0.1:{port}", data=data, process=process)
     try:
-        wait_until(lambda: _is_ready(stack), seconds=60, what=lambda: f"not ready:\n{output.read_text()}")
+        wait_until(lambda: _is_ready(stack), seconds=240, what=lambda: f"not ready:\n{output.read_text()}")
         yield stack
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=60)
+        process.wait(timeout=120)
 
 
 def _is_ready(stack: Stack) -> bool:

@@ -12,7 +12,7 @@ import httpx
 from websockets.sync.client import connect
 
 Json = dict[str, Any]
-RUN_SECONDS = 60.0
+RUN_SECONDS = 120.0
 
 
 class Talk:

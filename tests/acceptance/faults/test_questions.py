@@ -11,39 +11,25 @@ import pytest
 
 from tests.acceptance.faults.plane import Plane
 from tests.acceptance.faults.test_executors import kill_executor
+from tests.acceptance.open_questions import (
+    CONTENT,
+    REAL,
+    allow,
+    allow_all,
+    allow_to_write,
+    applied,
+    ask,
+    ask_all,
+    ask_to_write,
+    pending,
+)
 from tests.acceptance.talk import Json, Talk, end, of_type, outcome, texts, types
 from tests.acceptance.test_agents import agents_of
 from tests.acceptance.waiting import wait_until
 from tests.model_server.starter import ModelServer
 
 pytestmark = pytest.mark.stack
-ASK: Json = {"mode": "ask"}
 RULES = "/api/human-loop/rules"
-REAL = ["claude-code", "codex", "opencode"]
-CONTENT = "by the agent\n"
-
-
-def ask(talk: Talk, prompt: str, *, questions: int = 1, **fields: object) -> Json:
-    """A run that waits for answers to this many questions."""
-    started = talk.start(prompt, **{"provider": "demo", "options": ASK, **fields})
-    wait_until(lambda: len(pending(talk, started)) == questions, seconds=60, what="the agent does not ask")
-    return started
-
-
-def pending(talk: Talk, started: Json) -> list[str]:
-    """The ids of open questions, in the order of their titles."""
-    found = talk.http.get("/api/human-loop/pending", params={"sessionId": started["sessionId"]})
-    items = sorted(found.raise_for_status().json()["items"], key=lambda item: str(item["title"]))
-    return [str(item["requestId"]) for item in items]
-
-
-def allow(talk: Talk, request_id: str) -> None:
-    replied = talk.reply(request_id, "allow")
-    assert replied.status_code == 200, replied.text
-
-
-def applied(events: list[Json]) -> list[tuple[str, str]]:
-    return sorted((told["requestId"], told["outcome"]) for told in of_type(events, "human_loop.applied"))
 
 
 def kill_agent(_plane: Plane, session_id: str) -> None:
@@ -263,13 +249,6 @@ def test_an_agent_that_cannot_resume_says_beforehand_that_a_restart_ends_the_run
     assert pending(talk, started) == []
 
 
-def script(provider: str) -> list[Json]:
-    """Codex writes inside its sandbox without asking; a command that leaves it is asked for."""
-    if provider == "codex":
-        return [{"tool": "run", "command": "echo by the agent > made.txt", "escalate": True}]
-    return [{"tool": "write", "path": "made.txt", "content": CONTENT}]
-
-
 @pytest.mark.agents
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kill", [kill_executor, kill_agent], ids=["executor", "agent"])
@@ -277,21 +256,37 @@ def script(provider: str) -> list[Json]:
 def test_a_real_agent_that_was_killed_while_it_asked_goes_on_with_the_answer(
     plane: Plane, talk: Talk, model: ModelServer, provider: str, kill: Callable[[Plane, str], None]
 ) -> None:
-    model.add(*script(provider))
-    started = ask(talk, "Write the file", provider=provider)
+    started = ask_to_write(talk, model, provider)
     [request_id] = pending(talk, started)
     kill(plane, started["sessionId"])
     plane.wait_for(started["runId"], "parked")
     assert pending(talk, started) == [request_id]
-    model.reset()
-    model.add(*script(provider), {"text": "Done."})
-    allow(talk, request_id)
-    events = talk.watch(started)
-    assert outcome(events) == ("succeeded", None)
-    assert applied(events) == [(request_id, "applied")]
-    assert types(events).count("human_loop.requested") == 1
+    allow_to_write(talk, model, provider, started)
     assert talk.run(started["runId"])["attempt"] == 2
     assert made(plane, started) == CONTENT
+
+
+@pytest.mark.agents
+@pytest.mark.timeout(400)
+def test_questions_of_all_agents_outlive_their_job_worker_and_then_its_container(
+    plane: Plane, talk: Talk, model: ModelServer
+) -> None:
+    """A container takes executors and agents with it; a job worker that dies alone leaves them running."""
+    asked = ask_all(talk, model)
+    before = {provider: pending(talk, started) for provider, started in asked.items()}
+    kill_job_worker(plane, "")
+    for provider, started in asked.items():
+        plane.wait_for(started["runId"], "waiting")
+        assert pending(talk, started) == before[provider]
+    plane.worker.end()
+    for started in asked.values():
+        kill_executor(plane, started["sessionId"])
+    plane.make_well()
+    for provider, started in asked.items():
+        plane.wait_for(started["runId"], "parked")
+        assert pending(talk, started) == before[provider]
+    allow_all(talk, model, asked, lambda started: made(plane, started))
+    assert [talk.run(started["runId"])["attempt"] for started in asked.values()] == [2, 2, 2, 2]
 
 
 def made(plane: Plane, started: Json) -> str:
