@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.open_questions import allow_all, ask_all, pending
 from tests.acceptance.stack import running_stack
 from tests.acceptance.talk import Json, Talk, end, texts
 from tests.acceptance.waiting import wait_until
 from tests.container_engine import IMAGE, EngineToStop, deployment, gateway_of
 from tests.model_server.starter import ModelServer
+from tests.open_questions import allow_all, ask_all, pending
 from tests.proxy import Proxy
 
 pytestmark = [pytest.mark.docker, pytest.mark.stack, pytest.mark.timeout(600)]  # others may use the engine for minutes

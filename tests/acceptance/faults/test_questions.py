@@ -11,7 +11,11 @@ import pytest
 
 from tests.acceptance.faults.plane import Plane
 from tests.acceptance.faults.test_executors import kill_executor
-from tests.acceptance.open_questions import (
+from tests.acceptance.talk import Json, Talk, end, of_type, outcome, texts, types
+from tests.acceptance.test_agents import agents_of
+from tests.acceptance.waiting import wait_until
+from tests.model_server.starter import ModelServer
+from tests.open_questions import (
     CONTENT,
     REAL,
     allow,
@@ -23,10 +27,6 @@ from tests.acceptance.open_questions import (
     ask_to_write,
     pending,
 )
-from tests.acceptance.talk import Json, Talk, end, of_type, outcome, texts, types
-from tests.acceptance.test_agents import agents_of
-from tests.acceptance.waiting import wait_until
-from tests.model_server.starter import ModelServer
 
 pytestmark = pytest.mark.stack
 RULES = "/api/human-loop/rules"
