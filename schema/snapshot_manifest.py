@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, ClassVar
 from uuid import UUID
 
@@ -55,7 +56,7 @@ class BadManifest(RunyardError):
     code: ClassVar[str] = "bad_manifest"
 
 
-class Stored(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Stored(Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
     """An object of `size` bytes, `raw` decompressed. A pack is always zstd; an uncompressed part has `size == raw`."""
 
     digest: Digest
@@ -68,13 +69,13 @@ class Stored(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
         return (pack_key if self.is_pack else part_key)(session_id, self.digest)
 
 
-class Folder(Struct, frozen=True, array_like=True, tag="d", forbid_unknown_fields=True):
+class Folder(Struct, frozen=True, array_like=True, gc=False, tag="d", forbid_unknown_fields=True):
     path: str
     mode: FileMode
     mtime_ns: Time
 
 
-class File(Struct, frozen=True, array_like=True, tag="f", forbid_unknown_fields=True):
+class File(Struct, frozen=True, array_like=True, gc=False, tag="f", forbid_unknown_fields=True):
     """A small file: `size` bytes at `offset` of the pack `objects[pack]`. An empty file is in no pack (0, 0)."""
 
     path: str
@@ -86,7 +87,7 @@ class File(Struct, frozen=True, array_like=True, tag="f", forbid_unknown_fields=
     offset: Size
 
 
-class Part(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Part(Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
     """A part of a large file: `size` bytes at `offset` are the content of `objects[object]`, with this digest."""
 
     offset: Size
@@ -95,7 +96,7 @@ class Part(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     object: ObjectIndex
 
 
-class LargeFile(Struct, frozen=True, array_like=True, tag="F", forbid_unknown_fields=True):
+class LargeFile(Struct, frozen=True, array_like=True, gc=False, tag="F", forbid_unknown_fields=True):
     """A file in parts with holes between. `digest` is `parts_digest(size, parts)`: a huge hole is never read."""
 
     path: str
@@ -106,7 +107,7 @@ class LargeFile(Struct, frozen=True, array_like=True, tag="F", forbid_unknown_fi
     parts: list[Part]
 
 
-class Symlink(Struct, frozen=True, array_like=True, tag="l", forbid_unknown_fields=True):
+class Symlink(Struct, frozen=True, array_like=True, gc=False, tag="l", forbid_unknown_fields=True):
     """A symbolic link. `target` may point anywhere, in the form of `path_text`; no code of Runyard follows it."""
 
     path: str
@@ -114,7 +115,7 @@ class Symlink(Struct, frozen=True, array_like=True, tag="l", forbid_unknown_fiel
     target: str
 
 
-class HardLink(Struct, frozen=True, array_like=True, tag="h", forbid_unknown_fields=True):
+class HardLink(Struct, frozen=True, array_like=True, gc=False, tag="h", forbid_unknown_fields=True):
     """Another name of the file at `target`, an earlier path of the same root."""
 
     path: str
@@ -234,12 +235,13 @@ def _decompressed(data: bytes) -> bytes:
 
 
 def _check_digests(manifest: Manifest) -> None:
-    entries = (*manifest.roots.workspace, *manifest.roots.agent)
-    files = [entry for entry in entries if isinstance(entry, _FILES)]
+    files = [entry for _, entry in manifest.placed() if isinstance(entry, _FILES)]
     parts = [part for file in files if isinstance(file, LargeFile) for part in file.parts]
-    digests = "".join(item.digest for items in (manifest.objects, files, parts) for item in items)
-    if digests.encode().translate(None, b"0123456789abcdef"):
-        raise BadManifest("The manifest cannot be decoded.")
+    named = (item.digest for items in (manifest.objects, files, parts) for item in items)
+    # some at a time: joined whole, the digests of many files would take as much memory as the files
+    while digests := "".join(islice(named, 1000)):
+        if digests.encode().translate(None, b"0123456789abcdef"):
+            raise BadManifest("The manifest cannot be decoded.")
 
 
 def _check_objects(objects: list[Stored]) -> None:
