@@ -179,6 +179,7 @@ def test_the_terminal_lists_all_changes_as_one_json_list(
     saved.save(second)
     command_line()
     between = [str(saved.id), str(first), str(second)]
+    capfd.readouterr()  # what the start of the runs logged
     assert main(["files", "diff", *between, "--json"]) == 0
     assert [(file["path"], file["change"]) for file in json.loads(capfd.readouterr().out)] == [
         (name, "added") for name in names
