@@ -29,6 +29,8 @@ CONTROL_PLANE_SECRETS = (
     "S3_READ_SECRET_ACCESS_KEY",
     "EXECUTOR_AUTH_TOKEN",
 )
+MAY_BE_EMPTY = ("RUNYARD_SECRET_KEY_PREVIOUS",)
+"""An empty file of these means that the secret is not set."""
 CARRIED = "RUNYARD_SECRETS_FD"
 """Names the descriptor of the inherited file: a JSON object of values by name."""
 _LARGEST_FILE = 64 * 1024
@@ -86,7 +88,8 @@ def load_secret_files(names: Iterable[str]) -> None:
 def secrets_from_files(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
     """Return the values that files hold, by name, without their line end.
 
-    Raises BadSecretFile for an unreadable, empty or too large file, and where both NAME and NAME_FILE are set.
+    Raises BadSecretFile for an unreadable or too large file, for an empty one except of MAY_BE_EMPTY, and where both
+    NAME and NAME_FILE are set.
     """
     return {name: _of_file(environ, name) for name in names if environ.get(f"{name}_FILE")}
 
@@ -139,6 +142,6 @@ def _of_file(environ: Mapping[str, str], name: str) -> str:
             text = file.read(_LARGEST_FILE + 1)
     except (OSError, UnicodeDecodeError):
         raise BadSecretFile(f"{name}_FILE names a file that cannot be read: {path}.") from None
-    if len(text) > _LARGEST_FILE or not text.strip():
+    if len(text) > _LARGEST_FILE or not (text.strip() or name in MAY_BE_EMPTY):
         raise BadSecretFile(f"{name}_FILE names a file that is empty or too large: {path}.")
     return text.strip()

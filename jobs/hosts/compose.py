@@ -7,15 +7,17 @@ job worker, which it depends on; a restart or an update of services ends the job
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Mapping
 
 import structlog
 
 from jobs.hosts import HostFailed
-from jobs.hosts.deployment import labels_of, stop_all
+from jobs.hosts.deployment import STOPPED_AT_ONCE, labels_of, stop_all
 from jobs.hosts.docker_client import DockerClient
 from jobs.hosts.settings import DockerSettings, read_docker_settings
 
 PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
+ONE_OFF = "com.docker.compose.oneoff"
 API = "api"
 
 _one_at_a_time = threading.Lock()
@@ -30,7 +32,7 @@ def end_with_project(worker_host: str) -> None:
     """
     if worker_host != "docker" or not (settings := read_docker_settings()).worker_compose_project:
         return
-    docker_client = DockerClient()
+    docker_client = DockerClient(connections=STOPPED_AT_ONCE)
     try:
         with _one_at_a_time:
             _end(docker_client, settings)
@@ -41,7 +43,12 @@ def end_with_project(worker_host: str) -> None:
 
 
 def _end(docker_client: DockerClient, settings: DockerSettings) -> None:
-    if docker_client.running({PROJECT: settings.worker_compose_project, SERVICE: API}):
+    if has_service(docker_client.running({PROJECT: settings.worker_compose_project, SERVICE: API})):
         _log.info("workers.go_on")
         return
     _log.info("workers.stopped", containers=stop_all(docker_client, labels_of(settings.worker_deployment)))
+
+
+def has_service(containers: Iterable[Mapping[str, str]]) -> bool:
+    """Tell by their labels whether a container is more than one that `docker compose run` made for a command."""
+    return any(labels.get(ONE_OFF) != "True" for labels in containers)

@@ -7,6 +7,7 @@ workers' containers in order and keeps their volumes for the next start.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
@@ -21,7 +22,10 @@ from schema.settings import BadSetting
 DEPLOYMENT = "runyard.deployment"
 STOP_SECONDS = 15.0
 QUOTA_PROBE_BYTES = 64 * 1024 * 1024
-STOPPED_AT_ONCE = 8
+STOPPED_AT_ONCE = 64
+"""The container engine does the waiting: 400 that all need STOP_SECONDS have ended after 105 seconds."""
+STOP_ALL_SECONDS = 90.0
+"""Begin no further round of stops after this time. Compose gives the job worker 120 seconds to end."""
 NETWORK_OPTIONS = {
     "com.docker.network.bridge.enable_icc": "false",
     "com.docker.network.bridge.host_binding_ipv4": "127.0.0.1",
@@ -68,16 +72,19 @@ def disk_limited_by(docker_client: DockerClient, deployment: str) -> DiskLimit:
 
 
 def stop_all(docker_client: DockerClient, labels: Mapping[str, str]) -> int:
-    """Stop all running containers with these labels. Return their number."""
-    running = [container.name for container in docker_client.containers(labels) if container.is_running]
+    """Stop all running containers with these labels, also those that start meanwhile. Return their number."""
+    stopped: set[str] = set()
+    ends = time.monotonic() + STOP_ALL_SECONDS
     with ThreadPoolExecutor(STOPPED_AT_ONCE) as pool:
-        list(pool.map(lambda name: docker_client.stop(name, seconds=STOP_SECONDS), running))
-    return len(running)
+        while (running := docker_client.running_ids(labels)) and time.monotonic() < ends:
+            list(pool.map(lambda one: docker_client.stop(one, seconds=STOP_SECONDS), running))
+            stopped.update(running)
+    return len(stopped)
 
 
 def main(arguments: list[str]) -> int:
     try:
-        settings, docker_client = read_docker_settings(), DockerClient()
+        settings, docker_client = read_docker_settings(), DockerClient(connections=STOPPED_AT_ONCE)
         match arguments:
             case ["gateway"]:
                 network = ensure_network(docker_client, settings.worker_deployment, subnet=settings.worker_subnet)

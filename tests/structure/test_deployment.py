@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from jobs.hosts.compose import API
-from jobs.hosts.deployment import NETWORK_OPTIONS
+from jobs.hosts.deployment import NETWORK_OPTIONS, STOP_ALL_SECONDS, STOP_SECONDS
+from jobs.job_worker import FORCE_SECONDS
 from schema.sealed_environment import CONTROL_PLANE_SECRETS
 from tests.structure.repository import PACKAGES, ROOT
 from tests.structure.settings import direct_reads, fields
@@ -68,7 +69,7 @@ def test_secrets_come_from_outside(compose: dict[str, Any], serverless: dict[str
     environments = [service.get("environment", {}) for service in compose["services"].values()]
     for environment in [*environments, serverless["provider"]["environment"]]:
         for name, value in environment.items():
-            if SECRETS.search(name) and not name.endswith("_FILE"):
+            if value and SECRETS.search(name) and not name.endswith("_FILE"):
                 assert FROM_OUTSIDE.match(str(value)), name
 
 
@@ -81,6 +82,15 @@ def test_services_are_given_files_that_hold_their_secrets(compose: dict[str, Any
         assert given == held, name
         assert set(secrets) <= set(compose["secrets"]), name
         assert {config["source"] for config in service.get("configs", [])} <= set(compose["configs"]), name
+
+
+def test_a_secret_that_comes_by_file_is_empty_in_the_environment(compose: dict[str, Any]) -> None:
+    """Otherwise one of the same name in runyard.env would stand beside the file, and nothing would start."""
+    for service in own_services(compose).values():
+        told = service["environment"]
+        by_file = [name for name in CONTROL_PLANE_SECRETS if f"{name}_FILE" in told]
+        assert by_file
+        assert {name: told.get(name) for name in by_file} == dict.fromkeys(by_file, "")
 
 
 def test_images_of_others_are_pinned_by_digest(compose: dict[str, Any]) -> None:
@@ -148,3 +158,8 @@ def test_the_job_worker_ends_session_workers_once_compose_has_ended_the_api(comp
     assert compose["services"]["worker"]["environment"]["WORKER_COMPOSE_PROJECT"] == "${COMPOSE_PROJECT_NAME}"
     assert API in own_services(compose)
     assert "worker" in own_services(compose)[API]["depends_on"]
+
+
+def test_compose_gives_the_job_worker_the_time_that_ending_all_session_workers_takes(compose: dict[str, Any]) -> None:
+    given = float(compose["services"]["worker"]["stop_grace_period"].removesuffix("s"))
+    assert given > FORCE_SECONDS + STOP_ALL_SECONDS + STOP_SECONDS

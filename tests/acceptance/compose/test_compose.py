@@ -39,9 +39,7 @@ def test_a_deployment_serves_keeps_its_secrets_and_takes_its_workers_down(
     docker_client: Any, deployed: Deployed
 ) -> None:
     wait_until(deployed.is_ready, seconds=120, what=deployed.logs)
-    printed = deployed.compose(
-        "run", "--rm", "-T", "--no-deps", "api", "python", "-m", "cli", "users", "token", "admin"
-    )
+    printed = deployed.compose("exec", "-T", "api", "python", "-m", "cli", "users", "token", "admin")
     with Talk(deployed.url, printed.split()[-1]) as talk:
         first = talk.say("say: hello", provider="demo", options=AUTO)
         assert (outcome(first), "hello" in texts(first)) == (("succeeded", None), True)

@@ -119,6 +119,14 @@ def test_a_bad_file_is_named(tmp_path: Path, content: str | None, sentence: str)
     assert caught.value.detail == sentence.format(path=path)
 
 
+def test_an_empty_file_of_the_key_before_means_that_there_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "previous"
+    path.write_text("\n")
+    name = "RUNYARD_SECRET_KEY_PREVIOUS"
+
+    assert secrets_from_files({f"{name}_FILE": str(path), name: ""}, [name]) == {name: ""}
+
+
 def test_a_program_that_is_replaced_hands_its_secrets_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEY", "value-of-key")
     environ = {CARRIED: "3", "KEY_FILE": "/run/secrets/key", "OTHER_FILE": "/run/secrets/other"}
