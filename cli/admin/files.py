@@ -122,7 +122,7 @@ def diff(api: Api, args: argparse.Namespace) -> int:
         print(json.dumps(list(_changed_files(api, named))))
     else:
         for file in _changed_files(api, named):
-            counts = f"+{file['added']} -{file['removed']}" if "added" in file else "binary"
+            counts = f"+{file['added']} -{file['removed']}" if "added" in file else "not counted"
             print(f"{CHANGES[file['change']]}  {counts:>14}  {_in_one_line(file['path'])}")
     return 0
 

@@ -202,8 +202,8 @@ def merged_usage(known: Usage, reported: Usage) -> Usage:
 
 def _warned(a: Arrival) -> list[NewEvent]:
     if a.event.data.get("code") != "agent_lost":
-        said = {"code": str(a.event.data.get("code", "warning")), "message": str(a.event.data.get("message", ""))}
-        record_warning(a.conn, a.run, **said)
+        code, message = str(a.event.data.get("code", "warning")), str(a.event.data.get("message", ""))
+        record_warning(a.conn, a.run, code=code, message=message)
         return [a.event]
     lost = _parse(AgentLost, a.event)
     if a.run.status == "parked":  # its agent is expected to end
