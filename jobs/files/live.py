@@ -66,7 +66,8 @@ def _put(context: TaskContext, request: ReadLiveFiles, put: PutLiveFile, endpoin
     """Have the executor upload the bytes, and return their key. Garbage collection deletes them after its grace."""
     if context.store is None:
         raise WorkerGone("Long files are downloaded through the object store, and none is configured.")
-    key, once = live_file_key(request.session_id, uuid4()), context.store.write_features().refuses_existing
-    link = context.store.upload_link(key, UploadTerms(put.end - put.start, once=once), LINK_SECONDS)
+    key = live_file_key(request.session_id, uuid4())
+    # No snapshot names this key, so it needs no condition, which an executor of an older release would not send.
+    link = context.store.upload_link(key, UploadTerms(put.end - put.start), LINK_SECONDS)
     context.executors.put_file(endpoint, PutFile(**vars(put), link=link), trace)
     return key
