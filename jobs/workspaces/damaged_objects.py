@@ -30,8 +30,10 @@ def delete_damaged(context: TaskContext, store: ObjectStorage, lease: SyncLease,
     if not context.database.transact(mark_damaged, lease, damaged, owner=owner, lock_seconds=lock_seconds):
         return
     _log.error("object.damaged", keys=damaged[:10], count=len(damaged), then="deleted, to be uploaded again")
-    store.delete(damaged)
-    context.database.transact(forget_deleted, lease, damaged, owner=owner, lock_seconds=lock_seconds)
+    try:
+        store.delete(damaged)
+    finally:  # also where the answer was lost: the marks would keep later saves from these keys
+        context.database.transact(forget_deleted, lease, damaged, owner=owner, lock_seconds=lock_seconds)
 
 
 def _is_damaged(store: ObjectStorage, key: str) -> bool:
