@@ -38,7 +38,7 @@ class Fault:
     code: str = ""
     """The store's code in that answer; by default the one that goes with the status."""
     answer_header: tuple[str, str] | None = None
-    """A header that the store's own answer gets."""
+    """A header that the store's own answer gets, in place of its own of that name."""
     cut_request_after: int | None = None
     """The connection is reset after that many bytes of the body were passed to the store."""
     cut_answer_after: int | None = None
@@ -190,6 +190,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _give(self, answer: HTTPResponse, fault: Fault) -> None:
         self.send_response_only(answer.status, answer.reason)
         for name, value in answer.getheaders():
+            if fault.answer_header is not None and name.lower() == fault.answer_header[0].lower():
+                continue
             if name.lower() == "date" and self.way.date is not None:
                 self.send_header(name, self.way.date)
             elif name.lower() not in {"connection", "transfer-encoding"}:

@@ -224,19 +224,20 @@ def _record_failure(context: TaskContext, lease: SyncLease, error: RunyardError)
 
 
 def _upload_and_commit(context: TaskContext, begun: BegunSync) -> Committed:
-    """Upload, verify and commit. Upload everything again when objects of the last snapshot are missing in the store.
+    """Upload, verify and commit. Upload again, once, what the store does not prove.
 
-    While an agent runs, its home is not read, so a full upload would lack it: that waits for the run's end.
+    That is everything when objects of the last snapshot are missing in the store. While an agent runs, its home is not
+    read, so a full upload would lack it: that waits for the run's end.
     """
     store, began = _store(context), time.monotonic()
     try:
         receipt = _verified(context, store, begun, count_on_head=True)
     except Unproven as error:
         _log.error("sync.unproven", why=error.detail)
-        if not begun.at_rest and begun.head is not None:
+        if error.head_lost and not begun.at_rest and begun.head is not None:
             raise
         delete_damaged(context, store, begun.lease, error.damaged)
-        receipt = _verified(context, store, begun, count_on_head=False)
+        receipt = _verified(context, store, begun, count_on_head=not error.head_lost)
     committed = context.database.transact(commit_sync, begun, receipt)
     if committed is None:
         raise Superseded("The workspace has moved, or another job worker has synced it.")
@@ -262,7 +263,7 @@ def _verified(context: TaskContext, store: ObjectStorage, begun: BegunSync, *, c
     state = await_operation(context, store, requester.asked(_endpoint(context, begun), _trace_of(begun)))
     if state.sync is None:
         raise OperationFailed("The executor reported a sync without its receipt.")
-    requester.links.land()
+    requester.links.land(is_held=lambda: context.sync_leases.is_held(begun.lease))
     announced = requester.links.announced()
     verify(store, begun, state.sync, requested_ids=requester.snapshot_ids, announced=announced)
     return state.sync

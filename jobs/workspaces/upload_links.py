@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from uuid import UUID
 
-from jobs.object_store.contract import ObjectStorage, StoredObject, UploadTerms
-from jobs.workspaces.sync_operation import OperationFailed
-from jobs.workspaces.verify import Unproven, is_content_of_key
+import structlog
+
+from jobs.object_store.contract import ObjectStorage, ObjectsUnavailable, StoredObject, UploadTerms
+from jobs.workspaces.sync_operation import OperationFailed, Superseded
+from jobs.workspaces.verify import Unproven, holds_content
 from schema.object_keys import incoming_key
 from schema.snapshot_manifest import MAX_STORED_BYTES
 from schema.workspace_api import Want
@@ -23,6 +26,8 @@ MOST_UPLOAD_BYTES = MAX_STORED_BYTES + (1 << 20)
 """What a manifest may have, or a part that compression made longer."""
 COPIES_AT_A_TIME = 8
 _MD5_BYTES = 16
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,16 +70,16 @@ class UploadLinks:
         self._uploads[want.key] = AnnouncedUpload(want.key, name, want.size, md5)
         return self._store.upload_link(name, UploadTerms(want.size, want.md5, once=is_direct))
 
-    def announced(self) -> dict[str, str]:
-        """Return the hexadecimal MD5 of each upload by its key, where the store's ETags can be compared with it."""
-        if not self._store.write_features().has_md5_etags:
-            return {}
-        return {upload.key: upload.md5 for upload in self._uploads.values() if upload.md5 is not None}
+    def announced(self) -> dict[str, str | None]:
+        """Return the uploads' keys, each with its hexadecimal MD5 where the store's ETags can be compared with it."""
+        has_md5_etags = self._store.write_features().has_md5_etags
+        return {upload.key: upload.md5 if has_md5_etags else None for upload in self._uploads.values()}
 
-    def land(self) -> None:
+    def land(self, *, is_held: Callable[[], bool]) -> None:
         """Copy what came under names of this save to the objects' keys, and delete these names.
 
-        An object that exists stays as it is. Raise Unproven where it, or what came, is not what was announced.
+        An object that exists stays as it is. Raise Unproven where it, or what came, is not what was announced, and
+        Superseded once this job no longer holds the session.
         """
         uploads = {upload.name: upload for upload in self._uploads.values() if upload.name != upload.key}
         if not uploads:
@@ -89,22 +94,31 @@ class UploadLinks:
         altered = [key for key, stored in present.items() if not self._is_same(stored, same[key])]
         if altered:
             raise Unproven(f"The store held other bytes than the executor uploaded: {altered[0]}.", damaged=altered)
-        self._copy({key: stored for key, stored in same.items() if key not in present})
-        self._store.delete(list(came))
+        self._copy({key: stored for key, stored in same.items() if key not in present}, is_held)
+        try:
+            self._store.delete(list(came))
+        except ObjectsUnavailable as error:  # all has landed, and garbage collection deletes these names too
+            _log.warning("uploads.left", count=len(came), why=error.detail)
 
-    def _copy(self, sources: dict[str, StoredObject]) -> None:
+    def _copy(self, sources: dict[str, StoredObject], is_held: Callable[[], bool]) -> None:
         """Copy each upload to its key. Raise Unproven where another upload took its place meanwhile."""
+
+        def copy(key: str) -> str:
+            if not is_held():  # another save may have put the object there since `land` looked
+                raise Superseded
+            return self._store.copy(sources[key], key)
+
         with ThreadPoolExecutor(COPIES_AT_A_TIME, thread_name_prefix="copies") as threads:
-            etags = threads.map(lambda key: self._store.copy(sources[key], key), sources)
+            etags = threads.map(copy, sources)
             changed = [key for key, etag in zip(sources, etags, strict=True) if etag != sources[key].etag]
         if changed and self._store.write_features().has_md5_etags:
             raise Unproven(f"An upload was replaced while it was copied: {changed[0]}.", damaged=changed)
 
     def _is_same(self, stored: StoredObject, other: StoredObject) -> bool:
         """Whether an object that exists is what was uploaded. Where ETags cannot tell, its key must name its bytes."""
-        if self._store.write_features().has_md5_etags:
-            return (stored.size, stored.etag) == (other.size, other.etag)
-        return is_content_of_key(stored.key, self._store.read(stored.key))
+        if self._store.write_features().has_md5_etags and (stored.size, stored.etag) == (other.size, other.etag):
+            return True
+        return holds_content(self._store, stored.key)
 
 
 def _hexadecimal(want: Want) -> str | None:

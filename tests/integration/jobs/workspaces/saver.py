@@ -101,6 +101,8 @@ class Saver:
             committed = {query.saved_end, self.sent.get(asked.head) if asked.head else None} - {None}
             if self.ends and self.ends[0][0] in committed:
                 del self.ends[0]
+            if query.head_lost:
+                self.ends.clear()  # they build on what was lost
             run_id, files = self.ends[0] if query.takes_ends and self.ends else (None, dict(self.files))
             self.asked.append(asked)
             operation = make_operation(asked, files, self.saved)

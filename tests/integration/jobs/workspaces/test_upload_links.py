@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 
+from handlers.workers.rows import announce_presence
 from jobs.context import TaskContext
 from jobs.object_store.s3 import Bucket
-from schema.object_keys import manifest_key
+from jobs.workspaces.collect_garbage import collect_garbage
+from jobs.workspaces.sync_operation import Superseded
+from jobs.workspaces.upload_links import UploadLinks
+from schema.object_keys import manifest_key, part_key
+from schema.upload_headers import content_md5
+from schema.workspace_api import Want
 from tests.integration.jobs.object_store.uploads import put
 from tests.integration.jobs.workspaces.conftest import Session
 from tests.integration.jobs.workspaces.saver import Saver, contents
 from tests.integration.jobs.workspaces.test_failures import assert_as_if_it_had_not_failed, dirty
 from tests.integration.jobs.workspaces.test_saving import save_all
 from tests.object_stores import RunningStore
-from tests.store_faults import HurtStore
+from tests.store_faults import Fault, HurtStore
 
 __all__ = ["dirty"]
 
@@ -83,14 +90,83 @@ def test_an_upload_whose_answer_was_lost_counts_when_it_is_what_was_announced(
 def test_other_bytes_of_the_same_size_under_a_new_objects_key_are_noticed_and_uploaded_again(
     context: TaskContext, dirty: Session, saver: Saver, object_store: RunningStore, database: str
 ) -> None:
-    def write_first(key: str) -> None:
-        if not saver.asked[1:] and "/packs/" in key:
-            [operation] = saver.operations.values()
-            object_store.open().write(key, bytes(len(operation.missing[key])))
-
-    saver.before_put = write_first
+    saver.before_put = write_other_bytes_first(saver, object_store)
     assert save_all(context, dirty) == ["saved"]
     assert len(saver.asked) == 2
+    assert_as_if_it_had_not_failed(dirty, object_store, database)
+
+
+def write_other_bytes_first(saver: Saver, object_store: RunningStore) -> Callable[[str], None]:
+    """Before the newest save but one, other bytes of the same size come under the keys of its packs."""
+    asked = len(saver.asked)
+
+    def write(key: str) -> None:
+        if len(saver.asked) == asked + 1 and "/packs/" in key:
+            *_, operation = saver.operations.values()
+            object_store.open().write(key, bytes(len(operation.missing[key])))
+
+    return write
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("is_at_rest", [True, False])
+def test_other_bytes_under_the_keys_of_a_kept_end_do_not_lose_it(
+    context: TaskContext, dirty: Session, saver: Saver, object_store: RunningStore, *, is_at_rest: bool
+) -> None:
+    assert save_all(context, dirty) == ["saved"]
+    saver.files = {**saver.files, **contents("d")}
+    of_end = dirty.run()
+    saver.keep_end(of_end.id)
+    saver.files = {**saver.files, **contents("e")}
+    later = dirty.begin_run()
+    if is_at_rest:
+        dirty.end_run(later)
+    dirty.make_due()
+    saver.before_put = write_other_bytes_first(saver, object_store)
+    assert save_all(context, dirty) == ["saved"]
+    assert [(each.run_id, each.files) for each in dirty.snapshots[1:]] == [(of_end.id, 4)]
+
+
+@pytest.mark.usefixtures("way")
+def test_a_right_object_whose_etag_is_no_md5_counts(
+    context: TaskContext,
+    dirty: Session,
+    saver: Saver,
+    hurt_store: HurtStore,
+    object_store: RunningStore,
+    database: str,
+) -> None:
+    """As a restored backup of the bucket leaves it, written in parts."""
+
+    def restore_first(key: str) -> None:
+        if "/packs/" in key:
+            [operation] = saver.operations.values()
+            object_store.open().write(key, operation.missing[key])
+
+    saver.before_put = restore_first
+    of_parts = ("etag", f'"{"0" * 32}-2"')
+    hurt_store.hurt(Fault("HEAD", f"/{dirty.id}/packs/", times=None, answer_header=of_parts))
+    assert save_all(context, dirty) == ["saved"]
+    assert len(saver.asked) == 1
+    assert_as_if_it_had_not_failed(dirty, object_store, database)
+
+
+def test_a_lost_answer_to_the_deletion_of_a_damaged_object_hinders_no_later_save(
+    context: TaskContext,
+    dirty: Session,
+    saver: Saver,
+    hurt_store: HurtStore,
+    object_store: RunningStore,
+    database: str,
+) -> None:
+    saver.before_put = write_other_bytes_first(saver, object_store)
+    with context.database.dedicated() as presence:
+        assert announce_presence(presence, context.claimer)
+        hurt_store.hurt(Fault(method="POST", lose_answer=True, times=None))
+        assert save_all(context, dirty) == ["failed"]
+        hurt_store.heal()
+        dirty.make_due()
+        assert save_all(context, dirty) == ["saved"]
     assert_as_if_it_had_not_failed(dirty, object_store, database)
 
 
@@ -116,3 +192,34 @@ def test_names_of_a_save_alone_are_gone_after_it(
     [snapshot] = dirty.snapshots
     assert object_store.keys() == set(snapshot.objects)
     assert snapshot.objects[-1] == manifest_key(dirty.id, snapshot.id)
+
+
+def test_names_that_cannot_be_deleted_fail_no_save_and_are_garbage(
+    context: TaskContext, dirty: Session, hurt_store: HurtStore, object_store: RunningStore
+) -> None:
+    hurt_store.know_no_conditions()
+    copying = replace(context, store=object_store.at(hurt_store.url).open())
+    hurt_store.fail(status=403, method="POST", times=None)
+    assert save_all(copying, dirty) == ["saved"]
+    [snapshot] = dirty.snapshots
+    left = object_store.keys() - set(snapshot.objects)
+    assert len([key for key in left if "/incoming/" in key]) == len(snapshot.objects)
+    hurt_store.heal()
+    collect_garbage(copying)
+    dirty.conn.execute("UPDATE unreferenced_objects SET marked_at = marked_at - interval '25 hours'")
+    collect_garbage(copying)
+    assert [key for key in sorted(object_store.keys()) if "/incoming/" in key] == []
+
+
+def test_nothing_is_copied_once_the_lease_is_lost(hurt_store: HurtStore, object_store: RunningStore) -> None:
+    hurt_store.know_no_conditions()
+    bucket, session_id, content = object_store.at(hurt_store.url).open(), uuid4(), b"content"
+    key, links = part_key(session_id, "0" * 64), UploadLinks(bucket, session_id)
+    links.begin(uuid4())
+    want = Want(method="PUT", key=key, size=len(content), md5=content_md5(content))
+    assert put(links.sign(want), content).is_success
+    with pytest.raises(Superseded):
+        links.land(is_held=lambda: False)
+    assert bucket.find([key]) == {}
+    links.land(is_held=lambda: True)
+    assert bucket.read(key) == content
