@@ -71,6 +71,8 @@ class S3Subset:
 
     async def _answer(self, request: Request) -> Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
+        if len(headers) < len(request.headers):
+            raise refusals.REPEATED  # the signature could cover one value, and another one take effect
         signed_request = SignedRequest(request.method, raw_path(request), request.url.query, headers)
         key = self._key_of(signed_request)
         s3_request = ObjectRequest(request, digest=check_signature(signed_request, key=key, now=datetime.now(UTC)))

@@ -21,6 +21,7 @@ import pytest
 from jobs.object_store.contract import UploadTerms
 from jobs.object_store.errors import StoreError
 from jobs.object_store.s3 import Bucket
+from schema.upload_headers import content_md5
 from tests.object_stores import ROOT, StoreServer, with_bucket
 
 KILLS = 3
@@ -126,6 +127,18 @@ def test_a_body_that_was_not_signed_is_refused(own_store_server: StoreServer) ->
     assert httpx.put(link, content=b"1", headers={"content-md5": "AAAAAAAAAAAAAAAAAAAAAA=="}).status_code == 400
     assert httpx.put(link, content=b"1", headers={"x-amz-copy-source": "/b/k"}).status_code == 403
     assert running.keys() == set()
+
+
+def test_a_repeated_header_is_refused_whichever_value_is_signed(own_store_server: StoreServer) -> None:
+    store = with_bucket(own_store_server).open()
+    link = store.upload_link("a", UploadTerms(4, content_md5(b"good"), once=True))
+    signed = [("if-none-match", "*"), ("content-md5", content_md5(b"good"))]
+    others = [("if-none-match", ""), ("content-md5", content_md5(b"evil"))]
+    assert httpx.put(link, content=b"good", headers=signed).status_code == 200
+    for headers in ([*others, *signed], [*signed, *others], [*signed, signed[0]]):
+        answer = httpx.put(link, content=b"evil", headers=headers)
+        assert (answer.status_code, "<Code>InvalidRequest</Code>" in answer.text) == (400, True)
+    assert store.read("a") == b"good"
 
 
 def test_nobody_is_served_without_a_signature(own_store_server: StoreServer) -> None:
