@@ -32,14 +32,13 @@ def without_store(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def store_environment(data_dir: DataDir, environ: Mapping[str, str], *, gateway: str | None = None) -> dict[str, str]:
-    """Return the job worker's store settings, with the API's key for reading; those of the trial store only once its
-    files exist."""
+    """Return the job worker's store settings; those of the trial store only once its files exist. The API's key for
+    reading is among them, except where an older `make up` still runs."""
     own_names = (*STORE_PREFIXES, "RUNYARD_WITHOUT_STORE")
     own = {name: value for name, value in environ.items() if name.startswith(own_names)}
     if has_configured_store(environ) or not data_dir.store_port.exists():
         return own
     access_key, secret = data_dir.store_key.read_text().split()
-    reading_key, reading_secret = data_dir.store_reading_key.read_text().split()
     return {
         **{name: value for name, value in own.items() if not name.startswith("S3_")},
         "S3_ENDPOINT_URL": f"http://127.0.0.1:{remembered_port(data_dir)}",
@@ -47,9 +46,16 @@ def store_environment(data_dir: DataDir, environ: Mapping[str, str], *, gateway:
         "S3_BUCKET": BUCKET,
         "S3_ACCESS_KEY_ID": access_key,
         "S3_SECRET_ACCESS_KEY": secret,
-        READING_KEY: reading_key,
-        "S3_READ_SECRET_ACCESS_KEY": reading_secret,
+        **_reading_pair(data_dir),
     }
+
+
+def _reading_pair(data_dir: DataDir) -> dict[str, str]:
+    try:
+        reading_key, reading_secret = data_dir.store_reading_key.read_text().split()
+    except FileNotFoundError:  # written at the next start
+        return {}
+    return {READING_KEY: reading_key, "S3_READ_SECRET_ACCESS_KEY": reading_secret}
 
 
 def reading_environment(data_dir: DataDir, environ: Mapping[str, str]) -> dict[str, str]:

@@ -133,6 +133,15 @@ def test_the_api_of_a_trial_store_does_not_know_the_key_that_writes(data_dir: Da
     assert {"writes", "secret"} & set(of_api.values()) == set()
 
 
+def test_the_store_of_a_release_that_had_no_key_for_reading_is_known(data_dir: DataDir) -> None:
+    """The doctor asks for it while that release's `make up` still runs."""
+    choose_port(data_dir)
+    data_dir.store_key.write_text("writes\nsecret\n")
+    settings = store_environment(data_dir, {})
+    assert (settings["S3_ACCESS_KEY_ID"], settings["S3_SECRET_ACCESS_KEY"]) == ("writes", "secret")
+    assert {name for name in settings if name.startswith("S3_READ")} == set()
+
+
 def test_a_key_for_reading_that_a_file_holds_is_one_too(data_dir: DataDir) -> None:
     writes = {"S3_ACCESS_KEY_ID_FILE": "/run/secrets/id", "S3_SECRET_ACCESS_KEY_FILE": "/run/secrets/key"}
     reads = {
