@@ -39,8 +39,8 @@ class FaultyObjects:
     @property
     def sentence(self) -> str:
         return (
-            f"{self.objects} stored objects of {self.sessions} sessions are missing or altered, so snapshots that need "
-            f"them cannot be restored in full: {self.first_key}."
+            f"{self.objects} stored objects of {self.sessions} sessions are missing, altered or unreadable, so "
+            f"snapshots that need them cannot be restored in full: {self.first_key}."
         )
 
 

@@ -48,6 +48,6 @@ VerifyDays = Annotated[
         ge=0,
         le=3650,
         description="Read each stored object at least every N days, compare it with its digest, and tell which are "
-        "missing or altered. 0 disables it.",
+        "missing, altered or unreadable. 0 disables it.",
     ),
 ]

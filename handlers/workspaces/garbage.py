@@ -13,6 +13,7 @@ from datetime import datetime
 from uuid import UUID
 
 from handlers.event_log import hold_session
+from handlers.workspaces.object_reads import forget_object_reads
 from handlers.workspaces.sync import SyncLease, renew_sync_lease
 from schema.sql import Conn, execute, fetch_all, jsonb
 
@@ -55,11 +56,16 @@ def sessions_with_objects(conn: Conn) -> list[UUID]:
 
 
 def retire_snapshots(conn: Conn, lease: SyncLease, *, rules: GarbageRules, lock_seconds: float) -> int:
-    """Retire superseded mid-run snapshots; return their number. The head and a run's last snapshot always stay."""
+    """Retire superseded mid-run snapshots; return their number. The head and a run's last snapshot always stay.
+
+    Forget the reads of objects that no snapshot names any more.
+    """
     hold_session(conn, lease.session_id)
     if not renew_sync_lease(conn, lease, lock_seconds=lock_seconds):
         return 0
-    return len(fetch_all(conn, "retire_snapshots", _Id, session_id=lease.session_id, kept_days=rules.kept_days))
+    retired = fetch_all(conn, "retire_snapshots", _Id, session_id=lease.session_id, kept_days=rules.kept_days)
+    forget_object_reads(conn, lease.session_id)
+    return len(retired)
 
 
 def mark_for_deletion(

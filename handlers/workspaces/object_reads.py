@@ -12,7 +12,8 @@ from schema.sql import Conn, execute, fetch_all, fetch_one
 
 SNAPSHOTS_NAMED = 10
 
-ObjectFault = Literal["missing", "altered"]
+ObjectFault = Literal["missing", "altered", "unreadable"]
+"""`unreadable`: the store answers, but does not deliver this object."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,12 @@ class _Number:
 
 def objects_to_read(conn: Conn, *, days: float, pass_seconds: float) -> list[ObjectToRead]:
     """Return what a pass must read when passes begin every `pass_seconds` and each object is read within `days`."""
-    execute(conn, "forget_object_reads")
     return fetch_all(conn, "objects_to_read", ObjectToRead, days=days, pass_seconds=pass_seconds)
+
+
+def forget_object_reads(conn: Conn, session_id: UUID) -> None:
+    """Forget the objects of a session that no snapshot names any more."""
+    execute(conn, "forget_object_reads", session_id=session_id)
 
 
 def record_object_read(conn: Conn, read: ObjectToRead, fault: ObjectFault | None) -> bool:
@@ -59,7 +64,8 @@ def warn_of_faults(conn: Conn, session_id: UUID, keys: Collection[str]) -> None:
     named = [str(row.number) for row in rows[-SNAPSHOTS_NAMED:]]
     more = f" and {len(rows) - len(named)} earlier ones" if len(rows) > len(named) else ""
     message = (
-        f"{len(keys)} saved objects of this session are missing or altered in the object store. Snapshots that cannot "
-        f"be restored in full: {', '.join(named)}{more}. Ask an operator to bring the objects back from a backup."
+        f"{len(keys)} saved objects of this session are missing, altered or unreadable in the object store. Snapshots "
+        f"that cannot be restored in full: {', '.join(named)}{more}. Ask an operator to bring the "
+        "objects back from a backup."
     )
     append_of_worker(conn, session_id, "run.warning", {"code": "saved_objects_damaged", "message": message})

@@ -79,7 +79,7 @@ def check_logins(dsn: str) -> list[Finding]:
 
 
 def check_objects(dsn: str) -> list[Finding]:
-    """Tell which stored objects the job worker found missing or altered."""
+    """Tell which stored objects the job worker found missing, altered or unreadable."""
     try:
         with psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS) as conn:
             faulty = faulty_objects(conn)

@@ -1,4 +1,5 @@
-"""`verify_objects`: read stored objects slowly, each within VERIFY_DAYS, and tell which are missing or altered.
+"""`verify_objects`: read stored objects slowly, each within VERIFY_DAYS, and tell which are missing, altered or
+unreadable.
 
 A save compares sizes and ETags only. Only this duty reads what was stored long ago.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
@@ -20,11 +22,16 @@ from handlers.workspaces.object_reads import (
 )
 from jobs.context import TaskContext
 from jobs.object_store.contract import ObjectStorage, ObjectsUnavailable
+from jobs.object_store.errors import StoreError, StoreErrorKind
 from schema.errors import NotFound
 from schema.wire import Wire
 
 PASS_SECONDS = 600.0
 """How often a pass begins (jobs/tasks.py)."""
+
+TRIES = 2
+PASSING: frozenset[StoreErrorKind] = frozenset({"network", "timeout", "busy"})
+"""The kinds of StoreError that the next object would likely meet too."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -36,38 +43,55 @@ class ObjectsVerified(Wire):
     faults: int = 0
 
 
+@dataclass(frozen=True)
+class _Result:
+    """What reading an object showed. After `ends_pass`, the other objects are left to the next pass."""
+
+    fault: ObjectFault | None
+    ends_pass: bool = False
+
+
 def verify_objects(context: TaskContext) -> ObjectsVerified:
     """Read this pass's share, one object after the other. What a silent store leaves is for the next pass."""
     days, store = context.settings.verify_days, context.store
     if not days or store is None:
         return ObjectsVerified()
     read, new_faults = 0, defaultdict[UUID, list[str]](list)
-    try:
-        for wanted in context.database.transact(objects_to_read, days=days, pass_seconds=PASS_SECONDS):
-            if context.closing.is_set():
-                break
-            if _verify(context, store, wanted):
-                new_faults[wanted.session_id].append(wanted.key)
-            read += 1
-    except ObjectsUnavailable as error:
-        _log.warning("objects.unread", why=error.detail)
+    for wanted in context.database.transact(objects_to_read, days=days, pass_seconds=PASS_SECONDS):
+        result = None if context.closing.is_set() else _read(store, wanted)
+        if result is None:
+            break
+        if _record(context, wanted, result.fault):
+            new_faults[wanted.session_id].append(wanted.key)
+        read += 1
+        if result.ends_pass:
+            break
     for session_id, keys in new_faults.items():
         context.database.transact(warn_of_faults, session_id, keys)
     return ObjectsVerified(read=read, faults=sum(map(len, new_faults.values())))
 
 
-def _verify(context: TaskContext, store: ObjectStorage, wanted: ObjectToRead) -> bool:
-    """Read one object and record it. Return whether it has a fault that was not known."""
-    fault = _fault(store, wanted)
+def _record(context: TaskContext, wanted: ObjectToRead, fault: ObjectFault | None) -> bool:
+    """Return whether the object has a fault that was not known."""
     is_new = context.database.transact(record_object_read, wanted, fault)
     if is_new:
         _log.error("object.faulty", sessionId=str(wanted.session_id), key=wanted.key, fault=fault)
     return is_new
 
 
-def _fault(store: ObjectStorage, wanted: ObjectToRead) -> ObjectFault | None:
-    try:
-        data = store.read(wanted.key)
-    except NotFound:
-        return "missing"
-    return None if hashlib.sha256(data).hexdigest() == wanted.digest else "altered"
+def _read(store: ObjectStorage, wanted: ObjectToRead) -> _Result | None:
+    """Read an object, again when that fails once. Return None while the store delivers nothing at all."""
+    ends_pass = False
+    for _ in range(TRIES):
+        try:
+            is_right = hashlib.sha256(store.read(wanted.key)).hexdigest() == wanted.digest
+        except NotFound:
+            return _Result("missing")
+        except ObjectsUnavailable as error:
+            _log.warning("object.unread", key=wanted.key, why=error.detail)
+            if store.fault() is not None:
+                return None
+            ends_pass = isinstance(error, StoreError) and error.kind in PASSING
+        else:
+            return _Result(None if is_right else "altered")
+    return _Result("unreadable", ends_pass=ends_pass)

@@ -9,7 +9,7 @@ CREATE TABLE object_reads (
     session_id uuid NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
     key text NOT NULL CHECK (length(key) <= 300),
     read_at timestamptz NOT NULL DEFAULT now(),
-    fault text CHECK (fault IN ('missing', 'altered')),
+    fault text CHECK (fault IN ('missing', 'altered', 'unreadable')),
     found_at timestamptz,
     PRIMARY KEY (session_id, key),
     CONSTRAINT object_reads_fault_has_a_time CHECK ((fault IS NULL) = (found_at IS NULL))

@@ -42,12 +42,16 @@ SET read_at = now(),
 RETURNING found_at = now() AS is_new;
 
 -- name: forget_object_reads
--- Objects that no snapshot names any more.
-DELETE FROM object_reads
-WHERE NOT EXISTS (
-    SELECT 1 FROM snapshots
-    WHERE snapshots.session_id = object_reads.session_id AND object_reads.key = ANY (snapshots.objects)
-);
+-- Objects of a session that no snapshot names any more. The names are unnested first: for each object to search all
+-- snapshots takes many times as long.
+WITH named AS MATERIALIZED (
+    SELECT DISTINCT object.key
+    FROM snapshots
+    CROSS JOIN LATERAL unnest(snapshots.objects) AS object (key)
+    WHERE snapshots.session_id = %(session_id)s
+)
+DELETE FROM object_reads AS known
+WHERE known.session_id = %(session_id)s AND NOT EXISTS (SELECT 1 FROM named WHERE named.key = known.key);
 
 -- name: snapshots_that_name
 SELECT number FROM snapshots

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
@@ -11,12 +12,13 @@ from handlers.alarms import Limits, alarms
 from jobs.context import TaskContext
 from jobs.doctor.deployment import check_objects
 from jobs.object_store.s3 import Bucket
+from jobs.workspaces.collect_garbage import collect_garbage
 from jobs.workspaces.verify_objects import verify_objects
 from schema.sql import Conn
 from tests.integration.jobs.workspaces.conftest import Session
 from tests.integration.jobs.workspaces.saver import Saver, contents
 from tests.integration.jobs.workspaces.test_saving import save_all
-from tests.store_faults import HurtStore
+from tests.store_faults import Fault, HurtStore
 
 
 @pytest.fixture
@@ -125,15 +127,56 @@ def test_a_silent_store_finds_nothing_missing(context: TaskContext, saved: Sessi
     assert verify_objects(context).read == 1
 
 
-def test_objects_that_no_snapshot_names_any_more_are_forgotten(
-    context: TaskContext, saved: Session, bucket: Bucket
+@pytest.mark.parametrize("fault", [Fault(status=403), Fault(status=503), Fault(cut_answer_after=3)])
+def test_an_object_that_the_store_does_not_deliver_is_told_and_the_others_are_read(
+    context: TaskContext, saved: Session, hurt_store: HurtStore, fault: Fault
+) -> None:
+    [snapshot] = saved.snapshots
+    key = min(snapshot.objects)  # the first that is read
+    hurt_store.hurt(replace(fault, method="GET", part_of_key=key, times=None))
+    assert read_all(context) == 1
+    assert keys_read(saved.conn) == set(snapshot.objects)
+    assert saved.conn.execute("SELECT key, fault FROM object_reads WHERE fault IS NOT NULL").fetchall() == [
+        (key, "unreadable")
+    ]
+    assert "unreadable" in saved.events("run.warning")[0].data["message"]
+    [alarm] = alarms(saved.conn, Limits())
+    assert key in alarm.message
+
+    hurt_store.heal()
+    let_days_pass(saved.conn, 0.1)
+    assert verify_objects(context).read == 1
+    assert alarms(saved.conn, Limits()) == []
+
+
+def test_a_connection_that_was_cut_once_is_no_fault(
+    context: TaskContext, saved: Session, hurt_store: HurtStore
+) -> None:
+    hurt_store.hurt(Fault(method="GET", part_of_key=min(saved.snapshots[0].objects), cut_answer_after=3))
+    assert read_all(context) == 0
+    assert keys_read(saved.conn) == set(saved.snapshots[0].objects)
+
+
+def test_the_collection_of_garbage_forgets_objects_that_no_snapshot_names_any_more(
+    context: TaskContext, saved: Session, saver: Saver, bucket: Bucket
 ) -> None:
     bucket.delete(saved.snapshots[0].objects[:1])
+    assert read_all(context) == 1
+    saver.files = contents("cd")
+    saved.run()
+    assert save_all(context, saved) == ["saved"]
+    let_days_pass(saved.conn, 20)
     read_all(context)
-    saved.conn.execute("UPDATE session_workers SET head_snapshot = NULL")
-    saved.conn.execute("DELETE FROM snapshots")
-    assert verify_objects(context).read == 0
-    assert keys_read(saved.conn) == set()
+    collect_garbage(context)
+    first, last = saved.snapshots
+    assert keys_read(saved.conn) == {*first.objects, *last.objects}
+
+    saved.conn.execute("DELETE FROM snapshots WHERE id = %s", (first.id,))
+    let_days_pass(saved.conn, 20)
+    collect_garbage(context)
+    assert keys_read(saved.conn) == set(last.objects)
+    assert read_all(context) == 0
+    assert keys_read(saved.conn) == set(last.objects)
 
 
 def test_it_can_be_switched_off(make_saving_context: Callable[..., TaskContext], saved: Session) -> None:
