@@ -1,25 +1,33 @@
 -- name: objects_to_read
 -- The objects that were not read for half of `days`, those that waited longest first: of all objects at most the share
 -- that this pass must read, so that all are read within three quarters of `days`. Those with a fault are read each hour.
+-- The names are counted a session at a time: those of all sessions at once would not fit into memory.
 WITH named AS MATERIALIZED (
-    SELECT
-        snapshots.session_id, object.key, min(snapshots.created_at) AS named_at,
-        max(snapshots.manifest_digest) FILTER (
-            WHERE object.key = 'sessions/' || snapshots.session_id || '/snapshots/' || snapshots.id
-        ) AS manifest_digest
-    FROM snapshots
-    CROSS JOIN LATERAL unnest(snapshots.objects) AS object (key)
-    GROUP BY snapshots.session_id, object.key
+    SELECT session.session_id, named.key, named.named_at
+    FROM (SELECT DISTINCT snapshots.session_id FROM snapshots) AS session
+    CROSS JOIN LATERAL (
+        SELECT object.key, min(snapshots.created_at) AS named_at
+        FROM snapshots
+        CROSS JOIN LATERAL unnest(snapshots.objects) AS object (key)
+        WHERE snapshots.session_id = session.session_id
+        GROUP BY object.key
+    ) AS named
 ), waiting AS (
     SELECT
-        named.session_id, named.key, named.manifest_digest, object_reads.fault, object_reads.read_at,
+        named.session_id, named.key, object_reads.fault, object_reads.read_at,
         COALESCE(object_reads.read_at, named.named_at) AS since,
         row_number() OVER (ORDER BY COALESCE(object_reads.read_at, named.named_at), named.key) AS place,
         count(*) OVER () AS total
     FROM named
     LEFT JOIN object_reads ON object_reads.session_id = named.session_id AND object_reads.key = named.key
 )
-SELECT session_id, key, manifest_digest
+SELECT
+    waiting.session_id, waiting.key,
+    (
+        SELECT snapshots.manifest_digest FROM snapshots
+        WHERE snapshots.session_id = waiting.session_id
+            AND waiting.key = 'sessions/' || snapshots.session_id || '/snapshots/' || snapshots.id
+    ) AS manifest_digest
 FROM waiting
 WHERE (
         since <= now() - make_interval(secs => %(days)s::double precision * 86400 / 2)
