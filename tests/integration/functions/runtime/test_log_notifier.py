@@ -289,4 +289,6 @@ def test_events_that_make_no_one_text_are_read_in_smaller_pages(
     )
     with process.stream_slots.slot() as slot:
         batches = follow(process, followed, after=0, slot=slot, tick_seconds=0.05)
-        assert [next(batches).written.last_seq for _ in range(3)] == [10, 20, 30]
+        # a page that took too long is read again after an empty batch
+        read = (batch.written.last_seq for batch in batches if batch.written.last_seq > 0)
+        assert [next(read) for _ in range(3)] == [10, 20, 30]

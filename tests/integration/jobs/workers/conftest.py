@@ -115,12 +115,12 @@ class Session:
         return "".join(delta["text"] for delta in deltas if delta["role"] == "assistant")
 
     def at_rest(self) -> None:
-        """Wait until its executor has nothing to deliver and no agent lives."""
+        """Wait until its executor has nothing to deliver and no agent lives, or a sweep has ended it."""
 
         def rests() -> bool:
             endpoint = self.context.host.facts(self.session_id).endpoint
             if endpoint is None:
-                return False
+                return self.status in ("stopped", "absent")
             health = self.context.executors.health(endpoint.base_url)
             return health.spooled == 0 and health.runs == 0
 

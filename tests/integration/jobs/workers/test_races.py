@@ -156,7 +156,7 @@ def test_a_sweep_passes_over_a_worker_that_somebody_is_at(session: Session) -> N
     with holding_worker(session.context, session.session_id, seconds=5):
         done = stop_idle(session.context, session.id)
     assert (done.stopped, done.failed) == (0, 0)
-    assert "has been starting or stopping" in done.skipped[0].reason
+    assert "is starting or stopping" in done.skipped[0].reason
 
 
 def test_sweeps_at_once_and_prompts_between_them_lose_nothing(
