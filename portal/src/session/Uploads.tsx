@@ -9,7 +9,7 @@ export function Uploads({ uploads }: { uploads: UploadList }) {
   const { t } = useTranslation();
   if (uploads.items.length === 0) return null;
   return (
-    <ul className={styles.list} aria-label={t("composer.attached")}>
+    <ul className={styles.list} aria-label={t("composer.toAttach")}>
       {uploads.items.map((one) => (
         <li key={one.id} className={styles.item} data-busy={one.path === null && !one.problem && !one.isHeld} data-ill={Boolean(one.problem)}>
           <Icon name={one.problem ? "warn" : "attach"} />

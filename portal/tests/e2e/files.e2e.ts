@@ -55,7 +55,7 @@ describe("files of a worker at work", () => {
       }, name);
     await page.route("**/uploads", (route) => route.fulfill({ status: 413, contentType: "application/problem+json", body: '{"code":"upload_too_large","detail":"An upload has at most 9 bytes."}' }), { times: 1 });
     await paste("refused.png");
-    const attached = page.getByRole("list", { name: "Attached files" });
+    const attached = page.getByRole("list", { name: "Files for the next prompt" });
     await attached.getByText("An upload has at most 9 bytes.").waitFor();
     await page.getByRole("button", { name: "Upload refused.png again" }).click();
     await until(async () => (await attached.getByRole("alert").or(attached.getByText("Uploading…")).count()) === 0, "the second try is taken");

@@ -26,7 +26,7 @@ describe("files of a prompt", () => {
     await page.getByRole("button", { name: "Attach files" }).waitFor();
     await page.locator('input[type="file"]').setInputFiles({ name: "chosen.txt", mimeType: "text/plain", buffer: Buffer.from("chosen by a person") });
     await drop(page, "form", "dropped.txt");
-    const attached = page.getByRole("list", { name: "Attached files" });
+    const attached = page.getByRole("list", { name: "Files for the next prompt" });
     await attached.getByText("dropped.txt").waitFor();
     await page.getByRole("combobox", { name: "Agent" }).click();
     await page.getByRole("option", { name: "Demo agent" }).click();
@@ -70,7 +70,7 @@ describe("files of a prompt", () => {
     await page.goto(`${URL}/s/${session}`);
     await page.getByRole("button", { name: "Attach files" }).waitFor();
     await drop(page, "form", "here.txt");
-    await page.getByRole("list", { name: "Attached files" }).getByText("here.txt").waitFor();
+    await page.getByRole("list", { name: "Files for the next prompt" }).getByText("here.txt").waitFor();
     await page.goto(`${URL}/s/${session}/files`);
     await page.getByRole("button", { name: "Upload files" }).waitFor();
     await drop(page, '[role="tree"]', "there.txt");
@@ -146,7 +146,7 @@ describe("prompts behind a run", () => {
     const queue = page.getByRole("region", { name: "Queue" });
     await queue.getByText("say: two").waitFor();
     await page.locator('input[type="file"]').setInputFiles({ name: "later.txt", mimeType: "text/plain", buffer: Buffer.from("read later") });
-    await page.getByRole("list", { name: "Attached files" }).locator('[data-busy="false"]').getByText("later.txt").waitFor();
+    await page.getByRole("list", { name: "Files for the next prompt" }).locator('[data-busy="false"]').getByText("later.txt").waitFor();
     await field.fill("say: with a file");
     await field.press("Enter");
     await queue.getByText("say: with a file").waitFor();
