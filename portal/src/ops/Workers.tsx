@@ -1,4 +1,4 @@
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { call } from "../api/client";
@@ -26,7 +26,13 @@ export function Workers() {
   const { t } = useTranslation();
   const cache = useQueryClient();
   const [why, setWhy] = useState<string | null>(null);
-  const workers = useQuery({ queryKey: ["workers"], queryFn: ({ signal }) => call<Page<Worker>>("/api/session-workers", { signal }), refetchInterval: 10_000 });
+  const workers = useInfiniteQuery({
+    queryKey: ["workers"],
+    queryFn: ({ pageParam, signal }) => call<Page<Worker>>("/api/session-workers", { query: { cursor: pageParam }, signal }),
+    initialPageParam: "" as string | number,
+    getNextPageParam: (last) => last.nextCursor ?? undefined,
+    refetchInterval: 10_000,
+  });
   const act = (sessionId: string, verb: string, method: "POST" | "DELETE" = "POST"): void => {
     const path = `/api/session-workers/${sessionId}${verb ? `/${verb}` : ""}`;
     void call(path, method === "POST" ? { method, body: {} } : { method })
@@ -38,11 +44,12 @@ export function Workers() {
     <>
       <Table<Worker>
         label={t("ops.workers")}
-        rows={workers.data?.items}
+        rows={workers.data?.pages.flatMap((page) => page.items)}
         rowKey={(row) => row.sessionId}
         empty={t("ops.noWorkers")}
         error={workers.error}
         onRetry={() => void workers.refetch()}
+        onMore={workers.hasNextPage ? () => void workers.fetchNextPage() : undefined}
         columns={[
           { id: "session", label: t("ops.session"), cell: (row) => <OfSession row={row} /> },
           { id: "user", label: t("ops.user"), cell: (row) => <span className={styles.still}>{row.userName ?? "–"}</span> },

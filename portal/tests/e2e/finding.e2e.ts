@@ -159,6 +159,8 @@ describe("operations", () => {
     const { page } = here;
     await page.goto(`${URL}/ops/workers`);
     const worker = page.getByRole("row").filter({ has: page.getByRole("link", { name: "Look around and write down what you find" }) }).filter({ has: page.locator(`a[href="/s/${session}"]`) });
+    await page.getByRole("table").waitFor();
+    await until(async () => (await worker.count()) > 0 || (await page.getByRole("button", { name: "Show more" }).click({ timeout: 1000 }).catch(() => null), false), "the worker is listed");
     await worker.getByText("Active").waitFor();
     await here.context.grantPermissions(["clipboard-read", "clipboard-write"]);
     await worker.getByRole("button", { name: `Copy the session's id: ${session}` }).click();
