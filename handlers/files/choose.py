@@ -8,7 +8,7 @@ from uuid import UUID
 
 from handlers.access.permissions import Actor, session_for
 from schema.errors import NotFound
-from schema.rows import SnapshotRow
+from schema.rows import SnapshotRow, UserRow
 from schema.sql import Conn, fetch_all, fetch_one
 
 
@@ -57,18 +57,21 @@ def snapshot_of_side(conn: Conn, actor: Actor, session_id: UUID, side: UUID) -> 
 
 
 def session_folders(conn: Conn, actor: Actor, user_id: UUID, *, after: UUID | None, limit: int) -> list[ListedSession]:
-    """A page of the user's sessions. Raises NotFound for another user unless the actor is an admin."""
-    may_see_user(actor, user_id)
+    """A page of the user's sessions. Raises NotFound for another user unless the actor is an admin, and for none."""
+    _may_see_user(conn, actor, user_id)
     return fetch_all(conn, "session_folders", ListedSession, user_id=user_id, after=after, limit=limit)
 
 
 def session_of_user(conn: Conn, actor: Actor, user_id: UUID, session_id: UUID) -> None:
     """Raises NotFound unless the session is the user's and the actor may see it."""
-    may_see_user(actor, user_id)
+    _may_see_user(conn, actor, user_id)
     if session_for(conn, actor, session_id).owner_id != user_id:
         raise NotFound("There is no such session.", code="unknown_session")
 
 
-def may_see_user(actor: Actor, user_id: UUID) -> None:
-    if actor.user_id != user_id and actor.role != "admin":
+def _may_see_user(conn: Conn, actor: Actor, user_id: UUID) -> None:
+    is_seen = actor.user_id == user_id or (
+        actor.role == "admin" and fetch_one(conn, "user_by_id", UserRow, user_id=user_id) is not None
+    )
+    if not is_seen:
         raise NotFound("There is no such user.", code="unknown_user")

@@ -214,5 +214,13 @@ def test_a_users_sessions_are_folders(saved: SavedSession, member: str) -> None:
     mia = answer_json(saved.api.get("/api/me"))["userId"]
     assert saved.api.get(f"/api/files/tree?userId={mia}&path=/{saved.id}").status_code == 404
     assert answer_json(saved.api.get(f"/api/files/tree?userId={mia}&path=/"))["items"] == []
+    strange = saved.api.get(f"/api/files/tree?userId={uuid4()}&path=/")
+    assert (strange.status_code, answer_json(strange)["code"]) == (404, "unknown_user")
     saved.api.token = admin
     assert answer_json(saved.api.get(f"/api/files/tree?userId={mia}&path=/"))["items"] == []
+
+
+def test_an_admin_learns_that_there_is_no_such_user(saved: SavedSession) -> None:
+    for path in ("/", f"/{saved.id}"):
+        found = saved.api.get(f"/api/files/tree?userId={uuid4()}&path={path}")
+        assert (found.status_code, answer_json(found)["code"]) == (404, "unknown_user")
