@@ -136,11 +136,14 @@ class WorkspaceUploaded(Wire):
 
 class WorkspacePutBack(Wire):
     """A user put a path of an older snapshot back. `undoSnapshotId` has the state before. `files` were written,
-    `removed` were deleted."""
+    `removed` were deleted. `exact` is told where a run was named: false when its own end is not saved, as `exactNote`
+    says."""
 
     path: str
     from_snapshot_id: UUID
     undo_snapshot_id: UUID
+    exact: bool | None = None
+    exact_note: str | None = None
     files: int
     removed: int
     bytes: int

@@ -81,13 +81,16 @@ class PlaceUploads(JobRequest):
 
 
 class PutBackFiles(JobRequest):
-    """Make `path` of the workspace as the snapshot has it. The user asks for it, whom event envelopes name `author`."""
+    """Make `path` of the workspace as the snapshot has it. The user asks for it, whom event envelopes name `author`.
+
+    `exact`: whether the snapshot holds the end of the run that the user named; None where no run was named."""
 
     kind: ClassVar[str] = "put_back_files"
 
     session_id: UUID
     user_id: UUID
     snapshot_id: UUID
+    exact: bool | None = None
     path: Text
     when_missing: Literal["refuse", "remove"] = "refuse"
     author: Text

@@ -6,17 +6,18 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 from uuid import UUID
 
-from cli.admin.remote import RemoteVerb, add_remote_verb, pages
+from cli.admin.remote import RemoteVerb, add_remote_verb
 from cli.chat.client import Api
 from cli.chat.screen import visible
 from cli.table import print_table
 from cli.times import moment_of, moment_words
+from schema.run_ends import EXACT_HEADER, NO_END_SAVED
 from schema.wire import Json
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _verb(verbs: Commands, name: str, about: str, run: RemoteVerb) -> argparse.A
 
 def list_files(api: Api, args: argparse.Namespace) -> int:
     """Print a folder's items."""
-    items = list(pages(api, "/api/files/tree", _query(args), limit=PAGE))
+    items = list(_all_pages(api, "tree", {**_query(args), "limit": PAGE}, items="items"))
     if args.json:
         print(json.dumps(items))
     else:
@@ -104,6 +105,7 @@ def put_back(api: Api, args: argparse.Namespace) -> int:
     }
     named = {name: value for name, value in body.items() if value is not None}
     done = api.send("POST", "/api/files/restore", body=named, most_tries=1, timeout=RESTORE_SECONDS)
+    _say_when_inexact(done)
     if args.json:
         print(json.dumps(done))
         return 0
@@ -119,21 +121,22 @@ def diff(api: Api, args: argparse.Namespace) -> int:
     if args.path is not None:
         _print_patch(api.send("GET", f"/api/files/diff?{_encoded(named)}"), as_json=args.json)
     elif args.json:
-        print(json.dumps(list(_changed_files(api, named))))
+        print(json.dumps(list(_all_pages(api, "diff", named, items="files"))))
     else:
-        for file in _changed_files(api, named):
+        for file in _all_pages(api, "diff", named, items="files"):
             counts = f"+{file['added']} -{file['removed']}" if "added" in file else "not counted"
             print(f"{CHANGES[file['change']]}  {counts:>14}  {_in_one_line(file['path'])}")
     return 0
 
 
-def _changed_files(api: Api, query: Json) -> Iterator[Json]:
+def _all_pages(api: Api, verb: str, query: Json, *, items: str) -> Iterator[Json]:
+    """Yield what the pages of a list hold under the name `items`; say once when the list is inexact."""
     cursor = None
     while True:
-        page = api.send("GET", f"/api/files/diff?{_encoded({**query, 'cursor': cursor})}")
+        page = api.send("GET", f"/api/files/{verb}?{_encoded({**query, 'cursor': cursor})}")
         if cursor is None:
             _say_when_inexact(page)
-        yield from page["files"]
+        yield from page[items]
         cursor = page.get("nextCursor")
         if cursor is None:
             return
@@ -170,15 +173,21 @@ def _say_when_inexact(answered: Json) -> None:
         print(answered["exactNote"], file=sys.stderr)
 
 
+def _say_when_download_is_inexact(headers: Mapping[str, str]) -> None:
+    if headers.get(EXACT_HEADER) == "false":
+        print(NO_END_SAVED, file=sys.stderr)
+
+
 def get_file(api: Api, args: argparse.Namespace) -> int:
     """Write a file's bytes."""
-    pieces = api.download(f"/api/files/download?{_encoded(_query(args))}")
+    url = f"/api/files/download?{_encoded(_query(args))}"
+    pieces = api.download(url, on_headers=_say_when_download_is_inexact)
     return _write(pieces, args.output, _own_name(args.path) or "file")
 
 
 def get_zip(api: Api, args: argparse.Namespace) -> int:
     """Write a folder's archive."""
-    pieces = api.download(f"/api/files/zip?{_encoded(_query(args))}")
+    pieces = api.download(f"/api/files/zip?{_encoded(_query(args))}", on_headers=_say_when_download_is_inexact)
     return _write(pieces, args.output, f"{_own_name(args.path) or args.root}.zip")
 
 

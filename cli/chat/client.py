@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -191,12 +191,17 @@ class Api:
         uploaded: Json = answer.json()
         return uploaded
 
-    def download(self, path: str) -> Iterator[bytes]:
-        """Yield the bytes at a path. Raise ApiRefused, and Unreachable also when they end early."""
+    def download(self, path: str, *, on_headers: Callable[[Mapping[str, str]], None] | None = None) -> Iterator[bytes]:
+        """Yield the bytes at a path. Raise ApiRefused, and Unreachable also when they end early.
+
+        Call `on_headers` with the answer's headers, whose names match in any case, before the first bytes.
+        """
         try:
             with self._http.stream("GET", path) as answer:
                 if not answer.is_success:
                     raise refusal(answer.status_code, answer.read())
+                if on_headers is not None:
+                    on_headers(answer.headers)
                 yield from answer.iter_bytes()
         except httpx.TransportError as error:
             raise Unreachable(f"The server at {self.url} did not send all of it ({error}). Try again.") from error

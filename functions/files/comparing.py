@@ -10,11 +10,12 @@ from functions.files.access import admitted_rules
 from functions.files.auditing import note_access
 from functions.files.contents import file_bytes
 from functions.files.reading import OpenTree, file_reading
-from functions.files.schemas import NO_END_SAVED, ChangedFileAnswer, DiffAnswer
+from functions.files.schemas import ChangedFileAnswer, DiffAnswer
 from handlers.files.compare import ChangedFile, Patch, changed_files, patch_of
 from handlers.files.preview import PREVIEW_BYTES, Preview, preview_of
 from handlers.files.tree import Content
 from schema.errors import NotFound
+from schema.run_ends import NO_END_SAVED
 
 COUNT_SECONDS = 2.0
 """After so long, further files of a page are told without their counted lines."""

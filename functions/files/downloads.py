@@ -22,6 +22,7 @@ from handlers.files.audit import FileAccess
 from handlers.files.preview import mime_type_of, safe_name
 from handlers.files.tree import Content
 from schema.errors import RunyardError
+from schema.run_ends import EXACT_HEADER
 from schema.wire import rfc3339
 
 _log = structlog.get_logger(__name__)
@@ -60,7 +61,7 @@ def state_headers(part: SnapshotPart) -> dict[str, str]:
     if part.snapshot_id is not None:
         headers["Runyard-Snapshot"] = str(part.snapshot_id)
     if part.exact is not None:
-        headers["Runyard-Exact"] = "true" if part.exact else "false"
+        headers[EXACT_HEADER] = "true" if part.exact else "false"
     if part.not_live is not None:
         headers["Runyard-Not-Live"] = part.not_live.code
     return headers

@@ -15,12 +15,13 @@ from functions.http.auth import actor, permission
 from functions.http.job_requests import performed
 from functions.http.openapi import conflicts
 from functions.http.schemas import answer
-from handlers.files.choose import snapshot_to_read
+from handlers.files.choose import shows_run_end, snapshot_to_read
 from handlers.files.put_back import refuse_unless_at_rest
 from handlers.files.tree import read_path
 from schema.errors import Invalid
 from schema.job_requests import PutBackFiles
 from schema.job_results import FilesPutBack
+from schema.run_ends import exact_note
 
 WAIT_SECONDS = 120.0
 put_backs = APIBlueprint("put_backs", __name__, tag="Files")
@@ -49,7 +50,13 @@ def post_restore(json_data: PutBackBody) -> Response:
     undo = UndoPutBack(session_id=json_data.session_id, snapshot=done.undo_snapshot_id, path=path)
     return answer(
         PutBackAnswer(
-            files=done.files, removed=done.removed, bytes=done.bytes, snapshot_id=done.snapshot_id, undo=undo
+            files=done.files,
+            removed=done.removed,
+            bytes=done.bytes,
+            exact=request.exact,
+            exact_note=exact_note(exact=request.exact),
+            snapshot_id=done.snapshot_id,
+            undo=undo,
         ),
         HTTPStatus.OK,
     )
@@ -62,12 +69,14 @@ def _request(body: PutBackBody, path: str) -> PutBackFiles:
         raise Invalid("Name a run (`runId`) or a snapshot (`snapshot`).")
     with admitted(body.session_id, "workspace", path) as conn:
         snapshot = snapshot_to_read(conn, actor(), body.session_id, snapshot_id=body.snapshot, run_id=body.run_id)
+        exact = shows_run_end(conn, body.run_id, snapshot) if body.run_id else None
         note_access(snapshot_id=snapshot.id)
         refuse_unless_at_rest(conn, body.session_id)
     return PutBackFiles(
         session_id=body.session_id,
         user_id=actor().user_id,
         snapshot_id=snapshot.id,
+        exact=exact,
         path=path,
         when_missing=body.when_missing,
         author=actor().author,

@@ -11,7 +11,7 @@ from functions.files.access import admitted
 from functions.files.auditing import note_access
 from functions.files.object_reader import ObjectReader
 from functions.files.open_snapshots import OpenSnapshots
-from functions.files.schemas import NO_END_SAVED, DiffQuery, NotLive, SnapshotPart, SnapshotQuery
+from functions.files.schemas import DiffQuery, NotLive, SnapshotPart, SnapshotQuery
 from functions.http.auth import actor
 from functions.runtime.settings import ApiSettings
 from functions.runtime.stream_slots import StreamSlots
@@ -19,6 +19,7 @@ from handlers.files.choose import shows_run_end, snapshot_of_side, snapshot_to_r
 from handlers.files.tree import SnapshotTree
 from schema.errors import Invalid
 from schema.rows import SnapshotRow
+from schema.run_ends import exact_note
 
 NAME = "runyard-files"
 ARCHIVES_AT_A_TIME = 4
@@ -52,7 +53,7 @@ class OpenTree:
             as_of=row.created_at,
             not_live=self.not_live,
             exact=self.is_exact,
-            exact_note=NO_END_SAVED if self.is_exact is False else None,
+            exact_note=exact_note(exact=self.is_exact),
         )
 
 

@@ -88,9 +88,6 @@ class NotLive(Wire):
     message: str
 
 
-NO_END_SAVED = "No snapshot of the run's own end is saved. These are its files as they were last saved before its end."
-
-
 class SnapshotPart(Wire):
     """Which state the answer shows: `live`, or a snapshot and of which run; and as of when. `exact` is told where a run
     was named: false when the snapshot is not of the run's own end, as `exactNote` says."""
@@ -228,11 +225,13 @@ class UndoPutBack(Wire):
 
 class PutBackAnswer(Wire):
     """`files` were written, `removed` were deleted. `snapshotId` has the new state, unless its save is still to
-    come."""
+    come. `exact` is told where a run was named: false when its own end is not saved, as `exactNote` says."""
 
     files: int
     removed: int
     bytes: int
+    exact: bool | None = None
+    exact_note: str | None = None
     snapshot_id: UUID | None = None
     undo: UndoPutBack
 

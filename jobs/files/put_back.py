@@ -22,9 +22,11 @@ from jobs.workspaces.restore import RestoreIncomplete, may_have, read_manifest
 from jobs.workspaces.sync import NotSaved, save_now
 from jobs.workspaces.sync_operation import OperationFailed, OperationRequest, await_operation
 from schema.errors import Conflict, Forbidden, Invalid, NotFound, RunyardError, Unavailable
+from schema.event_data import WorkspacePutBack
 from schema.job_requests import PutBackFiles
 from schema.job_results import FilesPutBack, LiveRefusal
 from schema.rows import SnapshotRow
+from schema.run_ends import exact_note
 from schema.sql import fetch_the
 from schema.workspace_api import PutBackWorkspace, RestoreReceipt
 
@@ -68,15 +70,17 @@ def _put_back(context: TaskContext, request: PutBackFiles) -> FilesPutBack:
         _refuse_denied(context, request, change)
         context.database.transact(begin_put_back, session_id)
         receipt = _carry_out(context, request, change, worker.endpoint, worker.epoch)
-    data = {
-        "path": request.path,
-        "fromSnapshotId": str(request.snapshot_id),
-        "undoSnapshotId": str(before),
-        "files": receipt.files,
-        "removed": len(change.deleted),
-        "bytes": receipt.bytes,
-    }
-    context.database.transact(log_put_back, session_id, author=request.author, data=data)
+    told = WorkspacePutBack(
+        path=request.path,
+        from_snapshot_id=request.snapshot_id,
+        undo_snapshot_id=before,
+        exact=request.exact,
+        exact_note=exact_note(exact=request.exact),
+        files=receipt.files,
+        removed=len(change.deleted),
+        bytes=receipt.bytes,
+    )
+    context.database.transact(log_put_back, session_id, author=request.author, data=told.to_json())
     _log.info("files.put_back", files=receipt.files, removed=len(change.deleted))
     return FilesPutBack(
         undo_snapshot_id=before,

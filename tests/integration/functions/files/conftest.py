@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -11,8 +12,10 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.test import TestResponse
 
+from cli.__main__ import main
 from functions.runtime.settings import ApiSettings, read_settings
 from jobs.object_store.contract import UploadTerms
 from jobs.object_store.s3 import Bucket
@@ -133,3 +136,36 @@ def make_saved(
 @pytest.fixture
 def saved(make_saved: Callable[[], SavedSession]) -> SavedSession:
     return make_saved()
+
+
+Terminal = Callable[..., list[str]]
+"""Run `python -m cli files` with these arguments, and return the lines of its standard error."""
+
+
+class _SilentHandler(WSGIRequestHandler):
+    """Logs no request: the log would stand between what a command says."""
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002  werkzeug's name
+        pass
+
+
+@pytest.fixture
+def terminal(api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Terminal]:
+    """Commands of this process that reach the API over HTTP."""
+    server = make_server("127.0.0.1", 0, api.client.application, threaded=True, request_handler=_SilentHandler)
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    monkeypatch.setenv("RUNYARD_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("RUNYARD_TOKEN", api.token)
+
+    def files(*arguments: object) -> list[str]:
+        capsys.readouterr()
+        status = main(["files", *map(str, arguments)])
+        told = capsys.readouterr()
+        assert status == 0, told.err
+        return told.err.splitlines()
+
+    yield files
+    server.shutdown()
+    serving.join()
+    server.server_close()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import zipfile
+from pathlib import Path
 from uuid import UUID
 
-from functions.files.schemas import NO_END_SAVED
+from schema.run_ends import NO_END_SAVED
 from schema.wire import Json
-from tests.integration.functions.files.conftest import SavedSession
+from tests.integration.functions.files.conftest import SavedSession, Terminal
 
 
 def saved_run(saved: SavedSession, content: str, *, at_rest: bool) -> UUID:
@@ -49,3 +50,19 @@ def test_a_comparison_names_the_side_whose_end_is_not_saved(saved: SavedSession)
         assert told(saved.read("diff", **{"from": ended, "to": cut_off, **more})) == (False, f"Of to: {NO_END_SAVED}")
     snapshots = [row[0] for row in saved.conn.execute("SELECT id FROM snapshots ORDER BY number").fetchall()]
     assert told(saved.read("diff", **{"from": snapshots[0], "to": snapshots[1]})) == (None, None)
+
+
+def test_commands_say_once_that_the_end_is_not_saved(saved: SavedSession, terminal: Terminal, tmp_path: Path) -> None:
+    ended, cut_off = saved_run(saved, "one\n", at_rest=True), saved_run(saved, "two\n", at_rest=False)
+    for run, told_times in ((ended, 0), (cut_off, 1)):
+        commands = (
+            ("list", saved.id, "--run", run),
+            ("list", saved.id, "--run", run, "--json"),
+            ("search", saved.id, "file", "--run", run),
+            ("get", saved.id, "file", "--run", run, "-o", tmp_path / f"file-{run}"),
+            ("zip", saved.id, "--run", run, "-o", tmp_path / f"zip-{run}"),
+        )
+        for command in commands:
+            assert terminal(*command).count(NO_END_SAVED) == told_times, command
+    assert terminal("diff", saved.id, ended, cut_off) == [f"Of to: {NO_END_SAVED}"]
+    assert (tmp_path / f"file-{cut_off}").read_text() == "two\n"

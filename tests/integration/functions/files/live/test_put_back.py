@@ -8,8 +8,11 @@ from typing import Any
 from werkzeug.test import TestResponse
 
 from handlers.event_log import session_events
+from schema.events import Envelope
+from schema.run_ends import NO_END_SAVED
 from schema.wire import Json
 from tests.integration.functions.conftest import answer_json
+from tests.integration.functions.files.conftest import Terminal
 from tests.integration.functions.files.live.conftest import LiveSession
 
 
@@ -35,6 +38,11 @@ def tree_of(session: LiveSession) -> dict[str, object]:
     }
 
 
+def put_back_events(session: LiveSession) -> list[Envelope]:
+    events = session_events(session.conn, session.id, after=0, limit=900)
+    return [event for event in events if event.type == "workspace.put_back"]
+
+
 def two_runs(session: LiveSession) -> tuple[str, str]:
     first = session.say("run: mkdir -p src/deep; echo one > src/a; echo keep > src/deep/b; echo 1 > note")
     session.wait_until_saved()
@@ -51,13 +59,24 @@ def test_a_file_comes_back_and_the_same_verb_undoes_it(live: LiveSession) -> Non
     assert tree_of(live) == {**before, "src/a": "one\n"}
     assert live.read("content", path="src/a", at="saved")["text"] == "one\n"
     assert live.read("content", path="src/a", runId=second)["text"] == "two\n"
-    [event] = [
-        event for event in session_events(live.conn, live.id, after=0, limit=900) if event.type == "workspace.put_back"
-    ]
+    [event] = put_back_events(live)
     assert event.author.startswith("user:")
+    assert [done.get("exact"), event.data.get("exact"), event.data.get("exactNote")] == [True, True, None]
     assert (event.data["path"], event.data["undoSnapshotId"]) == ("src/a", done["undo"]["snapshot"])
     put_back(live, **{name: value for name, value in done["undo"].items() if name != "sessionId"})
     assert tree_of(live) == before
+    assert "exact" not in put_back_events(live)[-1].data, "an undo names a snapshot, and no run"
+
+
+def test_what_was_put_back_is_marked_when_its_run_has_no_saved_end(live: LiveSession, terminal: Terminal) -> None:
+    first, _ = two_runs(live)
+    live.conn.execute("UPDATE snapshots SET at_rest = false WHERE run_id = %s", (first,))
+    done = put_back(live, runId=first, path="src/a")
+    assert (live.workspace / "src" / "a").read_text() == "one\n"
+    for told in (done, put_back_events(live)[-1].data):
+        assert (told["exact"], told["exactNote"]) == (False, NO_END_SAVED)
+    said = terminal("restore", live.id, "note", "--run", first)
+    assert (said[0], len(said), said[1].startswith("Undo: ")) == (NO_END_SAVED, 2, True)
 
 
 def test_a_folder_becomes_as_it_was_and_unsaved_kinds_stay(live: LiveSession) -> None:
