@@ -30,13 +30,17 @@ def perform(request: JobRequest, result: type[Result], *, wait_seconds: float) -
 
 
 def performed(
-    request: JobRequest, result: type[Result], *, wait_seconds: float, grace_seconds: float = GRACE_SECONDS
+    request: JobRequest, result: type[Result], *, wait_seconds: float, grace_seconds: float | None = None
 ) -> Result:
-    """The job worker's result. Raises Unavailable when no job worker takes the request up in time, or when it fails."""
+    """The job worker's result, within the wait and the grace (10 s unless said).
+
+    Raises Unavailable when no job worker takes the request up in time, or when it fails.
+    """
+    grace = GRACE_SECONDS if grace_seconds is None else grace_seconds
     with api_process().stream_slots.slot(actor().user_id) as slot:
         with api_process().transaction() as conn:
             job_request_id = request_job(conn, actor(), request)
-        done = _outcome(job_request_id, slot, seconds=wait_seconds + grace_seconds)
+        done = _outcome(job_request_id, slot, seconds=wait_seconds + grace)
     if done is None:
         with api_process().transaction() as conn:
             abandon_job_request(conn, job_request_id)

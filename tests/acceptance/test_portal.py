@@ -14,6 +14,7 @@ import pytest
 
 from tests.acceptance.stack import Stack
 from tests.structure.repository import ROOT
+from tests.thoroughness import FULL
 
 pytestmark = pytest.mark.stack
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
@@ -33,6 +34,10 @@ def tools() -> tuple[str, str]:
     return npm, chromium
 
 
+# Each language and each theme; every pair of them in full.
+LOOKS = ["in en, light", "in zh, dark", *(["in en, dark", "in zh, light"] if FULL else [])]
+
+
 @pytest.mark.timeout(SECONDS)
 @pytest.mark.parametrize(
     ("file", "only"),
@@ -42,10 +47,7 @@ def tools() -> tuple[str, str]:
         ("reading", ""),
         ("writing", ""),
         ("finding", ""),
-        ("pages", "in en, light"),
-        ("pages", "in en, dark"),
-        ("pages", "in zh, light"),
-        ("pages", "in zh, dark"),
+        *(("pages", look) for look in LOOKS),
     ],
 )
 def test_a_browser_passes_each_scenario_of_the_portal(
