@@ -227,6 +227,8 @@ export interface SessionState {
   queue: readonly string[];
   usage: Usage | null;
   saved: SavedState | null;
+  /** The newest event here after which the workspace may hold what no snapshot has. */
+  changedSeq: number;
   worker: WorkerPhase | null;
   /** Link definitions may have changed meaning: rises when a message stops. */
   liveRunId: string | null;

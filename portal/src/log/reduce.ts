@@ -6,6 +6,9 @@
 import type { Envelope, Item, RunState, SessionState, TodoGroup } from "./events";
 import { FOLDS } from "./folds";
 
+/** After these the workspace may hold what no snapshot has; a run at work changes it at any moment. */
+export const CHANGES_FILES: ReadonlySet<string> = new Set(["run.started", "run.retrying", "run.finished", "workspace.uploaded", "workspace.put_back"]);
+
 export const EMPTY: SessionState = {
   seq: 0,
   items: new Map(),
@@ -15,6 +18,7 @@ export const EMPTY: SessionState = {
   queue: [],
   usage: null,
   saved: null,
+  changedSeq: 0,
   worker: null,
   liveRunId: null,
 };
@@ -24,6 +28,7 @@ export class Draft {
   seq: number;
   usage;
   saved;
+  changedSeq;
   worker;
   liveRunId;
   readonly items: Map<string, Item>;
@@ -36,6 +41,7 @@ export class Draft {
     this.seq = from.seq;
     this.usage = from.usage;
     this.saved = from.saved;
+    this.changedSeq = from.changedSeq;
     this.worker = from.worker;
     this.liveRunId = from.liveRunId;
     this.items = new Map(from.items);
@@ -68,6 +74,7 @@ export function reduce(state: SessionState, events: readonly Envelope[]): Sessio
   for (const event of fresh) {
     if (event.seq <= draft.seq) continue;
     draft.seq = event.seq;
+    if (CHANGES_FILES.has(event.type)) draft.changedSeq = event.seq;
     (FOLDS[event.type] ?? FOLDS.unknown)?.(draft, event);
   }
   return settled(draft, state);
@@ -84,6 +91,7 @@ function settled(draft: Draft, before: SessionState): SessionState {
     queue: before.queue.join() === draft.queue.join() ? before.queue : draft.queue,
     usage: draft.usage,
     saved: draft.saved,
+    changedSeq: draft.changedSeq,
     worker: draft.worker,
     liveRunId: draft.liveRunId,
   };

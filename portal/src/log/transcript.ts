@@ -2,7 +2,7 @@
 import { call } from "../api/client";
 import type { Run, SessionQueue, Transcript } from "../api/types";
 import type { Item, RunState, SessionState, TodoGroup } from "./events";
-import { EMPTY } from "./reduce";
+import { CHANGES_FILES, EMPTY } from "./reduce";
 
 const SHOWN_FIRST = 60;
 
@@ -36,10 +36,13 @@ export function fromTranscript(transcript: Pick<Transcript, "items" | "seq">, qu
     order: transcript.items.map((item) => item.id),
     runs: new Map(runs.map((run) => [run.runId, run])),
     todos: new Map(todos.map((group) => [group.groupId, group])),
+    changedSeq: Math.max(0, ...transcript.items.filter(changesFiles).map((item) => item.lastSeq)),
     queue: waiting.map((run) => run.runId),
     liveRunId: queue.live?.runId ?? null,
   };
 }
+
+const changesFiles = (item: Item): boolean => item.kind === "run" || (item.kind === "notice" && CHANGES_FILES.has(item.type));
 
 export function withOlder(state: SessionState, older: readonly Item[]): SessionState {
   const fresh = older.filter((item) => !state.items.has(item.id));

@@ -34,7 +34,7 @@ export function Header({ sessionId, session, state }: HeaderProps) {
       <h1 className={styles.title} title={title}>{title}</h1>
       <Present sessionId={sessionId} />
       <Live state={state} />
-      <Saved sessionId={sessionId} facts={session?.saved} log={state.saved} />
+      <Saved sessionId={sessionId} />
       <Menu
         trigger={<IconButton icon="more" label={t("chat.more")} />}
         choices={[

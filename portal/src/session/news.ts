@@ -30,7 +30,7 @@ export function useRunNews(state: SessionState): void {
     if (before.current !== undefined && before.current !== mark) {
       if (run?.status === "running") announce(t("chat.started"));
       if (!run && (ended === "succeeded" || ended === "failed")) announce(t(ended === "failed" ? "chat.failed" : "chat.finished"));
-      for (const key of ["sessions", "requests", "worker", "snapshots", "queue"]) void queries.invalidateQueries({ queryKey: [key] });
+      for (const key of ["sessions", "session", "requests", "worker", "snapshots", "queue"]) void queries.invalidateQueries({ queryKey: [key] });
     }
     before.current = mark;
   }, [mark, run, ended, t]);

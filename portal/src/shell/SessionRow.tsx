@@ -4,7 +4,8 @@ import { useTranslation } from "react-i18next";
 import { NavLink, useNavigate } from "react-router";
 import { call } from "../api/client";
 import { keys } from "../api/queries";
-import type { Saved, Session } from "../api/types";
+import type { Session } from "../api/types";
+import { savingOf, type Saving } from "../log/saving";
 import { IconButton } from "../parts/Button";
 import { Icon } from "../parts/Icon";
 import { Menu, type MenuChoice } from "../parts/Menu";
@@ -12,6 +13,7 @@ import { Dot } from "../parts/Status";
 import { toast } from "../parts/toast";
 import { Ago } from "../parts/Ago";
 import { RenameDialog } from "./RenameDialog";
+import { iconOfSaving, useSaving, wordsOfSaving } from "../saving";
 import { sentenceOf } from "../words/server";
 import { activityOf } from "./sessionGroups";
 import styles from "./SessionRow.module.css";
@@ -33,7 +35,7 @@ export const SessionRow = memo(function SessionRow({ session, isWaiting, isOpen 
         <Dot status={status} label={isWaiting ? t("sessions.needsYou") : t(`status.${status}`)} />
         <span className={styles.title}>{session.title || t("sessions.untitled")}</span>
         {isUnread && <span className="unseen">{t("sessions.unread")}</span>}
-        {session.saved && <SavedMark saved={session.saved} />}
+        {isOpen ? <OpenMark sessionId={session.sessionId} /> : <SavedMark saving={savingOf({ session })} />}
         {isWaiting ? <span className={styles.count}>{session.needsMe || 1}</span> : <span className={styles.age}><Ago at={activityOf(session)} /></span>}
       </NavLink>
       <SessionMenu session={session} onRename={() => setRenaming(true)} />
@@ -42,16 +44,20 @@ export const SessionRow = memo(function SessionRow({ session, isWaiting, isOpen 
   );
 });
 
+/** Of the open session from the facts of its header, of any other from the row's own. */
+function OpenMark({ sessionId }: { sessionId: string }) {
+  return <SavedMark saving={useSaving(sessionId)} />;
+}
+
 /** Up to which run the work is saved, in the words of the session's header: a sign with the run's number. */
-function SavedMark({ saved: { isSaved, savedUpToRunNumber: number } }: { saved: Saved }) {
+function SavedMark({ saving }: { saving: Saving }) {
   const { t } = useTranslation();
-  const isPartly = isSaved === false;
-  if (!isPartly && number == null) return null;
-  const words = number == null ? t("saved.dirty") : t("saved.upTo", { number });
+  if (saving.state === "unknown" || saving.state === "nothing") return null;
+  const words = wordsOfSaving(saving, t);
   return (
     <span className={styles.saved} title={words}>
-      <Icon name={isPartly ? "clock" : "check"} size={12} />
-      {number != null && <span aria-hidden="true">{number}</span>}
+      <Icon name={iconOfSaving(saving)} size={12} />
+      {saving.run !== null && <span aria-hidden="true">{saving.run}</span>}
       <span className="unseen">{words}</span>
     </span>
   );

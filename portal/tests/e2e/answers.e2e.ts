@@ -22,7 +22,7 @@ describe("a first visit", () => {
     await page.keyboard.press("a");
     await page.getByText(/Succeeded ·/).waitFor();
     expect(await card.count()).toBe(0);
-    await page.getByRole("button", { name: /Saved/ }).waitFor();
+    await page.getByRole("button", { name: "Saved to run 1", exact: true }).waitFor();
     await page.getByRole("button", { name: /Todos/ }).click();
     await page.getByRole("heading", { name: /3 of 3/ }).waitFor();
   });
@@ -35,6 +35,36 @@ describe("a first visit", () => {
     await page.reload();
     expect(await page.getByRole("textbox").inputValue()).toBe("a draft that stays");
     await page.getByRole("textbox").fill("");
+  });
+});
+
+describe("the sign of saved work", () => {
+  it.each([
+    { language: "en", unsaved: /^(Not saved yet|Not all saved yet|Saving)/, saved: "Saved to run 1", allow: "Allow" },
+    { language: "zh", unsaved: /^(尚未|保存中)/, saved: "已保存到第 1 次运行", allow: "允许" },
+  ] as const)("never says saved in the first run, and to run 1 after it, in $language", async ({ language, unsaved, saved, allow }) => {
+    here = await visit({ language });
+    const { page } = here;
+    await page.addInitScript(() => {
+      const seen = new Set<string>();
+      const note = (): void => document.querySelectorAll("h1 ~ button[aria-label]").forEach((one) => seen.add(one.getAttribute("aria-label") ?? ""));
+      new MutationObserver(note).observe(document, { subtree: true, childList: true, attributes: true });
+      Object.assign(globalThis, { seen });
+    });
+    const session = await begin("write sign.md: x");
+    await page.goto(`${URL}/s/${session}`);
+    const row = page.getByRole("complementary").getByRole("listitem").filter({ has: page.locator(`a[href="/s/${session}"]`) });
+    const allowed = page.getByRole("button", { name: allow, exact: true });
+    await allowed.waitFor();
+    const sign = page.locator("h1 ~ button").filter({ hasText: unsaved });
+    await sign.waitFor();
+    await until(async () => (await row.innerText()).includes(await sign.innerText()), "the list shows the sign of the header");
+    const seen = await page.evaluate(() => [...(globalThis as unknown as { seen: Set<string> }).seen]);
+    expect(seen).toContainEqual(expect.stringMatching(unsaved));
+    expect(seen).not.toContainEqual(expect.stringMatching(/^(Saved|已保存)/));
+    await allowed.click();
+    await page.locator("h1 ~ button").filter({ hasText: saved }).waitFor();
+    await row.getByText(saved, { exact: true }).waitFor({ state: "attached" });
   });
 });
 

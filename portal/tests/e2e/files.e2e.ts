@@ -33,7 +33,7 @@ describe("files of a worker at work", () => {
     const { page } = here;
     await page.goto(files);
     await page.getByText("Live from the worker").waitFor();
-    await page.getByRole("button", { name: "Saved to run 2" }).waitFor();
+    await page.getByRole("button", { name: "Saved to run 2", exact: true }).waitFor();
     await page.locator('input[type="file"]').setInputFiles({ name: "given.txt", mimeType: "text/plain", buffer: Buffer.from("from a person") });
     await page.getByText("given.txt is uploaded").waitFor();
     await page.getByRole("searchbox").fill("given");

@@ -30,7 +30,7 @@ describe("sessions", () => {
     await api(`/api/session-workers/${id}/sync`, {});
     await page.goto(URL);
     const list = page.getByRole("complementary");
-    await rowOf(id).getByText("Saved to run 1").waitFor({ state: "attached" });
+    await rowOf(id).getByText("Saved to run 1", { exact: true }).waitFor({ state: "attached" });
     await choose(id, "Rename");
     const title = `Figures ${id.slice(0, 8)}`;
     await page.getByRole("textbox", { name: "Title" }).fill(title);

@@ -1,7 +1,6 @@
 import { useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Problem, queryOf as addressQuery } from "../../api/client";
-import { useSession } from "../../api/queries";
 import type { FileItem } from "../../api/types";
 import type { SessionState } from "../../log/events";
 import { Button, IconButton } from "../../parts/Button";
@@ -37,7 +36,6 @@ interface FilesProps {
 /** A session's files at any state: a tree or what changed at one side, the chosen file at the other; narrow, one of them. */
 export function Files({ sessionId, state, view }: FilesProps) {
   const { path, which, comparison, go } = view;
-  const session = useSession(sessionId).data;
   const runs = useNumberedRuns(sessionId) ?? [];
   const open = useOpenFolders(path);
   const reading = useFolders(sessionId, which, open.wanted, open.pages);
@@ -58,7 +56,7 @@ export function Files({ sessionId, state, view }: FilesProps) {
         />
         <div className={styles.facts}>
           {!comparison && <ShownState sessionId={sessionId} state={reading.root.data} which={which} runs={runs} />}
-          <Saved sessionId={sessionId} facts={session?.saved} log={state.saved} isWhole />
+          <Saved sessionId={sessionId} isWhole />
         </div>
       </div>
       <div className={styles.body} data-shows={isFile ? "file" : "list"}>
