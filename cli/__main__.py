@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -10,10 +11,11 @@ from collections.abc import Sequence
 from cli.admin import audit, file_policies, files, human_loop, job_queue, session_workers, users
 from cli.chat import command as chat
 from cli.local import clean_data, doctor, portal
-from cli.local.up import show_database, sign_in, up
+from cli.local.up import json_url, show_database, sign_in, up
 from cli.sessions import command as sessions
 from cli.sessions import portal_page
 
+NOT_UTF_8 = "An argument has bytes that are not UTF-8. Convert it, for example with iconv -f LATIN1 -t UTF-8."
 ABOUT = "Run Runyard on one machine: start it, chat with an agent, manage users, apps and session workers."
 
 
@@ -22,6 +24,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     `--from-make` ends with 0 on a terminal, where make would add an error of its own to the sentence that was said.
     """
+    args = make_parser().parse_args(arguments)
+    status = run_command(args)
+    return 0 if args.from_make and sys.stderr.isatty() else status
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands; `run` of what it parsed is the command."""
     parser = argparse.ArgumentParser(prog="python -m cli", description=ABOUT)
     parser.add_argument("--from-make", action="store_true", help=argparse.SUPPRESS)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -33,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     starter.set_defaults(run=lambda args: up(accept_loss=args.accept_loss))
     signer = commands.add_parser("sign-in", help="print a new one-time URL that signs a browser in")
-    signer.set_defaults(run=lambda _args: sign_in())
+    signer.add_argument("--json", action="store_true", help="print the URL as a JSON object")
+    signer.set_defaults(run=lambda args: sign_in(show=json_url if args.json else str))
     shower = commands.add_parser(
         "env", help="print an export of DATABASE_URL for the embedded database, for eval in a shell"
     )
@@ -51,9 +61,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     clean_data.add_commands(commands)
     doctor.add_commands(commands)
     portal.add_commands(commands)
-    args = parser.parse_args(arguments)
-    status: int = args.run(args)
-    return 0 if args.from_make and sys.stderr.isatty() else status
+    return parser
+
+
+def run_command(args: argparse.Namespace) -> int:
+    """Run the command on any terminal: one that lacks a character shows a question mark in its place."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        status: int = args.run(args)
+    except UnicodeEncodeError:  # Python hands on bytes of an argument that are not UTF-8 as lone surrogates
+        print(NOT_UTF_8, file=sys.stderr)
+        return 1
+    return status
 
 
 if __name__ == "__main__":

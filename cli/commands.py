@@ -1,9 +1,21 @@
-"""The type of the argparse object to which each module of cli/ adds its commands."""
+"""What each module of cli/ adds its commands to, and how numbers of a command line are read."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def whole_number(*, least: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers. It raises ArgumentTypeError, which names the least one, for anything else."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) >= least):
+            raise argparse.ArgumentTypeError(f"{text} is no whole number from {least} on")
+        return int(text)
+
+    return read

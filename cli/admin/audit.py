@@ -13,6 +13,7 @@ from uuid import UUID
 from cli.admin.remote import run_over_api
 from cli.chat.client import Api
 from cli.chat.screen import visible
+from cli.commands import whole_number
 from cli.times import moment_of, moment_words
 from schema.wire import Json
 
@@ -30,7 +31,9 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--from", dest="since", metavar="TIME", help="as in RFC 3339: 2026-11-28T00:00:00Z")
     parser.add_argument("--to", dest="until", metavar="TIME", help="up to, and without, this time")
     parser.add_argument("--allowed", choices=["true", "false"], help="only allowed calls, or only refused ones")
-    parser.add_argument("--limit", type=int, default=0, metavar="N", help="stop after N calls; default: all")
+    parser.add_argument(
+        "--limit", type=whole_number(least=0), default=0, metavar="N", help="stop after N calls; default: all"
+    )
     parser.add_argument("--format", choices=["text", "jsonl", "csv"], default="text")
     parser.add_argument("--json", action="store_const", dest="format", const="jsonl", help="the same as --format jsonl")
     parser.set_defaults(run=lambda args: run_over_api(show_audit, args))

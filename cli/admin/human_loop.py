@@ -16,7 +16,7 @@ from uuid import UUID
 from cli.admin.remote import pages
 from cli.chat.client import Api, ChatError
 from cli.chat.command import api_of
-from cli.chat.request_lines import call_lines, deadline_words, path_of
+from cli.chat.request_lines import call_lines, deadline_words, diffs_of, path_of
 from cli.chat.screen import OUTPUT_LINES, diff_lines, shorten, visible
 from cli.table import EMPTY, table_lines, terminal_width
 from cli.times import ago_words, moment_of
@@ -107,7 +107,8 @@ def _request_lines(item: Json) -> Iterator[str]:
     yield f"  session {item['sessionId']} ({item['sessionTitle']}), {item['runStatus']}"
     deadline = deadline_words(item)
     yield f"  asked {ago_words(moment_of(item['requestedAt']))}" + (f", {deadline}" if deadline else "")
-    diffs, call = item.get("diffs") or [], item.get("toolCall") or {}
+    call = item.get("toolCall") or {}
+    diffs = item.get("diffs") or diffs_of(call)
     lines = call_lines(call, has_diff=bool(diffs))
     yield from (f"  {line}" for line in shorten("\n".join(lines), lines=OUTPUT_LINES) if lines != [item["title"]])
     for diff in diffs:

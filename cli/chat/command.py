@@ -7,7 +7,6 @@ the chat sends one prompt, from the arguments or stdin, and its exit status is t
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -56,8 +55,6 @@ def add_command(commands: Commands) -> None:
 
 def chat(args: argparse.Namespace) -> int:
     """Chat or send one prompt. Return the exit status: 1 when a single prompt's run did not succeed."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
     if sys.stdin.isatty():
         import readline  # noqa: F401  it gives the answers to questions line editing
     from rich.console import Console

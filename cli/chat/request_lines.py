@@ -33,6 +33,22 @@ def path_of(entry: Json) -> str:
     return str(entry.get("relativePath") or entry.get("path") or "")
 
 
+def diffs_of(call: Json) -> list[Json]:
+    """Return the changes of a tool call: those it names, else the one that its input writes; empty without any."""
+    told = call.get("diffs")
+    if told:
+        return list(told)
+    given = call.get("input")
+    if call.get("kind") != "edit" or not isinstance(given, dict):
+        return []
+    path, new = given.get("path", given.get("file_path")), given.get("content", given.get("new_string"))
+    if not isinstance(path, str) or not isinstance(new, str):
+        return []
+    old, workspace = given.get("old_string"), call.get("workspace")
+    relative = path.removeprefix(f"{workspace}/") if workspace else path
+    return [{"path": relative, "oldText": old if isinstance(old, str) else None, "newText": new}]
+
+
 def call_lines(call: Json, *, has_diff: bool) -> list[str]:
     """Say what a tool call does: its command, else its paths, else its input. A diff says it better than its input."""
     given = call.get("input")

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from cli.chat.request_lines import as_text, call_lines, deadline_words, path_of
+from cli.chat.request_lines import as_text, call_lines, deadline_words, diffs_of, path_of
 from cli.times import length_words
 from schema.events import (
     Agent,
@@ -156,12 +156,12 @@ class Screen:
         """Show a request: its title, what the agent wants to do, and what happens without an answer."""
         request = HumanRequested.model_validate(asked)
         self.note(f"? {request.title}", style="bold yellow")
-        call = request.tool_call or {}
-        tool = self._tools.get(str(call.get("toolCallId")), {})
-        diffs = call.get("diffs") or tool.get("diffs") or []
+        asked_call = request.tool_call or {}
+        call = {**self._tools.get(str(asked_call.get("toolCallId")), {}), **asked_call}
+        diffs = diffs_of(call)
         for diff in diffs:
             self._show_diff(diff)
-        lines = call_lines({**tool, **call}, has_diff=bool(diffs))
+        lines = call_lines(call, has_diff=bool(diffs))
         for line in shorten("\n".join(lines), lines=OUTPUT_LINES) if lines != [request.title] else []:
             self._line(f"    {line}", "")
         self._show_deadline(asked)

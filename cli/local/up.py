@@ -7,6 +7,7 @@ it started. The data in `.runyard/` stay for the next start.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import shlex
@@ -14,7 +15,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -101,15 +102,19 @@ def up(environ: Mapping[str, str] = os.environ, *, accept_loss: bool = False) ->
     return 1
 
 
-def sign_in(environ: Mapping[str, str] = os.environ) -> int:
-    """Print a new one-time sign-in URL. Return the exit status."""
+def json_url(url: str) -> str:
+    return json.dumps({"url": url})
+
+
+def sign_in(environ: Mapping[str, str] = os.environ, *, show: Callable[[str], str] = str) -> int:
+    """Print a new one-time sign-in URL, as `show` writes it. Return the exit status."""
     data_dir = find_data_dir(environ)
     running = read_running(data_dir)
     if running is None:
         say(f"{NOT_RUNNING}.")
         return 1
     url = running_settings(data_dir, environ).get("RUNYARD_PUBLIC_URL") or running.url
-    say(f"{url.rstrip('/')}/sign-in?code={new_sign_in_code(data_dir)}")
+    say(show(f"{url.rstrip('/')}/sign-in?code={new_sign_in_code(data_dir)}"))
     return 0
 
 

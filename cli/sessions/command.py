@@ -10,6 +10,7 @@ from uuid import UUID
 
 from cli.admin.remote import RemoteVerb, add_remote_verb, pages
 from cli.chat.client import Api
+from cli.commands import whole_number
 from cli.sessions.run_page import show_run
 from cli.table import print_table
 from cli.times import ago_words, length_words, moment_of
@@ -37,7 +38,9 @@ def add_commands(commands: Commands) -> None:
 
 def _add_list(commands: Commands, name: str, about: str, run: RemoteVerb) -> argparse.ArgumentParser:
     parser = add_remote_verb(commands, name, about, run)
-    parser.add_argument("--limit", type=int, default=DEFAULT_LIMIT, metavar="N", help=f"default: {DEFAULT_LIMIT}")
+    parser.add_argument(
+        "--limit", type=whole_number(least=1), default=DEFAULT_LIMIT, metavar="N", help=f"default: {DEFAULT_LIMIT}"
+    )
     parser.add_argument("--json", action="store_true", help="print the API's JSON as a list")
     return parser
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from cli.local.data_dir import find_data_dir
 from cli.local.pidfile import NOT_RUNNING, running_settings, running_url
-from cli.local.up import new_sign_in_code, say
+from cli.local.up import json_url, new_sign_in_code, say
 
 if TYPE_CHECKING:
     from cli.commands import Commands
@@ -26,6 +26,7 @@ def add_command(commands: Commands) -> None:
     parser = commands.add_parser("open", help=about, description=about)
     parser.add_argument("session", type=UUID, nargs="?")
     parser.add_argument("--print", action="store_true", dest="prints_only", help="only print the address")
+    parser.add_argument("--json", action="store_true", help="print the address as a JSON object")
     parser.set_defaults(run=lambda args: open_portal(os.environ, args))
 
 
@@ -35,7 +36,7 @@ def open_portal(environ: Mapping[str, str], args: argparse.Namespace) -> int:
     if address is None:
         say(f"{NOT_RUNNING}, or set RUNYARD_URL.")
         return 1
-    say(address)
+    say(json_url(address) if args.json else address)
     if not args.prints_only and has_browser(environ):
         webbrowser.open(address)
     return 0

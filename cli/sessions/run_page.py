@@ -19,9 +19,9 @@ PAGE = 500
 def show_run(api: Api, args: argparse.Namespace) -> int:
     """Print the run and its events."""
     run = api.send("GET", f"/api/runs/{args.run_id}")
-    events = run_events(api, run["runId"])
+    events = list(run_events(api, run["runId"]))
     if args.json:
-        print(json.dumps({**run, "events": list(events)}))
+        print(json.dumps({**run, "events": events}))
         return 0
     from rich.console import Console  # the administration's image has no rich
 
@@ -29,7 +29,7 @@ def show_run(api: Api, args: argparse.Namespace) -> int:
     for line in head_lines(run):
         screen.note(line)
     screen.note(f"› {run['prompt']}", style="bold")
-    for event in events:
+    for event in without_past_deadlines(events):
         screen.show(Envelope.model_validate(event))
     screen.note(f"Continue this session with: make chat SESSION={run['sessionId']}")
     return 0
@@ -44,6 +44,17 @@ def run_events(api: Api, run_id: str) -> Iterator[Json]:
         if len(items) < PAGE:
             return
         after = items[-1]["seq"]
+
+
+def without_past_deadlines(events: list[Json]) -> Iterator[Json]:
+    """Yield the events; a request that was decided has no deadline any more."""
+    decided = {event["data"]["requestId"] for event in events if event["type"] == "human_loop.resolved"}
+    for event in events:
+        data = event["data"]
+        if event["type"] == "human_loop.requested" and data["requestId"] in decided:
+            yield {**event, "data": {name: value for name, value in data.items() if name != "expiresAt"}}
+        else:
+            yield event
 
 
 def head_lines(run: Json) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
 
-from cli.__main__ import main
+from cli.__main__ import NOT_UTF_8, main
 from tests.integration.cli.conftest import Run
 from tests.integration.functions.conftest import Served
 
@@ -50,7 +51,26 @@ def test_a_run_that_is_not_there_is_a_sentence_and_a_status(run: Run) -> None:
 
 def test_the_portals_address_is_printed(run: Run, served: Served) -> None:
     session = "00000000-0000-0000-0000-000000000001"
-    assert run("open", session, "--print")[:2] == (0, f"{served.url}/s/{session}\n")
+    address = f"{served.url}/s/{session}"
+    assert run("open", session, "--print")[:2] == (0, f"{address}\n")
+    assert json.loads(run("open", session, "--print", "--json")[1]) == {"url": address}
+
+
+@pytest.mark.parametrize("command", [["sessions", "--search"], ["audit", "--path"]])
+def test_bytes_that_are_not_utf_8_are_told_in_a_sentence(run: Run, command: list[str]) -> None:
+    status, _, complaint = run(*command, "a\udcffb")
+    assert (status, complaint) == (1, f"{NOT_UTF_8}\n")
+
+
+@pytest.mark.usefixtures("run")
+def test_a_terminal_that_lacks_characters_shows_question_marks(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver, screen = served.bind(), io.BytesIO()
+    driver.report(driver.delta("na\u00efve \u2713"))
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.stdout", io.TextIOWrapper(screen, encoding="latin-1", write_through=True))
+        assert main(["show", str(driver.run_id)]) == 0
+        said = screen.getvalue().decode("latin-1")
+    assert "na\u00efve ?" in said
 
 
 @pytest.mark.parametrize("command", [["chat", "hello"], ["sessions"], ["runs"], ["open"], ["pending"]])

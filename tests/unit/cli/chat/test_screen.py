@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -154,6 +155,32 @@ def test_a_request_shows_its_command_or_relative_path_and_no_json(terminal: Term
         *("? Write", "src/a.txt", "+one"),
         *("? List", "src"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "lines"),
+    [
+        ({"path": "/work/notes.md", "content": "one\ntwo\n"}, ["notes.md", "+one", "+two"]),
+        ({"file_path": "/work/src/a.py", "old_string": "old", "new_string": "new"}, ["src/a.py", "-old", "+new"]),
+        ({"file_path": "/work/src/a.py", "new_string": "new"}, ["src/a.py", "+new"]),
+        ({"path": "/etc/hosts", "content": "one"}, ["/etc/hosts", "+one"]),
+    ],
+)
+def test_a_request_that_names_no_change_shows_the_one_in_its_input(
+    terminal: Terminal, given: dict[str, str], lines: list[str]
+) -> None:
+    asked = {"requestId": str(uuid4()), "kind": "permission", "title": "Write", "fingerprint": "f"}
+    call = {"kind": "edit", "input": given, "workspace": "/work"}
+    terminal.show("human_loop.requested", **asked, toolCall=call)
+    assert [line.strip() for line in terminal.text.splitlines()] == ["? Write", *lines]
+
+
+@pytest.mark.parametrize("given", ["text", ["a"], {"path": 7, "content": "one"}, {"path": "a", "content": None}])
+def test_an_input_that_names_no_change_is_shown_as_it_is(terminal: Terminal, given: object) -> None:
+    asked = {"requestId": str(uuid4()), "kind": "permission", "title": "Write", "fingerprint": "f"}
+    terminal.show("human_loop.requested", **asked, toolCall={"kind": "edit", "input": given})
+    [title, shown] = terminal.text.splitlines()
+    assert (title, shown.strip()) == ("? Write", given if isinstance(given, str) else json.dumps(given))
 
 
 def test_a_run_tells_how_long_it_took(terminal: Terminal) -> None:
