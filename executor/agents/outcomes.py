@@ -43,18 +43,18 @@ def is_urgent(finished: RunFinished) -> bool:
 
 def timed_out(limit: float | None) -> RunFinished:
     """Return the failure for a limit in seconds."""
-    return TurnFailed("timeout", f"The run exceeded its time limit of {limit or 0:g} seconds.").finished()
+    return TurnFailed("timeout", f"The run exceeded its time limit of {limit or 0:.15g} seconds.").finished()
 
 
 def silence_told(seconds: float, words: str | None) -> str:
     """Return the warning about an agent that says nothing. `words` are its model's last ones."""
     because = f" Its model failed, and it tries again: {words}" if words else ""
-    return f"The agent has said nothing for {seconds:g} seconds.{because}"
+    return f"The agent has said nothing for {seconds:.15g} seconds.{because}"
 
 
 def silent_for(seconds: float, words: str | None) -> RunFinished:
     """Return the failure of an agent that said nothing for too long. `words` are its model's last ones."""
-    sentence = f"The agent said nothing for {seconds:g} seconds and ran no tool call, so Runyard ended it."
+    sentence = f"The agent said nothing for {seconds:.15g} seconds and ran no tool call, so Runyard ended it."
     return TurnFailed("agent_error", sentence + _model_said(words)).finished()
 
 

@@ -64,7 +64,7 @@ class LifeLimits:
         if self.asked_by:
             return f"{self.asked_by} asked for it"
         seconds = self.idle_stop if what == "idle" else self.remove_after
-        return f"The worker was {what} for longer than its limit of {seconds or 0:g} s"
+        return f"The worker was {what} for longer than its limit of {seconds or 0:.15g} s"
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _stopped(
         )
     until = worker.status_since + timedelta(seconds=limits.remove_after)
     if until > now:
-        waits = f"The worker is stopped and saved; it is removed {limits.remove_after:g} s after its stop."
+        waits = f"The worker is stopped and saved; it is removed {limits.remove_after:.15g} s after its stop."
         return LifecycleDecision("keep", waits, until, code="stopped")
     return LifecycleDecision("remove", f"{limits.over('stopped')}; all data is saved.", code="stopped_for_long")
 
@@ -209,7 +209,7 @@ def _still_idle(worker: WatchedWorker, *, now: datetime, limits: LifeLimits) -> 
     if limits.idle_stop is None:
         return LifecycleDecision("keep", "The worker is idle; this deployment never stops idle workers.", code="idle")
     until = (worker.last_used_at or worker.status_since) + timedelta(seconds=limits.idle_stop)
-    waits = f"The worker is idle; it is stopped after {limits.idle_stop:g} s without a run."
+    waits = f"The worker is idle; it is stopped after {limits.idle_stop:.15g} s without a run."
     return LifecycleDecision("keep", waits, until, code="idle") if until > now else None
 
 

@@ -160,9 +160,9 @@ def test_a_request_shows_its_command_or_relative_path_and_no_json(terminal: Term
 @pytest.mark.parametrize(
     ("given", "lines"),
     [
-        ({"path": "/work/notes.md", "content": "one\ntwo\n"}, ["notes.md", "+one", "+two"]),
-        ({"file_path": "/work/src/a.py", "old_string": "old", "new_string": "new"}, ["src/a.py", "-old", "+new"]),
-        ({"file_path": "/work/src/a.py", "new_string": "new"}, ["src/a.py", "+new"]),
+        ({"path": "/box/notes.md", "content": "one\ntwo\n"}, ["notes.md", "+one", "+two"]),
+        ({"file_path": "/box/src/a.py", "old_string": "old", "new_string": "new"}, ["src/a.py", "-old", "+new"]),
+        ({"file_path": "/box/src/a.py", "new_string": "new"}, ["src/a.py", "+new"]),
         ({"path": "/etc/hosts", "content": "one"}, ["/etc/hosts", "+one"]),
     ],
 )
@@ -170,7 +170,7 @@ def test_a_request_that_names_no_change_shows_the_one_in_its_input(
     terminal: Terminal, given: dict[str, str], lines: list[str]
 ) -> None:
     asked = {"requestId": str(uuid4()), "kind": "permission", "title": "Write", "fingerprint": "f"}
-    call = {"kind": "edit", "input": given, "workspace": "/work"}
+    call = {"kind": "edit", "input": given, "workspace": "/box"}
     terminal.show("human_loop.requested", **asked, toolCall=call)
     assert [line.strip() for line in terminal.text.splitlines()] == ["? Write", *lines]
 
