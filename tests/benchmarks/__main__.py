@@ -17,6 +17,7 @@ from tests.benchmarks.ingest import ingest
 from tests.benchmarks.job_queue import dispatching, reclaiming
 from tests.benchmarks.neighbours import neighbours
 from tests.benchmarks.reconnecting import reconnecting
+from tests.benchmarks.recovery.part import recovery
 from tests.benchmarks.report import Line, table, write_report
 from tests.benchmarks.slow_peers import overload, slow_peers
 from tests.benchmarks.sockets import fan_out, sockets
@@ -37,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Line]]] = {
     "reclaiming": reclaiming,
     "first_events": first_events,
     "answering": answering,
+    "recovery": recovery,
     "neighbours": neighbours,
     "portal": portal,
     "workspaces": workspaces,

@@ -1,0 +1,1 @@
+"""How long Runyard takes to recover from each fault of a table (`make bench ARGS=recovery`)."""
