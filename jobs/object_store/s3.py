@@ -39,6 +39,7 @@ MAX_READ_BYTES = 256 * 1024 * 1024
 HEADS_AT_A_TIME = 16
 PAGE_KEYS = 1000
 PROBE_PREFIX = "runyard-probes/"
+ABSENT_KEY = f"{PROBE_PREFIX}absent"
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -199,12 +200,22 @@ class Bucket:
         return True
 
     def fault(self) -> str | None:
-        """Return why no object can be read now, as a sentence; None when the store answers. Try once, for seconds."""
+        """Return why no object can be read now, as a sentence; None when the store answers. Try once, for seconds.
+
+        A store may answer for the bucket and fail for objects: look for an object that nobody writes, too.
+        """
         try:
             with translating_errors("looking for the bucket"):
                 self._quick.head_bucket(Bucket=self._name)
         except NotFound:
             return StoreError("no_bucket").detail
+        except StoreError as error:
+            return error.detail
+        try:
+            with translating_errors("reading an object"):
+                self._quick.get_object(Bucket=self._name, Key=ABSENT_KEY)["Body"].close()
+        except NotFound:
+            return None
         except StoreError as error:
             return error.detail
         return None

@@ -50,6 +50,12 @@ READING = """
 - **G21** A page of 50 items over HTTP, of one folder of 100,000 small files in a snapshot that the API process has not
   read yet. The memory is what its first such page adds to the process, which keeps the manifest. Later pages are the
   second ones, the median of 20 reads, against those of a folder of 100 files.
+- **recovery** Each fault hits a whole stack of `make up` while an agent says something three times a second. Counted
+  are the seconds until the supervisor has started the program again, a start is accepted, a new run's agent speaks, the
+  hurt run has an event that its executor made after the fault, and `GET /api/why/runs/{runId}` names the cause. They
+  are counted from the fault, or from its end where it lasts for a time; `why` always from the fault. "not needed": all
+  else had recovered before `why` named a cause. A fault of the store hits a run that must be restored.
+  `RUNYARD_TEST_FULL=1` adds the store that is away for two minutes. "wanted" is half of what an earlier release took.
 - **neighbours** 300 commands one after the other in a Docker worker, from the output of each to a reader of the
   session. With another worker whose agent burns all that its limits allow (half a processor, 512 MiB, 256 processes),
   and without. Both workers together get one of two processors: the control plane needs the other.

@@ -91,18 +91,18 @@ def _hurt(hurt: Hurt, fault: Fault, *, hurt_run: Start, new_run: Start) -> Recov
             began = time.monotonic()
             if hurt_run.run_id is None:
                 asking.enter_context(Probe(hurt.stack, hurt_run.is_accepted))
-            accepted, new, ongoing, why, restarted = (
+            accepted, new, ongoing, why = (
                 asking.enter_context(Probe(hurt.stack, question))
                 for question in (
                     new_run.is_accepted,
                     new_run.is_at_work,
                     partial(goes_on, hurt_run, since),
                     partial(why_says, asked, fault.says),
-                    lambda _: _pid(hurt, fault) not in (None, before),
                 )
             )
             threading.Event().wait(fault.lasts)
-        over = time.monotonic()
+        over, last = time.monotonic(), _pid(hurt, fault) if fault.lasts else before
+        restarted = asking.enter_context(Probe(hurt.stack, lambda _: _pid(hurt, fault) not in (None, last)))
         return Recovery(
             accepted=accepted.seconds_since(over, at_most=WITHIN_SECONDS),
             new_run=new.seconds_since(over, at_most=WITHIN_SECONDS),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from jobs.runs.execute import execute_run, start_throttled
 from jobs.workers.retirement import stop_idle
 from tests.integration.jobs.workers.conftest import Session
@@ -31,6 +33,46 @@ def test_a_run_waits_for_a_store_that_is_away_and_goes_on_when_it_is_back(
     context.store_condition.look_again()
     start_throttled(context)
     assert jobs_of_waiting(session) == 1
+    assert execute_run(context, run.id) == "started"
+    assert "heron" in session.text(runs.wait_for(run.id, "succeeded", "failed"))
+
+
+def test_a_run_waits_for_a_store_that_answers_for_its_bucket_and_fails_for_objects(
+    session: Session, hurt_store: HurtStore
+) -> None:
+    context, runs = session.context, session.runs
+    session.say("write notes.txt: remember the heron")
+    retired(session)
+    hurt_store.fail(method="GET", times=None)
+    assert context.store is not None
+    fault = context.store.fault()
+    assert fault is not None
+    assert fault.startswith("The object store is overloaded.")
+    run = runs.start("read notes.txt", session_id=session.session_id, max_attempts=1)
+    assert execute_run(context, run.id) == "requeued"
+    waiting = runs.row(run.id)
+    assert (waiting.status, waiting.held_by) == ("queued", "store")
+    assert not session.folder.root.exists(), "no worker was started that could not be restored"
+    hurt_store.heal()
+    context.store_condition.look_again()
+    assert execute_run(context, run.id) == "started"
+    assert "heron" in session.text(runs.wait_for(run.id, "succeeded", "failed"))
+
+
+def test_a_run_waits_for_a_store_that_begins_to_fail_during_its_restore(
+    session: Session, hurt_store: HurtStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, runs = session.context, session.runs
+    session.say("write notes.txt: remember the heron")
+    retired(session)
+    assert context.store_condition.fault() is None
+    monkeypatch.setattr("jobs.runtime.condition.FRESH_SECONDS", 600.0)  # the look of before holds for the restore
+    hurt_store.fail(status=405, method="GET", times=None)
+    run = runs.start("read notes.txt", session_id=session.session_id, max_attempts=1)
+    assert execute_run(context, run.id) == "requeued"
+    assert (runs.row(run.id).status, runs.row(run.id).held_by) == ("queued", "store")
+    hurt_store.heal()
+    context.store_condition.look_again()
     assert execute_run(context, run.id) == "started"
     assert "heron" in session.text(runs.wait_for(run.id, "succeeded", "failed"))
 
