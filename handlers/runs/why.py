@@ -10,6 +10,7 @@ from uuid import UUID
 from handlers.access.permissions import Actor
 from handlers.runs.parking import PARK_UNSUPPORTED
 from handlers.runs.read import queue_position, run_for
+from handlers.runs.reconcile import seconds_since_seen
 from schema.errors import NotFound
 from schema.rows import HumanRequestRow, RunRow, WorkerRow
 from schema.sql import Conn, fetch_all, fetch_one, fetch_value
@@ -18,6 +19,8 @@ from schema.wire import Json
 from schema.worker_api import Happened
 
 HISTORY = 30
+SILENT_SECONDS = 15.0
+"""A job worker reports every 5 s; after this time without a report it counts as away."""
 LIMITED = {
     "system": "This deployment has reached its limit of concurrent runs (RUN_LIMIT).",
     "app": "The app has reached its limit of concurrent runs (`concurrentRuns`, or RUN_LIMIT_PER_APP).",
@@ -32,7 +35,7 @@ LIMITED = {
 class Surroundings:
     """The rows that a run's next step depends on. `ahead` counts the session's unfinished runs before it; `live` is the
     session's running one; `is_due`: no retry delay is left. `requests` are open; `answered` have an answer that the
-    agent may not have heard."""
+    agent may not have heard. `silent_seconds`: since a job worker's last report, None when there was none."""
 
     run: RunRow
     ahead: int
@@ -41,6 +44,7 @@ class Surroundings:
     requests: list[HumanRequestRow]
     answered: list[HumanRequestRow]
     worker: WorkerRow | None
+    silent_seconds: float | None = None
 
 
 def why_run(conn: Conn, actor: Actor, run_id: UUID) -> RunWhy:
@@ -96,6 +100,9 @@ def _queued(around: Surroundings) -> Why:
             next_deadline=run.next_attempt_at,
             next_job="execute_run",
         )
+    if around.silent_seconds is not None and around.silent_seconds > SILENT_SECONDS:
+        reason = "No job worker has reported in recent seconds. The run starts when one is back."
+        return Why(reason=reason, code="job_worker_away", blocked_by=[reason], next_job="execute_run")
     if run.held_by is not None:
         return Why(reason=LIMITED[run.held_by], code=f"limit_of_{run.held_by}", blocked_by=[LIMITED[run.held_by]])
     return Why(
@@ -219,6 +226,7 @@ def _look_around(conn: Conn, run: RunRow) -> Surroundings:
         requests=fetch_all(conn, "open_human_requests_of_run", HumanRequestRow, run_id=run.id),
         answered=fetch_all(conn, "answers_on_their_way", HumanRequestRow, run_id=run.id),
         worker=fetch_one(conn, "worker", WorkerRow, session_id=run.session_id),
+        silent_seconds=seconds_since_seen(conn, "worker"),
     )
 
 

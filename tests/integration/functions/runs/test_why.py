@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import uuid4
 
 import psycopg
@@ -45,6 +46,17 @@ def test_a_queued_run_waits_for_a_job_worker(api: Api) -> None:
     assert (why["state"], why["blockedBy"], why["nextJob"]) == ("queued", [], "execute_run")
     assert why["code"] == "next_in_session"
     assert [each["what"] for each in why["history"]] == ["run.queued"]
+
+
+def test_a_queued_run_waits_for_a_job_worker_that_has_stopped_reporting(api: Api, conn: psycopg.Connection) -> None:
+    run_id = api.start()["runId"]
+    seen = "INSERT INTO control_plane_parts (part, seen_at, well_since) VALUES ('worker', now() - %s, now())"
+    conn.execute(seen + " ON CONFLICT (part) DO UPDATE SET seen_at = EXCLUDED.seen_at", [timedelta(seconds=60)])
+    why = why_run(api, run_id)
+    assert (why["code"], why["nextJob"]) == ("job_worker_away", "execute_run")
+    assert why["blockedBy"] == [why["reason"]]
+    conn.execute("UPDATE control_plane_parts SET seen_at = now() WHERE part = 'worker'")
+    assert why_run(api, run_id)["code"] == "next_in_session"
 
 
 def test_a_run_waits_for_those_before_it(api: Api, driver: Driver) -> None:
