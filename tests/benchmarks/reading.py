@@ -87,6 +87,9 @@ READING = """
 - **G11** Making 50,000 files, one after the other, bounds a restore. It verifies each and flushes them all, which tar
   does not. A restore of 2 GB takes 4 to 10 s, where `rclone` and `aws` take 5. Three in a row took 8.5, 4.2 and 4.7 s,
   and 7.9, 6.0 and 5.1 s without any flush. Why the first ones are slow is unknown.
+- **recovery** A frozen executor is given up when its lease of 60 s has ended. Its session is then asked several times
+  for its health, which a frozen process never answers. A run that a full disk stops between its claim and its start
+  waits until its claim expires (`RUN_QUEUE_LOCK_MS`, 60 s), as the claim cannot be given back meanwhile.
 - **neighbours** With a whole processor for each of both workers the ratios were 2.2 and 3.1: none was left for the
   control plane. Nothing limits how fast a worker writes to the disk on which PostgreSQL commits.
 
