@@ -8,6 +8,12 @@ import os
 import sys
 from collections.abc import Sequence
 
+from cli.local.own_secrets import hidden_names
+from schema.sealed_environment import hide_or_exit
+
+if __name__ == "__main__":  # before slow imports: until then the environment is readable
+    hide_or_exit(hidden_names(os.environ))
+
 from cli.admin import audit, file_policies, files, human_loop, job_queue, session_workers, users
 from cli.chat import command as chat
 from cli.local import clean_data, doctor, portal

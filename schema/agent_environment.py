@@ -49,21 +49,35 @@ def variables_named(providers_file: Path) -> set[str]:
 
     Return an empty set for an unreadable file: the executor itself reports its fault.
     """
-    try:
-        text = providers_file.read_text(encoding="utf-8-sig")
-        return set(names_in(json.loads(text) if providers_file.suffix == ".json" else tomllib.loads(text)))
-    except (OSError, ValueError):
-        return set()
+    return set(names_in(_tables(providers_file)))
+
+
+def secrets_named(providers_file: Path) -> set[str]:
+    """Return those of `variables_named` whose entry does not say `secret = false`."""
+    return {name for name, entry in _entries_in(_tables(providers_file)) if entry.get("secret") is not False}
 
 
 def names_in(value: object) -> Iterator[str]:
     """Yield each `from_env` in the tables of a providers file."""
+    return (name for name, _ in _entries_in(value))
+
+
+def _tables(providers_file: Path) -> object:
+    try:
+        text = providers_file.read_text(encoding="utf-8-sig")
+        return json.loads(text) if providers_file.suffix == ".json" else tomllib.loads(text)
+    except (OSError, ValueError):
+        return {}
+
+
+def _entries_in(value: object) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yield each `from_env` with the table that it stands in."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if key == "from_env" and isinstance(inner, str):
-                yield inner
+                yield inner, value
             else:
-                yield from names_in(inner)
+                yield from _entries_in(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from names_in(inner)
+            yield from _entries_in(inner)

@@ -35,7 +35,8 @@ CARRIED = "RUNYARD_SECRETS_FD"
 """Names the descriptor of the inherited file: a JSON object of values by name."""
 _LARGEST_FILE = 64 * 1024
 _SEALED = "_runyard_is_sealed"
-"""An attribute of `sys` once this process is sealed. It outlives a reload of modules, and no program inherits it."""
+"""An attribute of `sys` once this process is sealed: the names that it inherited in a file. It outlives a reload of
+modules, and no program inherits it."""
 
 
 class BadSecretFile(RunyardError):
@@ -53,6 +54,15 @@ def seal_or_exit(names: Iterable[str]) -> None:
         sys.exit(2)
 
 
+def hide_or_exit(names: Iterable[str]) -> None:
+    """Take these variables into memory, and read no files. An inherited file that is none ends the program."""
+    try:
+        _hide(names)
+    except BadSecretFile as error:
+        sys.stderr.write(f"{error.detail}\n")
+        sys.exit(2)
+
+
 def seal(names: Iterable[str]) -> None:
     """Take these secrets into memory, from the inherited file, from files, or by beginning the program again.
 
@@ -60,21 +70,22 @@ def seal(names: Iterable[str]) -> None:
     A later call in the same process reads files alone: gunicorn reads its configuration again on SIGHUP.
     """
     names = tuple(names)
-    if hasattr(sys, _SEALED):  # beginning again would close the listeners and forget the children
-        load_secret_files(names)
-        return
-    setattr(sys, _SEALED, True)
+    if not hasattr(sys, _SEALED):  # beginning again would close the listeners and forget the children
+        _hide(names)
+    load_secret_files(names)
+
+
+def _hide(names: Iterable[str]) -> None:
     forbid_reading()
     carried = os.environ.pop(CARRIED, None)
-    if carried is not None:
-        os.environ.update(_read(int(carried)))
-    else:
-        open_secrets = {name: value for name in names if (value := os.environ.get(name))}
-        if open_secrets:
-            with sealed(os.environ, open_secrets) as (environment, descriptor):
-                os.set_inheritable(descriptor, True)  # noqa: FBT003 - as the function takes it
-                os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606 - no shell
-    load_secret_files(names)
+    values = {} if carried is None else _read(int(carried))
+    setattr(sys, _SEALED, tuple(values))
+    os.environ.update(values)
+    open_secrets = {name: value for name in names if (value := os.environ.get(name))}
+    if carried is None and open_secrets:
+        with sealed(os.environ, open_secrets) as (environment, descriptor):
+            os.set_inheritable(descriptor, True)  # noqa: FBT003 - as the function takes it
+            os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606 - no shell
 
 
 def load_secret_files(names: Iterable[str]) -> None:
@@ -95,9 +106,10 @@ def secrets_from_files(environ: Mapping[str, str], names: Iterable[str]) -> dict
 
 
 def unseal(environ: MutableMapping[str, str], names: Iterable[str]) -> None:
-    """Put this program's secrets into the environment of a program that replaces it and seals itself."""
+    """Put this program's secrets, and what else it inherited in a file, into the environment of a program that replaces
+    it and seals itself."""
     environ.pop(CARRIED, None)
-    for name in names:
+    for name in {*names, *getattr(sys, _SEALED, ())}:
         if name in os.environ:
             environ.pop(f"{name}_FILE", None)
             environ[name] = os.environ[name]

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 from cli.local.data_dir import CLONE, DataDir
+from cli.local.own_secrets import without_secrets
 from cli.local.supervisor import StartFailed
 
 ENGINE_SECONDS = 120.0
@@ -63,7 +64,7 @@ def _deployment(data_dir: DataDir, environ: Mapping[str, str], command: str) -> 
     return subprocess.run(
         [sys.executable, "-m", "jobs.hosts.deployment", command],
         cwd=CLONE,
-        env={**environ, "WORKER_DEPLOYMENT": deployment_of(data_dir, environ)},
+        env={**without_secrets(environ), "WORKER_DEPLOYMENT": deployment_of(data_dir, environ)},
         capture_output=True,
         text=True,
         timeout=ENGINE_SECONDS,

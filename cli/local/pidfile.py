@@ -22,6 +22,8 @@ from cli.local.session_workers import agents, executors
 from schema.sealed_environment import BadSecretFile, secrets_from_files
 
 GRACE_SECONDS = 5.0
+TOLD_SETTINGS = ("RUNYARD_PUBLIC_URL", "WORKER_IDLE_STOP_SECONDS", "WORKER_REMOVE_AFTER_SECONDS")
+"""Settings without secrets, which agents of this account can read in the record."""
 NOT_RUNNING = "Runyard is not running for this clone. Start it with make up"
 
 
@@ -31,11 +33,13 @@ class AlreadyRunning(Exception):
 
 @dataclass(frozen=True)
 class Running:
-    """A running supervisor: its process id, its URL, and its children by name as (id, start in Unix seconds)."""
+    """A running supervisor: its process id, its URL, its children by name as (id, start in Unix seconds), and those of
+    its settings that other commands need (TOLD_SETTINGS)."""
 
     pid: int
     url: str
     children: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @contextmanager
@@ -63,7 +67,12 @@ def read_running(data_dir: DataDir) -> Running | None:
     except (FileNotFoundError, ValueError):
         return None
     children = {name: (int(pid), float(started)) for name, (pid, started) in record["children"].items()}
-    return Running(pid=record["pid"], url=record["url"], children=children)
+    settings = {str(name): str(value) for name, value in record.get("settings", {}).items()}
+    return Running(pid=record["pid"], url=record["url"], children=children, settings=settings)
+
+
+def told_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: environ[name] for name in TOLD_SETTINGS if environ.get(name)}
 
 
 def is_running(data_dir: DataDir) -> bool:
@@ -104,18 +113,14 @@ def uses_other_database(data_dir: DataDir, environ: Mapping[str, str]) -> bool:
 
 
 def running_settings(data_dir: DataDir, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the running supervisor's environment, for other commands of the same clone.
+    """Return TOLD_SETTINGS of the running supervisor, for other commands of the same clone.
 
     Return `environ` when no supervisor runs here, or when DATABASE_URL names another Runyard.
     """
     running = None if uses_other_database(data_dir, environ) else read_running(data_dir)
-    if running is None:
+    if running is None or running_url(data_dir) is None:
         return dict(environ)
-    try:
-        supervisor = psutil.Process(running.pid)
-        return dict(environ) if _was_reused(data_dir, supervisor) else supervisor.environ()
-    except (psutil.Error, FileNotFoundError):
-        return dict(environ)
+    return dict(running.settings)
 
 
 def _was_reused(data_dir: DataDir, supervisor: psutil.Process) -> bool:

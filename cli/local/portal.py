@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.local.data_dir import CLONE
-from cli.local.own_secrets import without_secrets
+from cli.local.own_secrets import shown
 from cli.local.processes import last_lines
 from schema.prctl import die_with_parent
 
@@ -44,7 +44,7 @@ def start_build(log: Path) -> subprocess.Popen[bytes] | None:
         return None
     command = [sys.executable, "-m", "cli", "portal", "--log", str(log)]
     return subprocess.Popen(
-        command, cwd=CLONE, env=without_secrets(os.environ), stdin=subprocess.DEVNULL, start_new_session=True
+        command, cwd=CLONE, env=_npm_environment(), stdin=subprocess.DEVNULL, start_new_session=True
     )
 
 
@@ -77,6 +77,12 @@ def sources_digest(portal: Path) -> str:
             if file.is_file() and file.name != "schema.d.ts":
                 digest.update(f"{file.relative_to(portal)}\0".encode() + file.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def _npm_environment() -> dict[str, str]:
+    """npm's own settings may name a registry, and a key for it."""
+    own = {name: value for name, value in os.environ.items() if name.lower().startswith(("npm_", "node_"))}
+    return {**shown(os.environ), **own}
 
 
 def _build(log: Path) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from cli.local.own_secrets import without_secrets
+from cli.local.own_secrets import shown
 from schema.prctl import die_with_parent
 
 LOG_BYTES = 10 * 1024 * 1024
@@ -33,13 +33,13 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start a child in its own session, so that Ctrl-C does not reach it. Append its output to `log`.
 
-    Without `env` the child has this process's environment, but none of its secrets.
+    Without `env` the child has what this process's environment may show.
     """
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         return subprocess.Popen(
             command,
-            env=without_secrets(os.environ) if env is None else env,
+            env=shown(os.environ) if env is None else env,
             cwd=cwd,
             user=user,
             group=user,

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 import psycopg
 
 from cli.local.data_dir import CLONE, DataDir
+from cli.local.own_secrets import hidden_names
 from cli.local.supervisor import StartFailed
 from handlers.access.secret_key import other_key_uses
-from schema.sealed_environment import BadSecretFile, secrets_from_files
+from schema.sealed_environment import BadSecretFile, sealed, secrets_from_files
 from schema.secret_keys import SecretKeys
 from schema.signature import parse_secret
 
@@ -49,9 +50,11 @@ def check_secret_key(env: Mapping[str, str], *, accept_loss: bool, say: Callable
         with psycopg.connect(env["DATABASE_URL"]) as conn:
             if not other_key_uses(conn, keys.ids):
                 return
-        done = subprocess.run(
-            command, cwd=CLONE, env=dict(env), capture_output=True, text=True, timeout=CHECK_SECONDS, check=False
-        )
+        with sealed(env, hidden_names(env)) as (rest, descriptor):
+            done = subprocess.run(
+                command, cwd=CLONE, env=rest, pass_fds=[descriptor], capture_output=True, text=True,
+                timeout=CHECK_SECONDS, check=False,
+            )  # fmt: skip
     except (psycopg.OperationalError, subprocess.TimeoutExpired) as error:
         raise KeyRefused(f"{NAME} could not be checked: {error}") from None
     if done.returncode == UNFIT:

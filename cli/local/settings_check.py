@@ -7,15 +7,17 @@ import sys
 from collections.abc import Mapping
 
 from cli.local.data_dir import CLONE
+from cli.local.own_secrets import hidden_names
 from cli.local.supervisor import StartFailed
+from schema.sealed_environment import sealed
 
 API_CHECK = """
 import sys
 from functions.runtime.settings import read_settings
-from schema.sealed_environment import CONTROL_PLANE_SECRETS, BadSecretFile, load_secret_files
+from schema.sealed_environment import CONTROL_PLANE_SECRETS, BadSecretFile, seal
 from schema.settings import BadSetting
 try:
-    load_secret_files(CONTROL_PLANE_SECRETS)
+    seal(CONTROL_PLANE_SECRETS)
     read_settings()
 except (BadSecretFile, BadSetting) as error:
     sys.exit(error.detail)
@@ -27,13 +29,14 @@ CHECK_SECONDS = 60
 def check_settings(env: Mapping[str, str], *, has_trial_store: bool) -> None:
     """Raise StartFailed with a sentence for each bad setting. The trial store's own settings are made later."""
     given = {**env, "RUNYARD_WITHOUT_STORE": "1"} if has_trial_store else dict(env)
-    checks = [
-        subprocess.Popen(
-            [sys.executable, *arguments], cwd=CLONE, env=given, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        )
-        for arguments in CHECKS
-    ]  # fmt: skip
+    with sealed(given, hidden_names(given)) as (env, descriptor):
+        checks = [
+            subprocess.Popen(
+                [sys.executable, *arguments], cwd=CLONE, env=env, pass_fds=[descriptor], stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            )
+            for arguments in CHECKS
+        ]  # fmt: skip
     said = [check.communicate(timeout=CHECK_SECONDS)[1].strip() for check in checks]
     bad = [words for check, words in zip(checks, said, strict=True) if check.returncode != 0]
     if bad:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 import psutil
 
@@ -78,6 +79,19 @@ class WatchedProgram:
 Strays = Callable[[], list[psutil.Process]]
 
 
+class Requests(Protocol):
+    """What other commands of this clone ask the supervisor for. No method waits."""
+
+    def readable(self) -> list[socket.socket]:
+        """Return the sockets at which a request is awaited."""
+
+    def processes(self) -> list[subprocess.Popen[bytes]]:
+        """Return the programs that run for a request."""
+
+    def run_once(self) -> None:
+        """Take requests, and answer those whose programs have ended."""
+
+
 class Supervisor:
     """Supervise child processes; call `on_change` whenever a program has a new process.
 
@@ -91,6 +105,7 @@ class Supervisor:
         self._on_change = on_change
         self._strays = strays
         self._watched: list[WatchedProgram] = []
+        self._requests: list[Requests] = []
         self._stops_asked = 0
         self._woken, self._wake = socket.socketpair()
         self._woken.settimeout(0)
@@ -130,6 +145,10 @@ class Supervisor:
         """Wait for a condition. Raise StartFailed when a program ends, TookTooLong after `seconds`, StopRequested."""
         self._wait(lambda: self._all_live() and condition(), seconds=seconds, what=what)
 
+    def answer(self, requests: Requests) -> None:
+        """Answer these requests, too, while it watches."""
+        self._requests.append(requests)
+
     def watch(self) -> None:
         """Restart programs that end, until a stop is requested."""
         while not self._stops_asked:
@@ -138,6 +157,8 @@ class Supervisor:
 
     def run_once(self) -> None:
         self._reap_orphans()
+        for requests in self._requests:
+            requests.run_once()
         for watched in self._watched:
             if watched.due is None and not watched.was_silent and watched.silence.is_too_long(time.monotonic()):
                 self._end_silent(watched)
@@ -225,17 +246,22 @@ class Supervisor:
 
     def _reap_orphans(self) -> None:
         """Reap adopted processes that ended. Each Popen reaps the process that it started."""
-        ours = {watched.process.pid for watched in self._watched}
+        started = [watched.process for watched in self._watched]
+        ours = {process.pid: process for process in (*started, *self._started_for_requests())}
         while sys.platform == "linux" and (pid := _ended_child()) is not None:
             if pid in ours:
-                next(watched for watched in self._watched if watched.process.pid == pid).process.poll()
+                ours[pid].poll()
             else:
                 os.waitpid(pid, 0)
+
+    def _started_for_requests(self) -> list[subprocess.Popen[bytes]]:
+        return [process for requests in self._requests for process in requests.processes()]
 
     def _sleep(self, seconds: float) -> None:
         if self._stops_asked:
             return
-        if select.select([self._woken], [], [], seconds)[0]:
+        asked = [waiting for requests in self._requests for waiting in requests.readable()]
+        if self._woken in select.select([self._woken, *asked], [], [], seconds)[0]:
             self._woken.recv(4096)
 
     def _ask_stop(self, _sig: int, _frame: FrameType | None) -> None:

@@ -18,12 +18,10 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import sha256
-from pathlib import Path
 
 import psutil
 
 from cli.local.data_dir import (
-    CLONE,
     DataDir,
     NotPrivate,
     find_data_dir,
@@ -31,15 +29,16 @@ from cli.local.data_dir import (
     remove_runtime_files,
     write_private,
 )
-from cli.local.docker_workers import stop_workers, worker_environment, worker_gateway
+from cli.local.docker_workers import stop_workers, worker_gateway
+from cli.local.doctor import DoctorRequests
 from cli.local.object_store import (
     has_configured_store,
     reading_environment,
     start_store,
     store_environment,
     store_listens,
-    without_store,
 )
+from cli.local.own_secrets import secret_names
 from cli.local.pidfile import (
     NOT_RUNNING,
     AlreadyRunning,
@@ -49,6 +48,7 @@ from cli.local.pidfile import (
     read_running,
     running_settings,
     stop_leftovers,
+    told_settings,
     write_running,
 )
 from cli.local.portal import LOG_NAME, start_build
@@ -63,12 +63,13 @@ from cli.local.postgres import (
 from cli.local.postgres import is_ready as is_database_ready
 from cli.local.postgres_account import NoAccount
 from cli.local.processes import last_lines, rotate_log
-from cli.local.programs import job_worker, program
+from cli.local.programs import api_command, environment, job_worker, local_url, program
 from cli.local.readiness import has_providers, is_ready
-from cli.local.secret_key import KeyRefused, check_secret_key, key_environment
+from cli.local.secret_key import KeyRefused, check_secret_key
 from cli.local.session_workers import agents, executors
 from cli.local.settings_check import check_settings
 from cli.local.supervisor import Program, StartFailed, StopRequested, Supervisor, TookTooLong
+from schema.shown_secrets import WHAT_TO_DO, secrets_of_ancestors, sentence_of
 
 DEFAULT_PORT = 8080
 DATABASE_SECONDS = 120.0
@@ -163,7 +164,8 @@ def _run(data_dir: DataDir, port: int, environ: Mapping[str, str], *, accept_los
     refuse_taken_port(port)
     url = f"http://127.0.0.1:{port}"
     strays = (partial(executors, data_dir), partial(agents, data_dir))
-    supervisor = Supervisor(say=say, on_change=partial(_record, data_dir, url), strays=strays)
+    record = partial(_record, data_dir, url, told_settings(environ))
+    supervisor = Supervisor(say=say, on_change=record, strays=strays)
     supervisor.listen_to_signals()
     status = 0
     try:
@@ -212,13 +214,15 @@ def _start(
     worker_env = {**env, **store_environment(data_dir, environ, gateway=gateway)}
     check_secret_key(worker_env, accept_loss=accept_loss, say=say)
     api_env = {**env, **reading_environment(data_dir, environ)}
-    supervisor.start(program("api", _api_command(data_dir, port, gateway), data_dir=data_dir, env=api_env))
+    supervisor.start(program("api", api_command(data_dir, port, gateway), data_dir=data_dir, env=api_env))
     supervisor.start(job_worker(data_dir, worker_env))
-    supervisor.wait_until(partial(is_ready, _url(port)), seconds=READY_SECONDS, what="The API")
+    supervisor.wait_until(partial(is_ready, local_url(port)), seconds=READY_SECONDS, what="The API")
     say(f"API and job worker ready after {time.monotonic() - began:.1f} s")
     if start_build(data_dir.logs / LOG_NAME) is None:
         say("portal ready")
-    wait_for_providers(supervisor, data_dir, url=_url(port))
+    wait_for_providers(supervisor, data_dir, url=local_url(port))
+    supervisor.answer(DoctorRequests(data_dir, worker_env))
+    warn_of_shown_secrets(worker_env)
     say(welcome(data_dir, url=env["RUNYARD_PUBLIC_URL"].rstrip("/"), code=code))
 
 
@@ -244,39 +248,10 @@ def wait_for_providers(supervisor: Supervisor, data_dir: DataDir, *, url: str) -
         say(f"no provider is available yet; see {log}. Its end:\n{last_lines(log)}")
 
 
-def environment(
-    data_dir: DataDir, *, port: int, environ: Mapping[str, str], gateway: str | None = None
-) -> dict[str, str]:
-    """Return the children's environment, without PG* and files of the shell that contradict it. Raise StartFailed."""
-    kept = {name: value for name, value in without_store(environ).items() if not name.startswith("PG")}
-    own = {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)]),
-        "DATABASE_URL": postgres_dsn(data_dir.postgres),
-        "DATABASE_DIRECT_URL": "",
-        "DATABASE_POOLER": "",
-        **key_environment(data_dir, environ),
-        "RUNYARD_LOCAL_TOKEN_FILE": str(data_dir.token),
-        "RUNYARD_SIGN_IN_CODE_FILE": str(data_dir.sign_in_code),
-        "RUNYARD_PUBLIC_URL": kept.get("RUNYARD_PUBLIC_URL") or _url(port),
-        "RUNYARD_CALLBACK_URL": kept.get("RUNYARD_CALLBACK_URL") or _url(port),
-        "RUNYARD_PORT": str(port),
-        "RUNYARD_DATA_DIR": str(data_dir.root),
-        **worker_environment(data_dir, environ, gateway=gateway, port=port),
-        "PROVIDERS_FILE": kept.get("PROVIDERS_FILE") or str(CLONE / "providers.toml"),
-        "AGENTS_DIR": kept.get("AGENTS_DIR") or str(data_dir.agents),
-        "PYTHONUNBUFFERED": "1",
-    }
-    return {**{name: value for name, value in kept.items() if name.removesuffix("_FILE") not in own}, **own}
-
-
-def _api_command(data_dir: DataDir, port: int, gateway: str | None) -> list[str]:
-    """Return gunicorn's command. The control socket is in this clone's folder: all clones share the default."""
-    return [
-        *(sys.executable, "-m", "gunicorn", "-c", "functions/gunicorn.conf.py"),
-        *(("--bind", f"{gateway}:{port}") if gateway else ()),
-        *("--bind", f"127.0.0.1:{port}", "--control-socket", str(data_dir.sockets / "gunicorn.ctl")),
-        "functions.wsgi:app",
-    ]
+def warn_of_shown_secrets(env: Mapping[str, str]) -> None:
+    """Say which secrets agents can read in the environment of what started `up`. Workers in containers cannot."""
+    if env["WORKER_HOST"] == "process" and (secrets := secrets_of_ancestors(secret_names(env))):
+        say(f"{sentence_of(secrets)} {WHAT_TO_DO}")
 
 
 def refuse_taken_port(port: int) -> None:
@@ -311,10 +286,6 @@ def welcome(data_dir: DataDir, *, url: str, code: str) -> str:
     )
 
 
-def _url(port: int) -> str:
-    return f"http://127.0.0.1:{port}"
-
-
-def _record(data_dir: DataDir, url: str, pids: Mapping[str, int]) -> None:
+def _record(data_dir: DataDir, url: str, settings: Mapping[str, str], pids: Mapping[str, int]) -> None:
     children = {name: (pid, psutil.Process(pid).create_time()) for name, pid in pids.items()}
-    write_running(data_dir, Running(pid=os.getpid(), url=url, children=children))
+    write_running(data_dir, Running(pid=os.getpid(), url=url, children=children, settings=settings))

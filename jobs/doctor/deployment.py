@@ -14,8 +14,11 @@ from jobs.doctor.container_engine import check_engine
 from jobs.hosts.settings import read_docker_settings
 from jobs.runtime.executor_client import Endpoint, ExecutorClient, ExecutorError, RetryRules
 from jobs.runtime.settings import JobSettings
+from schema.agent_environment import secrets_named
 from schema.database_faults import cause_of
 from schema.migrate import encoding_fault, newer_sentence, pending_migrations
+from schema.sealed_environment import CONTROL_PLANE_SECRETS
+from schema.shown_secrets import WHAT_TO_DO, secrets_of_ancestors, sentence_of
 from schema.sql import Conn, fetch_all
 
 OLDEST = 150_000
@@ -65,6 +68,14 @@ def check_providers(file: Path) -> list[Finding]:
     if not declared:
         return [Finding("providers", "wrong", f"{file} declares no provider", "see the head of providers.toml")]
     return [Finding("providers", "ok", ", ".join(sorted(declared)))]
+
+
+def check_shown_secrets(settings: JobSettings) -> list[Finding]:
+    """Name the secrets that agents of this account can read in the environment of what started this program."""
+    if settings.worker_host != "process":
+        return []
+    shown = secrets_of_ancestors([*CONTROL_PLANE_SECRETS, *secrets_named(settings.providers_file)])
+    return [Finding("secrets", "note", sentence_of(shown), WHAT_TO_DO)] if shown else []
 
 
 def check_logins(dsn: str) -> list[Finding]:

@@ -9,7 +9,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from jobs.doctor import Finding
-from jobs.doctor.deployment import check_host, check_logins, check_objects, check_postgres, check_providers
+from jobs.doctor.deployment import (
+    check_host,
+    check_logins,
+    check_objects,
+    check_postgres,
+    check_providers,
+    check_shown_secrets,
+)
 from jobs.doctor.reading_key import check_reading_key
 from jobs.doctor.store import check_store
 from jobs.runtime.settings import JobSettings
@@ -38,6 +45,7 @@ def find_all(settings: JobSettings) -> list[Finding]:
         *check_providers(settings.providers_file),
         *check_logins(settings.dsn),
         *check_host(settings),
+        *check_shown_secrets(settings),
     ]
 
 

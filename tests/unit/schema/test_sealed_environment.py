@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -134,6 +135,23 @@ def test_a_program_that_is_replaced_hands_its_secrets_on(monkeypatch: pytest.Mon
     unseal(environ, ["KEY", "OTHER"])
 
     assert environ == {"KEY": "value-of-key", "OTHER_FILE": "/run/secrets/other"}
+
+
+def test_a_program_that_is_replaced_hands_on_all_that_it_inherited_in_a_file() -> None:
+    handing_on = SHOWN + 'from schema.sealed_environment import unseal\nnew = {}\nunseal(new, ["OTHER"])\nprint(new)\n'
+    with sealed({"KEY": "value-of-key", "PLAIN": "plain"}, ["KEY", "PLAIN"]) as (rest, descriptor):
+        done = subprocess.run(
+            [sys.executable, "-c", handing_on],
+            cwd=ROOT,
+            env={**rest, "KEPT": "kept", "PYTHONPATH": str(ROOT), "OTHER": "other"},
+            pass_fds=[descriptor],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+    handed_on = ast.literal_eval(done.stdout.splitlines()[-1])
+    assert handed_on == {"KEY": "value-of-key", "PLAIN": "plain", "OTHER": "other"}
 
 
 @pytest.mark.parametrize(

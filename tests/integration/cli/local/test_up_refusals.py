@@ -14,9 +14,10 @@ import pytest
 
 from cli.local.data_dir import DataDir, make_data_dir
 from cli.local.pidfile import Running, hold_lock, write_running
+from cli.local.programs import environment
 from cli.local.settings_check import check_settings
 from cli.local.supervisor import StartFailed
-from cli.local.up import environment, up
+from cli.local.up import up
 
 
 @pytest.fixture
