@@ -12,6 +12,7 @@ from pathlib import Path
 from executor.agents.agent_folders import AgentFolders
 from executor.agents.environment import agent_environment
 from executor.agents.failures import TurnFailed
+from executor.agents.home_files import write_home_file
 from executor.agents.install import installed_program
 from executor.agents.node import find_node, path_with_python, run_by_node
 from executor.agents.provider import HomeFile, Provider
@@ -103,7 +104,7 @@ def prepare_folders(provider: Provider, turn: Turn, settings: RunSettings) -> tu
         check_working_folder(folders.cwd, turn.workspace)
         try:
             prepare_home(turn.home, contents)
-        except OSError as error:  # a full disk, or a file of the agent where a folder belongs
+        except OSError as error:  # a full disk, or a file or link of the agent where a folder belongs
             cause = f"{error.filename or turn.home}: {error.strerror}"
             raise TurnFailed("home_unusable", f"The executor cannot prepare the agent's home: {cause}.") from None
     environment = environment_of(provider, turn, settings.environment)
@@ -119,15 +120,13 @@ def check_working_folder(folder: Path, workspace: Path) -> None:
 
 
 def prepare_home(home: Path, contents: Mapping[str, bytes]) -> None:
-    """Create the folders that agents rely on, and write the provider's files (path to content) anew with mode 600."""
+    """Create the folders that agents rely on, and write the provider's files (path to content) anew with mode 600.
+
+    Raises OSError that names the path in the way.
+    """
     link_agent_data(home)
     for path, content in contents.items():
-        target = home / path
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        target.unlink(missing_ok=True)
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(content)
+        write_home_file(home, path, content)
 
 
 def _content(file: HomeFile) -> bytes:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from pydantic_core import PydanticCustomError
 
 from executor import RUNTIME_VERSION
+from executor.agents.home_files import home_folder
 from schema.errors import PathOutsideWorkspace
 from schema.executor_api import AgentDataLinked, ValidateWorkspace, WorkspaceFound
 from schema.paths import located
@@ -16,6 +17,7 @@ from schema.workspace_api import Root
 
 HOME_FOLDERS = (".config", ".cache", ".local/share", ".local/state")
 """Folders that every agent may rely on."""
+_IN_THE_WAY = (errno.ELOOP, errno.ENOTDIR, errno.EXDEV)
 
 
 def validate_workspace(workspace: Path, home: Path, request: ValidateWorkspace) -> WorkspaceFound:
@@ -42,12 +44,17 @@ def validate_workspace(workspace: Path, home: Path, request: ValidateWorkspace) 
 def link_agent_data(home: Path) -> AgentDataLinked:
     """Create the home, private to its owner, with the folders that agents rely on.
 
-    A file that an agent put where a folder belongs is left alone.
+    A file or link that an agent put where a folder belongs is left alone. Raises OSError for a link in place of the
+    home.
     """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in HOME_FOLDERS:
-        with suppress(FileExistsError, NotADirectoryError):
-            (home / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            with home_folder(home, folder):
+                pass
+        except OSError as error:
+            if error.errno not in _IN_THE_WAY or error.filename == str(home):
+                raise
     return AgentDataLinked(linked=[folder for folder in HOME_FOLDERS if (home / folder).is_dir()])
 
 

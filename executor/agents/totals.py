@@ -19,6 +19,7 @@ from typing import Any
 
 import structlog
 
+from executor.agents.home_files import replace_home_file
 from executor.agents.provider import Dialect
 from executor.agents.turn import Turn
 
@@ -63,15 +64,11 @@ def keep_totals(turn: Turn, conversation_id: str, totals: Totals) -> None:
 
     A home that takes no file costs the next turn its numbers, not this one its end.
     """
-    new = turn.home / f"{TOTALS_FILE}.new"
     kept = {"cost": totals.cost, "tokens": None if totals.tokens is None else dict(totals.tokens)}
     try:
         with turn.account.acting():
             text = json.dumps({**_read(turn.home), conversation_id: kept})
-            new.unlink(missing_ok=True)
-            with new.open("x", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(new, turn.home / TOTALS_FILE)
+            replace_home_file(turn.home, TOTALS_FILE, text.encode())
     except OSError as error:
         _log.warning("agent.totals_not_kept", why=str(error))
 

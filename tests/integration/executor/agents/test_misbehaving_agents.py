@@ -97,6 +97,18 @@ def test_a_home_that_cannot_be_made_ready_is_told_with_its_path(folders: Session
     assert str(home / ".config") in reason(took)
 
 
+def test_a_providers_file_is_not_written_through_a_link_of_the_home(folders: SessionFolders) -> None:
+    home = folders.folder / "home"
+    home.mkdir(parents=True)
+    (home / ".config").symlink_to(folders.folder / "workspace")
+
+    took = folders.take(bad("environment", files=(HomeFile(path=".config/agent/key", content="a key"),)), "Hello")
+
+    assert (took.finished.status, took.code) == ("failed", "home_unusable")
+    assert f"{home / '.config'}: it is a link, and Runyard writes through none" in reason(took)
+    assert not (folders.folder / "workspace/agent").exists()
+
+
 def test_a_missing_program_is_named(folders: SessionFolders) -> None:
     provider = Provider(name="none", title="Nobody", command="no-such-agent-program", agents_dir=AGENTS_DIR)
 
