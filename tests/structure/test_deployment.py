@@ -73,6 +73,16 @@ def test_secrets_come_from_outside(compose: dict[str, Any], serverless: dict[str
                 assert FROM_OUTSIDE.match(str(value)), name
 
 
+def test_no_service_of_compose_holds_a_secret_in_its_environment(compose: dict[str, Any]) -> None:
+    open_secrets = [
+        (service, name)
+        for service, told in compose["services"].items()
+        for name, value in told["environment"].items()
+        if value and SECRETS.search(name) and not name.endswith("_FILE")
+    ]
+    assert open_secrets == []
+
+
 def test_services_are_given_files_that_hold_their_secrets(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
         given = {value for value in service["environment"].values() if str(value).startswith("/run/secrets/")}
