@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from functions.runtime.process import api_process_of
 from handlers.runs.reconcile import ReconcileLimits, part_seen
 from handlers.workers.parts import report_parts
 from schema.wire import Json
@@ -44,6 +45,18 @@ def test_a_part_at_fault_holds_runs_and_the_api_still_serves(
     assert (status, told[part], told["runs"]) == (503, word, "held")
     assert "10.0.0.1" not in str(told)
     assert ready(api)[0] == 200
+
+
+def test_a_process_that_no_longer_listens_serves_nobody(
+    api: Api, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker_says(conn)
+    assert ready(api)[0] == 200
+    api_process_of(api.client.application).notifier.stop()
+    monkeypatch.setattr("functions.runtime.log_notifier.SILENT_SECONDS", 0.0)  # as it is that many seconds later
+    answered = api.get("/ready")
+    told = answer_json(answered)
+    assert (answered.status_code, told["database"], told["listening"], told["runs"]) == (503, "ok", "away", "held")
 
 
 def test_a_part_is_well_when_one_job_worker_has_it_well(api: Api, conn: psycopg.Connection) -> None:
