@@ -139,6 +139,9 @@ def test_a_run_that_needs_a_person_is_blocked_where_nobody_can_be_asked(api: Api
 def test_waiting_in_vain_is_an_ordinary_answer(api: Api) -> None:
     answer = api.post(START, {"prompt": "x"}, headers={"Prefer": "wait=1"})
     assert (answer.status_code, answer.headers["Preference-Applied"]) == (202, "wait=1")
+    assert answer.headers["Link"] == (
+        f'</api/sessions/{answer_json(answer)["sessionId"]}/snapshots>; rel="related"; title="snapshots"'
+    )
 
 
 def test_a_busy_session_rejects(api: Api) -> None:

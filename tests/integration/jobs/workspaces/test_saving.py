@@ -18,6 +18,7 @@ from schema.object_keys import manifest_key
 from schema.snapshot_manifest import read_snapshot_manifest
 from schema.sql import Conn
 from tests.checker import check
+from tests.integration.handlers.conftest import run_now
 from tests.integration.jobs.workspaces.conftest import Session, due_jobs
 from tests.integration.jobs.workspaces.saver import Saver, contents
 from tests.object_stores import RunningStore
@@ -282,3 +283,21 @@ def test_links_of_a_save_end_when_the_setting_says(context: TaskContext, session
 
     assert saver.links
     assert [link for link in saver.links if "X-Amz-Expires=123&" not in f"{link}&"] == []
+
+
+def test_saves_while_a_person_is_awaited_tell_each_state_once(
+    context: TaskContext, session: Session, saver: Saver
+) -> None:
+    run = session.begin_run()
+    saver.files = contents("abc")
+    asked = {"requestId": str(uuid4()), "kind": "permission", "title": "Write", "fingerprint": "f"}
+    session.say(run, "human_loop.requested", **asked)
+    for _ in range(3):
+        session.make_due()
+        assert save_all(context, session) == ["saved"]
+    assert run_now(session.conn, run.id).status == "waiting"
+    assert [event.data["changed"] for event in session.events("workspace.synced")] == [3]
+    saver.files = contents("abcd")
+    session.make_due()
+    assert save_all(context, session) == ["saved"]
+    assert [event.data["changed"] for event in session.events("workspace.synced")] == [3, 1]
