@@ -16,8 +16,8 @@ from botocore.config import Config
 
 from functions.runtime.settings import ApiSettings
 from schema.errors import Unavailable
+from schema.store_client import client_keywords
 
-CONNECT_SECONDS = 3.0
 READ_SECONDS = 15.0
 ATTEMPTS = 2
 CONNECTIONS = 16
@@ -104,16 +104,7 @@ def _client(settings: ApiSettings, endpoint_url: str | None) -> Any:
         region_name=settings.s3_region,
         aws_access_key_id=access_key,
         aws_secret_access_key=None if secret is None else secret.get_secret_value(),
-        config=Config(
-            signature_version="s3v4",
-            s3={"addressing_style": "path"},
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
-            max_pool_connections=CONNECTIONS,
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        ),
+        config=Config(**client_keywords(read_seconds=READ_SECONDS, attempts=ATTEMPTS, connections=CONNECTIONS)),
     )
 
 

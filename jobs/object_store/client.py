@@ -12,8 +12,8 @@ from botocore.config import Config
 from jobs.object_store.deletions import send_md5
 from jobs.object_store.errors import translating_errors
 from jobs.object_store.settings import StoreSettings
+from schema.store_client import client_keywords
 
-CONNECT_SECONDS = 3.0
 READ_SECONDS = 30.0
 ATTEMPTS = 3
 CONNECTIONS = 32
@@ -29,18 +29,8 @@ def _session() -> Any:
 
 
 def make_config(*, read_seconds: float, attempts: int) -> Config:
-    return Config(
-        signature_version="s3v4",
-        s3={"addressing_style": "path"},
-        retries={"mode": "standard", "total_max_attempts": attempts},
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=read_seconds,
-        max_pool_connections=CONNECTIONS,
-        tcp_keepalive=True,
-        # Newer checksums only where an operation requires one: many stores do not support them.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
+    keywords = client_keywords(read_seconds=read_seconds, attempts=attempts, connections=CONNECTIONS)
+    return Config(tcp_keepalive=True, **keywords)
 
 
 def open_client(settings: StoreSettings, endpoint_url: str | None, config: Config) -> Any:
