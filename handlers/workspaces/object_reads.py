@@ -8,7 +8,7 @@ from typing import Literal
 from uuid import UUID
 
 from handlers.event_log import append_of_worker
-from schema.sql import Conn, execute, fetch_all, fetch_one
+from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value
 
 SNAPSHOTS_NAMED = 10
 
@@ -35,13 +35,44 @@ class _Recorded:
 
 
 @dataclass(frozen=True)
+class _Session:
+    session_id: UUID
+
+
+@dataclass(frozen=True)
 class _Number:
     number: int
 
 
-def objects_to_read(conn: Conn, *, days: float, pass_seconds: float) -> list[ObjectToRead]:
-    """Return what a pass must read when passes begin every `pass_seconds` and each object is read within `days`."""
-    return fetch_all(conn, "objects_to_read", ObjectToRead, days=days, pass_seconds=pass_seconds)
+def sessions_to_look_at(conn: Conn, *, pass_seconds: float) -> list[UUID]:
+    """Return the sessions whose objects a pass counts anew when passes begin every `pass_seconds`."""
+    return [row.session_id for row in fetch_all(conn, "sessions_to_look_at", _Session, pass_seconds=pass_seconds)]
+
+
+def look_at_objects(conn: Conn, session_id: UUID) -> None:
+    """Count the objects of a session, and note how long the one that waits longest has waited."""
+    execute(conn, "look_at_objects", session_id=session_id)
+
+
+def share_of_pass(conn: Conn, *, days: float, pass_seconds: float) -> int:
+    """Return how many objects a pass reads at most, so that each is read within three quarters of `days`."""
+    return int(fetch_value(conn, "share_of_pass", days=days, pass_seconds=pass_seconds) or 0)
+
+
+def session_to_read(conn: Conn, *, days: float) -> UUID | None:
+    """Return the session with the object that waits longest; None when no object was unread for half of `days`."""
+    found = fetch_one(conn, "session_to_read", _Session, days=days)
+    return None if found is None else found.session_id
+
+
+def objects_to_read(conn: Conn, session_id: UUID, *, days: float, limit: int) -> list[ObjectToRead]:
+    """Return the objects of a session that were not read for half of `days`, those that waited longest first."""
+    return fetch_all(conn, "objects_to_read", ObjectToRead, session_id=session_id, days=days, limit=limit)
+
+
+def faulty_objects_to_read(conn: Conn) -> list[ObjectToRead]:
+    """Return the objects whose fault was not looked at for an hour."""
+    return fetch_all(conn, "faulty_objects_to_read", ObjectToRead)
 
 
 def forget_object_reads(conn: Conn, session_id: UUID) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -16,8 +17,13 @@ import structlog
 from handlers.workspaces.object_reads import (
     ObjectFault,
     ObjectToRead,
+    faulty_objects_to_read,
+    look_at_objects,
     objects_to_read,
     record_object_read,
+    session_to_read,
+    sessions_to_look_at,
+    share_of_pass,
     warn_of_faults,
 )
 from jobs.context import TaskContext
@@ -57,7 +63,7 @@ def verify_objects(context: TaskContext) -> ObjectsVerified:
     if not days or store is None:
         return ObjectsVerified()
     read, new_faults = 0, defaultdict[UUID, list[str]](list)
-    for wanted in context.database.transact(objects_to_read, days=days, pass_seconds=PASS_SECONDS):
+    for wanted in _objects_to_read(context, days=days):
         result = None if context.closing.is_set() else _read(store, wanted)
         if result is None:
             break
@@ -69,6 +75,28 @@ def verify_objects(context: TaskContext) -> ObjectsVerified:
     for session_id, keys in new_faults.items():
         context.database.transact(warn_of_faults, session_id, keys)
     return ObjectsVerified(read=read, faults=sum(map(len, new_faults.values())))
+
+
+def _objects_to_read(context: TaskContext, *, days: float) -> Iterator[ObjectToRead]:
+    """Yield what a pass reads, a session at a time: objects that waited longest, then those with a fault, each hour.
+
+    Few sessions are looked at: each once a day, and those whose turn it is. The names of all at once would be many.
+    """
+    transact = context.database.transact
+    for session_id in transact(sessions_to_look_at, pass_seconds=PASS_SECONDS):
+        transact(look_at_objects, session_id)
+    left = transact(share_of_pass, days=days, pass_seconds=PASS_SECONDS)
+    seen = set[UUID]()
+    while left > 0:
+        next_id = transact(session_to_read, days=days)
+        if next_id is None or next_id in seen:
+            break
+        seen.add(next_id)
+        wanted = transact(objects_to_read, next_id, days=days, limit=left)
+        yield from wanted
+        transact(look_at_objects, next_id)  # after a pass that ends before this, it is the first once more
+        left -= len(wanted)
+    yield from transact(faulty_objects_to_read)
 
 
 def _record(context: TaskContext, wanted: ObjectToRead, fault: ObjectFault | None) -> bool:

@@ -1,40 +1,90 @@
+-- name: sessions_to_look_at
+-- Sessions whose objects were not counted for a day, those that waited longest first: at most the share of a pass, so
+-- that each is counted once a day. The share is doubled, because passes may be missed.
+SELECT session_workers.session_id
+FROM session_workers
+LEFT JOIN object_looks AS look ON look.session_id = session_workers.session_id
+WHERE session_workers.sync_claim > 0 AND (look.looked_at IS NULL OR look.looked_at <= now() - interval '1 day')
+ORDER BY look.looked_at NULLS FIRST, session_workers.session_id
+LIMIT (
+    SELECT ceil(count(*) * %(pass_seconds)s::double precision * 2 / 86400)::bigint
+    FROM session_workers WHERE session_workers.sync_claim > 0
+);
+
+-- name: look_at_objects
+-- Count the objects of a session, and note when the one that waits longest was read or first named.
+INSERT INTO object_looks AS known (session_id, objects, oldest_at)
+SELECT %(session_id)s, count(*), min(COALESCE(object_reads.read_at, named.named_at))
+FROM (
+    SELECT object.key, min(snapshots.created_at) AS named_at
+    FROM snapshots
+    CROSS JOIN LATERAL unnest(snapshots.objects) AS object (key)
+    WHERE snapshots.session_id = %(session_id)s
+    GROUP BY object.key
+) AS named
+LEFT JOIN object_reads ON object_reads.session_id = %(session_id)s AND object_reads.key = named.key
+WHERE EXISTS (SELECT 1 FROM sessions WHERE sessions.id = %(session_id)s)
+ON CONFLICT (session_id) DO UPDATE
+SET objects = excluded.objects, oldest_at = excluded.oldest_at, looked_at = now();
+
+-- name: share_of_pass
+-- How many objects a pass must read at most, so that all are read within a quarter of `days` once they are due.
+SELECT ceil(
+    sum(objects)::double precision * %(pass_seconds)s::double precision / (%(days)s::double precision * 86400 / 4)
+)::bigint
+FROM object_looks;
+
+-- name: session_to_read
+-- The session with the object that waits longest, when that was not read for half of `days`.
+SELECT session_id
+FROM object_looks
+WHERE oldest_at <= now() - make_interval(secs => %(days)s::double precision * 86400 / 2)
+ORDER BY oldest_at, session_id
+LIMIT 1;
+
 -- name: objects_to_read
--- The objects that were not read for half of `days`, those that waited longest first: of all objects at most the share
--- that this pass must read, so that all are read within three quarters of `days`. Those with a fault are read each hour.
--- The names are counted a session at a time: those of all sessions at once would not fit into memory.
-WITH named AS MATERIALIZED (
-    SELECT session.session_id, named.key, named.named_at
-    FROM (SELECT DISTINCT snapshots.session_id FROM snapshots) AS session
-    CROSS JOIN LATERAL (
+-- The objects of a session that were not read for half of `days`, those that waited longest first.
+SELECT
+    %(session_id)s::uuid AS session_id, named.key,
+    (
+        SELECT snapshots.manifest_digest FROM snapshots
+        WHERE snapshots.session_id = %(session_id)s
+            AND named.key = 'sessions/' || snapshots.session_id || '/snapshots/' || snapshots.id
+    ) AS manifest_digest
+FROM (
+    SELECT named.key, COALESCE(object_reads.read_at, named.named_at) AS since
+    FROM (
         SELECT object.key, min(snapshots.created_at) AS named_at
         FROM snapshots
         CROSS JOIN LATERAL unnest(snapshots.objects) AS object (key)
-        WHERE snapshots.session_id = session.session_id
+        WHERE snapshots.session_id = %(session_id)s
         GROUP BY object.key
     ) AS named
-), waiting AS (
-    SELECT
-        named.session_id, named.key, object_reads.fault, object_reads.read_at,
-        COALESCE(object_reads.read_at, named.named_at) AS since,
-        row_number() OVER (ORDER BY COALESCE(object_reads.read_at, named.named_at), named.key) AS place,
-        count(*) OVER () AS total
-    FROM named
-    LEFT JOIN object_reads ON object_reads.session_id = named.session_id AND object_reads.key = named.key
-)
+    LEFT JOIN object_reads ON object_reads.session_id = %(session_id)s AND object_reads.key = named.key
+    WHERE COALESCE(object_reads.read_at, named.named_at)
+        <= now() - make_interval(secs => %(days)s::double precision * 86400 / 2)
+    ORDER BY since, named.key
+    LIMIT %(limit)s
+) AS named
+ORDER BY named.since, named.key;
+
+-- name: faulty_objects_to_read
+-- The objects with a fault that were not read for an hour, and that a snapshot still names.
 SELECT
-    waiting.session_id, waiting.key,
+    known.session_id, known.key,
     (
         SELECT snapshots.manifest_digest FROM snapshots
-        WHERE snapshots.session_id = waiting.session_id
-            AND waiting.key = 'sessions/' || snapshots.session_id || '/snapshots/' || snapshots.id
+        WHERE snapshots.session_id = known.session_id
+            AND known.key = 'sessions/' || snapshots.session_id || '/snapshots/' || snapshots.id
     ) AS manifest_digest
-FROM waiting
-WHERE (
-        since <= now() - make_interval(secs => %(days)s::double precision * 86400 / 2)
-        AND place <= ceil(total * %(pass_seconds)s::double precision / (%(days)s::double precision * 86400 / 4))
+FROM object_reads AS known
+WHERE known.fault IS NOT NULL
+    AND known.read_at <= now() - interval '1 hour'
+    AND EXISTS (
+        SELECT 1 FROM snapshots
+        WHERE snapshots.session_id = known.session_id AND known.key = ANY (snapshots.objects)
     )
-    OR (fault IS NOT NULL AND read_at <= now() - interval '1 hour')
-ORDER BY place;
+ORDER BY known.read_at, known.key;
 
 -- name: record_object_read
 -- Record a read of an object that a snapshot still names, and return whether a fault is new.

@@ -34,6 +34,11 @@ def saved(context: TaskContext, session: Session, saver: Saver) -> Session:
 def let_days_pass(conn: Conn, days: float) -> None:
     conn.execute("UPDATE snapshots SET created_at = created_at - make_interval(secs => %s * 86400)", (days,))
     conn.execute("UPDATE object_reads SET read_at = read_at - make_interval(secs => %s * 86400)", (days,))
+    conn.execute(
+        "UPDATE object_looks SET looked_at = looked_at - make_interval(secs => %(days)s * 86400),"
+        " oldest_at = oldest_at - make_interval(secs => %(days)s * 86400)",
+        {"days": days},
+    )
 
 
 def read_all(context: TaskContext) -> int:
@@ -57,6 +62,45 @@ def test_each_object_is_read_once_and_again_after_half_of_the_days(context: Task
     assert verify_objects(context).read == 0
     let_days_pass(saved.conn, 2)
     assert verify_objects(context).read == 1
+
+
+def test_a_pass_goes_on_with_the_next_session_and_looks_at_no_other(
+    context: TaskContext, saved: Session, make_session: Callable[[], Session]
+) -> None:
+    others = [make_session() for _ in range(2)]
+    for age, other in zip((40, 0), others, strict=True):
+        other.run()
+        assert save_all(context, other) == ["saved"]
+        other.conn.execute(
+            "UPDATE snapshots SET created_at = now() - make_interval(days => %s) WHERE session_id = %s", (age, other.id)
+        )
+    first, last = others
+    for _ in range(3):  # each looks at one session of the three
+        verify_objects(context)
+    saved.conn.execute("UPDATE object_looks SET looked_at = now() - interval '1 hour'")
+    assert read_all(context) == 0
+    assert keys_read(saved.conn) == {*saved.snapshots[0].objects, *first.snapshots[0].objects}
+    looked_at = saved.conn.execute(
+        "SELECT session_id FROM object_looks WHERE looked_at > now() - interval '30 minutes'"
+    ).fetchall()
+    assert last.id not in {row[0] for row in looked_at}
+
+
+def test_each_session_is_counted_anew_once_a_day(context: TaskContext, saved: Session, saver: Saver) -> None:
+    assert read_all(context) == 0
+    saver.files = contents("abcd")
+    saved.run()
+    assert save_all(context, saved) == ["saved"]
+    verify_objects(context)
+    assert counted(saved.conn) == len(saved.snapshots[0].objects)
+    saved.conn.execute("UPDATE object_looks SET looked_at = now() - interval '25 hours'")
+    verify_objects(context)
+    assert counted(saved.conn) == len({*saved.snapshots[0].objects, *saved.snapshots[1].objects})
+
+
+def counted(conn: Conn) -> int:
+    [row] = conn.execute("SELECT objects FROM object_looks").fetchall()
+    return int(row[0])
 
 
 def test_what_was_saved_lately_is_not_read(context: TaskContext, saved: Session) -> None:
