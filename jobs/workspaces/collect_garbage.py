@@ -9,7 +9,6 @@ import structlog
 from handlers.workspaces.garbage import (
     GarbageRules,
     Listed,
-    forget_deleted,
     mark_for_deletion,
     retire_snapshots,
     sessions_with_objects,
@@ -17,6 +16,7 @@ from handlers.workspaces.garbage import (
 from handlers.workspaces.sync import SyncLease, end_sync_lease, take_sync_lease
 from jobs.context import TaskContext
 from jobs.object_store.contract import ObjectStorage
+from jobs.workspaces.deletion_marks import forget_marks
 from schema.errors import RunyardError
 from schema.logs import log_context
 from schema.object_keys import session_prefix
@@ -90,9 +90,7 @@ def _delete(context: TaskContext, store: ObjectStorage, lease: SyncLease) -> int
         if not context.sync_leases.is_held(lease):
             break
         store.delete(keys)
-        context.database.transact(
-            forget_deleted, lease, keys, owner=context.claimer, lock_seconds=context.sync_leases.lock_seconds
-        )
+        forget_marks(context, lease, keys)
         deleted += len(keys)
     return deleted
 

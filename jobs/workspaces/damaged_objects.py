@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import structlog
 
-from handlers.workspaces.garbage import forget_deleted, mark_damaged
+from handlers.workspaces.garbage import mark_damaged
 from handlers.workspaces.sync import SyncLease
 from jobs.context import TaskContext
 from jobs.object_store.contract import ObjectStorage
+from jobs.workspaces.deletion_marks import forget_marks
 from jobs.workspaces.verify import is_content_of_key
 from schema.errors import NotFound
 from schema.object_keys import is_content_key
@@ -33,7 +34,7 @@ def delete_damaged(context: TaskContext, store: ObjectStorage, lease: SyncLease,
     try:
         store.delete(damaged)
     finally:  # also where the answer was lost: the marks would keep later saves from these keys
-        context.database.transact(forget_deleted, lease, damaged, owner=owner, lock_seconds=lock_seconds)
+        forget_marks(context, lease, damaged)
 
 
 def _is_damaged(store: ObjectStorage, key: str) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from uuid import uuid4
 
@@ -15,9 +17,11 @@ from jobs.workspaces.collect_garbage import collect_garbage
 from jobs.workspaces.sync_operation import Superseded
 from jobs.workspaces.upload_links import UploadLinks
 from schema.object_keys import manifest_key, part_key
+from schema.sql import Conn
 from schema.upload_headers import content_md5
 from schema.workspace_api import Want
 from tests.integration.jobs.object_store.uploads import put
+from tests.integration.jobs.waiting import wait_until
 from tests.integration.jobs.workspaces.conftest import Session
 from tests.integration.jobs.workspaces.saver import Saver, contents
 from tests.integration.jobs.workspaces.test_failures import assert_as_if_it_had_not_failed, dirty
@@ -151,23 +155,54 @@ def test_a_right_object_whose_etag_is_no_md5_counts(
     assert_as_if_it_had_not_failed(dirty, object_store, database)
 
 
-def test_a_lost_answer_to_the_deletion_of_a_damaged_object_hinders_no_later_save(
-    context: TaskContext,
-    dirty: Session,
-    saver: Saver,
-    hurt_store: HurtStore,
-    object_store: RunningStore,
-    database: str,
-) -> None:
+@pytest.fixture
+def presence(context: TaskContext, dirty: Session, saver: Saver, object_store: RunningStore) -> Iterator[Conn]:  # noqa: ARG001  it is saved next
+    """The connection by which the job worker counts as alive, so that its marks do. The next save finds other bytes
+    under the keys of its packs."""
     saver.before_put = write_other_bytes_first(saver, object_store)
     with context.database.dedicated() as presence:
         assert announce_presence(presence, context.claimer)
-        hurt_store.hurt(Fault(method="POST", lose_answer=True, times=None))
-        assert save_all(context, dirty) == ["failed"]
-        hurt_store.heal()
-        dirty.make_due()
-        assert save_all(context, dirty) == ["saved"]
+        yield presence
+
+
+@pytest.mark.usefixtures("presence")
+def test_a_lost_answer_to_the_deletion_of_a_damaged_object_hinders_no_later_save(
+    context: TaskContext, dirty: Session, hurt_store: HurtStore, object_store: RunningStore, database: str
+) -> None:
+    hurt_store.hurt(Fault(method="POST", lose_answer=True, times=None))
+    assert save_all(context, dirty) == ["failed"]
+    hurt_store.heal()
+    dirty.make_due()
+    assert save_all(context, dirty) == ["saved"]
     assert_as_if_it_had_not_failed(dirty, object_store, database)
+
+
+@pytest.mark.usefixtures("presence")
+def test_a_database_that_goes_away_after_a_damaged_object_was_deleted_hinders_no_later_save(
+    context: TaskContext, dirty: Session, hurt_store: HurtStore, object_store: RunningStore, database: str
+) -> None:
+    fault = hurt_store.hurt(Fault(method="POST", hold=threading.Event()))
+    assert fault.hold is not None
+    with ThreadPoolExecutor(1) as pool:
+        saving = pool.submit(save_all, context, dirty)
+        assert fault.met.wait(60)
+        with dirty.conn.transaction():
+            dirty.conn.execute("LOCK TABLE unreferenced_objects IN EXCLUSIVE MODE")  # so that forgetting waits
+            fault.hold.set()
+            wait_until(lambda: cut_waiting_connection(dirty.conn), lambda: str(saving), seconds=60)
+        assert saving.result(60) == ["saved"]
+    assert dirty.conn.execute("SELECT count(*) FROM unreferenced_objects").fetchone() == (0,)
+    assert_as_if_it_had_not_failed(dirty, object_store, database)
+
+
+def cut_waiting_connection(conn: Conn) -> bool:
+    """End the connection that waits to change the marks; False while there is none."""
+    ended = conn.execute(
+        "SELECT pg_terminate_backend(held.pid, 10000) FROM pg_locks AS held"
+        " JOIN pg_database AS here ON here.oid = held.database AND here.datname = current_database()"
+        " WHERE held.relation = 'unreferenced_objects'::regclass AND NOT held.granted"
+    ).fetchall()
+    return len(ended) > 0
 
 
 @pytest.mark.parametrize("changes", [{"size": None}, {"size": 1 << 40}, {"md5": "AAAA"}, {"md5": "not base64"}])
