@@ -95,6 +95,7 @@ class AcpClient:
         self.session_id: str | None = None
         self.connection: ClientSideConnection | None = None
         """The way to the agent, once it runs."""
+        self._has_cancelled = False
         self.live = False
         self.denials: list[Denial] = []
         self._commands: list[str] = []
@@ -173,23 +174,30 @@ class AcpClient:
         request = permission_request(tool_call, options, folders=self._folders, known=known)
         self._translation.show_held()
         answer = await self._requests.ask(request)
-        if answer is None:
+        choice = choose(answer, options) if answer else None
+        if answer is None or choice is None or choice.option_id is None:
+            await self._end_turn(answer)
             return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
-        if answer.decision == "cancel":
-            await self._cancel_turn()
-        choice = choose(answer, options)
-        self._requests.say_applied(answer, choice.told, cancels=choice.option_id is None)
+        self._requests.say_applied(answer, choice.told)
         if answer.decision == "deny":
             self.denials.append(Denial(request, answer, choice.denies_and_ends_the_turn))
-        if choice.option_id is None:
-            return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
         return RequestPermissionResponse(outcome=AllowedOutcome(outcome="selected", option_id=choice.option_id))
 
-    async def _cancel_turn(self) -> None:
-        """Tell the agent that its turn is over, before it hears the answer: else it may ask its model once more."""
-        if self.connection is not None and self.session_id is not None:
-            with contextlib.suppress(ConnectionError):
+    async def _end_turn(self, answer: Answer | None) -> None:
+        """Return when the agent may hear that its request is cancelled: by this answer, or with its turn (None)."""
+        if answer is not None:
+            self._requests.say_cancelled(answer, sent=await self.cancel_turn())
+        await self._requests.hold_back()
+
+    async def cancel_turn(self) -> bool:
+        """Tell the agent once that its turn is cancelled. Return False when it ended before."""
+        try:
+            if self.connection is not None and self.session_id is not None and not self._has_cancelled:
+                self._has_cancelled = True
                 await self.connection.cancel(self.session_id)
+        except ConnectionError:
+            self._has_cancelled = False
+        return self._has_cancelled or self.session_id is None
 
     async def create_elicitation(self, message: str, mode: BaseModel, **_: Any) -> CreateElicitationResponse:
         if not isinstance(mode, ElicitationFormSessionMode | ElicitationFormRequestMode):
@@ -198,10 +206,11 @@ class AcpClient:
         request = question_request(message, schema, cwd=self._folders.cwd)
         self._translation.show_held()
         answer = await self._requests.ask(request)
-        if answer is None:
+        if answer is None or answer.decision == "cancel":
+            await self._end_turn(answer)
             return CancelElicitationResponse(action="cancel")
         response = _elicitation_response(answer)
-        self._requests.say_applied(answer, response.action, cancels=response.action == "cancel")
+        self._requests.say_applied(answer, response.action)
         if response.action == "decline":
             self.denials.append(Denial(request, answer, ended_the_turn=False))
         return response
@@ -218,11 +227,7 @@ class AcpClient:
     create_terminal = terminal_output = release_terminal = wait_for_terminal_exit = kill_terminal = _refuse
 
 
-def _elicitation_response(
-    answer: Answer,
-) -> AcceptElicitationResponse | DeclineElicitationResponse | CancelElicitationResponse:
-    if answer.decision == "cancel":
-        return CancelElicitationResponse(action="cancel")
+def _elicitation_response(answer: Answer) -> AcceptElicitationResponse | DeclineElicitationResponse:
     if answer.decision == "deny" or answer.answers is None:
         return DeclineElicitationResponse(action="decline")
     return AcceptElicitationResponse.model_validate({"action": "accept", "content": answer.answers})

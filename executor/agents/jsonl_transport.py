@@ -63,7 +63,7 @@ class LineTransport:
     async def receive(self) -> dict[str, Any] | None:
         while (line := await self._next_line()) is not None:
             message = self._parse(line)
-            if message is not None:
+            if message is not None and not _may_be_ignored(message):
                 return message
         return None
 
@@ -134,6 +134,11 @@ class LineTransport:
 def _is_message(value: object) -> TypeGuard[dict[str, Any]]:
     """Tell whether the value is an object whose id, if any, can be looked up."""
     return isinstance(value, dict) and isinstance(value.get("id"), str | int | float | None)
+
+
+def _may_be_ignored(message: dict[str, Any]) -> bool:
+    """Tell whether any receiver may ignore this notification, as `$/cancel_request` for a request of an ended turn."""
+    return "id" not in message and str(message.get("method")).startswith("$/")
 
 
 def _with_valid_error(message: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Iterator
+from functools import partial
 
 from acp import RequestError
 
@@ -13,16 +16,22 @@ from schema.errors import Invalid
 from schema.events import HumanApplied, HumanRequested
 from schema.executor_api import Answer
 
+HOLD_SECONDS = 2.0
+"""An agent whose turn was cancelled has this long to end it before it hears that its open requests are cancelled."""
+
 
 class PendingRequests:
     """Hold the requests of one turn.
 
     `closing` set: every open request is given up, and later ones are not asked. `cancelled` is set when a person's
-    answer cancelled the turn and the agent has received it.
+    answer cancelled the turn and the agent was told.
     """
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, *, grace_seconds: float) -> None:
         self._listener = listener
+        self._hold_seconds = min(HOLD_SECONDS, grace_seconds / 2)
+        self._prompt_over = asyncio.Event()
+        self._prompt_over.set()
         self._open = 0
         self._none_open = asyncio.Event()
         self._none_open.set()
@@ -55,17 +64,37 @@ class PendingRequests:
             if not self._open:
                 self._none_open.set()
 
-    def say_applied(self, answer: Answer, detail: str, *, cancels: bool) -> None:
+    @contextlib.contextmanager
+    def during_prompt(self) -> Iterator[None]:
+        """Let the agent work on a prompt inside the block. At its end the answers that are held back are let go."""
+        self._prompt_over.clear()
+        try:
+            yield
+        finally:
+            self._prompt_over.set()
+
+    async def hold_back(self) -> None:
+        """Wait until the agent has ended its cancelled turn, for a bounded time: some agents wait for the answer.
+
+        An agent may read the answer to a request before it acts on the cancel that was sent earlier. It then goes on
+        and asks its model once more (Claude Code).
+        """
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._prompt_over.wait(), self._hold_seconds)
+
+    def say_applied(self, answer: Answer, detail: str) -> None:
         """Report the answer as applied once the agent's pipe has taken it, or as `void` when it could not."""
+        after_send.set(partial(self._say, answer, detail))
 
-        def say(*, sent: bool) -> None:
-            outcome, words = ("applied", detail) if sent else ("void", "The agent ended before it received the answer.")
-            applied = {"request_id": answer.request_id, "outcome": outcome, "told": words}
-            self._listener.say("human_loop.applied", HumanApplied.model_validate(applied))
-            if cancels:
-                self.cancelled.set()
+    def say_cancelled(self, answer: Answer, *, sent: bool) -> None:
+        """Report an answer that cancels the turn: it is applied when the agent's pipe has taken the cancel."""
+        self._say(answer, "cancelled", sent=sent)
+        self.cancelled.set()
 
-        after_send.set(say)
+    def _say(self, answer: Answer, detail: str, *, sent: bool) -> None:
+        outcome, words = ("applied", detail) if sent else ("void", "The agent ended before it received the answer.")
+        applied = {"request_id": answer.request_id, "outcome": outcome, "told": words}
+        self._listener.say("human_loop.applied", HumanApplied.model_validate(applied))
 
     async def run_out(self, seconds: float) -> None:
         """Return after `seconds` during which no request was open."""

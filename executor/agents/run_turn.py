@@ -96,7 +96,7 @@ class _TurnDriver:
         self._translation = Translation(
             listener.say, self._meter, TodoList(provider.name, turn.run.todos), folders, provider.dialect, redaction
         )
-        self._requests = PendingRequests(listener)
+        self._requests = PendingRequests(listener, grace_seconds=stop.grace_seconds)
         self._client = AcpClient(self._translation, self._requests, folders, self._redaction)
         self._begun = asyncio.Event()
         self._silence = Silence(self._begun, lambda: self._translation.has_open_calls or self._requests.has_open)
@@ -259,7 +259,8 @@ class _TurnDriver:
         meta = {"internal": True} if is_internal else {}
         call = agent.connection.prompt(session_id=opened.session_id, prompt=list(blocks), **meta)
         try:
-            answer = await agent.answered(call, has_opened=True)
+            with self._requests.during_prompt():
+                answer = await agent.answered(call, has_opened=True)
         except RequestError as error:
             await self._client.falls_quiet()
             said = self._translation.last_words
@@ -277,16 +278,14 @@ class _TurnDriver:
         return answer
 
     async def _cancel_work(self, work: asyncio.Future[RunFinished], *, seconds: float) -> None:
-        """Cancel the turn: answer open requests as cancelled, send a cancel, and wait `seconds` for the agent."""
+        """Cancel the turn: send a cancel, later answer open requests as cancelled, and wait `seconds` for the agent."""
         if self._stop.silently:
             return
         self._requests.closing.set()
         if self._client.live and self._agent is not None and self._opened is not None:
-            await asyncio.sleep(0)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):  # an agent that reads no input blocks the cancel too
-                    with contextlib.suppress(ConnectionError):
-                        await self._agent.connection.cancel(self._opened.session_id)
+                    await self._client.cancel_turn()
                     await asyncio.wait({work})
 
     async def _time_is_up(self) -> None:

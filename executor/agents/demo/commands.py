@@ -102,7 +102,7 @@ async def _ask(work: Work, rest: str) -> None:
     form = {"type": "object", "properties": {"answer": {"type": "string", "title": rest}}, "required": ["answer"]}
     mode = ElicitationFormSessionMode.model_validate({"sessionId": work.conversation.id, "requestedSchema": form})
     with work.asking():
-        answer = await work.client.create_elicitation(rest, mode)
+        answer = await work.unless_cancelled(work.client.create_elicitation(rest, mode))
     content = answer.content if isinstance(answer, AcceptElicitationResponse) else None
     answered = json.dumps(content, default=str) if content else "nothing"
     await work.say(f"You answered {answered}.")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from acp.interfaces import Client
 from acp.schema import (
@@ -31,6 +31,7 @@ from executor.agents.demo.conversation import Conversation, save_asking
 
 WORD_SECONDS = 0.012
 CONTEXT_SIZE = 100_000
+T = TypeVar("T")
 PLAN = ("Look at the workspace", "Write down what is there", "Tell what was done")
 
 
@@ -128,7 +129,7 @@ class Work:
         if self.conversation.mode == "auto" or self.conversation.always:
             return True
         with self.asking():
-            answer = await self.client.request_permission(
+            asked = self.client.request_permission(
                 self.conversation.id,
                 ToolCallUpdate(tool_call_id=call, title=title, kind=kind, raw_input=raw_input),
                 [
@@ -137,10 +138,22 @@ class Work:
                     PermissionOption(option_id="decline", name="No", kind="reject_once"),
                 ],
             )
-        if not isinstance(answer.outcome, AllowedOutcome):
+            answer = await self.unless_cancelled(asked)
+        if answer is None or not isinstance(answer.outcome, AllowedOutcome):
             raise Cancelled
         self.conversation.always = answer.outcome.option_id == "always"
         return answer.outcome.option_id in ("allow", "always")
+
+    async def unless_cancelled(self, asked: Coroutine[Any, Any, T]) -> T | None:
+        """Return the client's answer, or None when the client cancelled the turn instead of answering."""
+        answer = asyncio.ensure_future(asked)
+        cancelled = asyncio.ensure_future(self.conversation.cancelled.wait())
+        try:
+            await asyncio.wait({answer, cancelled}, return_when=asyncio.FIRST_COMPLETED)
+            return None if self.conversation.cancelled.is_set() else answer.result()
+        finally:
+            answer.cancel()
+            cancelled.cancel()
 
     @contextmanager
     def asking(self) -> Iterator[None]:

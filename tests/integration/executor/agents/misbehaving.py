@@ -45,7 +45,7 @@ def ask(*kinds: str) -> dict[str, Any]:
     options = [{"optionId": kind, "name": kind, "kind": kind} for kind in kinds]
     params = {"sessionId": "s1", "toolCall": {"toolCallId": "t", "title": "Do it"}, "options": options}
     send({"id": 1, "method": "session/request_permission", "params": params})
-    return read()
+    return next(message for message in iter(read, None) if "method" not in message)
 
 
 def open_session() -> dict[str, Any]:
