@@ -132,11 +132,15 @@ def refuse_other_sites() -> None:
     if request.method in _SAFE and request.headers.get("Upgrade") is None:
         return
     origin = request.headers.get("Origin")
-    ours = {_origin(api_process().settings.public_url), _origin(request.host_url)}
+    ours = {_origin(api_process().settings.public_url), _origin(request.host_url)} - {None}
     if origin is None or _origin(origin) not in ours:
         raise Forbidden("A signed-in browser may do this from Runyard's own pages only.", code="bad_origin")
 
 
-def _origin(address: str) -> tuple[str, str]:
-    parts = urlsplit(address)
+def _origin(address: str) -> tuple[str, str] | None:
+    """Return the scheme and host of a URL in lower case; None when it is malformed, such as `http://[`."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return None
     return parts.scheme.lower(), parts.netloc.lower()

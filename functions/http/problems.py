@@ -10,7 +10,7 @@ from http import HTTPStatus
 import structlog
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
-from flask import Response
+from flask import Response, request
 from psycopg import DataError, OperationalError
 from psycopg.errors import ReadOnlySqlTransaction
 from werkzeug.exceptions import HTTPException
@@ -143,7 +143,7 @@ def _http_problem(error: HTTPException) -> Response | HTTPException:
     if error.response is not None or (error.code or 500) < 400:  # a redirect or a raised response
         return error
     if isinstance(error, WebsocketMismatch):
-        return known_problem(Invalid("This address is a WebSocket's: ask for an upgrade.", code="bad_handshake"))
+        return known_problem(Invalid(_mismatch(), code="bad_handshake"))
     status = error.code or 500
     fixed = methods_of_fixed_path()
     if status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED) and has_malformed_id() and fixed is None:
@@ -153,6 +153,13 @@ def _http_problem(error: HTTPException) -> Response | HTTPException:
         headers["Allow"] = ", ".join(sorted(fixed))
     code = _CODES.get(HTTPStatus(status), HTTPStatus(status).phrase.lower().replace(" ", "_"))
     return problem(status, code=code, detail=error.description or error.name, headers=headers)
+
+
+def _mismatch() -> str:
+    """Say which of the two fits: an upgrade to an address without a WebSocket, or none to one that has it."""
+    if request.headers.get("Upgrade", "").lower() == "websocket":
+        return "This address has no WebSocket: send the request without an upgrade."
+    return "This address is a WebSocket's: ask for an upgrade."
 
 
 def _database_fault(error: OperationalError | ReadOnlySqlTransaction) -> Response:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import unquote
@@ -187,6 +187,7 @@ class RequestReader:
     def _framing_of(self, request: Any) -> BodyFraming:
         limit = self._body_limit(request.method, request.path)
         if isinstance(request.body.reader, ChunkedReader):
+            _refuse_compressed(request.headers)
             return ChunkedFraming(limit)
         length: int = request.body.reader.length
         if length > limit:
@@ -200,3 +201,14 @@ class RequestReader:
             self._gathered.add(received[:taken])
         if framing.is_whole:
             self.rest += received[taken:]
+
+
+def _refuse_compressed(headers: Iterable[tuple[str, str]]) -> None:
+    """gunicorn lets `Transfer-Encoding: gzip, chunked` pass, and hands the app a body that is still compressed."""
+    codings = [value for name, value in headers if name == "TRANSFER-ENCODING"]
+    if [coding.strip().lower() for coding in codings] != ["chunked"]:
+        raise RefusedRequest(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "The body may be chunked, but not compressed.",
+            code="unsupported_content_encoding",
+        )

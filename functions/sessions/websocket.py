@@ -24,6 +24,13 @@ from functions.sessions.session_reading import Beginning, read_beginning
 from functions.sessions.taken_socket import take_socket
 from schema.errors import Invalid, Unavailable
 
+_KEY = "HTTP_SEC_WEBSOCKET_KEY"
+_HANDSHAKE = {
+    "HTTP_HOST": "localhost",
+    "HTTP_UPGRADE": "websocket",
+    "HTTP_CONNECTION": "Upgrade",
+    "HTTP_SEC_WEBSOCKET_VERSION": "13",
+}
 live = APIBlueprint("live", __name__, enable_openapi=False)
 sockets = Sock()
 
@@ -42,6 +49,7 @@ def open_socket() -> None:
     else:
         query = parsed(SocketQuery, request.args.to_dict(), where="query")
         g.beginning = read_beginning(api_process(), actor(), session_id, after=query.after)
+    _leave_library_the_handshake_alone()
 
 
 @live.teardown_request
@@ -70,12 +78,18 @@ sockets.route("/api/ws", bp=live)(open_tab)
 
 
 def _refuse_bad_handshake() -> None:
-    """Check the handshake (RFC 6455, section 4.2.1), which the library answers with a stack trace when it is bad. Hide
-    offered extensions from the library: Runyard's frames use none."""
-    request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+    """Check the handshake (RFC 6455, section 4.2.1), which the library answers with a stack trace when it is bad."""
     try:
         key = base64.b64decode(request.headers.get("Sec-WebSocket-Key", ""), validate=True)
     except (binascii.Error, ValueError):
         key = b""
     if request.method != "GET" or len(key) != 16 or request.headers.get("Sec-WebSocket-Version") != "13":
         raise Invalid("This is not the handshake of a WebSocket (RFC 6455, version 13).", code="bad_handshake")
+
+
+def _leave_library_the_handshake_alone() -> None:
+    """Hide all other headers from the library, which parses each again and fails on what HTTP allows. Extensions and
+    subprotocols are offers, and Runyard takes none."""
+    for name in [name for name in request.environ if name.startswith("HTTP_") and name != _KEY]:
+        del request.environ[name]
+    request.environ.update(_HANDSHAKE)

@@ -127,12 +127,22 @@ def test_a_handshake_that_is_none_is_a_problem(served: Served) -> None:
         half = client.get(path, headers={"Connection": "Upgrade", "Upgrade": "websocket"})
         plain = client.get(path)
         head = client.head(path, headers=HANDSHAKE)
+        elsewhere = client.get("/api/me", headers=HANDSHAKE)
     assert [(answer.status_code, answer.headers["content-type"]) for answer in (half, head, plain)] == [
         (422, "application/problem+json"),
         (422, "application/problem+json"),
         (422, "application/problem+json"),
     ]
     assert plain.json()["code"] == "bad_handshake"
+    assert "has no WebSocket" in elsewhere.json()["detail"]
+
+
+def test_headers_beside_the_handshake_do_not_matter(served: Served) -> None:
+    odd = (b"Sec-WebSocket-Protocol: \xff", b"Connection: \xff", b"Cookie: caf\xe9=1", b"A: " + b"x" * 8000)
+    lines = (f"{name}: {value}".encode() for name, value in {**HANDSHAKE, **served.headers}.items())
+    with socket.create_connection(("127.0.0.1", served.port), timeout=30) as peer:
+        peer.sendall(b"\r\n".join([b"GET /api/ws HTTP/1.1", b"Host: 127.0.0.1:\xff", *lines, *odd, b"", b""]))
+        assert peer.recv(12, socket.MSG_WAITALL) == b"HTTP/1.1 101"
 
 
 def test_an_extension_that_makes_no_sense_is_not_taken(served: Served) -> None:

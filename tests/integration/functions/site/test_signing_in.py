@@ -100,11 +100,20 @@ def test_our_own_pages_may_change_things(signed_in: FlaskClient) -> None:
 
 @pytest.mark.parametrize(
     "origin",
-    [None, "null", "http://evil.example", "http://127.0.0.1:8081", "https://127.0.0.1:8080", "http://127.0.0.1:8080.e"],
+    [
+        *(None, "null", "http://evil.example", "http://127.0.0.1:8081", "https://127.0.0.1:8080"),
+        *("http://127.0.0.1:8080.e", "http://[", "http://[::1", "http://\N{FULLWIDTH SOLIDUS}x"),
+    ],
 )
 def test_other_sites_may_not(signed_in: FlaskClient, origin: str | None) -> None:
     headers = {} if origin is None else {"Origin": origin}
     answer = signed_in.post("/api/runs/start", json={"prompt": "x"}, headers=headers)
+    assert (answer.status_code, answer_json(answer)["code"]) == (403, "bad_origin")
+
+
+@pytest.mark.parametrize("path", ["/sign-out", "/sign-in/token"])
+def test_a_stranger_with_a_malformed_origin_is_refused(browser: FlaskClient, path: str) -> None:
+    answer = browser.post(path, headers={"Origin": "http://["})
     assert (answer.status_code, answer_json(answer)["code"]) == (403, "bad_origin")
 
 

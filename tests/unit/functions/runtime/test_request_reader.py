@@ -153,6 +153,8 @@ def refused(*pieces: bytes) -> tuple[int, str]:
         (b"x" * (HEAD_BYTES + 1), 431, "headers_too_large"),
         (post(b"", b"Expect: a-miracle"), 417, "expectation_failed"),
         (post(b"", b"Transfer-Encoding: gzip"), 400, "bad_request"),
+        (post(b"", b"Transfer-Encoding: gzip, chunked"), 415, "unsupported_content_encoding"),
+        (post(b"", b"Transfer-Encoding: gzip", b"Transfer-Encoding: chunked"), 415, "unsupported_content_encoding"),
         (post(b"", b"Content-Length: 1", b"Transfer-Encoding: chunked"), 400, "bad_request"),
         (post(b"", b"Content-Length: 1", b"Content-Length: 2"), 400, "bad_request"),
         (post(b"", b"Content-Length: 1001"), 413, "too_large"),
