@@ -158,13 +158,22 @@ def _payable(amount: float) -> float:
     return min(max(amount, -MOST_COST), MOST_COST)
 
 
+LONGEST_CURRENCY = 100
+"""Characters of a currency, and of a price table's version, that a run keeps."""
+
+
+def _named(name: str) -> str:
+    return name[:LONGEST_CURRENCY]
+
+
 class Cost(Wire):
-    """A run's cost: `amount` in units of `currency`. `unavailable` has no amount: an unknown cost is never 0."""
+    """A run's cost: `amount` in units of `currency`. `unavailable` has no amount: an unknown cost is never 0. An amount
+    without a currency is in no sum."""
 
     amount: Annotated[float, AfterValidator(_payable)] | None = None
-    currency: str | None = None
+    currency: Annotated[str, AfterValidator(_named)] | None = None
     source: Literal["reported", "priced", "unavailable"]
-    price_version: str | None = None
+    price_version: Annotated[str, AfterValidator(_named)] | None = None
 
 
 def _countable(count: int) -> int:

@@ -27,7 +27,7 @@ from handlers.run_warnings import LONGEST_MESSAGE, MOST_WARNINGS
 from handlers.runs.todos import LONGEST_ITEM, MOST_ITEMS, MOST_KNOWN_ITEMS, MOST_LISTS
 from jobs.runtime.settings import JobSettings
 from schema.approval_rules import LONGEST_COMMAND_PATTERN, LONGEST_PATTERN, RuleText
-from schema.events import MOST_TOKENS
+from schema.events import LONGEST_CURRENCY, MOST_TOKENS
 from schema.forms import MOST_ANSWERS, MOST_CHOICES, MOST_FIELDS
 from schema.json_limits import (
     MAX_DEPTH,
@@ -267,6 +267,12 @@ LIMITS = (
         MOST_TOKENS,
         "taken as this",
         BOUNDS + "test_tokens_of_a_run_at_the_limit_and_one_beyond_are_summed",
+    ),
+    Limit(
+        "characters of a cost's currency, and of a price table's version",
+        LONGEST_CURRENCY,
+        "cut",
+        BOUNDS + "test_a_currency_at_its_length_and_one_beyond",
     ),
 )
 

@@ -68,11 +68,11 @@
                 FROM (
                     SELECT priced.usage #>> '{cost,currency}' AS currency, sum((priced.usage #>> '{cost,amount}')::numeric) AS amount
                     FROM usage_log AS priced
-                    WHERE priced.session_id = sessions.id AND priced.usage #>> '{cost,amount}' IS NOT NULL
+                    WHERE priced.session_id = sessions.id AND priced.usage #>> '{cost,amount}' IS NOT NULL AND priced.usage #>> '{cost,currency}' IS NOT NULL
                     GROUP BY priced.usage #>> '{cost,currency}'
                 ) AS sums
             ) AS cost,
-            count(*) FILTER (WHERE spent.usage #>> '{cost,amount}' IS NULL) AS without_cost
+            count(*) FILTER (WHERE spent.usage #>> '{cost,amount}' IS NULL OR spent.usage #>> '{cost,currency}' IS NULL) AS without_cost
         FROM usage_log AS spent
         WHERE spent.session_id = sessions.id
     ) AS used

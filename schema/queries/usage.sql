@@ -33,7 +33,7 @@ WITH spent AS (
             COALESCE(spent.usage #>> '{cost,source}', 'reported') AS source,
             sum((spent.usage #>> '{cost,amount}')::numeric) AS amount
         FROM spent
-        WHERE spent.usage #>> '{cost,amount}' IS NOT NULL
+        WHERE spent.usage #>> '{cost,amount}' IS NOT NULL AND spent.usage #>> '{cost,currency}' IS NOT NULL
         GROUP BY spent.key, spent.usage #>> '{cost,currency}', COALESCE(spent.usage #>> '{cost,source}', 'reported')
     ) AS sums
     GROUP BY sums.key
@@ -47,7 +47,7 @@ SELECT
     sum((spent.usage ->> 'cachedReadTokens')::numeric)::bigint AS cached_read_tokens,
     sum((spent.usage ->> 'cachedWriteTokens')::numeric)::bigint AS cached_write_tokens,
     costs.cost,
-    count(*) FILTER (WHERE spent.usage #>> '{cost,amount}' IS NULL) AS without_cost
+    count(*) FILTER (WHERE spent.usage #>> '{cost,amount}' IS NULL OR spent.usage #>> '{cost,currency}' IS NULL) AS without_cost
 FROM spent
 LEFT JOIN costs ON costs.key = spent.key
 WHERE %(after_key)s::text IS NULL OR spent.key > %(after_key)s

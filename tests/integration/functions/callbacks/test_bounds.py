@@ -11,7 +11,7 @@ from handlers.callbacks.apply_event import LONGEST_TITLE
 from handlers.callbacks.event_limit import MOST_EVENTS
 from handlers.run_warnings import LONGEST_MESSAGE, MOST_WARNINGS
 from handlers.runs.todos import LONGEST_ITEM, MOST_ITEMS, MOST_KNOWN_ITEMS, MOST_LISTS
-from schema.events import MOST_TOKENS
+from schema.events import LONGEST_CURRENCY, MOST_TOKENS
 from schema.wire import Json
 from tests.integration.functions.conftest import Api, Driver, answer_json
 
@@ -180,3 +180,12 @@ def test_tokens_of_a_run_at_the_limit_and_one_beyond_are_summed(api: Api) -> Non
         assert driver.report(driver.event("run.finished", status="succeeded", usage=used))[0] == 200
     sums = answer_json(api.get("/api/usage?groupBy=user"))["items"]
     assert [one["inputTokens"] for one in sums] == [3 * MOST_TOKENS]
+
+
+def test_a_currency_at_its_length_and_one_beyond(api: Api) -> None:
+    for length in (LONGEST_CURRENCY, LONGEST_CURRENCY + 1):
+        driver = api.bind()
+        cost = {"amount": 1, "currency": "U" * length, "source": "reported", "priceVersion": "v" * length}
+        assert driver.report(driver.event("run.finished", status="succeeded", usage={"cost": cost}))[0] == 200
+        kept = run_of(api, driver)["usage"]["cost"]
+        assert (kept["currency"], kept["priceVersion"]) == ("U" * LONGEST_CURRENCY, "v" * LONGEST_CURRENCY)

@@ -34,6 +34,14 @@ def test_by_provider_with_known_and_unknown_costs_apart(spent: Api) -> None:
     assert (one["withoutCost"], two["withoutCost"], two["cost"], "inputTokens" in two) == (1, 1, [], False)
 
 
+def test_an_amount_without_a_currency_is_an_unknown_cost_and_breaks_no_list(api: Api) -> None:
+    spend(api, "one", cost={"amount": 1.5, "source": "reported"})
+    [one] = sums(api, "groupBy=provider")
+    assert (one["cost"], one["withoutCost"]) == ([], 1)
+    [session] = answer_json(api.get("/api/sessions"))["items"]
+    assert (session["usage"]["cost"], session["usage"]["withoutCost"]) == ([], 1)
+
+
 @pytest.mark.parametrize("group_by", ["day", "session", "app", "user", "model"])
 def test_every_group_adds_up(spent: Api, group_by: str) -> None:
     assert sum(group["runs"] for group in sums(spent, f"groupBy={group_by}")) == 3
