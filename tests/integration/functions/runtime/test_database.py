@@ -46,3 +46,21 @@ def test_a_transaction_begins_anew_after_lost_connections(pool: Pool, conn: psyc
     lose_all(conn)
     with pool.transaction() as own:
         assert one(own) == (1,)
+
+
+def test_a_connection_is_replaced_after_its_lifetime(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a pool meets a new server of a cluster, although no connection was lost."""
+    monkeypatch.setattr("functions.runtime.database.LIFETIME_SECONDS", 0.01)
+    pool = Pool(database, size=1, name="tests", wait_seconds=30)
+    pool.open()
+    seen = set[object]()
+
+    def has_another() -> bool:
+        with pool.transaction() as conn:
+            seen.add(conn.execute("SELECT pg_backend_pid()").fetchone())
+        return len(seen) > 1
+
+    try:
+        wait_until(has_another, seconds=30)
+    finally:
+        pool.close()

@@ -53,6 +53,23 @@ def test_deltas_of_one_message_run_on_and_the_next_message_begins_a_line(termina
     assert terminal.text == "Hello\nBye\n"
 
 
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_a_terminal_that_wants_no_colours_gets_none(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    def shown() -> str:
+        terminal = Terminal()
+        terminal.screen = Screen(Console(file=terminal.out, force_terminal=True, highlight=False, markup=False))
+        terminal.show("tool.call", toolCallId="1", title="List", kind="search", status="in_progress")
+        return terminal.text
+
+    for variable in ("NO_COLOR", "COLORTERM", "FORCE_COLOR"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert "\x1b[36m" in shown()
+    monkeypatch.setenv(name, value)
+    assert "\x1b[3" not in shown()
+    assert "List" in shown()
+
+
 def test_long_text_is_not_broken_into_lines(terminal: Terminal) -> None:
     terminal.show("message.delta", messageId="1", role="assistant", text="word " * 100)
     assert "\n" not in terminal.text
