@@ -21,7 +21,7 @@ import { FileSearch } from "./FileSearch";
 import { FileTree } from "./FileTree";
 import { PutBack } from "./PutBack";
 import { useFileNews, useFolders, useNumberedRuns, useRested, type FolderReading, type SearchIn } from "./reading";
-import { ShownState } from "./ShownState";
+import { ComparedState, ShownState } from "./ShownState";
 import { StateBar } from "./StateBar";
 import { folderOf, foldersAbove, nameOf, rowsOf } from "./tree";
 import type { FilesView } from "./view";
@@ -55,7 +55,7 @@ export function Files({ sessionId, state, view }: FilesProps) {
           onCompare={(next) => go({ comparison: next, path: comparison && next ? path : "" })}
         />
         <div className={styles.facts}>
-          {!comparison && <ShownState sessionId={sessionId} state={reading.root.data} which={which} runs={runs} />}
+          {comparison ? <ComparedState sessionId={sessionId} comparison={comparison} /> : <ShownState sessionId={sessionId} state={reading.root.data} which={which} runs={runs} />}
           <Saved sessionId={sessionId} isWhole />
         </div>
       </div>
