@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from pydantic import Field
 
 from schema.rows import WorkerStatus
 from schema.wire import Json, Wire
+
+
+NextStep = Literal["start", "save", "stop", "remove"]
 
 
 class WorkerSync(Wire):
@@ -38,7 +42,7 @@ class WorkerReport(Wire):
     """A session's worker.
 
     `idleSince` is set while the worker is active and no run needs it. `nextDeadline` is the time of the next automatic
-    step. Lists name the session's owner, and its title to those who may see the session.
+    step, and `nextStep` names that step; a stop saves first. Lists name the session's owner, and its title to those who may see the session.
     """
 
     session_id: UUID
@@ -53,6 +57,7 @@ class WorkerReport(Wire):
     last_error: str | None = None
     sync: WorkerSync
     next_deadline: datetime | None = None
+    next_step: NextStep | None = None
 
 
 class Happened(Wire):

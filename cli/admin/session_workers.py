@@ -209,7 +209,7 @@ def _cells(item: Json) -> list[str]:
         item["status"],
         item.get("host") or "-",
         saved,
-        moment_words(moment_of(due)) if due else "",
+        f"{item.get('nextStep') or ''} {moment_words(moment_of(due))}".strip() if due else "",
     ]
 
 

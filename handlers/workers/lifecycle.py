@@ -13,6 +13,7 @@ from uuid import UUID
 
 from schema.rows import WorkerRow
 from schema.wire import Json
+from schema.worker_api import NextStep
 from schema.worker_limits import read_limits
 
 LifecycleAction = Literal["keep", "start", "save", "stop", "remove", "note_stopped", "note_absent"]
@@ -70,11 +71,12 @@ class LifeLimits:
 @dataclass(frozen=True)
 class LifecycleDecision:
     """An action on a worker and its reason, as a sentence that `code` names. `not_before`: when time alone may change
-    the decision."""
+    the decision. `then`: the action that is due at that time."""
 
     action: LifecycleAction
     reason: str
     not_before: datetime | None = None
+    then: NextStep | None = field(default=None, kw_only=True)
     code: str = field(kw_only=True)
 
 
@@ -153,7 +155,7 @@ def _stopped(
     until = worker.status_since + timedelta(seconds=limits.remove_after)
     if until > now:
         waits = f"The worker is stopped and saved; it is removed {limits.remove_after:.15g} s after its stop."
-        return LifecycleDecision("keep", waits, until, code="stopped")
+        return LifecycleDecision("keep", waits, until, then="remove", code="stopped")
     return LifecycleDecision("remove", f"{limits.over('stopped')}; all data is saved.", code="stopped_for_long")
 
 
@@ -210,14 +212,15 @@ def _still_idle(worker: WatchedWorker, *, now: datetime, limits: LifeLimits) -> 
         return LifecycleDecision("keep", "The worker is idle; this deployment never stops idle workers.", code="idle")
     until = (worker.last_used_at or worker.status_since) + timedelta(seconds=limits.idle_stop)
     waits = f"The worker is idle; it is stopped after {limits.idle_stop:.15g} s without a run."
-    return LifecycleDecision("keep", waits, until, code="idle") if until > now else None
+    return LifecycleDecision("keep", waits, until, then="stop", code="idle") if until > now else None
 
 
 def _start_again(worker: WatchedWorker, reason: str, *, now: datetime, code: str) -> LifecycleDecision:
     """Start the worker at once; after a failed start, wait a pause."""
     until = worker.status_since + timedelta(seconds=START_AGAIN_SECONDS)
     if worker.status == "lost" and worker.last_error and until > now:
-        return LifecycleDecision("keep", f"The worker did not start: {worker.last_error}", until, code="not_started")
+        reason = f"The worker did not start: {worker.last_error}"
+        return LifecycleDecision("keep", reason, until, then="start", code="not_started")
     return LifecycleDecision("start", reason, code=code)
 
 
@@ -228,6 +231,7 @@ def _when_due(worker: WatchedWorker, decision: LifecycleDecision, *, now: dateti
             "keep",
             f"The worker's sync failed {worker.sync_failures} times: {worker.sync_error}",
             worker.next_sync_at,
+            then="save",
             code="sync_failed",
         )
     return decision

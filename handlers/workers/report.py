@@ -25,7 +25,7 @@ from schema.errors import NotFound
 from schema.rows import SavingRow, WorkerRow
 from schema.sql import Conn, fetch_all, fetch_one
 from schema.wire import Json
-from schema.worker_api import Happened, WorkerReport, WorkerSync, WorkerWhy
+from schema.worker_api import Happened, NextStep, WorkerReport, WorkerSync, WorkerWhy
 
 HISTORY = 20
 _JOBS = {
@@ -70,7 +70,7 @@ def report_worker(conn: Conn, session_id: UUID, *, default: LifeLimits) -> Worke
     why = why_unsaved(state)
     saved = fetch_one(conn, "saved_up_to", SavedUpTo, session_id=session_id)
     decision = _decision(worker, why, default)
-    return _report(worker, sync=_saved_sync(worker, why, saved), deadline=decision.not_before or worker.next_sync_at)
+    return _report(worker, decision, sync=_saved_sync(worker, why, saved))
 
 
 def why_worker(conn: Conn, session_id: UUID, *, default: LifeLimits) -> WorkerWhy:
@@ -113,7 +113,7 @@ def _in_list(worker: _ListedWorker, actor: Actor | None, default: LifeLimits) ->
     """The row alone tells whether there is something to save, so that a list asks nothing more."""
     unsaved = Unsaved("There are changes to save.") if worker.dirty_since else None
     decision = decide(worker, assumed_facts(worker), unsaved, now=worker.at, limits=limits_of(worker.limits, default))
-    report = _report(worker, sync=_sync(worker), deadline=decision.not_before or worker.next_sync_at)
+    report = _report(worker, decision, sync=_sync(worker))
     title = worker.session_title if worker.is_seen_by(actor) else None
     return report.model_copy(update={"session_title": title, "user_name": worker.user_name})
 
@@ -152,7 +152,15 @@ def _next_job(worker: WatchedWorker, decision: LifecycleDecision) -> str | None:
     return _JOBS.get(decision.action)
 
 
-def _report(worker: WatchedWorker, *, sync: WorkerSync, deadline: datetime | None) -> WorkerReport:
+def _next_step(worker: WatchedWorker, decision: LifecycleDecision) -> tuple[datetime | None, NextStep | None]:
+    """When time alone brings the next step, and which it is: the decision's, or else the next sync."""
+    if decision.not_before is not None:
+        return decision.not_before, decision.then
+    return worker.next_sync_at, "save" if worker.next_sync_at else None
+
+
+def _report(worker: WatchedWorker, decision: LifecycleDecision, *, sync: WorkerSync) -> WorkerReport:
+    deadline, step = _next_step(worker, decision)
     is_idle = worker.status == "active" and worker.needed_by is None
     return WorkerReport(
         session_id=worker.session_id,
@@ -165,6 +173,7 @@ def _report(worker: WatchedWorker, *, sync: WorkerSync, deadline: datetime | Non
         last_error=worker.last_error,
         sync=sync,
         next_deadline=deadline,
+        next_step=step,
     )
 
 

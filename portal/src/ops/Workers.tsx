@@ -10,7 +10,7 @@ import { Dot } from "../parts/Status";
 import { Table } from "../parts/Table";
 import { toast } from "../parts/toast";
 import { WhyDialog } from "../session/Why";
-import { dateTime } from "../words/numbers";
+import { age, dateTime, useNow } from "../words/numbers";
 import { sentenceOf } from "../words/server";
 import { OfSession } from "./OfSession";
 import styles from "./Ops.module.css";
@@ -57,7 +57,7 @@ export function Workers() {
           { id: "since", label: t("ops.since"), isNumber: true, cell: (row) => <Ago at={row.statusSince} /> },
           { id: "host", label: t("ops.host"), cell: (row) => <span className={styles.still}>{row.host}</span> },
           { id: "saved", label: t("ops.saved"), cell: (row) => <SyncCell worker={row} /> },
-          { id: "next", label: t("ops.next"), isNumber: true, cell: (row) => (row.nextDeadline ? dateTime(row.nextDeadline) : "–") },
+          { id: "next", label: t("ops.next"), cell: (row) => <NextCell worker={row} /> },
           {
             id: "verbs",
             label: t("ops.actions"),
@@ -77,6 +77,14 @@ export function Workers() {
       {why && <WhyDialog kind="workers" id={why} onClose={() => setWhy(null)} />}
     </>
   );
+}
+
+/** What happens next by itself, and how long that takes; the exact time on hovering. */
+function NextCell({ worker: { nextDeadline, nextStep } }: { worker: Worker }) {
+  const { t } = useTranslation();
+  const left = Date.parse(nextDeadline ?? "") - useNow(15_000);
+  if (!nextDeadline || !nextStep) return <>–</>;
+  return <time className={styles.still} dateTime={nextDeadline} title={dateTime(nextDeadline)}>{left > 0 ? t(`next.${nextStep}`, { when: age(left) }) : t(`due.${nextStep}`)}</time>;
 }
 
 function SyncCell({ worker: { sync } }: { worker: Worker }) {

@@ -120,7 +120,23 @@ def test_all_workers_are_listed(api: Api, session_id: str) -> None:
     api.patch(f"/api/sessions/{session_id}", {"title": "Figures"})
     [item] = answer_json(api.get("/api/session-workers"))["items"]
     assert (item["sessionId"], item["sessionTitle"], item["userName"]) == (session_id, "Figures", "admin")
-    assert item["nextDeadline"] == answer_json(api.get(f"/api/session-workers/{session_id}"))["nextDeadline"]
+    alone = answer_json(api.get(f"/api/session-workers/{session_id}"))
+    assert (item["nextDeadline"], item["nextStep"]) == (alone["nextDeadline"], "stop")
+
+
+def test_a_worker_says_which_step_comes_next(api: Api, conn: psycopg.Connection, session_id: str) -> None:
+    def steps() -> set[object]:
+        [listed] = answer_json(api.get("/api/session-workers"))["items"]
+        return {listed.get("nextStep"), answer_json(api.get(f"/api/session-workers/{session_id}")).get("nextStep")}
+
+    assert steps() == {"stop"}
+    conn.execute("UPDATE session_workers SET status = 'stopped', status_since = now()")
+    assert steps() == {"remove"}
+    conn.execute("UPDATE session_workers SET status = 'active', dirty_since = now(), next_sync_at = now() + '1 minute'")
+    run_id = api.start(sessionId=session_id)["runId"]
+    assert steps() == {"save"}, f"run {run_id} uses the worker, so it is saved and goes on"
+    conn.execute("UPDATE session_workers SET next_sync_at = NULL")
+    assert steps() == {None}
 
 
 def test_an_operator_sees_workers_of_others_without_titles(
