@@ -204,6 +204,7 @@ export interface Worker {
   idleSince?: string | null;
   lastError?: string | null;
   nextDeadline?: string | null;
+  nextStep?: "start" | "save" | "stop" | "remove" | null;
   sync: WorkerSync;
 }
 
@@ -301,7 +302,7 @@ export type PutBackAnswer = Schemas["PutBackAnswer"];
 export type UploadAnswer = Schemas["UploadAnswer"];
 
 /** Which state of the files an answer shows, and as of when. */
-export type ShownState = Pick<TreeAnswer, "state" | "asOf" | "runId" | "snapshotId" | "notLive">;
+export type ShownState = Pick<TreeAnswer, "state" | "asOf" | "runId" | "snapshotId" | "notLive" | "exact">;
 
 export interface UsageRow {
   key: string;

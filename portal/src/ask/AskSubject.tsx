@@ -14,10 +14,11 @@ export function AskSubject({ ask }: { ask: Ask }) {
   if (!call || call.input === undefined || call.input === null) return null;
   const command = commandOf(call.input);
   const text = withShortPaths(command ?? textOf(call.input), call.workspace);
+  const place = call.cwd && shortPath(call.cwd);
   return (
     <div className={styles.subject}>
       <CodeBlock text={text} language={command ? "bash" : "json"} isBare />
-      {call.cwd && <p className={styles.where}>{t("ask.cwd", { path: shortPath(call.cwd) })}</p>}
+      {place && <p className={styles.where}>{place === "." ? t("ask.cwdWorkspace") : t("ask.cwd", { path: place })}</p>}
     </div>
   );
 }

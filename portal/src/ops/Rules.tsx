@@ -25,6 +25,7 @@ export function Rules() {
       rows={rules.data?.items}
       rowKey={(row) => row.ruleId}
       empty={t("ops.noRules")}
+      emptyNote={t("ops.noRulesNote")}
       error={rules.error}
       onRetry={() => void rules.refetch()}
       columns={[

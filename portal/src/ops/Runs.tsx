@@ -12,6 +12,7 @@ import { Table } from "../parts/Table";
 import { WhyDialog } from "../session/Why";
 import { whyOf } from "../words/server";
 import { OfSession } from "./OfSession";
+import styles from "./Ops.module.css";
 
 const QUERY = { queue: { status: "queued" }, stuck: { stuck: "true" } } as const;
 
@@ -44,7 +45,7 @@ export function Runs({ kind }: { kind: "queue" | "stuck" }) {
           { id: "provider", label: t("ops.provider"), cell: (row) => row.provider },
           { id: "attempt", label: t("ops.attempt"), isNumber: true, cell: (row) => `${row.attempt}/${row.maxAttempts}` },
           { id: "since", label: t("ops.since"), isNumber: true, cell: (row) => <Ago at={row.createdAt} /> },
-          { id: "why", label: t("why.title"), cell: (row) => <Button look="quiet" onClick={() => setWhy(row.runId)}>{row.why ? whyOf({ reason: row.why, code: row.whyCode ?? null, values: row.whyValues ?? {} }) : t("why.title")}</Button> },
+          { id: "why", label: t("why.title"), cell: (row) => <Button look="quiet" className={styles.why ?? ""} onClick={() => setWhy(row.runId)}>{row.why ? whyOf({ reason: row.why, code: row.whyCode ?? null, values: row.whyValues ?? {} }) : t("why.title")}</Button> },
         ]}
       />
       {why && <WhyDialog kind="runs" id={why} onClose={() => setWhy(null)} />}

@@ -17,17 +17,18 @@ interface TableProps<Row> {
   rows: Row[] | undefined;
   rowKey: (row: Row) => string;
   empty: string;
+  emptyNote?: string;
   error?: unknown;
   onRetry?: () => void;
   onMore?: (() => void) | undefined;
 }
 
 /** Rows of one kind, a page at a time; on a phone each row is a card with its column's names. */
-export function Table<Row>({ label, columns, rows, rowKey, empty, error, onRetry, onMore }: TableProps<Row>) {
+export function Table<Row>({ label, columns, rows, rowKey, empty, emptyNote, error, onRetry, onMore }: TableProps<Row>) {
   const { t } = useTranslation();
   if (error && !rows) return <ErrorNote error={error} {...(onRetry && { onRetry })} />;
   if (!rows) return <Skeleton />;
-  if (rows.length === 0) return <Empty title={empty} />;
+  if (rows.length === 0) return <Empty title={empty}>{emptyNote && <p>{emptyNote}</p>}</Empty>;
   return (
     <div className={styles.frame} role="region" aria-label={label} tabIndex={0}>
       <table className={styles.table}>

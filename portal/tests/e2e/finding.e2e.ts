@@ -162,6 +162,7 @@ describe("operations", () => {
     await page.getByRole("table").waitFor();
     await until(async () => (await worker.count()) > 0 || (await page.getByRole("button", { name: "Show more" }).click({ timeout: 1000 }).catch(() => null), false), "the worker is listed");
     await worker.getByText("Active").waitFor();
+    await worker.getByText(/^(Stops|Saves) in \d+/).waitFor();
     await here.context.grantPermissions(["clipboard-read", "clipboard-write"]);
     await worker.getByRole("button", { name: `Copy the session's id: ${session}` }).click();
     await until(async () => (await page.evaluate(() => navigator.clipboard.readText())) === session, "the id is copied");
@@ -221,6 +222,28 @@ describe("usage", () => {
     const row = page.getByRole("row").filter({ hasText: "demo" });
     await row.getByText(/runs? without a known cost/).waitFor();
     expect(new globalThis.URL(page.url()).searchParams.get("by")).toBe("provider");
+  });
+});
+
+describe("a small screen", () => {
+  it("shows the names of agent and mode, and a long queued prompt with its buttons", async () => {
+    here = await visit({ width: 360 });
+    const { page } = here;
+    const id = await begin("write small.md: x");
+    await begin(`say: ${"a long prompt that waits ".repeat(8)}`, "ask", id);
+    await page.goto(`${URL}/s/${id}`);
+    for (const name of ["Agent", "Mode"]) {
+      const picker = page.getByRole("combobox", { name });
+      await picker.waitFor();
+      expect(await picker.evaluate((box) => [...box.children].every((part) => part.scrollWidth <= part.clientWidth + 1 || part.clientWidth === 0))).toBe(true);
+    }
+    await page.goto(`${URL}/s/${id}?panel=queue`);
+    for (const button of ["Why does it wait?", "Edit prompt", "Take out"]) {
+      const box = await page.getByRole("button", { name: button }).boundingBox();
+      expect((box?.x ?? 9999) + (box?.width ?? 9999)).toBeLessThanOrEqual(360);
+    }
+    const { live } = await api<{ live: { runId: string } }>(`/api/sessions/${id}/queue`);
+    await api(`/api/runs/${live.runId}/stop`, {});
   });
 });
 
