@@ -11,7 +11,6 @@ from pydantic import Field
 from schema.rows import WorkerStatus
 from schema.wire import Json, Wire
 
-
 NextStep = Literal["start", "save", "stop", "remove"]
 
 
@@ -42,7 +41,8 @@ class WorkerReport(Wire):
     """A session's worker.
 
     `idleSince` is set while the worker is active and no run needs it. `nextDeadline` is the time of the next automatic
-    step, and `nextStep` names that step; a stop saves first. Lists name the session's owner, and its title to those who may see the session.
+    step, and `nextStep` names that step; a stop saves first. Lists name the session's owner, and its title to those who
+    may see the session.
     """
 
     session_id: UUID

@@ -7,7 +7,7 @@ import { IconButton } from "../parts/Button";
 import { Menu } from "../parts/Menu";
 import { Dot } from "../parts/Status";
 import { toast } from "../parts/toast";
-import { duration, useNow } from "../words/numbers";
+import { age, duration, useNow } from "../words/numbers";
 import { useShell } from "../shell/place";
 import { RenameDialog } from "../shell/RenameDialog";
 import styles from "./Header.module.css";
@@ -59,7 +59,9 @@ function Live({ state }: { state: SessionState }) {
   return (
     <span className={styles.live}>
       <Dot status={run.status === "queued" ? "starting" : run.status} label={t(`status.${run.status}`)} />
-      <span className={styles.status}>{t(`status.${run.status}`)}</span> {duration(Math.floor(ms / 1000) * 1000).replace(/\.0/, "")}
+      <span className={styles.status}>{t(`status.${run.status}`)}</span>
+      <span className={styles.time}>{duration(Math.floor(ms / 1000) * 1000).replace(/\.0/, "")}</span>
+      <span className={styles.shortTime} aria-hidden="true">{age(ms)}</span>
     </span>
   );
 }

@@ -248,6 +248,19 @@ describe("a small screen", () => {
 });
 
 describe("a small screen in Chinese", () => {
+  it("keeps the session's menu in sight while a run lasts long", async () => {
+    here = await visit({ language: "zh", width: 360 });
+    const { page } = here;
+    const id = await begin("write long.md: x");
+    await page.clock.setFixedTime(Date.now() + 34 * 60_000 + 14_000);
+    await page.goto(`${URL}/s/${id}`);
+    await page.locator("header").getByText(/^3\d分钟$/).waitFor();
+    const box = await page.getByRole("button", { name: "更多" }).first().boundingBox();
+    expect((box?.x ?? 9999) + (box?.width ?? 9999)).toBeLessThanOrEqual(360);
+    const { live } = await api<{ live: { runId: string } }>(`/api/sessions/${id}/queue`);
+    await api(`/api/runs/${live.runId}/stop`, {});
+  });
+
   it("keeps the field and the tabs in sight below a question and a queue, and explains in Chinese", async () => {
     here = await visit({ language: "zh", width: 360 });
     const { page } = here;
