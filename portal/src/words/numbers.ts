@@ -29,9 +29,11 @@ export function bytes(value: number): string {
   return numberFormat(format).format(value / 1000 ** step);
 }
 
+/** An agent may name any currency, such as credits; a formatter of money throws for what is no code of three letters. */
 export function money(amount: number, currency: string): string {
-  const digits = amount > 0 && amount < 0.01 ? 4 : 2;
-  return numberFormat({ style: "currency", currency, minimumFractionDigits: 2, maximumFractionDigits: digits }).format(amount);
+  const digits = { minimumFractionDigits: 2, maximumFractionDigits: amount > 0 && amount < 0.01 ? 4 : 2 };
+  if (!/^[A-Za-z]{3}$/.test(currency)) return `${numberFormat(digits).format(amount)} ${currency}`.trim();
+  return numberFormat({ style: "currency", currency, ...digits }).format(amount);
 }
 
 const unit = (value: number, name: "second" | "minute" | "hour" | "day", digits = 0): string =>
