@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Iterable
+from http import HTTPStatus
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from functions.runtime.ports import CALLBACK_PATH
+from functions.runtime.refusals import RefusedRequest, refusal_json
 
-_PROBLEM = {"type": "about:blank", "title": "Not Found", "status": 404, "code": "not_found"}
+_REFUSAL = RefusedRequest(HTTPStatus.NOT_FOUND, "This port serves only callbacks of runs.", code="no_such_route")
 
 
 class ExecutorPort:
@@ -24,7 +25,7 @@ class ExecutorPort:
         is_callback = wsgi["REQUEST_METHOD"] == "POST" and CALLBACK_PATH.fullmatch(wsgi["PATH_INFO"])
         if is_callback or not self._came_in_here(wsgi):
             return self._app(wsgi, start_response)
-        content = json.dumps(_PROBLEM).encode()
+        content = refusal_json(_REFUSAL)
         headers = [("Content-Type", "application/problem+json"), ("Content-Length", str(len(content)))]
         start_response("404 Not Found", headers)
         return [content]

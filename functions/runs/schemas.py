@@ -46,7 +46,7 @@ class BindBody(Request):
 
     provider: Text = Field(min_length=1, max_length=100)
     session_id: UUID | None = None
-    prompt: Text = Field(default="", max_length=262_144)
+    prompt: Text = ""
     title: Title | None = None
 
 

@@ -132,6 +132,11 @@ def test_the_id_of_a_bound_run_is_taken_once(api: Api) -> None:
     assert (answer.status_code, answer_json(answer)["code"]) == (409, "run_exists")
 
 
+def test_a_bound_runs_prompt_has_the_limit_of_any_prompt(api: Api) -> None:
+    answer = api.post(f"/api/runs/{uuid4()}/bind", {"provider": "x", "prompt": "x" * 262_145})
+    assert (answer.status_code, answer_json(answer)["code"]) == (413, "prompt_too_large")
+
+
 def test_a_run_that_is_not_bound_has_no_key_to_rotate(api: Api) -> None:
     started = api.start()
     answer = api.post(f"/api/runs/{started['runId']}/bind/rotate")
