@@ -22,6 +22,9 @@ PACK_BYTES = 8 << 20
 BUDGET_BYTES = 48 << 20
 THREADS = 4
 LEVEL = 3
+SAMPLES = 16
+SAMPLE_BYTES = 16 << 10
+"""Compress no part of a large file whose samples do not compress: models, images and archives."""
 SMALL_PACK_BYTES = 1 << 20
 SMALL_PACKS = 16
 DEAD_SHARE = 3
@@ -218,13 +221,29 @@ def _all(manifest: Manifest | None) -> Iterable[Entry]:
 def _stored(data: bytes, digest: str | None) -> tuple[bytes, Stored]:
     """Return the object's bytes and its manifest record.
 
-    A part (its digest is known) stays uncompressed unless compression saves a sixteenth.
+    A part (its digest is known) stays uncompressed unless compression saves a sixteenth, of samples of it and of it.
     """
-    raw, packed = len(data), _compressed(data)
-    if digest is not None and len(packed) >= raw - raw // 16:
+    raw = len(data)
+    if digest is not None and not _saves_a_sixteenth(samples := _samples(data), _compressed(samples)):
+        return data, Stored(digest, size=raw, raw=raw, is_pack=False, is_zstd=False)
+    packed = _compressed(data)
+    if digest is not None and not _saves_a_sixteenth(data, packed):
         return data, Stored(digest, size=raw, raw=raw, is_pack=False, is_zstd=False)
     packed_digest = hashlib.sha256(packed).hexdigest()
     return packed, Stored(packed_digest, size=len(packed), raw=raw, is_pack=digest is None, is_zstd=True)
+
+
+def _samples(data: bytes) -> bytes:
+    """Return SAMPLES pieces of the data from all over it, or the data where they are less."""
+    if len(data) <= SAMPLES * SAMPLE_BYTES:
+        return data
+    last = len(data) - SAMPLE_BYTES
+    starts = [last * number // (SAMPLES - 1) for number in range(SAMPLES)]
+    return b"".join(data[start : start + SAMPLE_BYTES] for start in starts)
+
+
+def _saves_a_sixteenth(data: bytes, packed: bytes) -> bool:
+    return len(packed) < len(data) - len(data) // 16
 
 
 def _compressed(data: bytes) -> bytes:

@@ -90,6 +90,10 @@ READING = """
 - **recovery** A frozen executor is given up when its lease of 60 s has ended. Its session is then asked several times
   for its health, which a frozen process never answers. A run that a full disk stops between its claim and its start
   waits until its claim expires (`RUN_QUEUE_LOCK_MS`, 60 s), as the claim cannot be given back meanwhile.
+- **2 GB in 8 files**, in one pair beside other programs (load 14 to 17): saved in 120 s, by `rclone` in 77
+  and `aws` in 61; restored in 28 s, by either in 19. Of a save's processor time the MD5 takes 3 s and SHA-256 1.2. The
+  vain compression took 1.4 to 2.6 s; it is gone since, which no pair has measured. A restore copies each byte twice
+  between socket and file (1 s).
 - **neighbours** With a whole processor for each of both workers the ratios were 2.2 and 3.1: none was left for the
   control plane. Nothing limits how fast a worker writes to the disk on which PostgreSQL commits.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
@@ -119,3 +120,29 @@ def test_what_has_the_name_that_restores_use_hinders_none(
     fresh = disk.another("fresh")
     fresh.restore(disk.head)
     assert os.listdir(fresh.workspace) == ["precious"]
+
+
+@pytest.mark.parametrize(
+    ("content", "is_packed"),
+    [
+        (lambda: os.urandom(3 << 20), False),
+        (lambda: b"a line of text\n" * (3 << 16), True),
+        (lambda: os.urandom(2 << 20) + bytes(1 << 20), True),
+        (lambda: bytes(1 << 20) + os.urandom(63 << 14), True),
+        (lambda: os.urandom((1 << 20) + 1), False),
+    ],
+    ids=["random", "text", "its end is zeros", "its begin is zeros", "one byte more than the least"],
+)
+def test_a_large_file_is_packed_where_that_makes_it_smaller(
+    disk: SessionDisk, content: Callable[[], bytes], *, is_packed: bool
+) -> None:
+    data = content()
+    (disk.workspace / "large").write_bytes(data)
+    receipt = disk.save().receipt
+    [stored] = disk.manifest().objects
+    assert (stored.is_zstd, stored.raw) == (is_packed, len(data))
+    assert (stored.size < len(data) * 15 // 16) == is_packed
+    assert receipt["bytes"] == len(data)
+    fresh = disk.another("fresh")
+    fresh.restore(disk.head)
+    assert (fresh.workspace / "large").read_bytes() == data
