@@ -4,7 +4,7 @@ import { useEffect, useSyncExternalStore } from "react";
 import { call, type Problem } from "./api/client";
 import { keys, queries } from "./api/queries";
 import type { Page, Session } from "./api/types";
-import type { Envelope, SessionState } from "./log/events";
+import type { Envelope, SessionState, TextItem } from "./log/events";
 import { Feed, nextFrame } from "./log/feed";
 import { Hub, type Frame } from "./log/hub";
 import { Outbox, type Entry } from "./log/outbox";
@@ -37,10 +37,31 @@ export function feedOf(sessionId: string): Feed {
   return feed;
 }
 
-/** The session's state, live while the component is there. */
+/** The session's whole state, live while the component is there: what calls it is drawn with each word. */
 export function useFeed(sessionId: string): { feed: Feed; state: SessionState } {
-  const feed = feedOf(sessionId);
+  const feed = useOpenFeed(sessionId);
   const state = useSyncExternalStore(feed.watch, () => feed.state);
+  return { feed, state };
+}
+
+/** A part of an open session's state; what shows it is drawn anew only when that part changed. */
+export function useFromLog<Part>(sessionId: string, part: (state: SessionState) => Part): Part {
+  const feed = feedOf(sessionId);
+  return useSyncExternalStore(feed.watch, () => part(feed.state));
+}
+
+/** A text as it is now: it may have grown since its row was made. */
+export function useGrowing(sessionId: string, known: TextItem): TextItem {
+  const item = useFromLog(sessionId, (state) => state.items.get(known.id));
+  return item && "isDone" in item && item.lastSeq >= known.lastSeq ? item : known;
+}
+
+/** The session's feed, live while the component is there; drawn anew when it is read, cannot be, or goes further back. */
+export function useOpenFeed(sessionId: string): Feed {
+  const feed = feedOf(sessionId);
+  useSyncExternalStore(feed.watch, () => feed.isLoaded);
+  useSyncExternalStore(feed.watch, () => feed.failure);
+  useSyncExternalStore(feed.watch, () => feed.prevCursor);
   useEffect(() => {
     let leave = (): void => undefined;
     let isHere = true;
@@ -54,7 +75,7 @@ export function useFeed(sessionId: string): { feed: Feed; state: SessionState } 
       leave();
     };
   }, [sessionId, feed]);
-  return { feed, state };
+  return feed;
 }
 
 /** The server's transcript first, then what the log has beyond it. */

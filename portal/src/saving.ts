@@ -1,20 +1,13 @@
 /** How the open session's saving stands, kept fresh: header, list and files show the same facts in the same words. */
-import { useEffect, useSyncExternalStore } from "react";
+import { useEffect } from "react";
 import type { TFunction } from "i18next";
 import { keys, queries, useSession, useWorker } from "./api/queries";
-import type { SessionState } from "./log/events";
 import { savingOf, type Saving } from "./log/saving";
-import { feedOf } from "./live";
+import { useFromLog } from "./live";
 import type { IconName } from "./parts/Icon";
 
 /** A save that found nothing new leaves no event: until all is saved, the server is asked again. */
 const ASK_AGAIN_MS = 5_000;
-
-/** A part of an open session's state; what shows it is drawn anew only when that part changed. */
-export function useFromLog<Part>(sessionId: string, part: (state: SessionState) => Part): Part {
-  const feed = feedOf(sessionId);
-  return useSyncExternalStore(feed.watch, () => part(feed.state));
-}
 
 /** Of a session that is open. */
 export function useSaving(sessionId: string): Saving {

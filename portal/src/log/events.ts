@@ -221,6 +221,8 @@ export interface SessionState {
   seq: number;
   items: ReadonlyMap<string, Item>;
   order: readonly string[];
+  /** The newest event that did more to the items than let the text of one grow. */
+  rowsSeq: number;
   runs: ReadonlyMap<string, RunState>;
   todos: ReadonlyMap<string, TodoGroup>;
   /** Runs that wait their turn, oldest first. */

@@ -159,7 +159,7 @@ const delta: Fold = (draft, event) => {
     return;
   }
   const item = before as TextItem | undefined;
-  if (item) draft.put({ ...item, text: item.text + text(data.text), lastSeq: event.seq });
+  if (item) draft.grow(item, text(data.text));
   else {
     const kind = role === "thought" ? "thought" : "answer";
     draft.put({ ...common(event, id), kind, text: text(data.text), isDone: false });

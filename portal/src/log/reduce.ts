@@ -3,7 +3,7 @@
  *
  * `reduce(state, events)` gives the same whatever way a log is cut into calls, and passes over what it has seen (`seq`).
  */
-import type { Envelope, Item, RunState, SessionState, TodoGroup } from "./events";
+import type { Envelope, Item, RunState, SessionState, TextItem, TodoGroup } from "./events";
 import { FOLDS } from "./folds";
 
 /** After these the workspace may hold what no snapshot has; a run at work changes it at any moment. */
@@ -13,6 +13,7 @@ export const EMPTY: SessionState = {
   seq: 0,
   items: new Map(),
   order: [],
+  rowsSeq: 0,
   runs: new Map(),
   todos: new Map(),
   queue: [],
@@ -26,6 +27,7 @@ export const EMPTY: SessionState = {
 /** A state under work: its collections are its own until the batch ends. */
 export class Draft {
   seq: number;
+  rowsSeq: number;
   usage;
   saved;
   changedSeq;
@@ -39,6 +41,7 @@ export class Draft {
 
   constructor(from: SessionState) {
     this.seq = from.seq;
+    this.rowsSeq = from.rowsSeq;
     this.usage = from.usage;
     this.saved = from.saved;
     this.changedSeq = from.changedSeq;
@@ -55,6 +58,14 @@ export class Draft {
   put(item: Item): void {
     if (!this.items.has(item.id)) this.order.push(item.id);
     this.items.set(item.id, item);
+    this.rowsSeq = this.seq;
+  }
+
+  /** Put a text that has grown: a row that is shown stays the same row, and reads its text itself. */
+  grow(item: TextItem, text: string): void {
+    const grown = { ...item, text: item.text + text, lastSeq: this.seq };
+    if (item.text.trim() === "") this.put(grown);
+    else this.items.set(item.id, grown);
   }
 
   run(runId: string | null | undefined): RunState | undefined {
@@ -85,6 +96,7 @@ function settled(draft: Draft, before: SessionState): SessionState {
   return {
     seq: draft.seq,
     items: draft.items,
+    rowsSeq: draft.rowsSeq,
     order: draft.order.length === before.order.length ? before.order : draft.order,
     runs: same(before.runs, draft.runs),
     todos: same(before.todos, draft.todos),

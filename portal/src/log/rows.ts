@@ -1,5 +1,5 @@
 /** What the conversation shows: items, with settled tool calls in a row folded into groups. Pure. */
-import type { Item, SessionState, ToolItem } from "./events";
+import type { Item, RunState, SessionState, ToolItem } from "./events";
 
 export interface ToolGroup {
   kind: "group";
@@ -10,6 +10,9 @@ export interface ToolGroup {
 }
 
 export type Row = Item | ToolGroup;
+
+/** The run whose turn it is. */
+export const liveRun = ({ liveRunId, runs }: Pick<SessionState, "liveRunId" | "runs">): RunState | undefined => (liveRunId ? runs.get(liveRunId) : undefined);
 
 const FEWEST = 3;
 

@@ -34,6 +34,7 @@ export function fromTranscript(transcript: Pick<Transcript, "items" | "seq">, qu
     seq: transcript.seq,
     items: new Map(transcript.items.map((item) => [item.id, item])),
     order: transcript.items.map((item) => item.id),
+    rowsSeq: transcript.seq,
     runs: new Map(runs.map((run) => [run.runId, run])),
     todos: new Map(todos.map((group) => [group.groupId, group])),
     changedSeq: Math.max(0, ...transcript.items.filter(changesFiles).map((item) => item.lastSeq)),

@@ -6,9 +6,9 @@ import { askOfItem } from "../ask/asked";
 import { call } from "../api/client";
 import { useSession } from "../api/queries";
 import { useKeys } from "../keys";
-import { outbox, readOlder, useFeed, useOutbox } from "../live";
+import { feedOf, outbox, readOlder, useFromLog, useOpenFeed, useOutbox } from "../live";
 import { useLocal, type Panel as PanelName } from "../local";
-import type { AskedItem, SessionState } from "../log/events";
+import type { AskedItem } from "../log/events";
 import { isTold, type PromptEntry } from "../log/outbox";
 import { ErrorNote, Skeleton } from "../parts/Note";
 import { toast } from "../parts/toast";
@@ -38,45 +38,47 @@ export function Chat() {
 /** One session: its log, what it asks, what waits, and where to write. */
 function OpenSession({ sessionId }: { sessionId: string }) {
   const { t } = useTranslation();
-  const { feed, state } = useFeed(sessionId);
+  const feed = useOpenFeed(sessionId);
+  const liveRunId = useFromLog(sessionId, (state) => state.liveRunId);
+  const queue = useFromLog(sessionId, (state) => state.queue);
+  const provider = useFromLog(sessionId, ({ runs, liveRunId: live }) => runs.get(live ?? [...runs.keys()].at(-1) ?? "")?.provider);
   const session = useSession(sessionId);
   const [search] = useSearchParams();
   const conversation = useRef<ConversationHandle>(null);
   const [editing, setEditing] = useState<string | null>(null);
   const [panel, choose] = usePanel(sessionId);
-  const last = state.liveRunId ?? [...state.runs.keys()].at(-1);
-  const pick = usePick(useLocal((local) => local.agent) ?? ((last ? state.runs.get(last)?.provider : undefined) ?? session.data?.provider ?? undefined));
+  const pick = usePick(useLocal((local) => local.agent) ?? (provider ?? session.data?.provider ?? undefined));
   const uploads = useUploads(sessionId);
-  const sending = useSending(sessionId, state);
-  const asks = useAsks(sessionId, state);
-  const isRunning = state.liveRunId !== null;
+  const sending = useSending(sessionId);
+  const asks = useAsks(sessionId);
+  const isRunning = liveRunId !== null;
   useTitle(session.data?.title ?? "");
-  useMarkRead(sessionId, state.seq);
-  useRunNews(state);
+  useMarkRead(sessionId);
+  useRunNews(sessionId);
   const prompt = (text: string, multitask: "enqueue" | "interrupt" = "enqueue"): void => {
     sendPrompt(sessionId, { prompt: text, options: pick.options, multitask, ...(pick.provider && { provider: pick.provider }), ...uploads.take() });
     conversation.current?.follow();
   };
   const stop = useCallback(() => {
-    if (!state.liveRunId) return;
-    call(`/api/runs/${state.liveRunId}/stop`, { method: "POST", body: {} }).catch((error: unknown) => toast(t("run.notStopped"), sentenceOf(error)));
-  }, [state.liveRunId, t]);
+    if (!liveRunId) return;
+    call(`/api/runs/${liveRunId}/stop`, { method: "POST", body: {} }).catch((error: unknown) => toast(t("run.notStopped"), sentenceOf(error)));
+  }, [liveRunId, t]);
   if (feed.failure && !feed.isLoaded) return <div className={styles.failed}><ErrorNote error={feed.failure} onRetry={() => location.reload()} /></div>;
   return (
     <div className={styles.chat}>
-      <Header sessionId={sessionId} session={session.data} state={state} />
+      <Header sessionId={sessionId} session={session.data} />
       <div className={styles.body} data-panel={panel !== "none"}>
         <div className={styles.column}>
           {feed.isLoaded ? (
-            <Conversation ref={conversation} state={state} sending={sending} at={Number(search.get("at")) || null} hasOlder={feed.prevCursor !== null} onOlder={() => readOlder(sessionId)} />
+            <Conversation ref={conversation} sessionId={sessionId} sending={sending} at={Number(search.get("at")) || null} hasOlder={feed.prevCursor !== null} onOlder={() => readOlder(sessionId)} />
           ) : (
             <div className={styles.loading}><Skeleton lines={5} /></div>
           )}
           <div className={styles.foot}>
             {asks.slice(0, 1).map((ask) => <AskCard key={ask.requestId} ask={ask} hasKeys />)}
             {asks.length > 1 && <p className={styles.more}>{t("ask.others", { count: asks.length - 1 })}</p>}
-            <Now state={state} />
-            <Queue sessionId={sessionId} waiting={state.queue} editing={editing} onEdited={() => setEditing(null)} isCompact />
+            <Now sessionId={sessionId} />
+            <Queue sessionId={sessionId} waiting={queue} editing={editing} onEdited={() => setEditing(null)} isCompact />
             <Uploads uploads={uploads} />
             <Composer
               draftOf={sessionId}
@@ -87,7 +89,7 @@ function OpenSession({ sessionId }: { sessionId: string }) {
               onSend={(text) => prompt(text)}
               onInterrupt={(text) => prompt(text, "interrupt")}
               onStop={stop}
-              onEditLast={() => setEditing(state.queue.at(-1) ?? null)}
+              onEditLast={() => setEditing(queue.at(-1) ?? null)}
               isUploading={uploads.isBusy}
               filesOf={sessionId}
               {...(uploads.canUpload && { onFiles: uploads.add })}
@@ -96,8 +98,8 @@ function OpenSession({ sessionId }: { sessionId: string }) {
             </Composer>
           </div>
         </div>
-        {panel !== "none" && <Panel sessionId={sessionId} state={state} panel={panel} onChoose={choose} />}
-        <PanelTabs state={state} panel={panel} onChoose={choose} />
+        {panel !== "none" && <Panel sessionId={sessionId} panel={panel} onChoose={choose} />}
+        <PanelTabs sessionId={sessionId} panel={panel} onChoose={choose} />
       </div>
     </div>
   );
@@ -123,22 +125,25 @@ function usePanel(sessionId: string): [PanelName | "none", (panel: PanelName | "
   return [panel, choose];
 }
 
-function useSending(sessionId: string, state: SessionState): PromptEntry[] {
+function useSending(sessionId: string): PromptEntry[] {
   const entries = useOutbox();
-  useEffect(() => outbox.confirm(sessionId, state.seq), [sessionId, state.seq]);
-  return useMemo(
-    () => entries.filter((entry): entry is PromptEntry => entry.kind === "prompt" && entry.sessionId === sessionId && !isTold(entry, sessionId, state.seq)),
-    [entries, sessionId, state.seq],
-  );
+  const prompts = useMemo(() => entries.filter((entry): entry is PromptEntry => entry.kind === "prompt" && entry.sessionId === sessionId), [entries, sessionId]);
+  // how far the log is matters only while a prompt waits for its event
+  const seq = useFromLog(sessionId, (state) => (prompts.length > 0 ? state.seq : 0));
+  useEffect(() => outbox.confirm(sessionId, seq), [sessionId, seq]);
+  return useMemo(() => prompts.filter((entry) => !isTold(entry, sessionId, seq)), [prompts, sessionId, seq]);
 }
 
-function useAsks(sessionId: string, state: SessionState) {
+function useAsks(sessionId: string) {
+  const runs = useFromLog(sessionId, (state) => state.runs);
+  const rowsSeq = useFromLog(sessionId, (state) => state.rowsSeq);
   return useMemo(
     () =>
-      [...state.items.values()]
+      [...feedOf(sessionId).state.items.values()]
         .filter((item): item is AskedItem => item.kind === "asked" && item.decision === null)
-        .map((item) => askOfItem(item, sessionId, state.runs.get(item.runId ?? "")?.status === "parked")),
-    [state.items, state.runs, sessionId],
+        .map((item) => askOfItem(item, sessionId, runs.get(item.runId ?? "")?.status === "parked")),
+    // the state itself changes with each word: these say when its questions do
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+    [runs, rowsSeq, sessionId],
   );
 }
-

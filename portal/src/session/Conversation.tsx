@@ -2,7 +2,7 @@ import { useCallback, useImperativeHandle, useMemo, useRef, type Ref } from "rea
 import { useTranslation } from "react-i18next";
 import { Virtualizer, type VirtualizerHandle } from "virtua";
 import { useKeys } from "../keys";
-import type { SessionState } from "../log/events";
+import { feedOf, useFromLog } from "../live";
 import type { PromptEntry } from "../log/outbox";
 import { rowsOf, type Row } from "../log/rows";
 import { Button } from "../parts/Button";
@@ -18,7 +18,7 @@ export interface ConversationHandle {
 }
 
 interface ConversationProps {
-  state: SessionState;
+  sessionId: string;
   /** Sent from here, not yet told by the log. */
   sending: readonly PromptEntry[];
   /** The event that the address names. */
@@ -29,27 +29,27 @@ interface ConversationProps {
 }
 
 /** The log for reading: only what is near the eye is in the page. */
-export function Conversation({ state, sending, at, hasOlder, onOlder, ref }: ConversationProps) {
+export function Conversation({ sessionId, sending, at, hasOlder, onOlder, ref }: ConversationProps) {
   const { t } = useTranslation();
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const list = useRef<VirtualizerHandle>(null);
   const { isFollowing, follow, leave } = useFollowing(scroller, content);
-  const rows = useRows(state);
+  const rows = useRows(sessionId);
   const isPrepended = useIsPrepended(rows);
   const marked = useDeepLink({ rows, at, list, hasOlder, onOlder });
   useOlder({ scroller, hasOlder, onOlder, rows });
   useImperativeHandle(ref, () => ({ follow }), [follow]);
   useKeys({ follow });
-  const chosen = useRowKeys(rows, list, leave);
+  const chosen = useRowKeys(sessionId, rows, list, leave);
   // the list asks only for the rows near the eye: a row that is far costs nothing when another changes
   const draw = useCallback(
     (row: Row) => (
       <div key={row.id} data-row={row.id} data-chosen={row.id === chosen} className={row.id === marked ? styles.marked : styles.row}>
-        <RowView row={row} />
+        <RowView sessionId={sessionId} row={row} />
       </div>
     ),
-    [chosen, marked],
+    [sessionId, chosen, marked],
   );
   return (
     <div className={styles.frame}>
@@ -68,16 +68,21 @@ export function Conversation({ state, sending, at, hasOlder, onOlder, ref }: Con
   );
 }
 
-/** Groups keep their identity while their members do, so that their rows need not be drawn again. */
-function useRows(state: SessionState): Row[] {
+/** The rows, made anew when more than a text's length changed. Groups keep their identity while their members do, so
+ * that their rows need not be drawn again. */
+function useRows(sessionId: string): Row[] {
+  const order = useFromLog(sessionId, (state) => state.order);
+  const rowsSeq = useFromLog(sessionId, (state) => state.rowsSeq);
   const before = useRef(new Map<string, Row>());
   return useMemo(() => {
-    const rows = rowsOf(state).map((row) => {
+    const rows = rowsOf(feedOf(sessionId).state).map((row) => {
       const old = before.current.get(row.id);
       if (row.kind !== "group" || old?.kind !== "group") return row;
       return old.tools.length === row.tools.length && old.tools.every((tool, at) => tool === row.tools[at]) ? old : row;
     });
     before.current = new Map(rows.map((row) => [row.id, row]));
     return rows;
-  }, [state]);
+    // the state itself changes with each word: these two say when its rows do
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [sessionId, order, rowsSeq]);
 }

@@ -2,7 +2,8 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useNavigate } from "react-router";
 import type { Session } from "../api/types";
-import type { SessionState } from "../log/events";
+import { useFromLog } from "../live";
+import { liveRun } from "../log/rows";
 import { IconButton } from "../parts/Button";
 import { Menu } from "../parts/Menu";
 import { Dot } from "../parts/Status";
@@ -17,11 +18,10 @@ import { Saved } from "./Saved";
 interface HeaderProps {
   sessionId: string;
   session: Session | undefined;
-  state: SessionState;
 }
 
 /** The session's name, what its run does, up to where it is saved. */
-export function Header({ sessionId, session, state }: HeaderProps) {
+export function Header({ sessionId, session }: HeaderProps) {
   const { t } = useTranslation();
   const go = useNavigate();
   const { openSidebar, openKeys } = useShell();
@@ -33,7 +33,7 @@ export function Header({ sessionId, session, state }: HeaderProps) {
       <IconButton className={styles.menu} icon="menu" label={t("shell.openSessions")} onClick={openSidebar} />
       <h1 className={styles.title} title={title}>{title}</h1>
       <Present sessionId={sessionId} />
-      <Live state={state} />
+      <Live sessionId={sessionId} />
       <Saved sessionId={sessionId} />
       <Menu
         trigger={<IconButton icon="more" label={t("chat.more")} />}
@@ -50,9 +50,9 @@ export function Header({ sessionId, session, state }: HeaderProps) {
   );
 }
 
-function Live({ state }: { state: SessionState }) {
+function Live({ sessionId }: { sessionId: string }) {
   const { t } = useTranslation();
-  const run = state.liveRunId ? state.runs.get(state.liveRunId) : undefined;
+  const run = useFromLog(sessionId, liveRun);
   const now = useNow(1000, Boolean(run));
   if (!run) return null;
   const ms = now - Date.parse(run.startedAt ?? run.queuedAt);

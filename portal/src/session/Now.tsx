@@ -1,7 +1,9 @@
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useWhy } from "../api/queries";
-import type { RunState, SessionState, ToolItem } from "../log/events";
+import { useFromLog } from "../live";
+import type { RunState, SessionState } from "../log/events";
+import { liveRun } from "../log/rows";
 import { Button } from "../parts/Button";
 import { Dot } from "../parts/Status";
 import { bytes, duration, useNow } from "../words/numbers";
@@ -13,13 +15,13 @@ import { WhyDialog } from "./Why";
 const SLOW_MS = 4_000;
 
 /** One line: what happens at this moment, for how long, and, when something waits, why. */
-export function Now({ state }: { state: SessionState }) {
-  const run = state.liveRunId ? state.runs.get(state.liveRunId) : undefined;
+export function Now({ sessionId }: { sessionId: string }) {
+  const run = useFromLog(sessionId, liveRun);
   if (!run || run.status === "waiting") return null;
-  return <RunNow key={run.runId} run={run} state={state} />;
+  return <RunNow key={run.runId} run={run} sessionId={sessionId} />;
 }
 
-function RunNow({ run, state }: { run: RunState; state: SessionState }) {
+function RunNow({ run, sessionId }: { run: RunState; sessionId: string }) {
   const { t } = useTranslation();
   const now = useNow(1000);
   const [isAsking, setAsking] = useState(false);
@@ -30,7 +32,7 @@ function RunNow({ run, state }: { run: RunState; state: SessionState }) {
     <div className={styles.now}>
       <Dot status={run.status === "queued" ? "starting" : run.status} />
       <span className={styles.words}>
-        {useWords(run, state)} <span className={styles.time}>{duration(now - Date.parse(since))}</span>
+        {useWords(run, sessionId)} <span className={styles.time}>{duration(now - Date.parse(since))}</span>
         {isSlow && why.data && <span className={styles.why}> · {whyOf(why.data)}</span>}
       </span>
       {isSlow && <Button look="quiet" onClick={() => setAsking(true)}>{t("why.title")}</Button>}
@@ -39,20 +41,26 @@ function RunNow({ run, state }: { run: RunState; state: SessionState }) {
   );
 }
 
-function useWords(run: RunState, { worker, items, order }: SessionState): string {
+function useWords(run: RunState, sessionId: string): string {
   const { t } = useTranslation();
+  const worker = useFromLog(sessionId, (state) => state.worker);
+  const doing = useFromLog(sessionId, (state) => doingOf(run.runId, state));
   if (worker?.phase === "restoring") return t("now.restoring", { size: bytes(worker.total), done: worker.total ? Math.round((100 * worker.done) / worker.total) : 0 });
   if (worker?.phase === "starting") return t("now.workerStarts");
   if (run.status === "queued") return t("now.starting");
   if (run.status === "parked") return t("now.parked");
   if (run.status === "retrying") return t("now.retrying", { attempt: run.attempt + 1 });
   if (run.status === "cancelling") return t("now.cancelling");
+  return t(`now.${doing}`);
+}
+
+function doingOf(runId: string, { items, order }: SessionState): "thinking" | "answering" | "working" | ReturnType<typeof kindOf> {
   for (let at = order.length - 1; at >= 0; at--) {
     const item = items.get(order[at] ?? "");
-    if (!item || item.runId !== run.runId) break;
-    if (item.kind === "thought" && !item.isDone) return t("now.thinking");
-    if (item.kind === "answer" && !item.isDone) return t("now.answering");
-    if (item.kind === "tool" && item.endedAt === null) return t(`now.${kindOf((item as ToolItem).toolKind)}`);
+    if (!item || item.runId !== runId) break;
+    if (item.kind === "thought" && !item.isDone) return "thinking";
+    if (item.kind === "answer" && !item.isDone) return "answering";
+    if (item.kind === "tool" && item.endedAt === null) return kindOf(item.toolKind);
   }
-  return t("now.working");
+  return "working";
 }

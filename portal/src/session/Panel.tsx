@@ -1,8 +1,9 @@
-import { lazy, Suspense } from "react";
+import { lazy, Suspense, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import type { Panel as PanelName } from "../local";
 import { useLocal } from "../local";
+import { useFromLog } from "../live";
 import type { SessionState } from "../log/events";
 import { IconButton } from "../parts/Button";
 import { Skeleton } from "../parts/Note";
@@ -16,13 +17,12 @@ const Timeline = lazy(() => import("./timeline/Timeline").then((module) => ({ de
 
 interface PanelProps {
   sessionId: string;
-  state: SessionState;
   panel: PanelName;
   onChoose: (panel: PanelName | "none") => void;
 }
 
 /** Beside the conversation: one of todos, files, timeline and queue. */
-export function Panel({ sessionId, state, panel, onChoose }: PanelProps) {
+export function Panel({ sessionId, panel, onChoose }: PanelProps) {
   const { t } = useTranslation();
   const width = useLocal((local) => local.widths.panel);
   return (
@@ -35,13 +35,26 @@ export function Panel({ sessionId, state, panel, onChoose }: PanelProps) {
         </div>
         <div className={styles.body}>
           <Suspense fallback={<Skeleton />}>
-            {panel === "todos" && <Todos sessionId={sessionId} todos={state.todos} />}
-            {panel === "queue" && <Queue sessionId={sessionId} waiting={state.queue} />}
-            {panel === "files" && <FilesPane key={sessionId} sessionId={sessionId} state={state} />}
-            {panel === "timeline" && <Timeline sessionId={sessionId} state={state} isNarrow />}
+            {panel === "todos" && <TodosPane sessionId={sessionId} />}
+            {panel === "queue" && <QueuePane sessionId={sessionId} />}
+            {panel === "files" && <WholeState sessionId={sessionId} draw={(state) => <FilesPane key={sessionId} sessionId={sessionId} state={state} />} />}
+            {panel === "timeline" && <WholeState sessionId={sessionId} draw={(state) => <Timeline sessionId={sessionId} state={state} isNarrow />} />}
           </Suspense>
         </div>
       </Splitter>
     </aside>
   );
+}
+
+function TodosPane({ sessionId }: { sessionId: string }) {
+  return <Todos sessionId={sessionId} todos={useFromLog(sessionId, (state) => state.todos)} />;
+}
+
+function QueuePane({ sessionId }: { sessionId: string }) {
+  return <Queue sessionId={sessionId} waiting={useFromLog(sessionId, (state) => state.queue)} />;
+}
+
+/** For panes that read the items themselves. */
+function WholeState({ sessionId, draw }: { sessionId: string; draw: (state: SessionState) => ReactNode }) {
+  return draw(useFromLog(sessionId, (state) => state));
 }

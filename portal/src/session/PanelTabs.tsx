@@ -1,6 +1,6 @@
 import { useTranslation } from "react-i18next";
+import { useFromLog } from "../live";
 import type { Panel } from "../local";
-import type { SessionState } from "../log/events";
 import { Icon, type IconName } from "../parts/Icon";
 import styles from "./PanelTabs.module.css";
 import { countTodos } from "./Todos";
@@ -13,18 +13,19 @@ const TABS: { panel: Panel; icon: IconName }[] = [
 ];
 
 interface PanelTabsProps {
-  state: SessionState;
+  sessionId: string;
   panel: Panel | "none";
   onChoose: (panel: Panel | "none") => void;
 }
 
 /** At the edge of the chat; on a phone, the tabs below it. */
-export function PanelTabs({ state, panel, onChoose }: PanelTabsProps) {
+export function PanelTabs({ sessionId, panel, onChoose }: PanelTabsProps) {
   const { t } = useTranslation();
-  const { done, all } = countTodos(state.todos);
+  const { done, all } = countTodos(useFromLog(sessionId, (state) => state.todos));
+  const waiting = useFromLog(sessionId, (state) => state.queue.length);
   const counts: Partial<Record<Panel, string>> = {
     todos: all > 0 ? `${done}/${all}` : "",
-    queue: state.queue.length > 0 ? String(state.queue.length) : "",
+    queue: waiting > 0 ? String(waiting) : "",
   };
   return (
     <nav className={styles.tabs} aria-label={t("panel.label")}>

@@ -10,14 +10,14 @@ import { ToolCall } from "./ToolCall";
 import { ToolGroup } from "./ToolGroup";
 
 /** One row of the conversation, drawn anew only when its item changed. */
-export const RowView = memo(function RowView({ row }: { row: Row }) {
+export const RowView = memo(function RowView({ sessionId, row }: { sessionId: string; row: Row }) {
   switch (row.kind) {
     case "prompt":
       return <Prompt item={row} />;
     case "answer":
-      return <Answer item={row} />;
+      return <Answer sessionId={sessionId} item={row} />;
     case "thought":
-      return <Thought item={row} />;
+      return <Thought sessionId={sessionId} item={row} />;
     case "tool":
       return <ToolCall item={row} />;
     case "group":

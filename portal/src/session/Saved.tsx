@@ -3,12 +3,13 @@ import { useTranslation } from "react-i18next";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { call } from "../api/client";
 import { keys, useWorker } from "../api/queries";
+import { useFromLog } from "../live";
 import { Ago } from "../parts/Ago";
 import { Button } from "../parts/Button";
 import { Dialog } from "../parts/Dialog";
 import { ErrorNote } from "../parts/Note";
 import { Icon } from "../parts/Icon";
-import { iconOfSaving, useFromLog, useSaving, wordsOfSaving } from "../saving";
+import { iconOfSaving, useSaving, wordsOfSaving } from "../saving";
 import styles from "./Saved.module.css";
 import { Why } from "./Why";
 

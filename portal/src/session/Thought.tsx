@@ -1,4 +1,5 @@
 import { useTranslation } from "react-i18next";
+import { useGrowing } from "../live";
 import type { TextItem } from "../log/events";
 import { Icon } from "../parts/Icon";
 import { Markdown } from "./markdown/Markdown";
@@ -6,8 +7,9 @@ import { useOpen } from "./opened";
 import styles from "./Rows.module.css";
 
 /** One line; the whole of it in place. */
-export function Thought({ item }: { item: TextItem }) {
+export function Thought({ sessionId, item: known }: { sessionId: string; item: TextItem }) {
   const { t } = useTranslation();
+  const item = useGrowing(sessionId, known);
   const [isOpen, toggle] = useOpen(item.id);
   const first = item.text.trim().split("\n")[0] ?? "";
   return (

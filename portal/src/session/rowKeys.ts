@@ -3,10 +3,11 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { VirtualizerHandle } from "virtua";
 import { useKeys } from "../keys";
+import { feedOf } from "../live";
 import type { Row } from "../log/rows";
 import { toast } from "../parts/toast";
 
-export function useRowKeys(rows: readonly Row[], list: { current: VirtualizerHandle | null }, leave: () => void): string | null {
+export function useRowKeys(sessionId: string, rows: readonly Row[], list: { current: VirtualizerHandle | null }, leave: () => void): string | null {
   const { t } = useTranslation();
   const [chosen, setChosen] = useState<string | null>(null);
   const at = rows.findIndex((row) => row.id === chosen);
@@ -25,7 +26,7 @@ export function useRowKeys(rows: readonly Row[], list: { current: VirtualizerHan
     previousRow: () => step(-1),
     ...(row && {
       openRow: () => document.querySelector<HTMLElement>(`[data-row="${CSS.escape(row.id)}"] [data-keep]`)?.click(),
-      copyRow: () => copy(textOf(row)),
+      copyRow: () => copy(textOf(feedOf(sessionId).state.items.get(row.id) ?? row)),
       linkRow: () => copy(`${location.origin}${location.pathname}?at=${seqOf(row)}`),
     }),
   });
