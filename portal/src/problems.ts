@@ -6,7 +6,7 @@ const CODES = {
   "problem.worker": ["job_worker_unavailable"],
   "problem.changed": ["stale_revision", "stale_version", "stale_epoch", "stale_attempt", "stale_claim", "not_queued", "conflict", "run_finished", "bad_cursor", "bad_range"],
   "problem.answered": ["already_answered"],
-  "problem.gone": ["unknown_session", "unknown_run", "unknown_request", "unknown_app", "unknown_asset", "unknown_attachment", "unknown_event", "unknown_path", "unknown_policy", "unknown_rule", "unknown_sign_in", "unknown_snapshot", "unknown_token", "unknown_user", "unknown_worker", "not_found", "wrong_session"],
+  "problem.gone": ["unknown_session", "unknown_run", "unknown_request", "unknown_app", "unknown_asset", "unknown_attachment", "unknown_event", "unknown_path", "unknown_policy", "unknown_rule", "unknown_sign_in", "unknown_snapshot", "unknown_token", "unknown_user", "unknown_worker", "no_such_route", "not_found", "wrong_session"],
   "problem.forbidden": ["forbidden", "file_denied"],
   "problem.origin": ["bad_origin"],
   "problem.signIn": ["unauthenticated"],
