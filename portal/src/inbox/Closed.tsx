@@ -8,6 +8,7 @@ import { Ago } from "../parts/Ago";
 import { Empty } from "../parts/Note";
 import { Table } from "../parts/Table";
 import { useWho } from "../session/who";
+import styles from "./Inbox.module.css";
 
 /** Who decided what, newest first. */
 export function Closed() {
@@ -41,5 +42,5 @@ export function Closed() {
 function Decided({ request }: { request: AskedRequest }) {
   const { t } = useTranslation();
   const who = useWho(request.decidedBy ?? null);
-  return <>{t(`decision.${request.answer?.decision ?? "cancel"}`, { who })}</>;
+  return <span className={styles.decided}>{t(`inbox.decided.${request.answer?.decision ?? "cancel"}`, { who })}</span>;
 }

@@ -25,7 +25,7 @@ function sources(): string {
 }
 
 /** Keys that the code makes from values, by their beginnings. */
-const MADE = ["status.", "keys.", "tool.", "now.", "notice.", "decision.", "ask.expiry.", "form.", "sessions.", "lane.", "panel.", "todos.", "ops.", "usage.", "settings.", "start.", "worker.", "effect.", "capability.", "change.", "audit.did.", "next.", "due."];
+const MADE = ["status.", "keys.", "tool.", "now.", "notice.", "decision.", "inbox.decided.", "ask.expiry.", "form.", "sessions.", "lane.", "panel.", "todos.", "ops.", "usage.", "settings.", "start.", "worker.", "effect.", "capability.", "change.", "audit.did.", "next.", "due."];
 
 describe("words", () => {
   it("are the same keys in both languages", () => {
