@@ -3,7 +3,7 @@ import { useTranslation } from "react-i18next";
 import { Button } from "../parts/Button";
 import styles from "./AskCard.module.css";
 import type { Ask } from "./asked";
-import { fieldsOf, initialValues, readAnswers, type FormField, type Values } from "./form";
+import { fieldsOf, initialValues, readAnswers, repeatsTitle, type FormField, type Values } from "./form";
 import { FormInput } from "./FormInput";
 import { reply } from "./reply";
 
@@ -27,6 +27,7 @@ export function AskForm({ ask }: { ask: Ask }) {
             key={field.name}
             field={field}
             value={values[field.name]}
+            isLabelSilent={repeatsTitle(field, ask.title)}
             error={fault ? t(`form.${fault.code}`, fault.values) : ""}
             onChange={(value) => setValues({ ...values, [field.name]: value })}
           />

@@ -7,10 +7,12 @@ interface FormInputProps {
   field: FormField;
   value: Value | undefined;
   error: string;
+  /** Its label is the question, which already stands above. */
+  isLabelSilent: boolean;
   onChange: (value: Value) => void;
 }
 
-export function FormInput({ field, value, error, onChange }: FormInputProps) {
+export function FormInput({ field, value, error, isLabelSilent, onChange }: FormInputProps) {
   const { label, note, isRequired } = field;
   if (field.kind === "boolean") {
     return (
@@ -20,7 +22,7 @@ export function FormInput({ field, value, error, onChange }: FormInputProps) {
       </label>
     );
   }
-  if (field.kind === "choice" || field.kind === "choices") return <Choices field={field} value={value} error={error} onChange={onChange} />;
+  if (field.kind === "choice" || field.kind === "choices") return <Choices field={field} value={value} error={error} isLabelSilent={isLabelSilent} onChange={onChange} />;
   const isNumber = field.kind === "number" || field.kind === "integer";
   const rows = field.kind === "long" ? 4 : field.kind === "json" ? 5 : undefined;
   return (
@@ -31,6 +33,7 @@ export function FormInput({ field, value, error, onChange }: FormInputProps) {
       isRequired={isRequired}
       type={isNumber ? "number" : "text"}
       isMono={field.kind === "json"}
+      isLabelSilent={isLabelSilent}
       {...(rows && { rows })}
       value={String(value ?? "")}
       onChange={onChange}
@@ -38,7 +41,7 @@ export function FormInput({ field, value, error, onChange }: FormInputProps) {
   );
 }
 
-function Choices({ field, value, error, onChange }: FormInputProps) {
+function Choices({ field, value, error, isLabelSilent, onChange }: FormInputProps) {
   const id = useId();
   const isMany = field.kind === "choices";
   const chosen = Array.isArray(value) ? value : [String(value ?? "")];
@@ -47,8 +50,8 @@ function Choices({ field, value, error, onChange }: FormInputProps) {
     else onChange(chosen.includes(one) ? chosen.filter((other) => other !== one) : [...chosen.filter(Boolean), one]);
   };
   return (
-    <fieldset className={styles.rules} aria-describedby={error ? `${id}-error` : undefined}>
-      <legend className={styles.fieldName}>{field.label}</legend>
+    <fieldset className={styles.rules} aria-label={isLabelSilent ? field.label : undefined} aria-describedby={error ? `${id}-error` : undefined}>
+      {!isLabelSilent && <legend className={styles.fieldName}>{field.label}</legend>}
       {field.note && <p className={styles.where}>{field.note}</p>}
       {field.choices.map((choice) => (
         <label key={choice.value} className={styles.choice}>

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fieldsOf, initialValues, readAnswers } from "./form";
+import { fieldsOf, initialValues, readAnswers, repeatsTitle } from "./form";
 
 const schema = {
   type: "object",
@@ -18,6 +18,12 @@ const fields = fieldsOf(schema);
 describe("a form from a schema", () => {
   it("has a kind of field for each kind of value", () => {
     expect(fields.map((field) => field.kind)).toEqual(["text", "integer", "choice", "choices", "boolean", "json"]);
+  });
+
+  it("says of a field whether its label only repeats the question", () => {
+    const [asked, named] = fieldsOf({ type: "object", properties: { answer: { type: "string", title: "Which colour? " }, shade: { type: "string" } } });
+    const title = "Which colour?";
+    expect([asked, named].map((field) => field && repeatsTitle(field, title))).toEqual([true, false]);
   });
 
   it("gives answers of the schema's own types", () => {

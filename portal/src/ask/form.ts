@@ -33,6 +33,11 @@ export function fieldsOf(schema: FormSchema | null): FormField[] {
   }));
 }
 
+/** Whether the field's label says the question's title once more. */
+export function repeatsTitle({ label }: FormField, title: string): boolean {
+  return label.trim() === title.trim();
+}
+
 function kindOf(schema: FormSchema): FormField["kind"] {
   if (schema.enum || schema.oneOf) return "choice";
   if (schema.type === "array" && schema.items && (schema.items.enum || schema.items.oneOf)) return "choices";

@@ -11,21 +11,24 @@ interface TextFieldProps {
   rows?: number;
   isRequired?: boolean;
   isMono?: boolean;
+  /** The words already stand above: the label only names the field. */
+  isLabelSilent?: boolean;
 }
 
-export function TextField({ label, value, onChange, note, error, type = "text", rows, isRequired, isMono }: TextFieldProps) {
+export function TextField({ label, value, onChange, note, error, type = "text", rows, isRequired, isMono, isLabelSilent }: TextFieldProps) {
   const id = useId();
   const shared = {
     id,
     value,
     required: isRequired,
+    "aria-label": isLabelSilent ? label : undefined,
     "aria-invalid": Boolean(error),
     "aria-describedby": note || error ? `${id}-note` : undefined,
     className: `${styles.input} ${isMono ? styles.mono : ""}`,
   };
   return (
     <div className={styles.field}>
-      <label htmlFor={id}>{label}{isRequired && <span className={styles.required} aria-hidden="true"> *</span>}</label>
+      {!isLabelSilent && <label htmlFor={id}>{label}{isRequired && <span className={styles.required} aria-hidden="true"> *</span>}</label>}
       {rows ? (
         <textarea rows={rows} {...shared} onChange={(event) => onChange(event.target.value)} />
       ) : (
