@@ -29,6 +29,7 @@ export function LaneChart({ lanes, isNarrow, selected, onSelect, onOpen }: LaneC
   const svg = useRef<SVGSVGElement>(null);
   const drag = useRef<{ x: number; from: number } | null>(null);
   const width = isNarrow || matchMedia("(max-width: 699px)").matches ? 340 : 1000;
+  const hasMouse = !matchMedia("(pointer: coarse)").matches;
   const bottom = HEAD + LANES.length * ROW;
   const height = bottom + FOOT;
   const inner = width - LABEL;
@@ -128,7 +129,7 @@ export function LaneChart({ lanes, isNarrow, selected, onSelect, onOpen }: LaneC
         </g>
       </svg>
       <figcaption className={styles.caption} aria-live="polite">
-        {chosen ? `${titleOf(chosen, t(`lane.${chosen.lane}`))} · ${timeOfDay(new Date(chosen.from).toISOString())} · ${duration(chosen.to - chosen.from)}` : t("timeline.hint")}
+        {chosen ? `${titleOf(chosen, t(`lane.${chosen.lane}`))} · ${timeOfDay(new Date(chosen.from).toISOString())} · ${duration(chosen.to - chosen.from)}` : t(hasMouse ? "timeline.hint" : "timeline.hintTouch")}
       </figcaption>
     </figure>
   );
