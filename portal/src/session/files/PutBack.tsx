@@ -30,7 +30,10 @@ export function PutBack({ sessionId, which, path }: PutBackProps) {
   const undo = put.data?.undo;
   return (
     <div className={styles.put}>
-      <p className={styles.words} role="status">{put.isPending ? t("files.puttingBack") : put.data ? t("files.putBackDone", { count: put.data.files + put.data.removed }) : t("files.older")}</p>
+      <p className={styles.words} role="status">
+        {put.isPending ? t("files.puttingBack") : put.data ? t("files.putBackDone", { count: put.data.files + put.data.removed }) : t("files.older")}
+        {!put.isPending && put.data?.exact === false && <span className={styles.note}>{t("files.putBackNotExact")}</span>}
+      </p>
       {undo && !put.isPending && <Button look="quiet" onClick={() => put.mutate(undo)}>{t("files.undo")}</Button>}
       {!put.data && <Button icon="refresh" disabled={put.isPending} onClick={() => put.mutate({ sessionId, ...queryOf(which), path })}>{t("files.putBack")}</Button>}
       {put.error && <div className={styles.error}><ErrorNote error={put.error} /></div>}
