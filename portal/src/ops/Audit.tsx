@@ -10,6 +10,7 @@ import { Table } from "../parts/Table";
 import button from "../parts/Button.module.css";
 import { useRested } from "../session/files/reading";
 import { bytes, dateTime } from "../words/numbers";
+import { refusalOf } from "../words/server";
 import styles from "./Ops.module.css";
 
 const ACTIONS = ["tree", "content", "download", "zip", "diff", "search", "uploads", "restore", "policies", "export"] as const;
@@ -75,9 +76,9 @@ function Outcome({ row }: { row: FileAccess }) {
   const { t } = useTranslation();
   const isFine = row.allowed && row.reason === "ok";
   return (
-    <span className={isFine ? styles.good : styles.refused}>
+    <span className={isFine ? styles.good : styles.refused} title={isFine ? undefined : row.reason}>
       <Icon name={isFine ? "check" : "cross"} size={14} />
-      {isFine ? t("audit.allowed") : row.reason}
+      {isFine ? t("audit.allowed") : refusalOf(row.reason)}
     </span>
   );
 }

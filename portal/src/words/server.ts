@@ -25,6 +25,12 @@ export function sentenceOf(error: unknown): string {
   return words.t(error instanceof Offline ? "problem.offline" : "problem.unexpected");
 }
 
+/** A refusal of which only the code is known: the language's sentence, else the code as words. */
+export function refusalOf(code: string): string {
+  const plain = code.replaceAll("_", " ");
+  return translated("problem", code, { detail: "" })?.replace(/：$/, "。") ?? plain.charAt(0).toUpperCase() + plain.slice(1);
+}
+
 export function reasonOf(reason: { code: string; message: string }): string {
   return translated("reason", reason.code) ?? reason.message;
 }
