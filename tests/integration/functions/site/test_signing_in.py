@@ -162,6 +162,32 @@ def test_the_sign_in_page_keeps_where_one_wanted_to_go(browser: FlaskClient) -> 
     assert 'name="next" value="/inbox"' in page
 
 
+@pytest.mark.parametrize(
+    ("liked", "language", "button"),
+    [
+        ("zh-CN,en;q=0.8", "zh", "登录"),
+        ("fr, en-GB;q=0.5, zh;q=0.6", "zh", "登录"),
+        ("en-US,zh;q=0.9", "en", "Sign in"),
+        ("zh;q=0", "en", "Sign in"),
+        ("*", "en", "Sign in"),
+        ("", "en", "Sign in"),
+        (";q=x,,\\", "en", "Sign in"),
+    ],
+)
+def test_the_sign_in_page_is_in_the_browsers_language(
+    browser: FlaskClient, liked: str, language: str, button: str
+) -> None:
+    page = browser.get("/sign-in", headers={"Accept-Language": liked}).get_data(as_text=True)
+    assert f'<html lang="{language}">' in page
+    assert f'<button class="main">{button}</button>' in page
+
+
+def test_a_wrong_token_is_refused_in_the_browsers_language(browser: FlaskClient) -> None:
+    headers = {**OURS, "Accept-Language": "zh-CN"}
+    page = browser.post("/sign-in/token", data={"token": "no"}, headers=headers).get_data(as_text=True)
+    assert "这个令牌不存在、已过期或已撤销" in page
+
+
 def test_a_wrong_token_is_said_on_the_page_and_as_a_problem(browser: FlaskClient) -> None:
     page = browser.post("/sign-in/token", data={"token": "no", "next": "/inbox"}, headers=OURS)
     assert (page.status_code, "unknown, expired or revoked" in page.get_data(as_text=True)) == (401, True)
