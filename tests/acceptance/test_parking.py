@@ -13,6 +13,7 @@ from tests.acceptance.test_agents import agents_of
 from tests.acceptance.test_workers import remove_stopped, stop_idle
 from tests.acceptance.waiting import wait_until
 from tests.model_server.starter import ModelServer
+from tests.open_questions import allow_all, ask_all
 
 pytestmark = pytest.mark.stack
 ASK: Json = {"mode": "ask"}
@@ -152,3 +153,23 @@ def test_a_question_outlives_ctrl_c_and_another_make_up(tmp_path: Path) -> None:
         assert types(events).count("human_loop.requested") == 1
         assert "run.retrying" not in types(events)
         assert (stack.workspace(started["sessionId"]) / "a.txt").read_text() == "b\n"
+
+
+@pytest.mark.agents
+@pytest.mark.timeout(400)
+def test_open_questions_of_all_agents_outlive_ctrl_c_and_another_make_up(
+    scripted_model: ModelServer, model: ModelServer, tmp_path: Path
+) -> None:
+    port = free_port()
+    with (
+        running_stack(tmp_path, model_url=scripted_model.url, port=port) as stack,
+        Talk(stack.url, stack.token) as talk,
+    ):
+        asked = ask_all(talk, model)
+        before = {provider: pending(talk, started) for provider, started in asked.items()}
+    with (
+        running_stack(tmp_path, model_url=scripted_model.url, port=port) as stack,
+        Talk(stack.url, stack.token) as talk,
+    ):
+        assert {provider: pending(talk, started) for provider, started in asked.items()} == before
+        allow_all(talk, model, asked, lambda run: (stack.workspace(run["sessionId"]) / "made.txt").read_text())
