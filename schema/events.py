@@ -112,6 +112,10 @@ class TodoUpdate(Wire):
     items: list[TodoItem]
 
 
+MOST_OPTIONS = 32
+"""Options of one permission request. An executor passes on as many of an agent's."""
+
+
 class PermissionOption(Wire):
     """One option of a permission. `kind` is ACP's `allow_once`, `allow_always`, `reject_once` or `reject_always`."""
 
@@ -128,7 +132,7 @@ class HumanRequested(Wire):
     title: str
     fingerprint: str
     tool_call: Json | None = None
-    options: list[PermissionOption] | None = None
+    options: list[PermissionOption] | None = Field(default=None, max_length=MOST_OPTIONS)
     schema_: Json | None = Field(default=None, alias="schema")
 
 

@@ -27,7 +27,7 @@ from handlers.run_warnings import LONGEST_MESSAGE, MOST_WARNINGS
 from handlers.runs.todos import LONGEST_ITEM, MOST_ITEMS, MOST_KNOWN_ITEMS, MOST_LISTS
 from jobs.runtime.settings import JobSettings
 from schema.approval_rules import LONGEST_COMMAND_PATTERN, LONGEST_PATTERN, RuleText
-from schema.events import LONGEST_CURRENCY, MOST_TOKENS
+from schema.events import LONGEST_CURRENCY, MOST_OPTIONS, MOST_TOKENS
 from schema.forms import MOST_ANSWERS, MOST_CHOICES, MOST_FIELDS
 from schema.json_limits import (
     MAX_DEPTH,
@@ -148,6 +148,12 @@ LIMITS = (
         MOST_JUDGED,
         "a person is asked",
         HOSTILE + "test_rules_judge_so_many_requests_of_a_callback",
+    ),
+    Limit(
+        "options of an agent's request for permission",
+        MOST_OPTIONS,
+        "left out by the executor; else 422 `bad_event_data`",
+        HOSTILE + "test_options_of_a_permission_at_the_limit_and_one_beyond",
     ),
     Limit(
         "choices of a form",

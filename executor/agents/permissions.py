@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import structlog
 from acp.schema import PermissionOption as AcpOption
 from acp.schema import ToolCallUpdate
 
 from executor.agents.agent_folders import AgentFolders
 from executor.agents.text import cut_json, cut_text
 from executor.agents.tool_calls import KnownCall, cut_edits, edits_of, locations_of
-from schema.events import HumanRequested, PermissionOption
+from schema.events import MOST_OPTIONS, HumanRequested, PermissionOption
 from schema.executor_api import Answer
 from schema.wire import Json
+
+_log = structlog.get_logger(__name__)
 
 ENDS_THE_TURN = frozenset({"cancel", "abort"})
 """Option ids that end the agent's turn although their kind is a reject (Codex has `cancel` beside `decline`)."""
@@ -67,9 +70,20 @@ def permission_request(
         fingerprint=fingerprint(kind, title, raw_input or edits or None, folders.cwd),
         tool_call={key: value for key, value in shown.items() if value is not None},
         options=[
-            PermissionOption(option_id=option.option_id, name=option.name, kind=option.kind) for option in options
+            PermissionOption(option_id=option.option_id, name=option.name, kind=option.kind)
+            for option in _offered(options)
         ],
     )
+
+
+def _offered(options: list[AcpOption]) -> list[AcpOption]:
+    """Return at most MOST_OPTIONS of the options, in the agent's order, with those that express a decision."""
+    if len(options) <= MOST_OPTIONS:
+        return options
+    _log.warning("agent.options_left_out", given=len(options), kept=MOST_OPTIONS)
+    decisive = {id(_by_decision(decision, options)) for decision in ("allow", "allow_always", "deny")}
+    first = sorted(range(len(options)), key=lambda at: id(options[at]) not in decisive)[:MOST_OPTIONS]
+    return [options[at] for at in sorted(first)]
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -11,6 +11,7 @@ from handlers.human_loop.approval_rules import MOST_JUDGED, MOST_RULES_OF_AN_APP
 from handlers.human_loop.tool_paths import LONGEST_PATH
 from handlers.patterns import LONGEST_TEXT
 from schema.approval_rules import LONGEST_COMMAND_PATTERN, LONGEST_PATTERN
+from schema.events import MOST_OPTIONS
 from schema.forms import MOST_CHOICES
 from schema.wire import Json
 from tests.integration.functions.conftest import Api, Driver, answer_json
@@ -23,10 +24,10 @@ def driver(api: Api) -> Driver:
     return api.bind()
 
 
-def permission(driver: Driver, tool_call: Json) -> Json:
-    option = {"optionId": "a", "name": "Yes", "kind": "allow_once"}
+def permission(driver: Driver, tool_call: Json, *, options: int = 1) -> Json:
+    offered = [{"optionId": f"a{i}", "name": "Yes", "kind": "allow_once"} for i in range(options)]
     asked: Json = {"requestId": str(uuid4()), "kind": "permission", "title": "t", "fingerprint": "f"}
-    return driver.event("human_loop.requested", **asked, options=[option], toolCall=tool_call)
+    return driver.event("human_loop.requested", **asked, options=offered, toolCall=tool_call)
 
 
 def status(api: Api, asked: Json) -> str:
@@ -98,6 +99,18 @@ def test_rules_for_everyone_at_the_limit_and_one_beyond(api: Api) -> None:
     answers = [api.post(RULES, {"effect": "ask", "pathPattern": "a"}) for _ in range(MOST_RULES_OF_AN_APP + 1)]
     assert {answer.status_code for answer in answers[:-1]} == {201}
     assert (answers[-1].status_code, answer_json(answers[-1])["code"]) == (409, "too_many_rules")
+
+
+def test_options_of_a_permission_at_the_limit_and_one_beyond(api: Api, driver: Driver) -> None:
+    asked = permission(driver, runs("ls"), options=MOST_OPTIONS)
+    assert driver.report(asked)[0] == 200
+    beyond, problem = driver.report(permission(driver, runs("ls"), options=MOST_OPTIONS + 1))
+    assert (beyond, problem["code"]) == (422, "bad_event_data")
+    assert str(MOST_OPTIONS) in problem["detail"]
+    pending = answer_json(api.get("/api/human-loop/pending"))["items"]
+    assert [(item["requestId"], len(item["options"])) for item in pending] == [
+        (asked["data"]["requestId"], MOST_OPTIONS)
+    ]
 
 
 def test_a_form_at_the_limit_is_answered_and_one_beyond_is_refused(api: Api) -> None:

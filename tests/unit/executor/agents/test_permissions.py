@@ -8,10 +8,12 @@ from uuid import uuid4
 
 import pytest
 from acp.schema import FileEditToolCallContent, PermissionOption, ToolCallUpdate
+from structlog.testing import CapturingLogger
 
 from executor.agents.agent_folders import AgentFolders
 from executor.agents.permissions import choose, fingerprint, permission_request
 from executor.agents.tool_calls import KnownCall
+from schema.events import MOST_OPTIONS
 from schema.executor_api import Answer
 
 CLAUDE = [("allow-once", "allow_once"), ("allow-with-updates", "allow_always"), ("reject", "reject_once")]
@@ -103,3 +105,24 @@ def test_a_request_shows_what_was_said_of_the_call_before() -> None:
     shown = {"toolCallId": "1", "title": "ls", "kind": "execute", "input": {"command": "ls"}}
     assert request.tool_call == {**shown, "cwd": "/workspace", "relativeCwd": ".", "workspace": "/workspace"}
     assert [one.option_id for one in request.options or []] == [id_ for id_, _ in CLAUDE]
+
+
+def offered(pairs: list[tuple[str, str]]) -> list[str]:
+    request = permission_request(ToolCallUpdate(tool_call_id="1"), options(pairs), folders=FOLDERS, known=KnownCall())
+    return [one.option_id for one in request.options or []]
+
+
+def test_options_at_the_limit_are_all_offered_and_beyond_it_those_that_decide(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    many = [(f"always{i}", "allow_always") for i in range(MOST_OPTIONS)]
+    assert offered(many) == [id_ for id_, _ in many]
+
+    log = CapturingLogger()
+    monkeypatch.setattr("executor.agents.permissions._log", log)
+    beyond = offered([*many, ("once", "allow_once"), ("cancel", "reject_once"), ("decline", "reject_once")])
+
+    assert beyond == [*(id_ for id_, _ in many[: MOST_OPTIONS - 2]), "once", "decline"]
+    assert [(call.method_name, call.kwargs) for call in log.calls] == [
+        ("warning", {"given": MOST_OPTIONS + 3, "kept": MOST_OPTIONS})
+    ]
