@@ -31,7 +31,7 @@ from functions.http.tracing import trace_requests
 from functions.human_loop.routes import human_loop
 from functions.human_loop.rules import rules
 from functions.me.routes import me
-from functions.providers.routes import fleet
+from functions.providers.routes import providers
 from functions.runs.bind import binding
 from functions.runs.queue import queue
 from functions.runs.routes import runs
@@ -118,7 +118,7 @@ def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> A
         restore_plans,
         human_loop,
         rules,
-        fleet,
+        providers,
         workers,
         why,
         me,

@@ -12,22 +12,22 @@ from functions.providers.schemas import ProviderOptionsAnswer, ProvidersAnswer
 from functions.runtime.process import api_process
 from handlers.providers.registry import list_providers, provider_named
 
-fleet = APIBlueprint("fleet", __name__, tag="Providers")
+providers = APIBlueprint("providers", __name__, tag="Providers")
 
 
-@fleet.get("/api/providers")
+@providers.get("/api/providers")
 @permission("providers:read")
-@fleet.output(ProvidersAnswer)
+@providers.output(ProvidersAnswer)
 def get_providers() -> Response:
     """List the providers and their capabilities"""
     with api_process().transaction() as conn:
-        providers = list_providers(conn)
-    return answer(ProvidersAnswer(items=[provider_answer(provider) for provider in providers]))
+        known = list_providers(conn)
+    return answer(ProvidersAnswer(items=[provider_answer(provider) for provider in known]))
 
 
-@fleet.get("/api/providers/<name>/options")
+@providers.get("/api/providers/<name>/options")
 @permission("providers:read")
-@fleet.output(ProviderOptionsAnswer)
+@providers.output(ProviderOptionsAnswer)
 def get_provider_options(name: str) -> Response:
     """Get the models, modes and sandboxes that a run may choose
 
