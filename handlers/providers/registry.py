@@ -18,6 +18,8 @@ from schema.sql import Conn, execute, fetch_all, fetch_one, jsonb
 
 ALIASES = {"codex-cli": "codex"}
 NO_VERSION = "unknown"
+LONGEST_NAME = 100
+"""Characters that a refusal repeats of the name of an unknown provider."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def provider_named(conn: Conn, name: str) -> RegisteredProvider:
     provider = None if "\x00" in name else find_provider(conn, ALIASES.get(name, name))
     if provider is None:
         known = ", ".join(provider.name for provider in list_providers(conn)) or "none yet"
-        raise NotFound(f"There is no provider named {name}. Known: {known}.", code="unknown_provider")
+        raise NotFound(f"There is no provider named {name[:LONGEST_NAME]}. Known: {known}.", code="unknown_provider")
     return provider
 
 

@@ -90,3 +90,6 @@ def test_the_options_of_a_provider_are_what_it_declares(api: Api) -> None:
     }
     for name in ("strange", "a%00b"):
         assert api.get(f"/api/providers/{name}/options").status_code == 404
+    problem = answer_json(api.get(f"/api/providers/{'x' * 10_000}/options"))
+    assert problem["code"] == "unknown_provider"
+    assert "named " + "x" * 100 + ". Known: " in problem["detail"]
