@@ -9,13 +9,15 @@ from pydantic import BaseModel
 
 from executor.agents.tool_calls import MOST_TOOL_CALLS
 from functions.http.schemas import IDEMPOTENCY_KEY
+from functions.human_loop.schemas import ReplyBody
 from functions.me.schemas import NewTokenBody
-from functions.runs.schemas import RunsQuery
+from functions.runs.schemas import RunsQuery, StartBody
 from functions.runtime.request_reader import HEAD_BYTES
 from functions.runtime.settings import ApiSettings
 from functions.runtime.socket_peer import BUFFER_BYTES, MOST_MESSAGE_BYTES
 from functions.sessions.schemas import OpenSessionBody, SessionsQuery
 from functions.sessions.tab_socket import MOST_SUBSCRIPTIONS
+from functions.workspaces.restore_plans import RestorePlanBody
 from handlers.access.tokens import MAX_TOKENS_PER_USER
 from handlers.access.user_settings import MAX_SETTINGS_BYTES
 from handlers.callbacks.apply_event import LONGEST_TITLE
@@ -37,6 +39,7 @@ from schema.json_limits import (
     MOST_FAULTS,
     MOST_UNKNOWN_KEYS,
 )
+from schema.options import Tools
 from schema.runtime_manifest import MAX_SEED_BYTES, MAX_SEEDS_BYTES, RuntimeManifest
 from schema.shares import ShareSettings
 from tests.settings_page import as_shown, in_words
@@ -111,6 +114,7 @@ FORM = HOSTILE + "test_a_form_at_the_limit_is_answered_and_one_beyond_is_refused
 PATTERN = HOSTILE + "test_a_pattern_at_the_limit_and_one_beyond"
 FORMS = "tests/unit/schema/test_forms.py::test_a_form_at_its_limits_and_one_beyond"
 BODIES = "tests/unit/functions/http/test_json_bounds.py::"
+OF_BODIES = BODIES + "test_a_field_of_a_body_at_its_limit_and_one_beyond"
 PEER = "tests/unit/functions/runtime/test_socket_peer.py::"
 SEEDS = "tests/unit/schema/test_runtime_manifest.py::test_seeds_at_their_limits_and_one_byte_beyond"
 ENTRIES = "tests/unit/schema/test_runtime_manifest.py::test_a_list_of_a_manifest_at_its_limit_and_one_beyond"
@@ -155,12 +159,11 @@ LIMITS = (
         "left out by the executor; else 422 `bad_event_data`",
         HOSTILE + "test_options_of_a_permission_at_the_limit_and_one_beyond",
     ),
-    Limit(
-        "choices of a form",
-        MOST_CHOICES,
-        "422 `form_too_large`",
-        FORM,
-    ),
+    Limit("characters of the reason of an answer", most_characters(ReplyBody, "reason"), "422", OF_BODIES),
+    Limit("attachments of a run", most_entries(StartBody, "attachments"), "422", OF_BODIES),
+    Limit("tools that a run allows, and that it denies", most_entries(Tools, "allow"), "422", OF_BODIES),
+    Limit("paths that a restore plan is given", most_entries(RestorePlanBody, "existing_paths"), "422", OF_BODIES),
+    Limit("choices of a form", MOST_CHOICES, "422 `form_too_large`", FORM),
     Limit("fields of a form", MOST_FIELDS, "422 `form_too_large`", FORMS),
     Limit("answers to a form", MOST_ANSWERS, "422 `answers_do_not_fit`", FORMS),
     Limit(

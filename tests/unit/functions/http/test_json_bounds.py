@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from uuid import UUID
 
 import pytest
 
 from functions.http.parsing import parsed
 from functions.http.strict_json import read_json
+from functions.human_loop.schemas import ReplyBody
+from functions.runs.schemas import StartBody
+from functions.workspaces.restore_plans import RestorePlanBody
 from schema.errors import Invalid
 from schema.executor_api import CallbackBody
 from schema.json_limits import MAX_ZEROS_PER_CALL, MOST_DIGITS, MOST_FAULTS
+from schema.wire import Json, Request
+from tests.limits_page import LIMITS, OF_BODIES
 
 ZEROS = 250
+REPLY: Json = {"requestId": str(UUID(int=1)), "decision": "deny"}
+FIELDS: dict[str, list[tuple[type[Request], Callable[[int], Json]]]] = {
+    "characters of the reason of an answer": [(ReplyBody, lambda many: {**REPLY, "reason": "x" * many})],
+    "attachments of a run": [(StartBody, lambda many: {"prompt": "x", "attachments": ["a"] * many})],
+    "tools that a run allows, and that it denies": [
+        (StartBody, lambda many: {"prompt": "x", "options": {"tools": {"allow": ["a"] * many}}}),
+        (StartBody, lambda many: {"prompt": "x", "options": {"tools": {"deny": ["a"] * many}}}),
+    ],
+    "paths that a restore plan is given": [(RestorePlanBody, lambda many: {"existingPaths": ["/a"] * many})],
+}
+"""How a body with so many of what the page limits looks, by its words."""
 
 
 def test_zeros_of_a_call_at_the_limit_and_one_beyond() -> None:
@@ -38,3 +56,13 @@ def test_digits_of_an_integer_at_the_limit_and_one_beyond(sign: bytes) -> None:
     assert read_json(sign + b"9" * MOST_DIGITS) == int(sign + b"9" * MOST_DIGITS)
     with pytest.raises(ValueError, match="digits"):
         read_json(sign + b"9" * (MOST_DIGITS + 1))
+
+
+def test_a_field_of_a_body_at_its_limit_and_one_beyond() -> None:
+    most_of = {limit.what: limit.most for limit in LIMITS if limit.test == OF_BODIES}
+    assert set(most_of) == set(FIELDS)
+    for what, most in most_of.items():
+        for model, body in FIELDS[what]:
+            assert isinstance(parsed(model, body(most), where="json"), model)
+            with pytest.raises(Invalid, match=f"{most}|{most:,}"):
+                parsed(model, body(most + 1), where="json")
