@@ -14,6 +14,7 @@ SLOW = {
     "tests/acceptance": "starts, kills and stops whole stacks, and drives a browser",
     "tests/integration/cli/admin": "talks to a whole stack from a terminal",
     "tests/integration/cli/chat": "talks to a whole stack from a terminal",
+    "tests/integration/cli/sessions": "talks to a server from a terminal",
     "tests/integration/cli/local/test_up.py": "starts and stops whole stacks",
     "tests/integration/cli/local/test_up_store.py": "starts and stops whole stacks",
     "tests/integration/executor/snapshotter/test_round_trip.py": "makes up trees for minutes",
