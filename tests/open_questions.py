@@ -57,21 +57,44 @@ def ask_to_write(talk: Talk, model: ModelServer, provider: str) -> Json:
     return ask(talk, f"write made.txt: {CONTENT.strip()}", provider=provider)
 
 
-def allow_all(talk: Talk, model: ModelServer, asked: dict[str, Json], read: Callable[[Json], str]) -> None:
-    """Each answer reaches its agent, which asks nothing anew and writes its file, as `read` finds it."""
+def nothing_again(_provider: str) -> list[Json]:
+    """The script of an agent that lived on: its model has proposed the call already."""
+    return []
+
+
+def allow_all(
+    talk: Talk,
+    model: ModelServer,
+    asked: dict[str, Json],
+    read: Callable[[Json], str],
+    *,
+    again: Callable[[str], list[Json]] = script,
+) -> None:
+    """Each answer reaches its agent, which asks nothing anew and writes its file, as `read` finds it.
+
+    `again` says what the models of agents propose once more: the call, after their conversations were resumed.
+    """
     for provider, started in asked.items():
-        allow_to_write(talk, model, provider, started)
+        allow_to_write(talk, model, provider, started, again=again)
         assert read(started) == CONTENT, provider
 
 
-def allow_to_write(talk: Talk, model: ModelServer, provider: str, started: Json) -> None:
+def allow_to_write(
+    talk: Talk, model: ModelServer, provider: str, started: Json, *, again: Callable[[str], list[Json]] = script
+) -> None:
     """The answer reaches the agent once, which asks nothing anew."""
     [request_id] = pending(talk, started)
     model.reset()
-    model.add(*script(provider), {"text": "Done."})
+    model.add(*again(provider), {"text": "Done."})
     allow(talk, request_id)
     events = talk.watch(started)
     assert outcome(events) == ("succeeded", None), provider
     assert applied(events) == [(request_id, "applied")], provider
     assert types(events).count("human_loop.requested") == 1, provider
     assert "run.retrying" not in types(events), provider
+
+
+def made(talk: Talk, started: Json) -> str:
+    """The file that the run's agent wrote, as the API tells it."""
+    found = talk.http.get("/api/files/content", params={"sessionId": started["sessionId"], "path": "made.txt"})
+    return str(found.raise_for_status().json()["text"])

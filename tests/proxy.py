@@ -76,10 +76,10 @@ class Proxy:
     `delay_seconds` are for each piece; `window_bytes` bounds what the kernel takes from the server before we read it
     (0: as it likes)."""
 
-    def __init__(self, target: Address, *, window_bytes: int = 0, host: str = "127.0.0.1") -> None:
+    def __init__(self, target: Address, *, window_bytes: int = 0, host: str = "127.0.0.1", port: int = 0) -> None:
         self._target = target
         self._window_bytes = window_bytes
-        self._listener = socket.create_server((host, 0), backlog=512)
+        self._listener = socket.create_server((host, port), backlog=512)
         self.port: int = self._listener.getsockname()[1]
         self.slice_bytes = CHUNK
         self.delay_seconds = 0.0

@@ -11,7 +11,7 @@ from tests.acceptance.talk import Json, Talk, end, texts
 from tests.acceptance.waiting import wait_until
 from tests.container_engine import IMAGE, EngineToStop, deployment, gateway_of
 from tests.model_server.starter import ModelServer
-from tests.open_questions import allow_all, ask_all, pending
+from tests.open_questions import allow_all, ask_all, made, pending
 from tests.proxy import Proxy
 
 pytestmark = [pytest.mark.docker, pytest.mark.stack, pytest.mark.timeout(600)]  # others may use the engine for minutes
@@ -67,8 +67,3 @@ def test_open_questions_of_all_agents_outlive_the_engine(
 def wait_until_parked(talk: Talk, started: Json) -> None:
     run_id = started["runId"]
     wait_until(lambda: talk.run(run_id)["status"] == "parked", seconds=120, what=lambda: str(talk.run(run_id)))
-
-
-def made(talk: Talk, started: Json) -> str:
-    found = talk.http.get("/api/files/content", params={"sessionId": started["sessionId"], "path": "made.txt"})
-    return str(found.raise_for_status().json()["text"])

@@ -16,6 +16,7 @@ import pytest
 from tests.acceptance.compose.images import CONTROL_PLANE, JOB_WORKER, POSTGRES, ROOT, STORE
 from tests.acceptance.stack import free_port
 from tests.container_engine import IMAGE
+from tests.model_server.providers import scripted_environment, scripted_providers
 
 COMPOSE = Path(sys.executable).with_name("docker-compose")
 SECONDS = 300
@@ -43,8 +44,9 @@ class Deployed:
 
     def compose(self, *arguments: str) -> str:
         """Run a command of Compose and return what it printed to stdout."""
-        file = ["--file", str(ROOT / "docker-compose.yml"), "--project-directory", str(self.folder)]
-        command = [str(COMPOSE), *file, "--project-name", self.project, *arguments]
+        files = [ROOT / "docker-compose.yml", *self.folder.glob("*.yml")]
+        of_project = ["--project-directory", str(self.folder), "--project-name", self.project]
+        command = [str(COMPOSE), *(f"--file={file}" for file in files), *of_project, *arguments]
         done = subprocess.run(
             command, env=self.environ, cwd=self.folder, capture_output=True, text=True, timeout=SECONDS, check=False
         )
@@ -53,6 +55,14 @@ class Deployed:
 
     def up(self, *arguments: str) -> None:
         self.compose("up", "--detach", "--no-build", "--pull", "never", *arguments)
+
+    def use_model(self, address: str) -> None:
+        """Have the three real agents ask the scripted model there, as a user's own files would."""
+        self.folder.joinpath("providers.toml").write_text(scripted_providers(address))
+        variables = scripted_environment(address).items()
+        self.folder.joinpath("agents.env").write_text("".join(f"{name}={value}\n" for name, value in variables))
+        mounted = "./providers.toml:/srv/runyard/providers.toml:ro"
+        self.folder.joinpath("own.yml").write_text(f"services: {{worker: {{volumes: ['{mounted}']}}}}\n")
 
     def is_ready(self) -> bool:
         try:

@@ -12,9 +12,13 @@ from jobs.hosts.docker_client import DockerClient
 from tests.acceptance.compose import hostile
 from tests.acceptance.compose.deployed import SECRETS, Deployed, new_project
 from tests.acceptance.compose.images import build_images
+from tests.acceptance.stack import free_port
 from tests.acceptance.talk import Json, Talk, of_type, outcome, texts
 from tests.acceptance.waiting import wait_until
 from tests.container_engine import clear
+from tests.model_server.starter import ModelServer
+from tests.open_questions import allow_all, ask_all, made, nothing_again, pending
+from tests.proxy import Proxy
 
 pytestmark = [pytest.mark.docker, pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -22,11 +26,11 @@ AUTO = {"mode": "auto"}
 
 
 @pytest.fixture
-def deployed(docker_client: Any, tmp_path: Path) -> Iterator[Deployed]:
+def project(docker_client: Any, tmp_path: Path) -> Iterator[Deployed]:
+    """Not started."""
     build_images(docker_client)
     project = new_project(docker_client, tmp_path)
     try:
-        project.up()
         yield project
     finally:
         project.compose("down", "--volumes")
@@ -35,12 +39,17 @@ def deployed(docker_client: Any, tmp_path: Path) -> Iterator[Deployed]:
         engine.close()
 
 
+@pytest.fixture
+def deployed(project: Deployed) -> Deployed:
+    project.up()
+    wait_until(project.is_ready, seconds=120, what=project.logs)
+    return project
+
+
 def test_a_deployment_serves_keeps_its_secrets_and_takes_its_workers_down(
     docker_client: Any, deployed: Deployed
 ) -> None:
-    wait_until(deployed.is_ready, seconds=120, what=deployed.logs)
-    printed = deployed.compose("exec", "-T", "api", "python", "-m", "cli", "users", "token", "admin")
-    with Talk(deployed.url, printed.split()[-1]) as talk:
+    with Talk(deployed.url, first_token(deployed)) as talk:
         first = talk.say("say: hello", provider="demo", options=AUTO)
         assert (outcome(first), "hello" in texts(first)) == (("succeeded", None), True)
         asked = talk.say("write made.txt: a heron", provider="demo", options={"mode": "ask"}, answer="allow")
@@ -50,6 +59,49 @@ def test_a_deployment_serves_keeps_its_secrets_and_takes_its_workers_down(
         get_nothing(docker_client, deployed, talk, neighbour=first[0]["sessionId"])
         outlive_the_job_worker(docker_client, deployed, talk)
     end_with_everything(docker_client, deployed)
+
+
+@pytest.mark.agents
+def test_open_questions_of_all_agents_outlive_an_upgrade_of_api_and_job_worker(
+    docker_client: Any, project: Deployed, scripted_model: ModelServer, model: ModelServer
+) -> None:
+    port = free_port()
+    project.use_model(f"http://{project.gateway}:{port}")
+    project.up()
+    wait_until(project.is_ready, seconds=120, what=project.logs)
+    door = Proxy(("127.0.0.1", int(scripted_model.url.rpartition(":")[2])), host=project.gateway, port=port)
+    try:
+        with Talk(project.url, first_token(project)) as talk:
+            asked = ask_all(talk, model)
+            before = {provider: pending(talk, started) for provider, started in asked.items()}
+            sessions = workers(docker_client, project)
+            upgrade(docker_client, project)
+            assert {provider: pending(talk, started) for provider, started in asked.items()} == before
+            assert workers(docker_client, project) == sessions
+            allow_all(talk, model, asked, lambda started: made(talk, started), again=nothing_again)
+    finally:
+        door.close()
+
+
+def first_token(deployed: Deployed) -> str:
+    printed = deployed.compose("exec", "-T", "api", "python", "-m", "cli", "users", "token", "admin")
+    return printed.split()[-1]
+
+
+def upgrade(client: Any, deployed: Deployed) -> None:
+    """Compose replaces the containers whose images have another name now, as after an update."""
+    old = {name: container_id(client, deployed, name) for name in ("api", "worker")}
+    for variable in ("RUNYARD_IMAGE", "RUNYARD_WORKER_IMAGE"):
+        name = deployed.environ[variable]
+        client.images.get(name).tag(name, tag="next")
+        deployed.environ[variable] = f"{name}:next"
+    deployed.up()
+    wait_until(deployed.is_ready, seconds=120, what=deployed.logs)
+    assert [name for name, was in old.items() if container_id(client, deployed, name) == was] == []
+
+
+def container_id(client: Any, deployed: Deployed, service: str) -> str:
+    return str(client.containers.get(f"{deployed.project}-{service}-1").id)
 
 
 def get_nothing(client: Any, deployed: Deployed, talk: Talk, *, neighbour: str) -> None:
