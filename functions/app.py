@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from wsgiref.types import WSGIApplication
 
 from apiflask import APIFlask
 from flask import Response
@@ -57,6 +58,36 @@ from functions.workspaces.routes import snapshots
 from handlers.access.sign_ins import SIGNED_IN_DAYS
 
 PORTAL = Path(__file__).resolve().parent.parent / "portal"
+AREAS = (
+    health,
+    starting,
+    runs,
+    binding,
+    callbacks,
+    queue,
+    sessions,
+    todos,
+    snapshots,
+    restore_plans,
+    human_loop,
+    rules,
+    providers,
+    workers,
+    why,
+    me,
+    usage,
+    files,
+    many_files,
+    audits,
+    exports,
+    policies,
+    uploads,
+    put_backs,
+    sign_in_methods,
+    sign_in_pages,
+    portal,
+    live,
+)
 
 
 class ApiApp(APIFlask):
@@ -75,6 +106,24 @@ class ApiApp(APIFlask):
 def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> APIFlask:
     """Return the app over this process's state; without `process`, make a resident server's. The caller calls
     `process.start()`."""
+    app = _configured_app(settings)
+    if process is None:  # a function's gateway compresses by itself, and some pass no binary bodies
+        compress_json(app)
+    process = process or resident_process(settings)
+    hold(app, process)
+    hold_live_sockets(app, process, version=VERSION)
+    hold_file_reading(app, settings)
+    trace_requests(app)
+    answer_with_problems(app)
+    for area in AREAS:
+        app.register_blueprint(area)
+    describe(app, waited=WaitedAnswer, frame=SocketFrame)
+    enforce_permissions(app)
+    _guard(app, settings, process)
+    return app
+
+
+def _configured_app(settings: ApiSettings) -> ApiApp:
     app = ApiApp(
         __name__,
         title="Runyard",
@@ -97,50 +146,14 @@ def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> A
     )
     sign_cookies(app, settings.secret_keys)
     app.url_map.converters["uuid"] = PathIdConverter
-    if process is None:  # a function's gateway compresses by itself, and some pass no binary bodies
-        compress_json(app)
-    process = process or resident_process(settings)
-    hold(app, process)
-    hold_live_sockets(app, process, version=VERSION)
-    hold_file_reading(app, settings)
-    trace_requests(app)
-    answer_with_problems(app)
-    for area in (
-        health,
-        starting,
-        runs,
-        binding,
-        callbacks,
-        queue,
-        sessions,
-        todos,
-        snapshots,
-        restore_plans,
-        human_loop,
-        rules,
-        providers,
-        workers,
-        why,
-        me,
-        usage,
-        files,
-        many_files,
-        audits,
-        exports,
-        policies,
-        uploads,
-        put_backs,
-        sign_in_methods,
-        sign_in_pages,
-        portal,
-        live,
-    ):
-        app.register_blueprint(area)
-    describe(app, waited=WaitedAnswer, frame=SocketFrame)
-    enforce_permissions(app)
-    app.wsgi_app = FastPath(app.wsgi_app, process)  # type: ignore[assignment, method-assign]
-    if worker_bind := settings.worker_address:
-        app.wsgi_app = ExecutorPort(app.wsgi_app, host=worker_bind[0], port=worker_bind[1])  # type: ignore[assignment, method-assign]
-    hosts = known_hosts(settings) if process.is_resident else None
-    app.wsgi_app = RequestGuard(app.wsgi_app, hosts=hosts, proxies=settings.proxy_networks)  # type: ignore[assignment, method-assign]
     return app
+
+
+def _guard(app: APIFlask, settings: ApiSettings, process: ApiProcess) -> None:
+    """Put in front of the app, from the inside out: executors' fast path, their own port, and the checks of all
+    requests."""
+    inner: WSGIApplication = FastPath(app.wsgi_app, process)
+    if worker_bind := settings.worker_address:
+        inner = ExecutorPort(inner, host=worker_bind[0], port=worker_bind[1])
+    hosts = known_hosts(settings) if process.is_resident else None
+    app.wsgi_app = RequestGuard(inner, hosts=hosts, proxies=settings.proxy_networks)  # type: ignore[assignment, method-assign]

@@ -94,21 +94,21 @@ def claim_run(
     )
     if is_limited or head.was_held:
         start_next_throttled(conn, limits, away=away)
-    if claimed is None:
-        return None
-    manifest = read_runtime_manifest(head.manifest or {})
-    worker = fetch_one(conn, "worker", WorkerRow, session_id=claimed.session_id)
-    resume = _resume(conn, claimed)
+    return None if claimed is None else _with_all_it_needs(conn, claimed, manifest=head.manifest)
+
+
+def _with_all_it_needs(conn: Conn, run: RunRow, *, manifest: Json) -> Claimed:
+    resume = _resume(conn, run)
     return Claimed(
-        claimed,
-        worker,
-        manifest,
+        run,
+        fetch_one(conn, "worker", WorkerRow, session_id=run.session_id),
+        read_runtime_manifest(manifest),
         resume,
-        carry_answers(conn, claimed),
-        known_todos(conn, claimed.session_id),
-        unseen_runs(conn, claimed, resume),
-        runs_of_lost_conversation(conn, claimed, resume),
-        cut_off_calls(conn, run_id, attempt=claimed.attempt - 1) if resume and resume.continuing else [],
+        carry_answers(conn, run),
+        known_todos(conn, run.session_id),
+        unseen_runs(conn, run, resume),
+        runs_of_lost_conversation(conn, run, resume),
+        cut_off_calls(conn, run.id, attempt=run.attempt - 1) if resume and resume.continuing else [],
     )
 
 
