@@ -12,7 +12,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from cli.admin.users import NoDatabase, database_url
+from cli.admin.database import NoDatabase, database_url
 from cli.local.data_dir import CLONE
 
 if TYPE_CHECKING:

@@ -9,15 +9,12 @@ import argparse
 import getpass
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-import psycopg
-
-from cli.admin.users import NoDatabase, database_url
+from cli.admin.database import in_transaction
 from cli.chat.screen import visible
 from cli.local.data_dir import find_data_dir
 from cli.local.pidfile import running_settings
@@ -29,7 +26,7 @@ from handlers.job_requests import abandon_job_request, job_request, request_job
 from handlers.workers.lifecycle import LifeLimits
 from handlers.workers.report import list_workers, report_worker, why_worker
 from handlers.workers.retirement import watch
-from schema.errors import Invalid, RunyardError, Unavailable
+from schema.errors import Invalid, Unavailable
 from schema.job_requests import (
     FORCE,
     ActivateWorker,
@@ -103,14 +100,8 @@ def _add_verb(
 
 def run_verb(verb: WorkerVerb, args: argparse.Namespace) -> int:
     """Run the verb and print its result. Return the exit status: 1 when it fails or is refused."""
-    try:
-        with psycopg.connect(database_url(), connect_timeout=10) as conn:
-            items = verb(conn, args)
-    except RunyardError as error:
-        print(error.detail, file=sys.stderr)
-        return 1
-    except (psycopg.Error, NoDatabase) as error:
-        print(f"The database is unavailable: {error}", file=sys.stderr)
+    items = in_transaction(verb, args)
+    if items is None:
         return 1
     if args.json:
         print(json.dumps(items))

@@ -1,39 +1,28 @@
-"""The operator's commands for users, their tokens and apps. They call the verbs of handlers/ on the database.
-
-The database is DATABASE_DIRECT_URL or DATABASE_URL, or else this clone's embedded database, which `make up` must have
-started.
-"""
+"""The operator's commands for users, their tokens and apps. They call the verbs of handlers/ on the database."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-import psycopg
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic_core import to_json
 
+from cli.admin.database import in_transaction
 from cli.chat.screen import visible
-from cli.local.data_dir import DataDir, find_data_dir
-from cli.local.postgres import postgres_dsn
 from cli.table import table_lines
 from cli.times import moment_words
 from handlers.access import tokens, users
 from handlers.apps import apps
-from schema.database_poolers import ADDRESSES, named_database
-from schema.errors import RunyardError
 from schema.human_policy import HumanPolicy
 from schema.options import AppOptions
 from schema.rows import AppRow, Role, TokenRow, UserRow
-from schema.sealed_environment import BadSecretFile, secrets_from_files
 from schema.sql import Conn
 from schema.wire import Json
 
@@ -51,10 +40,6 @@ class IssuedToken:
 _NOT_IN_TABLES = frozenset({"id", "created_at", "updated_at", "manifest", "limits", "human_loop"})
 Row = UserRow | AppRow | TokenRow | IssuedToken
 UserVerb = Callable[[Conn, argparse.Namespace], Sequence[Row]]
-
-
-class NoDatabase(Exception):
-    """DATABASE_URL is unset and the embedded database is not running."""
 
 
 def add_commands(commands: Commands) -> None:
@@ -145,14 +130,8 @@ def _json_file(name: str) -> Json:
 
 def run_verb(verb: UserVerb, args: argparse.Namespace) -> int:
     """Run the verb in one transaction and print its rows. Return the exit status."""
-    try:
-        with psycopg.connect(database_url(), connect_timeout=10) as conn:
-            rows = verb(conn, args)
-    except RunyardError as error:
-        print(error.detail, file=sys.stderr)
-        return 1
-    except (psycopg.Error, NoDatabase) as error:
-        print(f"The database is unavailable: {error}", file=sys.stderr)
+    rows = in_transaction(verb, args)
+    if rows is None:
         return 1
     if args.json:
         print(to_json([{to_camel(key): value for key, value in asdict(row).items()} for row in rows]).decode())
@@ -161,22 +140,6 @@ def run_verb(verb: UserVerb, args: argparse.Namespace) -> int:
     else:
         _print_table(rows)
     return 0
-
-
-def database_url(environ: Mapping[str, str] = os.environ) -> str:
-    """Return DATABASE_DIRECT_URL or DATABASE_URL, what their files hold, or the embedded database's URL. Raise
-    NoDatabase when none exists."""
-    try:
-        from_files = secrets_from_files(environ, ADDRESSES)
-    except BadSecretFile as error:
-        raise NoDatabase(error.detail) from None
-    return named_database({**environ, **from_files}) or _embedded(find_data_dir(environ))
-
-
-def _embedded(data_dir: DataDir) -> str:
-    if not (data_dir.sockets / ".s.PGSQL.5432").exists():
-        raise NoDatabase("the embedded database is not running. Start it with make up, or set DATABASE_URL.")
-    return postgres_dsn(data_dir.postgres)
 
 
 def list_users(conn: Conn, _args: argparse.Namespace) -> Sequence[Row]:
