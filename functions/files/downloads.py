@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
+from typing import Literal
 from urllib.parse import quote
 
 import structlog
@@ -19,12 +20,14 @@ from functions.http.problems import problem
 from functions.runtime.process import api_process
 from functions.runtime.stream_slots import StreamSlot, StreamSlots
 from handlers.files.audit import FileAccess
-from handlers.files.preview import mime_type_of, safe_name
+from handlers.files.preview import PDF_TYPE, mime_type_of, safe_name
 from handlers.files.tree import Content
 from schema.errors import RunyardError
 from schema.run_ends import EXACT_HEADER
 from schema.wire import rfc3339
 
+VIEWER_POLICY = "sandbox; default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+"""Of a PDF in a tab. The viewer of Chromium and of Firefox is no page of this origin and works under it."""
 _log = structlog.get_logger(__name__)
 
 
@@ -36,6 +39,11 @@ def download_response(opened: OpenTree, path: str, file: Content) -> Response:
         return file_bytes(reader, manifest, file, start=start, end=end)
 
     return _ranged(path, pieces, size=file.size, etag=f'"{file.digest}"', part=opened.part)
+
+
+def first_bytes(opened: OpenTree, file: Content, most: int) -> bytes:
+    """Return a file's first bytes of a snapshot, at most so many."""
+    return b"".join(file_bytes(file_reading().objects, opened.tree.manifest, file, end=most))
 
 
 def linked_download(opened: OpenTree, path: str, file: Content) -> Response | None:
@@ -53,6 +61,21 @@ def linked_download(opened: OpenTree, path: str, file: Content) -> Response | No
 def live_download(file: LiveFile, part: SnapshotPart) -> Response:
     """Answer the live file, or the single range that was asked for."""
     return _ranged(file.path, file.pieces, size=file.head.size, etag=f'"{file.head.version}"', part=part)
+
+
+def for_viewer(response: Response, path: str) -> Response:
+    """Let the browser's own viewer show a PDF's bytes. A refusal is returned as it is.
+
+    The caller has read the file's first bytes. A page of Runyard can neither frame the answer nor reach its tab."""
+    if response.status_code not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+        return response
+    response.content_type = PDF_TYPE
+    response.headers["Content-Disposition"] = disposition("inline", safe_name(path))
+    response.headers["Content-Security-Policy"] = VIEWER_POLICY
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def state_headers(part: SnapshotPart) -> dict[str, str]:
@@ -120,9 +143,14 @@ def streamed(
 
 
 def attachment(name: str) -> str:
+    """Return the Content-Disposition of a download."""
+    return disposition("attachment", name)
+
+
+def disposition(kind: Literal["attachment", "inline"], name: str) -> str:
     """Return the Content-Disposition of RFC 6266 with the name in ASCII and, by RFC 5987, in UTF-8."""
     plain = "".join(letter if " " <= letter <= "~" and letter not in '"\\%;' else "_" for letter in name)
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def _told(first: bytes, pieces: Iterator[bytes], *, access: FileAccess, slot: StreamSlot) -> Iterator[bytes]:

@@ -13,10 +13,9 @@ from flask import Response
 
 from functions.files.access import admitted_rules
 from functions.files.auditing import audit, note_access
-from functions.files.contents import file_bytes
-from functions.files.downloads import download_response, linked_download, live_download
+from functions.files.downloads import download_response, first_bytes, for_viewer, linked_download, live_download
 from functions.files.live import file_item, live_file, read_live
-from functions.files.reading import file_reading, open_tree
+from functions.files.reading import open_tree
 from functions.files.schemas import (
     ContentAnswer,
     DownloadQuery,
@@ -32,7 +31,7 @@ from functions.http.openapi import also, conflicts
 from functions.http.schemas import answer
 from functions.runtime.process import api_process
 from handlers.files.choose import session_folders, session_of_user
-from handlers.files.preview import PREVIEW_BYTES, preview_of, safe_name
+from handlers.files.preview import PDF_MAGIC, PREVIEW_BYTES, is_pdf, preview_of, safe_name
 from handlers.files.tree import FileItem, FileKind, read_path
 from schema.errors import Invalid, NotFound
 from schema.job_requests import ReadLiveFiles
@@ -86,7 +85,7 @@ def get_content(query_data: FileQuery) -> Response:
         return answer(_content(found.part, path, live.first, size=live.head.size, url=url))
     opened = open_tree(query_data, path, not_live=found.not_live)
     file = opened.tree.content(path)
-    head = b"".join(file_bytes(file_reading().objects, opened.tree.manifest, file, end=PREVIEW_BYTES))
+    head = first_bytes(opened, file, PREVIEW_BYTES)
     url = _download_url(query_data.session_id, path, snapshot=opened.snapshot.id, root=opened.tree.root)
     return answer(_content(opened.part, path, head, size=file.size, url=url))
 
@@ -113,9 +112,12 @@ def get_download(query_data: DownloadQuery) -> Response:
     path = read_path(query_data.path)
     live, found = live_file(query_data, path)
     if live is not None:
-        return live_download(live, found.part)
+        sent = live_download(live, found.part)
+        return for_viewer(sent, path) if query_data.inline and is_pdf(live.first) else sent
     opened = open_tree(query_data, path, not_live=found.not_live)
     file = opened.tree.content(path)
+    if query_data.inline and is_pdf(first_bytes(opened, file, len(PDF_MAGIC))):
+        return for_viewer(download_response(opened, path, file), path)
     link = linked_download(opened, path, file) if query_data.link else None
     return link or download_response(opened, path, file)
 

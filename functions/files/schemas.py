@@ -49,9 +49,13 @@ class FileQuery(SnapshotQuery):
 
 class DownloadQuery(FileQuery):
     """With `link`, a saved file that is an object of its own in the store is answered by a link to it (307), where the
-    deployment gives such links (`S3_PUBLIC_ENDPOINT_URL`). All other files are sent as always."""
+    deployment gives such links (`S3_PUBLIC_ENDPOINT_URL`). All other files are sent as always.
+
+    With `inline`, a file that begins with `%PDF-` is sent for the browser's own viewer, never as a link: as
+    `application/pdf`, under a policy that runs nothing. Every other file stays an attachment."""
 
     link: bool = False
+    inline: bool = False
 
 
 class TreeQuery(Request):

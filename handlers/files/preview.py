@@ -12,6 +12,8 @@ from handlers.files.tree import split_path
 from schema.snapshot_manifest import ENCODED, path_bytes
 
 PREVIEW_BYTES = 256 * 1024
+PDF_TYPE = "application/pdf"
+PDF_MAGIC = b"%PDF-"
 PreviewKind = Literal["text", "markdown", "csv", "image", "pdf", "binary"]
 LineEnds = Literal["lf", "crlf", "cr", "mixed", "none"]
 
@@ -46,14 +48,19 @@ def preview_of(path: str, head: bytes, *, is_cut: bool) -> Preview:
     image = _image_type(head)
     if image is not None:
         return Preview("image", image)
-    if head.startswith(b"%PDF-"):
-        return Preview("pdf", "application/pdf")
+    if is_pdf(head):
+        return Preview("pdf", PDF_TYPE)
     decoded = _decoded(head, is_cut=is_cut)
     if decoded is None:
         return Preview("binary", mime_type_of(path))
     text, encoding = decoded
     kind = _OF_SUFFIX.get(split_path(path)[1].rpartition(".")[2].lower(), "text")
     return Preview(kind, mime_type_of(path, is_text=True), text, encoding, _line_ends(text))
+
+
+def is_pdf(head: bytes) -> bool:
+    """Whether a file begins as a PDF does. Some PDFs have other bytes before that: those are no PDF here."""
+    return head.startswith(PDF_MAGIC)
 
 
 def mime_type_of(path: str, *, is_text: bool = False) -> str:

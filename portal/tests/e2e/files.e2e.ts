@@ -3,10 +3,12 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { api, begin, settled, until, URL, visit, visits, type Visit } from "./visit";
 
 const PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+/** One empty page. */
+const PDF = "JVBERi0xLjQKMSAwIG9iajw8L1R5cGUvQ2F0YWxvZy9QYWdlcyAyIDAgUj4+ZW5kb2JqCjIgMCBvYmo8PC9UeXBlL1BhZ2VzL0tpZHNbMyAwIFJdL0NvdW50IDE+PmVuZG9iagozIDAgb2JqPDwvVHlwZS9QYWdlL1BhcmVudCAyIDAgUi9NZWRpYUJveFswIDAgOSA5XT4+ZW5kb2JqCnRyYWlsZXI8PC9Sb290IDEgMCBSPj4K";
 const FIRST = [
   "write notes.md: # Notes of run one",
   "run: mkdir -p src/deep && printf 'def one():\\n    return 1\\n' > src/app.py && printf 'x\\n' > src/deep/hidden.txt",
-  `run: printf 'name,count\\n"a, b",2\\n' > table.csv && printf ${PNG} | base64 -d > dot.png && head -c 900 /dev/zero > zeros.bin && seq 90000 > long.txt && printf '%%PDF-1.7' > paper.pdf && ln -s notes.md alias`,
+  `run: printf 'name,count\\n"a, b",2\\n' > table.csv && printf ${PNG} | base64 -d > dot.png && head -c 900 /dev/zero > zeros.bin && seq 90000 > long.txt && printf ${PDF} | base64 -d > paper.pdf && printf '<script>document.title=1</script>' > page.pdf && ln -s notes.md alias`,
 ].join("\n");
 const SECOND = "write notes.md: # Notes of run two\nrun: printf 'def one():\\n    return 2\\n' > src/app.py && rm src/deep/hidden.txt";
 
@@ -98,11 +100,28 @@ describe("files of a session without its worker", () => {
     await row("zeros.bin").click();
     await page.getByText("Binary", { exact: true }).waitFor();
     await row("paper.pdf").click();
-    await page.getByText("A PDF is not shown here").waitFor();
+    await page.getByText("A PDF opens in a tab of its own").waitFor();
     await row("alias").click();
     await page.getByText("A link to notes.md").waitFor();
     await row("long.txt").click();
     await page.getByText(/Only the beginning is shown/).waitFor();
+  });
+
+  it("that are PDFs open in the browser's own viewer, apart from the portal; a page with such a name does not", async () => {
+    here = await visit();
+    const { page, context } = here;
+    await page.goto(`${files}/paper.pdf`);
+    const link = page.getByRole("link", { name: "Open in the browser" });
+    const [tab] = await Promise.all([context.waitForEvent("page"), link.click()]);
+    // the viewer is an extension of Chromium that counts the pages once it has read the file
+    const viewer = () => tab.frames().find((frame) => frame.url().startsWith("chrome-extension:"));
+    await until(async () => (await viewer()?.locator("#pagelength").textContent()) === "1", "the viewer shows one page");
+    expect(await tab.evaluate(() => [document.contentType, document.referrer, window.opener])).toEqual(["application/pdf", "", null]);
+    const address = (await link.getAttribute("href")) ?? "";
+    expect(address).toContain("path=paper.pdf");
+    const asked = tab.waitForEvent("download");
+    await tab.goto(URL + address.replace("paper.pdf", "page.pdf")).catch(() => null); // a navigation that becomes a download fails
+    expect((await asked).suggestedFilename()).toBe("page.pdf");
   });
 
   it("are found by name and downloaded, one or a folder of them", async () => {

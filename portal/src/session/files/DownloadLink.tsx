@@ -16,6 +16,12 @@ export function DownloadLink({ href, label }: { href: string; label: string }) {
   );
 }
 
+/** A PDF in the browser's own viewer, in a tab that knows nothing of this one. Where there is no viewer, it is a download. */
+export function ViewerLink({ href }: { href: string }) {
+  const { t } = useTranslation();
+  return <a className={`${button.button} ${button.primary}`} href={`${href}&inline=true`} target="_blank" rel="noopener noreferrer">{t("files.openPdf")}</a>;
+}
+
 /** A folder as a zip: refusals are told here, because a browser's download would only say that it failed. */
 export function ZipButton({ href, label }: { href: string; label: string }) {
   const { t } = useTranslation();

@@ -8,7 +8,7 @@ import { toast } from "../../parts/toast";
 import { bytes } from "../../words/numbers";
 import { Markdown } from "../markdown/Markdown";
 import { CsvTable } from "./CsvTable";
-import { DownloadLink } from "./DownloadLink";
+import { DownloadLink, ViewerLink } from "./DownloadLink";
 import styles from "./FilePreview.module.css";
 import { PutBack } from "./PutBack";
 import { useContent } from "./reading";
@@ -71,7 +71,7 @@ function Shown({ file, isSource }: { file: ContentAnswer; isSource: boolean }) {
   const text = file.text ?? "";
   if (file.size === 0) return <Empty title={t("files.emptyFile")} />;
   if (file.kind === "image") return <Image file={file} />;
-  if (file.kind === "pdf") return <Empty title={t("files.pdf")}><p>{t("files.pdfNote")}</p></Empty>;
+  if (file.kind === "pdf") return <Empty title={t("files.pdf")}><p>{t("files.pdfNote")}</p><ViewerLink href={file.downloadUrl} /></Empty>;
   if (file.kind === "binary") return <Empty title={t("files.binary")}><p>{t("files.binaryNote", { type: file.mimeType })}</p></Empty>;
   if (file.kind === "markdown" && !isSource) return <div className={styles.prose} tabIndex={0} role="group" aria-label={file.name}><Markdown text={text} isDone /></div>;
   if (file.kind === "csv" && !isSource) return <CsvTable text={text} name={file.name} />;

@@ -141,6 +141,64 @@ def test_pages_and_drawings_with_scripts_are_neither_shown_nor_run(saved: SavedS
         assert (shown.mimetype, answer_json(shown)["kind"]) == ("application/json", "text")
 
 
+PDF = b"%PDF-1.4\n%%EOF\n" + bytes(100)
+NO_PDFS = {
+    "page.pdf": b"<!doctype html><script>alert(1)</script>",
+    "late.pdf": b"<script>alert(1)</script>\n%PDF-1.4",
+    "short.pdf": b"%PDF",
+    "empty.pdf": b"",
+    "drawing.svg": b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>',
+    "script.js": b"alert(1)",
+    "dot.png": b"\x89PNG\r\n\x1a\n" + bytes(100),
+}
+VIEWER_HEADERS = {
+    "X-Content-Type-Options": ["nosniff"],
+    "Content-Security-Policy": [
+        "sandbox; default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ],
+    "Cross-Origin-Resource-Policy": ["same-origin"],
+    "Cross-Origin-Opener-Policy": ["same-origin"],
+    "Referrer-Policy": ["no-referrer"],
+    "Cache-Control": ["no-store"],
+}
+
+
+def test_a_pdf_is_sent_for_the_browsers_viewer_only_when_the_query_wants_it(saved: SavedSession) -> None:
+    """Also one that is a page or a script at the same time: its type says that it is nothing but a PDF."""
+    contents = {
+        "paper.pdf": PDF,
+        "page.html": b"%PDF-1.4\n<script>alert(1)</script>",
+        'a"\r\nX-Evil: 1\u202e.js': b"%PDF-1.4\nalert(1)",
+    }
+    for name, content in contents.items():
+        (saved.workspace / name).write_bytes(content)
+    saved.save()
+    for name, content in contents.items():
+        assert saved.get("download", path=name).headers["Content-Disposition"].startswith("attachment;")
+        got = saved.get("download", path=name, inline="true", link="true")
+        assert (got.status_code, got.get_data(), got.headers["Content-Type"]) == (200, content, "application/pdf")
+        assert got.headers["Content-Disposition"].startswith("inline; filename=")
+        assert {name: got.headers.get_all(name) for name in VIEWER_HEADERS} == VIEWER_HEADERS
+        assert "X-Evil" not in got.headers
+        part = saved.get_with({"Range": "bytes=5-9"}, "download", path=name, inline="true")
+        assert (part.status_code, part.get_data(), part.mimetype) == (206, content[5:10], "application/pdf")
+    beyond = saved.get_with({"Range": "bytes=999999-"}, "download", path="paper.pdf", inline="true")
+    assert (beyond.status_code, beyond.mimetype) == (416, "application/problem+json")
+    sent = [row["bytes"] for row in saved.audited() if (row["path"], row["reason"]) == ("paper.pdf", "ok")]
+    assert sorted(sent) == [5, len(PDF), len(PDF)]
+
+
+def test_a_file_that_does_not_begin_as_a_pdf_stays_an_attachment(saved: SavedSession) -> None:
+    for name, content in NO_PDFS.items():
+        (saved.workspace / name).write_bytes(content)
+    saved.save()
+    for name, content in NO_PDFS.items():
+        got = saved.get("download", path=name, inline="true")
+        assert (got.status_code, got.get_data()) == (200, content)
+        assert got.headers["Content-Disposition"].startswith("attachment;")
+        assert got.headers["Content-Security-Policy"] == "sandbox; default-src 'none'"
+
+
 def test_hostile_names_are_listed_and_read_by_the_name_that_was_listed(saved: SavedSession) -> None:
     deep = "/".join(["d" * 200] * 15)  # with the file system's own limit of a path, made step by step
     (saved.workspace / deep).mkdir(parents=True)

@@ -46,6 +46,21 @@ def test_a_link_gives_the_files_bytes_as_an_attachment(saved: SavedSession, cont
     assert (row["action"], row["bytes"], row["allowed"], row["reason"]) == ("download", len(content), True, "ok")
 
 
+def test_a_pdf_for_the_browser_is_sent_under_its_policy_and_never_as_a_link(saved: SavedSession) -> None:
+    """The store sends no policy of Runyard's."""
+    for name, first in (("paper.pdf", b"%PDF-1.7\n"), ("page.pdf", b"<html>\n")):
+        (saved.workspace / name).write_bytes(first + os.urandom(2 << 20))
+    saved.save()
+    shown = saved.get("download", path="paper.pdf", link="true", inline="true")
+    assert (shown.status_code, shown.mimetype) == (200, "application/pdf")
+    assert shown.get_data() == (saved.workspace / "paper.pdf").read_bytes()
+    other = saved.get("download", path="page.pdf", link="true", inline="true")
+    assert other.status_code == 307
+    linked = httpx.get(other.headers["Location"], trust_env=False).headers
+    assert linked["content-disposition"].startswith("attachment;")
+    assert linked["content-type"] == "application/octet-stream"
+
+
 def test_a_link_reads_that_object_alone(saved: SavedSession, content: bytes, object_store: RunningStore) -> None:
     del content
     link = saved.get("download", path=NAME, link="true").headers["Location"]

@@ -45,6 +45,23 @@ def test_what_an_agent_wrote_is_read_before_it_is_saved(live: LiveSession) -> No
     live.wait_for(run_id, "succeeded")
 
 
+def test_a_live_pdf_is_sent_for_the_browsers_viewer_and_no_other_file(live: LiveSession) -> None:
+    run_id = live.begin("run: until [ -e go ]; do sleep 0.05; done")
+    for name, content in (("paper.pdf", b"%PDF-1.7 live"), ("page.pdf", b"<script>alert(1)</script>")):
+        (live.workspace / name).write_bytes(content)
+    paper, page = (live.get("download", path=name, inline="true") for name in ("paper.pdf", "page.pdf"))
+    assert (paper.headers["Runyard-State"], paper.mimetype, paper.get_data()) == (
+        "live",
+        "application/pdf",
+        b"%PDF-1.7 live",
+    )
+    assert paper.headers["Content-Disposition"].startswith("inline;")
+    assert paper.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none';")
+    assert page.headers["Content-Disposition"].startswith("attachment;")
+    (live.workspace / "go").touch()
+    live.wait_for(run_id, "succeeded")
+
+
 def test_folders_are_listed_by_pages_as_those_of_snapshots(live: LiveSession) -> None:
     for name in ("b", "a", "é"):
         (live.workspace / "deep" / name).mkdir(parents=True)
