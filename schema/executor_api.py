@@ -229,13 +229,16 @@ class ProviderDeclared(Wire):
     """A provider as the executor's registry declares it.
 
     `options` names the supported keys of RunOptions. `capabilities` is the declared set. `proved` applies to exactly
-    this `version`. `ready` is false, with a `reason`, when its program or login is missing.
+    this `version`. `ready` is false, with a `reason`, when its program or login is missing: `reasonCode` names the
+    sentence, and `reasonValues` are what it says of this provider. Older executors send neither.
     """
 
     name: Text
     title: str
     ready: bool
     reason: str | None = None
+    reason_code: Text | None = None
+    reason_values: dict[str, str] = Field(default_factory=dict)
     version: str | None = None
     options: list[str] = Field(default_factory=list)
     capabilities: dict[str, bool] = Field(default_factory=dict)

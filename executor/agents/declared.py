@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from executor.agents.install import locked_version
 from executor.agents.launch import program_of
 from executor.agents.open_session import OpenSession
@@ -12,18 +14,29 @@ from schema.events import RunStarted
 from schema.executor_api import DeclaredModel, ProviderDeclared
 
 
+@dataclass(frozen=True)
+class NotReady:
+    """Why no run of a provider can start: a stable code, a sentence for people, and what it says of this provider."""
+
+    code: str
+    sentence: str
+    values: dict[str, str]
+
+
 def declare(provider: Provider) -> ProviderDeclared:
     """Describe a provider. It is `ready` unless its program or its login is missing; `reason` then says which.
 
     A program that npm installs on first use counts as ready.
     """
-    reason = _missing_program(provider) or missing_login(provider)
+    lack = _missing_program(provider) or missing_login(provider)
     version = pinned_version(provider)
     return ProviderDeclared(
         name=provider.name,
         title=provider.title,
-        ready=reason is None,
-        reason=reason,
+        ready=lack is None,
+        reason=lack.sentence if lack else None,
+        reason_code=lack.code if lack else None,
+        reason_values=lack.values if lack else {},
         version=version,
         options=list(provider.options),
         capabilities=dict(provider.capabilities),
@@ -45,20 +58,23 @@ def _models(provider: Provider) -> list[DeclaredModel]:
     return list({**listed, **{id_: DeclaredModel(id=id_, title=id_) for id_ in named if id_ not in listed}}.values())
 
 
-def _missing_program(provider: Provider) -> str | None:
+def _missing_program(provider: Provider) -> NotReady | None:
     if provider.npm is not None or program_of(provider) is not None:
         return None
-    return f"The program {provider.command!r} is not installed. Install it on the worker."
+    sentence = f"The program {provider.command!r} is not installed. Install it on the worker."
+    return NotReady("program_missing", sentence, {"program": provider.command})
 
 
-def missing_login(provider: Provider) -> str | None:
-    """Return a sentence when no variable that signs the agent in is set, else None."""
+def missing_login(provider: Provider) -> NotReady | None:
+    """Return what lacks when no variable that signs the agent in is set, else None."""
     if not provider.login:
         return None
     present = {variable.name for variable in provider.environment if variable.read() is not None}
     if present.intersection(provider.login):
         return None
-    return f"No login is configured: set one of {', '.join(provider.login)} (see providers.toml)."
+    variables = ", ".join(provider.login)
+    sentence = f"No login is configured: set one of {variables} (see providers.toml)."
+    return NotReady("login_missing", sentence, {"variables": variables})
 
 
 def pinned_version(provider: Provider) -> str | None:

@@ -175,8 +175,8 @@ class _TurnDriver:
         """Prepare the home, then open a session. Installation does not count against the start limit, and a start that
         fails is tried once more with a new process."""
         self._settings = settings_for(self._turn, self._provider)
-        if reason := missing_login(self._provider):
-            raise TurnFailed("login_missing", reason)
+        if lack := missing_login(self._provider):
+            raise TurnFailed(lack.code, lack.sentence)
         await ensure_installed(self._provider, self._provider.agents_dir, partial(self._warn, "agent_installing"))
         for _ in range(STARTS - 1):
             self._settings = await self._preparation.run(self._settings)

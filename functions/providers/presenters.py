@@ -16,6 +16,8 @@ def provider_answer(provider: RegisteredProvider) -> ProviderAnswer:
         title=declared.title,
         ready=declared.ready,
         reason=declared.reason,
+        reason_code=declared.reason_code,
+        reason_values=declared.reason_values or None,
         version=provider.version,
         options=provider.options,
         default_model=declared.default_model,

@@ -22,10 +22,15 @@ class Capabilities(Wire):
 
 
 class ProviderAnswer(Wire):
+    """`reason` says why it is not `ready`: `reasonCode` names the sentence, `reasonValues` what it says of this
+    provider. An executor of an older release gives no code."""
+
     name: str
     title: str
     ready: bool
     reason: str | None = None
+    reason_code: str | None = None
+    reason_values: dict[str, str] | None = None
     version: str | None = None
     options: list[str]
     default_model: str | None = None

@@ -8,12 +8,17 @@ const ROOMS = ["functions", "handlers", "schema", "jobs"];
 const CODE = /\bcode(?:: ClassVar\[str\]|: str)? ?= ?"([a-z_]+)"/g;
 const REPOSITORY = new URL("../../", import.meta.url);
 
-function codes(): string[] {
+/** Where codes of warnings, of ended runs and of agents that are not ready are written. */
+const TOLD = /(?:(?:RunWarning|Reason)\(\s*code=|(?:TurnFailed|NotReady|_warn)\(\s*|_warn, )"([a-z_]+)"/g;
+/** Warnings with the agent's own words. */
+const AS_THEY_ARE = ["agent_notice"];
+
+function codes(rooms = ROOMS, pattern = CODE): string[] {
   const found = new Set<string>();
-  for (const room of ROOMS) {
+  for (const room of rooms) {
     const folder = new URL(`${room}/`, REPOSITORY);
     for (const name of readdirSync(folder, { recursive: true }).map(String).filter((one) => one.endsWith(".py")))
-      for (const [, code] of readFileSync(new URL(name, folder), "utf8").matchAll(CODE)) found.add(code ?? "");
+      for (const [, code] of readFileSync(new URL(name, folder), "utf8").matchAll(pattern)) found.add(code ?? "");
   }
   return [...found].sort();
 }
@@ -33,6 +38,12 @@ describe("the server's codes", () => {
 
   it("have a Chinese sentence (words/server.zh.json)", () => {
     expect(problems.filter((code) => !(code in server.problem))).toEqual([]);
+  });
+
+  it("of warnings, ended runs and agents that are not ready have a Chinese sentence", () => {
+    const told = codes(["executor", ...ROOMS], TOLD).filter((code) => !AS_THEY_ARE.includes(code));
+    expect(told).toEqual(expect.arrayContaining(["agent_silent", "end_not_kept", "program_missing", "timeout", "workspace_untrusted"]));
+    expect(told.filter((code) => !(code in server.reason || code in server.provider))).toEqual([]);
   });
 
   it("have sentences in Chinese, but for values", () => {

@@ -168,6 +168,8 @@ export interface Provider {
   title: string;
   ready: boolean;
   reason?: string | null;
+  reasonCode?: string | null;
+  reasonValues?: Record<string, string> | null;
   version?: string | null;
   options: string[];
   defaultMode: string;

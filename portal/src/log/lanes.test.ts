@@ -36,7 +36,7 @@ describe("lanesOf", () => {
 
   it("marks warnings and attempts", () => {
     const { marks, attempts } = lanesOf([...run.slice(0, 2), event(3, 3, "run.warning", { message: "Careful" })], 0);
-    expect(marks).toMatchObject([{ title: "Careful" }]);
+    expect(marks).toMatchObject([{ type: "run.warning", data: { message: "Careful" } }]);
     expect(attempts).toMatchObject([{ number: 1 }]);
   });
 });

@@ -22,7 +22,7 @@ export interface Mark {
   at: number;
   seq: number;
   type: string;
-  title: string;
+  data: Record<string, unknown>;
 }
 
 export interface Attempt {
@@ -82,7 +82,7 @@ export function lanesOf(events: readonly Envelope[], now: number): Lanes {
   for (const event of events) {
     step(builder, event);
     if (event.type === "run.started") attempts.push({ number: event.attempt ?? attempts.length + 1, from: Date.parse(event.at) });
-    if (MARKS.has(event.type)) marks.push({ at: Date.parse(event.at), seq: event.seq, type: event.type, title: text(event.data.message) || event.type });
+    if (MARKS.has(event.type)) marks.push({ at: Date.parse(event.at), seq: event.seq, type: event.type, data: event.data });
   }
   builder.stretch(now);
   const times = [...builder.spans.flatMap((span) => [span.from, span.to]), ...marks.map((mark) => mark.at)];

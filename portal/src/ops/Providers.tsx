@@ -3,6 +3,7 @@ import { useProviders } from "../api/queries";
 import type { Provider } from "../api/types";
 import { Icon } from "../parts/Icon";
 import { Table } from "../parts/Table";
+import { lackOf } from "../words/server";
 import styles from "./Ops.module.css";
 
 /** Each agent: is it ready, what it declares, and what was proved of it. */
@@ -19,7 +20,7 @@ export function Providers() {
       onRetry={() => void providers.refetch()}
       columns={[
         { id: "title", label: t("ops.provider"), cell: (row) => <><strong>{row.title}</strong> {row.version}</> },
-        { id: "ready", label: t("ops.ready"), cell: (row) => (row.ready ? <span className={styles.good}><Icon name="check" />{t("ops.isReady")}</span> : <span className={styles.soft}>{row.reason}</span>) },
+        { id: "ready", label: t("ops.ready"), cell: (row) => (row.ready ? <span className={styles.good}><Icon name="check" />{t("ops.isReady")}</span> : <span className={styles.soft}>{lackOf(row)}</span>) },
         { id: "can", label: t("ops.can"), cell: (row) => <Capabilities provider={row} /> },
       ]}
     />

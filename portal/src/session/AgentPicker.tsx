@@ -4,6 +4,7 @@ import type { Provider } from "../api/types";
 import { useLocal } from "../local";
 import { Select } from "../parts/Select";
 import type { RunOptions } from "../api/types";
+import { lackOf } from "../words/server";
 
 export interface Pick {
   provider: string | undefined;
@@ -43,7 +44,7 @@ export function AgentPicker({ pick }: { pick: ReturnType<typeof usePick> }) {
         label={t("composer.agent")}
         value={chosen.name}
         onChange={(agent) => set({ agent })}
-        choices={providers.map((one) => ({ value: one.name, label: one.title, isDisabled: !one.ready, ...(one.reason && { note: one.reason }) }))}
+        choices={providers.map((one) => ({ value: one.name, label: one.title, isDisabled: !one.ready, ...(!one.ready && { note: lackOf(one) }) }))}
       />
       {known.length > 1 && chosen.options.includes("model") && (
         <Select

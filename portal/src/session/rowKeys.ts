@@ -6,6 +6,7 @@ import { useKeys } from "../keys";
 import { feedOf } from "../live";
 import type { Row } from "../log/rows";
 import { toast } from "../parts/toast";
+import { reasonOf } from "../words/server";
 
 export function useRowKeys(sessionId: string, rows: readonly Row[], list: { current: VirtualizerHandle | null }, leave: () => void): string | null {
   const { t } = useTranslation();
@@ -36,7 +37,7 @@ export function useRowKeys(sessionId: string, rows: readonly Row[], list: { curr
 function textOf(row: Row): string {
   if ("text" in row) return row.text;
   if (row.kind === "group") return row.tools.map((tool) => tool.title).join("\n");
-  if (row.kind === "run") return row.reason?.message ?? row.status;
+  if (row.kind === "run") return row.reason ? reasonOf(row.reason) : row.status;
   return row.kind === "notice" ? row.type : row.title;
 }
 

@@ -1,9 +1,9 @@
 /** The server's sentences in the reader's language, by their codes. English ones are the server's own. */
 import { Offline, Problem } from "../api/client";
-import type { Run } from "../api/types";
+import type { Provider, Run } from "../api/types";
 import { words } from "./words";
 
-export type Section = "problem" | "why" | "worker" | "reason";
+export type Section = "problem" | "why" | "worker" | "reason" | "provider";
 type Values = Record<string, string | number>;
 
 const NAMESPACE = "server";
@@ -34,6 +34,31 @@ export function refusalOf(code: string): string {
 export function reasonOf(reason: { code: string; message: string }): string {
   return translated("reason", reason.code) ?? reason.message;
 }
+
+/** Why an agent is not ready, or empty for one that is. */
+export function lackOf({ reason, reasonCode, reasonValues }: Pick<Provider, "reason" | "reasonCode" | "reasonValues">): string {
+  return translated("provider", reasonCode, reasonValues ?? {}) ?? reason ?? "";
+}
+
+/** What an event of the log says besides its type, in the reader's language; `original`: the server's own words for it. */
+export function noticeOf(data: Record<string, unknown>): { sentence: string; original: string } {
+  const own = ownWords(data);
+  const code = codeOf(data);
+  const known = translated("reason", code) ?? translated("problem", code, { detail: own });
+  return known === null || known === own ? { sentence: own, original: "" } : { sentence: known, original: own };
+}
+
+function ownWords({ message, path, reason }: Record<string, unknown>): string {
+  for (const words of [message, path, reason]) if (typeof words === "string") return words;
+  return isTold(reason) ? String(reason.message) : "";
+}
+
+function codeOf({ code, reason }: Record<string, unknown>): string {
+  if (typeof code === "string") return code;
+  return isTold(reason) ? String(reason.code) : "";
+}
+
+const isTold = (reason: unknown): reason is { code: unknown; message: unknown } => typeof reason === "object" && reason !== null && "message" in reason;
 
 interface Explained {
   reason: string;

@@ -2,6 +2,7 @@ import { useEffect, useMemo, useRef, useState, type KeyboardEvent, type PointerE
 import { useTranslation } from "react-i18next";
 import { axisOf, LANES, placeOn, ticksOf, type Lanes, type Span } from "../../log/lanes";
 import { duration, timeOfDay } from "../../words/numbers";
+import { noticeOf } from "../../words/server";
 import styles from "./Timeline.module.css";
 import { titleOf } from "./Timeline";
 
@@ -124,7 +125,7 @@ export function LaneChart({ lanes, isNarrow, selected, onSelect, onOpen }: LaneC
             </rect>
           ))}
           {lanes.marks.map((mark) => (
-            <path key={mark.seq} d={`M${x(mark.at)} 4l5 9h-10z`} className={styles.mark}><title>{mark.title}</title></path>
+            <path key={mark.seq} d={`M${x(mark.at)} 4l5 9h-10z`} className={styles.mark}><title>{[t(`notice.${mark.type.replace(".", "_") as "run_parked"}`), noticeOf(mark.data).sentence].filter(Boolean).join(" ")}</title></path>
           ))}
         </g>
       </svg>

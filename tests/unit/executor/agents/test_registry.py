@@ -149,6 +149,7 @@ def test_a_missing_program_is_declared(tmp_path: Path) -> None:
 
     assert not declared.ready
     assert declared.reason == "The program 'no-such-program' is not installed. Install it on the worker."
+    assert (declared.reason_code, declared.reason_values) == ("program_missing", {"program": "no-such-program"})
 
 
 def test_a_missing_login_is_declared(tmp_path: Path) -> None:
@@ -159,6 +160,8 @@ def test_a_missing_login_is_declared(tmp_path: Path) -> None:
 
     assert (without.ready, with_key.ready) == (False, True)
     assert "KEY" in (without.reason or "")
+    assert (without.reason_code, without.reason_values) == ("login_missing", {"variables": "KEY"})
+    assert (with_key.reason_code, with_key.reason_values) == (None, {})
 
 
 def test_the_demo_is_always_ready() -> None:
