@@ -13,6 +13,7 @@ from jobs.human_loop.deliver import ExecutorAway
 from jobs.runtime.database import Away
 from jobs.runtime.executor_client import ExecutorError
 from schema.errors import RunyardError
+from schema.isolation import isolated
 
 RUNS, CONTROL = "runs", "control"
 STALLED_SECONDS = 15.0
@@ -99,10 +100,11 @@ async def retry_stalled_jobs(context: JobContext, timestamp: int) -> None:  # no
     """
     manager = context.app.job_manager
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
-        if job.queueing_lock is None:
-            await manager.retry_job(job)
-        else:
-            await manager.finish_job(job, status=Status.FAILED, delete_job=False)
+        with isolated("job.not_requeued", job=job.id):
+            if job.queueing_lock is None:
+                await manager.retry_job(job)
+            else:
+                await manager.finish_job(job, status=Status.FAILED, delete_job=False)
 
 
 async def remove_old_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001  procrastinate passes it to every periodic task

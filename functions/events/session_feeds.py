@@ -160,12 +160,15 @@ class SessionFeeds:
     def _deliver(self, feed: Feed, page: FramePage) -> None:
         feed.delivered = page.last_seq
         for subscription in list(feed.live):
-            if subscription.peer.has_space_for(page.size):
-                self._give(subscription, page)
-            else:
-                feed.live.discard(subscription)
-                self._go_on(subscription)
+            self._hub.guard(subscription.peer, lambda _, reader=subscription: self._give_live(reader, page))  # type: ignore[misc]
         self._done(feed, again=page.is_full or feed.head.seq > feed.read)
+
+    def _give_live(self, subscription: Subscription, page: FramePage) -> None:
+        if subscription.peer.has_space_for(page.size):
+            self._give(subscription, page)
+        else:
+            subscription.feed.live.discard(subscription)
+            self._go_on(subscription)
 
     def _give(self, subscription: Subscription, page: FramePage) -> None:
         if page.last_seq <= subscription.queued:
@@ -210,11 +213,14 @@ class SessionFeeds:
 
     def _answer(self, key: Asked, page: FramePage | None) -> None:
         for subscription in self._asked.pop(key):
-            subscription.is_reading = False
-            if page is not None and not subscription.is_over:
-                subscription.limit = page.next_limit
-                self._give(subscription, page)
-            self._go_on(subscription)
+            self._hub.guard(subscription.peer, lambda _, reader=subscription: self._give_apart(reader, page))  # type: ignore[misc]
+
+    def _give_apart(self, subscription: Subscription, page: FramePage | None) -> None:
+        subscription.is_reading = False
+        if page is not None and not subscription.is_over:
+            subscription.limit = page.next_limit
+            self._give(subscription, page)
+        self._go_on(subscription)
 
     def _fail(self, key: Asked) -> None:
         for subscription in self._asked.pop(key):

@@ -14,6 +14,7 @@ from psycopg import OperationalError
 from functions.runtime.database import Database
 from handlers.access.open_streams import OpenStream, streams_to_end
 from schema.errors import RunyardError
+from schema.isolation import isolated
 
 RECHECK_SECONDS = 1.0
 _log = structlog.get_logger("functions.runtime.access_watch")
@@ -103,7 +104,8 @@ class AccessWatch:
             with self._lock:
                 on_end = self._watched.pop(stream, set())
             for watched in on_end:
-                watched.on_end(fault)
+                with isolated("stream.not_ended", credentialId=stream.credential_id, sessionId=stream.session_id):
+                    watched.on_end(fault)
 
     def _run(self) -> None:
         while not self._is_stopping:

@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -177,7 +178,7 @@ class SocketHub:
                 if key.data is None:
                     self._drain_wakes()
                 else:
-                    self._guard(key.data, lambda peer, events=events: self._serve(peer, events))  # type: ignore[misc]
+                    self.guard(key.data, lambda peer, events=events: self._serve(peer, events))  # type: ignore[misc]
             self._run_calls()
             if time.monotonic() >= self._swept_at + SWEEP_SECONDS:
                 self._sweep()
@@ -187,10 +188,11 @@ class SocketHub:
         for end in (self._waker, self._woken):
             end.close()
 
-    def _guard(self, peer: SocketPeer, do: Callable[[SocketPeer], None]) -> None:
+    def guard(self, peer: SocketPeer, do: Callable[[SocketPeer], None]) -> None:
+        """Drop the peer when this fails: a fault with one peer neither ends the thread nor leaves out others."""
         try:
             do(peer)
-        except Exception:  # noqa: BLE001  a fault with one peer ends that peer and not the thread
+        except Exception:  # noqa: BLE001  the thread must not end
             _log.exception("a socket was dropped")
             self._drop(peer)
 
@@ -291,15 +293,18 @@ class SocketHub:
         """Ping who was silent for long, end who is too slow or does not answer, run due timers."""
         now = self._swept_at = time.monotonic()
         for peer in list(self._peers):
-            if peer.parting_until is not None:
-                if now >= peer.parting_until:
-                    self._drop(peer)
-            elif peer.is_too_slow(now, patience=self._patience):
-                self.close(peer, SLOW_READER, "the reader is too slow")
-            elif now >= peer.pinged_at + self._ping_seconds:
-                self._ping(peer, now)
+            self.guard(peer, partial(self._sweep_peer, now))
         while self._timers and self._timers[0][0] <= now:
             self._do(heapq.heappop(self._timers)[2])
+
+    def _sweep_peer(self, now: float, peer: SocketPeer) -> None:
+        if peer.parting_until is not None:
+            if now >= peer.parting_until:
+                self._drop(peer)
+        elif peer.is_too_slow(now, patience=self._patience):
+            self.close(peer, SLOW_READER, "the reader is too slow")
+        elif now >= peer.pinged_at + self._ping_seconds:
+            self._ping(peer, now)
 
     def _ping(self, peer: SocketPeer, now: float) -> None:
         """The first ping comes `ping_seconds` after the handshake; who was silent since the one before has gone."""
@@ -314,5 +319,6 @@ class SocketHub:
         """The more peers there are, the longer the time over which they come back."""
         spread = min(LONGEST_RETRY_MS, LEAST_RETRY_MS + RETRY_MS_PER_PEER * len(self._peers))
         for peer in list(self._peers):
-            self.close(peer, RESTART, "the server restarts", retry_after_ms=random.randint(0, spread))  # noqa: S311
+            wait = random.randint(0, spread)  # noqa: S311
+            self.guard(peer, partial(self.close, code=RESTART, reason="the server restarts", retry_after_ms=wait))
         self._stop_at = time.monotonic() + STOPPING_SECONDS

@@ -1,5 +1,7 @@
 """Tell users, unasked, which rows of their list of sessions have changed, and which requests wait for them.
 
+A row that cannot be shown is logged and left out, so that it holds up no other session's.
+
 The log notifier says which sessions have changed; a thread then asks once for all users that have a tab here. A poll
 each second finds what no notification told.
 """
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Protocol
@@ -25,6 +27,7 @@ from functions.sessions.socket_frames import RequestFrame, SessionDeletedFrame, 
 from handlers.access.permissions import Actor, permissions_of
 from handlers.human_loop.pending import ShownRequest, changed_requests, open_requests, waits_for
 from handlers.sessions.overview import deleted_sessions_of_owners, overviews_of_owners, recently_active_sessions
+from schema.isolation import isolated, rows_that_load
 from schema.sql import Conn
 
 ROW_SECONDS = 1.0
@@ -32,6 +35,8 @@ POLL_SECONDS = 1.0
 POLLED_SECONDS = 5.0
 PAUSE_SECONDS = 0.05
 MOST_REMEMBERED = 10_000
+ROW_LEFT_OUT = "session_frame.left_out"
+REQUEST_LEFT_OUT = "request_frame.left_out"
 _log = structlog.get_logger("functions.sessions.list_changes")
 
 
@@ -140,10 +145,12 @@ class ListChanges:
         due = [session_id for session_id, at in self._due.items() if at <= now]
         if not due:
             return
-        for overview in overviews_of_owners(conn, due, owners):
+        for overview in rows_that_load(
+            conn, due, lambda ids: overviews_of_owners(conn, ids, owners), event=ROW_LEFT_OUT, name="sessionId"
+        ):
             self._remember(overview.id, now, overview.last_seq)
-            answer = session_answer(overview)
-            self._send(overview.owner_id, frame_of(SessionFrame(**dict(answer))))
+            with isolated(ROW_LEFT_OUT, sessionId=overview.id):
+                self._send(overview.owner_id, frame_of(SessionFrame(**dict(session_answer(overview)))))
         for deleted in deleted_sessions_of_owners(conn, due, owners):
             self._send(deleted.owner_id, frame_of(SessionDeletedFrame(session_id=deleted.session_id)))
         for session_id in due:
@@ -174,8 +181,7 @@ class ListChanges:
             return
         if not fresh:
             return
-        known = [id_ for id_, (session_id, _) in self._open.items() if session_id in fresh]
-        for request in changed_requests(conn, session_ids=fresh, known_open=known):
+        for request in self._changed_requests(conn, fresh):
             state = (request.session_id, request.escalated_at)
             if request.status != "open":
                 self._open.pop(request.id, None)
@@ -183,7 +189,20 @@ class ListChanges:
                 continue
             else:
                 self._open[request.id] = state
-            self._tell_request(request)
+            with isolated(REQUEST_LEFT_OUT, requestId=request.id):
+                self._tell_request(request)
+
+    def _changed_requests(self, conn: Conn, fresh: set[UUID]) -> list[ShownRequest]:
+        known: dict[UUID, list[UUID]] = {session_id: [] for session_id in fresh}
+        for request_id, (session_id, _) in (self._open or {}).items():
+            if session_id in known:
+                known[session_id].append(request_id)
+
+        def read(session_ids: Sequence[UUID]) -> list[ShownRequest]:
+            open_here = [request_id for session_id in session_ids for request_id in known[session_id]]
+            return changed_requests(conn, session_ids=session_ids, known_open=open_here)
+
+        return rows_that_load(conn, list(fresh), read, event=REQUEST_LEFT_OUT, name="sessionId")
 
     def _tell_request(self, request: ShownRequest) -> None:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -11,6 +12,7 @@ from handlers.event_log import append, hold_session
 from handlers.runs.parking import lose_attempt
 from handlers.runs.settle import RetryPolicy, cancel
 from schema.executor_api import RunState
+from schema.isolation import rows_that_load
 from schema.rows import RunRow
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value
 
@@ -73,8 +75,13 @@ def decide(
 
 
 def overdue_runs(conn: Conn, limits: ReconcileLimits, *, limit: int = 200) -> list[RunRow]:
-    """Return runs that need a decision now."""
-    return _overdue(conn, limits, run_id=None, limit=limit)
+    """Return runs that need a decision now, without those whose row cannot be read."""
+
+    def read(run_ids: Sequence[UUID]) -> list[RunRow]:
+        return fetch_all(conn, "runs_by_ids", RunRow, run_ids=list(run_ids))
+
+    overdue = _overdue(conn, limits, run_id=None, limit=limit)
+    return rows_that_load(conn, overdue, read, event="run.not_reconciled", name="runId")
 
 
 def orphaned_runs(conn: Conn, run_id: UUID | None = None) -> list[RunRow]:
@@ -152,6 +159,12 @@ def _is_as_seen(run: RunRow, seen: RunRow) -> bool:
     )
 
 
-def _overdue(conn: Conn, limits: ReconcileLimits, *, run_id: UUID | None, limit: int) -> list[RunRow]:
+@dataclass(frozen=True)
+class _Id:
+    id: UUID
+
+
+def _overdue(conn: Conn, limits: ReconcileLimits, *, run_id: UUID | None, limit: int) -> list[UUID]:
     undispatched = limits.undispatched_seconds
-    return fetch_all(conn, "runs_to_reconcile", RunRow, run_id=run_id, undispatched_seconds=undispatched, limit=limit)
+    rows = fetch_all(conn, "runs_to_reconcile", _Id, run_id=run_id, undispatched_seconds=undispatched, limit=limit)
+    return [row.id for row in rows]

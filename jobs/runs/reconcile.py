@@ -6,6 +6,7 @@ A pass also redelivers undelivered answers and expires unanswered requests.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from uuid import UUID
 
 import structlog
@@ -22,6 +23,7 @@ from jobs.runtime.trace import Trace
 from jobs.workers.activate import activate
 from jobs.workspaces.restore import RestoreIncomplete
 from schema.errors import WorkspaceRefused
+from schema.isolation import isolated
 from schema.job_results import ReconciledRun, ReconcileOutcome, RunReconciliation
 from schema.rows import RunRow
 from schema.sql import Conn, fetch_the
@@ -33,9 +35,12 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 def reconcile_runs(context: TaskContext) -> RunReconciliation:
-    """Run one pass. Several job workers may run it at once: a pass skips runs that another one settled."""
+    """Run one pass. Several job workers may run it at once: a pass skips runs that another one settled.
+
+    A run that cannot be reconciled is logged and left to the next pass.
+    """
     runs = context.database.transact(overdue_runs, context.limits)
-    reasons = [done for run in runs if (done := _reconcile(context, run)) is not None]
+    reasons = list(_reconcile_each(context, runs))
     redeliver(context)
     expire_requests(context)
     counts: Counter[str] = Counter(done.action for done in reasons)
@@ -44,14 +49,15 @@ def reconcile_runs(context: TaskContext) -> RunReconciliation:
 
 def reclaim_runs(context: TaskContext, orphans: list[RunRow]) -> None:
     """Reconcile runs whose job worker ended between their claim and their start."""
-    for run in orphans:
-        _reconcile(context, run, claimer_is_gone=True)
+    for _ in _reconcile_each(context, orphans, claimer_is_gone=True):
+        pass
 
 
 def redeliver(context: TaskContext) -> None:
     """Defer a new job for each answer whose delivery failed."""
     for request_id in context.database.transact(undelivered, older_than_seconds=UNDELIVERED_SECONDS):
-        context.database.transact(defer_delivery, request_id)
+        with isolated("answer.not_redelivered", requestId=request_id):
+            context.database.transact(defer_delivery, request_id)
 
 
 def look_after_executors(context: TaskContext) -> None:
@@ -61,11 +67,22 @@ def look_after_executors(context: TaskContext) -> None:
     the run gets another attempt on a new one, or fails.
     """
     for live in context.database.transact(live_sessions):
-        if context.host.is_dead(live.session_id):
-            with Trace(session_id=live.session_id, epoch=live.epoch).in_logs():
-                _log.warning("executor.dead")
-                _restart(context, live.session_id)
+        with isolated("executor.not_looked_after", sessionId=live.session_id):
+            if context.host.is_dead(live.session_id):
+                with Trace(session_id=live.session_id, epoch=live.epoch).in_logs():
+                    _log.warning("executor.dead")
+                    _restart(context, live.session_id)
     context.host.look_after()
+
+
+def _reconcile_each(
+    context: TaskContext, runs: list[RunRow], *, claimer_is_gone: bool = False
+) -> Iterator[ReconciledRun]:
+    for run in runs:
+        with isolated("run.not_reconciled", runId=run.id, sessionId=run.session_id):
+            done = _reconcile(context, run, claimer_is_gone=claimer_is_gone)
+            if done is not None:
+                yield done
 
 
 def _reconcile(context: TaskContext, run: RunRow, *, claimer_is_gone: bool = False) -> ReconciledRun | None:

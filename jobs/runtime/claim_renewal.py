@@ -9,6 +9,7 @@ from uuid import UUID
 
 from handlers.runs.claim import claim_stands, renew_claim
 from jobs.runtime.database import JobDatabase
+from schema.isolation import isolated
 from schema.rows import RunRow
 
 
@@ -43,4 +44,5 @@ class Claims:
         with self._lock:
             runs = list(self._renewing.values())
         for run in runs:
-            self._database.call(renew_claim, run, lock_seconds=self._lock_seconds)
+            with isolated("claim.not_renewed", runId=run.id, sessionId=run.session_id):
+                self._database.call(renew_claim, run, lock_seconds=self._lock_seconds)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from handlers.workspaces.sync import SyncLease, renew_sync_lease
 from jobs.runtime.database import JobDatabase
+from schema.isolation import isolated
 
 
 class SyncLeases:
@@ -41,4 +42,5 @@ class SyncLeases:
         with self._lock:
             leases = list(self._renewing)
         for lease in leases:
-            self.is_held(lease)
+            with isolated("sync_lease.not_renewed", sessionId=lease.session_id):
+                self.is_held(lease)

@@ -16,6 +16,7 @@ from jobs.hosts import HostFailed
 from jobs.runtime.executor_client import Endpoint, ExecutorError
 from jobs.runtime.trace import Trace
 from schema.executor_api import Callback, PendingCallback, RenewedCallback, RenewedCallbacks
+from schema.isolation import isolated
 from schema.secret_keys import credential_id
 from schema.signature import callback_key
 
@@ -55,7 +56,10 @@ class CallbackRenewal:
         """Renew what is left. A silent executor stays left. Raise HostFailed and psycopg's OperationalError."""
         if self._left is None:
             self._left = _sessions_with_executor(self._context)
-        self._left = {session_id for session_id in self._left if not self._is_done(session_id)}
+        for session_id in list(self._left):
+            with isolated("callbacks.not_renewed", sessionId=session_id):
+                if self._is_done(session_id):
+                    self._left.discard(session_id)
 
     def _is_done(self, session_id: UUID) -> bool:
         try:

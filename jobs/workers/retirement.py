@@ -38,6 +38,7 @@ from jobs.runtime.executor_client import ExecutorError
 from jobs.workers.activate import WorkerBusy, activate, holding_worker
 from jobs.workspaces.sync import LEASE_WAIT_SECONDS, NotSaved, NotYetSaved, save_now
 from schema.errors import Conflict, RunyardError
+from schema.isolation import isolated
 from schema.job_results import RemoveSweep, SkippedWorker, StopSweep, WorkerRemoval
 from schema.logs import log_context
 from schema.rows import WorkerStatus
@@ -49,6 +50,7 @@ LOOK_SECONDS = 0.5
 """The time that a sweep waits for a worker that another process starts or stops."""
 FORCE_SECONDS = 60.0
 DEFAULT_ACTOR = "An operator"
+FAILED = "Runyard failed on the worker; the job worker's log names the error. The next pass tries again."
 _ALL: frozenset[LifecycleAction] = frozenset({"start", "save", "stop", "remove", "note_stopped", "note_absent"})
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -158,8 +160,10 @@ def _retire_all(
     why: SyncReason,
 ) -> list[Retired]:
     def retire(worker: WorkerOutline) -> Retired:
-        limits = at_once(asked_by) if asked_by else limits_of(worker.limits, context.life_limits)
-        return _retire(context, worker.session_id, limits=limits, may=may, why=why)
+        with isolated("worker.not_retired", sessionId=worker.session_id):
+            limits = at_once(asked_by) if asked_by else limits_of(worker.limits, context.life_limits)
+            return _retire(context, worker.session_id, limits=limits, may=may, why=why)
+        return Retired(worker.session_id, worker.status, FAILED, has_failed=True)
 
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="retire") as threads:
         return list(threads.map(retire, workers))

@@ -18,6 +18,7 @@ from jobs.context import TaskContext
 from jobs.object_store.contract import ObjectStorage
 from jobs.workspaces.deletion_marks import forget_marks
 from schema.errors import RunyardError
+from schema.isolation import isolated
 from schema.logs import log_context
 from schema.object_keys import session_prefix
 from schema.wire import Wire
@@ -44,7 +45,10 @@ def collect_garbage(context: TaskContext) -> Collected:
         if context.store is None or context.closing.is_set():
             break
         with log_context(sessionId=session_id):
-            total = _added(total, _collect(context, context.store, session_id))
+            collected = Collected(failed=1)
+            with isolated("garbage.not_collected", sessionId=session_id):
+                collected = _collect(context, context.store, session_id)
+            total = _added(total, collected)
     if total.deleted or total.retired or total.failed:
         _log.info("garbage.collected", **total.model_dump())
     return total

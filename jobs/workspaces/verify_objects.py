@@ -30,6 +30,7 @@ from jobs.context import TaskContext
 from jobs.object_store.contract import ObjectStorage, ObjectsUnavailable
 from jobs.object_store.errors import StoreError, StoreErrorKind
 from schema.errors import NotFound
+from schema.isolation import isolated
 from schema.wire import Wire
 
 PASS_SECONDS = 600.0
@@ -73,7 +74,8 @@ def verify_objects(context: TaskContext) -> ObjectsVerified:
         if result.ends_pass:
             break
     for session_id, keys in new_faults.items():
-        context.database.transact(warn_of_faults, session_id, keys)
+        with isolated("faults.not_warned_of", sessionId=session_id):
+            context.database.transact(warn_of_faults, session_id, keys)
     return ObjectsVerified(read=read, faults=sum(map(len, new_faults.values())))
 
 
@@ -84,7 +86,8 @@ def _objects_to_read(context: TaskContext, *, days: float) -> Iterator[ObjectToR
     """
     transact = context.database.transact
     for session_id in transact(sessions_to_look_at, pass_seconds=PASS_SECONDS):
-        transact(look_at_objects, session_id)
+        with isolated("objects.not_counted", sessionId=session_id):
+            transact(look_at_objects, session_id)
     left = transact(share_of_pass, days=days, pass_seconds=PASS_SECONDS)
     seen = set[UUID]()
     while left > 0:

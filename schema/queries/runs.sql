@@ -289,10 +289,13 @@ DELETE FROM idempotency_keys WHERE created_at < now() - make_interval(secs => %(
 INSERT INTO idempotency_keys (user_id, key, body_digest, run_id)
 VALUES (%(user_id)s, %(key)s, %(body_digest)s, %(run_id)s);
 
+-- name: runs_by_ids
+SELECT {run} FROM runs WHERE runs.id = ANY(%(run_ids)s::uuid[]) ORDER BY runs.id;
+
 -- name: runs_to_reconcile
 -- Overdue runs: an unfinished claim, an expired lease, a cancellation past its deadline, a parked run whose agent has not
 -- ended, or a due and unthrottled run at the head of its queue without a job.
-SELECT {run}
+SELECT runs.id
 FROM runs
 LEFT JOIN session_logs AS head ON head.run_id = runs.id
 WHERE runs.finished_at IS NULL
