@@ -114,14 +114,24 @@ class TodoUpdate(Wire):
 
 MOST_OPTIONS = 32
 """Options of one permission request. An executor passes on as many of an agent's."""
+LONGEST_OPTION_ID = 200
+"""Characters of an option's id. Ids are never altered: an executor leaves out an option with a longer one."""
+LONGEST_OPTION_NAME = 1000
+"""Characters of an option's name. A longer one is cut, for it is only shown."""
+LONGEST_FINGERPRINT = 200
+"""Characters of a request's fingerprint."""
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= LONGEST_OPTION_NAME else f"{name[: LONGEST_OPTION_NAME - 1]}…"
 
 
 class PermissionOption(Wire):
     """One option of a permission. `kind` is ACP's `allow_once`, `allow_always`, `reject_once` or `reject_always`."""
 
-    option_id: str
-    name: str
-    kind: str
+    option_id: str = Field(max_length=LONGEST_OPTION_ID)
+    name: Annotated[str, AfterValidator(_shown)]
+    kind: str = Field(max_length=100)
 
 
 class HumanRequested(Wire):
@@ -130,7 +140,7 @@ class HumanRequested(Wire):
     request_id: UUID
     kind: Literal["permission", "question"]
     title: str
-    fingerprint: str
+    fingerprint: str = Field(max_length=LONGEST_FINGERPRINT)
     tool_call: Json | None = None
     options: list[PermissionOption] | None = Field(default=None, max_length=MOST_OPTIONS)
     schema_: Json | None = Field(default=None, alias="schema")

@@ -24,6 +24,8 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
 MOST_FIELDS = 200
 MOST_CHOICES = 5000
 """Choices of all fields of a form together."""
+MOST_FORM_BYTES = 1024 * 1024
+"""Bytes of a form as JSON, with all of its titles and descriptions."""
 MOST_ANSWERS = 5000
 """Items of one field's answer."""
 _SHOWN_CHOICES = 20
@@ -38,6 +40,8 @@ def fault_of_form(form: Json) -> str | None:
         return f"A form has at most {MOST_FIELDS} fields."
     if sum(len(choices(field)) for field in fields.values() if isinstance(field, dict)) > MOST_CHOICES:
         return f"A form offers at most {MOST_CHOICES} choices."
+    if len(json.dumps(form, ensure_ascii=False).encode("utf-8", "replace")) > MOST_FORM_BYTES:
+        return f"A form has at most {MOST_FORM_BYTES} bytes as JSON."
     return None
 
 

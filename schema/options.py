@@ -14,26 +14,50 @@ _OF_RUNYARD = frozenset({"resume", "require_human_loop", "tools", "trust_workspa
 """Options that Runyard takes itself, and `tools`, whose two sides count one by one. A provider must list all others."""
 
 
+MOST_TOOLS = 200
+"""Tools that a run allows, and that it denies."""
+LONGEST_CHOICE = 200
+"""Characters of a model, profile, sandbox or approval."""
+LONGEST_CWD = 1024
+"""Characters of a working folder."""
+MOST_SERVERS = 50
+"""MCP servers of an app."""
+LONGEST_SERVER_NAME = 64
+LONGEST_COMMAND = 1024
+"""Characters of an MCP server's program."""
+MOST_ARGUMENTS = 100
+"""Arguments of an MCP server's program."""
+LONGEST_URL = 2048
+"""Characters of an MCP server's address."""
+MOST_SETTINGS = 100
+"""Variables of an MCP server's program, or headers of its address."""
+LONGEST_SETTING_NAME = 200
+LONGEST_SETTING = 4096
+"""Characters of an argument, a variable or a header of an MCP server."""
+LONGEST_INSTRUCTIONS = 65_536
+"""Characters of an app's instructions."""
+
+
 class Tools(Request):
     """Names of the agent's own tools."""
 
-    allow: list[Text] = Field(default_factory=list, max_length=200)
-    deny: list[Text] = Field(default_factory=list, max_length=200)
+    allow: list[Text] = Field(default_factory=list, max_length=MOST_TOOLS)
+    deny: list[Text] = Field(default_factory=list, max_length=MOST_TOOLS)
 
 
 class RunOptions(Request):
     """A run's options. `cwd` is relative to the workspace. An option that the provider does not support is refused by
     name."""
 
-    model: Text | None = Field(default=None, min_length=1, max_length=200)
+    model: Text | None = Field(default=None, min_length=1, max_length=LONGEST_CHOICE)
     mode: Literal["auto", "ask"] | None = None
     resume: bool = True
     require_human_loop: bool = False
     tools: Tools | None = None
-    cwd: Text | None = Field(default=None, max_length=1024)
-    profile: Text | None = Field(default=None, max_length=200)
-    sandbox: Text | None = Field(default=None, max_length=200)
-    approval: Text | None = Field(default=None, max_length=200)
+    cwd: Text | None = Field(default=None, max_length=LONGEST_CWD)
+    profile: Text | None = Field(default=None, max_length=LONGEST_CHOICE)
+    sandbox: Text | None = Field(default=None, max_length=LONGEST_CHOICE)
+    approval: Text | None = Field(default=None, max_length=LONGEST_CHOICE)
     provider_options: Json | None = None
 
     def asked_of_provider(self) -> list[str]:
@@ -54,18 +78,20 @@ class NamedSecret(Request):
     secret: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 
 
-Setting = Annotated[Text, Field(max_length=4096)] | NamedSecret
-SettingName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,200}$")]
+Argument = Annotated[Text, Field(max_length=LONGEST_SETTING)]
+Setting = Argument | NamedSecret
+SettingName = Annotated[str, Field(pattern=rf"^[A-Za-z0-9_-]{{1,{LONGEST_SETTING_NAME}}}$")]
+ServerName = Annotated[str, Field(pattern=rf"^[A-Za-z0-9_-]{{1,{LONGEST_SERVER_NAME}}}$")]
 
 
 class McpServer(Request):
     """An MCP server of an app: a program (`command`, `args`, `env`), or an address (`url`, `headers`)."""
 
-    command: Text | None = Field(default=None, min_length=1, max_length=1024)
-    args: list[Annotated[Text, Field(max_length=4096)]] = Field(default_factory=list, max_length=100)
-    env: dict[SettingName, Setting] = Field(default_factory=dict, max_length=100)
-    url: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=2048)] | None = None
-    headers: dict[SettingName, Setting] = Field(default_factory=dict, max_length=100)
+    command: Text | None = Field(default=None, min_length=1, max_length=LONGEST_COMMAND)
+    args: list[Argument] = Field(default_factory=list, max_length=MOST_ARGUMENTS)
+    env: dict[SettingName, Setting] = Field(default_factory=dict, max_length=MOST_SETTINGS)
+    url: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=LONGEST_URL)] | None = None
+    headers: dict[SettingName, Setting] = Field(default_factory=dict, max_length=MOST_SETTINGS)
 
     @model_validator(mode="after")
     def _is_a_program_or_an_address(self) -> Self:
@@ -90,10 +116,8 @@ class AppOptions(RunOptions):
     """
 
     trust_workspace: Flag = False
-    mcp_servers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")], McpServer] | None = Field(
-        default=None, max_length=50
-    )
-    instructions: Text | None = Field(default=None, min_length=1, max_length=65536)
+    mcp_servers: dict[ServerName, McpServer] | None = Field(default=None, max_length=MOST_SERVERS)
+    instructions: Text | None = Field(default=None, min_length=1, max_length=LONGEST_INSTRUCTIONS)
 
 
 _OF_APPS = frozenset(AppOptions.model_fields) - frozenset(RunOptions.model_fields)

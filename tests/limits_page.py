@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-
-from pydantic import BaseModel
 
 from executor.agents.tool_calls import MOST_TOOL_CALLS
 from functions.http.schemas import IDEMPOTENCY_KEY
@@ -29,8 +26,15 @@ from handlers.run_warnings import LONGEST_MESSAGE, MOST_WARNINGS
 from handlers.runs.todos import LONGEST_ITEM, MOST_ITEMS, MOST_KNOWN_ITEMS, MOST_LISTS
 from jobs.runtime.settings import JobSettings
 from schema.approval_rules import LONGEST_COMMAND_PATTERN, LONGEST_PATTERN, RuleText
-from schema.events import LONGEST_CURRENCY, MOST_OPTIONS, MOST_TOKENS
-from schema.forms import MOST_ANSWERS, MOST_CHOICES, MOST_FIELDS
+from schema.events import (
+    LONGEST_CURRENCY,
+    LONGEST_FINGERPRINT,
+    LONGEST_OPTION_ID,
+    LONGEST_OPTION_NAME,
+    MOST_OPTIONS,
+    MOST_TOKENS,
+)
+from schema.forms import MOST_ANSWERS, MOST_CHOICES, MOST_FIELDS, MOST_FORM_BYTES
 from schema.json_limits import (
     MAX_DEPTH,
     MAX_ZEROS_PER_CALL,
@@ -39,9 +43,10 @@ from schema.json_limits import (
     MOST_FAULTS,
     MOST_UNKNOWN_KEYS,
 )
-from schema.options import Tools
 from schema.runtime_manifest import MAX_SEED_BYTES, MAX_SEEDS_BYTES, RuntimeManifest
 from schema.shares import ShareSettings
+from tests.limit import Limit, most_characters, most_entries
+from tests.option_limits import OPTION_LIMITS
 from tests.settings_page import as_shown, in_words
 
 FILE = Path(__file__).resolve().parents[1] / "docs" / "limits.md"
@@ -84,28 +89,6 @@ Fixed:
 """
 
 
-@dataclass(frozen=True)
-class Limit:
-    """A fixed limit. `test` tries it at the limit and one beyond, as `path::function`."""
-
-    what: str
-    most: int
-    beyond: str
-    test: str
-
-
-def most_characters(model: type[BaseModel], field: str) -> int:
-    """The longest text that the field takes."""
-    schema = model.model_json_schema(by_alias=False)["properties"][field]
-    return next(int(kind["maxLength"]) for kind in (schema, *schema.get("anyOf", ())) if "maxLength" in kind)
-
-
-def most_entries(model: type[BaseModel], field: str) -> int:
-    """The longest list that the field takes."""
-    schema = model.model_json_schema(by_alias=False)["properties"][field]
-    return next(int(kind["maxItems"]) for kind in (schema, *schema.get("anyOf", ())) if "maxItems" in kind)
-
-
 OF_FIELDS = "tests/integration/functions/http/test_limits.py::test_a_field_at_its_limit_and_one_beyond"
 HOSTILE = "tests/integration/functions/human_loop/test_hostile_texts.py::"
 JSON = "tests/integration/functions/http/test_limits.py::test_json_at_its_depth_and_one_beyond"
@@ -119,6 +102,8 @@ PEER = "tests/unit/functions/runtime/test_socket_peer.py::"
 SEEDS = "tests/unit/schema/test_runtime_manifest.py::test_seeds_at_their_limits_and_one_byte_beyond"
 ENTRIES = "tests/unit/schema/test_runtime_manifest.py::test_a_list_of_a_manifest_at_its_limit_and_one_beyond"
 BOUNDS = "tests/integration/functions/callbacks/test_bounds.py::"
+OF_REQUESTS = HOSTILE + "test_a_text_of_a_request_at_its_length_and_one_beyond"
+LEFT_OUT = "left out by the executor; else 422 `bad_event_data`"
 TODOS = "warning `todos_left_out`"
 ENTRIES_OF_MANIFEST = {name: str(field.alias) for name, field in RuntimeManifest.model_fields.items() if field.metadata}
 KEY_LENGTH = int(IDEMPOTENCY_KEY.rpartition(",")[2].partition("}")[0])
@@ -156,15 +141,19 @@ LIMITS = (
     Limit(
         "options of an agent's request for permission",
         MOST_OPTIONS,
-        "left out by the executor; else 422 `bad_event_data`",
+        LEFT_OUT,
         HOSTILE + "test_options_of_a_permission_at_the_limit_and_one_beyond",
     ),
+    Limit("characters of an option's id", LONGEST_OPTION_ID, LEFT_OUT, OF_REQUESTS),
+    Limit("characters of an option's name", LONGEST_OPTION_NAME, "cut", OF_REQUESTS),
+    Limit("characters of a request's fingerprint", LONGEST_FINGERPRINT, "422 `bad_event_data`", OF_REQUESTS),
     Limit("characters of the reason of an answer", most_characters(ReplyBody, "reason"), "422", OF_BODIES),
     Limit("attachments of a run", most_entries(StartBody, "attachments"), "422", OF_BODIES),
-    Limit("tools that a run allows, and that it denies", most_entries(Tools, "allow"), "422", OF_BODIES),
+    *(Limit(limit.what, limit.most, "422", OF_BODIES) for limit in OPTION_LIMITS),
     Limit("paths that a restore plan is given", most_entries(RestorePlanBody, "existing_paths"), "422", OF_BODIES),
     Limit("choices of a form", MOST_CHOICES, "422 `form_too_large`", FORM),
     Limit("fields of a form", MOST_FIELDS, "422 `form_too_large`", FORMS),
+    Limit("bytes of a form as JSON", MOST_FORM_BYTES, "422 `form_too_large`", FORMS),
     Limit("answers to a form", MOST_ANSWERS, "422 `answers_do_not_fit`", FORMS),
     Limit(
         "zeros that the numbers of an agent's event may grow by",
@@ -266,7 +255,7 @@ LIMITS = (
         BOUNDS + "test_a_reason_at_its_length_and_one_beyond",
     ),
     Limit(
-        "characters of the title of an agent's request",
+        "characters of the title of an agent's request, and of what the agent was told",
         LONGEST_TITLE,
         "cut; its event has all",
         BOUNDS + "test_the_title_of_a_request_at_its_length_and_one_beyond",

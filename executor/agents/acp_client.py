@@ -36,11 +36,12 @@ from pydantic import BaseModel
 from executor.agents.agent_folders import AgentFolders
 from executor.agents.model_failures import ModelFailure, failure_of
 from executor.agents.pending_requests import PendingRequests
-from executor.agents.permissions import choose, permission_request, question_request
-from executor.agents.text import Redaction, clean_json
+from executor.agents.permissions import TITLE_BYTES, choose, permission_request, question_request
+from executor.agents.text import Redaction, clean_json, cut_text
 from executor.agents.translate import Translation
 from schema.events import HumanRequested
 from schema.executor_api import Answer
+from schema.forms import fault_of_form
 
 COMMANDS_SECONDS = 1.0
 QUIET_SECONDS = 0.15
@@ -67,6 +68,7 @@ class Denial:
 
     def as_message(self) -> str:
         """Return the message to the agent. It never claims that a person denied when none did."""
+        title = cut_text(self.request.title, TITLE_BYTES)
         verb = "answer" if self.request.kind == "question" else "allow"
         denied = {
             "person": f"I did not {verb} this",
@@ -74,7 +76,7 @@ class Denial:
             "timeout": f"This was not {verb}ed",
         }
         because = f" The reason given: {self.reason}" if self.reason else ""
-        return f"[Runyard] {denied[self.answer.by]}: {self.request.title}.{because} Go on with the task without it."
+        return f"[Runyard] {denied[self.answer.by]}: {title}.{because} Go on with the task without it."
 
 
 class AcpClient:
@@ -203,6 +205,9 @@ class AcpClient:
         if not isinstance(mode, ElicitationFormSessionMode | ElicitationFormRequestMode):
             raise RequestError.invalid_params({"details": "this client answers forms only"})
         schema = clean_json(mode.requested_schema.model_dump(mode="json", by_alias=True, exclude_none=True))
+        if (fault := fault_of_form(schema)) is not None:
+            self._translation.say_warning("question_left_out", f"A question of the agent was not asked. {fault}")
+            raise RequestError.invalid_params({"details": fault})
         request = question_request(message, schema, cwd=self._folders.cwd)
         self._translation.show_held()
         answer = await self._requests.ask(request)

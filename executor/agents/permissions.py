@@ -17,7 +17,7 @@ from acp.schema import ToolCallUpdate
 from executor.agents.agent_folders import AgentFolders
 from executor.agents.text import cut_json, cut_text
 from executor.agents.tool_calls import KnownCall, cut_edits, edits_of, locations_of
-from schema.events import MOST_OPTIONS, HumanRequested, PermissionOption
+from schema.events import LONGEST_OPTION_ID, MOST_OPTIONS, HumanRequested, PermissionOption
 from schema.executor_api import Answer
 from schema.wire import Json
 
@@ -25,6 +25,9 @@ _log = structlog.get_logger(__name__)
 
 ENDS_THE_TURN = frozenset({"cancel", "abort"})
 """Option ids that end the agent's turn although their kind is a reject (Codex has `cancel` beside `decline`)."""
+TITLE_BYTES = 4096
+MOST_TOLD_BYTES = 1024
+"""Bytes that an event repeats of an option's name, and of its id."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def permission_request(
     return HumanRequested(
         request_id=uuid4(),
         kind="permission",
-        title=cut_text(title or "The agent asks for permission", 4096),
+        title=cut_text(title or "The agent asks for permission", TITLE_BYTES),
         fingerprint=fingerprint(kind, title, raw_input or edits or None, folders.cwd),
         tool_call={key: value for key, value in shown.items() if value is not None},
         options=[
@@ -77,13 +80,16 @@ def permission_request(
 
 
 def _offered(options: list[AcpOption]) -> list[AcpOption]:
-    """Return at most MOST_OPTIONS of the options, in the agent's order, with those that express a decision."""
-    if len(options) <= MOST_OPTIONS:
-        return options
-    _log.warning("agent.options_left_out", given=len(options), kept=MOST_OPTIONS)
-    decisive = {id(_by_decision(decision, options)) for decision in ("allow", "allow_always", "deny")}
-    first = sorted(range(len(options)), key=lambda at: id(options[at]) not in decisive)[:MOST_OPTIONS]
-    return [options[at] for at in sorted(first)]
+    """Return at most MOST_OPTIONS of the options, in the agent's order, with those that express a decision.
+
+    An option with a longer id than people can choose is left out. A plain decision may still mean it.
+    """
+    offered = [option for option in options if len(option.option_id) <= LONGEST_OPTION_ID]
+    decisive = {id(_by_decision(decision, offered)) for decision in ("allow", "allow_always", "deny")}
+    first = sorted(range(len(offered)), key=lambda at: id(offered[at]) not in decisive)[:MOST_OPTIONS]
+    if len(first) < len(options):
+        _log.warning("agent.options_left_out", given=len(options), kept=len(first))
+    return [offered[at] for at in sorted(first)]
 
 
 def _texts(value: object) -> Iterator[str]:
@@ -104,7 +110,7 @@ def question_request(message: str, schema: Json, *, cwd: Path) -> HumanRequested
     return HumanRequested(
         request_id=uuid4(),
         kind="question",
-        title=message or "The agent has a question",
+        title=cut_text(message or "The agent has a question"),
         fingerprint=fingerprint("question", message, schema, cwd),
         schema=schema,
     )
@@ -132,7 +138,11 @@ def choose(answer: Answer, options: list[AcpOption]) -> Choice:
     named = next((option for option in options if option.option_id == answer.option_id), None)
     fits = named is not None and named.kind.startswith("allow") == answer.decision.startswith("allow")
     chosen = named if fits else _by_decision(answer.decision, options)
-    return Choice(chosen.option_id, f"{chosen.name} ({chosen.option_id})") if chosen else Choice(None, "cancelled")
+    return Choice(chosen.option_id, _told(chosen)) if chosen else Choice(None, "cancelled")
+
+
+def _told(option: AcpOption) -> str:
+    return f"{cut_text(option.name, MOST_TOLD_BYTES)} ({cut_text(option.option_id, MOST_TOLD_BYTES)})"
 
 
 def _by_decision(decision: str, options: list[AcpOption]) -> AcpOption | None:

@@ -133,7 +133,11 @@ class Translation:
 
     def say_notice(self, words: str) -> None:
         """Report what the agent tells the person beside its answer."""
-        self._say("run.warning", RunWarning(code="agent_notice", message=words))
+        self.say_warning("agent_notice", words)
+
+    def say_warning(self, code: str, message: str) -> None:
+        """Report a warning of the run."""
+        self._say("run.warning", RunWarning(code=code, message=message))
 
     def say_as_user(self, text: str) -> None:
         """Record a message that Runyard sends to the agent on the user's behalf, word for word."""
@@ -205,7 +209,7 @@ class Translation:
         if not self._leaves_calls_out:
             self._leaves_calls_out = True
             message = f"A turn reports at most {MOST_TOOL_CALLS:,} tool calls. The agent's later ones are left out."
-            self._say("run.warning", RunWarning(code="tool_calls_left_out", message=message))
+            self.say_warning("tool_calls_left_out", message)
 
     def _say_todos(self, entries: list[tuple[str, Any, str | None]]) -> None:
         if (changed := self._todos.replace(entries)) is not None:

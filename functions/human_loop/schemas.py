@@ -10,7 +10,7 @@ from pydantic import Field
 from functions.http.schemas import PageQuery
 from handlers.human_loop.reply import Decision
 from schema.approval_rules import NewRule
-from schema.events import Envelope
+from schema.events import LONGEST_OPTION_ID, Envelope
 from schema.rows import RunStatus
 from schema.wire import Json, Request, Text, Wire
 
@@ -20,7 +20,7 @@ class ReplyBody(Request):
 
     request_id: UUID
     decision: Decision
-    option_id: Text | None = Field(default=None, max_length=200)
+    option_id: Text | None = Field(default=None, max_length=LONGEST_OPTION_ID)
     reason: Text | None = Field(default=None, max_length=10_000)
     answers: Json | None = None
     arguments: Json | None = None

@@ -163,7 +163,7 @@ def _insert(conn: Conn, *, user_id: UUID, new: NewToken, token: str) -> TokenRow
         digest=_digest(token),
         user_id=user_id,
         label=new.label,
-        scopes=None if new.scopes is None else list(new.scopes),
+        scopes=None if new.scopes is None else sorted(set(new.scopes)),
         seconds=None if new.days is None else new.days * 86_400,
     )
 

@@ -37,7 +37,7 @@ from schema.wire import Json
 
 T = TypeVar("T", bound=BaseModel)
 LONGEST_TITLE = 4096
-"""Characters of a request's title that its row keeps. The event has all."""
+"""Characters that a request's row keeps of its title, and of what its agent was told. The events have all."""
 AGENT_GONE = frozenset({"agent_crashed", "agent_lost"})
 """Why an executor ends a run whose agent is gone, although the run itself may go on with another."""
 
@@ -172,7 +172,7 @@ def _expiry(request: HumanRequestRow) -> Json:
 
 def _human_applied(a: Arrival) -> list[NewEvent]:
     applied = _parse(HumanApplied, a.event)
-    outcome = {"request_id": applied.request_id, "run_id": a.run.id, "told": applied.told}
+    outcome = {"request_id": applied.request_id, "run_id": a.run.id, "told": applied.told[:LONGEST_TITLE]}
     if execute(a.conn, "settle_human_request", status=applied.outcome, **outcome):
         return [a.event]
     if not execute(a.conn, "withdraw_human_request", **outcome):

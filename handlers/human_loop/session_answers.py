@@ -6,12 +6,18 @@ far an option goes is said by its name, which is the agent's to choose.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from pydantic import ValidationError
+
 from handlers.enqueue import defer_delivery
 from handlers.event_log import NewEvent, run_event
-from schema.events import HumanRequested, PermissionOption
+from schema.events import LONGEST_OPTION_NAME, HumanRequested, PermissionOption
 from schema.executor_api import Answer
 from schema.rows import HumanRequestRow, RunRow
 from schema.sql import Conn, execute, fetch_all, jsonb
+from schema.wire import Json
 
 EARLIER = "A person allowed this for the session before."
 
@@ -31,7 +37,7 @@ def decide_as_before(conn: Conn, run: RunRow, request: HumanRequested) -> list[N
 
     Enqueue the answer's delivery and return its event; nothing when no lasting answer covers it.
     """
-    offered = [option for option in request.options or [] if option.kind == "allow_always"]
+    offered = [option for option in request.options or [] if option.kind == "allow_always" and not _may_be_cut(option)]
     if request.kind != "permission" or not offered:
         return []
     for earlier in fetch_all(
@@ -45,10 +51,22 @@ def decide_as_before(conn: Conn, run: RunRow, request: HumanRequested) -> list[N
 
 def _chosen(earlier: HumanRequestRow) -> PermissionOption | None:
     """Return the lasting option that the answer chose, or None."""
-    options = [PermissionOption.model_validate(option) for option in earlier.options or []]
+    options = list(_readable(earlier.options or []))
     lasting = [option for option in options if option.kind == "allow_always"]
     chosen = Answer.model_validate(earlier.answer).option_id
     return next((option for option in lasting if chosen in (None, option.option_id)), None)
+
+
+def _may_be_cut(option: PermissionOption) -> bool:
+    """Return whether the name may be cut: it then does not say how far the option goes."""
+    return len(option.name) >= LONGEST_OPTION_NAME
+
+
+def _readable(options: Sequence[Json]) -> Iterator[PermissionOption]:
+    """Yield the stored options, without those that an older release took and this one does not."""
+    for option in options:
+        with suppress(ValidationError):
+            yield PermissionOption.model_validate(option)
 
 
 def _decided(conn: Conn, run: RunRow, request: HumanRequested, option: PermissionOption, *, by: str) -> list[NewEvent]:

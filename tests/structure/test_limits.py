@@ -7,7 +7,8 @@ import ast
 import pytest
 
 from schema.shares import ShareSettings
-from tests.limits_page import FILE, LIMITS, Limit, page
+from tests.limit import Limit
+from tests.limits_page import FILE, LIMITS, page
 from tests.structure.repository import ROOT
 
 

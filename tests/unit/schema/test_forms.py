@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import jsonschema_rs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schema.forms import MOST_ANSWERS, MOST_CHOICES, MOST_FIELDS, fault_of_form, faults_of
+from schema.forms import MOST_ANSWERS, MOST_CHOICES, MOST_FIELDS, MOST_FORM_BYTES, fault_of_form, faults_of
 from schema.json_limits import MOST_FAULTS
 from schema.wire import Json
 from tests.steps import steps_of
@@ -114,6 +116,10 @@ def test_a_form_at_its_limits_and_one_beyond() -> None:
     assert fault_of_form(form_of(MOST_CHOICES + 1)) == f"A form offers at most {MOST_CHOICES} choices."
     assert fault_of_form(form_of(1, MOST_FIELDS)) is None
     assert fault_of_form(form_of(1, MOST_FIELDS + 1)) == f"A form has at most {MOST_FIELDS} fields."
+    empty = len(json.dumps({"title": ""}))
+    assert fault_of_form({"title": "x" * (MOST_FORM_BYTES - empty)}) is None
+    beyond = fault_of_form({"title": "x" * (MOST_FORM_BYTES - empty + 1)})
+    assert beyond == f"A form has at most {MOST_FORM_BYTES} bytes as JSON."
     assert faults_of({"f0": ["v0"] * MOST_ANSWERS}, form_of(1)) == {}
     assert faults_of({"f0": ["v0"] * (MOST_ANSWERS + 1)}, form_of(1)) == {"f0": f"must be at most {MOST_ANSWERS} items"}
 

@@ -168,7 +168,10 @@ def test_the_title_of_a_request_at_its_length_and_one_beyond(api: Api, driver: D
         request_id, option = str(uuid4()), {"optionId": "a", "name": "Yes", "kind": "allow_once"}
         asked: Json = {"requestId": request_id, "kind": "permission", "fingerprint": "f", "title": "t" * length}
         assert driver.report(driver.event("human_loop.requested", **asked, options=[option]))[0] == 200
-        assert answer_json(api.get(f"/api/human-loop/{request_id}"))["title"] == "t" * LONGEST_TITLE
+        applied = driver.event("human_loop.applied", requestId=request_id, outcome="void", told="w" * length)
+        assert driver.report(applied)[0] == 200
+        request = answer_json(api.get(f"/api/human-loop/{request_id}"))
+        assert (request["title"], request["told"]) == ("t" * LONGEST_TITLE, "w" * LONGEST_TITLE)
 
 
 def test_tokens_of_a_run_at_the_limit_and_one_beyond_are_summed(api: Api) -> None:

@@ -11,7 +11,7 @@ from handlers.human_loop.approval_rules import MOST_JUDGED, MOST_RULES_OF_AN_APP
 from handlers.human_loop.tool_paths import LONGEST_PATH
 from handlers.patterns import LONGEST_TEXT
 from schema.approval_rules import LONGEST_COMMAND_PATTERN, LONGEST_PATTERN
-from schema.events import MOST_OPTIONS
+from schema.events import LONGEST_FINGERPRINT, LONGEST_OPTION_ID, LONGEST_OPTION_NAME, MOST_OPTIONS
 from schema.forms import MOST_CHOICES
 from schema.wire import Json
 from tests.integration.functions.conftest import Api, Driver, answer_json
@@ -111,6 +111,27 @@ def test_options_of_a_permission_at_the_limit_and_one_beyond(api: Api, driver: D
     assert [(item["requestId"], len(item["options"])) for item in pending] == [
         (asked["data"]["requestId"], MOST_OPTIONS)
     ]
+
+
+def test_a_text_of_a_request_at_its_length_and_one_beyond(api: Api, driver: Driver) -> None:
+    def asks(*, id_length: int = 1, name_length: int = 1, fingerprint_length: int = 1) -> str | tuple[int, str]:
+        option = {"optionId": "i" * id_length, "name": "n" * name_length, "kind": "allow_once"}
+        asked: Json = {"requestId": str(uuid4()), "kind": "permission", "title": "t", "options": [option]}
+        event = driver.event("human_loop.requested", **asked, fingerprint="f" * fingerprint_length)
+        answered, problem = driver.report(event)
+        driver.n -= answered != 200
+        return str(asked["requestId"]) if answered == 200 else (answered, problem["code"])
+
+    def option_of(request_id: str | tuple[int, str]) -> Json:
+        option: Json = answer_json(api.get(f"/api/human-loop/{request_id}"))["options"][0]
+        return option
+
+    assert option_of(asks(id_length=LONGEST_OPTION_ID))["optionId"] == "i" * LONGEST_OPTION_ID
+    assert asks(id_length=LONGEST_OPTION_ID + 1) == (422, "bad_event_data")
+    assert option_of(asks(name_length=LONGEST_OPTION_NAME))["name"] == "n" * LONGEST_OPTION_NAME
+    assert option_of(asks(name_length=LONGEST_OPTION_NAME + 1))["name"] == "n" * (LONGEST_OPTION_NAME - 1) + "…"
+    assert isinstance(asks(fingerprint_length=LONGEST_FINGERPRINT), str)
+    assert asks(fingerprint_length=LONGEST_FINGERPRINT + 1) == (422, "bad_event_data")
 
 
 def test_a_form_at_the_limit_is_answered_and_one_beyond_is_refused(api: Api) -> None:

@@ -85,6 +85,13 @@ def test_nobody_gives_a_token_what_they_lack(mia: Api) -> None:
     assert heir["scopes"] == ["me:write", "runs:read"]
 
 
+def test_a_token_has_each_of_its_scopes_once_and_in_order(api: Api) -> None:
+    issued = answer_json(api.post("/api/me/tokens", {"label": "x", "scopes": ["sessions:read", "me:read"] * 50}))
+    assert issued["scopes"] == ["me:read", "sessions:read"]
+    listed = answer_json(api.get("/api/me/tokens"))["items"]
+    assert [token["scopes"] for token in listed if token["label"] == "x"] == [["me:read", "sessions:read"]]
+
+
 @pytest.mark.parametrize(
     "body",
     [{}, {"label": ""}, {"label": "x", "days": 0}, {"label": "x", "scopes": []}, {"label": "x", "scopes": ["all"]}],

@@ -176,3 +176,19 @@ def test_a_hub_that_stops_tells_all_when_to_come_back_and_takes_no_more(hub: Soc
     assert said["retryAfterMs"] >= 0
     with pytest.raises(Unavailable):
         hub.take_slot()
+
+
+class FaultyOwner(Owner):
+    """Fails at each goodbye."""
+
+    def farewell(self, code: int, reason: str, retry_after_ms: int | None) -> bytes:
+        raise RuntimeError(code, reason, retry_after_ms)
+
+
+def test_a_fault_with_one_peer_ends_that_peer_alone(hub: SocketHub) -> None:
+    with adopted(hub, FaultyOwner()) as faulty, adopted(hub, Owner()) as peer:
+        hub.end_all()
+        assert frames_until_end(faulty, answering=True) == []
+        frames = frames_until_end(peer, answering=True)
+    assert json.loads(bytes(frames[0].data))["code"] == 1012
+    wait_until(lambda: hub.taken == 0)

@@ -13,7 +13,7 @@ from structlog.testing import CapturingLogger
 from executor.agents.agent_folders import AgentFolders
 from executor.agents.permissions import choose, fingerprint, permission_request
 from executor.agents.tool_calls import KnownCall
-from schema.events import MOST_OPTIONS
+from schema.events import LONGEST_OPTION_ID, LONGEST_OPTION_NAME, MOST_OPTIONS
 from schema.executor_api import Answer
 
 CLAUDE = [("allow-once", "allow_once"), ("allow-with-updates", "allow_always"), ("reject", "reject_once")]
@@ -126,3 +126,24 @@ def test_options_at_the_limit_are_all_offered_and_beyond_it_those_that_decide(
     assert [(call.method_name, call.kwargs) for call in log.calls] == [
         ("warning", {"given": MOST_OPTIONS + 3, "kept": MOST_OPTIONS})
     ]
+
+
+def test_an_option_with_a_longer_id_than_a_person_can_choose_is_left_out_and_no_id_is_altered() -> None:
+    long, longest = "i" * (LONGEST_OPTION_ID + 1), "i" * LONGEST_OPTION_ID
+    pairs = [(long, "allow_once"), (longest, "allow_always"), ("no", "reject_once")]
+
+    assert offered(pairs) == [longest, "no"]
+    assert offered([(long, "allow_once")]) == []
+    assert choose(answer("allow_always", optionId=longest), options(pairs)).option_id == longest
+    assert choose(answer("allow"), options(pairs)).option_id == long, "a plain decision never means more than it says"
+
+
+def test_a_long_name_is_shortened_for_the_person_and_the_question_is_asked() -> None:
+    named = {"optionId": "yes", "name": "n" * 1_000_000, "kind": "allow_once"}
+    option = PermissionOption.model_validate(named)
+    request = permission_request(ToolCallUpdate(tool_call_id="1"), [option], folders=FOLDERS, known=KnownCall())
+
+    assert [(one.option_id, one.name) for one in request.options or []] == [
+        ("yes", "n" * (LONGEST_OPTION_NAME - 1) + "…")
+    ]
+    assert len(choose(answer("allow"), [option]).told) < 1200

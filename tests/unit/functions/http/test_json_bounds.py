@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
@@ -16,19 +16,17 @@ from functions.workspaces.restore_plans import RestorePlanBody
 from schema.errors import Invalid
 from schema.executor_api import CallbackBody
 from schema.json_limits import MAX_ZEROS_PER_CALL, MOST_DIGITS, MOST_FAULTS
-from schema.wire import Json, Request
+from schema.wire import Json
 from tests.limits_page import LIMITS, OF_BODIES
+from tests.option_limits import OPTION_LIMITS, Body
 
 ZEROS = 250
 REPLY: Json = {"requestId": str(UUID(int=1)), "decision": "deny"}
-FIELDS: dict[str, list[tuple[type[Request], Callable[[int], Json]]]] = {
+FIELDS: dict[str, Sequence[Body]] = {
     "characters of the reason of an answer": [(ReplyBody, lambda many: {**REPLY, "reason": "x" * many})],
     "attachments of a run": [(StartBody, lambda many: {"prompt": "x", "attachments": ["a"] * many})],
-    "tools that a run allows, and that it denies": [
-        (StartBody, lambda many: {"prompt": "x", "options": {"tools": {"allow": ["a"] * many}}}),
-        (StartBody, lambda many: {"prompt": "x", "options": {"tools": {"deny": ["a"] * many}}}),
-    ],
     "paths that a restore plan is given": [(RestorePlanBody, lambda many: {"existingPaths": ["/a"] * many})],
+    **{limit.what: limit.bodies for limit in OPTION_LIMITS},
 }
 """How a body with so many of what the page limits looks, by its words."""
 
