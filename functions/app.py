@@ -49,6 +49,7 @@ from functions.sessions.taken_socket import SERVER_OPTIONS
 from functions.sessions.websocket import live
 from functions.site.health import health
 from functions.site.portal import portal
+from functions.site.problem_pages import show_problems_as_pages
 from functions.site.sign_in import sign_in_methods, sign_in_pages
 from functions.site.version import VERSION
 from functions.usage.routes import usage
@@ -115,6 +116,7 @@ def create_app(settings: ApiSettings, *, process: ApiProcess | None = None) -> A
     hold_file_reading(app, settings)
     trace_requests(app)
     answer_with_problems(app)
+    show_problems_as_pages(app)
     for area in AREAS:
         app.register_blueprint(area)
     describe(app, waited=WaitedAnswer, frame=SocketFrame)

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from flask import Response, make_response, render_template
+from flask import Response, make_response, render_template, request
 from psycopg import OperationalError
 from psycopg.errors import UndefinedTable
 
@@ -19,6 +19,8 @@ from handlers.runs.read import sessions_of
 from schema.rows import SessionRow
 
 LATEST = 10
+LANGUAGES = ("en", "zh")
+"""Of the server's own pages, the first where the browser asks for neither."""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 
@@ -50,7 +52,18 @@ def _signed_in() -> tuple[Actor | None, list[SessionRow]]:
 
 
 def page(template: str, *, status: int = 200, **values: Any) -> Response:
-    return private(make_response(render_template(template, **values), status))
+    """Render a page in the browser's language."""
+    language = _language()
+    html = render_template(template, language=language, is_chinese=language == "zh", **values)
+    response = private(make_response(html, status))
+    response.vary.add("Accept-Language")
+    return response
+
+
+def _language() -> str:
+    """Return the language that the browser likes best of those that the pages have, else English."""
+    liked = (tag.split("-")[0].lower() for tag, quality in request.accept_languages if quality > 0)
+    return next((language for language in liked if language in LANGUAGES), LANGUAGES[0])
 
 
 def private(response: Response) -> Response:

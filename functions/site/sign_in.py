@@ -28,8 +28,6 @@ from schema.wire import Request, Text
 
 HOME = "/"
 MAX_NEXT_LENGTH = 2000
-LANGUAGES = ("en", "zh")
-"""Of the page that asks for a token, the first where the browser asks for neither."""
 sign_in_pages = APIBlueprint("sign_in_pages", __name__, enable_openapi=False)
 sign_in_methods = APIBlueprint("sign_in_methods", __name__, tag="People")
 
@@ -124,13 +122,7 @@ def _ask(target: str, *, is_refused: bool = False) -> Response:
     if not is_refused and who_is_asking() is not None:
         return private(make_response(redirect(target, 303)))
     values = {"target": target, "is_refused": is_refused, "is_local": api_process().settings.auth == "local"}
-    return page("sign_in.html", status=401 if is_refused else 200, language=_language(), **values)
-
-
-def _language() -> str:
-    """Return the language that the browser likes best of those that the page has, else English."""
-    liked = (tag.split("-")[0].lower() for tag, quality in request.accept_languages if quality > 0)
-    return next((language for language in liked if language in LANGUAGES), LANGUAGES[0])
+    return page("sign_in.html", status=401 if is_refused else 200, **values)
 
 
 def sign_in_address(target: str) -> str:

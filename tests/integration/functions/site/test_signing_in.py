@@ -182,6 +182,16 @@ def test_the_sign_in_page_is_in_the_browsers_language(
     assert f'<button class="main">{button}</button>' in page
 
 
+def test_the_front_page_and_a_used_code_are_said_in_the_browsers_language(browser: FlaskClient) -> None:
+    chinese = {"Accept-Language": "zh-TW,zh;q=0.9"}
+    front = browser.get("/", headers=chinese).get_data(as_text=True)
+    assert ('<html lang="zh">' in front, "这个浏览器还没有登录" in front, "运行状况" in front) == (True, True, True)
+    refused = browser.get("/sign-in?code=used", headers=chinese)
+    assert (refused.status_code, "这个地址不能再用来登录" in refused.get_data(as_text=True)) == (403, True)
+    english = browser.get("/sign-in?code=used").get_data(as_text=True)
+    assert ('<html lang="en">' in english, "does not sign in any more" in english) == (True, True)
+
+
 def test_a_wrong_token_is_refused_in_the_browsers_language(browser: FlaskClient) -> None:
     headers = {**OURS, "Accept-Language": "zh-CN"}
     page = browser.post("/sign-in/token", data={"token": "no"}, headers=headers).get_data(as_text=True)
