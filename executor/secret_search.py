@@ -21,6 +21,7 @@ SHORTEST = 8
 """Characters of the shortest value that is searched for. A shorter one would stand in ordinary text, too."""
 _MEMORY = 64 << 20
 """Bytes that the search program may use. Beyond them RE2 runs without a cache of states, still in linear time."""
+_PIECE = 1 << 18
 _LINE_END = re.compile(rb"[\r\n]")
 
 _FEWEST_CHARACTERS = 6
@@ -64,8 +65,16 @@ class SecretSearch:
         return bool(self._spellings)
 
     def is_in(self, data: bytes) -> bool:
-        """Tell whether the bytes hold a secret value."""
-        return bool(self._spellings) and self._program.search(_without_line_ends(data)) is not None
+        """Tell whether the bytes hold a secret value. Search by pieces, which stay in the processor's cache."""
+        if not self._spellings:
+            return False
+        view, end = memoryview(data), b""
+        for start in range(0, len(data), _PIECE):
+            compact = _without_line_ends(b"".join((end, view[start : start + _PIECE])))
+            if self._program.search(compact) is not None:
+                return True
+            end = compact[-self.longest :]  # a value may go on in the next piece
+        return False
 
     def spans(self, data: bytes) -> list[SecretSpan]:
         """Return where secret values stand, in order and without overlap."""

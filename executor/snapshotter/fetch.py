@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -16,7 +16,7 @@ from executor.snapshotter.index import Stamp, stamp_of
 from executor.snapshotter.paths import CREATE, FOLDER, WRITE, flush_file_system, open_below, opened, split
 from executor.snapshotter.protocol import ExecutorChannel
 from executor.snapshotter.staging import Staging
-from executor.snapshotter.transfer import ObjectDamaged, get_object
+from executor.snapshotter.transfer import ObjectDamaged, get_object_into
 from schema.snapshot_manifest import (
     Entry,
     File,
@@ -114,7 +114,7 @@ class Fetch:
     def _add_file(self, target: Target) -> None:
         file = target[2]
         if not file.size:
-            _write_files([target], b"", lambda: False)
+            _write_files([target], memoryview(b""), lambda: False)
             return
         wanted = self._wanted.get(file.pack)
         if wanted is None:
@@ -132,9 +132,9 @@ class Fetch:
     def _fetch(self, number: int) -> None:
         stored, wanted = self._objects[number], self._wanted[number]
         key = stored.key(self._session_id)
-        data = get_object(self._channel, key, size=stored.size, limit=stored.size, digest=stored.digest)
+        data = _place(stored.size)
+        get_object_into(self._channel, key, data, digest=stored.digest)
         raw = _decompressed(data, stored) if stored.is_zstd else data
-        del data
         with self._writing:  # several threads writing small files would mostly wait for the interpreter's lock
             _write_files(wanted.files, raw, lambda: self._failed)
         if wanted.parts:
@@ -157,7 +157,17 @@ class Fetch:
             self._flushing.release()
 
 
-def _decompressed(data: bytes, stored: Stored) -> bytes:
+def _place(size: int) -> memoryview:
+    """Return this thread's memory for one object, the same for each: new memory would be cleared by the kernel first.
+
+    A manifest names no object of more than MAX_PART_BYTES and 1 MiB.
+    """
+    if len(getattr(_own, "place", b"")) < size:
+        _own.place = bytearray(size)
+    return memoryview(_own.place)[:size]
+
+
+def _decompressed(data: memoryview, stored: Stored) -> memoryview:
     """Decompress exactly as many bytes as the manifest says, whatever the object's own header claims."""
     if not hasattr(_own, "decompressor"):
         _own.decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 27)
@@ -171,12 +181,12 @@ def _decompressed(data: bytes, stored: Stored) -> bytes:
         raise ObjectDamaged("An object of the snapshot cannot be decompressed. Restore an older snapshot.") from None
     if len(raw) != stored.raw:
         raise ObjectDamaged("An object of the snapshot differs in size from its manifest. Restore an older snapshot.")
-    return raw
+    return memoryview(raw)
 
 
-def _write_files(targets: list[Target], raw: bytes, is_over: Callable[[], bool]) -> None:
+def _write_files(targets: list[Target], view: memoryview, is_over: Callable[[], bool]) -> None:
     """Verify and write files, opening each folder once. `is_over` stops the loop when another thread has failed."""
-    view, at = memoryview(raw), -1
+    at = -1
     folder: tuple[Staging, bytes] | None = None
     try:
         for staging, path, file in targets:
@@ -208,16 +218,26 @@ def _write_file(folder: int, name: bytes, data: memoryview, file: File) -> Stamp
         os.close(descriptor)
 
 
-def _write_part(staging: Staging, path: bytes, part: Part, raw: bytes, digest: str) -> None:
+def _write_part(staging: Staging, path: bytes, part: Part, view: memoryview, digest: str) -> None:
     """Verify and write one part of a large file. `digest` is the content's digest. Blocks of zeros stay holes."""
     if digest != part.digest:
         raise ObjectDamaged("A part of a file of the snapshot differs from its manifest. Restore an older snapshot.")
-    view = memoryview(raw)
     with opened(staging.new, path, WRITE) as descriptor:
-        for start in range(0, len(raw), _BLOCK):
-            block = view[start : start + _BLOCK]
-            if block != _ZEROS[: len(block)]:
-                write_all(descriptor, block, part.offset + start)
+        for start, end in _without_zeros(view):
+            write_all(descriptor, view[start:end], part.offset + start)
+
+
+def _without_zeros(view: memoryview) -> Iterator[tuple[int, int]]:
+    """Yield the ranges (start, end) between blocks of zeros."""
+    begun = 0
+    for start in range(0, len(view), _BLOCK):
+        block = view[start : start + _BLOCK]
+        if block == _ZEROS[: len(block)]:
+            if begun < start:
+                yield begun, start
+            begun = start + len(block)
+    if begun < len(view):
+        yield begun, len(view)
 
 
 def write_all(descriptor: int, data: memoryview, offset: int) -> None:

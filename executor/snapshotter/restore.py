@@ -129,7 +129,7 @@ def _manifest(order: RestoreOrder, channel: ExecutorChannel) -> tuple[Manifest |
         return None, None
     key = manifest_key(order.session_id, order.snapshot_id)
     channel.progress("downloading")
-    data = get_object(channel, key, size=None, limit=MAX_STORED_BYTES, digest=order.manifest_digest)
+    data = get_object(channel, key, limit=MAX_STORED_BYTES, digest=order.manifest_digest)
     manifest = read_snapshot_manifest(data, session_id=order.session_id, snapshot_id=order.snapshot_id)
     return manifest, manifest_digest(data)
 

@@ -128,7 +128,7 @@ def _head(order: SaveOrder, index: Index | None, channel: ExecutorChannel) -> tu
     from executor.snapshotter.transfer import get_object
 
     key = manifest_key(order.session_id, order.head)
-    data = get_object(channel, key, size=None, limit=MAX_STORED_BYTES, digest=order.head_digest)
+    data = get_object(channel, key, limit=MAX_STORED_BYTES, digest=order.head_digest)
     return read_snapshot_manifest(data, session_id=order.session_id, snapshot_id=order.head), manifest_digest(data)
 
 

@@ -35,6 +35,7 @@ _CODE_WITHIN = 4096
 _CHUNK = 1 << 20
 _PIECE = 1 << 18
 _SLACK_BYTES = 1 << 10
+_REFUSAL_BYTES = 1 << 16
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 T = TypeVar("T")
@@ -72,40 +73,59 @@ def put_object(channel: ExecutorChannel, key: str, data: bytes) -> None:
 
     def put(address: str) -> None:
         sent = upload_headers(address, size=len(data), md5=md5)
-        answer = _call("PUT", address, data, limit=1 << 16, headers=sent)
+        answer = _call("PUT", address, data, limit=_REFUSAL_BYTES, headers=sent)
         if answer[0] not in (200, 201, 204, 412):
             _refuse(answer, "an upload")
 
     _persist(lambda: put(channel.link("PUT", key, size=len(data), md5=md5)))
 
 
-def get_object(channel: ExecutorChannel, key: str, *, size: int | None, limit: int, digest: str | None) -> bytes:
-    """Return the object's bytes: at most `limit`, of this size and SHA-256 where they are known.
+def get_object(channel: ExecutorChannel, key: str, *, limit: int, digest: str | None) -> bytes:
+    """Return the object's bytes: at most `limit`, of this SHA-256 where it is known.
 
     Raises StoreFailed, or ObjectDamaged when the bytes differ on every try.
     """
 
-    def get(address: str) -> bytes:
-        answer = _call("GET", address, None, limit=limit if size is None else size)
-        status, _, data = answer
-        if status == 404:
-            raise ObjectDamaged(
-                "An object of the snapshot is missing from the store. Restore an older snapshot.",
-                code="object_missing",
-                key=key,
-            )
-        if status != 200:
-            _refuse(answer, "a download")
-        return data
-
     def get_whole() -> bytes:
-        data = get(channel.link("GET", key, size=size))
-        is_whole = (size is None or len(data) == size) and len(data) <= limit
-        if not is_whole or (digest is not None and hashlib.sha256(data).hexdigest() != digest):
+        answer = _call("GET", channel.link("GET", key, size=None), None, limit=limit)
+        status, _, data = answer
+        if status != 200:
+            _refuse_download(answer, key)
+        if len(data) > limit or (digest is not None and hashlib.sha256(data).hexdigest() != digest):
             raise _Damaged
         return data
 
     return _persist(get_whole)
+
+
+def get_object_into(channel: ExecutorChannel, key: str, place: memoryview, *, digest: str) -> None:
+    """Fill `place`, which is as long as the object, with the object's bytes of this SHA-256. Raises as `get_object`
+    does."""
+
+    def fill() -> None:
+        answer = _request("GET", channel.link("GET", key, size=len(place)), None, _NO_HEADERS)
+        if answer.status != 200:
+            _refuse_download((answer.status, answer.headers, _body(answer, _REFUSAL_BYTES)), key)
+        hashed, size = hashlib.sha256(), 0
+        for piece in _filled(answer, place):
+            hashed.update(piece)
+            size += len(piece)
+        is_longer = bool(answer.read(1))
+        _leave(answer)
+        if is_longer or size < len(place) or hashed.hexdigest() != digest:
+            raise _Damaged
+
+    _persist(fill)
+
+
+def _refuse_download(answer: StoreResponse, key: str) -> NoReturn:
+    if answer[0] == 404:
+        raise ObjectDamaged(
+            "An object of the snapshot is missing from the store. Restore an older snapshot.",
+            code="object_missing",
+            key=key,
+        )
+    _refuse(answer, "a download")
 
 
 class _Damaged(_Retry):
@@ -154,20 +174,30 @@ def _call(
     method: Method, address: str, data: bytes | None, *, limit: int, headers: Mapping[str, str] = _NO_HEADERS
 ) -> StoreResponse:
     """Return status, headers and body. Reads at most `limit` bytes and a few more."""
+    answer = _request(method, address, data, headers)
+    body = _body(answer, limit + _SLACK_BYTES)
+    _leave(answer)
+    return answer.status, answer.headers, body
+
+
+def _request(method: Method, address: str, data: bytes | None, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+    """Return the answer, whose body is not read yet."""
     parts = urlsplit(address)
     connection = _connection(parts)
     target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
     connection.request(method, target, body=None if data is None else _pieces(data), headers=headers)
-    answer = connection.getresponse()
-    body = _body(answer, limit + _SLACK_BYTES)
+    return connection.getresponse()
+
+
+def _leave(answer: http.client.HTTPResponse) -> None:
+    """Keep the connection only when the whole answer was read from it."""
     if answer.will_close or not answer.isclosed():
         _drop_connection()
-    return answer.status, answer.headers, body
 
 
 def _pieces(data: bytes) -> Iterator[memoryview]:
     """Yield the data in pieces, because the connection's timeout applies to each send."""
-    deadline = time.monotonic() + SLOWEST_SECONDS + len(data) / SLOWEST_BYTES_A_SECOND
+    deadline = _deadline(len(data))
     for start in range(0, len(data), _PIECE):
         if time.monotonic() > deadline:
             raise _Retry("the store took too long")
@@ -177,7 +207,7 @@ def _pieces(data: bytes) -> Iterator[memoryview]:
 def _body(answer: http.client.HTTPResponse, limit: int) -> bytes:
     """Return the body. http.client reports no body that ends early, so callers check the length."""
     received = bytearray()
-    deadline = time.monotonic() + SLOWEST_SECONDS + limit / SLOWEST_BYTES_A_SECOND
+    deadline = _deadline(limit)
     while len(received) < limit:
         if time.monotonic() > deadline:
             raise _Retry("the answer took too long")
@@ -186,6 +216,23 @@ def _body(answer: http.client.HTTPResponse, limit: int) -> bytes:
             break
         received += chunk
     return bytes(received)
+
+
+def _filled(answer: http.client.HTTPResponse, place: memoryview) -> Iterator[memoryview]:
+    """Read the body into `place`, and yield each piece of it. A body that ends early leaves the rest as it was."""
+    at, deadline = 0, _deadline(len(place))
+    while at < len(place):
+        if time.monotonic() > deadline:
+            raise _Retry("the answer took too long")
+        count = answer.readinto(place[at : at + _PIECE])
+        if not count:
+            return
+        yield place[at : at + count]
+        at += count
+
+
+def _deadline(size: int) -> float:
+    return time.monotonic() + SLOWEST_SECONDS + size / SLOWEST_BYTES_A_SECOND
 
 
 def _connection(parts: SplitResult) -> http.client.HTTPConnection:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from executor import secret_search
 from executor.secret_search import SHORTEST, SecretSearch
 
 KEY = 'sk-live/9f+82 "küche\\42'
@@ -83,6 +84,16 @@ def test_a_key_of_several_lines_is_found_with_other_line_ends() -> None:
 
     assert text[:start] == b"the key: "
     assert text[end:].strip() == b"that was all"
+
+
+@pytest.mark.parametrize("line_ends", [b"", b"\n" * 300_000], ids=["whole", "with line ends within"])
+@pytest.mark.parametrize("before", [1, len(KEY.encode()) - 1])
+def test_a_value_over_the_border_of_two_pieces_is_found(before: int, line_ends: bytes) -> None:
+    spelled, search = KEY.encode(), SecretSearch([KEY])
+    padding = b"x" * (3 * secret_search._PIECE - before)
+
+    assert search.is_in(padding + spelled[:before] + line_ends + spelled[before:] + padding)
+    assert not search.is_in(padding + spelled[:before] + line_ends + b"x" + spelled[before:] + padding)
 
 
 def test_short_values_and_no_values_find_nothing() -> None:

@@ -91,6 +91,29 @@ def test_a_file_that_is_not_what_its_manifest_says_is_not_restored(saved: Sessio
     assert look(there.workspace) == before
 
 
+def test_a_part_that_is_shorter_than_its_manifest_says_is_not_restored(saved: SessionDisk) -> None:
+    def longer(entry: Entry) -> Entry:
+        if not isinstance(entry, LargeFile):
+            return entry
+        parts, size = [replace(part, size=part.size + 1) for part in entry.parts], entry.size + 1
+        return replace(entry, parts=parts, size=size, digest=parts_digest(size, parts))
+
+    def change(manifest: Manifest) -> Manifest:
+        objects = [
+            each if each.is_pack else replace(each, size=each.size + 1, raw=each.raw + 1) for each in manifest.objects
+        ]
+        entries = [longer(entry) for entry in manifest.roots.workspace]
+        return replace(manifest, objects=objects, roots=Roots(entries, []))
+
+    assert not any(each.is_zstd for each in saved.manifest().objects if not each.is_pack)
+    rewrite(saved, change)
+    there = used_disk(saved)
+    before = look(there.workspace)
+    with pytest.raises(ObjectDamaged):
+        there.restore(saved.head)
+    assert look(there.workspace) == before
+
+
 def test_a_pack_that_would_unfold_to_more_than_its_manifest_says_is_not_unfolded(saved: SessionDisk) -> None:
     data = bomb(b"")
 
