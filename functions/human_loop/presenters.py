@@ -35,6 +35,7 @@ def shown_request_answer(request: ShownRequest, actor: Actor) -> ShownRequestAns
         run_status=request.run_status,
         diffs=diffs,
         may_decide=may_decide(actor, request),
+        decision=(request.answer or {}).get("decision"),
         decided_by=request.decided_by,
         decided_at=request.decided_at,
         escalated_to=request.escalate_to if request.escalated_at is not None else None,

@@ -59,7 +59,8 @@ class HumanRequestAnswer(Wire):
 
 
 class ShownRequestAnswer(HumanRequestAnswer):
-    """`diffs` are the tool call's. `decidedBy` is a user, a rule with its version, or `timeout`.
+    """`diffs` are the tool call's. `decision` is the answer's; a request that ended without one has none.
+    `decidedBy` is a user, a rule with its version, or `timeout`.
 
     The user or role of `escalatedTo` (`user:<id>`, `role:<name>`) may answer too.
     """
@@ -68,6 +69,7 @@ class ShownRequestAnswer(HumanRequestAnswer):
     run_status: RunStatus
     diffs: list[Json] | None = None
     may_decide: bool = Field(description="Whether you may answer it now.")
+    decision: Decision | None = None
     decided_by: str | None = None
     decided_at: datetime | None = None
     escalated_to: str | None = None

@@ -24,11 +24,12 @@ LANGUAGES = ("en", "zh")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 
-def home() -> Response:
+def home(*, awaits_portal: bool = False) -> Response:
     """Show the front page: how to sign in, and what there is without the portal."""
     actor, latest = _signed_in()
     return page(
         "home.html",
+        awaits_portal=awaits_portal,
         actor=actor,
         latest=latest,
         is_local=api_process().settings.auth == "local",

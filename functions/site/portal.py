@@ -39,7 +39,9 @@ portal = APIBlueprint("portal", __name__, enable_openapi=False)
 @public("Without a login the page shows only how to sign in.")
 def start() -> Response:
     """Show the portal to who is signed in, and else how to sign in"""
-    return _index() if is_built() and who_is_asking() is not None else home()
+    if not is_built():
+        return home(awaits_portal=True)
+    return _index() if who_is_asking() is not None else home()
 
 
 def show_page(_path: str = "") -> Response:

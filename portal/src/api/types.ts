@@ -150,7 +150,8 @@ export interface AskedRequest {
   mayDecide?: boolean;
   decidedBy?: string | null;
   decidedAt?: string | null;
-  answer?: { decision?: Decision; reason?: string | null } | null;
+  /** Of its answer; a request that ended without one has none. */
+  decision?: Decision | null;
 }
 
 export interface Reply {

@@ -47,7 +47,7 @@ export function AskCard({ ask, hasKeys, heading }: AskCardProps) {
     <section role="group" className={styles.card} aria-label={t("ask.label", { title: ask.title })}>
       <header className={styles.head}>
         <span className={styles.badge}>{t("ask.needsYou")}</span>
-        <h2 className={styles.title}>{heading ?? ask.title}</h2>
+        <h2 className={styles.title} title={ask.title}>{heading ?? ask.title}</h2>
         <Countdown ask={ask} />
       </header>
       <AskSubject ask={ask} />

@@ -31,7 +31,7 @@ export function Closed() {
       onMore={closed.hasNextPage ? () => void closed.fetchNextPage() : undefined}
       columns={[
         { id: "what", label: t("inbox.what"), cell: (row) => row.title },
-        { id: "session", label: t("inbox.session"), cell: (row) => <Link to={`/s/${row.sessionId}`}>{row.sessionTitle}</Link> },
+        { id: "session", label: t("inbox.session"), cell: (row) => <Link className={styles.session} to={`/s/${row.sessionId}`}>{row.sessionTitle || t("sessions.untitled")}</Link> },
         { id: "decision", label: t("inbox.decision"), cell: (row) => <Decided request={row} /> },
         { id: "when", label: t("inbox.when"), isNumber: true, cell: (row) => <Ago at={row.decidedAt ?? row.requestedAt} /> },
       ]}
@@ -42,5 +42,5 @@ export function Closed() {
 function Decided({ request }: { request: AskedRequest }) {
   const { t } = useTranslation();
   const who = useWho(request.decidedBy ?? null);
-  return <span className={styles.decided}>{t(`inbox.decided.${request.answer?.decision ?? "cancel"}`, { who })}</span>;
+  return <span className={styles.decided}>{t(`inbox.decided.${request.decision ?? "cancel"}`, { who })}</span>;
 }

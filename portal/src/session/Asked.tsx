@@ -17,7 +17,7 @@ export function Asked({ item }: { item: AskedItem }) {
         <span className={isYes ? styles.sign : styles.signIll}><Icon name={isYes ? "check" : "cross"} /></span>
         <span className={styles.verb}>{t(`decision.${decision}`, { who })}</span>
         <span className={styles.what}>{item.title}</span>
-        {item.decidedAt && <span className={styles.time}><Ago at={item.decidedAt} /></span>}
+        {item.decidedAt && <span className={styles.time}><Ago at={item.decidedAt} isSaid /></span>}
       </div>
       {item.reason && <p className={styles.reason}>{item.reason}</p>}
       {item.answers !== null && item.answers !== undefined && <p className={styles.reason}>{answersOf(item.answers)}</p>}

@@ -41,7 +41,7 @@ export function Header({ sessionId, session }: HeaderProps) {
           { id: "rename", label: t("sessions.rename"), icon: "edit", run: () => setRenaming(true) },
           { id: "link", label: t("chat.copyLink"), icon: "link", run: copyLink },
           { id: "timeline", label: t("timeline.whole"), icon: "timeline", run: () => void go(`/s/${sessionId}/timeline`) },
-          { id: "files", label: t("files.whole"), icon: "files", run: () => void go(`/s/${sessionId}/files`) },
+          { id: "files", label: t("files.open"), icon: "files", run: () => void go(`/s/${sessionId}/files`) },
           { id: "keys", label: t("keys.title"), icon: "command", run: openKeys },
         ]}
       />

@@ -1,4 +1,4 @@
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useNavigate } from "react-router";
 import { useSessions } from "../api/queries";
@@ -10,7 +10,7 @@ import { IconButton } from "../parts/Button";
 import { useShell } from "../shell/place";
 import { useTitle } from "../shell/Page";
 import { AgentPicker, usePick } from "./AgentPicker";
-import { Composer } from "./Composer";
+import { Composer, type ComposerHandle } from "./Composer";
 import styles from "./NewPrompt.module.css";
 import { Prompt } from "./Prompt";
 import { useHeldFiles } from "./held";
@@ -28,6 +28,7 @@ export function NewPrompt() {
   const { uploads, place } = useHeldFiles();
   const sessions = useSessions({ sort: "activity" });
   const [key, setKey] = useState<string | null>(null);
+  const composer = useRef<ComposerHandle>(null);
   const entries = useOutbox();
   const sending = entries.filter((entry): entry is PromptEntry => entry.kind === "prompt" && entry.sessionId === null);
   useTitle("");
@@ -46,6 +47,11 @@ export function NewPrompt() {
     sendPrompt(placed.sessionId, { ...body, attachments: placed.attachments });
     void go(`/s/${placed.sessionId}`);
   };
+  const choose = (example: (typeof EXAMPLES)[number]): void => {
+    useLocal.getState().draft(NEW, t(`start.${example}Prompt`));
+    // Enter sends it; on a phone its keyboard would cover the page
+    if (matchMedia("(hover: hover)").matches) composer.current?.focus();
+  };
   const isFirst = sessions.data?.pages[0]?.items.length === 0;
   return (
     <div className={styles.start}>
@@ -55,13 +61,13 @@ export function NewPrompt() {
         <p className={styles.note}>{t("start.note")}</p>
         {sending.map((entry) => <Prompt key={entry.key} item={{ text: entry.body.prompt }} isSending />)}
         <Uploads uploads={uploads} />
-        <Composer draftOf={NEW} isRunning={false} placeholder={t("composer.placeholder")} onSend={prompt} isUploading={uploads.isBusy} {...(uploads.canUpload && { onFiles: uploads.add })}>
+        <Composer ref={composer} draftOf={NEW} isRunning={false} placeholder={t("composer.placeholder")} onSend={prompt} isUploading={uploads.isBusy} {...(uploads.canUpload && { onFiles: uploads.add })}>
           <AgentPicker pick={pick} />
         </Composer>
         <ul className={styles.examples} aria-label={t("start.examples")}>
           {EXAMPLES.map((name) => (
             <li key={name}>
-              <button type="button" className={styles.example} onClick={() => useLocal.getState().draft(NEW, t(`start.${name}Prompt`))}>
+              <button type="button" className={styles.example} onClick={() => choose(name)}>
                 <span className={styles.exampleTitle}>{t(`start.${name}`)}</span>
                 <span className={styles.exampleText}>{t(`start.${name}Note`)}</span>
               </button>

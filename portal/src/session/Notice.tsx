@@ -10,6 +10,9 @@ type Known = (typeof KNOWN)[number];
 
 const SIGNS: Record<string, IconName> = { "run.retrying": "refresh", "run.parked": "clock", "workspace.uploaded": "attach", "workspace.put_back": "refresh" };
 
+/** The folder that a file for a prompt gets of its own. */
+const UPLOADED = /^uploads\/[0-9a-f]{8}\//;
+
 /** Something of the log that is neither said nor done by the agent; unknown types too. */
 export function Notice({ item }: { item: NoticeItem }) {
   const { t } = useTranslation();
@@ -20,7 +23,7 @@ export function Notice({ item }: { item: NoticeItem }) {
     <div className={styles.notice} data-type={item.type as Known}>
       <Icon name={SIGNS[item.type] ?? "warn"} />
       <div>
-        <span>{[words, sentence].filter(Boolean).join(" ")}</span>
+        <span title={typeof item.data.path === "string" ? item.data.path : undefined}>{[words, sentence.replace(UPLOADED, "")].filter(Boolean).join(" ")}</span>
         {original && <Original words={original} />}
       </div>
     </div>

@@ -34,9 +34,11 @@ export function Queue({ sessionId, waiting, editing = null, onEdited, isCompact 
   if (waiting.length === 0) return isCompact ? null : <Empty title={t("queue.none")}><p>{t("queue.noneNote")}</p></Empty>;
   if (queue.error) return <ErrorNote error={queue.error} onRetry={() => void queue.refetch()} />;
   const items = (queue.data?.items ?? []).filter((one) => waiting.includes(one.runId));
+  // a run that begins leaves the server's list a moment before the log says so
+  if (isCompact && items.length === 0) return null;
   return (
     <section className={isCompact ? styles.compact : styles.queue} aria-label={t("queue.title")}>
-      {isCompact && <h3 className={styles.heading}>{t("queue.count", { count: waiting.length })}</h3>}
+      {isCompact && <h3 className={styles.heading}>{t("queue.count", { count: items.length })}</h3>}
       <ol>
         {items.map((item, at) => (
           <QueueRow key={item.runId} item={item} before={items[at - 1]} after={items[at + 1]} startsEditing={editing === item.runId} {...(onEdited && { onEdited })} />

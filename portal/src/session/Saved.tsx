@@ -37,7 +37,7 @@ export function Saved({ sessionId, isWhole }: SavedProps) {
       </button>
       {isOpen && (
         <Dialog isOpen onClose={() => setOpen(false)} title={t("saved.title")}>
-          <p>{words}{savedAt && <> · <Ago at={savedAt} /></>}</p>
+          <p>{words}{savedAt && <> · <Ago at={savedAt} isSaid /></>}</p>
           {worker && <SaveNow sessionId={sessionId} />}
           {worker === null && saving.state === "saved" && <p className={styles.soft}>{t("saved.noWorker")}</p>}
           {worker && <Why kind="workers" id={sessionId} />}

@@ -9,7 +9,7 @@ import { useOpen } from "./opened";
 import { withShortPaths } from "./paths";
 import styles from "./Rows.module.css";
 import { ToolDetail } from "./ToolDetail";
-import { iconOf, kindOf } from "./verbs";
+import { iconOf, kindOf, withoutVerb } from "./verbs";
 
 /** One line: sign, verb, what, lines changed, time; what went in and came out opens in place. */
 export const ToolCall = memo(function ToolCall({ item }: { item: ToolItem }) {
@@ -22,7 +22,7 @@ export const ToolCall = memo(function ToolCall({ item }: { item: ToolItem }) {
       <button type="button" className={styles.line} aria-expanded={isOpen} onClick={toggle} data-keep>
         <span className={styles.sign}><Icon name={isFailed ? "cross" : iconOf(item.toolKind)} /></span>
         <span className={styles.verb}>{t(`tool.${kindOf(item.toolKind)}`)}</span>
-        <span className={styles.what}>{withShortPaths(item.title, workspaceOf(item))}</span>
+        <span className={styles.what}>{withoutVerb(withShortPaths(item.title, workspaceOf(item)), item.toolKind)}</span>
         {isFailed && <span className={styles.failed}>{t("tool.failed")}</span>}
         {changes && (
           <span className={styles.changes}>

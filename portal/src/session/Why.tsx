@@ -54,7 +54,7 @@ function Details({ why: { owner, nextJob, history }, said }: { why: WhyAnswer; s
       {history.length > 0 && (
         <ol className={styles.history} aria-label={t("why.history")}>
           {history.slice(0, 12).map((one, at) => (
-            <li key={at}><code>{one.what}</code><span className={styles.ago}><Ago at={one.at} /></span></li>
+            <li key={at}><code>{one.what}</code><span className={styles.ago}><Ago at={one.at} isSaid /></span></li>
           ))}
         </ol>
       )}

@@ -20,3 +20,10 @@ export function kindOf(kind: string): ToolKind {
 }
 
 export const iconOf = (kind: string): IconName => ICONS[kindOf(kind)];
+
+/** Agents begin many titles with the verb that the row says already: `Run ls` in a row `Run`. */
+const SAID: Partial<Record<ToolKind, RegExp>> = { read: /^Read (?=\S)/, edit: /^Edit (?=\S)/, delete: /^Delete (?=\S)/, search: /^Search (?=\S)/, execute: /^Run (?=\S)/, fetch: /^Fetch (?=\S)/ };
+
+export function withoutVerb(title: string, kind: string): string {
+  return title.replace(SAID[kindOf(kind)] ?? "", "");
+}

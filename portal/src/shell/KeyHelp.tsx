@@ -12,7 +12,7 @@ export function KeyHelp({ onClose }: { onClose: () => void }) {
         {(Object.keys(KEYS) as KeyName[]).map((name) => (
           <div key={name} className={styles.row}>
             <dt>{t(`keys.${name}`)}</dt>
-            <dd>{KEYS[name].split(" ").map((key, at) => <kbd key={at} className={styles.key}>{key}</kbd>)}</dd>
+            <dd>{KEYS[name].split(" ").map((key, at) => <kbd key={at} className={styles.key}>{capOf(key)}</kbd>)}</dd>
           </div>
         ))}
         {(["enter", "interrupt", "stop", "editLast"] as const).map((name) => (
@@ -25,3 +25,6 @@ export function KeyHelp({ onClose }: { onClose: () => void }) {
     </Dialog>
   );
 }
+
+/** As keyboards write it: `Ctrl K`, `Shift A`, `A`. */
+const capOf = (key: string): string => key.replace(/\b[a-z]$/, (letter) => letter.toUpperCase()).replace("+", " ");

@@ -39,24 +39,29 @@ export function Palette({ onClose, onKeys }: { onClose: () => void; onKeys: () =
     onClose();
     run();
   };
-  const found = sessions.data?.pages.flatMap((page) => page.items) ?? [];
+  const wanted = text.trim().toLowerCase();
+  const offered = actions.filter((one) => `${one.label} ${one.id}`.toLowerCase().includes(wanted));
+  // the server looks in titles and prompts; for a single letter it is not asked
+  const found = (sessions.data?.pages.flatMap((page) => page.items) ?? []).filter((one) => text.length > 1 || one.title.toLowerCase().includes(wanted));
   return (
     <Dialog isOpen onClose={onClose} title={t("palette.title")} place="top">
-      <Command label={t("palette.title")} className={styles.command}>
+      <Command label={t("palette.title")} shouldFilter={false} className={styles.command}>
         <Command.Input autoFocus value={text} onValueChange={setText} placeholder={t("palette.placeholder")} className={styles.input} />
         <Command.List className={styles.list}>
           <Command.Empty className={styles.empty}>{t("palette.nothing")}</Command.Empty>
-          <Command.Group heading={t("palette.actions")}>
-            {actions.map((one) => (
-              <Command.Item key={one.id} value={`${one.label} ${one.id}`} onSelect={() => act(one.run)} className={styles.item}>
-                <Icon name={one.icon} />{one.label}
-              </Command.Item>
-            ))}
-          </Command.Group>
+          {offered.length > 0 && (
+            <Command.Group heading={t("palette.actions")}>
+              {offered.map((one) => (
+                <Command.Item key={one.id} value={one.id} onSelect={() => act(one.run)} className={styles.item}>
+                  <Icon name={one.icon} />{one.label}
+                </Command.Item>
+              ))}
+            </Command.Group>
+          )}
           {found.length > 0 && (
             <Command.Group heading={t("shell.sessions")}>
               {found.map((one) => (
-                <Command.Item key={one.sessionId} value={`${one.title} ${one.sessionId}`} onSelect={() => act(() => void go(`/s/${one.sessionId}`))} className={styles.item}>
+                <Command.Item key={one.sessionId} value={one.sessionId} onSelect={() => act(() => void go(`/s/${one.sessionId}`))} className={styles.item}>
                   <Icon name="chat" />{one.title}
                 </Command.Item>
               ))}

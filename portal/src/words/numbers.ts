@@ -60,6 +60,17 @@ export function age(ms: number): string {
   return unit(Math.floor(minutes / 1440), "day");
 }
 
+/** `3s ago`, `2m ago`, `yesterday`: beside durations, where an age alone would read as one. */
+export function ago(ms: number): string {
+  const seconds = Math.floor(Math.max(0, ms) / 1000);
+  if (seconds < 60) return past(seconds, "second");
+  if (seconds < 3600) return past(Math.floor(seconds / 60), "minute");
+  if (seconds < 172_800) return past(Math.floor(seconds / 3600), "hour");
+  return past(Math.floor(seconds / 86_400), "day");
+}
+
+const past = (value: number, name: "second" | "minute" | "hour" | "day"): string => new Intl.RelativeTimeFormat(lang(), { style: "narrow", numeric: "auto" }).format(-value, name);
+
 export function dateTime(at: string): string {
   return timeFormat({ dateStyle: "medium", timeStyle: "short" }).format(new Date(at));
 }

@@ -12,7 +12,7 @@ describe("a first visit", () => {
     await page.getByRole("combobox", { name: "Agent" }).click();
     await page.getByRole("option", { name: "Demo agent" }).click();
     await page.getByRole("list", { name: "Examples" }).getByRole("button", { name: /Look around/ }).click();
-    await page.getByRole("button", { name: "Send" }).click();
+    await page.keyboard.press("Enter");
     await page.waitForURL(/\/s\//);
     const card = page.getByRole("group", { name: /Question: Write notes.md/ });
     await card.waitFor();
@@ -119,6 +119,9 @@ describe("answers", () => {
     await item.getByRole("button", { name: "Allow", exact: true }).click();
     await settled(session);
     await until(async () => (await item.count()) === 0, "the answered question leaves the inbox");
+    await page.getByRole("tab", { name: "Decided" }).click();
+    const decided = page.getByRole("row").filter({ has: page.locator(`a[href="/s/${session}"]`) });
+    await decided.getByText("Allowed by you", { exact: true }).waitFor();
   });
 });
 

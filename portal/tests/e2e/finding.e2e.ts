@@ -39,7 +39,7 @@ describe("sessions", () => {
     await choose(id, "Pin");
     await list.getByRole("region", { name: "Pinned" }).getByText(title).waitFor();
     await page.keyboard.press("Control+k");
-    await page.getByPlaceholder("Search sessions, pages, actions").fill(title);
+    await page.getByPlaceholder("Search sessions, pages, actions").fill("for the list");
     await page.getByRole("option", { name: title }).click();
     await page.waitForURL(new RegExp(id));
     await page.getByText("for the list", { exact: true }).waitFor();

@@ -24,7 +24,7 @@ export const CodeBlock = memo(function CodeBlock({ language, text, isBare }: Cod
           <Button look="quiet" className={styles.copy ?? ""} onClick={copy}>{t("common.copy")}</Button>
         </figcaption>
       )}
-      <pre className={styles.code} tabIndex={0}>
+      <pre className={styles.code} data-wraps={isBare && language === "bash"} tabIndex={0}>
         <code>{tokens?.text === text ? <ColouredLines lines={tokens.lines} /> : text}</code>
       </pre>
     </figure>

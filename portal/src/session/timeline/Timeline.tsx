@@ -26,7 +26,9 @@ const MOST_PAGES = 20;
 export function Timeline({ sessionId, state, isNarrow }: TimelineProps) {
   const { t } = useTranslation();
   const [search, setSearch] = useSearchParams();
-  const runs = useRuns(sessionId, state.liveRunId).filter((run) => run.startedAt || run.runId === state.liveRunId);
+  const runs = useRuns(sessionId, state.liveRunId)
+    .map((run, at) => ({ ...run, number: at + 1 }))
+    .filter((run) => run.startedAt || run.runId === state.liveRunId);
   const runId = search.get("run") ?? state.liveRunId ?? runs.at(-1)?.runId ?? null;
   const isLive = runId !== null && runId === state.liveRunId;
   const events = useRunEvents(runId, isLive ? state.seq : -1);
@@ -43,7 +45,7 @@ export function Timeline({ sessionId, state, isNarrow }: TimelineProps) {
         isBoxed
         value={runId ?? ""}
         onChange={(value) => setSearch((before) => (before.set("run", value), before), { replace: true })}
-        choices={runs.map((one, at) => ({ value: one.runId, label: `${at + 1}. ${one.prompt.slice(0, 60)}`, note: t(`status.${one.status}`) }))}
+        choices={runs.map((one) => ({ value: one.runId, label: `${one.number}. ${one.prompt.slice(0, 60)}`, note: t(`status.${one.status}`) }))}
       />
       {events.error && <ErrorNote error={events.error} onRetry={() => void events.refetch()} />}
       {!lanes && !events.error && <Skeleton lines={6} />}

@@ -41,6 +41,7 @@ def test_open_and_closed_requests_are_listed_newest_first_in_pages(api: Api) -> 
     assert [item["requestId"] for item in listed(api, "status=open")] == [third, second]
     [closed] = listed(api, f"status=closed&sessionId={driver.session_id}")
     assert (closed["requestId"], closed["mayDecide"], closed["decidedBy"][:5]) == (first, False, "user:")
+    assert [item.get("decision") for item in listed(api)] == [None, None, "allow"]
     page = answer_json(api.get("/api/human-loop?limit=2"))
     rest = answer_json(api.get(f"/api/human-loop?limit=2&cursor={page['nextCursor']}"))
     assert [item["requestId"] for item in page["items"] + rest["items"]] == [third, second, first]

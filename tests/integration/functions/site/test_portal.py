@@ -101,3 +101,16 @@ def test_without_a_build_the_servers_own_page_is_shown(signed_in: FlaskClient, b
     assert "Signed in as" in signed_in.get("/").get_data(as_text=True)
     answer = signed_in.get("/inbox")
     assert (answer.status_code, answer.get_json()["code"]) == (404, "portal_not_built")
+
+
+@pytest.mark.parametrize(("liked", "said"), [("en", "This page shows the\nportal by itself"), ("zh-CN", "这个页面会自动显示门户")])
+def test_until_the_portal_is_built_its_place_says_so_and_looks_again(
+    signed_in: FlaskClient, build: Path, liked: str, said: str
+) -> None:
+    index = (build / "index.html").read_bytes()
+    (build / "index.html").unlink()
+    page = signed_in.get("/", headers={"Accept-Language": liked}).get_data(as_text=True)
+    assert said in page
+    assert '<meta http-equiv="refresh" content="5">' in page
+    (build / "index.html").write_bytes(index)
+    assert signed_in.get("/").get_data() == index

@@ -81,6 +81,8 @@ def test_the_front_page_tells_strangers_how_to_sign_in(browser: FlaskClient) -> 
     assert answer.status_code == 200
     assert "make sign-in" in answer.get_data(as_text=True)
     assert "Latest sessions" not in answer.get_data(as_text=True)
+    assert "refresh" not in answer.get_data(as_text=True)
+    assert "还没有登录" in browser.get("/", headers={"Accept-Language": "zh"}).get_data(as_text=True)
 
 
 def test_the_front_page_lists_the_latest_sessions_as_text(signed_in: FlaskClient) -> None:
