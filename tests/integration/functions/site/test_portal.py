@@ -103,7 +103,9 @@ def test_without_a_build_the_servers_own_page_is_shown(signed_in: FlaskClient, b
     assert (answer.status_code, answer.get_json()["code"]) == (404, "portal_not_built")
 
 
-@pytest.mark.parametrize(("liked", "said"), [("en", "This page shows the\nportal by itself"), ("zh-CN", "这个页面会自动显示门户")])
+@pytest.mark.parametrize(
+    ("liked", "said"), [("en", "This page shows the\nportal by itself"), ("zh-CN", "这个页面会自动显示门户")]
+)
 def test_until_the_portal_is_built_its_place_says_so_and_looks_again(
     signed_in: FlaskClient, build: Path, liked: str, said: str
 ) -> None:
