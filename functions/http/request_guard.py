@@ -6,6 +6,7 @@ names are served. Callbacks are signed and health checks tell nothing, so both a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -72,6 +73,8 @@ class RequestGuard:
     def _refuse_unknown_host(self, wsgi: WSGIEnvironment) -> None:
         if self._hosts is None or goes_first(wsgi["REQUEST_METHOD"], wsgi["PATH_INFO"]):
             return
+        if "HTTP_HOST" not in wsgi and wsgi["SERVER_PROTOCOL"] == "HTTP/1.1":  # RFC 9112, section 3.2
+            raise RefusedRequest(HTTPStatus.BAD_REQUEST, "The request names no Host.")
         for named in _hosts_named(wsgi):
             host = host_of(f"//{named}")
             if host not in self._hosts and not _is_loopback(host):
@@ -84,9 +87,11 @@ class RequestGuard:
 
 
 def _hosts_named(wsgi: WSGIEnvironment) -> list[str]:
-    """Return the request's host, and the one before a proxy changed it: the client may have named the other."""
+    """Return every host that the request names: by its Host, before a proxy changed it, and in its target."""
     before = wsgi.get("werkzeug.proxy_fix.orig", {}).get("HTTP_HOST")
-    return [named for named in (wsgi.get("HTTP_HOST"), before) if named is not None]
+    _, is_absolute, after = wsgi.get("RAW_URI", "").partition("://")  # RFC 9112, section 3.2.2
+    target = re.split("[/?#]", after, maxsplit=1)[0] if is_absolute and wsgi["RAW_URI"][0] != "/" else None
+    return [named for named in (wsgi.get("HTTP_HOST"), before, target) if named is not None]
 
 
 def known_hosts(settings: ApiSettings) -> frozenset[str]:

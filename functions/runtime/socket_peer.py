@@ -95,7 +95,8 @@ class SocketPeer:
         self.protocol.receive_data(data)
         for frame in self.protocol.events_received():
             if isinstance(frame, Frame) and frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-                self._fragments.append(bytes(frame.data))
+                if frame.data:  # the protocol bounds the bytes of a message, and not the number of its empty frames
+                    self._fragments.append(bytes(frame.data))
                 if frame.fin:
                     text, self._fragments = b"".join(self._fragments), []
                     yield text.decode(errors="replace")

@@ -37,6 +37,8 @@ def test_every_answer_says_how_it_may_be_used(served: Served) -> None:
 def test_hosts_proxies_and_codings_are_not_believed(served: Served) -> None:
     for request, status, code in (
         (b"GET /api/me HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421, "unknown_host"),
+        (b"GET http://evil.example/api/me HTTP/1.1\r\nHost: localhost\r\n\r\n", 421, "unknown_host"),
+        (b"GET /api/me HTTP/1.1\r\n\r\n", 400, "bad_request"),
         (
             head("POST", "/api/runs/start", "Content-Encoding: gzip", "Content-Length: 1") + b"x",
             415,

@@ -63,6 +63,21 @@ def test_other_hosts_are_refused(host: str) -> None:
     assert problem(ask(made, "/api/me", headers={"Host": host})) == (421, "unknown_host")
 
 
+@pytest.mark.parametrize("target", ["http://evil.example/api/me", "https://a@evil.example?x", "http:///api/me"])
+def test_a_target_with_another_host_is_refused(target: str) -> None:
+    made = client(public_url="https://runyard.example")
+    environ = {"RAW_URI": target}
+    assert problem(ask(made, "/api/me", environ_overrides=environ)) == (421, "unknown_host")
+
+
+@pytest.mark.parametrize(
+    "target", ["http://runyard.example/api/me", "http://localhost:8080", "/api/me?next=http://evil.example", "*"]
+)
+def test_a_target_with_a_known_host_or_none_is_served(target: str) -> None:
+    made = client(public_url="https://runyard.example")
+    assert ask(made, "/api/me", environ_overrides={"RAW_URI": target}).status_code == 200
+
+
 def test_health_checks_by_address_and_signed_callbacks_are_served_under_every_name() -> None:
     made = client()
     for path in ("/health", "/ready"):

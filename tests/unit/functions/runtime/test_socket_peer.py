@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -37,6 +38,22 @@ def test_a_message_at_the_limit_and_one_byte_beyond(peer: SocketPeer) -> None:
     assert not peer.is_closing
     assert list(peer.receive(message(MOST_MESSAGE_BYTES + 1))) == []
     assert peer.is_closing
+
+
+def test_empty_frames_of_a_message_cost_no_memory(peer: SocketPeer) -> None:
+    def frames(count: int, opcode: Opcode = Opcode.CONT, *, data: bytes = b"", fin: bool = False) -> bytes:
+        return Frame(opcode, data, fin=fin).serialize(mask=True) * count
+
+    assert list(peer.receive(frames(1, Opcode.TEXT, data=b"a") + frames(1000))) == []
+    tracemalloc.start()
+    try:
+        for _ in range(20):
+            assert list(peer.receive(frames(1000))) == []
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 20_000
+    assert list(peer.receive(frames(1, data=b"b", fin=True))) == ["ab"]
 
 
 def test_a_buffer_at_the_limit_and_one_byte_beyond(peer: SocketPeer) -> None:
