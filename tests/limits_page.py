@@ -23,7 +23,7 @@ from handlers.files.policy_changes import MOST_POLICIES
 from handlers.human_loop.approval_rules import MOST_JUDGED, MOST_RULES_OF_A_USER, MOST_RULES_OF_AN_APP
 from handlers.patterns import LONGEST_TEXT
 from handlers.run_warnings import LONGEST_MESSAGE, MOST_WARNINGS
-from handlers.runs.todos import LONGEST_ITEM, MOST_ITEMS, MOST_KNOWN_ITEMS, MOST_LISTS
+from handlers.runs.todos import LONGEST_ITEM, MOST_ITEMS, MOST_ITEMS_OF_A_CALL, MOST_KNOWN_ITEMS, MOST_LISTS
 from jobs.runtime.settings import JobSettings
 from schema.approval_rules import LONGEST_COMMAND_PATTERN, LONGEST_PATTERN, RuleText
 from schema.events import (
@@ -239,6 +239,12 @@ LIMITS = (
         MOST_KNOWN_ITEMS,
         TODOS,
         BOUNDS + "test_todos_that_a_list_ever_had_at_the_limit_and_one_beyond",
+    ),
+    Limit(
+        "todos that the updates of one call name",
+        MOST_ITEMS_OF_A_CALL,
+        "the history has only a list's last state in the call; its events have all",
+        BOUNDS + "test_todos_of_one_call_at_the_limit_and_one_beyond",
     ),
     Limit("lists of todos of a session", MOST_LISTS, TODOS, BOUNDS + "test_lists_of_todos_at_the_limit_and_one_beyond"),
     Limit("characters of a todo", LONGEST_ITEM, "cut, " + TODOS, BOUNDS + "test_a_todo_at_its_length_and_one_beyond"),

@@ -45,7 +45,8 @@ AGENT_GONE = frozenset({"agent_crashed", "agent_lost"})
 @dataclass(frozen=True)
 class Arrival:
     """An event of a live run on its way into the log. The session is locked. `seq` is the number of the first event
-    that results from it. `rules` decide requests, by their ids; they were chosen before the lock."""
+    that results from it. `rules` decide requests, by their ids; they were chosen before the lock. `superseded` are the
+    ids of updates of todos that only the log keeps."""
 
     conn: Conn
     run: RunRow
@@ -53,6 +54,7 @@ class Arrival:
     retry: RetryPolicy
     seq: int
     rules: Mapping[UUID, ApprovalRuleRow] = field(default_factory=dict)
+    superseded: frozenset[UUID] = frozenset()
 
 
 def apply_event(arrival: Arrival) -> list[NewEvent]:
@@ -92,7 +94,8 @@ def _message_stopped(a: Arrival) -> list[NewEvent]:
 
 
 def _todos_updated(a: Arrival) -> list[NewEvent]:
-    if replace_todos(a.conn, a.run, _parse(TodoUpdate, a.event), seq=a.seq):
+    update = _parse(TodoUpdate, a.event)
+    if a.event.id in a.superseded or replace_todos(a.conn, a.run, update, seq=a.seq):
         return [a.event]
     return [a.event, *warn_once(a.conn, a.run, code=TODOS_LEFT_OUT, message=LEFT_OUT)]
 

@@ -14,6 +14,7 @@ from handlers.event_log import EXECUTOR, NewEvent, append, hold_session
 from handlers.human_loop.approval_rules import deciding_rules
 from handlers.runs.settle import RetryPolicy
 from handlers.runs.stop import StopPolicy
+from handlers.runs.todos import superseded_updates
 from schema.approval_rules import ApprovalRuleRow
 from schema.errors import (
     EventGap,
@@ -189,12 +190,14 @@ def _apply_all(
 ) -> tuple[RunRow, list[NewEvent]]:
     """Apply all events; return the run afterwards and the events to append, including their effects."""
     events: list[NewEvent] = []
+    superseded = superseded_updates(fresh)
     for event in fresh:
         new = _new_event(run, event)
         if new.late or not has_effect(new.type):
             events.append(new)
             continue
-        events += apply_event(Arrival(conn, run, new, policy.retry, seq=head.last_seq + len(events) + 1, rules=rules))
+        seq = head.last_seq + len(events) + 1
+        events += apply_event(Arrival(conn, run, new, policy.retry, seq=seq, rules=rules, superseded=superseded))
         run = _run(conn, run.id)
     return run, events
 

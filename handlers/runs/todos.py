@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Literal
 from uuid import UUID
 
 from schema.errors import Invalid
-from schema.events import TodoItem, TodoUpdate
+from schema.events import SourceEvent, TodoItem, TodoUpdate
 from schema.rows import RunRow
 from schema.sql import Conn, fetch_all, fetch_value, jsonb
+from schema.wire import Json
 
 Status = Literal["pending", "in_progress", "completed"]
 MOST_ITEMS = 1000
@@ -27,6 +28,8 @@ MOST_LISTS = 100
 """Lists of a session."""
 MOST_KNOWN_ITEMS = 10_000
 """Items that one list has ever had."""
+MOST_ITEMS_OF_A_CALL = 3000
+"""Items that the updates of one call may name, so that each update is a change of the history."""
 TODOS_LEFT_OUT = "todos_left_out"
 LEFT_OUT = (
     f"Some of the agent's todos are left out: a session has at most {MOST_LISTS} lists, a list {MOST_ITEMS:,} items at "
@@ -87,7 +90,7 @@ def replace_todos(conn: Conn, run: RunRow, update: TodoUpdate, *, seq: int) -> b
     """
     if len({item.id for item in update.items}) < len(update.items):
         raise Invalid("The data of todo.update does not fit: an item's id stands twice.", code="bad_event_data")
-    items = [{**_shortened(item).to_json(), "place": place} for place, item in enumerate(update.items[:MOST_ITEMS])]
+    items = [_stored(item, place) for place, item in enumerate(update.items[:MOST_ITEMS])]
     stored: int = fetch_value(
         conn,
         "replace_todos",
@@ -105,9 +108,32 @@ def replace_todos(conn: Conn, run: RunRow, update: TodoUpdate, *, seq: int) -> b
     return stored == len(update.items) and all(len(item.content) <= LONGEST_ITEM for item in update.items)
 
 
-def _shortened(item: TodoItem) -> TodoItem:
-    priority = None if item.priority is None else item.priority[:LONGEST_PRIORITY]
-    return item.model_copy(update={"content": item.content[:LONGEST_ITEM], "priority": priority})
+def _stored(item: TodoItem, place: int) -> Json:
+    return {
+        "id": item.id,
+        "place": place,
+        "content": item.content[:LONGEST_ITEM],
+        "status": item.status,
+        "priority": None if item.priority is None else item.priority[:LONGEST_PRIORITY],
+    }
+
+
+def superseded_updates(events: Sequence[SourceEvent]) -> frozenset[UUID]:
+    """Return the ids of a call's updates whose list a later one replaces, where the call names too many items.
+
+    The changes in between are in the log and not in the history, which still leads to the present lists. An update with
+    a title always counts, and so does one before the run's end: later ones do not.
+    """
+    live = takewhile(lambda event: not _ends_attempt(event), events)
+    updates = [event for event in live if event.type == "todo.update" and isinstance(event.data.get("items"), list)]
+    if sum(len(event.data["items"]) for event in updates) <= MOST_ITEMS_OF_A_CALL:
+        return frozenset()
+    last = set({str(event.data.get("groupId")): event.id for event in updates}.values())
+    return frozenset(event.id for event in updates if event.id not in last and event.data.get("title") is None)
+
+
+def _ends_attempt(event: SourceEvent) -> bool:
+    return event.type == "run.finished" or (event.type == "run.warning" and event.data.get("code") == "agent_lost")
 
 
 def todos_of_session(conn: Conn, session_id: UUID) -> list[TodoGroup]:

@@ -10,7 +10,7 @@ import pytest
 from handlers.callbacks.apply_event import LONGEST_TITLE
 from handlers.callbacks.event_limit import MOST_EVENTS
 from handlers.run_warnings import LONGEST_MESSAGE, MOST_WARNINGS
-from handlers.runs.todos import LONGEST_ITEM, MOST_ITEMS, MOST_KNOWN_ITEMS, MOST_LISTS
+from handlers.runs.todos import LONGEST_ITEM, MOST_ITEMS, MOST_ITEMS_OF_A_CALL, MOST_KNOWN_ITEMS, MOST_LISTS
 from schema.events import LONGEST_CURRENCY, MOST_TOKENS
 from schema.wire import Json
 from tests.integration.functions.conftest import Api, Driver, answer_json
@@ -123,6 +123,44 @@ def test_lists_of_todos_at_the_limit_and_one_beyond(api: Api, driver: Driver) ->
     assert len(lists(api, driver)) == MOST_LISTS
     assert [len(group["items"]) for group in lists(api, driver) if group["groupId"] == "0"] == [2]
     assert warnings(api, driver) == ["todos_left_out"]
+
+
+def test_todos_of_one_call_at_the_limit_and_one_beyond(api: Api, driver: Driver, conn: psycopg.Connection) -> None:
+    def update(group: str, count: int, status: str) -> Json:
+        items = [{"id": str(id_), "content": group, "status": status} for id_ in range(count)]
+        return driver.event("todo.update", groupId=group, items=items)
+
+    def steps(group: str, item_id: int) -> list[str]:
+        asked = "SELECT to_status FROM todo_changes WHERE group_id = %s AND item_id = %s ORDER BY number"
+        return [status for (status,) in conn.execute(asked, (group, str(item_id))).fetchall()]
+
+    third = MOST_ITEMS_OF_A_CALL // 3
+    statuses = ["pending", "in_progress", "completed"]
+    assert driver.report(*(update("a", third, status) for status in statuses))[0] == 200
+    assert steps("a", third - 1) == statuses
+
+    beyond = [update("a", third, "pending"), update("b", 1, "pending"), update("b", 1, "completed")]
+    assert driver.report(*beyond, update("a", third, "pending"), update("a", third - 1, "completed"))[0] == 200
+    assert steps("b", 0) == ["completed"]
+    assert (steps("a", 0), steps("a", third - 1)) == (statuses, [*statuses, "dropped"])
+    items = {group["groupId"]: group["items"] for group in lists(api, driver)}
+    assert ({item["status"] for item in items["a"]}, len(items["a"])) == ({"completed"}, third - 1)
+    assert warnings(api, driver) == []
+    assert len(events_of(api, driver, "todo.update")) == 8
+
+
+def test_todos_of_a_call_before_the_runs_end_count_however_many_follow(api: Api, driver: Driver) -> None:
+    def update(status: str) -> Json:
+        items = [{"id": str(id_), "content": "x", "status": status} for id_ in range(MOST_ITEMS)]
+        return driver.event("todo.update", groupId="g", items=items)
+
+    before, after = [update("pending"), update("in_progress")], [update("completed") for _ in range(2)]
+    finished = driver.event("run.finished", status="succeeded")
+    events = [*before, finished, *after]
+    for n, event in enumerate(events, start=1):
+        event["n"] = n
+    assert driver.report(*events)[0] == 200
+    assert {item["status"] for item in lists(api, driver)[0]["items"]} == {"in_progress"}
 
 
 def test_todos_that_a_list_ever_had_at_the_limit_and_one_beyond(api: Api, driver: Driver) -> None:
