@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import UUID
 
 from functions.runtime.socket_hub import SocketHub
@@ -69,7 +70,7 @@ class PresentReaders:
 
     def show_elsewhere(self, elsewhere: Elsewhere) -> None:
         """Show who reads the rooms' sessions in other processes; no other user does."""
-        for session_id, room in self._rooms.items():
+        for session_id, room in list(self._rooms.items()):  # a peer that is too slow leaves its room meanwhile
             before, room.elsewhere = room.shown, elsewhere.get(session_id, frozenset())
             if room.shown != before:
                 self._send(session_id, room, room.listeners)
@@ -88,4 +89,4 @@ class PresentReaders:
             users = sorted(room.shown, key=lambda user: (user.name, str(user.user_id)))
             frame = frame_of(PresenceFrame(session_id=session_id, users=users))
             for peer in list(peers):
-                self._hub.send_message(peer, frame)
+                self._hub.guard(peer, partial(self._hub.send_message, frame=frame))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 import psycopg
@@ -13,9 +14,10 @@ from psycopg.errors import UndefinedTable
 
 from functions.runtime.database import OneConnection
 from functions.runtime.socket_hub import SocketHub
-from functions.runtime.socket_peer import SocketPeer
+from functions.runtime.socket_peer import BUFFER_BYTES, SocketPeer
 from functions.sessions.presence import PresentReaders
 from functions.sessions.presence_exchange import PresenceExchange
+from functions.sessions.socket_frames import PresentUser
 from handlers.access.permissions import Actor
 from handlers.sessions.presence import PresentReader
 from tests.integration.functions.runtime.test_socket_hub import Owner
@@ -86,3 +88,37 @@ def test_a_failed_call_leaves_no_reader_behind(
     exchange.run_once()
 
     assert stored(conn) == {(session_id, ann.user_id), (session_id, bob.user_id)}
+
+
+@dataclass
+class Leaving(Owner):
+    """An owner that leaves its room when its peer has gone, as a subscription does."""
+
+    leave: Callable[[], None] = lambda: None
+
+    def on_gone(self, peer: SocketPeer) -> None:
+        super().on_gone(peer)
+        self.leave()
+
+
+def test_a_reader_that_is_too_slow_keeps_no_other_room_from_being_shown() -> None:
+    hub = SocketHub(most=3)
+    readers = PresentReaders(hub)
+    slow_room, room, ann, bob = uuid4(), uuid4(), actor("ann"), actor("bob")
+    (ours, theirs), (near, far) = socket.socketpair(), socket.socketpair()
+    with ours, theirs, near, far:
+        leaving = Leaving()
+        slow, quick = SocketPeer(ours, leaving, time.monotonic()), SocketPeer(near, Owner(), time.monotonic())
+        readers.enter(slow_room, ann, slow, gets_presence=True)
+        readers.enter(room, bob, quick, gets_presence=True)
+        leaving.leave = lambda: readers.leave(slow_room, ann, slow)
+        slow.queue(b"x" * BUFFER_BYTES)
+        far.settimeout(10)
+        far.recv(65_536)
+
+        eve = frozenset({PresentUser(user_id=uuid4(), name="eve")})
+        readers.show_elsewhere({slow_room: eve, room: eve})
+
+        assert b'"eve"' in far.recv(65_536)
+        assert leaving.ends == 1
+        assert readers.present() == {(room, bob.user_id)}
