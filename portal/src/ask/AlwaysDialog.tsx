@@ -11,6 +11,7 @@ import { ErrorNote, Skeleton } from "../parts/Note";
 import styles from "./AskCard.module.css";
 import { optionFor, type Ask } from "./asked";
 import { reply } from "./reply";
+import { RuleWords } from "./RuleWords";
 
 /** Always: the agent's own memory for this session, or a rule of ours for all of them, narrowest first and editable. */
 export function AlwaysDialog({ ask, onClose }: { ask: Ask; onClose: () => void }) {
@@ -60,7 +61,7 @@ function RuleChoice({ ask, rules, onClose }: { ask: Ask; rules: Partial<Rule>[];
       {rules.map((one, at) => (
         <label key={at} className={styles.rule}>
           <input type="radio" name="rule" checked={at === chosen} onChange={() => setChosen(at)} />
-          <code>{[one.toolKind, one.commandPattern ?? one.pathPattern].filter(Boolean).join(": ") || "*"}</code>
+          <RuleWords rule={one} />
         </label>
       ))}
       {(rule?.commandPattern || rule?.pathPattern) && <TextField label={t("ask.pattern")} isMono value={pattern} onChange={(value) => setChanged({ ...changed, [chosen]: value })} />}

@@ -19,7 +19,7 @@ export function Providers() {
       error={providers.error}
       onRetry={() => void providers.refetch()}
       columns={[
-        { id: "title", label: t("ops.provider"), cell: (row) => <><strong>{row.title}</strong> {row.version}</> },
+        { id: "title", label: t("ops.provider"), cell: (row) => <span className={styles.still}><strong>{row.title}</strong> <span className={styles.soft}>{row.version}</span></span> },
         { id: "ready", label: t("ops.ready"), cell: (row) => (row.ready ? <span className={styles.good}><Icon name="check" />{t("ops.isReady")}</span> : <span className={styles.soft}>{lackOf(row)}</span>) },
         { id: "can", label: t("ops.can"), cell: (row) => <Capabilities provider={row} /> },
       ]}

@@ -2,6 +2,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { call } from "../api/client";
 import type { Page, Rule } from "../api/types";
+import { RuleWords } from "../ask/RuleWords";
 import { Ago } from "../parts/Ago";
 import { Button } from "../parts/Button";
 import { Table } from "../parts/Table";
@@ -30,7 +31,7 @@ export function Rules() {
       onRetry={() => void rules.refetch()}
       columns={[
         { id: "effect", label: t("ops.effect"), cell: (row) => t(`effect.${row.effect}`, row.effect) },
-        { id: "covers", label: t("ops.covers"), cell: (row) => <code>{[row.toolKind, row.commandPattern, row.pathPattern].filter(Boolean).join(" · ") || "*"}</code> },
+        { id: "covers", label: t("ops.covers"), cell: (row) => <RuleWords rule={row} /> },
         { id: "note", label: t("ops.note"), cell: (row) => <span className={styles.soft}>{row.note ?? "–"}</span> },
         { id: "since", label: t("ops.since"), isNumber: true, cell: (row) => <Ago at={row.createdAt} /> },
         { id: "end", label: t("ops.actions"), cell: (row) => (row.retiredAt ? t("ops.retired") : <Button look="ill" onClick={() => retire(row)}>{t("ops.retire")}</Button>) },

@@ -35,6 +35,7 @@ export function Runs({ kind }: { kind: "queue" | "stuck" }) {
         rows={runs.data?.pages.flatMap((page) => page?.items ?? [])}
         rowKey={(row) => row.runId}
         empty={t(kind === "queue" ? "ops.noQueue" : "ops.noStuck")}
+        emptyNote={t(kind === "queue" ? "ops.noQueueNote" : "ops.noStuckNote")}
         error={runs.error}
         onRetry={() => void runs.refetch()}
         onMore={runs.hasNextPage ? () => void runs.fetchNextPage() : undefined}

@@ -47,6 +47,7 @@ export function Workers() {
         rows={workers.data?.pages.flatMap((page) => page.items)}
         rowKey={(row) => row.sessionId}
         empty={t("ops.noWorkers")}
+        emptyNote={t("ops.noWorkersNote")}
         error={workers.error}
         onRetry={() => void workers.refetch()}
         onMore={workers.hasNextPage ? () => void workers.fetchNextPage() : undefined}
@@ -91,5 +92,5 @@ function SyncCell({ worker: { sync } }: { worker: Worker }) {
   const { t } = useTranslation();
   if (sync.failures > 0) return <>{t("ops.failures", { count: sync.failures })}</>;
   if (sync.dirtySince) return <>{t("ops.dirty")} <Ago at={sync.dirtySince} /></>;
-  return <>{sync.syncedAt ? <Ago at={sync.syncedAt} /> : "–"}</>;
+  return <>{sync.syncedAt ? <Ago at={sync.syncedAt} isSaid /> : "–"}</>;
 }

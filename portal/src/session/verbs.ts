@@ -15,8 +15,10 @@ const ICONS = {
 
 export type ToolKind = keyof typeof ICONS;
 
+export const isKind = (kind: string): kind is ToolKind => kind in ICONS;
+
 export function kindOf(kind: string): ToolKind {
-  return kind in ICONS ? (kind as ToolKind) : "other";
+  return isKind(kind) ? kind : "other";
 }
 
 export const iconOf = (kind: string): IconName => ICONS[kindOf(kind)];

@@ -54,7 +54,7 @@ export function Settings() {
       {me && (
         <section className={styles.card} aria-labelledby="account">
           <h2 id="account">{t("settings.account")}</h2>
-          <SettingRow title={me.name} note={t("settings.role", { role: me.role })}>
+          <SettingRow title={me.name} note={t("settings.role", { role: t(`settings.roles.${me.role}`, me.role) })}>
             <form method="post" action="/sign-out"><Button type="submit">{t("settings.signOut")}</Button></form>
           </SettingRow>
         </section>

@@ -26,7 +26,7 @@ export function SignIns() {
       <h2 id="sign-ins">{t("settings.signIns")}</h2>
       {signIns.data.items.map((one) => (
         <SettingRow key={one.signInId} title={browserOf(one.userAgent) || t("settings.browser")} {...(one.current && { note: t("settings.thisBrowser") })}>
-          <span className={styles.soft}><Ago at={one.lastUsedAt} /></span>
+          <span className={styles.soft}><Ago at={one.lastUsedAt} isSaid /></span>
           {!one.current && <Button look="ill" onClick={() => end(one.signInId)}>{t("settings.end")}</Button>}
         </SettingRow>
       ))}

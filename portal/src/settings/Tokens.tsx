@@ -34,7 +34,7 @@ export function Tokens() {
       {tokens.data.items.length === 0 && <p className={styles.soft}>{t("settings.noTokens")}</p>}
       {tokens.data.items.map((one) => (
         <SettingRow key={one.tokenId} title={one.label} {...(one.scopes && { note: one.scopes.join(", ") })}>
-          <span className={styles.soft}><Ago at={one.lastUsedAt ?? one.createdAt} /></span>
+          <span className={styles.soft}><Ago at={one.lastUsedAt ?? one.createdAt} isSaid /></span>
           <Button look="ill" onClick={() => end(one.tokenId)}>{t("settings.end")}</Button>
         </SettingRow>
       ))}

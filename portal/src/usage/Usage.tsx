@@ -47,6 +47,7 @@ export function UsagePage() {
             rows={rows}
             rowKey={(row) => row.key}
             empty={t("usage.none")}
+            emptyNote={t("usage.noneNote")}
             error={usage.error}
             onRetry={() => void usage.refetch()}
             onMore={usage.hasNextPage ? () => void usage.fetchNextPage() : undefined}
