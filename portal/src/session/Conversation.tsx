@@ -37,7 +37,7 @@ export function Conversation({ sessionId, sending, at, hasOlder, onOlder, ref }:
   const { isFollowing, follow, leave } = useFollowing(scroller, content);
   const rows = useRows(sessionId);
   const isPrepended = useIsPrepended(rows);
-  const marked = useDeepLink({ rows, at, list, hasOlder, onOlder });
+  const marked = useDeepLink({ rows, at, list, hasOlder, onOlder, leave });
   useOlder({ scroller, hasOlder, onOlder, rows });
   useImperativeHandle(ref, () => ({ follow }), [follow]);
   useKeys({ follow });

@@ -46,10 +46,12 @@ export function useIsPrepended(rows: readonly Row[]): boolean {
 interface DeepLink extends Older {
   at: number | null;
   list: RefObject<VirtualizerHandle | null>;
+  /** Stop following the end: rows that are measured would lead there again. */
+  leave: () => void;
 }
 
 /** The id of the row that holds the event `at`, once it was read and scrolled to. */
-export function useDeepLink({ rows, at, list, hasOlder, onOlder }: DeepLink): string | null {
+export function useDeepLink({ rows, at, list, hasOlder, onOlder, leave }: DeepLink): string | null {
   const [marked, setMarked] = useState<string | null>(null);
   const done = useRef<number | null>(null);
   useEffect(() => {
@@ -62,8 +64,9 @@ export function useDeepLink({ rows, at, list, hasOlder, onOlder }: DeepLink): st
     }
     done.current = at;
     setMarked(row.id);
+    leave();
     requestAnimationFrame(() => list.current?.scrollToIndex(index, { align: "center" }));
-  }, [rows, at, list, hasOlder, onOlder]);
+  }, [rows, at, list, hasOlder, onOlder, leave]);
   return marked;
 }
 

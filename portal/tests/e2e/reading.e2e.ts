@@ -86,6 +86,22 @@ describe("reading", () => {
     await page.locator('[class*="marked"]').getByText("Write a.md").waitFor();
   });
 
+  it("opens a link to an early event of a long session there, and not at the end", async () => {
+    here = await visit();
+    const { page } = here;
+    const session = await begin(Array.from({ length: 25 }, (_, at) => `write f${at}.md: x`).join("\n"), "auto");
+    await settled(session);
+    const seq = (await events(session)).findIndex((event) => event.type === "tool.call") + 1;
+    await page.goto(`${URL}/s/${session}?at=${seq}`);
+    const row = page.locator('[class*="marked"]').getByText("Write f0.md");
+    await row.waitFor();
+    await page.getByRole("button", { name: "Newest" }).waitFor();
+    const log = await page.getByRole("log").boundingBox();
+    const box = await row.boundingBox();
+    expect(box?.y).toBeGreaterThanOrEqual(log?.y ?? Infinity);
+    expect(box?.y).toBeLessThan((log?.y ?? 0) + (log?.height ?? 0));
+  });
+
   it("does not move the row under the eye while words stream in", async () => {
     here = await visit();
     const { page } = here;
