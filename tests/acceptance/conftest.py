@@ -30,7 +30,7 @@ capabilities = { resume = true }
 title = "Agent with models"
 command = "{python}"
 args = ["-P", "-m", "executor.agents.demo"]
-options = ["model"]
+options = ["model", "mode"]
 models = [{ id = "demo-small", title = "Small" }, { id = "demo-large", title = "Large" }]
 environment = { PYTHONPATH = { value = "{runyard}" } }
 """

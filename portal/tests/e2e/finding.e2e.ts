@@ -225,6 +225,30 @@ describe("usage", () => {
   });
 });
 
+it.each([360, 1360])("agent, model and mode are whole beside each other, %i px", async (width) => {
+  here = await visit({ width });
+  const { page, context } = here;
+  await context.addInitScript(() => void (localStorage["runyard.local"] = '{"state":{"agent":"choosy"},"version":1}'));
+  await page.route("**/api/providers", async (route) => {
+    // the server's own answer, but for longer names: those of real agents and models are
+    const answer = await route.fetch();
+    await route.fulfill({ response: answer, body: (await answer.text()).replace("Agent with models", "Agent with many models") });
+  });
+  await page.route("**/api/providers/choosy/options", async (route) => {
+    const answer = await route.fetch();
+    await route.fulfill({ response: answer, body: (await answer.text()).replace('"Small"', '"Small and quick 4.5 (2026-11)"') });
+  });
+  await page.goto(URL);
+  const form = await page.locator("form").filter({ has: page.getByRole("textbox") }).boundingBox();
+  for (const [name, words] of [["Agent", "Agent with many models"], ["Model", "Small and quick 4.5 (2026-11)"], ["Mode", "Asks first"]] as const) {
+    const picker = page.getByRole("combobox", { name, exact: true });
+    await picker.getByText(words, { exact: true }).waitFor();
+    expect(await picker.evaluate((box) => [...box.children].every((part) => part.scrollWidth <= part.clientWidth + 1 || part.clientWidth === 0))).toBe(true);
+    const box = await picker.boundingBox();
+    expect((box?.x ?? 9999) + (box?.width ?? 9999)).toBeLessThanOrEqual((form?.x ?? 0) + (form?.width ?? 0));
+  }
+});
+
 describe("a small screen", () => {
   it("shows the names of agent and mode, and a long queued prompt with its buttons", async () => {
     here = await visit({ width: 360 });
