@@ -47,7 +47,14 @@ DEMO = ProviderDeclared(
     options=["model", "mode", "providerOptions"],
     capabilities={"humanLoop": True, "resume": True},
 )
-PLAIN = ProviderDeclared(name="plain", title="Plain", ready=False, reason="Its program is missing.")
+PLAIN = ProviderDeclared(
+    name="plain",
+    title="Plain",
+    ready=False,
+    reason="Its program is missing.",
+    reason_code="program_missing",
+    reason_values={"program": "plain"},
+)
 
 
 @dataclass

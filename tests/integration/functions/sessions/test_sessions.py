@@ -147,3 +147,5 @@ def test_the_providers_are_told_with_what_counts_now(api: Api) -> None:
     items = {item["name"]: item for item in answer_json(api.get("/api/providers"))["items"]}
     assert items["demo"]["capabilities"]["effective"] == {"humanLoop": True, "resume": True}
     assert (items["plain"]["ready"], items["plain"]["reason"]) == (False, "Its program is missing.")
+    assert (items["plain"]["reasonCode"], items["plain"]["reasonValues"]) == ("program_missing", {"program": "plain"})
+    assert "reasonCode" not in items["demo"]
