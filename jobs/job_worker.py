@@ -39,7 +39,8 @@ from jobs.periodic import PeriodicTask, Presence, outages, raise_alarms, running
 from jobs.providers import Providers
 from jobs.runs.execute import start_throttled
 from jobs.runs.fold_logs import fold_logs
-from jobs.runs.reconcile import look_after_executors, reclaim_runs
+from jobs.runs.reconcile import look_after_executors, reclaim_failed, reclaim_runs
+from jobs.runs.standstill import StandstillWatch
 from jobs.runs.stop_leavers import stop_leavers
 from jobs.runtime.claim_renewal import Claims
 from jobs.runtime.database import CONNECT, JobDatabase, open_database, refuse_unfit_database
@@ -64,6 +65,7 @@ POLL_SECONDS = 1.0
 HEARTBEAT_SECONDS = 5.0
 PRESENCE_SECONDS = 0.25
 EXECUTORS_SECONDS = 2.0
+CLAIMS_SECONDS = 1.0
 PROVIDERS_SECONDS = 2.0
 ALARMS_SECONDS = 15.0
 STORE_SECONDS = 5.0
@@ -207,6 +209,8 @@ def _periodic_tasks(context: TaskContext, presence: Presence) -> list[PeriodicTa
         PeriodicTask("providers", providers.run_once, PROVIDERS_SECONDS),
         PeriodicTask("presence", presence.run_once, PRESENCE_SECONDS),
         PeriodicTask("executors", lambda: look_after_executors(context), EXECUTORS_SECONDS),
+        PeriodicTask("standstill", StandstillWatch(context).run_once, EXECUTORS_SECONDS),
+        PeriodicTask("failed claims", lambda: reclaim_failed(context), CLAIMS_SECONDS),
         PeriodicTask("callbacks", CallbackRenewal(context).run_once, EXECUTORS_SECONDS),
         PeriodicTask("claims", context.claims.renew_all, context.claims.interval_seconds),
         PeriodicTask("sync leases", context.sync_leases.renew_all, context.sync_leases.interval_seconds),

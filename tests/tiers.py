@@ -35,6 +35,7 @@ SLOW = {
     "tests/integration/jobs/runs/test_manifests.py": "starts executors",
     "tests/integration/jobs/runs/test_reclaiming.py": "kills job workers and waits for their leases",
     "tests/integration/jobs/runs/test_reconcile.py": "starts and kills executors",
+    "tests/integration/jobs/runs/test_standstill.py": "starts and stops executors",
     "tests/integration/jobs/test_job_queue.py": "starts job workers and executors",
     "tests/integration/jobs/test_job_worker.py": "starts and stops job workers",
     "tests/integration/jobs/workers": "starts, stops and removes session workers",

@@ -121,6 +121,11 @@ def renew_claim(conn: Conn, run: RunRow, *, lock_seconds: float) -> bool:
     return execute(conn, "renew_claim", run_id=run.id, claim=run.claim, lock_seconds=lock_seconds) == 1
 
 
+def end_claim(conn: Conn, run: RunRow) -> RunRow | None:
+    """Let the claim expire now. Return the run as it is then; None if the claim does not stand any more."""
+    return fetch_one(conn, "end_claim", RunRow, run_id=run.id, claim=run.claim)
+
+
 def record_dispatched(conn: Conn, run: RunRow, *, lease_seconds: float) -> WorkerOutcome:
     """Record that the executor has the run. `superseded`: the run was stopped or claimed again meanwhile."""
     touched = execute(conn, "record_dispatched", run_id=run.id, attempt=run.attempt, lease_seconds=lease_seconds)

@@ -39,9 +39,12 @@ def worker_of(conn: Conn, session_id: UUID) -> WorkerRow | None:
     return fetch_one(conn, "worker", WorkerRow, session_id=session_id)
 
 
-def live_sessions(conn: Conn) -> list[LiveSession]:
-    """Return sessions whose executors must live, because they have a run."""
-    return fetch_all(conn, "live_sessions", LiveSession)
+def live_sessions(conn: Conn, *, lease_left: float | None = None) -> list[LiveSession]:
+    """Return sessions whose executors must live, because they have a run.
+
+    With `lease_left` return only those whose lease ends within so many seconds: their executor has been quiet since.
+    """
+    return fetch_all(conn, "live_sessions", LiveSession, lease_left=lease_left)
 
 
 def announce_presence(conn: Conn, claimer: str) -> bool:

@@ -71,6 +71,13 @@ class Host(Protocol):
         """Whether it is certain that no executor of the session runs. The check is cheap: a periodic task calls it."""
         ...
 
+    def progress(self, session_id: UUID) -> tuple[int, ...] | None:
+        """Return numbers that change whenever the session's executor runs.
+
+        None without an executor, or when the host cannot tell.
+        """
+        ...
+
     def stop(self, session_id: UUID) -> None:
         """End the session's executor and keep its volume. Do nothing without an executor."""
         ...

@@ -34,6 +34,9 @@ class ExternalHost:
     def is_dead(self, session_id: UUID) -> bool:  # noqa: ARG002  this host cannot tell
         return False
 
+    def progress(self, session_id: UUID) -> None:
+        """Return None: this host cannot tell."""
+
     def stop(self, session_id: UUID) -> None:
         """Do nothing: the operator ends the executor."""
 

@@ -69,8 +69,11 @@ class ProcessHost:
 
     def ensure_started(self, session_id: UUID, epoch: int) -> Endpoint:
         with log_context(sessionId=session_id), self._starts, self._locked(session_id):
-            if not self._is_running(session_id, epoch):
-                self._prepare_folder(session_id, epoch)
+            health = self._health(session_id)
+            if health is not None and health.epoch > epoch:
+                raise HostFailed("The session's worker already has a newer epoch.", code="stale_epoch")
+            if health is None or health.epoch != epoch:
+                self._prepare_folder(session_id, epoch, stop_seconds=self._seconds_to_end(health))
                 self._start(session_id, epoch)
             return self._endpoint(session_id)
 
@@ -93,6 +96,15 @@ class ProcessHost:
     def is_dead(self, session_id: UUID) -> bool:
         listening = self._folder(session_id).listening()
         return listening is None or listening.process is None
+
+    def progress(self, session_id: UUID) -> tuple[int, ...] | None:
+        """Count how often the main thread, which answers all calls, has given up the processor."""
+        listening = self._folder(session_id).listening()
+        process = listening.process if listening else None
+        try:
+            return None if process is None else (process.pid, *process.num_ctx_switches())
+        except psutil.Error:
+            return None
 
     def stop(self, session_id: UUID) -> None:
         if self._folder(session_id).exists():
@@ -164,18 +176,14 @@ class ProcessHost:
                 "Another process has been starting or stopping the session's worker for too long."
             ) from None
 
-    def _is_running(self, session_id: UUID, epoch: int) -> bool:
-        health = self._health(session_id)
-        if health is not None and health.epoch > epoch:
-            raise HostFailed("The session's worker already has a newer epoch.", code="stale_epoch")
-        return health is not None and health.epoch == epoch
+    def _seconds_to_end(self, health: ExecutorHealth | None) -> float:
+        return SILENT_SECONDS if health is None else self._settings.stop_seconds
 
-    def _prepare_folder(self, session_id: UUID, epoch: int) -> None:
+    def _prepare_folder(self, session_id: UUID, epoch: int, *, stop_seconds: float) -> None:
         """End a silent or older executor, set an older folder aside, and create the folder of this epoch."""
         folder = self._folder(session_id)
-        is_silent = self._health(session_id) is None
         try:
-            self._end(session_id, seconds=SILENT_SECONDS if is_silent else self._settings.stop_seconds)
+            self._end(session_id, seconds=stop_seconds)
             if folder.epoch not in (None, epoch):
                 _log.warning("folder.put_aside", epoch=folder.epoch)
                 folder.put_aside()

@@ -13,6 +13,7 @@ import structlog
 
 from handlers.enqueue import defer_delivery
 from handlers.human_loop.reply import undelivered
+from handlers.runs.claim import end_claim
 from handlers.runs.reconcile import ExecutorFacts, ReconcileDecision, carry_out, decide, overdue_runs, well_for_seconds
 from handlers.workers.rows import live_sessions
 from jobs.context import TaskContext, trace_of
@@ -29,6 +30,7 @@ from schema.rows import RunRow
 from schema.sql import Conn, fetch_the
 
 UNDELIVERED_SECONDS = 15.0
+ENDED = "Its executor ended during a run."
 UNREACHABLE = ExecutorFacts(reachable=False)
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -53,6 +55,19 @@ def reclaim_runs(context: TaskContext, orphans: list[RunRow]) -> None:
         pass
 
 
+def reclaim_failed(context: TaskContext) -> None:
+    """Reconcile runs whose job failed between their claim and their start, as soon as PostgreSQL takes writes again.
+
+    Such a job could not requeue its run: the disk was full, or PostgreSQL was away.
+    """
+    for claimed in context.claims.failed:
+        with isolated("run.not_reclaimed", runId=claimed.id, sessionId=claimed.session_id):
+            run = context.database.transact(end_claim, claimed)
+            if run is not None:
+                _reconcile(context, run)
+        context.claims.forget_failed(claimed)
+
+
 def redeliver(context: TaskContext) -> None:
     """Defer a new job for each answer whose delivery failed."""
     for request_id in context.database.transact(undelivered, older_than_seconds=UNDELIVERED_SECONDS):
@@ -71,7 +86,7 @@ def look_after_executors(context: TaskContext) -> None:
             if context.host.is_dead(live.session_id):
                 with Trace(session_id=live.session_id, epoch=live.epoch).in_logs():
                     _log.warning("executor.dead")
-                    _restart(context, live.session_id)
+                    restart_executor(context, live.session_id)
     context.host.look_after()
 
 
@@ -120,7 +135,7 @@ def _facts(context: TaskContext, run: RunRow) -> ExecutorFacts:
         _log.warning("worker.unknown", why=error.detail)
         return UNREACHABLE
     if facts.state == "dead" and run.lease_expires_at is not None:
-        facts = _restart(context, run.session_id)
+        facts = restart_executor(context, run.session_id)
     if facts.endpoint is None:
         return UNREACHABLE
     try:
@@ -131,9 +146,10 @@ def _facts(context: TaskContext, run: RunRow) -> ExecutorFacts:
     return ExecutorFacts(reachable=True, state=state)
 
 
-def _restart(context: TaskContext, session_id: UUID) -> HostFacts:
+def restart_executor(context: TaskContext, session_id: UUID, *, why: str = ENDED) -> HostFacts:
+    """Start the session's executor again unless it answers, and return what is known of it then."""
     try:
-        return HostFacts("alive", activate(context, session_id, why="Its executor ended during a run.").endpoint)
+        return HostFacts("alive", activate(context, session_id, why=why).endpoint)
     except (HostFailed, RestoreIncomplete, WorkspaceRefused, ExecutorError) as error:
         _log.warning("executor.not_restarted", why=error.detail)
         return HostFacts("dead")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeGuard
 from uuid import UUID
 
 import psycopg
@@ -19,7 +19,7 @@ from psycopg_pool import PoolTimeout
 from handlers.workers.activate import begin_activation, worker_active, worker_used
 from handlers.workers.rows import hold_worker, worker_lost, worker_of
 from jobs.context import TaskContext
-from jobs.hosts import HostFailed
+from jobs.hosts import GONE, HostFacts, HostFailed
 from jobs.runtime.database import CHECKOUT_SECONDS
 from jobs.runtime.executor_client import Endpoint
 from jobs.runtime.late_events import reporting_when_late
@@ -64,7 +64,8 @@ def activate(context: TaskContext, session_id: UUID, *, run: RunRow | None = Non
     """
     with log_context(sessionId=session_id), holding_worker(context, session_id, seconds=WAIT_SECONDS):
         worker = context.database.call(worker_of, session_id)
-        return _at_work(context, session_id, worker) or _activate(context, session_id, worker, run, why)
+        facts = context.host.facts(session_id) if worker is not None else GONE
+        return _at_work(context, worker, facts) or _activate(context, session_id, facts, run, why)
 
 
 def at_work(context: TaskContext, run: RunRow, worker: WorkerRow | None) -> Activated | None:
@@ -72,7 +73,9 @@ def at_work(context: TaskContext, run: RunRow, worker: WorkerRow | None) -> Acti
 
     No stop begins after a claim that found the worker active, so this needs no lock.
     """
-    return _at_work(context, run.session_id, worker) if worker is not None and worker.epoch == run.epoch else None
+    if not _is_active(worker, context) or worker.epoch != run.epoch:
+        return None
+    return _at_work(context, worker, context.host.facts(run.session_id))
 
 
 def use_worker(context: TaskContext, session_id: UUID, *, actor: str) -> Activated:
@@ -95,23 +98,34 @@ def holding_worker(context: TaskContext, session_id: UUID, *, seconds: float) ->
         yield
 
 
-def _at_work(context: TaskContext, session_id: UUID, worker: WorkerRow | None) -> Activated | None:
+def _is_active(worker: WorkerRow | None, context: TaskContext) -> TypeGuard[WorkerRow]:
+    """Return whether the worker is active on this host and restored, by its row."""
+    return (
+        worker is not None
+        and worker.status == "active"
+        and worker.host == context.host.name
+        and worker.restored_at is not None
+    )
+
+
+def _at_work(context: TaskContext, worker: WorkerRow | None, facts: HostFacts) -> Activated | None:
     """Return the worker if it is active, restored and answers; else None."""
-    if worker is None or worker.status != "active" or worker.host != context.host.name or worker.restored_at is None:
+    if not _is_active(worker, context):
         return None
-    facts = context.host.facts(session_id)
     if facts.state != "alive" or facts.endpoint is None or not facts.has_volume(worker.epoch):
         return None
     return Activated(facts.endpoint, worker.epoch)
 
 
-def _activate(
-    context: TaskContext, session_id: UUID, worker: WorkerRow | None, run: RunRow | None, why: str
-) -> Activated:
-    has_volume = context.host.facts(session_id).has_volume if worker is not None else _has_none
+def _activate(context: TaskContext, session_id: UUID, facts: HostFacts, run: RunRow | None, why: str) -> Activated:
     why = why or (f"Run {run.id} needs it." if run else "It is needed.")
     begun = context.database.transact(
-        begin_activation, session_id, host=context.host.name, has_volume=has_volume, retry=context.retry_policy, why=why
+        begin_activation,
+        session_id,
+        host=context.host.name,
+        has_volume=facts.has_volume,
+        retry=context.retry_policy,
+        why=why,
     )
     run_id, traceparent = (run.id, run.traceparent) if run else (None, None)
     trace = Trace(session_id=session_id, epoch=begun.epoch, run_id=run_id, traceparent=traceparent)
@@ -140,8 +154,3 @@ def _started(context: TaskContext, trace: Trace, why: str) -> Endpoint:
     if work.is_reported:
         work.report("worker.ready", {"seconds": work.seconds})
     return endpoint
-
-
-def _has_none(_epoch: int) -> bool:
-    """Return False: a session that never had a worker has no volume."""
-    return False

@@ -116,6 +116,13 @@ UPDATE runs
 SET lock_expires_at = now() + make_interval(secs => %(lock_seconds)s)
 WHERE id = %(run_id)s AND claim = %(claim)s AND status = 'starting';
 
+-- name: end_claim
+-- The claim's job has failed: the claim expires now instead of at its time.
+UPDATE runs
+SET lock_expires_at = now()
+WHERE runs.id = %(run_id)s AND runs.claim = %(claim)s AND runs.status = 'starting'
+RETURNING {run};
+
 -- name: record_dispatched
 -- The executor has the run: its heartbeats extend the lease from now on. A claim ends only with its attempt or a stop,
 -- so the head alone decides.

@@ -243,13 +243,18 @@ SELECT count(*) FROM deleted;
 SELECT pg_advisory_lock(hashtextextended('runyard worker ' || %(session_id)s::text, 0));
 
 -- name: live_sessions
--- Sessions whose run an executor has, according to its latest calls.
+-- Sessions whose run an executor has, according to its latest calls. With `lease_left` only those whose lease ends within
+-- so many seconds: each call extends it.
 SELECT runs.session_id, runs.epoch
 FROM runs
 JOIN session_logs AS log ON log.run_id = runs.id
 WHERE runs.status IN ('starting', 'running', 'waiting', 'parked', 'cancelling')
     AND NOT runs.bound
     AND log.lease_expires_at IS NOT NULL
+    AND (
+        %(lease_left)s::double precision IS NULL
+        OR log.lease_expires_at < now() + make_interval(secs => %(lease_left)s)
+    )
 ORDER BY runs.session_id;
 
 -- name: announce_presence
