@@ -15,13 +15,14 @@ from schema.sql import Conn
 
 AWAY = "The database does not answer."
 READ_ONLY = "The database is read-only: a writable server is waited for."
+DISK_FULL = "The database's disk is full."
 BUSY = "The database takes no more connections (max_connections)."
 _OF_OUTAGES = ("08", "53", "57P01", "57P02", "57P03", "25006")
 """What a SQLSTATE of an outage begins with: lost connections, no resources, shutdown or start, a read-only server."""
 BUSY_ERRORS = (errors.QueryCanceled, errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
 """Errors of a statement that others were in the way of, or that took too long."""
 _BY_CLASS: tuple[tuple[type[psycopg.Error], str], ...] = (
-    (errors.DiskFull, "The database's disk is full."),
+    (errors.DiskFull, DISK_FULL),
     (errors.TooManyConnections, BUSY),
     (errors.ReadOnlySqlTransaction, READ_ONLY),
     (errors.CannotConnectNow, "The database is starting up or shutting down."),
@@ -40,7 +41,7 @@ _BY_TEXT: tuple[tuple[str, str], ...] = (
     (r"too many clients|connection slots|too many connections", BUSY),
     (r"starting up|shutting down|recovery mode", "The database is starting up or shutting down."),
     (r"Connection refused|No such file or directory", "The database refuses connections: nothing listens there."),
-    (r"No space left on device", "The database's disk is full."),
+    (r"No space left on device", DISK_FULL),
     (r"authentication failed|no pg_hba.conf entry|role .* does not exist", "The database refuses the login."),
     (r"database .* does not exist", "The database named in DATABASE_URL does not exist."),
     (r"could not translate host name|Name or service not known", "The database's host name is unknown."),

@@ -26,6 +26,7 @@ SLOW = {
     "tests/integration/functions/files/live": "starts job workers and executors",
     "tests/integration/functions/runtime/test_door.py": "waits until slow peers are closed",
     "tests/integration/functions/runtime/test_serving.py": "starts servers and waits for databases that are away",
+    "tests/integration/functions/runtime/test_full_database.py": "makes a PostgreSQL of its own and fills its disk",
     "tests/integration/functions/runtime/test_log_notifier.py": "breaks connections and waits until they are back",
     "tests/integration/fuzz": "sends calls made up by chance for minutes",
     "tests/integration/handlers/human_loop/test_human_loop_by_chance.py": "makes up what people do for a minute",

@@ -18,6 +18,7 @@ from werkzeug.routing import WebsocketMismatch
 
 from functions.http.path_ids import has_malformed_id, methods_of_fixed_path
 from functions.http.tracing import current_trace_id
+from functions.runtime.process import api_process
 from schema.database_faults import BUSY_ERRORS, cause_of, is_outage
 from schema.errors import (
     Conflict,
@@ -164,6 +165,7 @@ def _mismatch() -> str:
 
 def _database_fault(error: OperationalError | ReadOnlySqlTransaction) -> Response:
     cause = cause_of(error)
+    api_process().full_disk.note(cause)
     if is_outage(error):
         _log.warning("the database did not answer; answering 503", why=cause, reason=type(error).__name__)
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, Literal, Protocol, TypeVar
@@ -11,12 +13,13 @@ from psycopg import IsolationLevel, OperationalError
 from psycopg.errors import ReadOnlySqlTransaction
 from psycopg_pool import ConnectionPool
 
-from schema.database_faults import CausedConnection, dropping_if_read_only
+from schema.database_faults import DISK_FULL, CausedConnection, dropping_if_read_only
 from schema.sql import Conn
 
 T = TypeVar("T")
 STATEMENT_SECONDS = 15
 LIFETIME_SECONDS = 900.0
+FULL_SECONDS = 30.0
 CONNECT: dict[str, Any] = {
     "autocommit": True,
     "connect_timeout": 5,
@@ -27,6 +30,25 @@ CONNECT: dict[str, Any] = {
     "tcp_user_timeout": 10_000,
 }
 """Keywords of every connection of the API. Autocommit: transactions are opened explicitly."""
+
+
+class FullDisk:
+    """Remember for a while that a statement found the database's disk full.
+
+    Reads and small changes go on meanwhile, so no question to the database tells it.
+    """
+
+    def __init__(self) -> None:
+        self._seen_at = -math.inf
+
+    def note(self, cause: str) -> None:
+        """Take a cause of `cause_of`."""
+        if cause == DISK_FULL:
+            self._seen_at = time.monotonic()
+
+    @property
+    def is_known(self) -> bool:
+        return time.monotonic() - self._seen_at < FULL_SECONDS
 
 
 class Database(Protocol):

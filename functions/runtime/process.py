@@ -14,7 +14,7 @@ from flask import Flask, current_app
 
 from functions.runtime.access_watch import AccessWatch
 from functions.runtime.callback_batching import CallbackBatcher
-from functions.runtime.database import Database, OneConnection, Pool
+from functions.runtime.database import Database, FullDisk, OneConnection, Pool
 from functions.runtime.log_notifier import LogNotifier, NoNotifier, Notifier
 from functions.runtime.periodic import Periodic
 from functions.runtime.settings import ApiSettings
@@ -67,6 +67,7 @@ class ApiProcess:
     is_resident: bool
     ahead: Executor | None = None
     parts: list[ProcessPart] = field(default_factory=list)
+    full_disk: FullDisk = field(default_factory=FullDisk)
 
     def start(self) -> None:
         """Open pools and start threads; call it after fork. The database may be down."""

@@ -23,6 +23,7 @@ from schema.sql import Conn
 WORKER_SECONDS = 20.0
 UNKNOWN = dict.fromkeys(("database", "migrations", "worker", "host", "store", "disk", "providers"), "unknown")
 ABLE = {
+    "database": ("ok",),
     "worker": ("ok",),
     "host": ("ok", "unknown"),
     "store": ("ok", "unknown"),
@@ -73,7 +74,8 @@ def readiness() -> ReadyAnswer:
     words = {**UNKNOWN, **_words()}
     listening = "ok" if api_process().notifier.is_listening else "away"
     token = api_process().periodic.is_token_admitted or not api_process().is_resident
-    is_ready = words["database"] == words["migrations"] == listening == "ok" and token
+    # reads go on while the database's disk is full
+    is_ready = words["database"] in ("ok", "full") and words["migrations"] == listening == "ok" and token
     can_run = is_ready and all(words[part] in able for part, able in ABLE.items())
     status, runs = "ready" if is_ready else "not ready", "ok" if can_run else "held"
     return ReadyAnswer(status=status, listening=listening, runs=runs, **words)
@@ -84,7 +86,8 @@ def _words() -> dict[str, str]:
         with api_process().housekeeping.transaction() as conn:
             if pending_migrations(conn):
                 return {"database": "ok", "migrations": "pending"}
-            return {"database": "ok", "migrations": "ok", **_words_for_runs(conn)}
+            database = "full" if api_process().full_disk.is_known else "ok"
+            return {"database": database, "migrations": "ok", **_words_for_runs(conn)}
     except UndefinedTable:
         return {"database": "ok", "migrations": "pending"}
     except OperationalError:

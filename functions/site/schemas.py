@@ -23,8 +23,9 @@ class ReadyQuery(Request):
 
 class ReadyAnswer(Wire):
     """`status` says whether this process serves requests, which it does without a job worker, too. `runs` says whether
-    all that runs need is well: it is `held` unless `worker` and `providers` are ok, and `host`, `store` and `disk` are
-    ok or unknown. A `disk` may be `low`; one that is `full` is not well."""
+    all that runs need is well: it is `held` unless `database`, `worker` and `providers` are ok, and `host`, `store` and
+    `disk` are ok or unknown. A `disk` may be `low`; one that is `full` is not well. The `database` is `full` for 30 s
+    after a call failed because its disk has no room."""
 
     status: str
     database: str

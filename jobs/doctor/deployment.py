@@ -15,11 +15,11 @@ from jobs.hosts.settings import read_docker_settings
 from jobs.runtime.executor_client import Endpoint, ExecutorClient, ExecutorError, RetryRules
 from jobs.runtime.settings import JobSettings
 from schema.agent_environment import secrets_named
-from schema.database_faults import cause_of
+from schema.database_faults import DISK_FULL, cause_of
 from schema.migrate import encoding_fault, newer_sentence, pending_migrations
 from schema.sealed_environment import CONTROL_PLANE_SECRETS
 from schema.shown_secrets import WHAT_TO_DO, secrets_of_ancestors, sentence_of
-from schema.sql import Conn, fetch_all
+from schema.sql import Conn, fetch_all, fetch_value
 
 OLDEST = 150_000
 CONNECT_SECONDS = 5
@@ -37,8 +37,11 @@ def check_postgres(dsn: str) -> list[Finding]:
         with psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS, autocommit=True) as conn:
             version = conn.info.server_version
             pending, newer, encoding = _pending(conn), newer_sentence(conn), encoding_fault(conn)
+            _need_room(conn)
     except psycopg.OperationalError as error:
-        return [Finding("postgres", "wrong", cause_of(error), "check DATABASE_URL and that it runs")]
+        cause = cause_of(error)
+        todo = "free some space on it" if cause == DISK_FULL else "check DATABASE_URL and that it runs"
+        return [Finding("postgres", "wrong", cause, todo)]
     server = f"PostgreSQL {version // 10_000}.{version % 10_000}"
     if version < OLDEST:
         return [Finding("postgres", "wrong", f"{server} is too old", "use PostgreSQL 15 or later")]
@@ -50,6 +53,13 @@ def check_postgres(dsn: str) -> list[Finding]:
         what = f"{server}; pending migrations: {', '.join(pending)}"
         return [Finding("postgres", "wrong", what, "run python -m schema.migrate")]
     return [Finding("postgres", "ok", server)]
+
+
+def _need_room(conn: Conn) -> None:
+    """Raise DiskFull when the server's disk has no megabyte left: reads and small changes still work then."""
+    with conn.transaction():
+        conn.execute("SET LOCAL work_mem = '64kB'")
+        fetch_value(conn, "need_a_megabyte")
 
 
 def _pending(conn: Conn) -> list[str]:

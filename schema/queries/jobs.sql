@@ -45,6 +45,10 @@ FROM control_plane_parts;
 -- name: seconds_since_seen
 SELECT extract(epoch FROM now() - seen_at)::double precision FROM control_plane_parts WHERE part = %(part)s;
 
+-- name: need_a_megabyte
+-- Make the server write about a megabyte into a temporary file, which it does when work_mem is small.
+SELECT count(number) FROM generate_series(1, 75000) AS number;
+
 -- name: backend_pid
 -- The process of the server that serves this query.
 SELECT pg_backend_pid();
