@@ -20,6 +20,7 @@ from schema.settings import BadSetting
 
 CONNECTIONS = 5
 RECONNECT_SECONDS = 5.0
+LIFETIME_SECONDS = 900.0
 
 
 def database_url() -> str:
@@ -51,6 +52,7 @@ def _pool(*, conninfo: Callable[[], str], **_defaults: object) -> AsyncConnectio
         max_size=CONNECTIONS,
         timeout=10,
         reconnect_timeout=RECONNECT_SECONDS,
+        max_lifetime=LIFETIME_SECONDS,
         configure=_configure,
         open=False,
         name="queue",

@@ -12,6 +12,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from handlers.job_requests import job_request, request_job
+from schema.job_requests import ReconcileRuns
 from tests.integration.jobs.conftest import ROOT, JobWorker, Runs
 from tests.integration.jobs.waiting import wait_until
 
@@ -34,11 +36,11 @@ def status_of(conn: psycopg.Connection, job_id: int) -> object:
     return None if row is None else row[0]
 
 
-def waiting_claims(conn: psycopg.Connection) -> int:
-    """How many jobs wait for the session's row to claim its run."""
+def waiting_for(conn: psycopg.Connection, table: str) -> int:
+    """How many jobs wait for a row of the table."""
     waiting = """SELECT 1 FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ILIKE '%session_logs%'"""
-    return len(conn.execute(waiting).fetchall())
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ILIKE %s"""
+    return len(conn.execute(waiting, [f"%{table}%"]).fetchall())
 
 
 def is_done_once(runs: Runs, run_id: UUID, *, saying: str) -> None:
@@ -78,13 +80,35 @@ def test_a_job_that_is_retried_while_it_is_done_starts_its_run_once(
     with psycopg.connect(database) as holding:  # so both jobs are before their claim at once
         holding.execute("SELECT 1 FROM session_logs WHERE session_id = %s FOR UPDATE", [run.session_id])
         worker = make_job_worker()
-        wait_until(lambda: waiting_claims(runs.conn) == 1, lambda: status_of(runs.conn, job_id))
+        wait_until(lambda: waiting_for(runs.conn, "session_logs") == 1, lambda: status_of(runs.conn, job_id))
         retried = queue(database, "retry", str(job_id))
         assert retried.returncode == 0, retried.stderr
-        wait_until(lambda: waiting_claims(runs.conn) == 2, lambda: status_of(runs.conn, job_id))
+        wait_until(lambda: waiting_for(runs.conn, "session_logs") == 2, lambda: status_of(runs.conn, job_id))
         holding.rollback()
     is_done_once(runs, run.id, saying="only once")
     assert status_of(runs.conn, job_id) == "succeeded"
+    assert worker.process.poll() is None
+
+
+def test_a_request_whose_job_is_cancelled_and_retried_while_it_is_done_is_answered_once(
+    runs: Runs, database: str, make_job_worker: MakeWorker
+) -> None:
+    with runs.conn.transaction():
+        request_id = request_job(runs.conn, runs.actor, ReconcileRuns())
+    [[job_id]] = runs.conn.execute("SELECT id FROM procrastinate_jobs WHERE task_name = 'perform_request'").fetchall()
+    with psycopg.connect(database) as holding:  # so neither job can store its result yet
+        holding.execute("SELECT 1 FROM operations WHERE id = %s FOR UPDATE", [request_id])
+        worker = make_job_worker()
+        wait_until(lambda: waiting_for(runs.conn, "operations") == 1, lambda: status_of(runs.conn, job_id))
+        queue(database, "cancel", str(job_id))
+        assert status_of(runs.conn, job_id) == "doing", "only a job that nobody does yet can be cancelled"
+        assert queue(database, "retry", str(job_id)).returncode == 0
+        wait_until(lambda: waiting_for(runs.conn, "operations") == 2, lambda: status_of(runs.conn, job_id))
+        holding.rollback()
+    wait_until(lambda: status_of(runs.conn, job_id) == "succeeded", lambda: status_of(runs.conn, job_id))
+    told = job_request(runs.conn, request_id)
+    assert told is not None
+    assert (told.error, told.result and told.result["scanned"]) == (None, 0)
     assert worker.process.poll() is None
 
 
