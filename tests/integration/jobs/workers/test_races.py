@@ -53,6 +53,9 @@ class Paused:
     def is_dead(self, session_id: UUID) -> bool:
         return self.real.is_dead(session_id)
 
+    def progress(self, session_id: UUID) -> tuple[int, ...] | None:
+        return self.real.progress(session_id)
+
     def remove(self, session_id: UUID) -> None:
         self.real.remove(session_id)
 
