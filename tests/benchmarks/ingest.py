@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Literal
 from uuid import UUID
 
 import psycopg
@@ -21,6 +22,7 @@ from tests.benchmarks.figures import in_turns
 from tests.benchmarks.ground import Source, fresh_database, make_sources, running_server, serving
 from tests.benchmarks.load import call
 from tests.benchmarks.report import Line, Wanted, rated
+from tests.pgbouncer import pgbouncer, running_pgbouncer
 
 CLIENTS, SECONDS, EVENTS = 16, 4, 10
 LISTENERS = 4
@@ -37,6 +39,8 @@ RAW_INSERT = (
     + ", ".join(RAW_ROW.format(i=i) for i in range(EVENTS))
     + ";\n\\set n :n + 10\n"
 )
+PLANS_ONCE = {"PGOPTIONS": "-c plan_cache_mode=force_generic_plan"}
+Mode = Literal["prepared", "extended"]
 RUN_ID = "(:prefix || lpad(:client_id::text, 12, '0'))"
 
 
@@ -44,6 +48,7 @@ def ingest() -> Iterator[Line]:
     with running_server() as server:
         with fresh_database(server) as dsn:
             yield _by_sql(dsn)
+            yield from through_pooler(dsn)
         with fresh_database(server) as dsn:
             yield _hints(dsn)
 
@@ -56,14 +61,29 @@ def _by_sql(dsn: str) -> Line:
     return rated("G1", "ingest by SQL", rounds, unit="events/s", wanted=Wanted(">=", 0.75))
 
 
-def _ours(dsn: str, number: int) -> float:
+def through_pooler(dsn: str) -> Iterator[Line]:
+    """The same through PgBouncer in transaction mode, so without prepared statements; nothing where it is missing."""
+    if pgbouncer() is None:
+        return
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute(RAW_TABLE)
+    numbers = iter(range(1001, 1100))
+    with running_pgbouncer(dsn, size=CLIENTS) as pooled:
+        rounds = in_turns(lambda: _ours(dsn, next(numbers), pooled=pooled), lambda: _raw(pooled, mode="extended"))
+        yield rated("G1", "ingest by SQL, both through PgBouncer", rounds, unit="events/s", wanted=None)
+        rounds = in_turns(lambda: _ours(dsn, next(numbers), pooled=pooled), lambda: _ours(dsn, next(numbers)))
+        yield rated("G1", "ours through PgBouncer, against direct", rounds, unit="events/s", wanted=None)
+
+
+def _ours(dsn: str, number: int, *, pooled: str | None = None) -> float:
     prefix = f"{number:08d}-0000-4000-8000-"
     sources = make_sources(dsn, CLIENTS, run_id=lambda i: UUID(f"{prefix}{i:012d}"))
     statement = re.sub(r"^--.*\n", "", queries()["receive_append_only_call"].decode(), flags=re.MULTILINE)
     statement = statement.replace("%(run_id)s", RUN_ID).replace("%(before_n)s", ":n")
     statement = re.sub(r"%\((\w+)\)s", r":\1", statement)
     variables = {**_call(sources[0]), "prefix": prefix, "n": "0"}
-    per_second, calls = _pgbench(dsn, f"{statement};\n\\set n :n + {EVENTS}\n", variables)
+    mode: Mode = "prepared" if pooled is None else "extended"
+    per_second, calls = _pgbench(pooled or dsn, f"{statement};\n\\set n :n + {EVENTS}\n", variables, mode=mode)
     with psycopg.connect(dsn) as conn:
         stored = conn.execute(
             "SELECT count(*) FROM run_events WHERE n IS NOT NULL AND run_id::text LIKE %s", [f"{prefix}%"]
@@ -72,7 +92,7 @@ def _ours(dsn: str, number: int) -> float:
     return per_second * EVENTS
 
 
-def _raw(dsn: str) -> float:
+def _raw(dsn: str, *, mode: Mode = "prepared") -> float:
     event = Source(UUID(int=1), UUID(int=1), "", 1).events(1)[0]
     variables = {
         "session": str(UUID(int=1)),
@@ -81,7 +101,7 @@ def _raw(dsn: str) -> float:
         "data": json.dumps(event["data"]),
         "n": "0",
     }
-    return _pgbench(dsn, RAW_INSERT, variables)[0] * EVENTS
+    return _pgbench(dsn, RAW_INSERT, variables, mode=mode)[0] * EVENTS
 
 
 def _call(source: Source) -> dict[str, str]:
@@ -91,19 +111,19 @@ def _call(source: Source) -> dict[str, str]:
     return {name: str(value) for name, value in given.items() if name not in ("run_id", "before_n")}
 
 
-def _pgbench(dsn: str, script: str, variables: dict[str, str]) -> tuple[float, int]:
+def _pgbench(dsn: str, script: str, variables: dict[str, str], *, mode: Mode) -> tuple[float, int]:
     """Transactions a second, and how many there were."""
     given = [part for name, value in variables.items() for part in ("-D", f"{name}={value}")]
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
         file.write(script)
         file.flush()
-        program = [str(embedded_binaries() / "pgbench"), "-n", "-M", "prepared", "-c", str(CLIENTS), "-j", "2"]
+        program = [str(embedded_binaries() / "pgbench"), "-n", "-M", mode, "-c", str(CLIENTS), "-j", "2"]
         done = subprocess.run(
             [*program, "-T", str(SECONDS), *given, "-f", file.name, dsn],
             capture_output=True,
             text=True,
             check=False,
-            env={"PGOPTIONS": "-c plan_cache_mode=force_generic_plan"},
+            env=PLANS_ONCE if mode == "prepared" else {},
         )
     assert done.returncode == 0, done.stderr
     per_second = re.search(r"tps = ([\d.]+)", done.stdout)
