@@ -53,9 +53,10 @@ class RunQueueEdited(RunMoved):
 
 
 class RunHeld(RunMoved):
-    """A limit on live runs, or a host without workers, holds the run back. `message` explains which.
+    """A limit on live runs, a host without workers, or the end of the run before holds the run back. `message` explains
+    which.
 
-    `attempt_given_back`: the host failed during this attempt, which counts against no maximum.
+    `attempt_given_back`: this attempt ended before an agent started, and counts against no maximum.
     """
 
     held_by: str

@@ -14,6 +14,9 @@ from schema.wire import Json, Request, Text, Wire
 
 TRACE_HEADERS = ("x-trace-id", "x-trace-session-id", "x-trace-run-id", "x-trace-executor-id", "x-trace-operation")
 
+END_BEING_KEPT = "end_being_kept"
+"""503 with this code asks the caller to come again: an end is kept first, and nothing has begun."""
+
 
 def executor_id(session_id: UUID, epoch: int) -> str:
     """Return the executor's name in log lines and trace headers: its session and epoch."""

@@ -20,6 +20,7 @@ SLOW = {
     "tests/integration/executor/agents/test_misbehaving_agents.py": "waits for agents that do not answer",
     "tests/integration/executor/runs/test_delivery.py": "waits for a control plane that hangs",
     "tests/integration/executor/snapshotter/test_round_trip.py": "makes up trees for minutes",
+    "tests/integration/executor/workspaces/test_slow_ends.py": "starts executors that keep their callers waiting",
     "tests/integration/functions/events/test_restarts.py": "kills servers under their readers",
     "tests/integration/functions/events/test_streams.py": "waits until readers that stop reading are cut",
     "tests/integration/functions/events/test_tab_socket.py": "waits for readers of other processes to come and go",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from schema.errors import Conflict
+from schema.errors import Conflict, Unavailable
+from schema.executor_api import END_BEING_KEPT
 
 
 class OperationBusy(Conflict):
@@ -23,3 +24,9 @@ class WorkspaceNotReady(Conflict):
     """The workspace is being restored, or its restore failed. Restore it again before a run."""
 
     code: ClassVar[str] = "workspace_not_ready"
+
+
+class EndBeingKept(Unavailable):
+    """The executor still reads the files as the run before left them. Ask again until it has kept them apart."""
+
+    code: ClassVar[str] = END_BEING_KEPT

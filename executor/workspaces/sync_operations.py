@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 
 from executor.process.account import AgentAccount
-from executor.workspaces.end_keeper import EndKeeper, open_end
+from executor.workspaces.end_keeper import RUN_BEGAN, EndKeeper, open_end
 from executor.workspaces.home_filter import HomeFilter
 from executor.workspaces.kept_ends import UnsavedRun
 from executor.workspaces.refusals import OperationBusy, RunLives, WorkspaceNotReady
@@ -30,14 +30,10 @@ UNATTENDED_SECONDS = 3.0
 """A new save cancels an abandoned one after this long without a poll: its caller has probably died."""
 HOME_SECONDS = 10.0
 """A run waits at most this long for a save to read the agent's home; then the executor cancels the save."""
-SAVE_SECONDS = 2.0
-"""A run waits at most this long for a save that reads the end of the run before, whose commit the executor cannot see.
-Then the executor keeps that end, and only an end that was kept replaces a save that is still under way."""
 LONGEST_WAIT_SECONDS = 60.0
 ABANDONED = SnapshotterResult(
     code="abandoned", error="The snapshotter waited for links, and no caller supplied them. Begin again."
 )
-RUN_BEGAN = SnapshotterResult(code="run_began", error="A run began before the save had read everything. Save again.")
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -66,14 +62,18 @@ class SyncOperations:
         self._load_home_filter = home_filter
         self._has_run = has_run
         self._keeper = EndKeeper(
-            session_id, roots=self._roots, state_dir=state_dir, account=account, home_filter=home_filter
+            session_id,
+            roots=self._roots,
+            state_dir=state_dir,
+            account=account,
+            home_filter=home_filter,
+            current=lambda: self._current,
         )
         self._marker = read_marker(state_dir)
         self._current: SyncOperation | None = None
         self._work_task: asyncio.Task[None] | None = None
         self._operations = RememberedOperations()
         self._beginning = 0
-        self._lost: str | None = None  # why an end was lost before a user's file was put in: the next run tells it
 
     @property
     def restored(self) -> bool:
@@ -97,7 +97,7 @@ class SyncOperations:
             return running.state()
         if self._marker.is_unfinished:
             raise WorkspaceNotReady
-        if self._keeper.is_keeping:
+        if self._keeper.is_reading:
             raise OperationBusy
         order = request.model_dump(mode="json", by_alias=True, exclude={"run_id", "reason", "epoch"})
         if not query.takes_ends:
@@ -174,7 +174,8 @@ class SyncOperations:
 
     @asynccontextmanager
     async def admitting_run(self, start: StartRun) -> AsyncIterator[str | None]:
-        """Admit a run: it begins within the block. Raises WorkspaceNotReady; OperationBusy while files are put back.
+        """Admit a run: it begins within the block. Raises WorkspaceNotReady; OperationBusy while files are put back;
+        EndBeingKept.
 
         First the end of the run before is kept in a file of its own, unless a snapshot holds it. The block gets None,
         or a sentence that says why that end could not be kept apart.
@@ -188,7 +189,9 @@ class SyncOperations:
         try:
             async with self._keeper.turn:
                 self._keeper.ends.forget_saved(start.saved_end)
-                lost, self._lost = await self._keep_end(next_run=start.run_id) or self._lost, None
+                await self._keeper.have_kept(next_run=start.run_id)
+                await self._have_home_read()
+                lost, self._keeper.lost = self._keeper.lost, None
                 self._keeper.ends.begin(UnsavedRun(start.run_id, start.ignore))
                 yield lost
         finally:
@@ -197,7 +200,7 @@ class SyncOperations:
     @asynccontextmanager
     async def admitting_upload(self, saved_end: UUID | None) -> AsyncIterator[None]:
         """Admit a file of a user within the block. Between runs, the end of the run before is kept first, unless a
-        snapshot holds it: `saved_end` is the last run of which that is known."""
+        snapshot holds it: `saved_end` is the last run of which that is known. Raises EndBeingKept."""
         if self._has_run() or (self._current is not None and self._current.kind != "sync"):
             yield
             return
@@ -206,16 +209,16 @@ class SyncOperations:
             async with self._keeper.turn:
                 if not self._has_run():  # a run may have begun meanwhile
                     self._keeper.ends.forget_saved(saved_end)
-                    self._lost = await self._keep_end(next_run=None) or self._lost
+                    await self._keeper.have_kept(next_run=None)
                 yield
         finally:
             self._beginning -= 1
 
     async def shut_down(self) -> None:
         """Kill the snapshotters and wait until the operation has ended."""
-        self._keeper.kill()
         if self._current is not None and self._current.snapshotter is not None:
             self._current.snapshotter.kill()
+        await self._keeper.shut_down()
         if self._work_task is not None:
             await asyncio.wait({self._work_task})
 
@@ -226,7 +229,7 @@ class SyncOperations:
             raise StaleEpoch
 
     def _refuse_beside_run(self) -> None:
-        if self._has_run() or self._beginning:
+        if self._has_run() or self._beginning or self._keeper.is_keeping:
             raise RunLives
 
     def _running_operation(self, kind: str, snapshot_id: UUID | None) -> SyncOperation | None:
@@ -305,17 +308,8 @@ class SyncOperations:
                 return
             await asyncio.sleep(left)
 
-    async def _keep_end(self, *, next_run: UUID | None) -> str | None:
-        """Have the end of the last run kept, unless a snapshot holds it, or the same run goes on. Return why not."""
-        ends, lost = self._keeper.ends, None
-        if ends.unsaved is not None and ends.unsaved.run_id != next_run:
-            if self._current is not None and self._current.saves_present:
-                await self._current.is_over_within(SAVE_SECONDS)
-            if ends.unsaved is not None:
-                lost = await self._keeper.keep(ends.unsaved)
-                if lost is None and self._current is not None and self._current.saves_present:
-                    await self._current.cancel(RUN_BEGAN)
-        saving = self._current if next_run is not None else None  # an upload does not touch the home
+    async def _have_home_read(self) -> None:
+        """Let a running save read the agent's home before an agent writes there."""
+        saving = self._current
         if saving is not None and not await saving.has_read_home_within(HOME_SECONDS):
             await saving.cancel(RUN_BEGAN)
-        return lost

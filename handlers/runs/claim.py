@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from handlers.event_log import NewEvent, append, hold_session
+from handlers.event_log import NewEvent, append, hold_session, run_event
 from handlers.runs.carried_answers import carry_answers
 from handlers.runs.handover import UnseenRun, runs_of_lost_conversation, unseen_runs
 from handlers.runs.limits import (
+    HELD_BY_END,
     NO_LIMITS,
+    WHY_END_IS_KEPT,
     NeededPart,
     RunLimits,
     is_throttled,
@@ -20,7 +22,7 @@ from handlers.runs.limits import (
     waits_for_host,
 )
 from handlers.runs.parking import cut_off_calls
-from handlers.runs.settle import RetryPolicy, fail, finish, retry_or_fail, wait_for_part
+from handlers.runs.settle import RetryPolicy, fail, finish, requeue_uncounted, retry_or_fail, wait_for_part
 from handlers.runs.todos import known_todos
 from schema.events import Reason, RunFinished, TodoUpdate
 from schema.executor_api import CarriedAnswer, Resume
@@ -146,6 +148,23 @@ def hold_for_part(
         run,
         lambda current: wait_for_part(conn, current, policy, part=part, fault=fault, code=code, message=message),
     )
+
+
+def hold_for_end(conn: Conn, run: RunRow) -> bool:
+    """Tell that the executor keeps the end of the run before first. Return False if the claim does not stand any
+    more."""
+    return _settle_claim(conn, run, lambda current: [run_event(current, "run.held", end_hold(current))])
+
+
+def give_back(conn: Conn, run: RunRow) -> bool:
+    """Requeue a run at once that waits for the end of the run before: its job worker ends. Return False if its claim
+    does not stand any more."""
+    return _settle_claim(conn, run, lambda current: requeue_uncounted(conn, current, end_hold(current)))
+
+
+def end_hold(run: RunRow) -> Json:
+    """Return the data of the event that a run waits for the end of the run before."""
+    return {"status": run.status, "provider": run.provider, "heldBy": HELD_BY_END, "message": WHY_END_IS_KEPT}
 
 
 def refuse(conn: Conn, run: RunRow, *, code: str, message: str) -> bool:

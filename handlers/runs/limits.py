@@ -29,6 +29,9 @@ WHY_HELD: dict[Limit, str] = {
     "app": "The app has reached its limit of concurrent runs; the run starts when it is next.",
     "user": "You have reached your limit of concurrent runs; the run starts when it is next.",
 }
+HELD_BY_END = "run_end"
+"""`heldBy` of a claimed run that waits at its executor. No limit and no part holds it back."""
+WHY_END_IS_KEPT = "The executor still saves the files as the run before left them. The run starts when that is done."
 WHY_AWAY: dict[NeededPart, str] = {
     "host": "No session worker can be started",
     "store": "The workspace cannot be restored",

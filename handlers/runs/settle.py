@@ -14,6 +14,7 @@ from handlers.workspaces.sync import COALESCE_SECONDS, mark_dirty
 from schema.events import Cost, Reason, RunFinished, Usage
 from schema.rows import HumanRequestRow, RunRow
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value, jsonb
+from schema.wire import Json
 
 TOLD_NOTHING = "nothing: the agent that asked has ended"
 MAYBE_TOLD = "perhaps the answer: the agent ended while it was being told"
@@ -120,6 +121,14 @@ def wait_for_part(
     if not fetch_value(conn, "hold_claimed_for_part", run_id=run.id, part=part, error=message):
         return [*released, *retry_or_fail(conn, run, policy, code=code, message=message)]
     return [*released, run_event(run, "run.held", {**part_hold(run, part, fault), "attemptGivenBack": True})]
+
+
+def requeue_uncounted(conn: Conn, run: RunRow, held: Json) -> list[NewEvent]:
+    """Requeue a claimed run at once. The attempt counts against no maximum; `held` is the event that says why."""
+    released = _carry_on(conn, run, None)
+    fetch_one(conn, "requeue_run", RunRow, run_id=run.id, error=held["message"], delay_seconds=0)
+    defer_run(conn, run.id)
+    return [*released, run_event(run, "run.held", {**held, "status": "queued", "attemptGivenBack": True})]
 
 
 def has_attempts_left(conn: Conn, run: RunRow) -> bool:

@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from handlers.access.permissions import Actor
+from handlers.runs.limits import HELD_BY_END, WHY_END_IS_KEPT
 from handlers.runs.parking import PARK_UNSUPPORTED
 from handlers.runs.read import queue_position, run_for
 from handlers.runs.reconcile import seconds_since_seen
@@ -35,7 +36,8 @@ LIMITED = {
 class Surroundings:
     """The rows that a run's next step depends on. `ahead` counts the session's unfinished runs before it; `live` is the
     session's running one; `is_due`: no retry delay is left. `requests` are open; `answered` have an answer that the
-    agent may not have heard. `silent_seconds`: since a job worker's last report, None when there was none."""
+    agent may not have heard. `silent_seconds`: since a job worker's last report, None when there was none.
+    `waits_for_end`: the executor keeps the end of the run before."""
 
     run: RunRow
     ahead: int
@@ -45,6 +47,7 @@ class Surroundings:
     answered: list[HumanRequestRow]
     worker: WorkerRow | None
     silent_seconds: float | None = None
+    waits_for_end: bool = False
 
 
 def why_run(conn: Conn, actor: Actor, run_id: UUID) -> RunWhy:
@@ -123,6 +126,14 @@ def _starting(around: Surroundings) -> Why:
             blocked_by=[],
             owner="its executor",
             next_deadline=run.lease_expires_at,
+        )
+    if around.waits_for_end:
+        return Why(
+            reason=WHY_END_IS_KEPT,
+            code="end_being_kept",
+            blocked_by=[WHY_END_IS_KEPT],
+            owner=run.claimed_by,
+            next_deadline=run.lock_expires_at,
         )
     where = "" if worker is None else f" The session's worker is {worker.status}."
     return Why(
@@ -227,7 +238,12 @@ def _look_around(conn: Conn, run: RunRow) -> Surroundings:
         answered=fetch_all(conn, "answers_on_their_way", HumanRequestRow, run_id=run.id),
         worker=fetch_one(conn, "worker", WorkerRow, session_id=run.session_id),
         silent_seconds=seconds_since_seen(conn, "worker"),
+        waits_for_end=run.status == "starting" and _waits_for_end(conn, run),
     )
+
+
+def _waits_for_end(conn: Conn, run: RunRow) -> bool:
+    return bool(fetch_value(conn, "waits_for_end", run_id=run.id, attempt=run.attempt, held_by=HELD_BY_END))
 
 
 @dataclass(frozen=True)

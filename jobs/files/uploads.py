@@ -13,15 +13,21 @@ from jobs.context import TaskContext
 from jobs.hosts import HostFailed
 from jobs.runtime.executor_client import Endpoint, ExecutorError
 from jobs.runtime.trace import Trace
+from schema.executor_api import END_BEING_KEPT
 from schema.job_requests import PlaceUploads
 from schema.job_results import UploadsPlaced
 from schema.live_files import SAVED_END_HEADER
+
+END_PAUSE_SECONDS = 0.2
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
 def place_requested_uploads(context: TaskContext, request: PlaceUploads) -> UploadsPlaced:
-    """Place the uploads of a session with an active worker. Without one, they wait for the next run."""
+    """Place the uploads of a session with an active worker. Without one, they wait for the next run.
+
+    While the executor keeps the end of a run, wait for it.
+    """
     worker = context.database.transact(worker_of, request.session_id)
     if worker is None or worker.status != "active" or worker.restored_at is None:
         return UploadsPlaced()
@@ -30,7 +36,12 @@ def place_requested_uploads(context: TaskContext, request: PlaceUploads) -> Uplo
         if facts.endpoint is None or not facts.has_volume(worker.epoch):
             return UploadsPlaced()
         trace = Trace(session_id=request.session_id, epoch=worker.epoch)
-        return UploadsPlaced(paths=place_uploads(context, facts.endpoint, trace, request.session_id))
+        while True:
+            try:
+                return UploadsPlaced(paths=place_uploads(context, facts.endpoint, trace, request.session_id))
+            except ExecutorError as error:
+                if error.problem != END_BEING_KEPT or context.closing.wait(END_PAUSE_SECONDS):
+                    raise
     except (HostFailed, ExecutorError) as error:
         _log.warning("uploads.waiting", why=error.detail)
         return UploadsPlaced()

@@ -15,7 +15,17 @@ import structlog
 
 from handlers.apps.apps import app_by_id
 from handlers.human_loop.approval_rules import some_rule_restricts
-from handlers.runs.claim import Claimed, abandon, claim_run, hold_for_part, record_dispatched, refuse, requeue
+from handlers.runs.claim import (
+    Claimed,
+    abandon,
+    claim_run,
+    give_back,
+    hold_for_end,
+    hold_for_part,
+    record_dispatched,
+    refuse,
+    requeue,
+)
 from handlers.runs.handover import UnseenRun, hand_over
 from handlers.runs.limits import NeededPart, any_run_waits_for_store, start_missed_throttled
 from handlers.runs.settle import RetryPolicy, has_attempts_left
@@ -31,7 +41,7 @@ from jobs.workers.callbacks import callback_of
 from jobs.workspaces.restore import RestoreIncomplete
 from jobs.workspaces.validate import require_whole
 from schema.errors import RunyardError, WorkspaceRefused
-from schema.executor_api import Attachment, Handover, StartRun
+from schema.executor_api import END_BEING_KEPT, Attachment, Handover, StartRun
 from schema.options import AppOptions
 from schema.rows import RunRow
 from schema.runtime_manifest import ignore_patterns
@@ -39,6 +49,7 @@ from schema.sql import Conn, fetch_the
 
 BUSY_SECONDS = 10.0
 BUSY_PAUSE_SECONDS = 0.05
+END_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 3600.0
 """The longest pause that an executor may request by Retry-After."""
 
@@ -104,11 +115,32 @@ def _hand_over(context: TaskContext, claimed: Claimed) -> ExecuteOutcome:
         there = replace(run, epoch=worker.epoch)
         try:
             with trace_of(there).in_logs():
-                return _dispatch(context, replace(claimed, run=there), worker.endpoint)
+                return _dispatch_when_end_is_kept(context, replace(claimed, run=there), worker.endpoint)
         except ExecutorError as error:
             if is_last or error.kind != "network" or not context.host.is_dead(run.session_id):
                 raise
     raise AssertionError("the last round returns or raises")
+
+
+def _dispatch_when_end_is_kept(context: TaskContext, claimed: Claimed, endpoint: Endpoint) -> ExecuteOutcome:
+    """Dispatch the run. While the executor keeps the end of the run before, ask again, for as long as it takes.
+
+    The run can be stopped meanwhile. A job worker that ends gives it back.
+    """
+    run, is_told = claimed.run, False
+    while True:
+        try:
+            return _dispatch(context, claimed, endpoint)
+        except ExecutorError as error:
+            if error.problem != END_BEING_KEPT:
+                raise
+        if not is_told:
+            context.database.transact(hold_for_end, run)
+            is_told = True
+        if context.closing.wait(END_PAUSE_SECONDS):
+            return "requeued" if context.database.transact(give_back, run) else "superseded"
+        if not context.claims.is_held(run):
+            return "superseded"
 
 
 def _dispatch(context: TaskContext, claimed: Claimed, endpoint: Endpoint) -> ExecuteOutcome:

@@ -19,6 +19,7 @@ from jobs.runtime.problem_body import problem_of
 from jobs.runtime.trace import Trace
 from schema.errors import RunyardError
 from schema.executor_api import (
+    END_BEING_KEPT,
     Answer,
     ExecutorHealth,
     PendingCallback,
@@ -105,7 +106,7 @@ class RetryRules:
 
     def pause_after(self, error: Exception) -> float | bool:
         """Return the seconds to wait before a retry; False when a retry cannot help."""
-        if not isinstance(error, ExecutorError):
+        if not isinstance(error, ExecutorError) or error.problem == END_BEING_KEPT:  # that takes longer: callers wait
             return False
         if error.status == TOO_MANY_REQUESTS and error.retry_after is not None:
             return error.retry_after if error.retry_after <= LONGEST_RETRY_AFTER else False

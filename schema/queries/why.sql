@@ -15,5 +15,17 @@ CROSS JOIN LATERAL (
 WHERE span.run_id = %(run_id)s
 ORDER BY event.seq DESC;
 
+-- name: waits_for_end
+-- Whether this attempt was told to wait for the end of the run before.
+SELECT EXISTS (
+    SELECT 1
+    FROM run_events
+    WHERE run_id = %(run_id)s
+        AND attempt = %(attempt)s
+        AND n IS NULL
+        AND type = 'run.held'
+        AND data ->> 'heldBy' = %(held_by)s
+);
+
 -- name: run_is_due
 SELECT next_attempt_at <= now() FROM runs WHERE id = %(run_id)s;

@@ -58,6 +58,11 @@ class StandIn:
         with self._lock:
             self._planned.extend(replies)
 
+    def forgive(self) -> None:
+        """The next calls are answered well again."""
+        with self._lock:
+            self._planned.clear()
+
     def reply_to(self, seen: Seen) -> Reply:
         with self._lock:
             if seen.path not in ("/health", "/callbacks"):
@@ -112,7 +117,7 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_DELETE = _serve
+        do_GET = do_POST = do_PUT = do_DELETE = _serve
 
         def log_message(self, *_arguments: object) -> None:
             """Not among the tests' output."""

@@ -35,7 +35,9 @@ def test_ends_leave_a_part_of_the_disk_to_others(
 def test_an_end_that_a_save_read_meanwhile_is_not_kept(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, is_saved_meanwhile: bool
 ) -> None:
-    keeper = EndKeeper(uuid4(), roots={}, state_dir=tmp_path, account=AgentAccount(), home_filter=HomeFilter)
+    keeper = EndKeeper(
+        uuid4(), roots={}, state_dir=tmp_path, account=AgentAccount(), home_filter=HomeFilter, current=lambda: None
+    )
     run = UnsavedRun(uuid4(), [])
     keeper.ends.begin(run)
 
