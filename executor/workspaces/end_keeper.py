@@ -75,14 +75,20 @@ class EndKeeper:
         return self._task is not None and not self._task.done()
 
     async def have_kept(self, *, next_run: UUID | None) -> None:
-        """Have the end of the last run kept, unless a snapshot holds it, or the same run goes on. The caller holds
-        `turn`.
+        """Have the end of the last run kept, unless a snapshot holds it, or the same run goes on. The caller has waited
+        by `wait_until_kept`, and holds `turn`. Raises as `wait_until_kept`."""
+        unsaved = self.ends.unsaved
+        if self.is_keeping:  # another call has begun it since: waiting here would add up for those behind
+            raise EndBeingKept
+        if unsaved is not None and unsaved.run_id != next_run:
+            self._task = asyncio.create_task(self._keep_beside_save(unsaved))
+        await self.wait_until_kept()
+
+    async def wait_until_kept(self) -> None:
+        """Wait for the end that is being kept, if any. Any number of calls may wait.
 
         Raises EndBeingKept after HELD_SECONDS, while the end is read on, and Unavailable during a shutdown.
         """
-        unsaved = self.ends.unsaved
-        if not self.is_keeping and unsaved is not None and unsaved.run_id != next_run:
-            self._task = asyncio.create_task(self._keep_beside_save(unsaved))
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=HELD_SECONDS)
         if self._is_shutting_down:

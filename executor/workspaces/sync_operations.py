@@ -187,6 +187,7 @@ class SyncOperations:
             raise OperationBusy(operationId=str(current.id))
         self._beginning += 1
         try:
+            await self._keeper.wait_until_kept()
             async with self._keeper.turn:
                 self._keeper.ends.forget_saved(start.saved_end)
                 await self._keeper.have_kept(next_run=start.run_id)
@@ -206,6 +207,7 @@ class SyncOperations:
             return
         self._beginning += 1
         try:
+            await self._keeper.wait_until_kept()
             async with self._keeper.turn:
                 if not self._has_run():  # a run may have begun meanwhile
                     self._keeper.ends.forget_saved(saved_end)

@@ -18,7 +18,7 @@ from schema.job_requests import PlaceUploads
 from schema.job_results import UploadsPlaced
 from schema.live_files import SAVED_END_HEADER
 
-END_PAUSE_SECONDS = 0.2
+END_PAUSE_SECONDS = 1.0
 
 _log = structlog.stdlib.get_logger(__name__)
 

@@ -8,8 +8,10 @@ import shutil
 import signal
 import stat
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -19,15 +21,14 @@ from executor.process.account import AgentAccount
 from executor.workspaces import end_keeper
 from executor.workspaces.end_keeper import EndKeeper
 from executor.workspaces.home_filter import HomeFilter
-from executor.workspaces.kept_ends import UnsavedRun
+from executor.workspaces.kept_ends import KeptEnds, UnsavedRun
+from executor.workspaces.refusals import EndBeingKept
+from executor.workspaces.sync_operations import SyncOperations
 from schema.executor_api import END_BEING_KEPT
 from tests.integration.executor.conftest import ROOT, Worker
 from tests.integration.executor.saving import ask_to_restore, ask_to_sync
 from tests.integration.executor.snapshotter.objects import Objects
-from tests.integration.executor.workspaces.test_run_ends import finished_run, next_save, placed, sizes
-
-CALLS = 20
-"""Each waits for seconds."""
+from tests.integration.executor.workspaces.test_run_ends import finished_run, next_save, sizes
 
 
 @pytest.fixture
@@ -76,14 +77,12 @@ def worker(make_worker: Callable[..., Worker], gate: Gate) -> Worker:
     return worker
 
 
-def started(worker: Worker, body: dict[str, object]) -> httpx.Response:
-    return worker.client.post("/runs", json=body)
+def asked_once(worker: Worker, method: str, path: str, **content: Any) -> httpx.Response:
+    return worker.client.send(worker.client.build_request(method, path, **content))
 
 
 def begin_when_kept(worker: Worker, body: dict[str, object]) -> None:
-    """Ask as a job worker does, until the run begins."""
-    answers = (started(worker, body) for _ in range(CALLS))
-    answer = next(answer for answer in answers if answer.status_code != 503)
+    answer = worker.client.post("/runs", json=body)
     assert answer.status_code == 202, answer.text
 
 
@@ -93,10 +92,10 @@ def test_a_run_begins_only_when_the_end_before_is_kept_however_many_calls_that_t
     first = finished_run(worker, text="1")
     stopped, second = (worker.run_body(uuid4(), [["until_stopped"]]) for _ in range(2))
     gate.shut()
-    answer = started(worker, stopped)
+    answer = asked_once(worker, "POST", "/runs", json=stopped)
     assert (answer.status_code, answer.json()["code"]) == (503, END_BEING_KEPT)
     assert worker.client.delete(f"/runs/{stopped['runId']}?claim=1").json()["state"] == "refused"
-    upload = placed(worker, "a.txt")
+    upload = asked_once(worker, "PUT", "/files/uploads?path=uploads/00000000/a.txt", content=b"a user's")
     assert (upload.status_code, upload.json()["code"]) == (503, END_BEING_KEPT)
     assert not (worker.workspace / "uploads").exists()
     assert ask_to_restore(worker, None)["code"] == "run_live"
@@ -104,7 +103,7 @@ def test_a_run_begins_only_when_the_end_before_is_kept_however_many_calls_that_t
     gate.open()
     begin_when_kept(worker, second)
     (worker.workspace / "text").write_text("22")
-    assert started(worker, stopped).json()["code"] == "stale_claim"
+    assert worker.client.post("/runs", json=stopped).json()["code"] == "stale_claim"
 
     end = next_save(worker, objects, None)
     assert (end["runId"], sizes(worker, objects, end)) == (str(first), {"text": 1})
@@ -119,7 +118,7 @@ def test_an_end_is_kept_by_the_next_executor_when_one_ends_in_the_middle(
     first = finished_run(worker, text="1")
     second = worker.run_body(uuid4(), [["until_stopped"]])
     gate.shut()
-    assert started(worker, second).json()["code"] == END_BEING_KEPT
+    assert asked_once(worker, "POST", "/runs", json=second).json()["code"] == END_BEING_KEPT
     assert worker.process is not None
     worker.process.send_signal(end_by)
     gate.open()
@@ -176,3 +175,44 @@ def test_a_snapshotter_that_dies_is_started_again(
     asyncio.run(keeper.have_kept(next_run=None))
     assert ((keeper.ends.oldest is not None), keeper.lost is None) == (is_kept, is_kept)
     assert len(list(tmp_path.glob("died.*"))) == deaths
+
+
+def test_calls_that_wait_for_an_end_do_not_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(end_keeper, "HELD_SECONDS", 1)
+    for name in ("workspace", "home", "state"):
+        (tmp_path / name).mkdir()
+    KeptEnds(tmp_path / "state").begin(UnsavedRun(uuid4(), []))
+    may_read = threading.Event()
+
+    def home_filter() -> HomeFilter:
+        may_read.wait(60)
+        return HomeFilter()
+
+    operations = SyncOperations(
+        session_id=uuid4(),
+        epoch=1,
+        workspace=tmp_path / "workspace",
+        home=tmp_path / "home",
+        state_dir=tmp_path / "state",
+        account=AgentAccount(),
+        home_filter=home_filter,
+        has_run=lambda: False,
+    )
+
+    async def is_admitted() -> bool:
+        try:
+            async with operations.admitting_upload(None):
+                return True
+        except EndBeingKept:
+            return False
+
+    async def ask() -> list[bool]:
+        async with asyncio.timeout(40):  # one after the other they would take 60 s
+            first = await asyncio.gather(*(is_admitted() for _ in range(60)))
+        may_read.set()
+        while not await is_admitted():
+            pass
+        return first
+
+    assert asyncio.run(ask()) == [False] * 60
+    assert KeptEnds(tmp_path / "state").oldest is not None
