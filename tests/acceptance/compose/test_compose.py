@@ -12,6 +12,7 @@ from jobs.hosts.docker_client import DockerClient
 from tests.acceptance.compose import hostile
 from tests.acceptance.compose.deployed import SECRETS, Deployed, new_project
 from tests.acceptance.compose.images import build_images
+from tests.acceptance.compose.job_queue import list_cancel_and_retry
 from tests.acceptance.stack import free_port
 from tests.acceptance.talk import Json, Talk, of_type, outcome, texts
 from tests.acceptance.waiting import wait_until
@@ -57,7 +58,9 @@ def test_a_deployment_serves_keeps_its_secrets_and_takes_its_workers_down(
         session_id = asked[0]["sessionId"]
         assert "a heron" in texts(talk.say("read made.txt", provider="demo", sessionId=session_id, options=AUTO))
         get_nothing(docker_client, deployed, talk, neighbour=first[0]["sessionId"])
-        outlive_the_job_worker(docker_client, deployed, talk)
+        working = outlive_the_job_worker(docker_client, deployed, talk)
+        list_cancel_and_retry(deployed, talk, session_id=session_id, other_session_id=first[0]["sessionId"])
+        assert talk.run(working["runId"])["status"] == "running"
     end_with_everything(docker_client, deployed)
 
 
@@ -128,9 +131,9 @@ def get_nothing(client: Any, deployed: Deployed, talk: Talk, *, neighbour: str) 
     assert [name for name in ("DATABASE_URL", "EXECUTOR_AUTH_TOKEN=", "secrets'") if name in told] == []
 
 
-def outlive_the_job_worker(client: Any, deployed: Deployed, talk: Talk) -> None:
-    """A restarted and a replaced job worker leave a run at work."""
-    started = talk.start("sleep 100", provider="demo", options=AUTO)
+def outlive_the_job_worker(client: Any, deployed: Deployed, talk: Talk) -> Json:
+    """A restarted and a replaced job worker leave a run at work. Return that run."""
+    started = talk.start("sleep 600", provider="demo", options=AUTO)
     talk.watch(started, until="run.started")
     before = workers(client, deployed)
     deployed.compose("restart", "worker")
@@ -138,6 +141,7 @@ def outlive_the_job_worker(client: Any, deployed: Deployed, talk: Talk) -> None:
     assert workers(client, deployed) == before
     wait_until(deployed.is_ready, seconds=120, what=deployed.logs)
     assert talk.run(started["runId"])["status"] == "running"
+    return started
 
 
 def end_with_everything(client: Any, deployed: Deployed) -> None:
