@@ -40,19 +40,20 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m cli", description=ABOUT)
     parser.add_argument("--from-make", action="store_true", help=argparse.SUPPRESS)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    starter = commands.add_parser("up", help="start Runyard on this machine and keep it running until Ctrl-C")
+    starting = "start Runyard on this machine and keep it running until Ctrl-C"
+    starter = commands.add_parser("up", help=starting, description=starting)
     starter.add_argument(
         "--accept-loss",
         action="store_true",
         help="start with a secret key that does not fit what is running, and say what is lost",
     )
     starter.set_defaults(run=lambda args: up(accept_loss=args.accept_loss))
-    signer = commands.add_parser("sign-in", help="print a new one-time URL that signs a browser in")
+    signing = "print a new one-time URL that signs a browser in"
+    signer = commands.add_parser("sign-in", help=signing, description=signing)
     signer.add_argument("--json", action="store_true", help="print the URL as a JSON object")
     signer.set_defaults(run=lambda args: sign_in(show=json_url if args.json else str))
-    shower = commands.add_parser(
-        "env", help="print an export of DATABASE_URL for the embedded database, for eval in a shell"
-    )
+    showing = "print an export of DATABASE_URL for the embedded database, for eval in a shell"
+    shower = commands.add_parser("env", help=showing, description=showing)
     shower.set_defaults(run=lambda _args: show_database())
     chat.add_command(commands)
     sessions.add_commands(commands)

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 from uuid import UUID
@@ -14,6 +15,7 @@ from cli.admin.remote import run_over_api
 from cli.chat.client import Api
 from cli.chat.screen import visible
 from cli.commands import whole_number
+from cli.table import EMPTY
 from cli.times import moment_of, moment_words
 from schema.wire import Json
 
@@ -40,14 +42,16 @@ def add_commands(commands: Commands) -> None:
 
 
 def show_audit(api: Api, args: argparse.Namespace) -> int:
-    """Write the calls to standard output as they arrive."""
+    """Write the calls to standard output as they arrive. Say in text when there are none."""
     pieces = api.download(f"/api/admin/audit/export?{urlencode(_query(args))}")
     lines = _lines(pieces)
     most = args.limit + (args.format == "csv") if args.limit else None
-    for number, line in enumerate(lines):
-        if number == most:
-            break
-        sys.stdout.write(_text(json.loads(line)) if args.format == "text" else line)
+    is_text, is_empty = args.format == "text", True
+    for line in islice(lines, most):
+        sys.stdout.write(_text(json.loads(line)) if is_text else line)
+        is_empty = False
+    if is_text and is_empty:
+        print(EMPTY)
     return 0
 
 
@@ -76,9 +80,25 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[str]:
 
 
 def _text(row: Json) -> str:
-    user = row.get("userName") or "nobody"
-    count = f"  {row['bytes']} bytes" if "bytes" in row else f"  {row['files']} files" if "files" in row else ""
+    at, user = moment_words(moment_of(row["at"])), row.get("userName") or "nobody signed in"
+    cells = [at, user, row["action"], _outcome(row), _where(row), *_counts(row)]
+    return visible("  ".join(cells)).replace("\n", "?") + "\n"
+
+
+def _outcome(row: Json) -> str:
+    """Say whether the call was allowed, and in words what its code of a reason says beyond that."""
     outcome = "allowed" if row["allowed"] else "refused"
-    where = f"{row.get('sessionId', '-')} {row.get('root', '-')}:{row.get('path', '')}"
-    line = f"{moment_words(moment_of(row['at']))}  {user}  {row['action']}  {outcome} ({row['reason']})  {where}{count}"
-    return visible(line).replace("\n", "?") + "\n"
+    return outcome if row["reason"] == "ok" else f"{outcome}: {row['reason'].replace('_', ' ')}"
+
+
+def _where(row: Json) -> str:
+    if "sessionId" not in row:
+        return "no session"
+    root = f"{row['root']}:" if "root" in row else ""
+    return f"{row['sessionId']} {root}{row.get('path', '')}".rstrip()
+
+
+def _counts(row: Json) -> list[str]:
+    if "bytes" in row:
+        return [f"{row['bytes']} bytes"]
+    return [f"{row['files']} file{'' if row['files'] == 1 else 's'}"] if "files" in row else []

@@ -32,41 +32,61 @@ def add_commands(commands: Commands) -> None:
     about = "list, find, get, compare, upload and put back the files of a session, live or saved; no worker is needed"
     verbs = commands.add_parser("files", help=about, description=about).add_subparsers(metavar="VERB", required=True)
     lister = _verb(verbs, "list", "list a folder", list_files)
+    _add_state(lister)
     lister.add_argument("path", nargs="?", default="")
     putter = _verb(verbs, "put", "upload files into the workspace, and print their paths there", put_files)
     putter.add_argument("file", type=Path, nargs="+")
     restorer = _verb(verbs, "restore", "put a file or folder of an older run back into the workspace", put_back)
     restorer.add_argument("path")
-    restorer.add_argument("--snapshot", type=UUID, metavar="ID", help="as this snapshot has it, instead of a run")
+    state = restorer.add_mutually_exclusive_group(required=True)
+    state.add_argument("--run", dest="at_run", type=UUID, metavar="ID", help="as it was after this run")
+    state.add_argument("--snapshot", type=UUID, metavar="ID", help="as this snapshot has it")
     restorer.add_argument(
         "--remove-missing", action="store_true", help="remove the path if the older state lacks it (undoes a restore)"
     )
     differ = _verb(verbs, "diff", "list what changed between two runs or snapshots, or show one file's patch", diff)
+    _add_root(differ)
     differ.add_argument("before", type=UUID, metavar="FROM")
     differ.add_argument("after", type=UUID, metavar="TO")
     differ.add_argument("path", nargs="?")
     finder = _verb(verbs, "search", "find files by name, or with --text by their text", search)
+    _add_state(finder)
     finder.add_argument("words", metavar="TEXT")
     finder.add_argument("--text", action="store_true", help="search in files of at most 1 MiB")
     for parser in (lister, putter, restorer, differ, finder):
         parser.add_argument("--json", action="store_true", help="print the API's JSON")
     getter = _verb(verbs, "get", "write a file to disk, or to standard output with -o -", get_file)
+    _add_state(getter)
     getter.add_argument("path")
     getter.add_argument("-o", "--output", metavar="FILE", help="default: the file's own name in this folder")
     zipper = _verb(verbs, "zip", "write a folder as a zip to disk, or to standard output with -o -", get_zip)
+    _add_state(zipper)
     zipper.add_argument("path", nargs="?", default="")
     zipper.add_argument("-o", "--output", metavar="FILE", help="default: the folder's name and .zip")
 
 
 def _verb(verbs: Commands, name: str, about: str, run: RemoteVerb) -> argparse.ArgumentParser:
     parser = add_remote_verb(verbs, name, about, run)
-    parser.add_argument("session", type=UUID)
+    parser.add_argument("session", type=UUID, help="the session's id")
+    return parser
+
+
+def _add_state(parser: argparse.ArgumentParser) -> None:
+    """Let the caller name which files, and of which time: live, saved last or after a run."""
     parser.add_argument(
         "--run", dest="at_run", type=UUID, metavar="ID", help="as they were after this run; default: newest"
     )
     parser.add_argument("--saved", action="store_true", help="as saved last, also while a worker is at work")
-    parser.add_argument("--root", choices=["workspace", "agent"], default="workspace")
-    return parser
+    _add_root(parser)
+
+
+def _add_root(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--root",
+        choices=["workspace", "agent"],
+        default="workspace",
+        help="agent: the agent's home; default: workspace",
+    )
 
 
 def list_files(api: Api, args: argparse.Namespace) -> int:

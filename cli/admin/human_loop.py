@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cli.commands import Commands
 
 RULES = "/api/human-loop/rules"
+RULE = "the rule's id, as `rules list` shows it before the @"
 ApiVerb = Callable[[Api, argparse.Namespace], list[Json]]
 Render = Callable[[list[Json]], Iterator[str]]
 
@@ -39,9 +40,9 @@ def add_commands(commands: Commands) -> None:
         show_pending,
         render=render_requests,
     )
-    waiting.add_argument("--session", type=UUID, help="show requests of this session only")
+    waiting.add_argument("--session", type=UUID, metavar="ID", help="show requests of this session only")
     answering = _add(commands, "reply", "answer an agent's request", reply, render=render_fields)
-    answering.add_argument("request", type=UUID)
+    answering.add_argument("request", type=UUID, help="the request's id, as `pending` lists it")
     answering.add_argument("decision", choices=["allow", "allow_always", "deny", "answer", "cancel"])
     answering.add_argument("--option", help="choose one of the agent's own options by its id")
     answering.add_argument("--reason", help="the reason; the agent receives it with a denial")
@@ -49,12 +50,12 @@ def add_commands(commands: Commands) -> None:
     about = "manage approval rules: allow, ask or deny tool calls"
     verbs = commands.add_parser("rules", help=about, description=about).add_subparsers(metavar="VERB", required=True)
     listing = _add(verbs, "list", "list the active rules", list_rules, render=render_rules)
-    listing.add_argument("--app", type=UUID, help="list rules of this app only")
+    listing.add_argument("--app", type=UUID, metavar="ID", help="list rules of this app only")
     adding = _add(verbs, "add", "add a rule", add_rule, render=render_rules)
-    adding.add_argument("--app", type=UUID, help="apply the rule to runs of this app only")
-    adding.add_argument("--user", help="apply the rule to runs of this user only: an id, or me")
+    adding.add_argument("--app", type=UUID, metavar="ID", help="apply the rule to runs of this app only")
+    adding.add_argument("--user", type=_user, metavar="ID", help="apply the rule to runs of this user only, or me")
     changing = _add(verbs, "set", "replace a rule's effect and conditions", change_rule, render=render_rules)
-    changing.add_argument("rule", type=UUID)
+    changing.add_argument("rule", type=UUID, help=RULE)
     for parser in (adding, changing):
         parser.add_argument("effect", choices=get_args(Effect))
         parser.add_argument("--kind", choices=get_args(ToolKind), help="match this kind of tool call")
@@ -62,7 +63,7 @@ def add_commands(commands: Commands) -> None:
         parser.add_argument("--command", metavar="PATTERN", help="match the whole command: git status*")
         parser.add_argument("--everything", action="store_true", help="confirm a rule for all runs without a pattern")
         parser.add_argument("--note", help="the reason; the agent receives it with a denial")
-    _add(verbs, "remove", "remove a rule", remove_rule, render=render_fields).add_argument("rule", type=UUID)
+    _add(verbs, "remove", "remove a rule", remove_rule, render=render_fields).add_argument("rule", type=UUID, help=RULE)
 
 
 def show_pending(api: Api, args: argparse.Namespace) -> list[Json]:
@@ -169,6 +170,14 @@ def _without_nulls(fields: Json) -> Json:
 
 def _path(rule: UUID) -> str:
     return f"{RULES}/{rule}"
+
+
+def _user(text: str) -> str:
+    """Return the text of `me` or of a user's id."""
+    try:
+        return text if text == "me" else str(UUID(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is neither a user's id nor me") from None
 
 
 def _json_object(text: str) -> Json:

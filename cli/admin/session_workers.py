@@ -10,7 +10,7 @@ import getpass
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -54,19 +54,15 @@ WorkerVerb = Callable[[Conn, argparse.Namespace], Sequence[Json]]
 
 
 def add_commands(commands: Commands) -> None:
-    workers = commands.add_parser("workers", help="list, start, sync, stop and remove session workers")
+    about = "list, start, sync, stop and remove session workers"
+    workers = commands.add_parser("workers", help=about, description=about)
     verbs = workers.add_subparsers(title="verbs", metavar="VERB", required=True)
     _add_verb(verbs, "list", "list all session workers", list_all)
     _add_verb(verbs, "show", "show a session's worker and the last run that its snapshot contains", show, session=True)
     _add_verb(verbs, "why", "explain a worker's state and its next step", why, session=True)
     _add_verb(verbs, "activate", "start a session's worker", _requester(ActivateWorker, WorkerActivated), session=True)
-    _add_verb(
-        verbs,
-        "sync",
-        "sync a session's workspace to the object store now",
-        _requester(SyncWorker, WorkerSaved),
-        session=True,
-    )
+    syncing = "sync a session's workspace to the object store now"
+    _add_verb(verbs, "sync", syncing, sync_worker, session=True, otherwise="There was nothing to save.")
     for name, about, sweep in (
         (
             "stop-idle",
@@ -79,8 +75,9 @@ def add_commands(commands: Commands) -> None:
             _sweeper(RemoveStoppedWorkers, RemoveSweep),
         ),
     ):
-        _add_verb(verbs, name, about, sweep).add_argument("session", type=UUID, nargs="?")
-    remove = _add_verb(verbs, "remove", "sync, stop and remove a session's worker", remove_worker, session=True)
+        _add_verb(verbs, name, about, sweep).add_argument("session", type=UUID, nargs="?", help="a session's id")
+    removing = "sync, stop and remove a session's worker"
+    remove = _add_verb(verbs, "remove", removing, remove_worker, session=True, otherwise="The worker is removed.")
     remove.add_argument(
         "--force", choices=[FORCE], help="remove it although unsaved files are lost; the loss is recorded"
     )
@@ -88,17 +85,18 @@ def add_commands(commands: Commands) -> None:
 
 
 def _add_verb(
-    verbs: Commands, name: str, about: str, verb: WorkerVerb, *, session: bool = False
+    verbs: Commands, name: str, about: str, verb: WorkerVerb, *, session: bool = False, otherwise: str = ""
 ) -> argparse.ArgumentParser:
+    """Add a verb. `otherwise` is said of a result that names neither a snapshot nor a reason for keeping the worker."""
     parser = verbs.add_parser(name, help=about, description=about)
     parser.add_argument("--json", action="store_true", help="print the API's JSON")
     if session:
-        parser.add_argument("session", type=UUID)
-    parser.set_defaults(run=lambda args: run_verb(verb, args))
+        parser.add_argument("session", type=UUID, help="the session's id")
+    parser.set_defaults(run=lambda args: run_verb(verb, args, otherwise=otherwise))
     return parser
 
 
-def run_verb(verb: WorkerVerb, args: argparse.Namespace) -> int:
+def run_verb(verb: WorkerVerb, args: argparse.Namespace, *, otherwise: str = "") -> int:
     """Run the verb and print its result. Return the exit status: 1 when it fails or is refused."""
     items = in_transaction(verb, args)
     if items is None:
@@ -108,7 +106,7 @@ def run_verb(verb: WorkerVerb, args: argparse.Namespace) -> int:
     elif verb is list_all:
         print_table(("session", "status", "host", "saved", "next"), list(map(_cells, items)))
     else:
-        print("\n".join(map(_render, items)))
+        print("\n".join(line for item in items for line in _lines(item, otherwise=otherwise)))
     return 1 if any("kept" in item or item.get("failed") for item in items) else 0
 
 
@@ -140,6 +138,11 @@ def configured_limits(environ: Mapping[str, str]) -> LifeLimits:
             "WORKER_IDLE_STOP_SECONDS and WORKER_REMOVE_AFTER_SECONDS must be at most ten years. 0 disables them."
         )
     return LifeLimits(idle_stop=idle_stop or None, remove_after=remove_after or None)
+
+
+def sync_worker(conn: Conn, args: argparse.Namespace) -> Sequence[Json]:
+    watch(conn, args.session)  # raises NotFound
+    return [_run_job(conn, SyncWorker(session_id=args.session, actor=_operator()), WorkerSaved)]
 
 
 def remove_worker(conn: Conn, args: argparse.Namespace) -> Sequence[Json]:
@@ -208,15 +211,28 @@ def _ago(text: str | None) -> str:
     return ago_words(moment_of(text)) if text else ""
 
 
-def _render(item: Json) -> str:
-    """Render each scalar on one line and each list as an indented block. Times are in words."""
-    lines = []
+def _lines(item: Json, *, otherwise: str) -> Iterator[str]:
+    """Yield a line for each scalar, and one for each entry of a list. Times are in words."""
     for key, value in with_moment_words(item).items():
         if isinstance(value, list):
-            lines.append(f"{key}: {len(value)}")
-            lines += [f"  {visible(json.dumps(entry))}" for entry in value]
+            yield f"{key}: {len(value)}"
+            yield from (f"  {_in_one_line(entry)}" for entry in value)
         elif isinstance(value, dict):
-            lines += [f"{key}.{inner}: {visible(str(inner_value))}" for inner, inner_value in value.items()]
+            yield from (f"{key}.{inner}: {_in_one_line(inner_value)}" for inner, inner_value in value.items())
         else:
-            lines.append(f"{key}: {visible(str(value))}")
-    return "\n".join(lines) + "\n"
+            yield f"{key}: {_in_one_line(value)}"
+    if otherwise and not item.keys() & {"snapshotId", "kept"}:
+        yield otherwise
+
+
+def _in_one_line(value: object) -> str:
+    """Return `name: value, name: value` of an object, with those of an inner object in the same row."""
+    if isinstance(value, dict):
+        named = [
+            _in_one_line(inner) if isinstance(inner, dict) else f"{name}: {_in_one_line(inner)}"
+            for name, inner in value.items()
+        ]
+        return ", ".join(filter(None, named))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return visible(value if isinstance(value, str) else json.dumps(value)).replace("\n", " ")

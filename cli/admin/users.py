@@ -43,9 +43,10 @@ UserVerb = Callable[[Conn, argparse.Namespace], Sequence[Row]]
 
 
 def add_commands(commands: Commands) -> None:
-    users = commands.add_parser("users", help="list, add, disable and enable users; issue and revoke their tokens")
+    about = "list, add, disable and enable users; issue and revoke their tokens"
+    users = commands.add_parser("users", help=about, description=about)
     _add_user_verbs(users.add_subparsers(title="verbs", metavar="VERB", required=True))
-    apps = commands.add_parser("apps", help="list, add and change apps")
+    apps = commands.add_parser("apps", help="list, add and change apps", description="list, add and change apps")
     _add_app_verbs(apps.add_subparsers(title="verbs", metavar="VERB", required=True))
 
 
@@ -121,8 +122,10 @@ def _json_file(name: str) -> Json:
     """Read a JSON object from a file. The handler validates its content."""
     try:
         parsed = json.loads(Path(name).read_bytes())
-    except (OSError, ValueError) as error:
-        raise argparse.ArgumentTypeError(f"{name}: {error}") from error
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{name}: {error.strerror}") from error
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{name} is not valid JSON: {error}") from error
     if not isinstance(parsed, dict):
         raise argparse.ArgumentTypeError(f"{name} does not contain a JSON object")
     return parsed
@@ -197,13 +200,19 @@ def _print_rows(rows: Sequence[Row]) -> None:
     for row in rows:
         for key, value in asdict(row).items():
             shown = json.dumps(value, indent=2, ensure_ascii=False) if isinstance(value, dict) else _words(value)
-            print(f"{key}: " + "\n".join(map(visible, shown.splitlines())))
+            print(f"{_label(key)}: " + "\n".join(map(visible, shown.splitlines())))
 
 
 def _print_table(rows: Sequence[Row]) -> None:
     """Print a table without cutting, so that tokens can be copied from a narrow terminal."""
     columns = [key for key in (asdict(rows[0]) if rows else {}) if key not in _NOT_IN_TABLES]
-    print("\n".join(table_lines(columns, [[_cell(asdict(row)[column]) for column in columns] for row in rows])))
+    cells = [[_cell(asdict(row)[column]) for column in columns] for row in rows]
+    print("\n".join(table_lines([_label(column) for column in columns], cells)))
+
+
+def _label(column: str) -> str:
+    """Name a column in words: `last_used_at` is "last used"."""
+    return column.removesuffix("_at").replace("_", " ")
 
 
 def _cell(value: object) -> str:

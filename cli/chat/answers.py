@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cli.chat.client import Reply
+from cli.chat.prompt_line import LEAVING, command_in
 from cli.chat.request_lines import menu_letters, menu_words
 from cli.chat.screen import Screen, visible
 from schema.events import HumanRequested, PermissionOption
@@ -17,6 +18,18 @@ from schema.wire import Json
 
 Ask = Callable[[str], str]
 """Show a question and return the typed line. Raises EOFError and KeyboardInterrupt."""
+
+NUMBER = "a number"
+KEYS = {
+    "y": "allow this once",
+    "a": "allow it, and the same again later in this session",
+    "n": "deny; words after it tell the agent why: n use the other file",
+    "c": "cancel the run",
+    NUMBER: "choose the agent's own option with this number, counted in the order of the menu",
+    "/leave": "leave the chat, as Ctrl-D does: the question stays open and the run waits",
+    "Ctrl-C": "stop the run",
+}
+OF_ALL_QUESTIONS = ("/leave", "Ctrl-C")
 
 
 def answer_alone(request: HumanRequested, *, allow: bool) -> Reply | None:
@@ -29,11 +42,33 @@ def answer_permission(request: HumanRequested, *, ask: Ask, screen: Screen) -> R
     options = request.options or []
     question = visible(menu_words(options)).replace("\n", " ")
     while True:
-        reply = read_permission(ask(f"{question}: "), options)
+        line = ask(f"{question}: ")
+        reply = read_permission(line, options)
         if reply is not None:
             return reply
-        letters = ", ".join(menu_letters(options))
-        screen.note(f"Type only {letters}, or the number of an option. n WHY tells the agent why.")
+        for told in _leave_or_help(line, permission_help(options)) or [_only(options)]:
+            screen.note(told)
+
+
+def permission_help(options: Sequence[PermissionOption]) -> list[str]:
+    """Say what each key does at a permission, and how to leave the question open."""
+    return [f"{key.ljust(9)} {KEYS[key]}" for key in [*menu_letters(options), NUMBER, *OF_ALL_QUESTIONS]]
+
+
+def _only(options: Sequence[PermissionOption]) -> str:
+    letters = ", ".join(menu_letters(options))
+    return f"Type only {letters}, or the number of an option; /help says what they do. n WHY tells the agent why."
+
+
+def _leave_or_help(line: str, lines: Sequence[str]) -> Sequence[str]:
+    """Return the lines for `/help`, and nothing for a line that is no command of the chat's own.
+
+    Raise EOFError for a command that leaves the chat.
+    """
+    command = command_in(line)
+    if command in LEAVING:
+        raise EOFError
+    return lines if command == "help" else []
 
 
 def read_permission(line: str, options: Sequence[PermissionOption]) -> Reply | None:
@@ -76,6 +111,11 @@ def answer_question(request: HumanRequested, *, ask: Ask, screen: Screen) -> Rep
 
 
 DECLINED = object()
+FIELD_HELP = (
+    "Type the answer and press Enter. Enter alone leaves the field out or takes its default; - declines all fields.",
+    "Of offered values type the number or the name; of a list, several with commas between them.",
+    *(f"{key.ljust(9)} {KEYS[key]}" for key in OF_ALL_QUESTIONS),
+)
 
 
 def _ask_field(name: str, field: Json, *, required: bool, ask: Ask, screen: Screen) -> Any:
@@ -85,6 +125,11 @@ def _ask_field(name: str, field: Json, *, required: bool, ask: Ask, screen: Scre
         line = ask(f"{visible(str(field.get('title') or name))}{' (required)' if required else ''}: ").strip()
         if line == "-":
             return DECLINED
+        help_lines = _leave_or_help(line, FIELD_HELP)
+        for told in help_lines:
+            screen.note(told)
+        if help_lines:
+            continue
         if not line and "default" in field:
             return field["default"]
         if not line and not required:

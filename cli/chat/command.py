@@ -19,7 +19,8 @@ from uuid import UUID
 from cli.chat.client import Api, ChatError, ChatPrompt, read_token
 from cli.chat.conversation import ChatSession, NobodyToAsk, PersonLeft
 from cli.chat.history import say_how_to_return, show_head
-from cli.chat.prompt_line import HELP, ReadPrompt, command_in, prompt_in, prompt_reader
+from cli.chat.people import People
+from cli.chat.prompt_line import HELP, LEAVING, ReadPrompt, command_in, prompt_in, prompt_reader
 from cli.chat.screen import Screen
 from cli.local.data_dir import find_data_dir
 from cli.local.pidfile import NOT_RUNNING, running_url
@@ -64,7 +65,7 @@ def chat(args: argparse.Namespace) -> int:
         api = api_of(os.environ)
         conversation = ChatSession(
             api=api,
-            screen=Screen(console),
+            screen=Screen(console, name_of=People(api).name),
             prompt=_attached(api, ChatPrompt("", args.session, args.provider, _options(args)), args.attach),
             on_terminal=sys.stdin.isatty(),
             allow=args.yes,
@@ -172,7 +173,7 @@ def read_prompt(conversation: ChatSession, read: ReadPrompt) -> str | None:
             conversation.screen.note("\nPress Ctrl-D to leave.")
             continue
         command = command_in(text)
-        if command in ("leave", "quit", "exit"):
+        if command in LEAVING:
             return None
         if command is not None:
             do_command(conversation, command)

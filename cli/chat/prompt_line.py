@@ -21,6 +21,7 @@ HELP = (
     "\\ at the end of a line, or Alt-Enter, begins another line. The arrow keys bring back earlier prompts.",
     "Ctrl-C stops a run. At a question, n and a reason tell the agent why you deny.",
 )
+LEAVING = ("leave", "quit", "exit")
 _COMMAND = re.compile(r"/([A-Za-z][\w-]*)\s*")
 
 ReadPrompt = Callable[[], str]

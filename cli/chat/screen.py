@@ -39,15 +39,21 @@ OUTPUT_LINES = 6
 LINE_LENGTH = 240
 MARKS = {"pending": "☐", "in_progress": "▸", "completed": "☑", "failed": "✗"}
 STYLES = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "blocked": "red"}
+NameOf = Callable[[str, UUID], str]
 # C0 without tab and newline, DEL, C1, and the marks that reorder text
 _STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class Screen:
-    """Render events, keeping the state of the last line and of each tool: an update carries changed fields only."""
+    """Render events, keeping the state of the last line and of each tool: an update carries changed fields only.
 
-    def __init__(self, console: Console) -> None:
+    `name_of` says who an author of a session's log is.
+    """
+
+    def __init__(self, console: Console, *, name_of: NameOf = lambda author, _session: author) -> None:
         self._console = console
+        self._name_of = name_of
+        self._cancelled: set[str] = set()
         self._message: str | None = None
         self._at_line_start = True
         self._tools: dict[str, Json] = {}
@@ -167,7 +173,8 @@ class Screen:
         self._show_deadline(asked)
 
     def _show_escalated(self, event: Envelope) -> None:
-        self.note(f"no answer in time: {event.data.get('to')} can answer too", style="yellow")
+        who = self._name_of(str(event.data.get("to")), event.session_id)
+        self.note(f"no answer in time: {who} can answer too", style="yellow")
         self._show_deadline(event.data)
 
     def _show_deadline(self, request: Json) -> None:
@@ -177,13 +184,18 @@ class Screen:
 
     def _show_resolved(self, event: Envelope) -> None:
         """Show a decision. Skip requests that Runyard closed: the end of the run or attempt is shown by itself."""
-        if event.data.get("by") != "system" and UUID(event.data["requestId"]) not in self._answered_here:
-            self.note(resolved_words(event.data))
+        if event.data.get("decision") == "cancel":
+            self._cancelled.add(event.data["requestId"])
+        by = str(event.data.get("by"))
+        if by != "system" and UUID(event.data["requestId"]) not in self._answered_here:
+            self.note(resolved_words(event.data, who=self._name_of(by, event.session_id)))
 
     def _show_applied(self, event: Envelope) -> None:
+        """Show an answer that the agent did not hear. The end of a run says itself that it was cancelled."""
         applied = HumanApplied.model_validate(event.data)
-        if applied.outcome == "void":
-            self.note(f"the answer did not reach the agent: {applied.told}", style="yellow")
+        if applied.outcome == "void" and event.data["requestId"] not in self._cancelled:
+            told = applied.told.removeprefix("nothing: ")
+            self.note(f"the answer did not reach the agent: {told}", style="yellow")
 
     def _show_queued(self, event: Envelope) -> None:
         if event.data.get("queuePosition"):
@@ -254,12 +266,13 @@ def visible(text: str) -> str:
     return _STEERING.sub("", text.replace("\r\n", "\n"))
 
 
-def resolved_words(resolved: Json) -> str:
-    """Say who decided and what; a timeout has no decider."""
-    decision, by = resolved.get("decision"), str(resolved.get("by"))
+def resolved_words(resolved: Json, *, who: str) -> str:
+    """Say who decided, what, and why if that is known; a timeout has no decider."""
+    decision, by = str(resolved.get("decision")).replace("_", " "), str(resolved.get("by"))
+    said = f"{decision} ({resolved['reason']})" if resolved.get("reason") else decision
     if by == "timeout":
-        return f"no answer in time: {decision}"
-    return f"decided by {by}: {decision}" if by.startswith("rule:") else f"answered elsewhere: {decision} (by {by})"
+        return f"no answer in time: {said}"
+    return f"{'decided' if by.startswith('rule:') else 'answered'} by {who}: {said}"
 
 
 def shorten(text: str, *, lines: int) -> list[str]:

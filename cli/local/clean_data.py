@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: Commands) -> None:
-    parser = commands.add_parser("clean-data", help="delete all data of this clone after a confirmation")
+    about = "delete all data of this clone after a confirmation"
+    parser = commands.add_parser("clean-data", help=about, description=about)
     parser.add_argument("--yes", action="store_true", help="skip the confirmation")
     parser.set_defaults(run=clean_data)
 

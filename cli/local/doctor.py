@@ -35,7 +35,8 @@ DESCRIPTORS = 3
 
 
 def add_commands(commands: Commands) -> None:
-    parser = commands.add_parser("doctor", help="check the deployment, report each fault and its fix")
+    about = "check the deployment, report each fault and its fix"
+    parser = commands.add_parser("doctor", help=about, description=about)
     parser.add_argument("--json", action="store_true", help="print the findings as a JSON list")
     parser.set_defaults(run=doctor)
 

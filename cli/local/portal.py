@@ -32,7 +32,8 @@ LOG_NAME = "portal-build.log"
 
 
 def add_commands(commands: Commands) -> None:
-    builder = commands.add_parser("portal", help="build the portal, unless the one that is there is current")
+    about = "build the portal, unless the one that is there is current"
+    builder = commands.add_parser("portal", help=about, description=about)
     builder.add_argument("--force", action="store_true", help="build it anew in any case")
     builder.add_argument("--log", type=Path, default=CLONE / ".runyard" / LOG_NAME, help="where npm's output goes")
     builder.set_defaults(run=lambda args: build_portal(args.log, is_forced=args.force))

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 
 from cli.chat.client import Api
+from cli.chat.people import People
 from cli.chat.screen import Screen, visible
 from cli.times import moment_of, moment_words
 from schema.events import Envelope
@@ -25,7 +26,7 @@ def show_run(api: Api, args: argparse.Namespace) -> int:
         return 0
     from rich.console import Console  # the administration's image has no rich
 
-    screen = Screen(Console(file=sys.stdout, highlight=False, markup=False))
+    screen = Screen(Console(file=sys.stdout, highlight=False, markup=False), name_of=People(api).name)
     for line in head_lines(run):
         screen.note(line)
     screen.note(f"› {run['prompt']}", style="bold")

@@ -136,8 +136,9 @@ def _validation_problem(error: HTTPError) -> Response:
 
 
 def plain_fault(message: str) -> str:
-    """Return a fault as pydantic words it, with lengths in words that fit texts and lists."""
-    return _LENGTH.sub(r"Value should have a length of \1 \2", message)
+    """Return a fault as pydantic words it, but without its prefix of checks of ours, and with lengths in words that fit
+    texts and lists."""
+    return _LENGTH.sub(r"Value should have a length of \1 \2", message.removeprefix("Value error, "))
 
 
 def _http_problem(error: HTTPException) -> Response | HTTPException:

@@ -61,9 +61,7 @@ def reply(conn: Conn, actor: Actor, answer: HumanReply, *, stop_policy: StopPoli
     head = hold_session(conn, seen.session_id)
     request = request_for(conn, actor, answer.request_id)
     if request.status != "open":
-        raise AlreadyAnswered(
-            f"This request is {request.status} already.", requestId=str(request.id), requestStatus=request.status
-        )
+        raise AlreadyAnswered(_why_closed(request), requestId=str(request.id), requestStatus=request.status)
     run = fetch_the(conn, "run_by_id", RunRow, run_id=request.run_id)
     _refuse_unsupported(None if run.bound else find_provider(conn, run.provider), request, answer)
     _refuse_unfitting(request, answer)
@@ -79,6 +77,15 @@ def reply(conn: Conn, actor: Actor, answer: HumanReply, *, stop_policy: StopPoli
                 defer_delivery(conn, each.request_id)
     append(conn, head, events)
     return request_for(conn, actor, answer.request_id)
+
+
+def _why_closed(request: HumanRequestRow) -> str:
+    """Say why a request that is not open takes no answer."""
+    if request.status in ("answered", "delivering", "applied"):
+        return "This request was answered already."
+    if request.status == "expired":
+        return "The time for an answer to this request is over."
+    return "This request is closed: nothing waits for its answer any more."
 
 
 def _store(conn: Conn, run: RunRow, actor: Actor, answer: HumanReply) -> NewEvent:

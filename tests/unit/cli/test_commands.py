@@ -35,6 +35,19 @@ def test_each_command_that_prints_data_prints_json_for_scripts(name: str) -> Non
     assert "--json" in COMMANDS[name].format_help()
 
 
+@pytest.mark.parametrize("words", ["put S a --root agent", "restore S a --saved", "restore S a", "diff S A B --run R"])
+def test_files_takes_no_option_that_it_would_ignore(words: str) -> None:
+    some = "00000000-0000-4000-8000-000000000001"
+    with pytest.raises(SystemExit) as ended:
+        main(["files", *(some if word in "SABR" else word for word in words.split())])
+    assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_each_command_says_what_it_does(name: str) -> None:
+    assert COMMANDS[name].description
+
+
 def test_commands_without_json_are_there() -> None:
     assert COMMANDS.keys() >= PRINT_NO_DATA
 

@@ -40,14 +40,17 @@ def test_the_audit_is_shown_and_exported(run: Run, served: Served) -> None:
     lines = said.splitlines()
     assert (status, len(lines)) == (0, 3)
     assert "\x1b" not in said
-    assert "content  refused (unknown_session)" in lines[2]
+    assert "content  refused: unknown session" in lines[2]
     assert lines[2].endswith(":one")
     _, exported, _ = run("audit", "--session", session_id, "--format", "jsonl", "--path", "ONE")
     assert [json.loads(line)["path"] for line in exported.splitlines()] == ["one"]
     _, exported, _ = run("audit", "--session", session_id, "--format", "csv", "--limit", "2")
     rows = list(csv.DictReader(io.StringIO(exported, newline="")))
     assert [row["path"] for row in rows][1:] == ["'=two"]
-    assert run("audit", "--session", session_id, "--allowed", "true")[1] == ""
+    assert run("audit", "--session", session_id, "--allowed", "true")[1] == "No entries.\n"
+    assert run("audit", "--session", session_id, "--allowed", "true", "--json")[1] == ""
+    assert run("audit", "--action", "export", "--limit", "1")[1].endswith("  admin  export  allowed  no session\n")
+    assert run("audit", "--from", "bad")[2] == "query.from: must be a date and time as in RFC 3339\n"
     status, _, complaint = run("audit", "--action", "nothing")
     assert status == 1
     assert complaint

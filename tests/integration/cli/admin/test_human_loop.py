@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from uuid import uuid4
 
+import pytest
+
 from schema.wire import Json
 from tests.integration.cli.conftest import Run
 from tests.integration.functions.conftest import Driver, Served
@@ -69,3 +71,6 @@ def test_what_is_refused_is_a_sentence_and_a_status(run: Run) -> None:
     status, _, complaint = run("reply", str(uuid4()), "allow")
     assert (status, complaint) == (1, "There is no such request.\n")
     assert run("rules", "add", "deny", "--path", "../a")[0] == 1
+    with pytest.raises(SystemExit) as ended:
+        run("rules", "add", "deny", "--path", "a", "--user", "nobody")
+    assert ended.value.code == 2

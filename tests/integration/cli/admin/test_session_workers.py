@@ -133,11 +133,35 @@ def test_times_are_words_for_people_and_utc_in_json(
     assert main(("workers", "show", str(session_id))) == 0
     assert f"statusSince: {words}\n" in capsys.readouterr().out
     assert main(("workers", "why", str(session_id))) == 0
-    assert f'{{"at": "{words}", "what": "worker.stopping"' in capsys.readouterr().out
+    assert f"  at: {words}, what: worker.stopping, actor: operator:ada" in capsys.readouterr().out
 
 
 def test_a_session_without_a_worker_is_said(run: Run, session_id: UUID) -> None:
     assert run("show", str(session_id)) == (1, [], "This session has no worker.\n")
+
+
+@pytest.mark.parametrize("verb", ["why", "sync", "remove", "stop-idle"])
+def test_a_session_that_is_not_there_has_no_worker(
+    run: Run, conn: psycopg.Connection, context: TaskContext, verb: str
+) -> None:
+    session = "00000000-0000-4000-8000-000000000001"
+    if verb in ("why", "sync"):  # without a job worker
+        assert run(verb, session) == (1, [], "This session has no worker.\n")
+        return
+    with performing(context, conn):
+        assert run(verb, session) == (1, [], "This session has no worker.\n")
+
+
+def test_a_removal_is_told_to_people(
+    run: Run, conn: psycopg.Connection, context: TaskContext, session_id: UUID, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with performing(context, conn):
+        run("activate", str(session_id))
+    assert main(("workers", "show", str(session_id))) == 0
+    assert "sync.isSaved: yes\n" in capsys.readouterr().out
+    with performing(context, conn):
+        assert main(("workers", "remove", str(session_id))) == 0
+    assert capsys.readouterr().out.endswith(f"sessionId: {session_id}\nThe worker is removed.\n")
 
 
 def test_force_needs_a_reason(run: Run, session_id: UUID) -> None:

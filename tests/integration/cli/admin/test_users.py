@@ -61,7 +61,7 @@ def test_times_in_tables_are_words_in_this_machines_zone(run: Run, conn: psycopg
     (line,) = [line for line in run("users", "list")[1].splitlines() if line.startswith("ada")]
     assert line.split(maxsplit=2)[2] == words
     assert run("users", "tokens", "ada")[1].rstrip().endswith(words)
-    assert f"created_at: {words}\n" in run("apps", "show", "default")[1]
+    assert f"created: {words}\n" in run("apps", "show", "default")[1]
     assert read(run, "users", "tokens", "ada")[0]["revokedAt"] == "2020-06-15T12:00:00Z"
 
 
@@ -103,6 +103,19 @@ def test_a_revoked_token_lets_nobody_in_and_the_others_do(run: Run, conn: psycop
 
 def test_taken_name_is_refused_with_a_sentence(run: Run) -> None:
     assert run("users", "add", "admin") == (1, "", "There is a user named admin already.\n")
+
+
+def test_columns_are_named_in_words(run: Run) -> None:
+    assert run("users", "list")[1].splitlines()[0].split() == ["NAME", "ROLE", "DISABLED"]
+    run("users", "token", "admin")
+    assert "LAST USED" in run("users", "tokens", "admin")[1].splitlines()[0]
+
+
+def test_a_file_that_is_not_there_is_one_sentence(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run("apps", "add", "x", "--provider", "demo", "--limits", "/nothing/here")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith("argument --limits: /nothing/here: No such file or directory\n")
 
 
 def test_unknown_user_is_said(run: Run) -> None:

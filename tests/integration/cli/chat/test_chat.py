@@ -102,8 +102,12 @@ def test_ctrl_c_at_a_permission_stops_the_run(chat: Chat) -> None:
     terminal.type("write a.txt: some words\n")
     terminal.wait_for("cancel the run: ")
     terminal.wait_until_it_waits()
+    terminal.type("/help\n")
+    terminal.wait_for("the question stays open and the run waits")
+    terminal.wait_for("cancel the run: ")
+    terminal.wait_until_it_waits()
     terminal.type(CTRL_C)
-    assert "elsewhere" not in terminal.wait_for("cancelled")
+    assert "answered by" not in terminal.wait_for("cancelled")
     leave(terminal)
 
 
@@ -114,7 +118,7 @@ def test_a_permission_that_is_answered_elsewhere_is_asked_no_longer(chat: Chat, 
     api = Api(stack.url, read_token(stack.data_dir.token))
     [request] = api.send("GET", "/api/human-loop/pending")["items"]
     api.reply(UUID(request["requestId"]), Reply("allow"))
-    terminal.wait_for("answered elsewhere: allow")
+    terminal.wait_for("answered by you: allow")
     terminal.wait_for("succeeded")
     terminal.type("say: and on\n")
     terminal.wait_for("succeeded")

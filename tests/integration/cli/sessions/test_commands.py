@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.__main__ import NOT_UTF_8, main
+from tests.integration.cli.admin.test_human_loop import asks
 from tests.integration.cli.conftest import Run
 from tests.integration.functions.conftest import Served
 
@@ -50,10 +51,24 @@ def test_a_run_that_is_not_there_is_a_sentence_and_a_status(run: Run) -> None:
 
 
 def test_the_portals_address_is_printed(run: Run, served: Served) -> None:
-    session = "00000000-0000-0000-0000-000000000001"
+    session = str(served.bind().session_id)
     address = f"{served.url}/s/{session}"
     assert run("open", session, "--print")[:2] == (0, f"{address}\n")
     assert json.loads(run("open", session, "--print", "--json")[1]) == {"url": address}
+
+
+@pytest.mark.parametrize("more", [[], ["--print"], ["--json"]])
+def test_no_address_is_printed_of_a_session_that_is_not_there(run: Run, more: list[str]) -> None:
+    assert run("open", "00000000-0000-0000-0000-000000000001", *more) == (1, "", "There is no such session.\n")
+
+
+def test_a_run_says_who_answered_its_question(run: Run, served: Served) -> None:
+    driver = served.bind()
+    request = asks(driver, "Write a.txt")
+    assert run("reply", request, "deny", "--reason", "not now")[0] == 0
+    assert run("reply", request, "allow") == (1, "", "This request was answered already.\n")
+    driver.finish()
+    assert "answered by you: deny (not now)" in run("show", str(driver.run_id))[1].splitlines()
 
 
 @pytest.mark.parametrize("command", [["sessions", "--search"], ["audit", "--path"]])

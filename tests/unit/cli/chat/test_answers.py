@@ -52,6 +52,33 @@ def question(**properties: Json) -> HumanRequested:
     )
 
 
+def test_help_at_a_permission_says_what_the_keys_do_and_asks_again() -> None:
+    person, shown = Person(["/help", "y"]), io.StringIO()
+    screen = Screen(Console(file=shown, width=200))
+    assert answer_permission(permission(), ask=person, screen=screen) == Reply("allow")
+    assert len(person.questions) == 2
+    lines = shown.getvalue().splitlines()
+    assert [line.split()[0] for line in lines] == ["y", "a", "n", "c", "a", "/leave", "Ctrl-C"]
+    assert "Type only" not in shown.getvalue()
+
+
+def test_help_at_a_field_says_how_to_answer_and_asks_again() -> None:
+    person, shown = Person(["/help", "/etc/hosts"]), io.StringIO()
+    asked = question(name={"type": "string"})
+    answered = answer_question(asked, ask=person, screen=Screen(Console(file=shown, width=200)))
+    assert answered == Reply("answer", answers={"name": "/etc/hosts"})
+    assert "/leave" in shown.getvalue()
+    assert "- declines all fields" in shown.getvalue()
+
+
+@pytest.mark.parametrize("line", ["/leave", "/quit", " /exit "])
+def test_a_question_is_left_open_by_the_chats_own_words(line: str, screen: Screen) -> None:
+    with pytest.raises(EOFError):
+        answer_permission(permission(), ask=Person([line]), screen=screen)
+    with pytest.raises(EOFError):
+        answer_question(question(name={"type": "string"}), ask=Person([line]), screen=screen)
+
+
 @pytest.mark.parametrize(
     "line, reply",
     [

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from cli.chat.screen import Screen, diff_lines, shorten, usage_words, visible
+from cli.chat.screen import NameOf, Screen, diff_lines, shorten, usage_words, visible
 from schema.events import Cost, Envelope, Usage
 
 SESSION = UUID(int=1)
@@ -21,9 +21,9 @@ SESSION = UUID(int=1)
 class Terminal:
     """A screen that writes into memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, name_of: NameOf = lambda author, _session: author) -> None:
         self.out = io.StringIO()
-        self.screen = Screen(Console(file=self.out, highlight=False, markup=False, width=80))
+        self.screen = Screen(Console(file=self.out, highlight=False, markup=False, width=80), name_of=name_of)
         self.seq = 0
         self.at = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -130,20 +130,29 @@ def test_answer_given_here_is_not_told_again_but_that_of_another_is(terminal: Te
     terminal.screen.answered(mine)
     for request in (mine, other):
         terminal.show("human_loop.resolved", requestId=str(request), decision="allow", by="user:x")
-    assert terminal.text == "answered elsewhere: allow (by user:x)\n"
+    assert terminal.text == "answered by user:x: allow\n"
 
 
 @pytest.mark.parametrize(
     ("by", "told"),
     [
-        ("rule:r@2", "decided by rule:r@2: deny\n"),
-        ("timeout", "no answer in time: deny\n"),
-        ("user:x", "answered elsewhere: deny (by user:x)\n"),
+        ("rule:r@2", "decided by rule r@2: deny (not now)\n"),
+        ("timeout", "no answer in time: deny (not now)\n"),
+        ("user:x", "answered by Ada: deny (not now)\n"),
     ],
 )
-def test_who_decided_is_told(terminal: Terminal, by: str, told: str) -> None:
-    terminal.show("human_loop.resolved", requestId=str(uuid4()), decision="deny", by=by)
+def test_who_decided_is_told_by_name(by: str, told: str) -> None:
+    terminal = Terminal(name_of=lambda author, _session: {"user:x": "Ada", "rule:r@2": "rule r@2"}.get(author, author))
+    terminal.show("human_loop.resolved", requestId=str(uuid4()), decision="deny", by=by, reason="not now")
     assert terminal.text == told
+
+
+def test_a_cancelled_question_is_told_once_and_an_unheard_answer_with_its_cause(terminal: Terminal) -> None:
+    cancelled, unheard = str(uuid4()), str(uuid4())
+    terminal.show("human_loop.resolved", requestId=cancelled, decision="cancel", by="user:x")
+    for request in (cancelled, unheard):
+        terminal.show("human_loop.applied", requestId=request, outcome="void", told="nothing: the agent has ended")
+    assert terminal.text == ("answered by user:x: cancel\nthe answer did not reach the agent: the agent has ended\n")
 
 
 def test_a_request_tells_its_deadline_and_what_comes_then(terminal: Terminal) -> None:
