@@ -1,4 +1,4 @@
-"""What each module of cli/ adds its commands to, and how numbers of a command line are read."""
+"""The type to which each module of cli/ adds its commands, and the reader of whole numbers."""
 
 from __future__ import annotations
 

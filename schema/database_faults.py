@@ -18,7 +18,7 @@ READ_ONLY = "The database is read-only: a writable server is waited for."
 DISK_FULL = "The database's disk is full."
 BUSY = "The database takes no more connections (max_connections)."
 _OF_OUTAGES = ("08", "53", "57P01", "57P02", "57P03", "25006")
-"""What a SQLSTATE of an outage begins with: lost connections, no resources, shutdown or start, a read-only server."""
+"""The beginnings of an outage's SQLSTATE: lost connections, no resources, shutdown or start, a read-only server."""
 BUSY_ERRORS = (errors.QueryCanceled, errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
 """Errors of a statement that others were in the way of, or that took too long."""
 _BY_CLASS: tuple[tuple[type[psycopg.Error], str], ...] = (

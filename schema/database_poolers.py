@@ -34,7 +34,7 @@ SecretAddress = Annotated[SecretStr, AfterValidator(_secret_address)]
 
 
 class PoolerSettings(BaseSettings):
-    """What the API and the job worker know of a pooler before the database."""
+    """The settings that tell the API and the job worker of a pooler before the database."""
 
     database_pooler: DatabasePooler = Field(
         default="",

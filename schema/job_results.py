@@ -23,7 +23,7 @@ class LiveRefusal(Wire):
 
 
 class LiveFilesRead(Wire):
-    """What the live workspace holds at `as_of`; or `gone`, a sentence that says why nobody can read it."""
+    """The live workspace's content at `as_of`; or `gone`, a sentence that says why nobody can read it."""
 
     as_of: datetime
     items: LiveItems | None = None

@@ -63,7 +63,7 @@ class ShareUsedUp(RunyardError):
 
 @dataclass(frozen=True, kw_only=True)
 class RunShares:
-    """What a user may have of runs, counted in PostgreSQL for all API processes. 0 is no limit."""
+    """A user's share of runs, counted in PostgreSQL for all API processes. 0 is no limit."""
 
     queued_runs: Share
     prompts: Share
@@ -85,7 +85,7 @@ NO_RUN_SHARES = run_shares()
 
 
 class ShareSettings(BaseSettings):
-    """What one user may have. The first three count in each API process, the others in PostgreSQL."""
+    """One user's shares. The first three count in each API process, the others in PostgreSQL."""
 
     api_sockets_per_user: Amount = Field(
         default=1000, description="Open at most N WebSockets of one user per API process. 0 disables it."

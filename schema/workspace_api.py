@@ -69,7 +69,7 @@ class RestoreWorkspace(Request):
 
 
 class PutBackWorkspace(Request):
-    """`POST /workspace/put-back`: change paths of a workspace at rest as `plan` says, from an older snapshot.
+    """`POST /workspace/put-back`: change paths of a quiesced workspace as `plan` says, from an older snapshot.
 
     `emptied` are folders, the deepest first, that go when nothing is left in them. 409 `run_live` while an agent lives;
     no run begins meanwhile (409 `busy`).

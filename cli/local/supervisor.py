@@ -80,7 +80,7 @@ Strays = Callable[[], list[psutil.Process]]
 
 
 class Requests(Protocol):
-    """What other commands of this clone ask the supervisor for. No method waits."""
+    """The requests of this clone's other commands to the supervisor. No method waits."""
 
     def readable(self) -> list[socket.socket]:
         """Return the sockets at which a request is awaited."""

@@ -19,7 +19,7 @@ CLIENT_META: Mapping[str, Any] = {
     "jetbrains": {"air": {"version": 1, "capabilities": [EXTENSION]}},
     "terminal_output_delta": True,
 }
-"""What Runyard offers at `initialize`. Clients with the extension get a command's output only where they ask for it."""
+"""Abilities offered at `initialize`. Clients with the extension get a command's output only where they ask for it."""
 
 LONGEST_WORDS = 1000
 

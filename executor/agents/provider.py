@@ -59,7 +59,7 @@ class PriceTable:
 
 
 Span = Literal["turn", "process", "session"]
-"""What a reported number counts: this turn, all since the agent's process began, or the whole session so far."""
+"""The scope of a reported number: this turn, all since the agent's process began, or the whole session so far."""
 
 
 @dataclass(frozen=True, kw_only=True)

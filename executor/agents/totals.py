@@ -34,7 +34,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Totals:
-    """What a conversation has used so far. None is unknown."""
+    """The usage of a conversation so far. None is unknown."""
 
     cost: float | None = None
     tokens: Mapping[str, int] | None = None

@@ -147,7 +147,7 @@ _ACTIONS = {
     "restore": _restore,
     "put_back": _restore,
 }
-"""What to do, by the order's `kind`."""
+"""The functions that carry out an order, by its `kind`."""
 
 
 def _id(text: str | None) -> UUID | None:

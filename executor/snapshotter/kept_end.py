@@ -36,7 +36,7 @@ class EndTooLarge(SnapshotterFailed):
 
 
 class EndIncomplete(SnapshotterFailed):
-    """What was kept of a run's end cannot be a snapshot: it is damaged, or the store lost what it builds on."""
+    """The kept end of a run cannot be a snapshot: it is damaged, or the store lost what it builds on."""
 
     code: ClassVar[str] = "end_incomplete"
 

@@ -138,7 +138,7 @@ class SyncOperations:
         return self._begin(SyncOperation("restore", request.snapshot_id), order).state()
 
     async def put_back(self, request: PutBackWorkspace) -> OperationState:
-        """Begin to put files back into a workspace at rest, or return the running operation of the same snapshot.
+        """Begin to put files back into a quiesced workspace, or return the running operation of the same snapshot.
 
         Raises OperationBusy, RunLives, WorkspaceNotReady, WrongSession or StaleEpoch.
         """

@@ -29,7 +29,7 @@ def note_access(**known: object) -> None:
 
 
 def this_access() -> FileAccess:
-    """What is known about this call so far, at first from its query."""
+    """The facts about this call so far, at first from its query."""
     found: FileAccess | None = g.get("file_access")
     if found is not None:
         return found

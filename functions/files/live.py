@@ -28,7 +28,7 @@ MOST_LIVE_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class LiveRead:
-    """What the live workspace held, or why a snapshot takes over."""
+    """The live workspace's content, or why a snapshot takes over."""
 
     read: LiveFilesRead | None = None
     not_live: NotLive | None = None

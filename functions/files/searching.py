@@ -26,7 +26,7 @@ TEXT_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found in which state; `bytes` of the files whose text was read."""
+    """The finds of a search and the state that it read; `bytes` of the files whose text was read."""
 
     part: SnapshotPart
     items: list[FoundFileAnswer]

@@ -19,7 +19,7 @@ CALLBACK_PATH = re.compile(r"/api/runs/[0-9A-Fa-f-]{36}/callbacks")
 HEALTH_PATHS = frozenset({"/health", "/ready"})
 UPLOAD_PATH = re.compile(r"/api/sessions/[0-9A-Fa-f-]{36}/uploads")
 UPLOAD_FORM_BYTES = 65_536
-"""What a form may have around its file."""
+"""The bytes that a form may have around its file."""
 EXECUTOR_THREADS = 32
 LARGEST_TOGETHER = 8
 MOST_PEERS = 10_000

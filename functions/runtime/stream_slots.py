@@ -20,7 +20,7 @@ NO_SHARE = Share(name="all", what="of all", most=0)
 
 
 class UserShares:
-    """What each user holds of one share in this process. Threads may call it at once."""
+    """Count each user's use of one share in this process. Threads may call it at once."""
 
     def __init__(self, share: Share = NO_SHARE) -> None:
         self._share = share

@@ -34,7 +34,7 @@ _UNSAFE_IN_NAMES = re.compile(
 
 @dataclass(frozen=True)
 class Preview:
-    """What a person is shown of a file. Only text has `text`, `encoding` and `line_ends`."""
+    """The part of a file that a person is shown. Only text has `text`, `encoding` and `line_ends`."""
 
     kind: PreviewKind
     mime_type: str

@@ -1,4 +1,4 @@
-"""Put a file or folder of a snapshot back: decide what changes, refuse a session that is not at rest, and log it."""
+"""Put a file or folder of a snapshot back: decide what changes, refuse a session that is not quiesced, and log it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PathTaken(Conflict):
 
 @dataclass(frozen=True)
 class PutBack:
-    """What to change so that a path is again as an older snapshot has it.
+    """The changes that make a path again as an older snapshot has it.
 
     `restored` are paths to take from it, `deleted` those that it lacks, `emptied` folders that it lacks: they go when
     nothing is left in them, which no snapshot may know.
@@ -80,7 +80,7 @@ def refuse_unless_at_rest(conn: Conn, session_id: UUID) -> None:
 
 
 def begin_put_back(conn: Conn, session_id: UUID) -> None:
-    """Mark the workspace as changed before the first file is, if the session is at rest. Raises SessionBusy."""
+    """Mark the workspace as changed before the first file is, if the session is quiesced. Raises SessionBusy."""
     hold_session(conn, session_id)
     refuse_unless_at_rest(conn, session_id)
     execute(conn, "mark_changed", session_id=session_id)

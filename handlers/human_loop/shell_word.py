@@ -10,8 +10,8 @@ from tree_sitter import Node
 
 
 class Hole(Enum):
-    """What a shell fills in: characters of a single name (a glob), or anything, even several words or none. The values
-    stand for them in texts; no command line that is read holds these characters."""
+    """Text that a shell fills in: characters of a single name (a glob), or anything, even several words or none. The
+    values stand for them in texts; no command line that is read holds these characters."""
 
     NAME = "\x00"
     ANYTHING = "\x01"

@@ -21,7 +21,7 @@ _UNCLEAR = frozenset(
     {".", "alias", "enable", "hash", "shopt", "source", "trap", "csh", "fish", "tcsh", "pwsh", "su", "runuser", "ssh"}
     | {"script", "watch", "flock", "at", "batch", "screen", "tmux", "expect", "parallel"}
 )
-"""What changes the words that follow, and what runs text by grammars of its own."""
+"""Commands that change the words that follow, and those that run text by grammars of their own."""
 _INTERPRETERS = re.compile(r"(python|pypy|perl|ruby|node|nodejs|deno|bun|php|lua|luajit|tclsh)[0-9.]*")
 _IS_CODE = re.compile(r"-[A-Za-z]*[ceErp].*|--eval.*|--print.*|eval|-")
 _WITH_VALUE = {

@@ -16,7 +16,7 @@ QUEUE_RETRY_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class _Used:
-    """What the user has. The seconds are those until the oldest of a full share no longer counts, None below it."""
+    """The present usage. The seconds are those until the oldest of a full share no longer counts, None below it."""
 
     queued_runs: int
     prompt_seconds: float | None

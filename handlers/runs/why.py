@@ -179,7 +179,7 @@ def _waiting(around: Surroundings) -> Why:
 
 @dataclass(frozen=True)
 class _Kept:
-    """What becomes of the run while its question is open: the code of the whole, and a sentence behind it."""
+    """A run's outlook while its question is open: the code of the whole, and a sentence behind it."""
 
     code: str
     sentence: str = ""

@@ -20,7 +20,7 @@ LONGEST_PAUSE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Seen:
-    """What a worker looked like when it was kept, how often it was kept so, and when to look again (monotonic)."""
+    """The state of a worker when it was kept, how often it was kept so, and when to look again (monotonic)."""
 
     likeness: tuple[object, ...]
     times: int

@@ -31,7 +31,7 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class UploadTerms:
-    """What an upload by a link must be: `size` in bytes, and the `md5` of its bytes in base64, where it is known.
+    """The upload that a link allows: `size` in bytes, and the `md5` of its bytes in base64, where it is known.
 
     `once`: the store refuses the upload (412) when the object exists.
     """
@@ -43,7 +43,7 @@ class UploadTerms:
 
 @dataclass(frozen=True)
 class WriteFeatures:
-    """What a store does with writes: `refuses_existing` by If-None-Match, `has_md5_etags` on what it wrote."""
+    """A store's features of writes: `refuses_existing` by If-None-Match, `has_md5_etags` on what it wrote."""
 
     refuses_existing: bool
     has_md5_etags: bool

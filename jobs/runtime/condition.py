@@ -27,7 +27,7 @@ class PartCondition:
 
     @property
     def last_fault(self) -> str | None:
-        """What the last look found; None before the first. It waits for nothing."""
+        """Return the last look's finding; None before the first. It waits for nothing."""
         return self._fault
 
     def look_again(self) -> None:

@@ -23,7 +23,7 @@ from schema.snapshot_manifest import MAX_STORED_BYTES
 from schema.workspace_api import Want
 
 MOST_UPLOAD_BYTES = MAX_STORED_BYTES + (1 << 20)
-"""What a manifest may have, or a part that compression made longer."""
+"""The bytes that a manifest may have, or a part that compression made longer."""
 COPIES_AT_A_TIME = 8
 _MD5_BYTES = 16
 

@@ -52,7 +52,7 @@ class ObjectsVerified(Wire):
 
 @dataclass(frozen=True)
 class _Result:
-    """What reading an object showed. After `ends_pass`, the other objects are left to the next pass."""
+    """The result of reading an object. After `ends_pass`, the other objects are left to the next pass."""
 
     fault: ObjectFault | None
     ends_pass: bool = False

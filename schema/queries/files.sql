@@ -8,7 +8,7 @@ ORDER BY number DESC
 LIMIT 1;
 
 -- name: snapshot_of_run
--- The first snapshot at rest after the run's end, which may be an earlier run's that a save then found unchanged; else
+-- The first quiesced snapshot after the run's end, which may be an earlier run's that a save then found unchanged; else
 -- the last one of the run. Later saves of what people put into the workspace are not the run's.
 SELECT
     snapshots.id, snapshots.session_id, snapshots.number, snapshots.epoch, snapshots.run_id, snapshots.reason,

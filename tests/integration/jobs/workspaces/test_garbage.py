@@ -137,7 +137,7 @@ def test_old_saves_in_the_middle_of_a_run_go_but_not_the_last_of_a_run_nor_what_
             session.make_due()
             save_all(context, session)
         session.end_run(run)
-        session.conn.execute("UPDATE session_workers SET next_sync_at = NULL")  # never saved at rest
+        session.conn.execute("UPDATE session_workers SET next_sync_at = NULL")  # never saved while quiesced
     first = session.snapshots[0]
     session.conn.execute("UPDATE snapshots SET created_at = created_at - interval '8 days'")
     session.conn.execute(
@@ -253,7 +253,7 @@ HEAD_IS_FIRST = "UPDATE session_workers SET head_snapshot = (SELECT id FROM snap
         ("UPDATE snapshots SET at_rest = true WHERE number = 1", 0),
         (HEAD_IS_FIRST, 0),
     ],
-    ids=["nothing else", "it was asked for", "it is at rest", "it is the head"],
+    ids=["nothing else", "it was asked for", "it is quiesced", "it is the head"],
 )
 def test_only_a_save_in_the_middle_of_a_run_is_let_go(
     context: TaskContext, session: Session, saver: Saver, but: str, let_go: int

@@ -60,7 +60,7 @@ def is_true(live: LiveSession, query: str) -> bool:
 
 
 def quiesced_by_run(live: LiveSession, runs: list[UUID]) -> list[int]:
-    """The number of snapshots at rest of each run."""
+    """The number of quiesced snapshots of each run."""
     rows = live.conn.execute(
         "SELECT run_id, count(*) FROM snapshots WHERE session_id = %s AND at_rest GROUP BY run_id", (live.id,)
     ).fetchall()
