@@ -11,12 +11,15 @@ from uuid import UUID, uuid4
 
 from schema.errors import NotFound
 from schema.events import Envelope
+from schema.row_pages import RowPage, fetch_page
 from schema.rows import EventRow, LogHead, RunRow
 from schema.sql import Conn, execute, fetch_all, fetch_one, jsonb, queries
 from schema.wire import Json
 
 SYSTEM = "system"
 EXECUTOR = "executor"
+BODIES = ("data",)
+"""Columns of an event that can be large."""
 LOGS_PER_PAYLOAD = 100
 """A payload holds less than 8,000 bytes, one log's head at most 57."""
 _noted: ContextVar[dict[UUID, int]] = ContextVar("noted changes")
@@ -88,16 +91,20 @@ def record_changes() -> Iterator[dict[UUID, int]]:
         _noted.reset(token)
 
 
-def session_events(conn: Conn, session_id: UUID, *, after: int, limit: int) -> list[Envelope]:
+def session_events(conn: Conn, session_id: UUID, *, after: int, limit: int) -> RowPage[Envelope]:
     """Return the session's events with a number above `after`, in order, at most `limit`."""
-    rows = fetch_all(conn, "session_events_after", EventRow, session_id=session_id, after=after, limit=limit)
-    return [envelope(row) for row in rows]
+    rows = fetch_page(
+        conn, "session_events_after", EventRow, bodies=BODIES, session_id=session_id, after=after, limit=limit
+    )
+    return rows.shown(envelope)
 
 
-def session_events_before(conn: Conn, session_id: UUID, *, before: int, limit: int) -> list[Envelope]:
+def session_events_before(conn: Conn, session_id: UUID, *, before: int, limit: int) -> RowPage[Envelope]:
     """Events of the session with a number below `before`, newest first, at most `limit`."""
-    rows = fetch_all(conn, "session_events_before", EventRow, session_id=session_id, before=before, limit=limit)
-    return [envelope(row) for row in rows]
+    rows = fetch_page(
+        conn, "session_events_before", EventRow, bodies=BODIES, session_id=session_id, before=before, limit=limit
+    )
+    return rows.shown(envelope)
 
 
 def session_event(conn: Conn, session_id: UUID, *, seq: int) -> Envelope:
@@ -130,10 +137,10 @@ def written_events(conn: Conn, session_id: UUID, *, after: int, limit: int) -> W
     return WrittenEvents(after + 1, [line for _, lines in sorted(texts) for line in lines.encode().split(b"\n")])
 
 
-def run_events(conn: Conn, run_id: UUID, *, after: int, limit: int) -> list[Envelope]:
+def run_events(conn: Conn, run_id: UUID, *, after: int, limit: int) -> RowPage[Envelope]:
     """Return a run's events with a number above `after`, in order, at most `limit`."""
-    rows = fetch_all(conn, "run_events_after", EventRow, run_id=run_id, after=after, limit=limit)
-    return [envelope(row) for row in rows]
+    rows = fetch_page(conn, "run_events_after", EventRow, bodies=BODIES, run_id=run_id, after=after, limit=limit)
+    return rows.shown(envelope)
 
 
 def last_seqs(conn: Conn, session_ids: Sequence[UUID]) -> dict[UUID, int]:

@@ -43,6 +43,7 @@ from schema.json_limits import (
     MOST_FAULTS,
     MOST_UNKNOWN_KEYS,
 )
+from schema.row_pages import PAGE_BYTES
 from schema.runtime_manifest import MAX_SEED_BYTES, MAX_SEEDS_BYTES, RuntimeManifest
 from schema.shares import ShareSettings
 from tests.limit import Limit, most_characters, most_entries
@@ -99,6 +100,7 @@ FORMS = "tests/unit/schema/test_forms.py::test_a_form_at_its_limits_and_one_beyo
 BODIES = "tests/unit/functions/http/test_json_bounds.py::"
 OF_BODIES = BODIES + "test_a_field_of_a_body_at_its_limit_and_one_beyond"
 PEER = "tests/unit/functions/runtime/test_socket_peer.py::"
+PAGED = "tests/integration/functions/http/test_page_bytes.py::test_a_page_ends_with_the_row_that_reaches_its_bytes"
 SEEDS = "tests/unit/schema/test_runtime_manifest.py::test_seeds_at_their_limits_and_one_byte_beyond"
 ENTRIES = "tests/unit/schema/test_runtime_manifest.py::test_a_list_of_a_manifest_at_its_limit_and_one_beyond"
 BOUNDS = "tests/integration/functions/callbacks/test_bounds.py::"
@@ -185,6 +187,7 @@ LIMITS = (
         "the object is refused as a whole",
         "tests/unit/schema/test_json_limits.py::test_a_few_unknown_keys_are_named_one_by_one",
     ),
+    Limit("bytes of the rows of a page", PAGE_BYTES, "the page ends; its cursor gives the others", PAGED),
     Limit(
         "bytes of a request line with its headers",
         HEAD_BYTES,

@@ -7,8 +7,9 @@ import json
 from typing import TYPE_CHECKING, get_args
 from uuid import UUID
 
-from cli.admin.remote import add_remote_verb, pages
+from cli.admin.remote import add_remote_verb
 from cli.chat.client import Api
+from cli.chat.pages import pages
 from cli.chat.screen import visible
 from cli.table import print_table
 from schema.rows import Role

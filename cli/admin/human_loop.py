@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, get_args
 from uuid import UUID
 
-from cli.admin.remote import pages
 from cli.chat.client import Api, ChatError
 from cli.chat.command import api_of
+from cli.chat.pages import pages
 from cli.chat.request_lines import call_lines, deadline_words, diffs_of, path_of
 from cli.chat.screen import OUTPUT_LINES, diff_lines, shorten, visible
 from cli.table import EMPTY, table_lines, terminal_width

@@ -1,22 +1,19 @@
-"""Run a command over the API, read lists page after page, and print a refusal as a sentence."""
+"""Run a command over the API, and print a refusal as a sentence."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 from cli.chat.client import Api, ChatError
 from cli.chat.command import api_of
-from schema.wire import Json
 
 if TYPE_CHECKING:
     from cli.commands import Commands
 
-PAGE = 100
 RemoteVerb = Callable[[Api, argparse.Namespace], int]
 
 
@@ -36,16 +33,3 @@ def run_over_api(run: RemoteVerb, args: argparse.Namespace) -> int:
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
     return 1
-
-
-def pages(api: Api, path: str, query: Json | None = None, *, limit: int = PAGE) -> Iterator[Json]:
-    """Yield the items of a list, page after page. Values of None are left out of the query."""
-    named = {name: value for name, value in (query or {}).items() if value is not None}
-    cursor = None
-    while True:
-        asked = {**named, "limit": limit, **({"cursor": cursor} if cursor else {})}
-        page = api.send("GET", f"{path}?{urlencode(asked)}")
-        yield from page["items"]
-        cursor = page.get("nextCursor")
-        if cursor is None:
-            return

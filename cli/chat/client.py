@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -20,6 +21,7 @@ from uuid import UUID
 import httpx
 from pydantic import Field, ValidationError
 
+from cli.chat.pages import pages
 from schema.events import Envelope, RunWarning
 from schema.options import RunOptions
 from schema.wire import Json, Wire
@@ -33,6 +35,7 @@ FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 LARGEST_FRAME_BYTES = 64 * 1024 * 1024
 TRIES = 4
+MOST_RUNS = 200
 ANSWER_SECONDS = 30.0
 PASSING_STATUSES = frozenset({429, 500, 502, 503, 504})
 FINAL_CLOSINGS = {4401: "Your login has expired. Sign in again.", 4403: "You have no access to this session."}
@@ -132,9 +135,9 @@ class Api:
         self.send("POST", f"/api/runs/{run_id}/stop", body={})
 
     def unfinished_runs(self, session_id: UUID) -> list[KnownRun]:
-        """Return the session's unfinished runs, the next run to execute first."""
-        items = self.send("GET", f"/api/sessions/{session_id}/runs")["items"]
-        return [run for run in (_read(KnownRun, item) for item in reversed(items)) if run.finished_at is None]
+        """Return the unfinished ones of the session's newest runs, the next run to execute first."""
+        newest = list(islice(pages(self, f"/api/sessions/{session_id}/runs", limit=MOST_RUNS), MOST_RUNS))
+        return [run for run in (_read(KnownRun, item) for item in reversed(newest)) if run.finished_at is None]
 
     def seq_before(self, run_id: UUID) -> int:
         """Return the sequence number before the run's first event; 0 when the run has no event."""

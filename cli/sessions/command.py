@@ -8,8 +8,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, get_args
 from uuid import UUID
 
-from cli.admin.remote import RemoteVerb, add_remote_verb, pages
+from cli.admin.remote import RemoteVerb, add_remote_verb
 from cli.chat.client import Api
+from cli.chat.pages import pages
 from cli.commands import whole_number
 from cli.sessions.run_page import show_run
 from cli.table import print_table

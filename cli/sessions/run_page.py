@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 
 from cli.chat.client import Api
+from cli.chat.pages import pages
 from cli.chat.people import People
 from cli.chat.screen import Screen, visible
 from cli.times import moment_of, moment_words
@@ -38,13 +39,7 @@ def show_run(api: Api, args: argparse.Namespace) -> int:
 
 def run_events(api: Api, run_id: str) -> Iterator[Json]:
     """Yield all events of a run, oldest first."""
-    after = 0
-    while True:
-        items = api.send("GET", f"/api/runs/{run_id}/events?after={after}&limit={PAGE}")["items"]
-        yield from items
-        if len(items) < PAGE:
-            return
-        after = items[-1]["seq"]
+    return pages(api, f"/api/runs/{run_id}/events", limit=PAGE, cursor_name="after")
 
 
 def without_past_deadlines(events: list[Json]) -> Iterator[Json]:

@@ -182,4 +182,4 @@ def _read_run(conn: Conn, followed: Followed, run_id: UUID, cursor: int) -> Batc
     for i, event in enumerate(events):
         if event.type == "run.finished" and not event.late:
             return Batch(events[: i + 1], is_last=True)
-    return Batch(events, is_full=len(events) == PAGE, is_last=has_ended and len(events) < PAGE)
+    return Batch(events, is_full=events.is_full, is_last=has_ended and not events.is_full)

@@ -25,6 +25,7 @@ from functions.runtime.process import api_process
 from handlers.human_loop.pending import ShownRequest, history_of, pending, request_for, requests_seen_by
 from handlers.human_loop.reply import HumanReply, reply
 from handlers.human_loop.suggested_rules import suggested_rules
+from schema.row_pages import RowPage
 
 human_loop = APIBlueprint("human_loop", __name__, tag="Human loop")
 
@@ -42,7 +43,7 @@ def list_pending(query_data: PendingQuery) -> Response:
     after = read_page_cursor(query_data.cursor)
     with api_process().transaction() as conn:
         requests = pending(conn, actor(), session_id=query_data.session_id, after=after, limit=query_data.limit)
-    return answer(_page(requests, limit=query_data.limit))
+    return answer(_page(requests))
 
 
 @human_loop.get("/api/human-loop")
@@ -65,7 +66,7 @@ def list_requests(query_data: RequestsQuery) -> Response:
             before=before,
             limit=query_data.limit,
         )
-    return answer(_page(requests, limit=query_data.limit))
+    return answer(_page(requests))
 
 
 @human_loop.get("/api/human-loop/<uuid:request_id>/rules")
@@ -77,8 +78,8 @@ def get_suggested_rules(request_id: UUID) -> Response:
         return answer(SuggestedRulesAnswer(items=suggested_rules(actor(), request_for(conn, actor(), request_id))))
 
 
-def _page(requests: list[ShownRequest], *, limit: int) -> HumanRequestsAnswer:
-    last = requests[-1] if len(requests) == limit else None
+def _page(requests: RowPage[ShownRequest]) -> HumanRequestsAnswer:
+    last = requests[-1] if requests.is_full else None
     next_cursor = page_cursor(last.requested_at, last.id) if last else None
     items = [shown_request_answer(request, actor()) for request in requests]
     return HumanRequestsAnswer(items=items, next_cursor=next_cursor)

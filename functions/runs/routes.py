@@ -23,6 +23,7 @@ from handlers.runs.retry import retry_run
 from handlers.runs.run_list import RunFilter, list_runs, why_in_short
 from handlers.runs.stop import stop_run
 from schema.events import Envelope
+from schema.row_pages import RowPage
 
 STOPPED = {
     "description": "The run had ended before, or ended at once",
@@ -101,7 +102,7 @@ def get_events(run_id: UUID, query_data: AfterQuery) -> Response:
         run = run_for(conn, actor(), run_id)
         refuse_cursor_ahead(last_seqs(conn, [run.session_id])[run.session_id], query_data.after)
         events = run_events(conn, run_id, after=query_data.after, limit=query_data.limit)
-    return answer(events_answer(events, limit=query_data.limit))
+    return answer(events_answer(events))
 
 
 @runs.get("/api/runs/<uuid:run_id>/stream")
@@ -149,5 +150,5 @@ def post_stop(run_id: UUID, json_data: Nothing) -> Response:  # noqa: ARG001
     return answer(StatusAnswer(run_id=run.id, status=run.status), 200 if run.is_final else 202)
 
 
-def events_answer(events: list[Envelope], *, limit: int) -> EventsAnswer:
-    return EventsAnswer(items=events, next_cursor=events[-1].seq if len(events) == limit else None)
+def events_answer(events: RowPage[Envelope]) -> EventsAnswer:
+    return EventsAnswer(items=events, next_cursor=events[-1].seq if events.is_full else None)

@@ -24,6 +24,7 @@ from handlers.runs.todos import (
     todos_of_run,
     todos_of_session,
 )
+from schema.row_pages import RowPage
 from schema.wire import Wire
 
 todos = APIBlueprint("todos", __name__, tag="Todos")
@@ -98,7 +99,7 @@ def get_todo_history(session_id: UUID, query_data: TodoHistoryQuery) -> Response
     with api_process().transaction() as conn:
         session_for(conn, actor(), session_id)
         changes = todo_history(conn, session_id, before=query_data.before, limit=query_data.limit)
-    return _page(changes, query_data.limit)
+    return _page(changes)
 
 
 @todos.get("/api/runs/<uuid:run_id>/todos")
@@ -123,7 +124,7 @@ def get_todo_changes(run_id: UUID, query_data: TodoChangesQuery) -> Response:
     with api_process().transaction() as conn:
         run_for(conn, actor(), run_id)
         changes = todo_changes(conn, run_id, after=query_data.after, limit=query_data.limit)
-    return _page(changes, query_data.limit)
+    return _page(changes)
 
 
 def todo_group_answer(group: TodoGroup) -> TodoGroupAnswer:
@@ -138,8 +139,8 @@ def todo_group_answer(group: TodoGroup) -> TodoGroupAnswer:
     )
 
 
-def _page(changes: list[TodoChange], limit: int) -> Response:
-    cursor = changes[-1].number if len(changes) == limit else None
+def _page(changes: RowPage[TodoChange]) -> Response:
+    cursor = changes[-1].number if changes.is_full else None
     return answer(TodoChangesAnswer(items=[_change(change) for change in changes], next_cursor=cursor))
 
 

@@ -136,7 +136,7 @@ def list_runs(session_id: UUID, query_data: PageQuery) -> Response:
             run_answer(run, queue_position=queue_position(conn, run) if run.status == "queued" else None)
             for run in runs
         ]
-    last = runs[-1] if len(runs) == query_data.limit else None
+    last = runs[-1] if runs.is_full else None
     return answer(RunsAnswer(items=items, next_cursor=page_cursor(last.created_at, last.id) if last else None))
 
 
@@ -157,7 +157,7 @@ def get_session_events(session_id: UUID, query_data: EventsQuery) -> Response:
             events = session_events(conn, session_id, after=query_data.after, limit=query_data.limit)
         else:
             events = session_events_before(conn, session_id, before=query_data.before, limit=query_data.limit)
-    return answer(events_answer(events, limit=query_data.limit))
+    return answer(events_answer(events))
 
 
 @sessions.get("/api/sessions/<uuid:session_id>/transcript")

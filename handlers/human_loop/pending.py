@@ -12,10 +12,15 @@ from handlers.access.permissions import Actor, permissions_of, session_for
 from handlers.event_log import envelope
 from schema.errors import NotFound
 from schema.events import Envelope
+from schema.row_pages import RowPage, fetch_page
 from schema.rows import EventRow, HumanRequestRow, Role, RunStatus
 from schema.sql import Conn, fetch_all, fetch_one
 
 NO_SUCH = "There is no such request."
+BODIES = ("tool_call", "options", "answer_schema", "answer")
+"""Columns of a request that can be large."""
+MOST_EVENTS = 100
+"""Events of a request that its history has."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +41,15 @@ class OpenRequest:
 
 def pending(
     conn: Conn, actor: Actor, *, session_id: UUID | None, after: tuple[str, UUID] | None = None, limit: int = 200
-) -> list[ShownRequest]:
+) -> RowPage[ShownRequest]:
     """Return requests that wait for the actor, oldest first. Raises NotFound for a session hidden from the actor.
     `after` is the (requestedAt, id) of the previous page's last request."""
     after_at, after_id = after or (None, None)
-    requests = fetch_all(
+    requests = fetch_page(
         conn,
         "pending_human_requests",
         ShownRequest,
+        bodies=BODIES,
         user_id=actor.user_id,
         called=_called(actor),
         session_id=session_id,
@@ -64,7 +70,7 @@ def requests_seen_by(
     are_open: Collection[bool],
     before: tuple[str, UUID] | None,
     limit: int,
-) -> list[ShownRequest]:
+) -> RowPage[ShownRequest]:
     """Return requests that the actor may see, newest first: open ones, closed ones, or both.
 
     Without a session those of the actor's own sessions, and those escalated to them. `before` is the (requestedAt, id)
@@ -73,10 +79,11 @@ def requests_seen_by(
     if session_id is not None:
         session_for(conn, actor, session_id)
     before_at, before_id = before or (None, None)
-    return fetch_all(
+    return fetch_page(
         conn,
         "human_requests_seen",
         ShownRequest,
+        bodies=BODIES,
         user_id=actor.user_id,
         called=_called(actor),
         session_id=session_id,
@@ -122,9 +129,17 @@ def open_requests(conn: Conn) -> list[OpenRequest]:
 
 
 def history_of(conn: Conn, request: HumanRequestRow) -> list[Envelope]:
-    """Return the log's events of the request, oldest first."""
-    rows = fetch_all(conn, "events_of_request", EventRow, run_id=request.run_id, request_id=request.id)
-    return [envelope(row) for row in rows]
+    """Return the log's first events of the request, oldest first: a page."""
+    rows = fetch_page(
+        conn,
+        "events_of_request",
+        EventRow,
+        bodies=("data",),
+        run_id=request.run_id,
+        request_id=request.id,
+        limit=MOST_EVENTS,
+    )
+    return rows.shown(envelope)
 
 
 def _may_answer(actor: Actor, request: ShownRequest) -> bool:

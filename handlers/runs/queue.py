@@ -23,6 +23,7 @@ from handlers.runs.start import cannot_ask, warnings_of, with_defaults
 from schema.errors import CapabilityMissing, Invalid, NotFound, NotQueued, StaleRevision
 from schema.options import RunOptions
 from schema.queue_api import QueueItem
+from schema.row_pages import RowPage, fetch_page
 from schema.rows import RunRow
 from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value, jsonb
 from schema.wire import Json
@@ -68,7 +69,7 @@ def session_queue(conn: Conn, actor: Actor, session_id: UUID, *, after: int | No
     live = fetch_one(conn, "live_run", RunRow, session_id=session_id)
     rows = _rows(conn, session_id, after=after, limit=limit)
     items = [_item(conn, row) for row in rows]
-    return SessionQueue(live=live, items=items, next_position=rows[-1].position if len(rows) == limit else None)
+    return SessionQueue(live=live, items=items, next_position=rows[-1].position if rows.is_full else None)
 
 
 def edit_queued(conn: Conn, actor: Actor, run_id: UUID, edit: QueueEdit) -> QueueItem:
@@ -147,8 +148,17 @@ class _Checked:
 
 def _rows(
     conn: Conn, session_id: UUID, *, run_id: UUID | None = None, after: int | None = None, limit: int = 1
-) -> list[_Queued]:
-    return fetch_all(conn, "queued_runs", _Queued, session_id=session_id, run_id=run_id, after=after, limit=limit)
+) -> RowPage[_Queued]:
+    return fetch_page(
+        conn,
+        "queued_runs",
+        _Queued,
+        bodies=("prompt", "options", "attachments"),
+        session_id=session_id,
+        run_id=run_id,
+        after=after,
+        limit=limit,
+    )
 
 
 def _item(conn: Conn, row: _Queued) -> QueueItem:

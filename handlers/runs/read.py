@@ -8,6 +8,7 @@ from uuid import UUID
 from handlers.access.permissions import Actor, session_for
 from handlers.sessions.overview import SessionOverview, overview_of
 from schema.errors import NotFound
+from schema.row_pages import RowPage, fetch_page
 from schema.rows import HumanRequestRow, RunRow, SessionRow
 from schema.sql import Conn, fetch_all, fetch_one, fetch_value
 
@@ -47,11 +48,18 @@ def sessions_of(conn: Conn, actor: Actor, *, before: tuple[str, UUID] | None, li
     )
 
 
-def runs_of(conn: Conn, session_id: UUID, *, before: tuple[str, UUID] | None, limit: int) -> list[RunRow]:
+def runs_of(conn: Conn, session_id: UUID, *, before: tuple[str, UUID] | None, limit: int) -> RowPage[RunRow]:
     """Return the session's runs, newest first; `before` as in sessions_of."""
     at, last_id = before or (None, None)
-    return fetch_all(
-        conn, "runs_of_session", RunRow, session_id=session_id, before_at=at, before_id=last_id, limit=limit
+    return fetch_page(
+        conn,
+        "runs_of_session",
+        RunRow,
+        bodies=("prompt", "options", "warnings"),
+        session_id=session_id,
+        before_at=at,
+        before_id=last_id,
+        limit=limit,
     )
 
 

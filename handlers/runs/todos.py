@@ -14,6 +14,7 @@ from uuid import UUID
 
 from schema.errors import Invalid
 from schema.events import SourceEvent, TodoItem, TodoUpdate
+from schema.row_pages import RowPage, fetch_page
 from schema.rows import RunRow
 from schema.sql import Conn, fetch_all, fetch_value, jsonb
 from schema.wire import Json
@@ -30,6 +31,8 @@ MOST_KNOWN_ITEMS = 10_000
 """Items that one list has ever had."""
 MOST_ITEMS_OF_A_CALL = 3000
 """Items that the updates of one call may name, so that each update is a change of the history."""
+BODIES = ("content", "group_id", "item_id")
+"""Columns of a change that can be large."""
 TODOS_LEFT_OUT = "todos_left_out"
 LEFT_OUT = (
     f"Some of the agent's todos are left out: a session has at most {MOST_LISTS} lists, a list {MOST_ITEMS:,} items at "
@@ -148,14 +151,16 @@ def todos_of_run(conn: Conn, run: RunRow) -> list[TodoGroup]:
     return _grouped(fetch_all(conn, "todos_left_by_run", TodoRow, session_id=run.session_id, run_id=run.id))
 
 
-def todo_changes(conn: Conn, run_id: UUID, *, after: int, limit: int) -> list[TodoChange]:
+def todo_changes(conn: Conn, run_id: UUID, *, after: int, limit: int) -> RowPage[TodoChange]:
     """Return the run's changes, oldest first; `after` is the number of the last known change."""
-    return fetch_all(conn, "todo_changes_of_run", TodoChange, run_id=run_id, after=after, limit=limit)
+    return fetch_page(conn, "todo_changes_of_run", TodoChange, bodies=BODIES, run_id=run_id, after=after, limit=limit)
 
 
-def todo_history(conn: Conn, session_id: UUID, *, before: int | None, limit: int) -> list[TodoChange]:
+def todo_history(conn: Conn, session_id: UUID, *, before: int | None, limit: int) -> RowPage[TodoChange]:
     """Return the changes of all runs, newest first; `before` is the number of the oldest known change."""
-    return fetch_all(conn, "todo_changes_of_session", TodoChange, session_id=session_id, before=before, limit=limit)
+    return fetch_page(
+        conn, "todo_changes_of_session", TodoChange, bodies=BODIES, session_id=session_id, before=before, limit=limit
+    )
 
 
 def known_todos(conn: Conn, session_id: UUID) -> list[TodoUpdate]:

@@ -85,4 +85,4 @@ WHERE span.run_id = %(run_id)s
     AND run_events.type LIKE 'human\_loop.%%'
     AND run_events.data ->> 'requestId' = %(request_id)s::text
 ORDER BY run_events.seq
-LIMIT 100;
+LIMIT %(limit)s;

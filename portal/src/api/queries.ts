@@ -1,14 +1,13 @@
 /** What is read from the API, by key; frames of the socket say which keys are old. */
 import { QueryClient, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { call, isMissing, isPassing, Problem } from "./client";
+import { readPending, readQueue } from "./pages";
 import type {
-  AskedRequest,
   Me,
   Page,
   Provider,
   ProviderOptions,
   Session,
-  SessionQueue,
   Snapshot,
   Why,
   Worker,
@@ -69,7 +68,7 @@ export function useSession(id: string | undefined) {
 export function usePending() {
   return useQuery({
     queryKey: keys.pending,
-    queryFn: ({ signal }) => call<Page<AskedRequest>>("/api/human-loop/pending", { signal }),
+    queryFn: ({ signal }) => readPending(signal),
     refetchInterval: 30_000,
   });
 }
@@ -94,7 +93,7 @@ export function useProviderOptions(name: string | undefined) {
 export function useQueue(id: string, isOn: boolean) {
   return useQuery({
     queryKey: keys.queue(id),
-    queryFn: ({ signal }) => call<SessionQueue>(`/api/sessions/${id}/queue`, { signal }),
+    queryFn: ({ signal }) => readQueue(id, signal),
     enabled: isOn,
   });
 }

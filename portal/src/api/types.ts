@@ -126,8 +126,7 @@ export interface QueueItem {
   heldBy?: string | null;
 }
 
-export interface SessionQueue {
-  items: QueueItem[];
+export interface SessionQueue extends Page<QueueItem> {
   live?: Run | null;
 }
 

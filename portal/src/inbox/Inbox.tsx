@@ -47,16 +47,19 @@ function Open() {
   if (!pending.data) return <Skeleton />;
   if (items.length === 0) return <Empty title={t("inbox.none")}><p>{t("inbox.noneNote")}</p></Empty>;
   return (
-    <ul className={styles.list}>
-      {items.map((request) => (
-        <li key={request.requestId} id={`ask-${request.requestId}`} className={request.requestId === current ? styles.current : styles.item} onPointerDown={() => setChosen(request.requestId)}>
-          <div className={styles.from}>
-            <Link to={`/s/${request.sessionId}`}>{request.sessionTitle || t("sessions.untitled")}</Link>
-            <span className={styles.age}><Ago at={request.requestedAt} /></span>
-          </div>
-          <AskCard ask={askOfRequest(request)} hasKeys={request.requestId === current} />
-        </li>
-      ))}
-    </ul>
+    <>
+      <ul className={styles.list}>
+        {items.map((request) => (
+          <li key={request.requestId} id={`ask-${request.requestId}`} className={request.requestId === current ? styles.current : styles.item} onPointerDown={() => setChosen(request.requestId)}>
+            <div className={styles.from}>
+              <Link to={`/s/${request.sessionId}`}>{request.sessionTitle || t("sessions.untitled")}</Link>
+              <span className={styles.age}><Ago at={request.requestedAt} /></span>
+            </div>
+            <AskCard ask={askOfRequest(request)} hasKeys={request.requestId === current} />
+          </li>
+        ))}
+      </ul>
+      {pending.data.nextCursor != null && <p className={styles.more}>{t("inbox.more")}</p>}
+    </>
   );
 }

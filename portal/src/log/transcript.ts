@@ -1,5 +1,6 @@
 /** The server's fold of a session's log: read it with what runs and waits now, and go on from it. */
 import { call } from "../api/client";
+import { readQueue } from "../api/pages";
 import type { Run, SessionQueue, Transcript } from "../api/types";
 import type { Item, RunState, SessionState, TodoGroup } from "./events";
 import { CHANGES_FILES, EMPTY } from "./reduce";
@@ -20,7 +21,7 @@ export interface Beginning {
 export async function readBeginning(sessionId: string): Promise<Beginning> {
   const transcript = await readTranscript(sessionId);
   const [queue, todos] = await Promise.all([
-    call<SessionQueue>(`/api/sessions/${sessionId}/queue`),
+    readQueue(sessionId),
     call<{ groups: TodoGroup[] }>(`/api/sessions/${sessionId}/todos`),
   ]);
   return { state: fromTranscript(transcript, queue, todos.groups), users: transcript.users, prevCursor: transcript.prevCursor ?? null };

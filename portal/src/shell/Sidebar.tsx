@@ -1,5 +1,6 @@
 import { useTranslation } from "react-i18next";
 import { NavLink, useNavigate } from "react-router";
+import { countOf } from "../api/pages";
 import { useMe, usePending } from "../api/queries";
 import { IconButton } from "../parts/Button";
 import { Icon, type IconName } from "../parts/Icon";
@@ -14,7 +15,6 @@ export function Sidebar() {
   const go = useNavigate();
   const { openPalette } = useShell();
   const pending = usePending();
-  const waiting = pending.data?.items.length ?? 0;
   const me = useMe();
   const mayOperate = !me.data || me.data.role !== "member";
   return (
@@ -30,7 +30,7 @@ export function Sidebar() {
       </div>
       <SessionList />
       <nav className={styles.places} aria-label={t("shell.places")}>
-        <Place to="/inbox" icon="inbox" label={t("shell.inbox")} count={waiting} />
+        <Place to="/inbox" icon="inbox" label={t("shell.inbox")} count={countOf(pending.data)} />
         <Place to="/usage" icon="usage" label={t("shell.usage")} />
         {mayOperate && <Place to="/ops" icon="ops" label={t("shell.operations")} />}
         <Place to="/settings" icon="settings" label={t("shell.settings")} />
@@ -39,12 +39,12 @@ export function Sidebar() {
   );
 }
 
-function Place({ to, icon, label, count = 0 }: { to: string; icon: IconName; label: string; count?: number }) {
+function Place({ to, icon, label, count = "" }: { to: string; icon: IconName; label: string; count?: string }) {
   return (
     <NavLink to={to} className={({ isActive }) => `${styles.place} ${isActive ? styles.here : ""}`}>
       <Icon name={icon} />
       <span className={styles.label}>{label}</span>
-      {count > 0 && <span className={styles.count}>{count}</span>}
+      {count && <span className={styles.count}>{count}</span>}
     </NavLink>
   );
 }

@@ -9,7 +9,7 @@ import { keyOf, numbered, queryOf, type Comparison, type NumberedRun, type Which
 
 const PAGE = 500;
 const CHANGES_PAGE = 200;
-const MOST_PAGES_OF_RUNS = 10;
+const MOST_RUNS = 2000;
 const NEWS_MS = 800;
 
 const staleOf = (which: Which): number => (which.kind === "newest" ? 15_000 : Number.POSITIVE_INFINITY);
@@ -118,7 +118,7 @@ export function useNumberedRuns(sessionId: string): NumberedRun[] | undefined {
     queryFn: async ({ signal }) => {
       const items: Run[] = [];
       let cursor: Page<Run>["nextCursor"] = null;
-      for (let page = 0; page < MOST_PAGES_OF_RUNS; page++) {
+      while (items.length < MOST_RUNS) {
         const answer: Page<Run> = await call<Page<Run>>(`/api/sessions/${sessionId}/runs`, { query: { limit: 200, cursor }, signal });
         items.push(...answer.items);
         cursor = answer.nextCursor;

@@ -20,7 +20,7 @@ interface TimelineProps {
 }
 
 const EVENTS_A_PAGE = 1000;
-const MOST_PAGES = 20;
+const MOST_EVENTS = 20_000;
 
 /** A run's lanes, why it is as it is, and the same as a table. */
 export function Timeline({ sessionId, state, isNarrow }: TimelineProps) {
@@ -108,7 +108,7 @@ function useRunEvents(runId: string | null, upTo: number) {
 
 async function readAll(runId: string, signal: AbortSignal): Promise<Envelope[]> {
   const events: Envelope[] = [];
-  for (let page = 0; page < MOST_PAGES; page++) {
+  while (events.length < MOST_EVENTS) {
     const after = events.at(-1)?.seq ?? 0;
     const { items, nextCursor } = await call<{ items: Envelope[]; nextCursor?: number | null }>(`/api/runs/${runId}/events`, { query: { after, limit: EVENTS_A_PAGE }, signal });
     events.push(...items);
