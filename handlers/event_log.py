@@ -11,15 +11,17 @@ from uuid import UUID, uuid4
 
 from schema.errors import NotFound
 from schema.events import Envelope
-from schema.row_pages import RowPage, fetch_page
+from schema.row_pages import PAGE_BYTES, RowPage, fetch_page
 from schema.rows import EventRow, LogHead, RunRow
-from schema.sql import Conn, execute, fetch_all, fetch_one, jsonb, queries
+from schema.sql import Conn, execute, fetch_all, fetch_one, fetch_value, jsonb, queries
 from schema.wire import Json
 
 SYSTEM = "system"
 EXECUTOR = "executor"
 BODIES = ("data",)
 """Columns of an event that can be large."""
+FEW_EVENTS = 4
+"""So many events are read whatever their size: a live reader mostly reads no more."""
 LOGS_PER_PAYLOAD = 100
 """A payload holds less than 8,000 bytes, one log's head at most 57."""
 _noted: ContextVar[dict[UUID, int]] = ContextVar("noted changes")
@@ -118,10 +120,11 @@ def session_event(conn: Conn, session_id: UUID, *, seq: int) -> Envelope:
 @dataclass(frozen=True)
 class WrittenEvents:
     """A session's events in order, each as its readers get it: the JSON of its Envelope. A log has no gaps, so the
-    first number implies the others."""
+    first number implies the others. `is_full`: more may follow."""
 
     first_seq: int = 0
     json: Sequence[bytes] = ()
+    is_full: bool = False
 
     @property
     def last_seq(self) -> int:
@@ -130,11 +133,24 @@ class WrittenEvents:
 
 
 def written_events(conn: Conn, session_id: UUID, *, after: int, limit: int) -> WrittenEvents:
-    """Return the session's events with a number above `after`, at most `limit`, which is at most 3,072."""
+    """Return the session's events with a number above `after`, at most `limit`, which is at most 3,072.
+
+    They end early, about where they reach PAGE_BYTES. FEW_EVENTS are not measured.
+    """
+    within = None if limit <= FEW_EVENTS else _within_bytes(conn, session_id, after=after, limit=limit)
     with conn.cursor() as cursor:
-        parameters = {"session_id": session_id, "after": after, "limit": limit}
+        parameters = {"session_id": session_id, "after": after, "limit": limit if within is None else within}
         texts: list[tuple[int, str]] = cursor.execute(queries()["written_events_after"], parameters).fetchall()
-    return WrittenEvents(after + 1, [line for _, lines in sorted(texts) for line in lines.encode().split(b"\n")])
+    events = [line for _, lines in sorted(texts) for line in lines.encode().split(b"\n")]
+    return WrittenEvents(after + 1, events, is_full=within is not None or len(events) == limit)
+
+
+def _within_bytes(conn: Conn, session_id: UUID, *, after: int, limit: int) -> int | None:
+    """Count the next events that PAGE_BYTES leave room for; None when those are all."""
+    count: int | None = fetch_value(
+        conn, "events_within_bytes", session_id=session_id, after=after, limit=limit, page_bytes=PAGE_BYTES
+    )
+    return count
 
 
 def run_events(conn: Conn, run_id: UUID, *, after: int, limit: int) -> RowPage[Envelope]:

@@ -155,12 +155,12 @@ def _read(process: ApiProcess, followed: Followed, cursor: int, *, limit: int, m
     try:
         if followed.run_id is None and not must_check:
             read = partial(written_events, session_id=followed.session_id, after=cursor, limit=limit)
-            return _written(process.database.call_alone(read), limit)
+            return _written(process.database.call_alone(read))
         with process.database.transaction() as conn:
             if must_check:
                 session_for(conn, followed.authenticate(conn), followed.session_id)
             if followed.run_id is None:
-                return _written(written_events(conn, followed.session_id, after=cursor, limit=limit), limit)
+                return _written(written_events(conn, followed.session_id, after=cursor, limit=limit))
             return _read_run(conn, followed, followed.run_id, cursor)
     except ProgramLimitExceeded:
         raise
@@ -169,8 +169,8 @@ def _read(process: ApiProcess, followed: Followed, cursor: int, *, limit: int, m
         return None
 
 
-def _written(events: WrittenEvents, limit: int) -> Batch:
-    return Batch(written=events, is_full=len(events.json) == limit)
+def _written(events: WrittenEvents) -> Batch:
+    return Batch(written=events, is_full=events.is_full)
 
 
 def _read_run(conn: Conn, followed: Followed, run_id: UUID, cursor: int) -> Batch:

@@ -62,7 +62,7 @@ def read_page(database: Database, session_id: UUID, *, after: int, limit: int) -
         written=written,
         pieces=made,
         size=sum(len(piece.frames) for piece in made),
-        is_full=len(written.json) == limit,
+        is_full=written.is_full,
         next_limit=next_limit(written.json, limit),
     )
 

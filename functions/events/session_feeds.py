@@ -23,6 +23,7 @@ from functions.runtime.database import Database
 from functions.runtime.log_notifier import KnownHead, LogNotifier
 from functions.runtime.socket_hub import FAILED, SocketHub
 from functions.runtime.socket_peer import SocketPeer
+from handlers.event_log import FEW_EVENTS
 
 READERS, READERS_BEHIND, BEHIND_OF_A_USER = 4, 4, 3
 RETRY_SECONDS = 1.0
@@ -139,7 +140,9 @@ class SessionFeeds:
 
     def _read(self, feed: Feed) -> None:
         try:
-            page = read_page(self._database, feed.session_id, after=feed.read, limit=feed.limit)
+            is_little = feed.head.seq - feed.read < FEW_EVENTS
+            limit = FEW_EVENTS if is_little else feed.limit
+            page = read_page(self._database, feed.session_id, after=feed.read, limit=limit)
         except Exception as error:  # noqa: BLE001  the outermost loop of a reader: it is told and retried
             _tell(error)
             self._hub.call(lambda: self._hub.later(RETRY_SECONDS, partial(self._done, feed, again=True)))

@@ -16,11 +16,12 @@ from handlers.event_log import written_events
 from handlers.sessions.transcript import VERSION, Event, Transcript, event_of, is_open, needed, restored
 from handlers.sessions.transcript_cut import cut_item
 from handlers.sessions.transcript_fold import fold
+from schema.row_pages import RowPage, fetch_page
 from schema.sql import Conn, execute, fetch_all, fetch_one, jsonb
 from schema.wire import Json
 
 BATCH = 2000
-"""Events that a reader or one transaction of the job worker folds at most."""
+"""Events that a reader or one transaction of the job worker folds at most; fewer where they are large."""
 SESSIONS = 20
 _USER = re.compile(r"user:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
@@ -39,14 +40,15 @@ class TranscriptPage:
 def transcript_page(conn: Conn, session_id: UUID, *, before: int | None, limit: int) -> TranscriptPage:
     """Return the newest items that begin before an event. Use a repeatable-read transaction."""
     head = fetch_one(conn, "transcript_head", _Head, session_id=session_id, version=VERSION) or _Head()
-    transcript = _continued(conn, session_id, head)
+    transcript, _ = _continued(conn, session_id, head)
     end = transcript.seq + 1 if before is None else before
-    stored = _rows(conn, "transcript_items_before", session_id, before=end, limit=limit + 1) if head.seq else []
+    stored = _stored_before(conn, session_id, end, limit=limit + 1 if head.seq else 0)
+    begin = stored[-1]["firstSeq"] if stored.is_full and stored else 0
     items = {item["firstSeq"]: item for item in stored}
-    items |= {item["firstSeq"]: item for item in _changed(transcript) if item["firstSeq"] < end}
+    items |= {item["firstSeq"]: item for item in _changed(transcript) if begin <= item["firstSeq"] < end}
     newest = sorted(items, reverse=True)
     shown = [items[first_seq] for first_seq in reversed(newest[:limit])]
-    prev_cursor = shown[0]["firstSeq"] if len(newest) > limit else None
+    prev_cursor = shown[0]["firstSeq"] if len(newest) > limit or begin else None
     return TranscriptPage(shown, _users(conn, shown), transcript.seq, prev_cursor)
 
 
@@ -68,10 +70,10 @@ def fold_log(conn: Conn, session_id: UUID) -> bool:
     if head.version < VERSION:
         execute(conn, "drop_transcript_items", session_id=session_id)
     begun = _Head(head.seq, head.state) if head.version == VERSION else _Head()
-    transcript = _continued(conn, session_id, begun)
+    transcript, may_remain = _continued(conn, session_id, begun)
     _store(conn, session_id, transcript)
     execute(conn, "mark_runs_folded", session_id=session_id, seq=transcript.seq)
-    return transcript.seq - begun.seq == BATCH
+    return may_remain
 
 
 @dataclass(frozen=True)
@@ -103,16 +105,26 @@ class _User:
     name: str
 
 
-def _continued(conn: Conn, session_id: UUID, head: _Head) -> Transcript:
+def _continued(conn: Conn, session_id: UUID, head: _Head) -> tuple[Transcript, bool]:
+    """Fold the next events; return also whether more may remain."""
     written = written_events(conn, session_id, after=head.seq, limit=BATCH)
     events = [event_of(json.loads(line)) for line in written.json]
-    return fold(restored(head.seq, head.state or Transcript().state(), _needed(conn, session_id, head, events)), events)
+    begun = restored(head.seq, head.state or Transcript().state(), _needed(conn, session_id, head, events))
+    return fold(begun, events), written.is_full
 
 
 def _needed(conn: Conn, session_id: UUID, head: _Head, events: list[Event]) -> list[Json]:
     if head.seq == 0 or not events:
         return []
     return _rows(conn, "transcript_items_needed", session_id, digests=[_digest(id_) for id_ in needed(events)])
+
+
+def _stored_before(conn: Conn, session_id: UUID, before: int, *, limit: int) -> RowPage[Json]:
+    """Return the stored items that begin before an event, newest first."""
+    rows = fetch_page(
+        conn, "transcript_items_before", _Item, bodies=("item",), session_id=session_id, before=before, limit=limit
+    )
+    return rows.shown(lambda row: row.item)
 
 
 def _rows(conn: Conn, name: str, session_id: UUID, **params: object) -> list[Json]:

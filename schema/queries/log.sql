@@ -166,6 +166,26 @@ CROSS JOIN LATERAL (
 ) AS text
 WHERE part.number * 128 < %(limit)s::integer AND text.lines IS NOT NULL;
 
+-- name: events_within_bytes
+-- How many of the next `limit` events fit into `page_bytes`, of which the last may reach beyond; no row when all fit.
+-- Stored sizes are added up, so no large data is read. Compressed data is taken as 32 times its stored size, which few
+-- texts exceed.
+SELECT count(*) FILTER (WHERE bytes_before < %(page_bytes)s)
+FROM (
+    SELECT
+        COALESCE(
+            sum(pg_column_size(data) * CASE WHEN pg_column_compression(data) IS NULL THEN 1 ELSE 32 END) OVER (
+                ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ),
+            0
+        ) AS bytes_before
+    FROM run_events
+    WHERE session_id = %(session_id)s
+        AND seq > %(after)s::bigint
+        AND seq <= %(after)s::bigint + %(limit)s::integer
+) AS event
+HAVING bool_or(bytes_before >= %(page_bytes)s);
+
 -- name: run_events_after
 SELECT
     event.session_id, event.seq, event.id, event.run_id, event.attempt, event.author, event.type, event.at, event.late,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from uuid import UUID
+from random import Random
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
 from functions.sessions.transcript_schemas import TranscriptAnswer
 from handlers.sessions.transcript_rows import BATCH, fold_log, unfolded_sessions
+from schema.row_pages import PAGE_BYTES
 from schema.wire import Json
 from tests.integration.functions.conftest import Api, Driver, answer_json
 
@@ -85,6 +87,36 @@ def test_pages_backwards_hold_every_item_once(api: Api, conn: psycopg.Connection
         pages.insert(0, page["items"])
         query = f"limit=7&before={page['prevCursor']}" if "prevCursor" in page else ""
     assert [item for page in pages for item in page] == whole["items"]
+
+
+def test_pages_of_large_requests_end_early_and_hold_every_item_once(api: Api, conn: psycopg.Connection) -> None:
+    driver = api.bind()
+    large = 3 * 1024 * 1024
+    chance = Random(7)
+    for name in "abcdefgh":
+        call = {"toolCallId": name, "input": {"text": chance.randbytes(large // 2).hex()}}
+        request = driver.event(
+            "human_loop.requested", requestId=str(uuid4()), kind="permission", title=name, fingerprint=name,
+            toolCall=call, options=[],
+        )  # fmt: skip
+        assert driver.report(request)[0] == 200
+    first = transcript(api, driver.session_id)
+    assert first["seq"] < 9, "a reader folds no more than a page of large events"
+    with conn.transaction():
+        begun = fold_log(conn, driver.session_id)
+    while begun:
+        with conn.transaction():
+            begun = fold_log(conn, driver.session_id)
+    titles: list[list[str]] = []
+    query = "limit=200"
+    while query:
+        answer = api.get(f"/api/sessions/{driver.session_id}/transcript?{query}")
+        assert len(answer.get_data()) < PAGE_BYTES + large + 64 * 1024
+        page = answer_json(answer)
+        titles.insert(0, [item["title"] for item in page["items"] if item["kind"] == "asked"])
+        query = f"limit=200&before={page['prevCursor']}" if "prevCursor" in page else ""
+    assert [len(page) for page in titles if page] == [2, 3, 3]
+    assert [title for page in titles for title in page] == list("abcdefgh")
 
 
 def test_a_cut_output_is_whole_in_its_event(api: Api) -> None:
