@@ -2,7 +2,7 @@
 const CODES = {
   "problem.chooseOther": ["capability_missing", "unknown_provider", "provider_not_ready", "escalate_to_missing", "decision_does_not_fit", "unknown_option", "runtime_version_mismatch", "other_app"],
   "problem.shorten": ["prompt_too_large"],
-  "problem.wait": ["database_busy", "database_unavailable", "too_many_streams", "too_many_sockets", "too_many_callbacks", "share_used_up", "restarting", "server_full", "unavailable", "files_busy", "syncing", "worker_busy", "worker_ending", "executor_away", "executor_unreachable", "file_changing", "not_at_rest", "not_saved", "unproven", "stalled", "superseded", "uploads_waiting", "objects_doomed", "request_too_slow", "worker_not_started", "not_live", "worker_gone", "busy", "unsaved", "never_saved", "run_began", "end_too_slow"],
+  "problem.wait": ["database_busy", "database_unavailable", "too_many_streams", "too_many_sockets", "too_many_callbacks", "share_used_up", "restarting", "server_full", "unavailable", "files_busy", "syncing", "worker_busy", "worker_ending", "executor_away", "executor_unreachable", "file_changing", "not_at_rest", "not_saved", "unproven", "stalled", "superseded", "uploads_waiting", "objects_doomed", "request_too_slow", "worker_not_started", "not_live", "worker_gone", "busy", "unsaved", "never_saved", "run_began", "end_too_slow", "end_stalled"],
   "problem.worker": ["job_worker_unavailable"],
   "problem.changed": ["stale_revision", "stale_version", "stale_epoch", "stale_attempt", "stale_claim", "not_queued", "conflict", "run_finished", "bad_cursor", "bad_range"],
   "problem.answered": ["already_answered"],
