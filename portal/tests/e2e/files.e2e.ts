@@ -129,7 +129,7 @@ describe("files of a session without its worker", () => {
     const { page } = here;
     await page.goto(files);
     await page.getByRole("searchbox").fill("APP");
-    await page.getByRole("button", { name: /app\.py/ }).click();
+    await page.getByRole("main").getByRole("button", { name: /app\.py/ }).click();
     await page.getByRole("searchbox").fill("return 2");
     await page.getByRole("button", { name: "In text" }).click();
     await page.getByText("2: return 2").waitFor();
@@ -152,7 +152,7 @@ describe("files of a session without its worker", () => {
     const [first, second] = [FIRST, SECOND].map((prompt) => items.find((run) => run.prompt === prompt)?.runId);
     await page.goto(`${files}?diff=${first}..${second}`);
     await page.getByText("Removed", { exact: true }).waitFor({ state: "attached" });
-    await page.getByRole("button", { name: /app\.py/ }).click();
+    await page.getByRole("main").getByRole("button", { name: /app\.py/ }).click();
     const patch = page.getByRole("region", { name: "app.py" });
     await patch.getByRole("cell", { name: "return 1" }).waitFor();
     await patch.getByRole("cell", { name: "return 2" }).waitFor();

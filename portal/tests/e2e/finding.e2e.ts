@@ -111,7 +111,7 @@ describe("beside the conversation", () => {
     await begin("Look around and write down what you find", "auto", session);
     await settled(session);
     await until(async () => (await runs.count()) === 2, "the history has the second run, too");
-    expect(await page.getByText("Done: Tell what was done").count()).toBe(2);
+    await until(async () => (await page.getByText("Done: Tell what was done").count()) === 2, "the second run's todos are all there");
   });
 
   it("the timeline has lanes that lead to their event, as a picture and as a table, and says why", async () => {
