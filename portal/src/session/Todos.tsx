@@ -55,6 +55,8 @@ function History({ sessionId, group }: { sessionId: string; group: TodoGroup }) 
     queryFn: ({ pageParam, signal }) => call<Page<TodoChange>>(`/api/sessions/${sessionId}/todos/events`, { query: { before: pageParam }, signal }),
     initialPageParam: "" as string | number,
     getNextPageParam: (last) => last.nextCursor ?? undefined,
+    // a list that is again as it was, such as all done, has a longer history
+    staleTime: 0,
     placeholderData: keepPreviousData,
   });
   if (changes.error) return <ErrorNote error={changes.error} onRetry={() => void changes.refetch()} />;
