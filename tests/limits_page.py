@@ -23,7 +23,6 @@ from handlers.files.policy_changes import MOST_POLICIES
 from handlers.human_loop.approval_rules import MOST_JUDGED, MOST_RULES_OF_A_USER, MOST_RULES_OF_AN_APP
 from handlers.patterns import LONGEST_TEXT
 from handlers.run_warnings import LONGEST_MESSAGE, MOST_WARNINGS
-from handlers.runs.todos import LONGEST_ITEM, MOST_ITEMS, MOST_ITEMS_OF_A_CALL, MOST_KNOWN_ITEMS, MOST_LISTS
 from jobs.runtime.settings import JobSettings
 from schema.approval_rules import LONGEST_COMMAND_PATTERN, LONGEST_PATTERN, RuleText
 from schema.events import (
@@ -49,6 +48,7 @@ from schema.shares import ShareSettings
 from tests.limit import Limit, most_characters, most_entries
 from tests.option_limits import OPTION_LIMITS
 from tests.settings_page import as_shown, in_words
+from tests.todo_limits import TODO_LIMITS
 
 FILE = Path(__file__).resolve().parents[1] / "docs" / "limits.md"
 HEAD = """# Limits
@@ -106,7 +106,6 @@ ENTRIES = "tests/unit/schema/test_runtime_manifest.py::test_a_list_of_a_manifest
 BOUNDS = "tests/integration/functions/callbacks/test_bounds.py::"
 OF_REQUESTS = HOSTILE + "test_a_text_of_a_request_at_its_length_and_one_beyond"
 LEFT_OUT = "left out by the executor; else 422 `bad_event_data`"
-TODOS = "warning `todos_left_out`"
 ENTRIES_OF_MANIFEST = {name: str(field.alias) for name, field in RuntimeManifest.model_fields.items() if field.metadata}
 KEY_LENGTH = int(IDEMPOTENCY_KEY.rpartition(",")[2].partition("}")[0])
 LIMITS = (
@@ -236,21 +235,7 @@ LIMITS = (
         "left out, warning `tool_calls_left_out`",
         "tests/unit/executor/agents/test_translate.py::test_tool_calls_at_the_limit_and_one_beyond",
     ),
-    Limit("todos of a list", MOST_ITEMS, TODOS, BOUNDS + "test_todos_of_a_list_at_the_limit_and_one_beyond"),
-    Limit(
-        "todos that a list has ever had",
-        MOST_KNOWN_ITEMS,
-        TODOS,
-        BOUNDS + "test_todos_that_a_list_ever_had_at_the_limit_and_one_beyond",
-    ),
-    Limit(
-        "todos that the updates of one call name",
-        MOST_ITEMS_OF_A_CALL,
-        "the history has only a list's last state in the call; its events have all",
-        BOUNDS + "test_todos_of_one_call_at_the_limit_and_one_beyond",
-    ),
-    Limit("lists of todos of a session", MOST_LISTS, TODOS, BOUNDS + "test_lists_of_todos_at_the_limit_and_one_beyond"),
-    Limit("characters of a todo", LONGEST_ITEM, "cut, " + TODOS, BOUNDS + "test_a_todo_at_its_length_and_one_beyond"),
+    *TODO_LIMITS,
     Limit(
         "warnings that a run shows",
         MOST_WARNINGS,

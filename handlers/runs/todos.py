@@ -29,6 +29,9 @@ MOST_LISTS = 100
 """Lists of a session."""
 MOST_KNOWN_ITEMS = 10_000
 """Items that one list has ever had."""
+MOST_TEXT = 2_000_000
+"""Characters of all present items of a session, each counted with ITEM_COST: what one answer of all lists may hold."""
+ITEM_COST = 100
 MOST_ITEMS_OF_A_CALL = 3000
 """Items that the updates of one call may name, so that each update is a change of the history."""
 BODIES = ("content", "group_id", "item_id")
@@ -36,7 +39,7 @@ BODIES = ("content", "group_id", "item_id")
 TODOS_LEFT_OUT = "todos_left_out"
 LEFT_OUT = (
     f"Some of the agent's todos are left out: a session has at most {MOST_LISTS} lists, a list {MOST_ITEMS:,} items at "
-    f"once and {MOST_KNOWN_ITEMS:,} in all, an item {LONGEST_ITEM:,} characters."
+    f"once and {MOST_KNOWN_ITEMS:,} in all, an item {LONGEST_ITEM:,} characters, and all lists {MOST_TEXT:,}."
 )
 
 
@@ -107,6 +110,8 @@ def replace_todos(conn: Conn, run: RunRow, update: TodoUpdate, *, seq: int) -> b
         seq=seq,
         most_lists=MOST_LISTS,
         most_known=MOST_KNOWN_ITEMS,
+        most_text=MOST_TEXT,
+        item_cost=ITEM_COST,
     )
     return stored == len(update.items) and all(len(item.content) <= LONGEST_ITEM for item in update.items)
 

@@ -1,27 +1,50 @@
 -- name: replace_todos
 -- Replace a group's list. An item with a new status or text, or a dropped item, becomes a change. An item belongs to the
--- run that changed it last. A list beyond the session's most, and new items beyond a list's most, are left out; the
--- number of items that were stored is returned. The caller holds the session.
-WITH room AS (
+-- run that changed it last. A list beyond the session's most, new items beyond a list's most, and new items for which the
+-- session's list text has no room, are left out; present ones are cut to the room. An item costs its characters and
+-- `item_cost`. The number of items that were stored whole is returned. The caller holds the session.
+WITH asked AS (
+    SELECT
+        item.id, item.place, item.content, item.status, item.priority, before.content AS was_content,
+        before.status AS was_status, COALESCE(before.status <> 'dropped', FALSE) AS is_present
+    FROM jsonb_to_recordset(%(items)s) AS item (id text, place integer, content text, status text, priority text)
+    LEFT JOIN todo_items AS before
+        ON before.session_id = %(session_id)s AND before.group_id = %(group_id)s AND before.item_id = item.id
+), room AS (
     SELECT
         %(most_known)s - (
             SELECT count(*) FROM todo_items WHERE session_id = %(session_id)s AND group_id = %(group_id)s
         ) AS new_items,
+        %(most_text)s - (
+            SELECT COALESCE(sum(length(content) + %(item_cost)s), 0)
+            FROM todo_items
+            WHERE session_id = %(session_id)s
+                AND status <> 'dropped'
+                AND (
+                    group_id <> %(group_id)s
+                    OR (item_id = ANY(%(ids)s::text[]) AND item_id NOT IN (SELECT asked.id FROM asked))
+                )
+        ) AS text,
         EXISTS (SELECT 1 FROM todo_groups WHERE session_id = %(session_id)s AND group_id = %(group_id)s)
         OR (SELECT count(*) FROM todo_groups WHERE session_id = %(session_id)s) < %(most_lists)s AS has_list
 ), told AS MATERIALIZED (
-    SELECT item.id, item.place, item.content, item.status, item.priority, item.was_content, item.was_status
+    SELECT
+        item.id, item.place, item.status, item.priority, item.was_content, item.was_status,
+        left(item.content, GREATEST(item.room_left, 0)::integer) AS content,
+        length(item.content) <= item.room_left AS is_whole
     FROM (
         SELECT
-            told.id, told.place, told.content, told.status, told.priority, before.content AS was_content,
-            before.status AS was_status,
-            count(*) FILTER (WHERE before.item_id IS NULL) OVER (ORDER BY told.place) AS new_until_here
-        FROM jsonb_to_recordset(%(items)s) AS told (id text, place integer, content text, status text, priority text)
-        LEFT JOIN todo_items AS before
-            ON before.session_id = %(session_id)s AND before.group_id = %(group_id)s AND before.item_id = told.id
+            asked.id, asked.place, asked.content, asked.status, asked.priority, asked.was_content, asked.was_status,
+            asked.is_present, room.new_items, room.has_list,
+            count(*) FILTER (WHERE asked.was_status IS NULL) OVER (ORDER BY asked.place) AS new_until_here,
+            room.text + length(asked.content)
+            - sum(length(asked.content) + %(item_cost)s) OVER (ORDER BY asked.is_present DESC, asked.place) AS room_left
+        FROM asked
+        CROSS JOIN room
     ) AS item
-    CROSS JOIN room
-    WHERE (item.was_status IS NOT NULL OR item.new_until_here <= room.new_items) AND room.has_list
+    WHERE item.has_list
+        AND (item.was_status IS NOT NULL OR item.new_until_here <= item.new_items)
+        AND (item.is_present OR length(item.content) <= item.room_left)
 ), now_there AS (
     SELECT id, place, content, status, priority, was_content, was_status FROM told
     UNION ALL
@@ -66,7 +89,7 @@ WITH room AS (
             ELSE now()
         END
 )
-SELECT count(*) FROM told;
+SELECT count(*) FILTER (WHERE is_whole) FROM told;
 
 -- name: todos_of_session
 -- The current lists, the most recently reported one last.

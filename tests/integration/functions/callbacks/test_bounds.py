@@ -10,7 +10,15 @@ import pytest
 from handlers.callbacks.apply_event import LONGEST_TITLE
 from handlers.callbacks.event_limit import MOST_EVENTS
 from handlers.run_warnings import LONGEST_MESSAGE, MOST_WARNINGS
-from handlers.runs.todos import LONGEST_ITEM, MOST_ITEMS, MOST_ITEMS_OF_A_CALL, MOST_KNOWN_ITEMS, MOST_LISTS
+from handlers.runs.todos import (
+    ITEM_COST,
+    LONGEST_ITEM,
+    MOST_ITEMS,
+    MOST_ITEMS_OF_A_CALL,
+    MOST_KNOWN_ITEMS,
+    MOST_LISTS,
+    MOST_TEXT,
+)
 from schema.events import LONGEST_CURRENCY, MOST_TOKENS
 from schema.wire import Json
 from tests.integration.functions.conftest import Api, Driver, answer_json
@@ -170,6 +178,38 @@ def test_todos_that_a_list_ever_had_at_the_limit_and_one_beyond(api: Api, driver
     assert todos(driver, range(MOST_KNOWN_ITEMS - 1, MOST_KNOWN_ITEMS + 1)) == 200
     assert [item["id"] for item in lists(api, driver)[0]["items"]] == [str(MOST_KNOWN_ITEMS - 1)]
     assert warnings(api, driver) == ["todos_left_out"]
+
+
+def test_the_text_of_all_todos_at_the_limit_and_one_beyond(api: Api, driver: Driver) -> None:
+    def shown() -> dict[str, int]:
+        return {
+            group["groupId"]: sum(len(item["content"]) + ITEM_COST for item in group["items"])
+            for group in lists(api, driver)
+        }
+
+    each = LONGEST_ITEM + ITEM_COST
+    whole, rest = MOST_TEXT // each, MOST_TEXT % each
+    todos(driver, range(whole), group="full", content="x" * LONGEST_ITEM)
+    todos(driver, range(1), group="rest", content="y" * (rest - ITEM_COST))
+    assert warnings(api, driver) == []
+    assert sum(shown().values()) == MOST_TEXT
+
+    assert todos(driver, range(1), group="beyond", content="") == 200  # a new item without room
+    assert (
+        todos(driver, range(1), group="rest", content="z" * (rest - ITEM_COST + 1)) == 200
+    )  # a present one that grows
+    moved = [*range(whole, whole + MOST_ITEMS), *range(whole)]  # present ones after as many new ones as a list has
+    assert driver.report(driver.event("todo.update", groupId="full", items=_pending(moved)))[0] == 200
+    assert shown() == {"full": whole * each, "rest": rest}
+    assert warnings(api, driver) == ["todos_left_out"]
+
+    todos(driver, range(1), group="full", content="x")
+    assert todos(driver, range(1), group="rest", content="z" * rest) == 200
+    assert shown() == {"full": 1 + ITEM_COST, "rest": rest + ITEM_COST}
+
+
+def _pending(ids: list[int]) -> list[Json]:
+    return [{"id": str(id_), "content": "new", "status": "pending"} for id_ in ids]
 
 
 def test_a_todo_at_its_length_and_one_beyond(api: Api, driver: Driver) -> None:
