@@ -35,6 +35,8 @@ FLUSHED_BYTES = 32 << 20
 """Flush to disk after this many bytes while fetching continues, so that the last flush is short."""
 _BLOCK = 1 << 16
 _ZEROS = bytes(_BLOCK)
+_WRITE_BYTES = 1 << 18
+"""Longer writes take up to four times the processor time: the kernel looks for memory in one piece."""
 _own = threading.local()
 
 
@@ -243,7 +245,7 @@ def _without_zeros(view: memoryview) -> Iterator[tuple[int, int]]:
 def write_all(descriptor: int, data: memoryview, offset: int) -> None:
     """Write all of `data` at `offset`. A nearly full disk takes a part of it and then raises OSError."""
     while data:
-        count = os.pwrite(descriptor, data, offset)
+        count = os.pwrite(descriptor, data[:_WRITE_BYTES], offset)
         data, offset = data[count:], offset + count
 
 
