@@ -17,11 +17,15 @@ from urllib.parse import quote, quote_plus, urlsplit
 
 import re2
 
+from executor.secret_beginnings import SecretBeginnings
+
 SHORTEST = 8
 """Characters of the shortest value that is searched for. A shorter one would stand in ordinary text, too."""
 _MEMORY = 64 << 20
 """Bytes that the search program may use. Beyond them RE2 runs without a cache of states, still in linear time."""
 _PIECE = 1 << 18
+_QUICK_FROM = 1 << 15
+"""Bytes from which Hyperscan's speed outweighs its calls."""
 _LINE_END = re.compile(rb"[\r\n]")
 
 _FEWEST_CHARACTERS = 6
@@ -71,10 +75,14 @@ class SecretSearch:
         view, end = memoryview(data), b""
         for start in range(0, len(data), _PIECE):
             compact = _without_line_ends(b"".join((end, view[start : start + _PIECE])))
-            if self._program.search(compact) is not None:
+            if self._may_hold(compact) and self._program.search(compact) is not None:
                 return True
             end = compact[-self.longest :]  # a value may go on in the next piece
         return False
+
+    def _may_hold(self, compact: bytes) -> bool:
+        """Tell whether a longer text is worth the slower search."""
+        return len(compact) < _QUICK_FROM or self._beginnings.may_be_in(compact)
 
     def spans(self, data: bytes) -> list[SecretSpan]:
         """Return where secret values stand, in order and without overlap."""
@@ -103,6 +111,10 @@ class SecretSearch:
         """Tell whether a longer spelling begins with these bytes. It would follow them in the order."""
         number = bisect_right(self._spellings, end)
         return number < len(self._spellings) and self._spellings[number].startswith(end)
+
+    @cached_property
+    def _beginnings(self) -> SecretBeginnings:
+        return SecretBeginnings(self._spellings)
 
     @cached_property
     def _program(self) -> re2._Regexp:
