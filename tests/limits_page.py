@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from executor.agents.tool_calls import MOST_TOOL_CALLS
+from executor.runs.open_requests import MOST_AT_ONCE, MOST_BYTES
 from functions.http.schemas import IDEMPOTENCY_KEY
 from functions.human_loop.schemas import ReplyBody
 from functions.me.schemas import NewTokenBody
@@ -17,7 +18,7 @@ from functions.sessions.tab_socket import MOST_SUBSCRIPTIONS
 from functions.workspaces.restore_plans import RestorePlanBody
 from handlers.access.tokens import MAX_TOKENS_PER_USER
 from handlers.access.user_settings import MAX_SETTINGS_BYTES
-from handlers.callbacks.apply_event import LONGEST_TITLE
+from handlers.callbacks.apply_event import LONGEST_TITLE, MOST_OPEN_BYTES, MOST_OPEN_REQUESTS
 from handlers.callbacks.event_limit import MOST_EVENTS
 from handlers.files.policy_changes import MOST_POLICIES
 from handlers.human_loop.approval_rules import MOST_JUDGED, MOST_RULES_OF_A_USER, MOST_RULES_OF_AN_APP
@@ -90,6 +91,8 @@ Fixed:
 """
 
 
+OF_AGENT = "tests/integration/executor/runs/test_delivery.py::test_open_requests_of_an_agent_at_the_limit_and_beyond"
+OF_RUN = "tests/integration/functions/callbacks/test_bounds.py::test_open_requests_of_a_run_at_the_limit_and_one_beyond"
 OF_FIELDS = "tests/integration/functions/http/test_limits.py::test_a_field_at_its_limit_and_one_beyond"
 HOSTILE = "tests/integration/functions/human_loop/test_hostile_texts.py::"
 JSON = "tests/integration/functions/http/test_limits.py::test_json_at_its_depth_and_one_beyond"
@@ -145,6 +148,10 @@ LIMITS = (
         LEFT_OUT,
         HOSTILE + "test_options_of_a_permission_at_the_limit_and_one_beyond",
     ),
+    Limit("requests that an agent has open at once", MOST_AT_ONCE, "left out, warning `request_left_out`", OF_AGENT),
+    Limit("bytes of those before the last one", MOST_BYTES, "left out, warning `request_left_out`", OF_AGENT),
+    Limit("open requests of an attempt of a run", MOST_OPEN_REQUESTS, "422 `too_many_open_requests`", OF_RUN),
+    Limit("bytes as JSON of those before the last one", MOST_OPEN_BYTES, "422 `too_many_open_requests`", OF_RUN),
     Limit("characters of an option's id", LONGEST_OPTION_ID, LEFT_OUT, OF_REQUESTS),
     Limit("characters of an option's name", LONGEST_OPTION_NAME, "cut", OF_REQUESTS),
     Limit("characters of a request's fingerprint", LONGEST_FINGERPRINT, "422 `bad_event_data`", OF_REQUESTS),

@@ -15,11 +15,12 @@ from executor.agents.turn import Listener, Stop, Turn
 from executor.process.children import has_children, kill_leftovers
 from executor.runs.coalescing import Draft
 from executor.runs.delivery import AttemptDelivery
+from executor.runs.open_requests import NO_ROOM, OpenRequests
 from executor.runs.outbox import Outbox
 from executor.runs.sanitize import is_storable
 from executor.runs.spool import Spool, SpoolThread
 from schema.errors import Invalid, RunyardError
-from schema.events import HumanApplied, HumanRequested, Reason, RunFinished, RunStarted
+from schema.events import HumanApplied, HumanRequested, Reason, RunFinished, RunStarted, RunWarning
 from schema.executor_api import Answer
 from schema.wire import Wire
 
@@ -49,7 +50,8 @@ class LiveRun:
         self._stopped_for: Literal["request", "park", "shutdown", "abandoned"] | None = None
         self._carried = list(turn.run.answers)
         self._late: list[Draft] = []
-        self._pending: dict[UUID, asyncio.Future[Answer]] = {}
+        self._requests = OpenRequests()
+        self._told_of_no_room = False
         self._delivery = delivery
         self._outbox = Outbox(turn.run.run_id, spool=spool, spooled=delivery.wake)
         self.is_over = False
@@ -63,7 +65,7 @@ class LiveRun:
     @property
     def open_requests(self) -> list[UUID]:
         """Return the ids of the human requests that wait for an answer."""
-        return [request_id for request_id, answered in self._pending.items() if not answered.done()]
+        return self._requests.unanswered
 
     def request_stop(self) -> None:
         """Stop the run for the user: it ends as cancelled."""
@@ -81,7 +83,7 @@ class LiveRun:
         An agent that waits for a person ends without a word, as if it were parked: a cancelled request would be gone
         from the person's list, and the agent would remember a refusal.
         """
-        if self._stopped_for is None and self._pending:
+        if self._stopped_for is None and self._requests:
             self.stop.silently = True
         self._stop("shutdown")
 
@@ -93,9 +95,7 @@ class LiveRun:
 
     def give_answer(self, answer: Answer) -> None:
         """Give an answer to the request that waits for it. Ignored when none waits."""
-        answered = self._pending.get(answer.request_id)
-        if answered is not None and not answered.done():
-            answered.set_result(answer)
+        self._requests.answer(answer)
 
     def say(self, type_: str, data: Wire) -> None:
         self._outbox.put(Draft(type_, data))
@@ -120,13 +120,20 @@ class LiveRun:
             raise Invalid(
                 "The request was left out: it, or a number in it, is too large for an event.", code="request_left_out"
             )
-        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._pending[request.request_id] = answered
+        if not self._requests.has_room:
+            self._warn_of_no_room()
+            raise Invalid(NO_ROOM, code="request_left_out")
+        answered = self._requests.add(request)
         try:
             await self._outbox.put_durably(draft)
             return await self._answer_unless_stopped(answered)
         finally:
-            del self._pending[request.request_id]
+            self._requests.remove(request.request_id)
+
+    def _warn_of_no_room(self) -> None:
+        if not self._told_of_no_room:
+            self._told_of_no_room = True
+            self.say("run.warning", RunWarning(code="request_left_out", message=NO_ROOM))
 
     async def live(self, delivering: asyncio.Task[None]) -> None:
         """Run until the agent has ended and its last event is in the spool. The delivery continues after that."""

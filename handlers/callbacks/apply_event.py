@@ -36,6 +36,10 @@ from schema.sql import Conn, execute, fetch_one, fetch_the, fetch_value, jsonb
 from schema.wire import Json
 
 T = TypeVar("T", bound=BaseModel)
+MOST_OPEN_REQUESTS = 200
+"""Open requests of an attempt: twice those that an executor lets an agent have at once."""
+MOST_OPEN_BYTES = 16 << 20
+"""An attempt whose open requests have so many bytes as JSON gets no further one."""
 LONGEST_TITLE = 4096
 """Characters that a request's row keeps of its title, and of what its agent was told. The events have all."""
 AGENT_GONE = frozenset({"agent_crashed", "agent_lost"})
@@ -104,6 +108,7 @@ def _human_requested(a: Arrival) -> list[NewEvent]:
     requested = _parse(HumanRequested, a.event)
     if (fault := fault_of_form(requested.schema_ or {})) is not None:
         raise Invalid(fault, code="form_too_large")
+    _require_room(a)
     policy = _policy(a)
     replaces = _replaced(a, requested)
     stored = fetch_one(
@@ -139,6 +144,14 @@ def _human_requested(a: Arrival) -> list[NewEvent]:
     if not execute(a.conn, "await_human", run_id=a.run.id):
         return events
     return [*events, run_event(a.run, "run.waiting", {"status": "waiting", "provider": a.run.provider})]
+
+
+def _require_room(a: Arrival) -> None:
+    """Raise Invalid when the attempt has too many open requests: who shows the session reads all of them."""
+    bounds = {"most": MOST_OPEN_REQUESTS, "most_bytes": MOST_OPEN_BYTES}
+    if not fetch_value(a.conn, "has_room_for_request", run_id=a.run.id, attempt=a.run.attempt, **bounds):
+        most = f"{MOST_OPEN_REQUESTS} open requests, of {MOST_OPEN_BYTES >> 20} MiB before the last one"
+        raise Invalid(f"A run has at most {most}.", code="too_many_open_requests")
 
 
 def _policy(a: Arrival) -> HumanPolicy:

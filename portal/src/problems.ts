@@ -14,7 +14,7 @@ const CODES = {
   "problem.fewer": ["archive_too_large", "upload_too_large", "too_large", "form_too_large", "settings_too_large", "too_many_policies", "too_many_rules", "too_many_tokens"],
   "problem.stopFirst": ["live_run", "not_ended", "session_busy", "worker_kept", "bound_run", "not_bound", "run_live"],
   "problem.operator": ["internal", "operation_failed", "executor_error", "bad_settings", "secret_key_unfit", "no_object_store", "no_websockets", "unknown_host", "object_damaged", "object_missing", "object_store_unavailable", "place_gone", "portal_not_built", "restore_incomplete", "unreadable", "bad_want", "not_possible", "not_whole", "restored_already"],
-  "problem.program": ["attempts_differ", "bad_event_data", "bad_handshake", "bad_idempotency_key", "bad_request", "bad_signature", "gap", "headers_too_large", "idempotency_key_reused", "malformed_json", "n_conflict", "n_missing", "request_id_taken", "run_exists", "type_not_authorable", "unsupported_content_encoding"],
+  "problem.program": ["attempts_differ", "bad_event_data", "bad_handshake", "bad_idempotency_key", "bad_request", "bad_signature", "gap", "headers_too_large", "idempotency_key_reused", "malformed_json", "n_conflict", "n_missing", "request_id_taken", "run_exists", "too_many_open_requests", "type_not_authorable", "unsupported_content_encoding"],
 } as const;
 
 export type Advice = keyof typeof CODES;

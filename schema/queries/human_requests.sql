@@ -23,6 +23,13 @@ VALUES (
 ON CONFLICT (id) DO NOTHING
 RETURNING {human_request};
 
+-- name: has_room_for_request
+SELECT
+    count(*) < %(most)s
+    AND COALESCE(sum(octet_length(concat(tool_call, options, answer_schema))), 0) < %(most_bytes)s
+FROM human_requests
+WHERE run_id = %(run_id)s AND attempt = %(attempt)s AND status = 'open';
+
 -- name: human_request
 SELECT {human_request}
 FROM human_requests

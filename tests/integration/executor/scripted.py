@@ -1,7 +1,8 @@
 """An executor whose agent does what the prompt says: a JSON list of steps. Run as a program, it is a real service.
 
-Steps: ["say", type, data], ["deltas", messageId, [text, ...]], ["ask", requestId, toolCall], ["wait", file], ["spawn"],
-["ignore_stop"], ["raise", message], ["until_stopped"], ["text", file], ["say_late", type, data].
+Steps: ["say", type, data], ["deltas", messageId, [text, ...]], ["ask", requestId, toolCall],
+["ask_at_once", count, input], ["wait", file], ["spawn"], ["ignore_stop"], ["raise", message], ["until_stopped"],
+["text", file], ["say_late", type, data].
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import json
 import os
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from executor.agents.turn import Listener, Stop, Turn
 from executor.process.account import SESSION_MARKER
@@ -71,6 +72,18 @@ class Agent:
         )
         answer = await self._listener.ask(request)
         self._listener.say("test.answered", Said(value=answer and answer.decision))
+
+    async def ask_at_once(self, count: int, text: str) -> None:
+        """Ask so many requests. Say how many were left out, and what the agent heard of those."""
+        asking = [asyncio.ensure_future(self.ask(str(uuid4()), {"input": text})) for _ in range(count)]
+        try:
+            left_out, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_EXCEPTION)
+            heard = sorted({str(each.exception()) for each in left_out})
+            self._listener.say("test.left_out", Said(value=[len(left_out), heard]))
+            await asyncio.wait(asking)
+        finally:
+            for each in asking:
+                each.cancel()
 
     async def wait(self, name: str) -> None:
         while not (self._turn.workspace / name).exists():  # noqa: ASYNC110 - nothing tells of a new file

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from executor.runs.open_requests import MOST_AT_ONCE, MOST_BYTES, NO_ROOM
 from tests.integration.executor.conftest import Worker
 from tests.integration.executor.receiver import Answering, Receiver
 
@@ -190,6 +191,20 @@ def test_a_request_that_nobody_could_read_is_not_waited_for(worker: Worker, rece
     finished = receiver.wait_for_event(run_id, "run.finished")
     assert receiver.types(run_id) == ["run.started", "run.warning", "run.finished"]
     assert finished["data"]["reason"]["code"] == "request_left_out"
+
+
+@pytest.mark.parametrize(
+    ("asked", "text", "open_"), [(MOST_AT_ONCE + 2, "x", MOST_AT_ONCE), (4, "x" * (MOST_BYTES // 2), 2)]
+)
+def test_open_requests_of_an_agent_at_the_limit_and_beyond(
+    worker: Worker, receiver: Receiver, asked: int, text: str, open_: int
+) -> None:
+    run_id = worker.run([["ask_at_once", asked, text]])
+    receiver.wait_for_event(run_id, "test.left_out")
+    told = [each["data"] for each in receiver.events(run_id) if each["type"] in ("run.warning", "test.left_out")]
+    assert told == [{"code": "request_left_out", "message": NO_ROOM}, {"value": [asked - open_, [NO_ROOM]]}]
+    receiver.wait_for(lambda: receiver.types(run_id).count("human_loop.requested") == open_)
+    assert len(worker.state(run_id)["openRequests"]) == open_
 
 
 def test_callbacks_carry_the_trace(worker: Worker, receiver: Receiver) -> None:

@@ -7,7 +7,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from handlers.callbacks.apply_event import LONGEST_TITLE
+from handlers.callbacks.apply_event import LONGEST_TITLE, MOST_OPEN_BYTES, MOST_OPEN_REQUESTS
 from handlers.callbacks.event_limit import MOST_EVENTS
 from handlers.run_warnings import LONGEST_MESSAGE, MOST_WARNINGS
 from handlers.runs.todos import (
@@ -250,6 +250,25 @@ def test_the_title_of_a_request_at_its_length_and_one_beyond(api: Api, driver: D
         assert driver.report(applied)[0] == 200
         request = answer_json(api.get(f"/api/human-loop/{request_id}"))
         assert (request["title"], request["told"]) == ("t" * LONGEST_TITLE, "w" * LONGEST_TITLE)
+
+
+@pytest.mark.parametrize(("text", "most"), [("x", MOST_OPEN_REQUESTS), ("x" * (MOST_OPEN_BYTES // 3), 3)])
+def test_open_requests_of_a_run_at_the_limit_and_one_beyond(api: Api, driver: Driver, text: str, most: int) -> None:
+    option = {"optionId": "a", "name": "Yes", "kind": "allow_once"}
+
+    def ask() -> tuple[int, Json]:
+        asked: Json = {"requestId": str(uuid4()), "kind": "permission", "fingerprint": "f", "title": "t"}
+        return driver.report(
+            driver.event("human_loop.requested", **asked, options=[option], toolCall={"input": {"text": text}})
+        )
+
+    assert {ask()[0] for _ in range(most)} == {200}
+    status, problem = ask()
+    assert (status, problem["code"]) == (422, "too_many_open_requests")
+    driver.n -= 1
+    first = events_of(api, driver, "human_loop.requested")[0]["data"]["requestId"]
+    assert driver.report(driver.event("human_loop.applied", requestId=first, outcome="void", told="w"))[0] == 200
+    assert ask()[0] == 200
 
 
 def test_tokens_of_a_run_at_the_limit_and_one_beyond_are_summed(api: Api) -> None:
