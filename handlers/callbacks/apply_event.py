@@ -13,7 +13,7 @@ from handlers.event_log import NewEvent, run_event
 from handlers.human_loop.approval_rules import decide_by_rule
 from handlers.human_loop.session_answers import decide_as_before
 from handlers.providers.registry import can_resume, record_agent_claims
-from handlers.run_warnings import record_warning, warn_once
+from handlers.run_warnings import MOST_WARNINGS, record_warning, warn_once
 from handlers.runs.parking import PARK_UNSUPPORTED, can_park, go_on_if_free, lose_attempt, waits_for_people
 from handlers.runs.settle import RetryPolicy, settle, void_taken
 from handlers.runs.todos import LEFT_OUT, TODOS_LEFT_OUT, replace_todos
@@ -36,6 +36,7 @@ from schema.sql import Conn, execute, fetch_one, fetch_the, fetch_value, jsonb
 from schema.wire import Json
 
 T = TypeVar("T", bound=BaseModel)
+AGENT_LOST = "agent_lost"
 MOST_OPEN_REQUESTS = 200
 """Open requests of an attempt: twice those that an executor lets an agent have at once."""
 MOST_OPEN_BYTES = 16 << 20
@@ -69,6 +70,12 @@ def apply_event(arrival: Arrival) -> list[NewEvent]:
 def has_effect(type_: str) -> bool:
     """Return whether events of this type do more than extend the log."""
     return type_ in _EFFECTS
+
+
+def only_extends_log(run: RunRow, event: NewEvent) -> bool:
+    """Return whether this event of the run has no effect: also a warning for which the run's row has no room."""
+    is_warning = event.type == "run.warning" and event.data.get("code") != AGENT_LOST
+    return event.late or not has_effect(event.type) or (is_warning and len(run.warnings) >= MOST_WARNINGS)
 
 
 def _run_started(a: Arrival) -> list[NewEvent]:
@@ -217,7 +224,7 @@ def merged_usage(known: Usage, reported: Usage) -> Usage:
 
 
 def _warned(a: Arrival) -> list[NewEvent]:
-    if a.event.data.get("code") != "agent_lost":
+    if a.event.data.get("code") != AGENT_LOST:
         code, message = str(a.event.data.get("code", "warning")), str(a.event.data.get("message", ""))
         record_warning(a.conn, a.run, code=code, message=message)
         return [a.event]
@@ -226,7 +233,7 @@ def _warned(a: Arrival) -> list[NewEvent]:
         return [a.event, *void_taken(a.conn, a.run, lost.taken)]
     message = "The executor was restarted while the agent worked."
     run = _without_delivery(a) if lost.prompt_delivered is False else a.run
-    return [a.event, *lose_attempt(a.conn, run, a.retry, code="agent_lost", message=message, taken=lost.taken)]
+    return [a.event, *lose_attempt(a.conn, run, a.retry, code=AGENT_LOST, message=message, taken=lost.taken)]
 
 
 def _without_delivery(a: Arrival) -> RunRow:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from uuid import UUID
 
-from handlers.callbacks.apply_event import Arrival, apply_event, has_effect
+from handlers.callbacks.apply_event import Arrival, apply_event, only_extends_log
 from handlers.callbacks.event_limit import MOST_EVENTS, events_to_store, is_beyond_limit, stop_beyond_limit
 from handlers.event_log import EXECUTOR, NewEvent, append, hold_session
 from handlers.human_loop.approval_rules import deciding_rules
@@ -193,7 +193,7 @@ def _apply_all(
     superseded = superseded_updates(fresh)
     for event in fresh:
         new = _new_event(run, event)
-        if new.late or not has_effect(new.type):
+        if only_extends_log(run, new):
             events.append(new)
             continue
         seq = head.last_seq + len(events) + 1
