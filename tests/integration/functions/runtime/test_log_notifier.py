@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import LiteralString
 from uuid import UUID, uuid4
 
 import psycopg
@@ -272,15 +273,21 @@ def test_a_reader_whose_login_has_ended_reads_no_further(
     assert last_seqs(conn, [driver.session_id]) == {driver.session_id: 2}
 
 
+# 9 MB each as text: the first is stored as some 100 KB, the second as less than one
+LONG_TEXT = "to_jsonb(repeat('x', 9000000))"
+LONG_NUMBERS = "(SELECT jsonb_agg('1e131000'::numeric) FROM generate_series(1, 70))"
+
+
+@pytest.mark.parametrize(("text", "ends"), [(LONG_TEXT, [5, 8, 11]), (LONG_NUMBERS, [10, 20, 30])])
 def test_events_that_make_no_one_text_are_read_in_smaller_pages(
-    api: Api, process: ApiProcess, conn: psycopg.Connection
+    api: Api, process: ApiProcess, conn: psycopg.Connection, text: LiteralString, ends: list[int]
 ) -> None:
     driver = api.bind()
     user = authenticate(conn, TOKEN)
     conn.execute(
         "INSERT INTO run_events (session_id, seq, id, author, type, at, data)"
         " SELECT %s, 2 + i, gen_random_uuid(), 'system', 'message.delta', now(),"
-        " jsonb_build_object('text', repeat('x', 9000000)) FROM generate_series(1, 130) AS i",
+        f" jsonb_build_object('text', {text}) FROM generate_series(1, 130) AS i",
         [driver.session_id],
     )
     conn.execute("UPDATE session_logs SET last_seq = 132 WHERE session_id = %s", [driver.session_id])
@@ -291,4 +298,4 @@ def test_events_that_make_no_one_text_are_read_in_smaller_pages(
         batches = follow(process, followed, after=0, slot=slot, tick_seconds=0.05)
         # a page that took too long is read again after an empty batch
         read = (batch.written.last_seq for batch in batches if batch.written.last_seq > 0)
-        assert [next(read) for _ in range(3)] == [10, 20, 30]
+        assert [next(read) for _ in range(3)] == ends
