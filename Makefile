@@ -66,11 +66,11 @@ executor-image: agents
 
 dev: $(READY_DEV)
 
-test: $(READY)
+test: $(READY_DEV)
 	@exec $(PYTEST) -m '$(FIRST_TIER)' $(ARGS)
 
 # What `make test` leaves out.
-test-rest: $(READY)
+test-rest: $(READY_DEV)
 	@exec $(PYTEST) -m 'not ($(FIRST_TIER))' $(ARGS)
 
 test-all: agents

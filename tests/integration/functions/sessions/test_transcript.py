@@ -93,7 +93,7 @@ def test_pages_of_large_requests_end_early_and_hold_every_item_once(api: Api, co
     driver = api.bind()
     large = 3 * 1024 * 1024
     chance = Random(7)
-    for name in "abcdefgh":
+    for name in "abcdef":  # as many as may be open at once
         call = {"toolCallId": name, "input": {"text": chance.randbytes(large // 2).hex()}}
         request = driver.event(
             "human_loop.requested", requestId=str(uuid4()), kind="permission", title=name, fingerprint=name,
@@ -101,7 +101,7 @@ def test_pages_of_large_requests_end_early_and_hold_every_item_once(api: Api, co
         )  # fmt: skip
         assert driver.report(request)[0] == 200
     first = transcript(api, driver.session_id)
-    assert first["seq"] < 9, "a reader folds no more than a page of large events"
+    assert first["seq"] < 8, "a reader folds no more than a page of large events"
     with conn.transaction():
         begun = fold_log(conn, driver.session_id)
     while begun:
@@ -115,8 +115,8 @@ def test_pages_of_large_requests_end_early_and_hold_every_item_once(api: Api, co
         page = answer_json(answer)
         titles.insert(0, [item["title"] for item in page["items"] if item["kind"] == "asked"])
         query = f"limit=200&before={page['prevCursor']}" if "prevCursor" in page else ""
-    assert [len(page) for page in titles if page] == [2, 3, 3]
-    assert [title for page in titles for title in page] == list("abcdefgh")
+    assert [len(page) for page in titles if page] == [3, 3]
+    assert [title for page in titles for title in page] == list("abcdef")
 
 
 def test_a_cut_output_is_whole_in_its_event(api: Api) -> None:
