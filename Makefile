@@ -73,10 +73,10 @@ test: $(READY_DEV)
 test-rest: $(READY_DEV)
 	@exec $(PYTEST) -m 'not ($(FIRST_TIER))' $(ARGS)
 
-test-all: agents
+test-all: $(READY_DEV) agents
 	@exec $(PYTEST) $(ARGS)
 
-test-full: agents
+test-full: $(READY_DEV) agents
 	@RUNYARD_TEST_FULL=1 exec $(PYTEST) $(ARGS)
 
 probe: agents
