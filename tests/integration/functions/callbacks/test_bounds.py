@@ -232,6 +232,19 @@ def test_warnings_of_a_run_at_the_limit_and_one_beyond(api: Api, driver: Driver)
     assert len(warnings(api, driver)) == MOST_WARNINGS + 1
 
 
+def test_a_warning_beyond_the_limit_costs_no_update(api: Api, driver: Driver, conn: psycopg.Connection) -> None:
+    def warn(count: int) -> int:
+        return driver.report(*(driver.event("run.warning", code="c", message="m") for _ in range(count)))[0]
+
+    assert warn(MOST_WARNINGS) == 200
+    conn.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'an update was tried'; END $$;"
+        "CREATE TRIGGER refused BEFORE UPDATE OF warnings ON runs FOR EACH STATEMENT EXECUTE FUNCTION refuse()"
+    )
+    assert warn(3) == 200
+    assert len(warnings(api, driver)) == MOST_WARNINGS + 3
+
+
 def test_a_reason_at_its_length_and_one_beyond(api: Api) -> None:
     for length in (LONGEST_MESSAGE, LONGEST_MESSAGE + 1):
         driver = api.bind()
