@@ -101,7 +101,7 @@ def _build(log: Path) -> int:
                 print(f"The portal was not built; the API serves on. The end of {log}:\n{last_lines(log)}", flush=True)
                 return 1
     (PORTAL / STAMP).write_text(digest)
-    print(f"portal ready after {time.monotonic() - began:.0f} s: reload the page", flush=True)
+    print(f"portal ready after {time.monotonic() - began:.0f} s", flush=True)
     return 0
 
 

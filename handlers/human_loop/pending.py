@@ -9,6 +9,7 @@ from typing import get_args
 from uuid import UUID
 
 from handlers.access.permissions import Actor, permissions_of, session_for
+from handlers.event_log import BODIES as EVENT_BODIES
 from handlers.event_log import envelope
 from schema.errors import NotFound
 from schema.events import Envelope
@@ -134,7 +135,7 @@ def history_of(conn: Conn, request: HumanRequestRow) -> list[Envelope]:
         conn,
         "events_of_request",
         EventRow,
-        bodies=("data",),
+        bodies=EVENT_BODIES,
         run_id=request.run_id,
         request_id=request.id,
         limit=MOST_EVENTS,
