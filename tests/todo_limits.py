@@ -17,7 +17,12 @@ BOUNDS = "tests/integration/functions/callbacks/test_bounds.py::"
 WARNED = "warning `todos_left_out`"
 
 TODO_LIMITS = (
-    Limit("todos of a list", MOST_ITEMS, WARNED, BOUNDS + "test_todos_of_a_list_at_the_limit_and_one_beyond"),
+    Limit(
+        "todos that one update adds or changes",
+        MOST_ITEMS,
+        WARNED,
+        BOUNDS + "test_todos_of_a_list_at_the_limit_and_one_beyond",
+    ),
     Limit(
         "todos that a list has ever had",
         MOST_KNOWN_ITEMS,

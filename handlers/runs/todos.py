@@ -21,7 +21,7 @@ from schema.wire import Json
 
 Status = Literal["pending", "in_progress", "completed"]
 MOST_ITEMS = 1000
-"""Items of one list."""
+"""Items that one update of a list adds or changes. Present ones that it names after them stay as they were."""
 LONGEST_ITEM = 4096
 """Characters of an item's content, and of a list's title."""
 LONGEST_PRIORITY = 100
@@ -38,8 +38,8 @@ BODIES = ("content", "group_id", "item_id")
 """Columns of a change that can be large."""
 TODOS_LEFT_OUT = "todos_left_out"
 LEFT_OUT = (
-    f"Some of the agent's todos are left out: a session has at most {MOST_LISTS} lists, a list {MOST_ITEMS:,} items at "
-    f"once and {MOST_KNOWN_ITEMS:,} in all, an item {LONGEST_ITEM:,} characters, and all lists {MOST_TEXT:,}."
+    f"Some of the agent's todos are left out: a session has at most {MOST_LISTS} lists, an update {MOST_ITEMS:,} "
+    f"items, a list {MOST_KNOWN_ITEMS:,} in all, an item {LONGEST_ITEM:,} characters, and all lists {MOST_TEXT:,}."
 )
 
 
